@@ -1,0 +1,246 @@
+"""Every error that this service raises on purpose, in one tree.
+
+::
+
+    Image2ModelError
+    ├── ConfigurationError            the settings are wrong; names every problem at once
+    ├── StaleFence                    a step was refused: the caller no longer holds the image
+    ├── Problem                       an answer to a client: HTTP status and code on the class
+    │   ├── Unauthenticated, Forbidden, NotFound, MethodNotAllowed
+    │   ├── BudgetExceeded, RateLimited, QueueFull
+    │   ├── UploadTooSlow, BodyTooLarge, UnsupportedMediaType
+    │   ├── Expired, NotReady, IdempotencyConflict, IdempotencyInProgress, AlreadyFinished
+    │   ├── InvalidMultipart, NoFiles, TooManyFiles, UnknownModel, InvalidParameter
+    │   ├── FileProblem               one file is to blame
+    │   │   └── FileTooLarge, NotAnImage, ImageTruncated, ImageTooLarge
+    │   └── InternalError, StoreUnavailable, DiskFull
+    ├── ImageFailure                  why one image failed: the ``error`` of its document
+    └── FalError                      what FAL answered, sorted by what may be done next
+        ├── FalNotAccepted            provably not accepted: the same submit may be sent again
+        ├── FalAmbiguous              may have been accepted: never sent again by itself
+        ├── FalAccountFault           401, 403, locked: the account's fault, no image's
+        ├── FalRejected               422 and the like: this image's fault, final
+        ├── FalTransient              a definite failure of FAL's: another attempt may work
+        └── FalResultGone             the result has expired or was never there
+
+Who calls it: everybody. It imports nothing of the package.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import msgspec
+
+
+class Image2ModelError(Exception):
+    """Root of the tree."""
+
+
+class ConfigurationError(Image2ModelError):
+    """The settings are wrong. `problems` holds one sentence for each of them."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class StaleFence(Image2ModelError):
+    """The caller's fence is no longer the image's: somebody else holds it now."""
+
+
+class FileFault(msgspec.Struct, frozen=True):
+    """One entry of a problem's `errors`: which file, why, and what to do."""
+
+    file: str
+    code: str
+    detail: str
+
+
+class Problem(Image2ModelError):
+    """An RFC 9457 answer. `detail` says what to do; `headers` go out with it."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: Sequence[FileFault] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+    @classmethod
+    def after(cls, detail: str, retry_after: int) -> "Problem":
+        """The same with a `Retry-After` header, in whole seconds."""
+        return cls(detail, headers={"Retry-After": str(retry_after)})
+
+
+class Unauthenticated(Problem):
+    status, code, title = 401, "unauthenticated", "Not authenticated"
+
+
+class Forbidden(Problem):
+    status, code, title = 403, "forbidden", "Forbidden"
+
+
+class NotFound(Problem):
+    status, code, title = 404, "not_found", "Not found"
+
+
+class MethodNotAllowed(Problem):
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
+
+
+class BudgetExceeded(Problem):
+    status, code, title = 402, "budget_exceeded", "Budget exceeded"
+
+
+class RateLimited(Problem):
+    status, code, title = 429, "rate_limited", "Too many requests"
+
+
+class QueueFull(Problem):
+    status, code, title = 429, "queue_full", "Queue full"
+
+
+class UploadTooSlow(Problem):
+    status, code, title = 408, "upload_too_slow", "Upload too slow"
+
+
+class BodyTooLarge(Problem):
+    status, code, title = 413, "body_too_large", "Request body too large"
+
+
+class UnsupportedMediaType(Problem):
+    status, code, title = 415, "unsupported_media_type", "Unsupported media type"
+
+
+class Expired(Problem):
+    status, code, title = 410, "expired", "Expired"
+
+
+class NotReady(Problem):
+    status, code, title = 409, "not_ready", "Not ready"
+
+
+class IdempotencyConflict(Problem):
+    status, code, title = 409, "idempotency_conflict", "Idempotency key used with another request"
+
+
+class IdempotencyInProgress(Problem):
+    status, code, title = 409, "idempotency_in_progress", "A request with this idempotency key is in progress"
+
+
+class AlreadyFinished(Problem):
+    status, code, title = 409, "already_finished", "Already finished"
+
+
+class InvalidMultipart(Problem):
+    status, code, title = 422, "invalid_multipart", "Invalid multipart body"
+
+
+class NoFiles(Problem):
+    status, code, title = 422, "no_files", "No files"
+
+
+class TooManyFiles(Problem):
+    status, code, title = 422, "too_many_files", "Too many files"
+
+
+class UnknownModel(Problem):
+    status, code, title = 422, "unknown_model", "Unknown model"
+
+
+class InvalidParameter(Problem):
+    status, code, title = 422, "invalid_parameter", "Invalid parameter"
+
+
+class FileProblem(Problem):
+    """One file is to blame; `fault(name)` is its entry in a problem's `errors`."""
+
+    status, code, title = 422, "not_an_image", "Bad file"
+
+    def fault(self, file: str) -> FileFault:
+        """This problem as one entry of a batch's `errors`."""
+        return FileFault(file=file, code=self.code, detail=self.detail)
+
+
+class FileTooLarge(FileProblem):
+    status, code, title = 413, "file_too_large", "File too large"
+
+
+class NotAnImage(FileProblem):
+    status, code, title = 422, "not_an_image", "Not an image"
+
+
+class ImageTruncated(FileProblem):
+    status, code, title = 422, "image_truncated", "Image truncated"
+
+
+class ImageTooLarge(FileProblem):
+    status, code, title = 422, "image_too_large", "Image too large"
+
+
+class InternalError(Problem):
+    """The default of `Problem`; its detail never tells the inside."""
+
+
+class StoreUnavailable(Problem):
+    status, code, title = 503, "store_unavailable", "Store unavailable"
+
+
+class DiskFull(Problem):
+    status, code, title = 507, "disk_full", "Disk full"
+
+
+class ImageFailure(Image2ModelError):
+    """Why one image failed. Becomes `{"code","message","retryable","fal_type"?}` of its document."""
+
+    def __init__(
+        self, code: str, message: str, *, retryable: bool, fal_type: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+        self.fal_type = fal_type
+
+
+class FalError(Image2ModelError):
+    """What FAL answered. `status` is the HTTP status (None: no answer), `fal_type` FAL's own word."""
+
+    def __init__(self, message: str, *, status: int | None = None, fal_type: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.fal_type = fal_type
+
+
+class FalNotAccepted(FalError):
+    """FAL provably did not accept the submit: a connect error or a 429. It may be sent again."""
+
+
+class FalAmbiguous(FalError):
+    """The POST may have been accepted: no reply, a 5xx, or an unreadable reply to it."""
+
+
+class FalAccountFault(FalError):
+    """401, or 403 such as `User is locked`: no submit can work until the account is mended."""
+
+
+class FalRejected(FalError):
+    """A 4xx that blames the input (422), or the request; the same input will fail again."""
+
+
+class FalTransient(FalError):
+    """A definite failure of FAL's (a 5xx as the result), or a fault before the POST."""
+
+
+class FalResultGone(FalError):
+    """FAL no longer has the result, or never had the request (404)."""
