@@ -1,0 +1,125 @@
+"""Readers of one setting's text: each takes the text and returns the value or raises ValueError.
+
+Who calls it: the settings table alone. The error's words complete "I2M_X: ".
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+_UNITS: Final = {"": 1, "k": 1024, "kib": 1024, "m": 1024**2, "mib": 1024**2, "g": 1024**3, "gib": 1024**3}
+_SECONDS: Final = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_RATE_PERIODS: Final = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "hour": 3600, "day": 86400}
+
+
+def text(value: str) -> str:
+    """Any text."""
+    return value
+
+
+def whole(minimum: int, maximum: int = 10**12) -> Callable[[str], int]:
+    """A whole number within bounds."""
+
+    def read(value: str) -> int:
+        if not re.fullmatch(r"[+-]?\d+", value):
+            raise ValueError(f"must be a whole number, not {value!r}")
+        number = int(value)
+        if not minimum <= number <= maximum:
+            raise ValueError(f"must be from {minimum} to {maximum}, not {number}")
+        return number
+
+    return read
+
+
+def size(value: str) -> int:
+    """Bytes: `10485760`, `512k`, `256 MiB`."""
+    match = re.fullmatch(r"(\d+)\s*([a-z]*)", value.strip().lower())
+    if not match or match[2] not in _UNITS or int(match[1]) == 0:
+        raise ValueError(f"must be a size such as 10485760 or 256MiB, not {value!r}")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def duration(value: str) -> float:
+    """Seconds: `15`, `0.5s`, `30m`, `7d`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", value.strip().lower())
+    if not match or float(match[1]) <= 0:
+        raise ValueError(f"must be a duration such as 15, 30m or 7d, not {value!r}")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def flag(value: str) -> bool:
+    """`1`, `true`, `yes`, `on` and their opposites."""
+    word = value.strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError(f"must be 1 or 0, not {value!r}")
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    """One of a few words."""
+
+    def read(value: str) -> str:
+        if value not in words:
+            raise ValueError(f"must be one of {', '.join(words)}, not {value!r}")
+        return value
+
+    return read
+
+
+def rate(value: str) -> tuple[int, int]:
+    """`60/min` as (60 requests, 60 seconds)."""
+    match = re.fullmatch(r"(\d+)\s*/\s*([a-z]+)", value.strip().lower())
+    if not match or match[2] not in _RATE_PERIODS or int(match[1]) == 0:
+        raise ValueError(f"must be a rate such as 60/min, not {value!r}")
+    return int(match[1]), _RATE_PERIODS[match[2]]
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    """A URL with one of the schemes, without a trailing slash."""
+
+    def read(value: str) -> str:
+        if urlsplit(value).scheme not in schemes:
+            raise ValueError(f"must be a URL that begins with {' or '.join(s + '://' for s in schemes)}")
+        return value.rstrip("/")
+
+    return read
+
+
+def path(value: str) -> Path:
+    """A folder's path; `~` is the home folder."""
+    return Path(value).expanduser().absolute()
+
+
+def names(value: str) -> tuple[str, ...]:
+    """Words with commas between."""
+    return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+def networks(value: str) -> tuple[str, ...]:
+    """Addresses or networks (`10.0.0.0/8`) with commas between."""
+    words = names(value)
+    for word in words:
+        ipaddress.ip_network(word, strict=False)
+    return words
+
+
+def webhook_secret(value: str) -> str:
+    """A Standard Webhooks secret: `whsec_` and base64."""
+    if not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,}={0,2}", value):
+        raise ValueError("must be whsec_ followed by at least 24 bytes in base64")
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can be reached from this machine alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

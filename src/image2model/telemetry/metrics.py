@@ -1,0 +1,75 @@
+"""The metrics of docs/metrics.md, one object each. No label holds an id.
+
+Who calls it: whatever is counted. Each process exposes its own registry; `up` adds them up.
+"""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY: Final = CollectorRegistry(auto_describe=True)
+
+_FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_LONG: Final = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
+
+HTTP_REQUESTS: Final = Counter(
+    "http_requests", "HTTP requests answered.", ["method", "endpoint", "status"], registry=REGISTRY
+)
+HTTP_DURATION: Final = Histogram(
+    "http_request_duration_seconds",
+    "Time from a request to the end of its answer.",
+    ["method", "endpoint"],
+    buckets=_FAST,
+    registry=REGISTRY,
+)
+TASK_DURATION: Final = Histogram(
+    "task_duration_seconds",
+    "Run time of a queued task.",
+    ["task_name", "status"],
+    buckets=_LONG,
+    registry=REGISTRY,
+)
+IMAGES: Final = Counter(
+    "image2model_images", "Images that reached a final status.", ["model", "status"], registry=REGISTRY
+)
+IN_FLIGHT: Final = Gauge(
+    "image2model_images_in_flight", "Images that hold a permit: in FAL's hands.", registry=REGISTRY
+)
+QUEUE_DEPTH: Final = Gauge("image2model_queue_depth", "Tasks waiting.", ["queue"], registry=REGISTRY)
+QUEUE_OLDEST: Final = Gauge(
+    "image2model_queue_oldest_seconds", "Age of the oldest waiting task.", ["queue"], registry=REGISTRY
+)
+QUEUE_PAUSED: Final = Gauge(
+    "image2model_queue_paused", "1 while a queue is paused.", ["queue", "reason"], registry=REGISTRY
+)
+FAL_REQUESTS: Final = Counter(
+    "image2model_fal_requests", "Calls to FAL.", ["operation", "outcome"], registry=REGISTRY
+)
+FAL_LATENCY: Final = Histogram(
+    "image2model_fal_latency_seconds",
+    "Duration of calls to FAL.",
+    ["operation"],
+    buckets=_FAST,
+    registry=REGISTRY,
+)
+FAL_COST: Final = Counter(
+    "image2model_fal_cost_usd", "Dollars spent at FAL, by price list.", ["model"], registry=REGISTRY
+)
+UNCONFIRMED: Final = Counter(
+    "image2model_submissions_unconfirmed", "Submits whose reply was lost.", registry=REGISTRY
+)
+LEASES_LOST: Final = Counter("image2model_leases_lost", "Leases lost to another worker.", registry=REGISTRY)
+SSE_SUBSCRIBERS: Final = Gauge("image2model_sse_subscribers", "Open event streams.", registry=REGISTRY)
+SSE_EVENTS: Final = Counter("image2model_sse_events", "Events sent to subscribers.", registry=REGISTRY)
+EVENT_LAG: Final = Histogram(
+    "image2model_event_lag_seconds",
+    "From a change in the store to the subscribers' sockets.",
+    buckets=_FAST,
+    registry=REGISTRY,
+)
+HEARTBEAT: Final = Gauge(
+    "image2model_worker_heartbeat_timestamp_seconds",
+    "When a worker last showed life (Unix time).",
+    ["worker"],
+    registry=REGISTRY,
+)
