@@ -37,7 +37,7 @@ def connect(url: str, *, connections: int = 64, timeout_s: float = COMMAND_TIMEO
         options |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT_S}
     pool = BlockingConnectionPool.from_url(url, max_connections=connections, timeout=timeout_s, **options)
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)
 
 
 async def command(redis: Redis, *args: bytes | str | int | float) -> Any:

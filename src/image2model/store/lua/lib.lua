@@ -55,6 +55,8 @@ local function emit(job_id, kind, body)
     version .. '-0', 'k', kind, 'd', data)
   local seq = call('INCR', K.owner_seq(owner))
   call('XADD', K.owner_events(owner), 'MAXLEN', '~', OWNER_HISTORY, seq .. '-0', 'j', job_id, 'v', version)
+  call('PEXPIRE', K.owner_seq(owner), FLEET_TTL)
+  call('PEXPIRE', K.owner_events(owner), FLEET_TTL)
   call('PUBLISH', BELL .. owner, cmsgpack.pack({job_id, version, seq, kind, data}))
   return version
 end
@@ -108,9 +110,8 @@ local function open_job(job_id, owner, at)
   call('ZADD', K.unfinished(), at, job_id)
   call('PEXPIRE', K.unfinished(), FLEET_TTL)
   call('SADD', K.owner_active(owner), job_id)
-  for _, name in ipairs({'owner_active', 'owner_jobs', 'owner_seq', 'owner_events'}) do
-    call('PEXPIRE', K[name](owner), FLEET_TTL)
-  end
+  call('PEXPIRE', K.owner_active(owner), FLEET_TTL)
+  call('PEXPIRE', K.owner_jobs(owner), FLEET_TTL)
 end
 
 -- The last image is final: the job ends, its life is counted from now, and a task finishes the batch.

@@ -7,6 +7,7 @@ local zset, at, picked = ARQ_QUEUE .. queue, now_ms(), {}
 local function claim(id, score)
   if call('EXISTS', ARQ_IN_PROGRESS .. id) == 1 then return end
   local token = worker .. ':' .. call('INCR', K.claims())
+  call('PEXPIRE', K.claims(), FLEET_TTL)
   call('SET', ARQ_IN_PROGRESS .. id, token, 'PX', lease)
   call('ZADD', zset, RUNNING, id)
   call('ZADD', K.leases(queue), at + lease, id)
@@ -56,7 +57,6 @@ end
 
 local function room() return math.min(free, max_permits - call('ZCARD', K.permits())) end
 
-call('PEXPIRE', K.claims(), FLEET_TTL)
 if queue ~= GENERATION then
   if not queue_paused(queue) then take('-inf', at, free, claim) end
   return cmsgpack.pack(picked)
