@@ -28,7 +28,7 @@ class FalDownload:
         self.content_type = response.headers.get("Content-Type")
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The file in pieces of at least 64 KiB, the last one less. Raises FalUnreachable if it ends early."""
+        """The file in pieces of 64 KiB or more, the last one less. Raises FalUnreachable if it ends early."""
         received = 0
         pending = bytearray()
         with network_faults(str(self._response.url)):

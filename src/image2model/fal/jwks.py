@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from image2model.fal.webhook import UnknownSigner, WebhookBody, decode_webhook, public_keys, verify_webhook
-from image2model.fal.wire import Jwks
+from image2model.fal.webhook import UnknownSigner, decode_webhook, public_keys, verify_webhook
+from image2model.fal.wire import Jwks, WebhookBody
 
 _DAY = 24 * 3600.0
 _REFETCH_SECONDS = 60.0
