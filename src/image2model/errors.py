@@ -202,7 +202,9 @@ class DiskFull(Problem):
 class ImageFailure(Image2ModelError):
     """Why one image failed. Becomes `{"code","message","retryable","fal_type"?}` of its document."""
 
-    def __init__(self, code: str, message: str, *, retryable: bool, fal_type: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, retryable: bool, fal_type: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
