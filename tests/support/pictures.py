@@ -74,7 +74,7 @@ def exif(orientation: int | None, *, gps: bool, thumbnail: bool = False) -> byte
 
 
 def picture(
-    format: str,
+    format: str,  # noqa: A002
     size: tuple[int, int] = (256, 256),
     mode: str = "RGB",
     seed: int = 0,
