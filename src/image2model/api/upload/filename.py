@@ -7,6 +7,7 @@ still is a stranger's text and must never become a path or a key.
 import re
 import unicodedata
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 from typing import Final
 
 MAX_BYTES: Final = 200
@@ -33,8 +34,9 @@ def display_name(raw: str | None, disposition: str, index: int) -> str:
 def _extended(disposition: str) -> str | None:
     message = Message()
     message["Content-Disposition"] = disposition
-    if isinstance(message.get_param("filename", header="content-disposition"), tuple):
-        return message.get_filename()
+    for name, value in message.get_params([], "content-disposition"):
+        if name.lower() == "filename" and isinstance(value, tuple):
+            return collapse_rfc2231_value(value)
     return None
 
 

@@ -68,7 +68,7 @@ class FormReader:
         if self.files_seen > self._limits.max_files:
             raise TooManyFiles(f"More than {self._limits.max_files} files. Send them as several batches.")
         filename = display_name(start.filename, start.disposition, index)
-        return FilePart(index, filename, self._limits.max_file_bytes)
+        return FilePart(index, filename, self._limits.max_file_bytes, self._pipeline.inspect)
 
     async def _end(self, part: Part) -> None:
         self._part = IgnoredPart()

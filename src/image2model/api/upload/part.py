@@ -6,7 +6,8 @@ be useless is counted and dropped.
 
 from typing import Final, Protocol
 
-from image2model.errors import FileProblem, FileTooLarge, NotAnImage
+from image2model.api.upload.received import Inspect
+from image2model.errors import FileProblem, FileTooLarge
 
 _HEAD: Final = 12
 """Bytes that tell PNG, JPEG and WebP from everything else."""
@@ -51,13 +52,14 @@ class FilePart:
     `held` is how many of its bytes the upload's reservation counts.
     """
 
-    def __init__(self, index: int, filename: str, max_bytes: int) -> None:
+    def __init__(self, index: int, filename: str, max_bytes: int, inspect: Inspect) -> None:
         self.index = index
         self.filename = filename
         self.size = 0
         self.held = 0
         self.problem: FileProblem | None = None
         self._max_bytes = max_bytes
+        self._inspect = inspect
         self._chunks: list[bytes] = []
 
     @property
@@ -85,10 +87,14 @@ class FilePart:
         return data
 
     def _check_head(self) -> None:
-        if not is_picture_head(b"".join(self._chunks)[:_HEAD]):
-            self._refuse(
-                NotAnImage("The content is not a PNG, JPEG or WebP picture. Convert it to one of them.")
-            )
+        """Refuse early what cannot be a picture, in the words of the inspection, which is quick about it."""
+        begin = b"".join(self._chunks)
+        if is_picture_head(begin[:_HEAD]):
+            return
+        try:
+            self._inspect(begin)
+        except FileProblem as problem:
+            self._refuse(problem)
 
     def _refuse(self, problem: FileProblem) -> None:
         self.problem = problem

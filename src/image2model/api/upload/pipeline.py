@@ -14,14 +14,14 @@ from typing import Any, Self
 from image2model.api.upload.budget import Reservation
 from image2model.api.upload.part import FilePart
 from image2model.api.upload.received import BadFile, Inspect, ReceivedFile, Sink
-from image2model.errors import FileProblem, NotAnImage
+from image2model.errors import FileProblem
 
 
 class FilePipeline:
     """The files of one upload, in any order. A context manager that ends when nothing is under way."""
 
     def __init__(self, inspect: Inspect, sink: Sink, reservation: Reservation, in_flight: int) -> None:
-        self._inspect = inspect
+        self.inspect = inspect
         self._sink = sink
         self._reservation = reservation
         self._slots = asyncio.Semaphore(in_flight)
@@ -93,7 +93,7 @@ class FilePipeline:
             self._reservation.release(part.held)
 
     async def _store(self, part: FilePart) -> None:
-        file, data = await asyncio.to_thread(examine, part, self._inspect)
+        file, data = await asyncio.to_thread(examine, part, self.inspect)
         if not self._stopped:
             await self._sink(file, data)
             self._good.append(file)
@@ -102,8 +102,6 @@ class FilePipeline:
 def examine(part: FilePart, inspect: Inspect) -> tuple[ReceivedFile, bytes]:
     """Join, inspect and hash a complete file; blocks, so it runs in a thread. Raises `FileProblem`."""
     data = part.take()
-    if not data:
-        raise NotAnImage("The file is empty.")
     picture = inspect(data)
     file = ReceivedFile(
         index=part.index,

@@ -23,7 +23,9 @@ class Picture(Protocol):
 
 
 Inspect = Callable[[bytes], Picture]
-"""Checks a whole file's structure in a thread; raises a `FileProblem` where it is not a good picture."""
+"""Checks a whole file's structure, in a thread; raises a `FileProblem` where it is not a good picture.
+
+It is also asked, on the event loop, about the beginning of a file that carries no picture's signature."""
 
 
 class ReceivedFile(msgspec.Struct, frozen=True):
