@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
+
 from tests.api_edge.conftest import Edge, eventually, inspect, noise_png, picture
 from tests.support.multipart_body import BOUNDARY, CONTENT_TYPE, Body
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 import aiohttp
 import pytest
 from starlette.types import Message
-from tests.api_edge.conftest import Edge, eventually, inspect, noise_png, picture
-from tests.support.multipart_body import CONTENT_TYPE, Body
 
 from image2model.api.upload import ReceivedBatch, ReceivedFile, UploadBudget, UploadLimits, read_batch
+from tests.api_edge.conftest import Edge, eventually, inspect, noise_png, picture
+from tests.support.multipart_body import CONTENT_TYPE, Body
 
 PNG, JPEG = picture("PNG"), picture("JPEG")
 

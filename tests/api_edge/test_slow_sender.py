@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+
 from tests.api_edge.conftest import Edge, picture
 from tests.support.multipart_body import CONTENT_TYPE, Body
 

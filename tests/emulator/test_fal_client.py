@@ -3,6 +3,7 @@
 import fal_client
 import httpx
 import pytest
+
 from tests.support.emulator import TRIPO, RunningEmulator
 from tests.support.sketches import picture
 

@@ -14,5 +14,5 @@ class StorageError(Image2ModelError):
     """The storage refused, failed, or did not answer in time. The same call may work later."""
 
 
-class ObjectMissing(StorageError):  # noqa: N818 - a name, like the tree's others
+class ObjectMissing(StorageError):
     """There is no object of that key."""
