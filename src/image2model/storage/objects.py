@@ -61,8 +61,9 @@ class ObjectStorage:
     ) -> int:
         """Store what `chunks` yields, holding at most five parts of 8 MiB. Returns the size in bytes.
 
-        If it raises, or this is cancelled, nothing is left behind; what `chunks` raises comes through as it is. The deadline is for the storage to take
-        each chunk; how long `chunks` may take is up to the caller. Raises DiskFull.
+        If it raises, or this is cancelled, nothing is left behind; what `chunks` raises comes through as
+        it is. The deadline is for the storage to take each chunk; how long `chunks` may take is up to the
+        caller. Raises DiskFull.
         """
         check_key(key)
         head, more = await head_of(chunks, PART_BYTES)
@@ -83,7 +84,7 @@ class ObjectStorage:
 
     async def open(self, key: str, *, start: int = 0, end: int | None = None) -> ObjectReader:
         """An object, or its bytes from `start` to `end` (exclusive), for reading. Raises ObjectMissing."""
-        options: "obstore.GetOptions" = {}
+        options: obstore.GetOptions = {}
         if end is not None:
             options["range"] = (start, end)
         elif start:
@@ -167,7 +168,7 @@ class ObjectStorage:
     def _attributes(self, content_type: str, filename: str | None) -> "obstore.Attributes | None":
         if self._folder is not None:
             return None  # a file system has nowhere to keep them, and obstore refuses them
-        attributes: "obstore.Attributes" = {"Content-Type": content_type}
+        attributes: obstore.Attributes = {"Content-Type": content_type}
         if filename is not None:
             attributes["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
         return attributes
