@@ -58,7 +58,7 @@ class Channel:
         while True:
             message = await pubsub.get_message(timeout=_LISTEN_S)
             if message is None:
-                await pubsub.ping()  # type: ignore[no-untyped-call]  # a half-open connection fails here
+                await pubsub.ping()  # a half-open connection fails here
             elif message["type"] == "message":
                 self._hear(message["channel"].decode(), message["data"])
 

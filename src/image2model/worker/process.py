@@ -45,7 +45,7 @@ _FUNCTIONS: Final[dict[Queue, Sequence[Function]]] = {
 }
 
 
-def run(settings: Settings, queues: Sequence[Queue] = tuple(Queue)) -> None:
+def run(settings: Settings, queues: Sequence[str] = tuple(Queue)) -> None:
     """Work until SIGTERM or SIGINT. Raises ConfigurationError before anything is opened."""
     if settings.redis_url is None:
         raise ConfigurationError(["I2M_REDIS_URL: must be set for a worker; `image2model up` brings its own"])
@@ -54,9 +54,9 @@ def run(settings: Settings, queues: Sequence[Queue] = tuple(Queue)) -> None:
     try:
         import uvloop
     except ImportError:
-        asyncio.run(_main(settings, tuple(queues)))
+        asyncio.run(_main(settings, tuple(map(Queue, queues))))
     else:
-        uvloop.run(_main(settings, tuple(queues)))
+        uvloop.run(_main(settings, tuple(map(Queue, queues))))
 
 
 async def _main(settings: Settings, queues: tuple[Queue, ...]) -> None:
@@ -111,7 +111,7 @@ class WorkerProcess:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping` is set, then let go of everything within the grace."""
-        background = [
+        background: list[asyncio.Task[None]] = [
             asyncio.create_task(self._keeper.run()),
             asyncio.create_task(self._channel.run()),
             asyncio.create_task(self._beat_forever()),
@@ -120,13 +120,15 @@ class WorkerProcess:
         ]
         _log.info("worker ready", worker=self.worker_id, queues=[queue.value for queue in self._workers])
         stopped = asyncio.create_task(stopping.wait())
-        done, _ = await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
+        broken = [task for task in background if task.done()]
         await self._let_go()
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
-        for task in done - {stopped}:
+        for task in broken:
+            # none of them ends by itself: an error that nobody expected
             task.result()
 
     async def _supervise(self, worker: LeasedWorker) -> None:
