@@ -14,8 +14,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 from structlog.testing import LogCapture
-from tests.api_edge.conftest import eventually
 from tests.support.servers import Address, serving
+from tests.support.upload_edge import eventually
 
 from image2model.api import problems
 from image2model.api.middleware import AccessLog, ProblemAnswers, RequestId
