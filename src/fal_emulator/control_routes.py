@@ -1,0 +1,89 @@
+"""The emulator's own routes under `/_emulator`: ledger, faults, settings, health. They need no key.
+
+Called by tests and scripts; no client of FAL knows them.
+"""
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fal_emulator.config import parse_duration
+from fal_emulator.faults import FaultRule
+from fal_emulator.replies import detail, json_reply
+from fal_emulator.state import State, state_of
+
+
+class Change(msgspec.Struct, forbid_unknown_fields=True):
+    """A change of the settings; durations as seconds or like `250ms`."""
+
+    latency: float | str | None = None
+    concurrency: int | None = None
+    lookup_lag: float | str | None = None
+
+
+def _seconds(value: float | str) -> float:
+    seconds = parse_duration(value) if isinstance(value, str) else float(value)
+    if seconds < 0:
+        raise ValueError(f"a duration must not be negative: {seconds}")
+    return seconds
+
+
+async def ledger(request: Request) -> Response:
+    """`GET`: the ledger. `DELETE`: forget it and start the maximum anew."""
+    book = state_of(request).ledger
+    if request.method == "DELETE":
+        book.clear()
+        return json_reply({})
+    return json_reply(book.document())
+
+
+async def faults(request: Request) -> Response:
+    """`GET`: the rules in force. `POST`: one more. `DELETE`: none."""
+    plan = state_of(request).faults
+    if request.method == "DELETE":
+        plan.clear()
+    elif request.method == "POST":
+        try:
+            plan.add(msgspec.json.decode(await request.body(), type=FaultRule))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return detail(422, str(error))
+    return json_reply({"faults": plan.rules()})
+
+
+async def settings(request: Request) -> Response:
+    """`GET`: the settings. `POST`: change those that are named."""
+    state = state_of(request)
+    if request.method == "POST":
+        try:
+            _apply(state, msgspec.json.decode(await request.body(), type=Change))
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            return detail(422, str(error))
+    return json_reply(state.settings)
+
+
+def _apply(state: State, change: Change) -> None:
+    latency = None if change.latency is None else _seconds(change.latency)
+    lookup_lag = None if change.lookup_lag is None else _seconds(change.lookup_lag)
+    if change.concurrency is not None and change.concurrency < 0:
+        raise ValueError("concurrency must not be negative")
+    if latency is not None:
+        state.settings.latency = latency
+    if lookup_lag is not None:
+        state.settings.lookup_lag = lookup_lag
+    if change.concurrency is not None:
+        state.settings.concurrency = change.concurrency
+        state.runners.resize(change.concurrency)
+
+
+async def health(request: Request) -> Response:
+    """200 while it runs."""
+    return json_reply({"status": "ok", "in_flight": state_of(request).ledger.in_flight})
+
+
+ROUTES = [
+    Route("/_emulator/ledger", ledger, methods=["GET", "DELETE"]),
+    Route("/_emulator/faults", faults, methods=["GET", "POST", "DELETE"]),
+    Route("/_emulator/settings", settings, methods=["GET", "POST"]),
+    Route("/_emulator/health", health, methods=["GET"]),
+]

@@ -1,0 +1,90 @@
+"""The CDN's memory: uploaded pictures and made files, by path, within a byte budget.
+
+Used by the upload and file routes and by the model builder, all on the event loop. Nothing is written to
+disk. When the budget is short, what has been used goes first, oldest first; then what has not.
+"""
+
+import time
+from collections import OrderedDict
+from typing import Self
+
+import msgspec
+
+
+class StoredFile(msgspec.Struct):
+    """`used_at` is when it last served its purpose (monotonic seconds), None while it still has to."""
+
+    data: bytes
+    content_type: str
+    name: str
+    used_at: float | None = None
+
+
+class Files:
+    """Files by path. `budget` in bytes, `ttl` in seconds after a file was used."""
+
+    def __init__(self, budget: int, ttl: float) -> None:
+        self._budget = budget
+        self._ttl = ttl
+        self._bytes = 0
+        self._fresh: OrderedDict[str, StoredFile] = OrderedDict()
+        self._used: OrderedDict[str, StoredFile] = OrderedDict()
+
+    def put(self, path: str, file: StoredFile) -> None:
+        """Store, and make room for it; a file of the same path is replaced."""
+        self.remove(path)
+        self._bytes += len(file.data)
+        (self._fresh if file.used_at is None else self._used)[path] = file
+        self._make_room(path)
+
+    def get(self, path: str) -> StoredFile | None:
+        """The file, or None when it never was there or is gone."""
+        return self._fresh.get(path) or self._used.get(path)
+
+    def mark_used(self, path: str) -> None:
+        """It has served its purpose: from now on it may go."""
+        file = self._fresh.pop(path, None) or self._used.pop(path, None)
+        if file is not None:
+            file.used_at = time.monotonic()
+            self._used[path] = file
+
+    def remove(self, path: str) -> None:
+        """Forget the file, if it is there."""
+        file = self._fresh.pop(path, None) or self._used.pop(path, None)
+        if file is not None:
+            self._bytes -= len(file.data)
+
+    def _make_room(self, newest: str) -> None:
+        expired = time.monotonic() - self._ttl
+        while self._used:
+            path, file = next(iter(self._used.items()))
+            if self._bytes <= self._budget and (file.used_at or 0.0) > expired:
+                return
+            self._drop_oldest(self._used, path)
+        while self._bytes > self._budget and self._fresh:
+            path = next(iter(self._fresh))
+            if path == newest:
+                return
+            self._drop_oldest(self._fresh, path)
+
+    def _drop_oldest(self, files: OrderedDict[str, StoredFile], path: str) -> None:
+        self._bytes -= len(files.pop(path).data)
+
+
+class Multipart(msgspec.Struct):
+    """An upload in parts, by number, until it is completed."""
+
+    path: str
+    content_type: str
+    name: str
+    parts: dict[int, bytes]
+
+    @classmethod
+    def start(cls, path: str, content_type: str, name: str) -> Self:
+        """Without any part yet."""
+        return cls(path, content_type, name, {})
+
+    def whole(self) -> StoredFile:
+        """The parts joined in the order of their numbers."""
+        data = b"".join(self.parts[number] for number in sorted(self.parts))
+        return StoredFile(data, self.content_type, self.name)

@@ -1,0 +1,141 @@
+"""One accepted request: its input, where it stands, how it ended, and who is waiting to hear of a change.
+
+Made by the submit route, moved by the runners, read by every other route. Its clock is the event loop's.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+
+from fal_emulator.endpoints import Endpoint
+from fal_emulator.faults import Fault
+
+
+class Phase(StrEnum):
+    """FAL's own three; a failure is COMPLETED with an error."""
+
+    IN_QUEUE = "IN_QUEUE"
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+
+
+class LedgerEntry(msgspec.Struct):
+    """One line of the ledger, as api.md shows it. `outcome`: succeeded, failed, cancelled, or null."""
+
+    request_id: str
+    endpoint: str
+    input: object
+    tags: dict[str, str]
+    accepted_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    outcome: str | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the result route says: an HTTP status, JSON, extra headers, and the error in the status."""
+
+    status: int
+    body: object
+    headers: dict[str, str] = {}
+    error: str | None = None
+    error_type: str | None = None
+
+
+class Generation:
+    """`latency` and `start_timeout` in seconds; `asked` are the faults this request asked for itself."""
+
+    __slots__ = (
+        "_watchers",
+        "answer",
+        "asked",
+        "base_url",
+        "cancelled",
+        "endpoint",
+        "entry",
+        "fate",
+        "finished_at",
+        "input",
+        "key_id",
+        "latency",
+        "low_priority",
+        "phase",
+        "queued_as",
+        "requeued",
+        "revision",
+        "start_timeout",
+        "timer",
+        "webhook",
+        "work",
+    )
+
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        endpoint: Endpoint,
+        arguments: dict[str, object],
+        recorded: object,
+        tags: dict[str, str],
+        key_id: str,
+        base_url: str,
+        latency: float,
+        fate: Fault | None = None,
+        asked: frozenset[Fault] = frozenset(),
+        low_priority: bool = False,
+        start_timeout: float | None = None,
+        webhook: str | None = None,
+    ) -> None:
+        self.entry = LedgerEntry(request_id, endpoint.id, recorded, tags, datetime.now(UTC))
+        self.endpoint = endpoint
+        self.input = arguments
+        self.key_id = key_id
+        self.base_url = base_url
+        self.latency = latency
+        self.fate = fate
+        self.asked = asked
+        self.low_priority = low_priority
+        self.start_timeout = start_timeout
+        self.webhook = webhook
+        self.phase = Phase.IN_QUEUE
+        self.queued_as = 0
+        self.requeued = False
+        self.cancelled = False
+        self.answer: Answer | None = None
+        self.finished_at: float | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.work: asyncio.Future[Answer] | None = None
+        self.revision = 0
+        self._watchers: list[asyncio.Future[None]] = []
+
+    @property
+    def request_id(self) -> str:
+        """The UUID that FAL gave it."""
+        return self.entry.request_id
+
+    @property
+    def seconds(self) -> float:
+        """From start to finish, 0 while it has not done both."""
+        started, finished = self.entry.started_at, self.entry.finished_at
+        return (finished - started).total_seconds() if started and finished else 0.0
+
+    def changed(self) -> None:
+        """Wake everybody who watches."""
+        self.revision += 1
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+
+    def watch(self) -> asyncio.Future[None]:
+        """Done at the next change."""
+        watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchers.append(watcher)
+        return watcher
+
+    def unwatch(self, watcher: asyncio.Future[None]) -> None:
+        """The watcher has gone away."""
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)

@@ -1,0 +1,53 @@
+"""What FAL says when something goes wrong: one function for each answer, in FAL's words and shapes.
+
+Model errors carry a list in `detail`, request errors a sentence and an `error_type`.
+"""
+
+from fal_emulator.generation import Answer
+
+
+def model_error(message: str, kind: str, loc: tuple[str | int, ...], given: object) -> Answer:
+    """422 with one entry that blames the input."""
+    entry = {
+        "loc": list(loc),
+        "msg": message,
+        "type": kind,
+        "url": f"https://docs.fal.ai/errors/#{kind}",
+        "ctx": {},
+        "input": given,
+    }
+    return Answer(422, {"detail": [entry]}, {"X-Fal-Error-Type": kind}, message, kind)
+
+
+def request_error(status: int, message: str, kind: str, **headers: str) -> Answer:
+    """A sentence and an `error_type`; `headers` by name with underscores."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = {"detail": message, "error_type": kind}
+    return Answer(status, body, {"X-Fal-Error-Type": kind, **named}, message, kind)
+
+
+def cancelled() -> Answer:
+    """499: the request was cancelled and the app obeyed."""
+    return request_error(499, "The request was cancelled by the client", "client_cancelled")
+
+
+def start_timeout() -> Answer:
+    """504 that the caller's own start timeout caused; never retried."""
+    return request_error(
+        504,
+        "The request did not start within its timeout",
+        "request_timeout",
+        X_Fal_Request_Timeout_Type="user",
+    )
+
+
+def runner_unreachable() -> Answer:
+    """503: the runner could not be reached."""
+    return request_error(
+        503, "The runner could not be reached", "runner_connection_error", X_Fal_Retryable="true"
+    )
+
+
+def internal_error() -> Answer:
+    """500 of the platform."""
+    return request_error(500, "Internal server error", "internal_error", X_Fal_Retryable="true")

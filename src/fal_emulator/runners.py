@@ -1,0 +1,198 @@
+"""FAL's queue: who runs, who waits, and when each is done, by the event loop's clock and without polling.
+
+Each key has `concurrency` runners of its own; its other requests wait in order, normal priority before low.
+The routes call it; it calls the studio for the work, and tells one listener about everything that ended.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from fal_emulator.faults import Fault
+from fal_emulator.generation import Answer, Generation, Phase
+from fal_emulator.refusals import cancelled, internal_error, start_timeout
+
+POSITION_INTERVAL = 0.5
+"""Seconds between two announcements of the positions in one queue."""
+
+Work = Callable[[Generation], asyncio.Future[Answer]]
+Ended = Callable[[Generation], None]
+
+
+class Lane:
+    """One key's queue. Positions are counted only when somebody asks after a change."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.announcing = False
+        self._stale = False
+        self._normal: OrderedDict[str, Generation] = OrderedDict()
+        self._low: OrderedDict[str, Generation] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._normal) + len(self._low)
+
+    def waiting(self) -> list[Generation]:
+        """In the order in which they will start."""
+        return [*self._normal.values(), *self._low.values()]
+
+    def push(self, generation: Generation, *, front: bool = False) -> None:
+        line = self._line(generation)
+        line[generation.request_id] = generation
+        if front:
+            line.move_to_end(generation.request_id, last=False)
+        self._stale = True
+
+    def pop(self) -> Generation:
+        self._stale = True
+        return (self._normal or self._low).popitem(last=False)[1]
+
+    def drop(self, generation: Generation) -> None:
+        self._stale = self._line(generation).pop(generation.request_id, None) is not None or self._stale
+
+    def position(self, generation: Generation) -> int:
+        """How many start before it."""
+        if self._stale:
+            for place, waiting in enumerate(self.waiting()):
+                waiting.queued_as = place
+            self._stale = False
+        return generation.queued_as
+
+    def _line(self, generation: Generation) -> OrderedDict[str, Generation]:
+        return self._low if generation.low_priority else self._normal
+
+
+class Runners:
+    """All keys' lanes and the clock of what runs. `concurrency` may be changed at any time by `resize`."""
+
+    def __init__(self, concurrency: int, work: Work, ended: Ended) -> None:
+        self.concurrency = concurrency
+        self._work = work
+        self._ended = ended
+        self._lanes: dict[str, Lane] = {}
+
+    def accept(self, generation: Generation) -> None:
+        """Queue it; it starts at once if a runner is free."""
+        if generation.fate is Fault.START_TIMEOUT:
+            generation.start_timeout = generation.latency
+        else:
+            self._lane(generation).push(generation)
+        if generation.start_timeout is not None:
+            generation.timer = self._after(generation.start_timeout, self._time_out, generation)
+        self._fill(generation.key_id)
+
+    def resize(self, concurrency: int) -> None:
+        """From now on each key has this many runners; what runs goes on."""
+        self.concurrency = concurrency
+        for key_id in list(self._lanes):
+            self._fill(key_id)
+
+    def position(self, generation: Generation) -> int:
+        """Its truthful place in the queue: how many start before it."""
+        return self._lane(generation).position(generation)
+
+    def queue_length(self, endpoint_id: str) -> int:
+        """How many requests for this endpoint wait, of all keys."""
+        lanes = self._lanes.values()
+        return sum(waiting.endpoint.id == endpoint_id for lane in lanes for waiting in lane.waiting())
+
+    def cancel(self, generation: Generation) -> None:
+        """End it now, as the model obeys."""
+        generation.cancelled = True
+        self._finish(generation, cancelled())
+
+    def _lane(self, generation: Generation) -> Lane:
+        return self._lanes.setdefault(generation.key_id, Lane())
+
+    def _after(self, delay: float, step: Callable[[Generation], None], it: Generation) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(delay, step, it)
+
+    def _fill(self, key_id: str) -> None:
+        lane = self._lanes.setdefault(key_id, Lane())
+        while lane and lane.running < self.concurrency:
+            self._start(lane, lane.pop())
+        if lane:
+            self._announce_later(lane)
+        elif not lane.running:
+            del self._lanes[key_id]
+
+    def _start(self, lane: Lane, generation: Generation) -> None:
+        lane.running += 1
+        if generation.timer is not None:
+            generation.timer.cancel()
+        generation.phase = Phase.IN_PROGRESS
+        generation.entry.started_at = datetime.now(UTC)
+        if generation.fate is Fault.REQUEUE and not generation.requeued:
+            generation.timer = self._after(generation.latency / 2, self._requeue, generation)
+        else:
+            generation.timer = self._after(generation.latency, self._due, generation)
+        generation.changed()
+        if generation.work is None:
+            generation.work = self._work(generation)
+
+    def _requeue(self, generation: Generation) -> None:
+        """A runner failed: back to the queue's front, for long enough that a poller can see it."""
+        generation.requeued = True
+        generation.phase = Phase.IN_QUEUE
+        generation.timer = self._after(min(1.0, generation.latency / 4), self._return, generation)
+        self._lane(generation).running -= 1
+        generation.changed()
+        self._fill(generation.key_id)
+
+    def _return(self, generation: Generation) -> None:
+        self._lane(generation).push(generation, front=True)
+        self._fill(generation.key_id)
+
+    def _time_out(self, generation: Generation) -> None:
+        self._finish(generation, start_timeout())
+
+    def _due(self, generation: Generation) -> None:
+        """The latency is over: finish, or as soon as the work is done where that takes longer."""
+        work = generation.work
+        if work is None or work.done():
+            self._settle(generation)
+        else:
+            work.add_done_callback(lambda _: self._settle(generation))
+
+    def _settle(self, generation: Generation) -> None:
+        if generation.phase is Phase.COMPLETED or generation.work is None:
+            return
+        failure = generation.work.exception()
+        if failure is None:
+            self._finish(generation, generation.work.result())
+        else:
+            context = {"message": "a generation's work failed", "exception": failure}
+            asyncio.get_running_loop().call_exception_handler(context)
+            self._finish(generation, internal_error())
+
+    def _finish(self, generation: Generation, answer: Answer) -> None:
+        lane = self._lane(generation)
+        lane.drop(generation)
+        lane.running -= generation.phase is Phase.IN_PROGRESS
+        if generation.timer is not None:
+            generation.timer.cancel()
+        generation.phase = Phase.COMPLETED
+        generation.answer = answer
+        generation.finished_at = asyncio.get_running_loop().time()
+        generation.entry.finished_at = datetime.now(UTC)
+        generation.entry.outcome = _outcome(generation, answer)
+        self._ended(generation)
+        generation.changed()
+        self._fill(generation.key_id)
+
+    def _announce_later(self, lane: Lane) -> None:
+        if not lane.announcing:
+            lane.announcing = True
+            asyncio.get_running_loop().call_later(POSITION_INTERVAL, self._announce, lane)
+
+    def _announce(self, lane: Lane) -> None:
+        lane.announcing = False
+        for generation in lane.waiting():
+            generation.changed()
+
+
+def _outcome(generation: Generation, answer: Answer) -> str:
+    if generation.cancelled:
+        return "cancelled"
+    return "succeeded" if answer.error is None else "failed"

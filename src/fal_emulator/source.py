@@ -1,0 +1,67 @@
+"""Finds the bytes behind a submitted picture URL: a data URI, one of our own files, or http on loopback.
+
+Called by the studio. It goes to no other host, so that the emulator can never be used to reach one.
+"""
+
+import asyncio
+import base64
+import binascii
+from urllib.parse import unquote_to_bytes
+
+from fal_emulator.files import Files
+from fal_emulator.outbound import OutboundError, get_loopback
+
+
+class SourceError(Exception):
+    """Nothing could be fetched from the URL; the message says why."""
+
+
+async def load_picture(url: str, files: Files, base_url: str) -> bytes:
+    """The picture's bytes. Raises SourceError."""
+    if url.startswith("data:"):
+        return await asyncio.to_thread(decode_data_uri, url)
+    own = own_path(url, base_url)
+    if own is not None:
+        return _own_file(own, files)
+    try:
+        return await asyncio.to_thread(get_loopback, url)
+    except OutboundError as error:
+        raise SourceError(str(error)) from error
+
+
+def own_path(url: str, base_url: str) -> str | None:
+    """The path of a file of ours, None for every other URL."""
+    prefix = f"{base_url}/files/"
+    return url.removeprefix(f"{base_url}/") if url.startswith(prefix) else None
+
+
+def _own_file(path: str, files: Files) -> bytes:
+    file = files.get(path)
+    if file is None:
+        raise SourceError("there is no such file")
+    files.mark_used(path)
+    return file.data
+
+
+def decode_data_uri(uri: str) -> bytes:
+    """The bytes in a `data:` URI (RFC 2397). Raises SourceError if it is not one."""
+    head, comma, body = uri.partition(",")
+    if not comma:
+        raise SourceError("the data URI has no comma")
+    if not head.endswith(";base64"):
+        return unquote_to_bytes(body)
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise SourceError("the data URI is not base64") from error
+
+
+def summary(value: object) -> object:
+    """The same input with long data URIs cut short, for the ledger."""
+    if isinstance(value, str) and value.startswith("data:") and len(value) > 512:
+        return f"{value[:64]}… ({len(value)} characters)"
+    if isinstance(value, dict):
+        return {name: summary(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [summary(item) for item in value]
+    return value

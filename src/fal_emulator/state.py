@@ -1,0 +1,94 @@
+"""Everything one emulator holds while it runs, and the life of a request from its acceptance to its end.
+
+Made by the application, reached by every route. It belongs to one event loop.
+"""
+
+import asyncio
+from typing import cast
+
+import msgspec
+from starlette.requests import Request
+
+from fal_emulator.config import Config
+from fal_emulator.faults import FaultPlan
+from fal_emulator.files import Files, Multipart
+from fal_emulator.generation import Generation, Phase
+from fal_emulator.ledger import Ledger
+from fal_emulator.runners import Runners
+from fal_emulator.signing import Signer
+from fal_emulator.studio import Studio
+from fal_emulator.webhooks import Webhooks
+
+_SWEEP_EVERY = 1000
+
+
+class Settings(msgspec.Struct):
+    """What may be changed at run time; seconds."""
+
+    latency: float
+    concurrency: int
+    lookup_lag: float
+
+
+class State:
+    """The emulator's parts."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.settings = Settings(config.latency, config.concurrency, config.lookup_lag)
+        self.faults = FaultPlan(config.faults, config.seed)
+        self.files = Files(config.memory, config.upload_ttl)
+        self.multiparts: dict[str, Multipart] = {}
+        self.ledger = Ledger()
+        self.signer = Signer()
+        self.webhooks = Webhooks(self.signer, config.webhook_attempts, config.webhook_backoff)
+        self.studio = Studio(self.files, config.grid, config.texture)
+        self.runners = Runners(config.concurrency, self.studio.work, self._ended)
+        self.closing = asyncio.Event()
+        self._requests: dict[str, Generation] = {}
+        self._accepted = 0
+
+    def accept(self, generation: Generation) -> None:
+        """From here on FAL has it: it is in the ledger, it will run, and it is paid."""
+        self._accepted += 1
+        if self._accepted % _SWEEP_EVERY == 0:
+            self._sweep()
+        self._requests[generation.request_id] = generation
+        self.ledger.accepted(generation)
+        self.runners.accept(generation)
+
+    def find(self, app: str, request_id: str) -> Generation | None:
+        """The request of this owner/alias, if it is known."""
+        generation = self._requests.get(request_id)
+        return generation if generation is not None and generation.endpoint.app == app else None
+
+    def expired(self, generation: Generation) -> bool:
+        """Whether a finished result has outlived its hour."""
+        finished = generation.finished_at
+        return finished is not None and self._now() - finished > self.config.result_ttl
+
+    def close(self) -> None:
+        """End open streams and hung connections; stop the threads."""
+        self.closing.set()
+        for generation in self._requests.values():
+            if generation.phase is not Phase.COMPLETED:
+                generation.changed()
+        self.webhooks.close()
+        self.studio.close()
+
+    def _ended(self, generation: Generation) -> None:
+        self.ledger.ended()
+        self.webhooks.deliver(generation)
+
+    def _sweep(self) -> None:
+        """Forget requests whose results have expired; the ledger keeps its lines."""
+        kept = {key: one for key, one in self._requests.items() if not self.expired(one)}
+        self._requests = kept
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def state_of(request: Request) -> State:
+    """The state of the application that got this request."""
+    return cast("State", request.app.state.emulator)

@@ -1,0 +1,167 @@
+"""FAL's storage: upload tokens, direct, multipart and initiated uploads, and serving what is stored.
+
+Uploaded and made files share one place, `/files/…`, public as FAL's media URLs are.
+"""
+
+import hashlib
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fal_emulator.files import Multipart, StoredFile
+from fal_emulator.replies import base_url, detail, json_reply, key_id, unauthorized
+from fal_emulator.state import state_of
+
+_TOKEN_LIFE = timedelta(hours=1)
+_OCTETS = "application/octet-stream"
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+class Initiate(msgspec.Struct):
+    """The body of an initiate call."""
+
+    file_name: str = "upload.bin"
+    content_type: str = _OCTETS
+
+
+def _new_path(name: str) -> str:
+    return f"files/{uuid4().hex}/{_UNSAFE.sub('_', name.rsplit('/', 1)[-1]) or 'upload.bin'}"
+
+
+def _authorized(request: Request) -> bool:
+    return request.headers.get("authorization", "").startswith("Bearer ") or key_id(request) is not None
+
+
+async def token(request: Request) -> Response:
+    """`POST /storage/auth/token`: for the CDN calls below."""
+    if key_id(request) is None:
+        return unauthorized()
+    expires = datetime.now(UTC) + _TOKEN_LIFE
+    return json_reply(
+        {
+            "token": uuid4().hex,
+            "token_type": "Bearer",
+            "base_url": base_url(request),
+            "expires_at": expires.isoformat(),
+        }
+    )
+
+
+async def upload(request: Request) -> Response:
+    """`POST /files/upload`: the bytes themselves."""
+    if not _authorized(request):
+        return unauthorized()
+    path = _new_path(request.headers.get("x-fal-file-name", "upload.bin"))
+    content_type = request.headers.get("content-type", _OCTETS)
+    file = StoredFile(await request.body(), content_type, path.rsplit("/", 1)[-1])
+    state_of(request).files.put(path, file)
+    return json_reply({"access_url": f"{base_url(request)}/{path}"})
+
+
+async def start_multipart(request: Request) -> Response:
+    """`POST /files/upload/multipart`: parts follow at `{access_url}/multipart/{uploadId}/{number}`."""
+    if not _authorized(request):
+        return unauthorized()
+    name = request.headers.get("x-fal-file-name", "upload.bin")
+    path = _new_path(name)
+    upload_id = uuid4().hex
+    content_type = request.headers.get("content-type", _OCTETS)
+    state_of(request).multiparts[upload_id] = Multipart.start(path, content_type, name)
+    return json_reply({"access_url": f"{base_url(request)}/{path}", "uploadId": upload_id})
+
+
+async def initiate(request: Request) -> Response:
+    """`POST /storage/upload/initiate`: one PUT follows at `upload_url`."""
+    if key_id(request) is None:
+        return unauthorized()
+    asked = msgspec.json.decode(await request.body() or b"{}", type=Initiate)
+    path = _new_path(asked.file_name)
+    url = f"{base_url(request)}/{path}"
+    return json_reply({"upload_url": f"{url}?upload=1", "file_url": url})
+
+
+async def initiate_multipart(request: Request) -> Response:
+    """`POST /storage/upload/initiate-multipart`: parts follow under `upload_url`."""
+    if key_id(request) is None:
+        return unauthorized()
+    asked = msgspec.json.decode(await request.body() or b"{}", type=Initiate)
+    path = _new_path(asked.file_name)
+    upload_id = uuid4().hex
+    state_of(request).multiparts[upload_id] = Multipart.start(path, asked.content_type, asked.file_name)
+    url = f"{base_url(request)}/{path}"
+    return json_reply({"upload_url": f"{url}/multipart/{upload_id}", "file_url": url})
+
+
+async def put_part(request: Request) -> Response:
+    """`PUT …/multipart/{upload_id}/{number}`."""
+    multipart = state_of(request).multiparts.get(request.path_params["upload_id"])
+    if multipart is None:
+        return detail(404, "Upload not found")
+    data = await request.body()
+    number = request.path_params["number"]
+    multipart.parts[number] = data
+    etag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
+    return json_reply({"partNumber": number, "etag": etag}, headers={"etag": etag})
+
+
+async def complete_multipart(request: Request) -> Response:
+    """`POST …/multipart/{upload_id}/complete`."""
+    state = state_of(request)
+    multipart = state.multiparts.pop(request.path_params["upload_id"], None)
+    if multipart is None:
+        return detail(404, "Upload not found")
+    state.files.put(multipart.path, multipart.whole())
+    return json_reply({"access_url": f"{base_url(request)}/{multipart.path}"})
+
+
+async def put_file(request: Request) -> Response:
+    """The PUT of an initiated upload."""
+    path = str(request.scope["path"]).lstrip("/")
+    content_type = request.headers.get("content-type", _OCTETS)
+    file = StoredFile(await request.body(), content_type, path.rsplit("/", 1)[-1])
+    state_of(request).files.put(path, file)
+    return json_reply({})
+
+
+async def get_file(request: Request) -> Response:
+    """`GET` or `HEAD` of any stored file."""
+    if request.method == "PUT":
+        return await put_file(request)
+    file = state_of(request).files.get(str(request.scope["path"]).lstrip("/"))
+    if file is None:
+        return detail(404, "File not found")
+    headers = {"x-fal-request-id": uuid4().hex, "accept-ranges": "bytes"}
+    span = _span(request.headers.get("range", ""), len(file.data))
+    if span is None:
+        return Response(file.data, 200, headers, file.content_type)
+    first, last = span
+    headers["content-range"] = f"bytes {first}-{last}/{len(file.data)}"
+    return Response(file.data[first : last + 1], 206, headers, file.content_type)
+
+
+def _span(header: str, size: int) -> tuple[int, int] | None:
+    """First and last byte of a single satisfiable range, else None: then the whole file is served."""
+    unit, _, ranges = header.partition("=")
+    low, dash, high = ranges.partition("-")
+    if unit != "bytes" or not dash or not (low + high).isdigit():
+        return None
+    first = int(low) if low else max(0, size - int(high))
+    last = min(int(high), size - 1) if low and high else size - 1
+    return (first, last) if first <= last else None
+
+
+ROUTES = [
+    Route("/storage/auth/token", token, methods=["POST"]),
+    Route("/storage/upload/initiate", initiate, methods=["POST"]),
+    Route("/storage/upload/initiate-multipart", initiate_multipart, methods=["POST"]),
+    Route("/files/upload", upload, methods=["POST"]),
+    Route("/files/upload/multipart", start_multipart, methods=["POST"]),
+    Route("/files/{folder}/{name}/multipart/{upload_id}/complete", complete_multipart, methods=["POST"]),
+    Route("/files/{folder}/{name}/multipart/{upload_id}/{number:int}", put_part, methods=["PUT"]),
+    Route("/files/{folder}/{name}", get_file, methods=["GET", "HEAD", "PUT"]),
+]

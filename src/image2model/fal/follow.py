@@ -1,0 +1,144 @@
+"""Following an accepted request to its end: by the status stream, by polling where the stream fails.
+
+Who calls it: the gateway. It never gives up on an error and never starts anything new at FAL: how long
+to follow is the caller's affair. An idle request costs one open response and a timer.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+
+import aiohttp
+import msgspec
+
+from image2model.domain import FalRequest
+from image2model.errors import FalResultGone
+from image2model.fal.failures import FalUnreachable
+from image2model.fal.observer import Observer, observed
+from image2model.fal.session import FalSession, network_faults
+from image2model.fal.update import FalStatus, FalUpdate
+from image2model.fal.wire import Status, decode
+
+_STREAM_BUFFER = 1 << 14  # aiohttp refuses lines of more than twice this
+
+
+class FollowPace(msgspec.Struct, frozen=True):
+    """Seconds. FAL sends a comment every 15 s, so a stream silent for `idle` is dead."""
+
+    idle: float = 45.0
+    first_gap: float = 1.0
+    longest_gap: float = 10.0
+    stream_again: float = 30.0
+    confirmations: int = 4
+
+
+class Follower:
+    """Follows any number of requests at once."""
+
+    def __init__(self, session: FalSession, observer: Observer, pace: FollowPace) -> None:
+        self._session = session
+        self._observer = observer
+        self._pace = pace
+        # One object for every stream: aiohttp reads it, never writes it.
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=pace.idle)
+
+    async def follow(self, request: FalRequest) -> AsyncGenerator[FalUpdate, None]:
+        """Yields each change of state, COMPLETED last. See `FalGateway.follow`."""
+        seen: FalUpdate | None = None
+        async with aclosing(self._updates(request)) as updates:
+            async for update in updates:
+                if update == seen:
+                    continue
+                seen = update
+                yield update
+                if update.status is FalStatus.COMPLETED:
+                    return
+
+    async def _updates(self, request: FalRequest) -> AsyncGenerator[FalUpdate, None]:
+        watch = _Watch(self._pace)
+        while True:
+            async with aclosing(self._streamed(request, watch)) as updates:
+                async for update in updates:
+                    yield update
+            async with aclosing(self._polled(request, watch)) as updates:
+                async for update in updates:
+                    yield update
+
+    async def _streamed(self, request: FalRequest, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
+        url = f"{request.status_url}/stream"
+        with suppress(FalUnreachable, msgspec.DecodeError), observed(self._observer, "stream"):
+            async with aclosing(self._events(url, watch)) as events:
+                async for update in events:
+                    watch.moved()
+                    yield update
+            raise FalUnreachable(f"{url} ended before the request did")
+
+    async def _events(self, url: str, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
+        async with self._session.exchange(
+            "GET",
+            url,
+            params={"logs": "0"},
+            headers={**self._session.key_headers(url), "Accept": "text/event-stream"},
+            timeout=self._timeout,
+            read_bufsize=_STREAM_BUFFER,
+        ) as response:
+            watch.judge(response.status, url)
+            with network_faults(url):
+                async for line in response.content:
+                    if line.startswith(b"data:") and (update := _update(line[5:])):
+                        yield update
+
+    async def _polled(self, request: FalRequest, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._pace.stream_again
+        while clock() < until:
+            await asyncio.sleep(watch.gap())
+            if update := await self._poll(request, watch):
+                yield update
+
+    async def _poll(self, request: FalRequest, watch: "_Watch") -> FalUpdate | None:
+        try:
+            with observed(self._observer, "status"):
+                reply = await self._session.call("GET", request.status_url, params={"logs": "0"})
+                watch.judge(reply.status, request.status_url)
+                return _update(reply.body)
+        except (FalUnreachable, msgspec.DecodeError):
+            return None
+
+
+class _Watch:
+    """What one request's following remembers: how long to wait, and how often FAL denied knowing it."""
+
+    def __init__(self, pace: FollowPace) -> None:
+        self._pace = pace
+        self._gap = pace.first_gap
+        self._denials = 0
+
+    def gap(self) -> float:
+        """Seconds until the next poll: growing, jittered so that a thousand do not come at once."""
+        gap = self._gap
+        self._gap = min(gap * 1.6, self._pace.longest_gap)
+        return gap * random.uniform(0.5, 1.25)  # noqa: S311 - spreads load, guards nothing
+
+    def moved(self) -> None:
+        """FAL answered well: start from short gaps again, and forget its denials."""
+        self._gap = self._pace.first_gap
+        self._denials = 0
+
+    def judge(self, status: int, url: str) -> None:
+        """Raises FalUnreachable for what another try may mend, FalResultGone once FAL insists on 404."""
+        if status in (200, 202):
+            self._denials = 0
+            return
+        if status == 404:
+            self._denials += 1
+            if self._denials >= self._pace.confirmations:
+                raise FalResultGone("FAL does not know this request, or no longer", status=404)
+        if status in (401, 403):
+            self._gap = self._pace.longest_gap
+        raise FalUnreachable(f"{url} answered {status}", status=status)
+
+
+def _update(body: bytes) -> FalUpdate | None:
+    return FalUpdate.of(decode(body, Status))

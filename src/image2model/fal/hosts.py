@@ -1,0 +1,77 @@
+"""Where FAL is: the base URLs of its four services, and which hosts may be trusted with what.
+
+Who calls it: the gateway for every address; the API before it redirects to a media URL. Pure.
+"""
+
+from typing import Self
+from urllib.parse import urlsplit
+
+import msgspec
+
+from image2model.domain import FalRequest
+
+_KEY_DOMAINS = ("fal.run", "falrun.com", "fal.ai")
+_MEDIA_DOMAINS = ("fal.media",)
+_NAMESPACES = ("workflows", "comfy")
+
+
+class FalHosts(msgspec.Struct, frozen=True):
+    """Base URLs without a trailing slash. `base_url` is set when one base stands for all of FAL."""
+
+    queue: str = "https://queue.fal.run"
+    rest: str = "https://rest.fal.ai"
+    cdn: str = "https://v3.fal.media"
+    api: str = "https://api.fal.ai/v1"
+    base_url: str | None = None
+
+    @classmethod
+    def at(cls, base_url: str | None) -> Self:
+        """FAL's real hosts for None, else every service under the one base."""
+        if not base_url:
+            return cls()
+        base = base_url.rstrip("/")
+        return cls(queue=base, rest=base, cdn=base, api=f"{base}/v1", base_url=base)
+
+    def may_see_key(self, url: str) -> bool:
+        """Whether FAL's key may be sent to this URL."""
+        if self.base_url is not None:
+            return _origin(url) == _origin(self.base_url)
+        return _is_https_under(url, _KEY_DOMAINS)
+
+    def serves_media(self, url: str) -> bool:
+        """Whether results may be fetched from this URL, and clients redirected to it."""
+        if self.base_url is not None and _origin(url) == _origin(self.base_url):
+            return True
+        return _is_https_under(url, _MEDIA_DOMAINS)
+
+    def requests_url(self, endpoint_id: str) -> str:
+        """`…/{owner}/{alias}/requests`: everything but the submit drops the endpoint's sub-path."""
+        parts = endpoint_id.split("/")
+        kept = 3 if parts[0] in _NAMESPACES else 2
+        return f"{self.queue}/{'/'.join(parts[:kept])}/requests"
+
+    def request(self, endpoint_id: str, request_id: str) -> FalRequest:
+        """The request of this id, with the URLs that FAL derives from it."""
+        response_url = f"{self.requests_url(endpoint_id)}/{request_id}"
+        return FalRequest(
+            request_id=request_id,
+            status_url=f"{response_url}/status",
+            response_url=response_url,
+            cancel_url=f"{response_url}/cancel",
+        )
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "", None, None
+    return parts.scheme, parts.hostname, port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _is_https_under(url: str, domains: tuple[str, ...]) -> bool:
+    scheme, host, port = _origin(url)
+    if scheme != "https" or host is None or port != 443:
+        return False
+    return any(host == domain or host.endswith(f".{domain}") for domain in domains)

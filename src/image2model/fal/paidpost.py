@@ -1,0 +1,104 @@
+"""One paid POST: what is known of whether it went out, and the verdict on what came back.
+
+Who calls it: the transport, once for each submit. Money hangs on this file: it must never let an error
+out that fal-client would answer with another POST, nor call anything "not accepted" after the first byte.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from typing import Final
+
+import msgspec
+
+from image2model.errors import FalAccountFault, FalAmbiguous, FalError, FalNotAccepted, FalRejected
+from image2model.fal.failures import FalThrottled
+from image2model.fal.wire import Submitted, decode
+from image2model.fal.words import LOCKED, words_of
+
+BeforeSend = Callable[[], Awaitable[None]]
+
+_UNSURE = frozenset({408, 499})
+"""4xx that an ingress may give after it has passed the request on."""
+
+
+class MarkNotSet(Exception):
+    """`before_send` raised: nothing was sent. Wraps its exception, so that nobody takes it for httpx's."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class PaidPost:
+    """The state of one submit: the transport asks it before the first byte, and for every verdict."""
+
+    def __init__(self, before_send: BeforeSend) -> None:
+        self._before_send = before_send
+        self.entered = False
+        self.sent = False
+        self.submitted: Submitted | None = None
+
+    async def trace(self, event: str, info: Mapping[str, object]) -> None:
+        """httpcore's trace hook: the connection stands, and the request's first byte is next."""
+        if event.endswith("send_request_headers.started") and _is_post(info.get("request")):
+            await self._mark()
+
+    def enter(self) -> None:
+        """Called for every request that reaches the transport: the second one is refused."""
+        if self.entered:
+            raise FalAmbiguous("a second POST of the same submit was refused")
+        self.entered = True
+
+    def broken(self, why: str) -> FalError:
+        """The verdict when no reply came: by whether anything had been sent."""
+        if self.sent:
+            return FalAmbiguous(f"FAL may have accepted the request, but no reply came: {why}")
+        return FalNotAccepted(f"FAL was not reached, nothing was sent: {why}")
+
+    def judge(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Keep a good reply's content; raise the FalError that any other reply means."""
+        if status >= 300:
+            raise _refusal(status, headers, body)
+        try:
+            self.submitted = decode(body, Submitted)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise FalAmbiguous(f"FAL's reply to the submit is unreadable: {error}", status=status) from error
+        if not self.submitted.request_id:
+            raise FalAmbiguous("FAL's reply to the submit has no request_id", status=status)
+
+    async def _mark(self) -> None:
+        if self.sent:
+            raise FalAmbiguous("a second POST of the same submit was refused")
+        try:
+            await self._before_send()
+        except Exception as error:
+            raise MarkNotSet(error) from error
+        self.sent = True
+
+
+CURRENT: Final[ContextVar[PaidPost]] = ContextVar("paid_post")
+
+
+def _is_post(request: object) -> bool:
+    # A tunnel through a proxy sends a CONNECT of its own first, which is not the POST.
+    return getattr(request, "method", None) == b"POST"
+
+
+def _refusal(status: int, headers: Mapping[str, str], body: bytes) -> FalError:
+    said = words_of(body, status, headers.get("x-fal-error-type"))
+    if status == 429:
+        wait = _seconds(headers.get("retry-after"))
+        return FalThrottled(said.message, status=status, fal_type=said.type, retry_after=wait)
+    if status in (401, 403):
+        kind = "locked" if said.message.startswith(LOCKED) else said.type
+        return FalAccountFault(said.message, status=status, fal_type=kind)
+    if 400 <= status < 500 and status not in _UNSURE:
+        return FalRejected(said.message, status=status, fal_type=said.type)
+    return FalAmbiguous(f"FAL answered the submit with {status}: {said.message}", status=status)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    try:
+        return max(0.0, float(retry_after)) if retry_after else None
+    except ValueError:
+        return None

@@ -1,0 +1,66 @@
+"""FAL's platform API: requests found by their input, prices, what FAL says of its models.
+
+Who calls it: the gateway. These calls cost nothing and change nothing.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from image2model.domain import FalRequest
+from image2model.fal.refusal import read
+from image2model.fal.session import FalSession
+from image2model.fal.wire import ModelEntry, ModelList, Price, PriceList, RequestPage
+
+T = TypeVar("T")
+_MOST_PAGES = 50
+
+
+class Platform:
+    """The calls. All raise FalUnreachable, FalTransient or FalAccountFault."""
+
+    def __init__(self, session: FalSession) -> None:
+        self._session = session
+
+    async def find(self, endpoint_id: str, image_url: str, since: datetime) -> FalRequest | None:
+        """The request whose input holds this URL. See `FalGateway.find_submission`."""
+        query = {
+            "endpoint_id": endpoint_id,
+            "start": since.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "expand": "payloads",
+            "limit": "100",
+        }
+        for _ in range(_MOST_PAGES):
+            page = await self._page(query)
+            for item in page.items:
+                if _holds(bytes(item.json_input), image_url):
+                    return self._session.hosts.request(endpoint_id, item.request_id)
+            if not page.next_cursor:
+                return None
+            query["cursor"] = page.next_cursor
+        return None
+
+    async def prices(self, endpoint_ids: Iterable[str]) -> dict[str, Price]:
+        """FAL's current unit prices by endpoint id; those it does not list are left out."""
+        listed = await self._list("models/pricing", endpoint_ids, PriceList)
+        return {price.endpoint_id: price for price in listed.prices}
+
+    async def models(self, endpoint_ids: Iterable[str]) -> dict[str, ModelEntry]:
+        """What FAL says of these endpoints to people, by endpoint id."""
+        listed = await self._list("models", endpoint_ids, ModelList)
+        return {model.endpoint_id: model for model in listed.models}
+
+    async def _page(self, query: dict[str, str]) -> RequestPage:
+        url = f"{self._session.hosts.api}/models/requests/by-endpoint"
+        return read(await self._session.call("GET", url, params=query), RequestPage)
+
+    async def _list(self, path: str, endpoint_ids: Iterable[str], shape: type[T]) -> T:
+        query = urlencode([("endpoint_id", endpoint_id) for endpoint_id in endpoint_ids])
+        reply = await self._session.call("GET", f"{self._session.hosts.api}/{path}?{query}")
+        return read(reply, shape)
+
+
+def _holds(json_input: bytes, image_url: str) -> bool:
+    # The URL is unique to the attempt, so it is enough that the input holds it, under whatever name.
+    return image_url.encode() in json_input.replace(rb"\/", b"/")

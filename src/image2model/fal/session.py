@@ -1,0 +1,189 @@
+"""The one aiohttp session of a gateway: bounded replies, a deadline on every call, the key only to FAL.
+
+Who calls it: every part of the gateway but the paid submit. It never sends FAL's key anywhere but to
+the hosts of `FalHosts.may_see_key`, and follows no redirect by itself.
+"""
+
+import io
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+import aiohttp
+import msgspec
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from image2model.fal.failures import FalUnreachable
+from image2model.fal.hosts import FalHosts
+
+API_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
+LARGEST_REPLY: Final = 32 << 20
+_USER_AGENT = "image2model"
+_LARGE = 1 << 16
+_INGRESS = frozenset({502, 503, 504})
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole reply. `url` is what was asked, for the words of an error."""
+
+    url: str
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+    @property
+    def from_ingress(self) -> bool:
+        """Whether FAL's ingress answered in place of FAL: it says nothing about the request."""
+        return self.status in _INGRESS and "x-fal-request-id" not in self.headers
+
+
+class FalSession:
+    """Owns the connections. `open` and `close` belong to the gateway."""
+
+    def __init__(self, key: str, hosts: FalHosts, *, max_connections: int) -> None:
+        self.hosts = hosts
+        self._authorization = f"Key {key}"
+        self._max_connections = max_connections
+        self._http: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the session. Its connector keeps connections and DNS answers."""
+        connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=30, ttl_dns_cache=300)
+        self._http = aiohttp.ClientSession(
+            connector=connector,
+            headers={"User-Agent": _USER_AGENT},
+            timeout=API_TIMEOUT,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        """The open session. Raises RuntimeError before `open` and after `close`."""
+        if self._http is None:
+            raise RuntimeError("the FAL gateway is not open: use it as `async with FalGateway(…)`")
+        return self._http
+
+    def key_headers(self, url: str) -> dict[str, str]:
+        """The authorization for this URL. Raises FalUnreachable where the key must not go."""
+        if not self.hosts.may_see_key(url):
+            raise FalUnreachable(f"{url} is none of FAL's hosts: the key is not sent there")
+        return {"Authorization": self._authorization}
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: object = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        keyed: bool = True,
+        timeout: aiohttp.ClientTimeout = API_TIMEOUT,  # noqa: ASYNC109 - aiohttp's own, shared objects
+        tries: int = 1,
+    ) -> Reply:
+        """One request and its whole reply, of any status. Raises FalUnreachable when there is none.
+
+        More `tries` are for what may be repeated at will: a connection kept for long may be closed by the
+        other side just when it is used.
+        """
+        sent = CIMultiDict(headers or {})
+        if keyed:
+            sent.update(self.key_headers(url))
+        if json is not None:
+            body = msgspec.json.encode(json)
+            sent["Content-Type"] = "application/json"
+        request = _Request(method, url, params, body, sent, timeout)
+        for _ in range(tries - 1):
+            try:
+                return await self._once(request)
+            except FalUnreachable:
+                continue
+        return await self._once(request)
+
+    async def _once(self, request: "_Request") -> Reply:
+        async with self.exchange(
+            request.method,
+            request.url,
+            params=request.params,
+            data=_streamed(request.body),
+            headers=request.headers,
+            timeout=request.timeout,
+        ) as response:
+            with network_faults(request.url):
+                whole = await _whole(response)
+            return Reply(request.url, response.status, response.headers, whole)
+
+    @asynccontextmanager
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own, shared objects
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+        data: bytes | io.BytesIO | None = None,
+        read_bufsize: int = 1 << 16,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An open response, no redirect followed; read it under `network_faults`. Raises FalUnreachable."""
+        with network_faults(url):
+            response = await self.http.request(
+                method,
+                url,
+                params=params,
+                data=data,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+                read_bufsize=read_bufsize,
+            )
+        async with response:
+            yield response
+
+
+@contextmanager
+def network_faults(url: str) -> Iterator[None]:
+    """Turn what the network does into FalUnreachable. Nothing but the network may stand in the block."""
+    try:
+        yield
+    except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+        raise FalUnreachable(f"{url}: {_cause(error)}") from error
+
+
+class _Request(msgspec.Struct, frozen=True):
+    method: str
+    url: str
+    params: Mapping[str, str] | None
+    body: bytes | None
+    headers: CIMultiDict[str]
+    timeout: aiohttp.ClientTimeout
+
+
+def _streamed(body: bytes | None) -> bytes | io.BytesIO | None:
+    # A large body in one piece would block the loop while it is copied to the socket's buffer.
+    return io.BytesIO(body) if body is not None and len(body) > _LARGE else body
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > LARGEST_REPLY:
+            raise aiohttp.ClientPayloadError(f"the reply is larger than {LARGEST_REPLY} bytes")
+    return b"".join(parts)
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__

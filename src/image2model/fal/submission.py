@@ -1,0 +1,103 @@
+"""The submit: the one call that costs money, made by fal-client over our transport, and never repeated.
+
+Who calls it: the gateway. After the first byte nothing here may lead to another POST.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any, Literal
+
+import httpx
+from fal_client.client import USER_AGENT, AsyncClient
+
+from image2model.domain import FalRequest
+from image2model.errors import FalAmbiguous, FalError
+from image2model.fal.hosts import FalHosts
+from image2model.fal.paidpost import CURRENT, BeforeSend, MarkNotSet, PaidPost
+from image2model.fal.tags import format_tags
+from image2model.fal.transport import SingleShotTransport
+from image2model.fal.wire import Submitted
+
+Priority = Literal["normal", "low"]
+
+
+class _SingleShotClient(AsyncClient):
+    """fal-client on an httpx client of ours: its own would repeat a paid POST."""
+
+    def __init__(self, key: str, http: httpx.AsyncClient, deadline: float) -> None:
+        super().__init__(key=key, default_timeout=deadline)
+        self._http = http
+
+    @property
+    def _client(self) -> Coroutine[Any, Any, httpx.AsyncClient]:
+        return self._ready()
+
+    async def _ready(self) -> httpx.AsyncClient:
+        return self._http
+
+
+class Submission:
+    """Makes submits. `deadline`: seconds for a whole POST, from connecting to the last byte of the reply."""
+
+    def __init__(self, key: str, hosts: FalHosts, *, deadline: float, max_connections: int) -> None:
+        self._hosts = hosts
+        self._deadline = deadline
+        self._http = httpx.AsyncClient(
+            transport=SingleShotTransport(hosts.queue, max_connections=max_connections),
+            headers={"Authorization": f"Key {key}", "User-Agent": USER_AGENT},
+            timeout=deadline,
+        )
+        self._fal = _SingleShotClient(key, self._http, deadline)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def submit(
+        self,
+        endpoint_id: str,
+        payload: Mapping[str, object],
+        *,
+        tags: Mapping[str, str],
+        webhook_url: str | None,
+        before_send: BeforeSend,
+        priority: Priority | None,
+    ) -> FalRequest:
+        """Exactly one POST, `before_send` awaited right before its first byte. See `FalGateway.submit`."""
+        post = PaidPost(before_send)
+        headers = {"X-Fal-Tags": format_tags(tags)} if tags else {}
+        token = CURRENT.set(post)
+        try:
+            async with asyncio.timeout(self._deadline) as limit:
+                await self._fal.submit(
+                    endpoint_id, dict(payload), webhook_url=webhook_url, headers=headers, priority=priority
+                )
+        except MarkNotSet as failed:
+            raise failed.cause  # noqa: B904 - the caller's own exception, unchanged
+        except FalError:
+            raise
+        except Exception as error:
+            if limit.expired():
+                raise post.broken(f"nothing in {self._deadline:g} s") from error
+            if post.sent:
+                # Whatever it was, the request is out: nobody may take this for a fault before the POST.
+                raise FalAmbiguous(f"the submit broke off: {type(error).__name__} {error}") from error
+            raise
+        finally:
+            CURRENT.reset(token)
+        if post.submitted is None:
+            raise FalAmbiguous("fal-client returned without a reply that was seen")
+        return self._request(endpoint_id, post.submitted)
+
+    def _request(self, endpoint_id: str, reply: Submitted) -> FalRequest:
+        # URLs on a host that must not see the key are of no use: those derived from the id are the same.
+        own = self._hosts.request(endpoint_id, reply.request_id)
+        return FalRequest(
+            request_id=reply.request_id,
+            status_url=self._trusted(reply.status_url, own.status_url),
+            response_url=self._trusted(reply.response_url, own.response_url),
+            cancel_url=self._trusted(reply.cancel_url, own.cancel_url),
+        )
+
+    def _trusted(self, url: str | None, own: str) -> str:
+        return url if url and self._hosts.may_see_key(url) else own

@@ -1,0 +1,159 @@
+"""The JSON that FAL sends, as Structs. Unknown fields are ignored, and what FAL may leave out is optional.
+
+Who calls it: the other modules of this package. `decode` is the one way in.
+"""
+
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """The reply to a submit."""
+
+    request_id: str
+    status_url: str | None = None
+    response_url: str | None = None
+    cancel_url: str | None = None
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The status of a request, polled or streamed. `error` is FAL's text, or whatever it sent instead."""
+
+    status: str
+    queue_position: int | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
+    error_type: str | None = None
+
+
+class CancelStatus(msgspec.Struct, frozen=True):
+    """The reply to a cancel."""
+
+    status: str
+
+
+class UploadToken(msgspec.Struct, frozen=True):
+    """What uploads authenticate with, in place of the key. `expires_at` carries its time zone."""
+
+    token: str
+    token_type: str
+    expires_at: datetime
+
+
+class Uploaded(msgspec.Struct, frozen=True):
+    """The reply of the media host: the public URL of the file."""
+
+    access_url: str
+
+
+class UploadSlot(msgspec.Struct, frozen=True):
+    """The older way to upload: where to PUT the bytes, and the URL they get."""
+
+    upload_url: str
+    file_url: str
+
+
+class File(msgspec.Struct, frozen=True):
+    """One file of a model's output. `file_size` is in bytes."""
+
+    url: str
+    content_type: str | None = None
+    file_name: str | None = None
+    file_size: int | float | None = None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error body: `detail` is a text for request errors, a list for model errors."""
+
+    detail: msgspec.Raw = msgspec.Raw(b"null")
+    error_type: str | None = None
+
+
+class ModelError(msgspec.Struct, frozen=True):
+    """One entry of a model error's list."""
+
+    msg: str = ""
+    type: str | None = None
+
+
+class ListedRequest(msgspec.Struct, frozen=True):
+    """One request in the listing by endpoint, with its input where payloads were asked for."""
+
+    request_id: str
+    json_input: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class RequestPage(msgspec.Struct, frozen=True):
+    """A page of that listing."""
+
+    items: tuple[ListedRequest, ...] = ()
+    next_cursor: str | None = None
+
+
+class Price(msgspec.Struct, frozen=True):
+    """What FAL asks for one unit of an endpoint's work, in `currency`."""
+
+    endpoint_id: str
+    unit_price: float
+    unit: str | None = None
+    currency: str | None = None
+
+
+class PriceList(msgspec.Struct, frozen=True):
+    """The reply of the pricing call."""
+
+    prices: tuple[Price, ...] = ()
+
+
+class ModelMetadata(msgspec.Struct, frozen=True):
+    """What FAL says of an endpoint to people."""
+
+    display_name: str | None = None
+    category: str | None = None
+    description: str | None = None
+    status: str | None = None
+    thumbnail_url: str | None = None
+
+
+class ModelEntry(msgspec.Struct, frozen=True):
+    """One endpoint in the list of models."""
+
+    endpoint_id: str
+    metadata: ModelMetadata = ModelMetadata()
+
+
+class ModelList(msgspec.Struct, frozen=True):
+    """The reply of the models call."""
+
+    models: tuple[ModelEntry, ...] = ()
+
+
+class Jwk(msgspec.Struct, frozen=True):
+    """One public key of FAL's webhooks; `x` is base64url."""
+
+    x: str
+
+
+class Jwks(msgspec.Struct, frozen=True):
+    """The set of them."""
+
+    keys: tuple[Jwk, ...] = ()
+
+
+class WebhookBody(msgspec.Struct, frozen=True):
+    """What FAL posts when a request has ended."""
+
+    request_id: str
+    status: str
+    gateway_request_id: str | None = None
+    payload: msgspec.Raw = msgspec.Raw(b"null")
+    error: str | None = None
+    payload_error: str | None = None
+
+
+def decode(body: bytes, shape: type[T]) -> T:
+    """The body as this shape. Raises msgspec.DecodeError (its ValidationError too) when it is not that."""
+    return msgspec.json.decode(body, type=shape, strict=False)

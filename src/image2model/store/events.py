@@ -1,0 +1,128 @@
+"""Events: history in streams, and the bell that rings when there is more.
+
+A job's stream ids are its versions and an owner's are consecutive, so a gap shows by counting. Who calls
+it: the API's relay. The streams are the truth; a bell that is not heard loses nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.domain import Counts, WaitingFor
+from image2model.store import rows
+from image2model.store.keys import key
+
+_BATCH: Final = 500
+
+
+class ImageChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """One image as it was at one version of its job. `at` is ms since the epoch."""
+
+    at: int
+    waiting_for: WaitingFor | None
+    counts: Counts
+    image: rows.ImageRow
+
+
+class JobCompleted(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole job as it was when its last image became final."""
+
+    at: int
+    job: rows.JobRow
+    images: tuple[rows.ImageRow, ...]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a job's stream."""
+
+    job_id: str
+    version: int
+    body: ImageChanged | JobCompleted
+
+
+class Bell(msgspec.Struct, frozen=True, array_like=True):
+    """What the bell says: the event itself with its place in both streams. Kind `deleted` has no event."""
+
+    job_id: str
+    version: int
+    seq: int
+    kind: str
+    data: bytes | str
+
+
+_Eight = tuple[int, int, int, int, int, int, int, int]
+_image = msgspec.msgpack.Decoder(tuple[int, str, _Eight, list[str]])
+_complete = msgspec.msgpack.Decoder(tuple[int, list[str], list[list[str]]])
+
+
+def decode(job_id: str, version: int, kind: str, data: bytes) -> Event:
+    """Read one entry's `kind` and `data`."""
+    if kind == "image":
+        at, waiting, counts, row = _image.decode(data)
+        body: ImageChanged | JobCompleted = ImageChanged(
+            at=at,
+            waiting_for=WaitingFor(waiting) if waiting else None,
+            counts=Counts(*counts),
+            image=rows.image_row(row),
+        )
+    else:
+        at, job, images = _complete.decode(data)
+        body = JobCompleted(at=at, job=rows.job_row(job), images=tuple(map(rows.image_row, images)))
+    return Event(job_id=job_id, version=version, body=body)
+
+
+def _version(stream_id: bytes) -> int:
+    return int(stream_id.partition(b"-")[0])
+
+
+async def of_job(redis: Redis, job_id: str, after: int) -> list[Event]:
+    """Every kept event of a job with a version above `after`, oldest first."""
+    events: list[Event] = []
+    while True:
+        found = await redis.xrange(key("job_events", job_id), min=f"({after}-0", count=_BATCH)
+        for stream_id, fields in found:
+            after = _version(stream_id)
+            events.append(decode(job_id, after, fields[b"k"].decode(), fields[b"d"]))
+        if len(found) < _BATCH:
+            return events
+
+
+async def of_owner(
+    redis: Redis, owner: str, after: int, limit: int = _BATCH
+) -> list[tuple[int, Event | None]]:
+    """Up to `limit` events of all of an owner's jobs after `after`: (owner's sequence, event).
+
+    The event is None where its job has been erased since.
+    """
+    found = await redis.xrange(key("owner_events", owner), min=f"({after}-0", count=limit)
+    places = [(_version(i), f[b"j"].decode(), int(f[b"v"])) for i, f in found]
+    pipe = redis.pipeline(transaction=False)
+    for _, job_id, version in places:
+        pipe.xrange(key("job_events", job_id), min=f"{version}-0", max=f"{version}-0")
+    entries: Sequence[list[tuple[bytes, dict[bytes, bytes]]]] = await pipe.execute() if places else []
+    events: list[tuple[int, Event | None]] = []
+    for (seq, job_id, version), entry in zip(places, entries, strict=True):
+        fields = entry[0][1] if entry else None
+        event = decode(job_id, version, fields[b"k"].decode(), fields[b"d"]) if fields else None
+        events.append((seq, event))
+    return events
+
+
+async def reach_of_job(redis: Redis, job_id: str) -> tuple[int, int]:
+    """The first and the last version that a job's history still has; (0, 0) when it has none."""
+    return await _reach(redis, key("job_events", job_id))
+
+
+async def reach_of_owner(redis: Redis, owner: str) -> tuple[int, int]:
+    """The first and the last sequence number that an owner's history still has."""
+    return await _reach(redis, key("owner_events", owner))
+
+
+async def _reach(redis: Redis, stream: str) -> tuple[int, int]:
+    pipe = redis.pipeline(transaction=True)
+    pipe.xrange(stream, count=1)
+    pipe.xrevrange(stream, count=1)
+    first, last = await pipe.execute()
+    return (_version(first[0][0]), _version(last[0][0])) if first else (0, 0)

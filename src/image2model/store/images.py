@@ -1,0 +1,205 @@
+"""One image's steps, each fenced: only the worker that holds the image may move it.
+
+Who calls it: the worker. A step that comes too late raises StaleFence and changes nothing; the one
+exception is `commit_submission`, fenced by the attempt.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus
+from image2model.errors import StaleFence
+from image2model.store.connection import command
+from image2model.store.keys import key
+from image2model.store.script import Script
+
+_STEP: Final = Script("step")
+_WRITE: Final = Script("write")
+_COMMIT: Final = Script("commit_submission")
+_AGAIN: Final = Script("try_again")
+
+Field = str | int
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a worker must know of one image to go on with it. Times in ms, texts empty when not set."""
+
+    image_id: str
+    job_id: str
+    owner: str
+    status: ImageStatus
+    model: str
+    params: dict[str, object]
+    priority: str
+    filename: str
+    format: str
+    source_key: str
+    attempt: int
+    attempts_used: int
+    attempt_token: str
+    intent_url: str
+    posting_at: int
+    running_at: int
+    created_at: int
+    first_try_at: int
+    start_tries: int
+    cancel_requested: bool
+    cancel_sent: bool
+    request: FalRequest | None
+
+
+class Committed(IntEnum):
+    """What became of a submission's id."""
+
+    SUPERSEDED = 0
+    MINE = 1
+    ANOTHERS = 2
+
+
+_params = msgspec.json.Decoder(dict[str, object])
+_JOB: Final = ("model", "params", "priority")
+_IMAGE: Final = (
+    "job_id",
+    "owner",
+    "status",
+    "params",
+    "filename",
+    "format",
+    "source_key",
+    "attempt",
+    "attempts_used",
+    "attempt_token",
+    "intent_url",
+    "posting_at",
+    "running_at",
+    "created_at",
+    "first_try_at",
+    "start_tries",
+    "cancel_requested",
+    "cancel_sent",
+    "request_id",
+    "status_url",
+    "response_url",
+    "cancel_url",
+)
+
+
+async def load(redis: Redis, image_id: str) -> Task:
+    """Read an image and what it needs of its job. Raises StaleFence where it no longer exists."""
+    image = dict(zip(_IMAGE, await _texts(redis, key("image", image_id), _IMAGE), strict=True))
+    if not image["job_id"]:
+        raise StaleFence(f"image {image_id} does not exist")
+    model, params, priority = await _texts(redis, key("job", image["job_id"]), _JOB)
+    request = (
+        FalRequest(image["request_id"], image["status_url"], image["response_url"], image["cancel_url"])
+        if image["request_id"]
+        else None
+    )
+    return Task(
+        image_id=image_id,
+        job_id=image["job_id"],
+        owner=image["owner"],
+        status=ImageStatus(image["status"]),
+        model=model,
+        params=_params.decode(image["params"] or params or "{}"),
+        priority=priority,
+        filename=image["filename"],
+        format=image["format"],
+        source_key=image["source_key"],
+        attempt=int(image["attempt"] or 1),
+        attempts_used=int(image["attempts_used"] or 0),
+        attempt_token=image["attempt_token"],
+        intent_url=image["intent_url"],
+        posting_at=int(image["posting_at"] or 0),
+        running_at=int(image["running_at"] or 0),
+        created_at=int(image["created_at"]),
+        first_try_at=int(image["first_try_at"] or 0),
+        start_tries=int(image["start_tries"] or 0),
+        cancel_requested=image["cancel_requested"] == "1",
+        cancel_sent=image["cancel_sent"] == "1",
+        request=request,
+    )
+
+
+async def _texts(redis: Redis, hash_key: str, names: tuple[str, ...]) -> list[str]:
+    values: list[bytes | None] = await command(redis, "HMGET", hash_key, *names)
+    return [value.decode() if value else "" for value in values]
+
+
+async def move(redis: Redis, image_id: str, fence: str, to: ImageStatus, *fields: Field) -> bool:
+    """Move the image and write `fields` (name, value, …). True when a cancel has been asked for.
+
+    The status that it has already only writes. Raises StaleFence where the fence is another's, or the
+    image is final, or the move is illegal: in each case somebody else has decided.
+    """
+    done = await _STEP.packed(redis, image_id, fence, to.value, fields)
+    if done not in {1, 2}:
+        raise StaleFence(f"image {image_id} could not move to {to}: {done}")
+    return bool(done == 2)
+
+
+async def succeed(
+    redis: Redis, image_id: str, fence: str, result: ImageResult, cost_micro: int | None
+) -> None:
+    """The end that everybody wants. `cost_micro` is what the price list says, None: not known."""
+    text = msgspec.json.encode(result).decode()
+    cost = "" if cost_micro is None else cost_micro
+    await move(redis, image_id, fence, ImageStatus.SUCCEEDED, "result", text, "cost_micro", cost, "error", "")
+
+
+async def fail(redis: Redis, image_id: str, fence: str, error: ImageError) -> None:
+    """The end with a reason."""
+    await move(redis, image_id, fence, ImageStatus.FAILED, "error", msgspec.json.encode(error).decode())
+
+
+async def intend(redis: Redis, image_id: str, fence: str, *, attempt_token: str, url: str) -> None:
+    """Step 2 of a submission: which attempt, and the URL by which it can be found again."""
+    await _write(redis, image_id, fence, ("attempt_token", attempt_token, "intent_url", url), None)
+
+
+async def mark_posting(redis: Redis, image_id: str, fence: str) -> int:
+    """Step 3, right before the first byte: from here on FAL may have it. Returns the time in ms."""
+    return await _write(redis, image_id, fence, (), "posting_at")
+
+
+async def unmark_posting(redis: Redis, image_id: str, fence: str) -> None:
+    """FAL provably did not accept it: nothing is out."""
+    await _write(redis, image_id, fence, ("posting_at", ""), None)
+
+
+async def commit_submission(
+    redis: Redis, image_id: str, fence: str, attempt_token: str, request: FalRequest
+) -> Committed:
+    """Step 4: FAL's id, whoever holds the image now. Repeat it until it answers."""
+    fields = (
+        "request_id",
+        request.request_id,
+        "status_url",
+        request.status_url,
+        "response_url",
+        request.response_url,
+        "cancel_url",
+        request.cancel_url,
+    )
+    return Committed(await _COMMIT.packed(redis, image_id, attempt_token, fence, fields))
+
+
+async def try_again(redis: Redis, image_id: str, fence: str, *, used_attempt: bool) -> None:
+    """Back to `queued` for another attempt; the caller then lets go with the delay.
+
+    `used_attempt`: FAL accepted the one that ended, so it counts. Raises StaleFence.
+    """
+    if await _AGAIN.packed(redis, image_id, fence, used_attempt) != 1:
+        raise StaleFence(f"image {image_id} could not be queued again")
+
+
+async def _write(
+    redis: Redis, image_id: str, fence: str, fields: tuple[Field, ...], stamp_field: str | None
+) -> int:
+    at = int(await _WRITE.packed(redis, image_id, fence, fields, stamp_field or False))
+    if not at:
+        raise StaleFence(f"image {image_id} is no longer ours")
+    return at

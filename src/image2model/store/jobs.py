@@ -1,0 +1,184 @@
+"""Jobs as a whole: created, read, listed, cancelled, run again, erased.
+
+Who calls it: the use cases of `service`. Every function is one round trip.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.domain import Counts, RejectedFile
+from image2model.errors import IdempotencyConflict, NotFound
+from image2model.store import rows
+from image2model.store.connection import command
+from image2model.store.keys import key
+from image2model.store.script import Script
+
+_CREATE: Final = Script("create_job")
+_READ: Final = Script("read_job")
+_CANCEL: Final = Script("cancel_job")
+_RETRY: Final = Script("retry_images")
+_ERASE: Final = Script("erase_job")
+
+_snapshot = msgspec.msgpack.Decoder(
+    tuple[int, str, bool, list[str], tuple[int, int, int, int, int, int, int, int], list[list[str]]]
+)
+_ids = msgspec.msgpack.Decoder(list[str])
+_pair = msgspec.msgpack.Decoder(tuple[int, int])
+
+
+class NewImage(msgspec.Struct, frozen=True, kw_only=True):
+    """One accepted picture. `source_key` is where its bytes lie; `format` is `png`, `jpeg` or `webp`."""
+
+    image_id: str
+    filename: str
+    size: int
+    sha256: str
+    width: int
+    height: int
+    format: str
+    source_key: str
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """One accepted batch. `estimated_micro` is micro-dollars for all of it; `ttl_ms` counts from its end."""
+
+    job_id: str
+    owner: str
+    model: str
+    params: dict[str, object]
+    images: tuple[NewImage, ...]
+    rejected: tuple[RejectedFile, ...]
+    low_priority: bool
+    no_cache: bool
+    webhook_url: str | None
+    estimated_micro: int | None
+    ttl_ms: int
+
+
+class IdempotentAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the creation leaves under its idempotency key: see `idempotency`."""
+
+    key: str
+    token: bytes
+    value: bytes
+    ttl_ms: int
+
+
+def _job_fields(job: NewJob) -> list[str | int]:
+    return [
+        "model",
+        job.model,
+        "params",
+        msgspec.json.encode(job.params).decode(),
+        "rejected",
+        msgspec.json.encode(job.rejected).decode() if job.rejected else "",
+        "priority",
+        "low" if job.low_priority else "normal",
+        "no_cache",
+        "1" if job.no_cache else "",
+        "webhook_url",
+        job.webhook_url or "",
+        "estimated_micro",
+        "" if job.estimated_micro is None else job.estimated_micro,
+        "ttl_ms",
+        job.ttl_ms,
+    ]
+
+
+def _image_fields(image: NewImage) -> list[str | int]:
+    fields: list[str | int] = []
+    for name, value in msgspec.structs.asdict(image).items():
+        fields += [name, value]
+    return fields
+
+
+async def create(redis: Redis, job: NewJob, idempotent: IdempotentAnswer | None = None) -> None:
+    """Make the job and queue its images, in one step. The same call again changes nothing.
+
+    Raises IdempotencyConflict where the key was lost to another request meanwhile.
+    """
+    images = [(image.image_id, _image_fields(image)) for image in job.images]
+    answer = (idempotent.key, idempotent.token, idempotent.value, idempotent.ttl_ms) if idempotent else False
+    made = await _CREATE.packed(
+        redis, job.job_id, job.owner, _job_fields(job), images, job.low_priority, answer
+    )
+    if made == -1:
+        raise IdempotencyConflict(
+            "This Idempotency-Key ran out while the upload was under way; send it again."
+        )
+
+
+async def read(redis: Redis, job_id: str, *, images: bool = True) -> rows.JobSnapshot:
+    """The job as of one moment. Raises NotFound (also for a deleted one)."""
+    packed = await _READ(redis, job_id, "1" if images else "0")
+    if packed is None:
+        raise NotFound("There is no such job.")
+    version, owner, deleted, job, counts, image_rows = _snapshot.decode(packed)
+    if deleted:
+        raise NotFound("There is no such job.")
+    return rows.JobSnapshot(
+        job_id=job_id,
+        version=version,
+        owner=owner,
+        deleted=deleted,
+        job=rows.job_row(job),
+        counts=Counts(*counts),
+        images=tuple(map(rows.image_row, image_rows)),
+    )
+
+
+async def version(redis: Redis, job_id: str) -> int | None:
+    """The job's version, or None where there is no such job (deleted ones included)."""
+    number, deleted = await command(redis, "HMGET", key("job", job_id), "version", "deleted")
+    return int(number) if number is not None and deleted != b"1" else None
+
+
+async def active(redis: Redis, owner: str) -> list[str]:
+    """Ids of the owner's unfinished jobs."""
+    return sorted(job.decode() for job in await command(redis, "SMEMBERS", key("owner_active", owner)))
+
+
+async def cancel(redis: Redis, job_id: str, *, delete: bool = False) -> tuple[int, int]:
+    """Cancel what was not POSTed, mark the rest; returns how many of each.
+
+    With `delete` the job does not exist from now on, and its traces go when its last image has ended.
+    Raises NotFound.
+    """
+    packed = await _CANCEL.packed(redis, job_id, delete)
+    if packed is None:
+        raise NotFound("There is no such job.")
+    return _pair.decode(packed)
+
+
+async def retry(
+    redis: Redis,
+    job_id: str,
+    image_ids: Sequence[str] | None,
+    params: dict[str, object] | None,
+    *,
+    low_priority: bool,
+) -> list[str]:
+    """Queue failed images again (None: all of them); returns their ids. Raises NotFound."""
+    text = msgspec.json.encode(params).decode() if params is not None else False
+    wanted = list(image_ids) if image_ids is not None else False
+    packed = await _RETRY.packed(redis, job_id, wanted, text, low_priority)
+    if packed is None:
+        raise NotFound("There is no such job.")
+    return _ids.decode(packed)
+
+
+async def erase(redis: Redis, job_id: str) -> None:
+    """Remove every key of the job. Call it after its files are gone."""
+    await _ERASE(redis, job_id)
+
+
+async def may_be_erased(redis: Redis, job_id: str) -> bool:
+    """Whether the job was deleted and has ended, or its hash is gone already."""
+    packed = await _READ(redis, job_id, "0")
+    if packed is None:
+        return True
+    _, _, deleted, _, counts, _ = _snapshot.decode(packed)
+    return deleted and not Counts(*counts).unfinished

@@ -1,0 +1,76 @@
+"""Every Redis key of ours, with how long it lives. Nothing else spells a key.
+
+Who calls it: the store's modules; `lua.prelude` hands the same names to the scripts. ARQ's keys are in
+`arq_keys`.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+PREFIX: Final = "i2m:"
+
+
+class Queue(StrEnum):
+    """The three queues: pictures, what follows a batch, and the house's own upkeep."""
+
+    GENERATION = "model_generation"
+    BATCH = "batch_processing"
+    MAINTENANCE = "maintenance"
+
+
+class Life(StrEnum):
+    """How long a key lives."""
+
+    JOB = "job"  # while the job is unfinished, then I2M_JOB_TTL from its end
+    OWNER = "owner"  # I2M_JOB_TTL after the owner's last event
+    FLEET = "fleet"  # renewed by every worker
+    SHORT = "short"  # seconds to a day; the script that writes it says
+    FOREVER = "forever"  # queues, leases, keys and budgets, the signing secret
+
+
+LIVES: Final[dict[str, tuple[str, Life]]] = {
+    "job": ("job:{}", Life.JOB),
+    "job_events": ("job:{}:events", Life.JOB),
+    "image": ("image:{}", Life.JOB),
+    "owner_events": ("owner:{}:events", Life.OWNER),
+    "owner_seq": ("owner:{}:seq", Life.OWNER),
+    "owner_jobs": ("owner:{}:jobs", Life.OWNER),
+    "owner_active": ("owner:{}:active", Life.OWNER),
+    "owner_turn": ("owner:{}:turn", Life.OWNER),
+    "owners": ("owners", Life.FLEET),
+    "unfinished": ("jobs:unfinished", Life.FLEET),
+    "deleted": ("jobs:deleted", Life.FLEET),
+    "permits": ("permits", Life.FLEET),
+    "turn": ("turn", Life.FLEET),
+    "claims": ("claims", Life.FLEET),
+    "sweep": ("sweep:{}", Life.FLEET),
+    "workers": ("workers", Life.FLEET),
+    "worker": ("worker:{}", Life.SHORT),
+    "pause": ("pause:{}", Life.FLEET),
+    "idempotency": ("idempotency:{}:{}", Life.SHORT),
+    "lock": ("lock:{}", Life.SHORT),
+    "leases": ("leases:{}", Life.FOREVER),
+    "signing_secret": ("secret:signing", Life.FOREVER),
+}
+"""Name -> (template without the prefix, life). A `{}` is an id."""
+
+BELL: Final = PREFIX + "bell:{}"
+"""Pub/sub: an owner's events."""
+CONTROL: Final = PREFIX + "control"
+"""Pub/sub: what running images must hear at once."""
+READY: Final = PREFIX + "ready"
+"""Pub/sub: a queue has something to start, or a permit came free."""
+
+UNFINISHED_TTL_MS: Final = 30 * 86_400_000
+"""Life of an unfinished job's keys; the reconciler renews it long before it ends."""
+FLEET_TTL_MS: Final = 30 * 86_400_000
+
+
+def key(name: str, *ids: str) -> str:
+    """The full key: `key("image", image_id)`."""
+    return PREFIX + LIVES[name][0].format(*ids)
+
+
+def bell(owner: str) -> str:
+    """The channel of an owner's events."""
+    return BELL.format(owner)

@@ -1,0 +1,75 @@
+"""Leases on tasks: picked, renewed, swept, let go. The holder's token is the fence of every step.
+
+Who calls it: the worker's ARQ subclass and its lease keeper.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.store.keys import Queue
+from image2model.store.script import Script
+
+MAX_PICKUPS: Final = 5
+"""An image picked up so often without reaching its POST fails with `worker_crashed`."""
+
+_PICK: Final = Script("pick")
+_RENEW: Final = Script("renew")
+_SWEEP: Final = Script("sweep")
+_FINISH: Final = Script("finish_task")
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """One task that is ours now. `score` is the place in the queue that it came from."""
+
+    task_id: str
+    token: str
+    score: float
+
+
+class Renewal(msgspec.Struct, frozen=True, array_like=True):
+    """What a renewal found: tasks that are another's now, and images that somebody wants cancelled."""
+
+    lost: list[str]
+    cancelled: list[str]
+
+
+_claims = msgspec.msgpack.Decoder(list[Claim])
+_renewal = msgspec.msgpack.Decoder(Renewal)
+
+
+async def pick(
+    redis: Redis,
+    queue: Queue,
+    worker: str,
+    *,
+    free: int,
+    reserve: int,
+    lease_s: float,
+    max_permits: int,
+) -> list[Claim]:
+    """Claim up to `free` tasks to start, and up to `reserve` images that FAL has already."""
+    packed = await _PICK.packed(
+        redis, queue.value, worker, free, reserve, int(lease_s * 1000), max_permits, MAX_PICKUPS
+    )
+    return _claims.decode(packed)
+
+
+async def renew(redis: Redis, queue: Queue, held: Sequence[tuple[str, str]], *, lease_s: float) -> Renewal:
+    """Renew all of a worker's leases, `(task id, token)` each, in one round trip."""
+    return _renewal.decode(await _RENEW.packed(redis, queue.value, int(lease_s * 1000), held))
+
+
+async def sweep(redis: Redis, queue: Queue, *, lease_s: float) -> int:
+    """Put tasks with an expired lease at the front of the queue; returns how many."""
+    gap_ms = int(max(lease_s / 2, 1.5) * 1000)
+    return int(await _SWEEP.packed(redis, queue.value, int(lease_s * 1000), gap_ms))
+
+
+async def let_go(
+    redis: Redis, queue: Queue, task_id: str, token: str, *, finished: bool, score: float
+) -> bool:
+    """End the lease: the task is done, or goes back to `score`. False when it was another's already."""
+    return bool(await _FINISH.packed(redis, queue.value, task_id, token, finished, int(score)))

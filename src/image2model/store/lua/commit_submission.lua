@@ -1,0 +1,20 @@
+-- FAL accepted: its id is stored at once. Fenced by the attempt, not by the holder, for a worker that
+-- was paused through its POST is the only one that knows the id. {image_id, attempt_token, token, fields}
+-- Returns 1 stored and the caller holds the image, 2 stored and somebody else does (or nobody),
+-- 0 another attempt took its place: the caller should cancel the request at FAL.
+local id, attempt_token, token, fields = unpack(cmsgpack.unpack(ARGV[1]))
+local image = K.image(id)
+local head = call('HMGET', image, 'attempt_token', 'status', 'request_id')
+if head[1] ~= attempt_token then return 0 end
+local mine = holds(id, token)
+if text(head[3]) ~= '' then return mine and 1 or 2 end
+if head[2] == 'succeeded' or head[2] == 'cancelled' then return 0 end
+local at = now_ms()
+call('HSET', image, 'error', '', 'finished_at', '', 'submitted_at', at, 'pickups', 0)
+call('ZADD', K.permits(), 'NX', at, id)
+move(id, 'submitted', fields, at)
+if mine then return 1 end
+if call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then
+  enqueue(GENERATION, id, 'generate_model', id, FRONT_RUNNING, at)
+end
+return 2

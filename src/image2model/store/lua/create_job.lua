@@ -1,0 +1,25 @@
+-- A batch comes to be, whole: its hashes, its places in the queue, its events, its idempotency answer.
+-- {job_id, owner, job_fields, {{image_id, image_fields}, ...}, low, {idem_key, idem_token, idem_value, idem_ttl} or false}
+-- Returns 1, 0 when it exists already (the same call again), -1 when the idempotency key is no longer ours.
+local job_id, owner, fields, images, low, idem = unpack(cmsgpack.unpack(ARGV[1]))
+if call('EXISTS', K.job(job_id)) == 1 then return 0 end
+if idem and call('GET', idem[1]) ~= idem[2] then return -1 end
+local at = now_ms()
+local ids = {}
+for i, image in ipairs(images) do ids[i] = image[1] end
+call('HSET', K.job(job_id), 'owner', owner, 'total', #images, 'image_ids', table.concat(ids, ' '),
+  'created_at', at, 'updated_at', at, 'version', 0, 'n_queued', #images, unpack(fields))
+open_job(job_id, owner, at)
+call('ZADD', K.owner_jobs(owner), at, job_id)
+call('PEXPIRE', K.owner_jobs(owner), FLEET_TTL)
+call('SADD', K.owners(), owner)
+call('PEXPIRE', K.owners(), FLEET_TTL)
+for i, image in ipairs(images) do
+  call('HSET', K.image(image[1]), 'job_id', job_id, 'owner', owner, 'image_id', image[1], 'index', i - 1,
+    'status', 'queued', 'attempt', 1, 'created_at', at, unpack(image[2]))
+  enqueue(GENERATION, image[1], 'generate_model', image[1], next_turn(owner, low), at)
+end
+for _, id in ipairs(ids) do emit_image(job_id, id, at) end
+expire_job(job_id, UNFINISHED_TTL)
+if idem then call('SET', idem[1], idem[3], 'PX', idem[4]) end
+return 1

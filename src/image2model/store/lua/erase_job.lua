@@ -1,0 +1,16 @@
+-- Every trace of a job. Its files are gone already.
+local job_id = ARGV[1]
+local owner = call('HGET', K.job(job_id), 'owner')
+for _, id in ipairs(image_ids(job_id)) do
+  dequeue(GENERATION, id)
+  call('ZREM', K.permits(), id)
+  call('DEL', K.image(id))
+end
+call('DEL', K.job(job_id), K.job_events(job_id))
+call('ZREM', K.unfinished(), job_id)
+call('ZREM', K.deleted(), job_id)
+if owner then
+  call('ZREM', K.owner_jobs(owner), job_id)
+  call('SREM', K.owner_active(owner), job_id)
+end
+return 1

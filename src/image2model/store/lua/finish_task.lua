@@ -1,0 +1,36 @@
+-- The holder lets go of a task. {queue, id, token, finish, score}
+-- `finish` removes it; otherwise it goes back to `score`. Returns 0 when the token is not the holder's;
+-- a final image is out of the queue already.
+local queue, id, token, finish, score = unpack(cmsgpack.unpack(ARGV[1]))
+local image = queue == GENERATION
+local owner = call('GET', ARQ_IN_PROGRESS .. id)
+if image and not holds(id, token) then return 0 end
+if owner and owner ~= token then return 0 end
+if not owner and not image then return 0 end
+if image then
+  local at = now_ms()
+  if finish then
+    -- the function ended and the image did not: that is no end, it runs again
+    finish, score = false, at + 1000
+  end
+  call('HSET', K.image(id), 'fence', '')
+  if sent(id) then
+    if score < CLOCK or score < at then score = FRONT_RUNNING end
+  else
+    release_permit(id)
+    if call('HGET', K.image(id), 'status') == 'preparing' then
+      -- let go on purpose is no crash
+      call('HINCRBY', K.image(id), 'pickups', -1)
+      move(id, 'queued', {}, at)
+    end
+  end
+end
+if finish then
+  dequeue(queue, id)
+else
+  call('DEL', ARQ_IN_PROGRESS .. id)
+  call('ZREM', K.leases(queue), id)
+  call('ZADD', ARQ_QUEUE .. queue, score, id)
+  call('PUBLISH', READY, queue)
+end
+return 1

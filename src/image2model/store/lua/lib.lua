@@ -1,0 +1,184 @@
+-- Shared by all scripts. The constants before this file come from keys.py, arq_keys.py and domain.py.
+
+local call = redis.call
+
+local function now_ms()
+  local t = call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function num(value) return tonumber(value or 0) or 0 end
+local function text(value) if value then return value end return '' end
+
+local function counts_of(job_id)
+  local values = call('HMGET', K.job(job_id), unpack(COUNT_FIELDS))
+  local counts = {}
+  for i, value in ipairs(values) do counts[i] = num(value) end
+  return counts
+end
+
+-- How many of `counts` are in the statuses of `set`.
+local function among(counts, set)
+  local sum = 0
+  for i, status in ipairs(STATUSES) do if set[status] then sum = sum + counts[i] end end
+  return sum
+end
+
+local function image_row(image_id)
+  local values = call('HMGET', K.image(image_id), unpack(IMAGE_FIELDS))
+  for i = 1, #values do values[i] = text(values[i]) end
+  return values
+end
+
+local function job_row(job_id)
+  local values = call('HMGET', K.job(job_id), unpack(JOB_FIELDS))
+  for i = 1, #values do values[i] = text(values[i]) end
+  return values
+end
+
+local function image_ids(job_id)
+  local ids = {}
+  for id in string.gmatch(text(call('HGET', K.job(job_id), 'image_ids')), '%S+') do ids[#ids + 1] = id end
+  return ids
+end
+
+-- Appends one event to the job's stream and to its owner's, and rings the owner's bell. The stream id
+-- is the job's version, so a reader sees a gap by counting. A deleted job is silent.
+local function emit(job_id, kind, body)
+  local job = K.job(job_id)
+  local version = call('HINCRBY', job, 'version', 1)
+  local head = call('HMGET', job, 'owner', 'total', 'deleted')
+  if text(head[3]) == '1' then return version end
+  local data = cmsgpack.pack(body)
+  local owner = head[1]
+  call('XADD', K.job_events(job_id), 'MAXLEN', '~', math.max(1000, 40 * num(head[2])),
+    version .. '-0', 'k', kind, 'd', data)
+  local seq = call('INCR', K.owner_seq(owner))
+  call('XADD', K.owner_events(owner), 'MAXLEN', '~', OWNER_HISTORY, seq .. '-0', 'j', job_id, 'v', version)
+  call('PEXPIRE', K.owner_seq(owner), FLEET_TTL)
+  call('PEXPIRE', K.owner_events(owner), FLEET_TTL)
+  call('PUBLISH', BELL .. owner, cmsgpack.pack({job_id, version, seq, kind, data}))
+  return version
+end
+
+-- One image's event: time, why the job waits, counts, the image's row.
+local function emit_image(job_id, image_id, at)
+  call('HSET', K.job(job_id), 'updated_at', at)
+  local waiting = text(call('HGET', K.job(job_id), 'waiting_for'))
+  return emit(job_id, 'image', {at, waiting, counts_of(job_id), image_row(image_id)})
+end
+
+-- The whole document as it is at this moment: a later reader must see what was true then.
+local function emit_complete(job_id, at)
+  local rows = {}
+  for i, id in ipairs(image_ids(job_id)) do rows[i] = image_row(id) end
+  return emit(job_id, 'complete', {at, job_row(job_id), rows})
+end
+
+-- Starts a task of ours: ARQ's job key and its place in the queue. A waiting one keeps its place.
+local function enqueue(queue, task_id, fn, arg, score, at)
+  call('SET', ARQ_JOB .. task_id, cmsgpack.pack({fn, arg, at}), 'PX', UNFINISHED_TTL)
+  call('ZADD', ARQ_QUEUE .. queue, score, task_id)
+  call('PUBLISH', READY, queue)
+end
+
+local function dequeue(queue, task_id)
+  call('ZREM', ARQ_QUEUE .. queue, task_id)
+  call('ZREM', K.leases(queue), task_id)
+  call('DEL', ARQ_JOB .. task_id, ARQ_RETRY .. task_id, ARQ_IN_PROGRESS .. task_id)
+end
+
+local function release_permit(image_id)
+  if call('ZREM', K.permits(), image_id) == 1 then call('PUBLISH', READY, GENERATION) end
+end
+
+-- The next turn of an owner in the fair order: start tags of start-time fair queueing.
+local function next_turn(owner, low)
+  local turn = math.max(num(call('GET', K.turn())), num(call('GET', K.owner_turn(owner)))) + 1
+  call('SET', K.owner_turn(owner), turn, 'PX', FLEET_TTL)
+  if low then return LOW_TURN + turn end
+  return FIRST_TURN + turn
+end
+
+local function expire_job(job_id, ttl)
+  call('PEXPIRE', K.job(job_id), ttl)
+  call('PEXPIRE', K.job_events(job_id), ttl)
+  for _, id in ipairs(image_ids(job_id)) do call('PEXPIRE', K.image(id), ttl) end
+end
+
+local function open_job(job_id, owner, at)
+  call('ZADD', K.unfinished(), at, job_id)
+  call('PEXPIRE', K.unfinished(), FLEET_TTL)
+  call('SADD', K.owner_active(owner), job_id)
+  call('PEXPIRE', K.owner_active(owner), FLEET_TTL)
+  call('PEXPIRE', K.owner_jobs(owner), FLEET_TTL)
+end
+
+-- The last image is final: the job ends, its life is counted from now, and a task finishes the batch.
+local function close_job(job_id, at)
+  local job = K.job(job_id)
+  local head = call('HMGET', job, 'owner', 'ttl_ms')
+  local ttl = num(head[2])
+  call('HSET', job, 'finished_at', at, 'expires_at', at + ttl, 'updated_at', at, 'waiting_for', '')
+  call('ZREM', K.unfinished(), job_id)
+  call('SREM', K.owner_active(head[1]), job_id)
+  local version = emit_complete(job_id, at)
+  expire_job(job_id, ttl + GRACE_TTL)
+  enqueue(BATCH, 'finish:' .. job_id .. ':' .. version, 'finish_batch', job_id, at, at)
+end
+
+local function reopen_job(job_id, at)
+  local job = K.job(job_id)
+  if text(call('HGET', job, 'finished_at')) == '' then return end
+  call('HSET', job, 'finished_at', '', 'expires_at', '', 'cancel_requested', '')
+  open_job(job_id, call('HGET', job, 'owner'), at)
+  expire_job(job_id, UNFINISHED_TTL)
+end
+
+-- Writes `fields` (a flat list) and moves the image to `to`; the same status again only writes.
+-- Returns false where the move is illegal.
+local function move(image_id, to, fields, at)
+  local image = K.image(image_id)
+  local head = call('HMGET', image, 'status', 'job_id', 'cost_micro')
+  local from, job_id, cost = head[1], head[2], num(head[3])
+  if not from then return false end
+  if from ~= to and not LEGAL[from .. '>' .. to] then return false end
+  if #fields > 0 then
+    call('HSET', image, unpack(fields))
+    local spent = num(call('HGET', image, 'cost_micro')) - cost
+    if spent ~= 0 then call('HINCRBY', K.job(job_id), 'cost_micro', spent) end
+  end
+  if from == to then
+    emit_image(job_id, image_id, at)
+    return true
+  end
+  if FINISHED[from] then reopen_job(job_id, at) end
+  call('HSET', image, 'status', to)
+  call('HINCRBY', K.job(job_id), 'n_' .. from, -1)
+  call('HINCRBY', K.job(job_id), 'n_' .. to, 1)
+  if to == 'storing' then release_permit(image_id) end
+  -- the clock of I2M_TASK_TIMEOUT starts once, whoever follows
+  if to == 'generating' and text(call('HGET', image, 'running_at')) == '' then call('HSET', image, 'running_at', at) end
+  if MOVING[to] then call('HSET', K.job(job_id), 'waiting_for', '') end
+  if FINISHED[to] then
+    -- final and out of the queue in one step, so that a retry finds the place free
+    call('HSET', image, 'finished_at', at, 'queue_position', '', 'fence', '')
+    release_permit(image_id)
+    dequeue(GENERATION, image_id)
+  end
+  emit_image(job_id, image_id, at)
+  if FINISHED[to] and among(counts_of(job_id), UNFINISHED) == 0 then close_job(job_id, at) end
+  return true
+end
+
+local function holds(image_id, fence)
+  return fence ~= '' and call('HGET', K.image(image_id), 'fence') == fence
+end
+
+local function queue_paused(queue) return call('EXISTS', K.pause(queue)) == 1 end
+
+-- Whether FAL has, or may have, this image: it is followed, never started afresh.
+local function sent(image_id)
+  local head = call('HMGET', K.image(image_id), 'request_id', 'posting_at')
+  return text(head[1]) ~= '' or text(head[2]) ~= ''
+end

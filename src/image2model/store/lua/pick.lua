@@ -1,0 +1,73 @@
+-- Claims what this worker may start, in one step: the front first, then what waited for its time, then turns.
+-- {queue, worker, free, reserve, lease_ms, max_permits, max_pickups}
+-- `free`: tasks it may start; `reserve`: images at FAL that it may follow besides. Returns {{id, token, score}, ...}.
+local queue, worker, free, reserve, lease, max_permits, max_pickups = unpack(cmsgpack.unpack(ARGV[1]))
+local zset, at, picked = ARQ_QUEUE .. queue, now_ms(), {}
+
+local function claim(id, score)
+  if call('EXISTS', ARQ_IN_PROGRESS .. id) == 1 then return end
+  local token = worker .. ':' .. call('INCR', K.claims())
+  call('PEXPIRE', K.claims(), FLEET_TTL)
+  call('SET', ARQ_IN_PROGRESS .. id, token, 'PX', lease)
+  call('ZADD', zset, RUNNING, id)
+  call('ZADD', K.leases(queue), at + lease, id)
+  picked[#picked + 1] = {id, token, score}
+  return token
+end
+
+local function is_waiting(id)
+  local status = call('HGET', K.image(id), 'status')
+  if status and not FINISHED[status] then return true end
+  dequeue(queue, id)
+  return false
+end
+
+local function follow(id, score)
+  if not is_waiting(id) then return end
+  local token = claim(id, score)
+  if token then call('HSET', K.image(id), 'fence', token) end
+end
+
+local function start(id, score)
+  if not is_waiting(id) then return end
+  if sent(id) then return follow(id, score) end
+  if num(call('HGET', K.image(id), 'pickups')) >= max_pickups then
+    move(id, 'failed', {'error', WORKER_CRASHED}, at)
+    return
+  end
+  local token = claim(id, score)
+  if not token then return end
+  free = free - 1
+  call('ZADD', K.permits(), 'NX', at, id)
+  call('HINCRBY', K.image(id), 'pickups', 1)
+  move(id, 'preparing', {'fence', token, 'started_at', at}, at)
+end
+
+local function take(from, to, limit, claim_one)
+  if limit <= 0 then return end
+  local found = call('ZRANGEBYSCORE', zset, from, to, 'WITHSCORES', 'LIMIT', 0, limit)
+  for i = 1, #found, 2 do claim_one(found[i], tonumber(found[i + 1])) end
+end
+
+-- The turn that the fleet has come to: a newcomer's first picture goes right behind it.
+local function advance_turn(score)
+  local turn = score - (score >= LOW_TURN and LOW_TURN or FIRST_TURN)
+  if turn > num(call('GET', K.turn())) then call('SET', K.turn(), turn, 'PX', FLEET_TTL) end
+end
+
+local function room() return math.min(free, max_permits - call('ZCARD', K.permits())) end
+
+if queue ~= GENERATION then
+  if not queue_paused(queue) then take('-inf', at, free, claim) end
+  return cmsgpack.pack(picked)
+end
+take(FRONT_RUNNING, FRONT_RUNNING, reserve, follow)
+if not queue_paused(queue) then
+  take(FRONT, FRONT, room(), start)
+  take(CLOCK, at, room(), start)
+  local before = #picked
+  take(FIRST_TURN, '(' .. CLOCK, room(), start)
+  if #picked > before then advance_turn(picked[#picked][3]) end
+  call('PEXPIRE', K.permits(), FLEET_TTL)
+end
+return cmsgpack.pack(picked)

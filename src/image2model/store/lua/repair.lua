@@ -1,0 +1,43 @@
+-- Compares one job's unfinished images with the queue and mends either. {job_id, unfinished_ttl}
+-- Returns how many were mended. Also renews the lives of all keys of the job, ARQ's included.
+local job_id = ARGV[1]
+local job, at, mended = K.job(job_id), now_ms(), 0
+if call('EXISTS', job) == 0 then
+  call('ZREM', K.unfinished(), job_id)
+  return 0
+end
+local true_counts, finished = {}, true
+for _, id in ipairs(image_ids(job_id)) do
+  local status = text(call('HGET', K.image(id), 'status'))
+  true_counts[status] = (true_counts[status] or 0) + 1
+  if UNFINISHED[status] then
+    finished = false
+    local score = tonumber(call('ZSCORE', ARQ_QUEUE .. GENERATION, id))
+    local leased = call('ZSCORE', K.leases(GENERATION), id)
+    local known = call('EXISTS', ARQ_JOB .. id) == 1
+    local lost = not score or not known or (score >= RUNNING and not leased)
+    if lost and call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then
+      local front = sent(id) and FRONT_RUNNING or FRONT
+      if front == FRONT and status ~= 'queued' then move(id, 'queued', {}, at) end
+      enqueue(GENERATION, id, 'generate_model', id, front, at)
+      mended = mended + 1
+    end
+    call('PEXPIRE', ARQ_JOB .. id, UNFINISHED_TTL)
+  end
+end
+for _, status in ipairs(STATUSES) do
+  local real = true_counts[status] or 0
+  if num(call('HGET', job, 'n_' .. status)) ~= real then
+    call('HSET', job, 'n_' .. status, real)
+    call('HINCRBY', job, 'version', 1)
+    mended = mended + 1
+  end
+end
+if not finished then
+  open_job(job_id, call('HGET', job, 'owner'), num(call('HGET', job, 'created_at')))
+  expire_job(job_id, UNFINISHED_TTL)
+elseif text(call('HGET', job, 'finished_at')) == '' then
+  close_job(job_id, at)
+  mended = mended + 1
+end
+return mended

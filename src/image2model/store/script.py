@@ -1,0 +1,132 @@
+"""How a Lua script becomes a typed call: constants, the shared library, one msgpack argument.
+
+Who calls it: the store's modules, one typed function around each script. The constants come from the
+same Python tables that the rest of the code reads, so the two cannot drift.
+"""
+
+import hashlib
+from importlib import resources
+from typing import Any, Final
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from image2model.domain import (
+    IMAGE_FINISHED,
+    IMAGE_MOVING,
+    IMAGE_UNFINISHED,
+    LEGAL_MOVES,
+    ImageError,
+    ImageStatus,
+)
+from image2model.store import arq_keys, keys, rows
+from image2model.store.connection import command
+
+_WORKER_CRASHED: Final = ImageError(
+    code="worker_crashed",
+    message="The worker died five times while it prepared this picture. Check the worker's log.",
+    retryable=True,
+)
+_OWNER_HISTORY: Final = 20_000
+"""How many events `/events` can go back over."""
+_GRACE_TTL_MS: Final = 86_400_000
+"""How long an expired job's hashes outlive it, so that its files can be erased and 410 be answered."""
+
+
+def _lua(value: str | int | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _lua_list(values: tuple[str, ...]) -> str:
+    return "{" + ", ".join(map(_lua, values)) + "}"
+
+
+def _lua_set(values: frozenset[ImageStatus]) -> str:
+    return "{" + ", ".join(f"[{_lua(value.value)}]=true" for value in sorted(values)) + "}"
+
+
+def _key_functions() -> str:
+    lines = ["local K = {}"]
+    for name, (template, _) in keys.LIVES.items():
+        parts = (keys.PREFIX + template).split("{}")
+        arguments = [f"a{i}" for i in range(len(parts) - 1)]
+        pieces = [_lua(parts[0])]
+        for argument, part in zip(arguments, parts[1:], strict=True):
+            pieces += [argument, _lua(part)]
+        lines.append(f"K.{name} = function({', '.join(arguments)}) return {' .. '.join(pieces)} end")
+    return "\n".join(lines)
+
+
+def prelude() -> str:
+    """The constants and the library that stand before every script."""
+    legal = [f"[{_lua(f'{a}>{b}')}]=true" for a, moves in LEGAL_MOVES.items() for b in sorted(moves)]
+    constants: dict[str, str] = {
+        "STATUSES": _lua_list(tuple(status.value for status in ImageStatus)),
+        "COUNT_FIELDS": _lua_list(tuple(f"n_{status}" for status in ImageStatus)),
+        "IMAGE_FIELDS": _lua_list(rows.IMAGE_FIELDS),
+        "JOB_FIELDS": _lua_list(rows.JOB_FIELDS),
+        "ATTEMPT_FIELDS": _lua_list(rows.ATTEMPT_FIELDS),
+        "LEGAL": "{" + ", ".join(legal) + "}",
+        "FINISHED": _lua_set(IMAGE_FINISHED),
+        "UNFINISHED": _lua_set(IMAGE_UNFINISHED),
+        "MOVING": _lua_set(IMAGE_MOVING),
+        "ARQ_JOB": _lua(arq_keys.JOB),
+        "ARQ_IN_PROGRESS": _lua(arq_keys.IN_PROGRESS),
+        "ARQ_RETRY": _lua(arq_keys.RETRY),
+        "ARQ_QUEUE": _lua(arq_keys.QUEUE),
+        "FRONT_RUNNING": _lua(arq_keys.FRONT_RUNNING),
+        "FRONT": _lua(arq_keys.FRONT),
+        "FIRST_TURN": _lua(arq_keys.FIRST_TURN),
+        "LOW_TURN": _lua(arq_keys.LOW_TURN),
+        "CLOCK": _lua(arq_keys.CLOCK),
+        "RUNNING": _lua(arq_keys.RUNNING),
+        "GENERATION": _lua(keys.Queue.GENERATION.value),
+        "BATCH": _lua(keys.Queue.BATCH.value),
+        "BELL": _lua(keys.bell("")),
+        "CONTROL": _lua(keys.CONTROL),
+        "READY": _lua(keys.READY),
+        "UNFINISHED_TTL": _lua(keys.UNFINISHED_TTL_MS),
+        "FLEET_TTL": _lua(keys.FLEET_TTL_MS),
+        "GRACE_TTL": _lua(_GRACE_TTL_MS),
+        "OWNER_HISTORY": _lua(_OWNER_HISTORY),
+        "WORKER_CRASHED": _lua(msgspec.json.encode(_WORKER_CRASHED).decode()),
+    }
+    lines = [f"local {name} = {value}" for name, value in constants.items()]
+    return "\n".join([*lines, _key_functions(), _source("lib")])
+
+
+def _source(name: str) -> str:
+    return resources.files("image2model.store").joinpath(f"lua/{name}.lua").read_text("utf-8")
+
+
+class Script:
+    """One Lua script. Each call is one round trip; the text goes over only when the server lacks it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._text: str | None = None
+        self._sha = ""
+
+    def load(self) -> str:
+        """The whole text, built at the first call and kept."""
+        if self._text is None:
+            self._text = f"{prelude()}\n{_source(self._name)}"
+            self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
+        return self._text
+
+    async def __call__(self, redis: Redis, *args: bytes | str | int) -> Any:
+        """Run it. Raises redis.RedisError."""
+        text = self.load()
+        try:
+            return await command(redis, "EVALSHA", self._sha, 0, *args)
+        except NoScriptError:
+            return await command(redis, "EVAL", text, 0, *args)
+
+    async def packed(self, redis: Redis, *args: object) -> Any:
+        """Run it with `args` as one msgpack list, which Lua unpacks."""
+        return await self(redis, msgspec.msgpack.encode(args))

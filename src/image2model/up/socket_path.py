@@ -1,0 +1,45 @@
+"""Where the embedded store's unix socket lies: in its folder, or in a short runtime folder.
+
+A unix socket's path is limited to about 107 bytes (104 on macOS), whatever the file system allows. The
+runtime folder's name follows from the data folder's, so that a later run finds and reuses it.
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from image2model.up.errors import StartError
+
+_LONGEST: Final = 100
+_NAME: Final = "valkey.sock"
+
+
+def socket_path(folder: Path) -> Path:
+    """The socket's path for a store in `folder`, its directory private to this user (0700)."""
+    inside = folder / _NAME
+    if len(os.fsencode(inside)) <= _LONGEST:
+        return inside
+    return _private(_runtime_folder(folder)) / _NAME
+
+
+def forget(path: Path, folder: Path) -> None:
+    """Remove a socket that its server left behind, and the runtime folder made for it."""
+    path.unlink(missing_ok=True)
+    if path.parent != folder and path.parent.exists():
+        path.parent.rmdir()
+
+
+def _runtime_folder(folder: Path) -> Path:
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
+    return Path(base) / f"i2m-{os.getuid()}-{digest}"
+
+
+def _private(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
+        raise StartError(f"{folder} must be a folder of yours that nobody else can enter; remove it")
+    return folder

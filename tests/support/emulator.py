@@ -1,0 +1,103 @@
+"""A real FAL emulator on a real socket, in the test's own event loop, and a handle to steer it.
+
+Used by every test that needs FAL. It never mocks: requests go over HTTP to uvicorn.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import msgspec
+import uvicorn
+
+from fal_emulator.app import create_app
+from fal_emulator.config import Config
+from fal_emulator.generation import Generation, Phase
+from fal_emulator.server import bind
+from fal_emulator.state import State
+
+KEY = "test-id:test-secret"
+AUTHORIZATION = {"Authorization": f"Key {KEY}"}
+TRIPO = "tripo3d/tripo/v2.5/image-to-3d"
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Signals stay the test runner's."""
+        yield
+
+
+class RunningEmulator(msgspec.Struct, frozen=True):
+    """`url` has no trailing slash; `http` sends a valid key and has `url` as its base."""
+
+    url: str
+    http: httpx.AsyncClient
+    state: State
+
+    async def ledger(self) -> dict[str, Any]:
+        """The ledger's document."""
+        return dict((await self.http.get("/_emulator/ledger")).json())
+
+    async def fault(self, kind: str, *, rate: float | None = None, count: int | None = None) -> None:
+        """Switch a fault on."""
+        rule = {"kind": kind, "rate": rate} if count is None else {"kind": kind, "count": count}
+        (await self.http.post("/_emulator/faults", json=rule)).raise_for_status()
+
+    async def upload(self, data: bytes, name: str = "picture.png") -> str:
+        """The URL of an uploaded file."""
+        reply = await self.http.post("/files/upload", content=data, headers={"X-Fal-File-Name": name})
+        return str(reply.json()["access_url"])
+
+    async def submit(
+        self, arguments: dict[str, Any], endpoint: str = TRIPO, query: str = "", **headers: str
+    ) -> httpx.Response:
+        """The reply to a submit; header names with underscores."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.post(f"/{endpoint}{query}", json=arguments, headers=named)
+
+    async def follow(self, submitted: dict[str, Any], logs: int = 1) -> list[dict[str, Any]]:
+        """Every status that the stream of this submit's reply tells, up to its end."""
+        url = f"{submitted['status_url']}/stream?logs={logs}"
+        async with self.http.stream("GET", url) as stream:
+            lines = [line async for line in stream.aiter_lines()]
+        return [msgspec.json.decode(line[6:]) for line in lines if line.startswith("data: ")]
+
+    async def ended(self, generation: Generation) -> None:
+        """Returns when the generation is COMPLETED."""
+        while generation.phase is not Phase.COMPLETED:
+            await generation.watch()
+
+    async def result(
+        self, arguments: dict[str, Any], endpoint: str = TRIPO, **headers: str
+    ) -> httpx.Response:
+        """Submits, waits for the end, and gets the result."""
+        submitted = (await self.submit(arguments, endpoint, **headers)).json()
+        await self.follow(submitted)
+        return await self.http.get(submitted["response_url"])
+
+    async def settings(self, **changes: Any) -> None:
+        """Change settings at run time."""
+        (await self.http.post("/_emulator/settings", json=changes)).raise_for_status()
+
+
+@contextlib.asynccontextmanager
+async def running_emulator(config: Config | None = None) -> AsyncIterator[RunningEmulator]:
+    """An emulator on a free port of loopback, gone at the end with every connection."""
+    listener = bind("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    app = create_app(config or Config(latency=0.05))
+    options = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+    server = _Server(options)
+    options.load()
+    server.lifespan = options.lifespan_class(options)
+    await server.startup(sockets=[listener])
+    try:
+        async with httpx.AsyncClient(base_url=url, headers=AUTHORIZATION, timeout=20) as http:
+            yield RunningEmulator(url, http, app.state.emulator)
+    finally:
+        app.state.emulator.close()
+        server.force_exit = True
+        await server.shutdown(sockets=[listener])
+        await server.lifespan.shutdown()

@@ -1,0 +1,13 @@
+"""Waiting for a condition in tests: never a fixed sleep."""
+
+import time
+from collections.abc import Callable
+
+
+def wait_until(condition: Callable[[], bool], *, timeout: float = 10.0) -> None:
+    """Poll `condition` every 10 ms until it holds; AssertionError after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not so within {timeout} s")
+        time.sleep(0.01)

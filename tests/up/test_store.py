@@ -1,0 +1,97 @@
+"""The embedded store: quick, private, durable, alone on its folder, and gone with its parent."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from image2model.up.errors import FolderInUse
+from image2model.up.store import EmbeddedStore
+from tests.support.processes import is_gone
+from tests.support.wait import wait_until
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data with a space"
+
+
+def test_commits_survive_a_crash_of_the_server(folder: Path) -> None:
+    store = EmbeddedStore(folder)
+    store.start()
+    with Redis.from_url(store.url) as client:
+        client.set("kept", "yes")
+    store.kill()
+    store.start(patience=5)
+    with Redis.from_url(store.url) as client:
+        assert client.get("kept") == b"yes"
+        assert client.config_get("appendfsync", "maxmemory-policy") == {
+            "appendfsync": "always",
+            "maxmemory-policy": "noeviction",
+        }
+    store.stop()
+
+
+def test_second_server_on_one_folder_is_refused(folder: Path) -> None:
+    store = EmbeddedStore(folder)
+    store.start()
+    with pytest.raises(FolderInUse, match="another store still runs"):
+        EmbeddedStore(folder).start()
+    store.stop()
+    again = EmbeddedStore(folder)
+    again.start()
+    again.stop()
+
+
+def test_socket_is_private_and_nothing_listens_on_a_port(folder: Path) -> None:
+    store = EmbeddedStore(folder, durable=False)
+    store.start()
+    assert stat.S_IMODE((folder / "valkey.sock").stat().st_mode) == 0o700
+    with Redis.from_url(store.url) as client:
+        assert client.config_get("port") == {"port": "0"}
+    store.stop()
+    assert not (folder / "valkey.sock").exists()
+
+
+def test_long_path_uses_a_runtime_folder_and_removes_it(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path / ("long" * 30), durable=False)
+    store.start()
+    with Redis.from_url(store.url) as client:
+        assert client.ping()
+        runtime = Path(client.config_get("unixsocket")["unixsocket"]).parent
+    assert runtime.is_dir()
+    store.stop()
+    assert not runtime.exists()
+
+
+def test_server_ends_when_its_parent_is_killed(folder: Path) -> None:
+    code = (
+        "import sys, pathlib; from image2model.up.store import EmbeddedStore;"
+        "s = EmbeddedStore(pathlib.Path(sys.argv[1])); s.start(); print(s.pid, flush=True); input()"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.communicate()
+    wait_until(lambda: is_gone(pid), timeout=3)
+    store = EmbeddedStore(folder)
+    store.start(patience=1)
+    store.stop()
+
+
+def test_start_takes_a_tenth_of_a_second(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path, durable=False)
+    began = time.perf_counter()
+    store.start()
+    took = time.perf_counter() - began
+    store.stop()
+    assert took < 0.5  # 0.1 s on an idle machine; this one runs other tests
