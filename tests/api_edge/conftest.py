@@ -5,10 +5,10 @@ from contextlib import ExitStack
 
 import msgspec
 import pytest
-from tests.support.servers import serving
-from tests.support.upload_edge import Edge
 
 from image2model.api.upload import UploadBudget, UploadLimits
+from tests.support.servers import serving
+from tests.support.upload_edge import Edge
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
+
 from tests.support.multipart_body import BOUNDARY, CONTENT_TYPE, Body
 from tests.support.upload_edge import Edge, eventually, inspect, noise_png, picture
 

@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterable
 import aiohttp
 import pytest
 from starlette.types import Message
-from tests.support.multipart_body import CONTENT_TYPE, Body
-from tests.support.upload_edge import Edge, eventually, inspect, noise_png, picture
 
 from image2model.api.upload import ReceivedBatch, ReceivedFile, UploadBudget, UploadLimits, read_batch
-from tests.api_edge.conftest import Edge, eventually, inspect, noise_png, picture
 from tests.support.multipart_body import CONTENT_TYPE, Body
+from tests.support.upload_edge import Edge, eventually, inspect, noise_png, picture
 
 PNG, JPEG = picture("PNG"), picture("JPEG")
 

@@ -4,11 +4,11 @@ import random
 
 import pytest
 from starlette.types import Message
-from tests.support.multipart_body import CONTENT_TYPE, Body
-from tests.support.upload_edge import inspect, picture
 
 from image2model.api.upload import UploadBudget, UploadLimits, read_batch
 from image2model.errors import Problem
+from tests.support.multipart_body import CONTENT_TYPE, Body
+from tests.support.upload_edge import inspect, picture
 
 GOOD = bytes(
     Body()

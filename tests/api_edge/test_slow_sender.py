@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.upload_edge import Edge, picture
 

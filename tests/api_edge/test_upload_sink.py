@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
-from tests.support.multipart_body import CONTENT_TYPE, Body
-from tests.support.upload_edge import Edge, inspect, picture
 
 from image2model.api.upload import ReceivedFile, UploadBudget, UploadLimits, read_batch
 from image2model.api.upload.part import FilePart
 from image2model.errors import DiskFull
+from tests.support.multipart_body import CONTENT_TYPE, Body
+from tests.support.upload_edge import Edge, inspect, picture
 
 PNG = picture()
 
@@ -64,7 +64,7 @@ def request(body: bytes, *, more: bool) -> Message:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the condition is another task's progress
+        while not condition():
             await asyncio.sleep(0.001)
 
 
