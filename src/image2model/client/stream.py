@@ -44,6 +44,7 @@ class EventStream:
         self._retry = 2.0
         self._on_connection = on_connection or (lambda _connected: None)
         self._over = False
+        self._lost = False
 
     async def events(self) -> AsyncIterator[Event]:
         """Until the job is complete, or without end. Raises ApiError, Unreachable."""
@@ -62,18 +63,24 @@ class EventStream:
                 await self._wait(lost)
 
     async def _wait(self, lost: Exception | None) -> None:
-        self._on_connection(False)
+        self._tell(connected=False)
         told = lost.retry_after if isinstance(lost, ApiError) else None
         if not await self._patience.pause(told if told is not None else self._retry):
             reason = str(lost) if lost else "the stream ended early"
             raise Unreachable(f"lost the event stream of {self._transport.url}: {reason}")
+
+    def _tell(self, *, connected: bool) -> None:
+        """Once for each loss, and once for its end."""
+        if self._lost is connected:
+            self._lost = not connected
+            self._on_connection(connected)
 
     async def _connection(self) -> AsyncIterator[Event]:
         headers = {"Accept": "text/event-stream"}
         if self._last_id:
             headers["Last-Event-ID"] = self._last_id
         async with self._transport.stream(self._path, headers=headers, idle=_IDLE_SECONDS) as response:
-            self._on_connection(True)
+            self._tell(connected=True)
             if response.status == 204:
                 self._over = True
                 return
