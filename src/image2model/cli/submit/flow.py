@@ -13,6 +13,7 @@ from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.ledger import Ledger
 from image2model.cli.submit.planning import Batch, Plan, batches, new_batch
 from image2model.cli.submit.sending import Sender, TooMuch
+from image2model.cli.tasks import first_error
 from image2model.client import ApiError, AsyncClient
 from image2model.domain import ImageStatus
 
@@ -46,11 +47,9 @@ class Flow:
             await self._carry_all(batches(again))
 
     async def _carry_all(self, these: Sequence[Batch]) -> list[Item]:
-        try:
+        with first_error():
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._carry(batch)) for batch in these]
-        except BaseExceptionGroup as several:
-            raise several.exceptions[0] from several
         return [item for task in tasks for item in task.result()]
 
     async def _carry(self, batch: Batch) -> list[Item]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from image2model.cli.submit.board import Board
 from image2model.cli.submit.item import Item
 from image2model.cli.submit.saving import Saver
+from image2model.cli.tasks import first_error
 from image2model.client import ApiError, AsyncClient, ClientError, Complete, ImageChanged, Snapshot
 from image2model.client.documents import Image, Job
 from image2model.domain import ImageStatus
@@ -25,9 +26,10 @@ class Follower:
     async def follow(self, job_id: str, items: Sequence[Item]) -> None:
         """Until the job is complete and its models are saved. Raises ApiError (404: gone), Unreachable."""
         following = _Following(job_id, items, self._saver, self._board)
-        async with asyncio.TaskGroup() as saves:
-            following.saves = saves
-            await self._listen(job_id, following)
+        with first_error():
+            async with asyncio.TaskGroup() as saves:
+                following.saves = saves
+                await self._listen(job_id, following)
         following.finish()
 
     async def _listen(self, job_id: str, following: "_Following") -> None:
