@@ -13,14 +13,8 @@ _SPACES = {"RGB": "RGB", "RGBA": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 
 
-def is_srgb(profile: bytes | None) -> bool:
-    """Whether colours can stay as they are: no profile, one that does not open, or sRGB's own."""
-    opened = _open(profile)
-    return opened is None or "srgb" in (opened.profile.profile_description or "").lower()
-
-
 def to_srgb(image: Image.Image, profile: bytes | None, *, inverted: bool) -> Image.Image:
-    """The picture in mode RGB, or RGBA where it has transparency.
+    """The picture in mode RGB, or RGBA where it has transparency: `image` itself if it is that already.
 
     `profile` is the ICC profile that it came with (ignored when broken or of another colour space);
     `inverted` says that a CMYK JPEG stores its inks inverted, as Adobe's do.
@@ -58,7 +52,7 @@ def _grey_with_alpha(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _managed(image: Image.Image, profile: bytes | None) -> Image.Image:
     opened = _open(profile)
-    if opened is None or opened.profile.xcolor_space.strip() != _SPACES[image.mode]:
+    if opened is None or _is_srgb(opened) or opened.profile.xcolor_space.strip() != _SPACES[image.mode]:
         return image
     target = "RGBA" if image.mode == "RGBA" else "RGB"
     try:
@@ -69,6 +63,10 @@ def _managed(image: Image.Image, profile: bytes | None) -> Image.Image:
     except ImageCms.PyCMSError:
         return image  # as a viewer does: a profile that fails is no profile
     return image if changed is None else changed
+
+
+def _is_srgb(opened: ImageCms.ImageCmsProfile) -> bool:
+    return "srgb" in (opened.profile.profile_description or "").lower()
 
 
 def _open(profile: bytes | None) -> ImageCms.ImageCmsProfile | None:

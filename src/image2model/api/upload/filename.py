@@ -7,7 +7,6 @@ still is a stranger's text and must never become a path or a key.
 import re
 import unicodedata
 from email.message import Message
-from email.utils import collapse_rfc2231_value
 from typing import Final
 
 MAX_BYTES: Final = 200
@@ -15,7 +14,7 @@ MAX_BYTES: Final = 200
 
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _UNSEEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_EXTENDED: Final = re.compile(r";\s*filename\*", re.IGNORECASE)
+_EXTENDED: Final = re.compile(r';\s*(filename\*[^=;]*=\s*(?:"[^"]*"|[^;]*))', re.IGNORECASE)
 
 
 def display_name(raw: str | None, disposition: str, index: int) -> str:
@@ -25,19 +24,20 @@ def display_name(raw: str | None, disposition: str, index: int) -> str:
     RFC 2231's `filename*`, which wins. Both hold the header's bytes as Latin-1. A name of which nothing
     is left becomes `image-<n>`, counted from 1.
     """
-    name = _extended(disposition) if _EXTENDED.search(disposition) else None
+    name = _extended(disposition)
     if name is None:
         name = (raw or "").encode("latin-1", "replace").decode("utf-8", "replace")
     return _shortened(_last_segment(_visible(name))) or f"image-{index + 1}"
 
 
 def _extended(disposition: str) -> str | None:
+    """The name in `filename*`, read by the standard library's RFC 2231; None where there is none."""
+    parameters = _EXTENDED.findall(disposition)
+    if not parameters:
+        return None
     message = Message()
-    message["Content-Disposition"] = disposition
-    for name, value in message.get_params([], "content-disposition"):
-        if name.lower() == "filename" and isinstance(value, tuple):
-            return collapse_rfc2231_value(value)
-    return None
+    message["Content-Disposition"] = "; ".join(["form-data", *parameters])
+    return message.get_filename()
 
 
 def _visible(name: str) -> str:
