@@ -174,6 +174,7 @@ class Runners:
             generation.timer.cancel()
         generation.phase = Phase.COMPLETED
         generation.answer = answer
+        generation.input = {}  # a data URI may be large; the ledger has a short form of it
         generation.finished_at = asyncio.get_running_loop().time()
         generation.entry.finished_at = datetime.now(UTC)
         generation.entry.outcome = _outcome(generation, answer)
