@@ -47,7 +47,9 @@ class Studio:
         self._tasks: set[asyncio.Task[Answer]] = set()
 
     def close(self) -> None:
-        """No new work; what runs is left to end by itself."""
+        """Drop all work; a model that is being made is left to end by itself."""
+        for task in self._tasks:
+            task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def work(self, generation: Generation) -> asyncio.Future[Answer]:
