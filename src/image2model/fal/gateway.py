@@ -49,7 +49,7 @@ class FalGateway:
         self.hosts = hosts
         self._observer = observer
         self._session = FalSession(key, hosts, max_connections=max_connections)
-        self._submission = Submission(key, hosts, deadline=submit_deadline, max_connections=max_connections)
+        self._submission = Submission(key, hosts, deadline=submit_deadline)
         self._uploader = Uploader(self._session)
         self._follower = Follower(self._session, observer, pace)
         self._results = Results(self._session, deadline=result_deadline, first_gap=pace.first_gap)

@@ -39,11 +39,11 @@ class _SingleShotClient(AsyncClient):
 class Submission:
     """Makes submits. `deadline`: seconds for a whole POST, from connecting to the last byte of the reply."""
 
-    def __init__(self, key: str, hosts: FalHosts, *, deadline: float, max_connections: int) -> None:
+    def __init__(self, key: str, hosts: FalHosts, *, deadline: float) -> None:
         self._hosts = hosts
         self._deadline = deadline
         self._http = httpx.AsyncClient(
-            transport=SingleShotTransport(hosts.queue, max_connections=max_connections),
+            transport=SingleShotTransport(hosts.queue),
             headers={"Authorization": f"Key {key}", "User-Agent": USER_AGENT},
             timeout=deadline,
         )
