@@ -6,6 +6,7 @@ Called in a worker thread, seldom: these are the files of special parameters, so
 from __future__ import annotations  # array[float] cannot be evaluated before Python 3.12
 
 import struct
+from collections.abc import Iterable
 
 from PIL import Image
 
@@ -13,6 +14,8 @@ from fal_emulator.relief import DEPTH, Lattice, Relief
 
 _SH_0 = 0.28209479177387814
 """The constant spherical harmonic: a splat stores (colour - 0.5) / this."""
+
+_SPLAT_FIELDS = "x y z f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3"
 
 
 def _points(relief: Relief) -> list[tuple[float, float, float]]:
@@ -72,10 +75,8 @@ def write_fbx(relief: Relief) -> bytes:
     return (_FBX_HEAD + geometry + _FBX_TAIL).encode()
 
 
-def _fbx_array(name: str, values: object) -> str:
-    items = [f"{value:.6g}" for value in values] if isinstance(values, list) else None
-    if items is None:
-        items = [f"{value:.6g}" for value in values]  # type: ignore[attr-defined]
+def _fbx_array(name: str, values: Iterable[float]) -> str:
+    items = [f"{value:.6g}" for value in values]
     return f"\t\t{name}: *{len(items)} {{\n\t\t\ta: {','.join(items)}\n\t\t}}"
 
 
@@ -148,11 +149,9 @@ def write_splat(relief: Relief, texture: Image.Image) -> bytes:
     """A Gaussian splat as binary PLY: one flat splat on each vertex, in the picture's colour."""
     flat = relief.lattice
     colours = texture.resize((flat.columns + 1, flat.rows + 1)).tobytes()
-    names = ("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity")
-    names += ("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3")
     points = _points(relief)
     header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n"
-    header += "".join(f"property float {name}\n" for name in names) + "end_header\n"
+    header += "".join(f"property float {name}\n" for name in _SPLAT_FIELDS.split()) + "end_header\n"
     scale = (-4.0, -4.0, -6.0)  # natural logarithms of the radii
     rows = []
     for at, point in enumerate(points):

@@ -4,8 +4,8 @@ Uploaded and made files share one place, `/files/…`, public as FAL's media URL
 """
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
 from uuid import uuid4
 
 import msgspec
@@ -19,6 +19,7 @@ from fal_emulator.state import state_of
 
 _TOKEN_LIFE = timedelta(hours=1)
 _OCTETS = "application/octet-stream"
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class Initiate(msgspec.Struct):
@@ -29,7 +30,7 @@ class Initiate(msgspec.Struct):
 
 
 def _new_path(name: str) -> str:
-    return f"files/{uuid4().hex}/{quote(name.rsplit('/', 1)[-1], safe='') or 'upload.bin'}"
+    return f"files/{uuid4().hex}/{_UNSAFE.sub('_', name.rsplit('/', 1)[-1]) or 'upload.bin'}"
 
 
 def _authorized(request: Request) -> bool:
@@ -120,7 +121,7 @@ async def complete_multipart(request: Request) -> Response:
 
 async def put_file(request: Request) -> Response:
     """The PUT of an initiated upload."""
-    path = request.url.path.lstrip("/")
+    path = str(request.scope["path"]).lstrip("/")
     content_type = request.headers.get("content-type", _OCTETS)
     file = StoredFile(await request.body(), content_type, path.rsplit("/", 1)[-1])
     state_of(request).files.put(path, file)
@@ -131,10 +132,10 @@ async def get_file(request: Request) -> Response:
     """`GET` or `HEAD` of any stored file."""
     if request.method == "PUT":
         return await put_file(request)
-    file = state_of(request).files.get(request.url.path.lstrip("/"))
+    file = state_of(request).files.get(str(request.scope["path"]).lstrip("/"))
     if file is None:
         return detail(404, "File not found")
-    headers = {"x-fal-request-id": uuid4().hex, "accept-ranges": "bytes", "etag": file.etag}
+    headers = {"x-fal-request-id": uuid4().hex, "accept-ranges": "bytes"}
     span = _span(request.headers.get("range", ""), len(file.data))
     if span is None:
         return Response(file.data, 200, headers, file.content_type)

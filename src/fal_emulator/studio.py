@@ -15,11 +15,14 @@ from fal_emulator.formats import write_fbx, write_obj, write_splat, write_stl
 from fal_emulator.generation import Answer, Generation
 from fal_emulator.glb import write_glb
 from fal_emulator.outputs import Made, file_object
-from fal_emulator.picture import UnreadablePicture, read_picture
+from fal_emulator.picture import PictureError, read_picture
 from fal_emulator.refusals import internal_error, model_error, runner_unreachable
 from fal_emulator.relief import make_relief
-from fal_emulator.source import PictureNotFound, load_picture
-from fal_emulator.validation import InvalidInput, check_input, picture_urls
+from fal_emulator.source import SourceError, load_picture
+from fal_emulator.validation import InputError, check_input, picture_urls
+
+_BREATH = 1.0
+"""Seconds, at most, before the work begins: a burst of submits is answered before models are made."""
 
 _CONTENT_TYPE = "application/octet-stream"  # what FAL often says of a GLB
 
@@ -54,15 +57,16 @@ class Studio:
         return task
 
     async def _answer(self, generation: Generation) -> Answer:
+        await asyncio.sleep(min(generation.latency / 4, _BREATH))
         failure = _fated_failure(generation)
         if failure is not None:
             return failure
         try:
             check_input(generation.endpoint, generation.input)
             return await self._make(generation)
-        except InvalidInput as error:
+        except InputError as error:
             return model_error(error.message, error.kind, ("body", *error.loc), error.given)
-        except (PictureNotFound, UnreadablePicture) as error:
+        except (SourceError, PictureError) as error:
             message = f"Failed to load the image: {error}"
             loc = ("body", generation.endpoint.picture)
             given = generation.entry.input
