@@ -13,7 +13,7 @@ import aiohttp
 from image2model.client.errors import ApiError, Unreachable
 from image2model.client.events import Complete, Event, decode
 from image2model.client.retry import Patience
-from image2model.client.sse import EventParser
+from image2model.client.sse import EventParser, ServerSentEvent
 from image2model.client.transport import Transport
 
 _IDLE_SECONDS: Final = 45.0  # the service sends a comment every 15 s
@@ -39,11 +39,13 @@ class EventStream:
         self._path = path
         self._ends = ends
         self._last_id = last_event_id
-        self._seen: deque[str] = deque(maxlen=_REMEMBERED)
+        self._seen: deque[tuple[str, str]] = deque(maxlen=_REMEMBERED)
+        self._before: frozenset[tuple[str, str]] = frozenset()
         self._patience = Patience(transport.patience)
         self._retry = 2.0
         self._on_connection = on_connection or (lambda _connected: None)
         self._over = False
+        self._lost = False
 
     async def events(self) -> AsyncIterator[Event]:
         """Until the job is complete, or without end. Raises ApiError, Unreachable."""
@@ -62,18 +64,25 @@ class EventStream:
                 await self._wait(lost)
 
     async def _wait(self, lost: Exception | None) -> None:
-        self._on_connection(False)
+        self._tell(connected=False)
         told = lost.retry_after if isinstance(lost, ApiError) else None
         if not await self._patience.pause(told if told is not None else self._retry):
             reason = str(lost) if lost else "the stream ended early"
             raise Unreachable(f"lost the event stream of {self._transport.url}: {reason}")
 
+    def _tell(self, *, connected: bool) -> None:
+        """Once for each loss, and once for its end."""
+        if self._lost is connected:
+            self._lost = not connected
+            self._on_connection(connected)
+
     async def _connection(self) -> AsyncIterator[Event]:
+        self._before = frozenset(self._seen)
         headers = {"Accept": "text/event-stream"}
         if self._last_id:
             headers["Last-Event-ID"] = self._last_id
         async with self._transport.stream(self._path, headers=headers, idle=_IDLE_SECONDS) as response:
-            self._on_connection(True)
+            self._tell(connected=True)
             if response.status == 204:
                 self._over = True
                 return
@@ -86,7 +95,7 @@ class EventStream:
             self._patience.begin_again()
             for raw in parser.feed(chunk):
                 event = decode(raw)
-                if event is None or not self._is_new(raw.id):
+                if event is None or not self._is_new(raw):
                     continue
                 self._over = self._ends and isinstance(event, Complete)
                 yield event
@@ -94,11 +103,10 @@ class EventStream:
                     return
             self._retry = parser.retry if parser.retry is not None else self._retry
 
-    def _is_new(self, event_id: str) -> bool:
-        if not event_id:
+    def _is_new(self, raw: ServerSentEvent) -> bool:
+        """Not delivered by an earlier connection; within one the service repeats nothing."""
+        if not raw.id:
             return True
-        if event_id in self._seen:
-            return False
-        self._seen.append(event_id)
-        self._last_id = event_id
-        return True
+        self._last_id = raw.id
+        self._seen.append((raw.event, raw.id))
+        return (raw.event, raw.id) not in self._before

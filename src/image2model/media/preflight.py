@@ -11,7 +11,7 @@ import msgspec
 from PIL import Image
 
 from image2model.errors import FileProblem, ImageFailure
-from image2model.media.colour import is_srgb, to_srgb
+from image2model.media.colour import to_srgb
 from image2model.media.decode import decode, unreadable, upright
 from image2model.media.picture import PictureInfo
 from image2model.media.plain import PlainSource, plain_source
@@ -39,11 +39,12 @@ def prepare(data: bytes, *, max_pixels: int) -> Prepared:
     Raises ImageFailure `image_unreadable` (not retryable) with what is wrong and what to do.
     """
     info, source = read_source(data, max_pixels=max_pixels)
-    image = decode(source)
-    if source.eight_bit_rgb and image.mode in ("RGB", "RGBA") and _needs_no_change(source):
-        return _prepared(source.data, info, image)
-    image = upright(to_srgb(image, source.profile, inverted=source.inverted), source.orientation)
-    return _encode(image, lossless=source.lossless)
+    stored = decode(source)
+    plain = to_srgb(stored, source.profile, inverted=source.inverted)
+    if plain is stored and source.eight_bit_rgb and source.orientation == 1:
+        return _unchanged(source.data, info, stored)
+    del stored  # 60 MB at 20 megapixels, needed no more
+    return _encode(upright(plain, source.orientation), lossless=source.lossless)
 
 
 def read_source(data: bytes | bytearray, *, max_pixels: int) -> tuple[PictureInfo, PlainSource]:
@@ -55,11 +56,7 @@ def read_source(data: bytes | bytearray, *, max_pixels: int) -> tuple[PictureInf
         raise ImageFailure("image_unreadable", problem.detail, retryable=False) from problem
 
 
-def _needs_no_change(source: PlainSource) -> bool:
-    return source.orientation == 1 and is_srgb(source.profile)
-
-
-def _prepared(data: bytes, info: PictureInfo, image: Image.Image) -> Prepared:
+def _unchanged(data: bytes, info: PictureInfo, image: Image.Image) -> Prepared:
     if image.size != (info.width, info.height):
         raise unreadable("The picture has not the size that its header says.")
     return Prepared(data, info.content_type, info.suffix, *image.size)

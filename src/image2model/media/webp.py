@@ -47,7 +47,7 @@ def read_webp(data: bytes | bytearray) -> WebpLayout:
     exif = found.get(b"EXIF", (0, 0))
     return WebpLayout(
         width, height,
-        lossless=b"VP8L" in found, animated=b"ANMF" in found,
+        lossless=_is_lossless(data, found), animated=b"ANMF" in found,
         orientation=orientation_of(bytes(data[slice(*exif)]).removeprefix(b"Exif\x00\x00")),
         profile=found.get(b"ICCP"),
     )  # fmt: skip
@@ -118,6 +118,12 @@ def _lossless_size(data: bytes | bytearray, span: Span) -> tuple[int, int]:
         )
     bits = int.from_bytes(content[1:5], "little")
     return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+
+
+def _is_lossless(data: bytes | bytearray, found: dict[bytes, Span]) -> bool:
+    """An animation says it in its first frame, behind 16 bytes of the frame's place and time."""
+    frame = found.get(b"ANMF")
+    return b"VP8L" in found or (frame is not None and data[frame[0] + 16 : frame[0] + 20] == b"VP8L")
 
 
 def _head(data: bytes | bytearray, span: Span, length: int) -> bytes:

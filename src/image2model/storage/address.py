@@ -14,7 +14,7 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 
 from image2model.errors import ConfigurationError
 from image2model.storage.local_folder import LocalFolder
-from image2model.storage.objects import ObjectStorage
+from image2model.storage.objects import DEADLINE_S, ObjectStorage
 
 # Inside the deadline of `objects`, so that obstore's own words come through before it.
 _REQUEST_TIMEOUT = timedelta(seconds=30)
@@ -23,24 +23,25 @@ _RETRIES = 3
 _RETRY_TIMEOUT = timedelta(seconds=20)
 
 
-def open_storage(url: str) -> ObjectStorage:
+def open_storage(url: str, *, deadline_s: float = DEADLINE_S) -> ObjectStorage:
     """`file:///abs/path` (made if missing), `s3://bucket/prefix` or `memory://`. May touch the disk.
 
-    A path may be percent-encoded, as `Path.as_uri()` does, or plain. Raises ConfigurationError.
+    A path may be percent-encoded, as `Path.as_uri()` does, or plain. `deadline_s` seconds bound each
+    call. Raises ConfigurationError.
     """
     scheme = url.partition("://")[0].lower() if "://" in url else ""
     if scheme == "file":
-        return _open_folder(url)
+        return _open_folder(url, deadline_s)
     if scheme == "s3":
-        return _open_bucket(url, os.environ)
+        return _open_bucket(url, os.environ, deadline_s)
     if scheme == "memory":
-        return ObjectStorage(MemoryStore())
+        return ObjectStorage(MemoryStore(), deadline_s=deadline_s)
     raise ConfigurationError(
         ["I2M_STORAGE_URL must be file:///absolute/path, s3://bucket/prefix or memory://"]
     )
 
 
-def _open_folder(url: str) -> ObjectStorage:
+def _open_folder(url: str, deadline_s: float) -> ObjectStorage:
     host, slash, rest = url[len("file://") :].partition("/")
     if host not in ("", "localhost") or not slash or not rest.strip("/"):
         raise ConfigurationError(["I2M_STORAGE_URL: a file URL needs an absolute path: file:///var/lib/i2m"])
@@ -52,10 +53,11 @@ def _open_folder(url: str) -> ObjectStorage:
         raise ConfigurationError([f"I2M_STORAGE_URL: the folder cannot be made: {error}"]) from error
     if not os.access(root, os.W_OK | os.X_OK):
         raise ConfigurationError([f"I2M_STORAGE_URL: {root} is not writable by this user"])
-    return ObjectStorage(LocalStore(root, automatic_cleanup=True), folder=LocalFolder(root))
+    store = LocalStore(root, automatic_cleanup=True)
+    return ObjectStorage(store, folder=LocalFolder(root), deadline_s=deadline_s)
 
 
-def _open_bucket(url: str, environment: Mapping[str, str]) -> ObjectStorage:
+def _open_bucket(url: str, environment: Mapping[str, str], deadline_s: float) -> ObjectStorage:
     parts = urlsplit(url)
     if not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigurationError(["I2M_STORAGE_URL: write s3://bucket/prefix; credentials come from AWS_*"])
@@ -70,4 +72,4 @@ def _open_bucket(url: str, environment: Mapping[str, str]) -> ObjectStorage:
         },
         retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_TIMEOUT},
     )
-    return ObjectStorage(store)
+    return ObjectStorage(store, deadline_s=deadline_s)

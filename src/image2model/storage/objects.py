@@ -61,8 +61,9 @@ class ObjectStorage:
     ) -> int:
         """Store what `chunks` yields, holding at most five parts of 8 MiB. Returns the size in bytes.
 
-        If it raises, or this is cancelled, nothing is left behind; what `chunks` raises comes through as it is. The deadline is for the storage to take
-        each chunk; how long `chunks` may take is up to the caller. Raises DiskFull.
+        If it raises, or this is cancelled, nothing is left behind; what `chunks` raises comes through as
+        it is. The deadline is for the storage to take each chunk; how long `chunks` may take is up to the
+        caller. Raises DiskFull.
         """
         check_key(key)
         head, more = await head_of(chunks, PART_BYTES)

@@ -196,3 +196,12 @@ async def retry(
 async def erase(redis: Redis, job_id: str) -> None:
     """Remove every key of the job. Call it after its files are gone."""
     await _ERASE(redis, job_id)
+
+
+async def may_be_erased(redis: Redis, job_id: str) -> bool:
+    """Whether the job was deleted and has ended, or its hash is gone already."""
+    packed = await _READ(redis, job_id, "0")
+    if packed is None:
+        return True
+    _, _, deleted, _, counts, _ = _snapshot.decode(packed)
+    return deleted and not Counts(*counts).unfinished

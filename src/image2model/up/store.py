@@ -74,16 +74,20 @@ class EmbeddedStore:
             self._lock.release()  # the server's own copy of the descriptor goes on holding it
 
     def wait_ready(self, *, timeout: float = 60.0) -> None:
-        """Block until the server answers, its data loaded. Raises StartError with the log's words."""
+        """Block until `is_ready`. Raises StartError."""
         deadline = time.monotonic() + timeout
-        while not self._answers():
-            if self.pid is None:
-                raise StartError(f"the embedded store ended at once:\n{self._last_words()}")
+        while not self.is_ready():
             if time.monotonic() > deadline:
                 raise StartError(
                     f"the embedded store is not ready after {timeout:.0f} s; see {self.log_path}"
                 )
             time.sleep(0.002)
+
+    def is_ready(self) -> bool:
+        """Whether it answers, its data loaded. Raises StartError with the log's words if it has ended."""
+        if self.pid is None:
+            raise StartError(f"the embedded store ended at once:\n{self._last_words()}")
+        return self._answers()
 
     def stop(self) -> None:
         """Stop the server (a durable one saves first) and wait until it is gone. Safe to call again."""
