@@ -1,0 +1,1 @@
+"""The HTTP interface: everything between a socket and the service. It never imports worker or web."""

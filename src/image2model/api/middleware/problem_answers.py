@@ -1,0 +1,59 @@
+"""Whatever the application raises becomes an answer here, and only here.
+
+Who calls it: the application. A `Problem` is rendered; a client that went away is nothing to tell of;
+anything else is a fault of ours, logged with its traceback and told as `internal_error`.
+"""
+
+from typing import Final
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from image2model.api import problems
+from image2model.api.middleware.request_id import request_id
+from image2model.errors import Problem
+
+_log: Final = structlog.stdlib.get_logger(__name__)
+
+
+class ProblemAnswers:
+    """Once an answer has begun it cannot be changed: the error goes on, and the server cuts the answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        problem: Problem | None = None
+        try:
+            await self.app(scope, receive, watched_send)
+        except ClientDisconnect:
+            _log.info("client_disconnected")
+        except Exception as error:
+            problem = _problem_of(error)
+            if begun:
+                raise
+        if problem is not None:
+            await problems.render(problem, request_id(scope))(scope, receive, send)
+
+
+def _problem_of(error: Exception) -> Problem:
+    """The problem to tell, without the frames it was raised in.
+
+    They hold what was received of a refused upload, and the answer may wait for the rest of its body.
+    """
+    if isinstance(error, Problem):
+        error.__cause__ = error.__context__ = error.__traceback__ = None
+        return error
+    _log.error("internal_error", exc_info=error)
+    return problems.internal_error()

@@ -1,0 +1,47 @@
+"""One id for each request: in every log line, in every problem, and on every answer.
+
+Who calls it: the application, as its outermost middleware; others read the id by `request_id(scope)`.
+"""
+
+import re
+import secrets
+from typing import Final
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_HEADER: Final = "X-Request-ID"
+_SANE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}", re.ASCII)
+_KEY: Final = "image2model.request_id"
+
+
+def request_id(scope: Scope) -> str:
+    """The id of the request, or an empty string outside the middleware."""
+    found: str = scope.get(_KEY, "")
+    return found
+
+
+class RequestId:
+    """Takes over the caller's `X-Request-ID` if it is sane, else makes one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        identity = scope[_KEY] = _chosen(Headers(scope=scope).get(_HEADER))
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[_HEADER] = identity
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=identity):
+            await self.app(scope, receive, send_with_id)
+
+
+def _chosen(given: str | None) -> str:
+    return given if given and _SANE.fullmatch(given) else secrets.token_hex(16)

@@ -1,0 +1,85 @@
+"""Keeps other web sites out of a service without keys (`I2M_AUTH=none`).
+
+Who calls it: the application, only then. Any page that a browser shows can post to a loopback address,
+and by rebinding its own name to one it can read the answers too. So a request must be addressed to a
+host that is ours, and a browser must say that it comes from our own pages.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from image2model.errors import Forbidden
+
+_HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?", re.ASCII)
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_OWN_SITE: Final = frozenset({"same-origin", "none"})
+
+
+class SiteGuard:
+    """Refuses with 403 `forbidden`.
+
+    `allowed_hosts` are host names without port besides the loopback ones; `allowed_origins` are origins
+    (`https://app.example`) that may call although they are foreign.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, allowed_hosts: Iterable[str] = (), allowed_origins: Iterable[str] = ()
+    ) -> None:
+        self.app = app
+        self.allowed_hosts = frozenset(host.lower().rstrip(".") for host in allowed_hosts)
+        self.allowed_origins = frozenset(origin.lower() for origin in allowed_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self._check(Headers(scope=scope))
+        await self.app(scope, receive, send)
+
+    def _check(self, headers: Headers) -> None:
+        host = _single(headers, "host")
+        if host is None or not self._is_ours(host.lower()):
+            raise Forbidden("The Host header names no host of this service. Add it to I2M_ALLOWED_HOSTS.")
+        origin = _single(headers, "origin")
+        if origin is not None and origin.lower() in self.allowed_origins:
+            return
+        if origin is not None and not _same_origin(origin.lower(), host.lower()):
+            raise Forbidden("Another site may not call this service. Add its origin to I2M_CORS_ORIGINS.")
+        if headers.get("sec-fetch-site", "none").lower() not in _OWN_SITE:
+            raise Forbidden("Another site may not call this service. Open its own page, or use a client.")
+
+    def _is_ours(self, host: str) -> bool:
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = found["name"].rstrip(".")
+        return name in self.allowed_hosts or is_loopback(name)
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a Host header's name is `localhost` or a loopback address."""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _single(headers: Headers, name: str) -> str | None:
+    """The header's value; several values are as good as a wrong one."""
+    values = headers.getlist(name)
+    return ",".join(values) if values else None
+
+
+def _same_origin(origin: str, host: str) -> bool:
+    """Whether an origin is the request's own host and port. The scheme may differ behind a TLS proxy."""
+    parts = urlsplit(origin)
+    if parts.scheme not in _DEFAULT_PORTS or parts.path or parts.query:
+        return False
+    default = f":{_DEFAULT_PORTS[parts.scheme]}"
+    return parts.netloc.removesuffix(default) == host.removesuffix(default)

@@ -1,0 +1,84 @@
+"""Every refusal as an RFC 9457 document, by one renderer.
+
+Who calls it: the problem middleware for whatever is raised, and Starlette for its own 404 and 405. An
+answer of 500 never holds a word of the inside. `type` is the stable name
+`urn:image2model:problem:<code>`: it identifies a problem and is not meant to be fetched.
+"""
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from image2model.errors import (
+    BodyTooLarge,
+    FileFault,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+_HTTP_PROBLEMS: dict[int, tuple[type[Problem], str]] = {
+    404: (NotFound, "There is nothing here."),
+    405: (MethodNotAllowed, "This address does not take that method; the Allow header names those it takes."),
+    413: (BodyTooLarge, "The request body is too large."),
+}
+
+
+class ProblemDocument(msgspec.Struct, omit_defaults=True):
+    """The body of every refusal. `errors` is there only where files are to blame."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: tuple[FileFault, ...] = ()
+
+
+def document(problem: Problem, request_id: str) -> ProblemDocument:
+    """The document of a problem raised during the request of that id."""
+    return ProblemDocument(
+        type=f"urn:image2model:problem:{problem.code}",
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        code=problem.code,
+        request_id=request_id,
+        errors=problem.errors,
+    )
+
+
+def render(problem: Problem, request_id: str) -> Response:
+    """The answer, with the problem's own headers; never cached."""
+    return Response(
+        msgspec.json.encode(document(problem, request_id)),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers={"Cache-Control": "no-store", **problem.headers},
+    )
+
+
+def internal_error() -> InternalError:
+    """What a client is told of a fault of ours."""
+    return InternalError("Something went wrong here. Try again; if it persists, report the request id.")
+
+
+def of_http_exception(error: HTTPException) -> Problem:
+    """Starlette's own exception as one of our problems, its headers (such as `Allow`) kept."""
+    if error.status_code not in _HTTP_PROBLEMS:
+        return internal_error()
+    problem, detail = _HTTP_PROBLEMS[error.status_code]
+    return problem(detail, headers=error.headers)
+
+
+def raise_problem(_request: Request, error: Exception) -> Response:
+    """Starlette's handler for `HTTPException`: hand it on as a problem, for the middleware to render.
+
+    Raises the `Problem`, or the error itself where it is not Starlette's.
+    """
+    raise of_http_exception(error) if isinstance(error, HTTPException) else error

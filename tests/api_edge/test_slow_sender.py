@@ -1,0 +1,55 @@
+"""A sender under the least rate is cut off with 408; one over it is not. The window is short here."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from tests.api_edge.conftest import Edge, picture
+from tests.support.multipart_body import CONTENT_TYPE, Body
+
+DATA = picture("JPEG") + bytes(40_000)
+BODY = bytes(Body().file("a.jpg", DATA))
+HEAD = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (
+    CONTENT_TYPE.encode(),
+    len(BODY),
+)
+
+
+def trickle(edge: Edge, share_of_least_rate: float) -> bytes:
+    """Send the body at a steady share of the least rate until it is sent or an answer comes."""
+    step = 0.02
+    size = int(edge.limits.min_rate * share_of_least_rate * step)
+    with edge.address.connect() as raw:
+        raw.sendall(HEAD)
+        raw.settimeout(step)
+        for at in range(0, len(BODY), size):
+            raw.sendall(BODY[at : at + size])
+            try:
+                return raw.recv(65536)
+            except TimeoutError:
+                continue
+        raw.settimeout(10)
+        return raw.recv(65536)
+
+
+def test_half_the_least_rate_is_cut_off_after_the_window(make_edge: Callable[..., Edge]) -> None:
+    edge = make_edge(rate_window=0.5)
+    started = time.monotonic()
+    answer = trickle(edge, 0.5)
+    assert b" 408 " in answer
+    assert b"upload_too_slow" in answer
+    assert b"connection: close" in answer.lower()
+    assert 0.4 < time.monotonic() - started < 2.0
+    assert edge.budget.held == 0
+
+
+def test_four_times_the_least_rate_is_taken(make_edge: Callable[..., Edge]) -> None:
+    assert b" 202 " in trickle(make_edge(rate_window=0.5), 4)
+
+
+@pytest.mark.parametrize("sent", [b"", BODY[:300]])
+def test_a_sender_that_stops_is_cut_off(make_edge: Callable[..., Edge], sent: bytes) -> None:
+    edge = make_edge(rate_window=0.3)
+    with edge.address.connect() as raw:
+        raw.sendall(HEAD + sent)
+        assert b" 408 " in raw.recv(65536)
