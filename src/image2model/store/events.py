@@ -81,12 +81,20 @@ async def of_job(redis: Redis, job_id: str, after: int) -> list[Event]:
     """Every kept event of a job with a version above `after`, oldest first."""
     events: list[Event] = []
     while True:
-        found = await redis.xrange(key("job_events", job_id), min=f"({after}-0", count=_BATCH)
-        for stream_id, fields in found:
-            after = _version(stream_id)
-            events.append(decode(job_id, after, fields[b"k"].decode(), fields[b"d"]))
-        if len(found) < _BATCH:
+        page = await page_of_job(redis, job_id, after, _BATCH)
+        events += page
+        if len(page) < _BATCH:
             return events
+        after = page[-1].version
+
+
+async def page_of_job(redis: Redis, job_id: str, after: int, limit: int) -> list[Event]:
+    """The first `limit` kept events of a job with a version above `after`, oldest first."""
+    found = await redis.xrange(key("job_events", job_id), min=f"({after}-0", count=limit)
+    return [
+        decode(job_id, _version(stream_id), fields[b"k"].decode(), fields[b"d"])
+        for stream_id, fields in found
+    ]
 
 
 async def of_owner(
@@ -118,6 +126,21 @@ async def reach_of_job(redis: Redis, job_id: str) -> tuple[int, int]:
 async def reach_of_owner(redis: Redis, owner: str) -> tuple[int, int]:
     """The first and the last sequence number that an owner's history still has."""
     return await _reach(redis, key("owner_events", owner))
+
+
+async def latest(
+    redis: Redis, job_ids: Sequence[str], owners: Sequence[str]
+) -> tuple[list[int | None], list[int]]:
+    """How far jobs (None: deleted, or gone) and owners are now, in one round trip."""
+    pipe = redis.pipeline(transaction=False)
+    for job_id in job_ids:
+        pipe.hmget(key("job", job_id), ["version", "deleted"])
+    for owner in owners:
+        pipe.get(key("owner_seq", owner))
+    replies = await pipe.execute() if job_ids or owners else []
+    heads, seqs = replies[: len(job_ids)], replies[len(job_ids) :]
+    versions = [int(number) if number and gone != b"1" else None for number, gone in heads]
+    return versions, [int(seq or 0) for seq in seqs]
 
 
 async def _reach(redis: Redis, stream: str) -> tuple[int, int]:
