@@ -43,13 +43,28 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bell(msgspec.Struct, frozen=True, array_like=True):
-    """What the bell says: the event itself with its place in both streams. Kind `deleted` has no event."""
+    """What the bell says: the event itself with its place in both streams. Kind `deleted` has no event.
+
+    `data` is as Lua packed it: msgpack in a msgpack text, which is no valid text.
+    """
 
     job_id: str
     version: int
     seq: int
     kind: str
-    data: bytes | str
+    data: msgspec.Raw
+
+    @property
+    def event(self) -> Event:
+        """The event that it rings for."""
+        packed = memoryview(self.data)
+        return decode(self.job_id, self.version, self.kind, packed[_TEXT_HEADERS.get(packed[0], 1) :])
+
+
+read_bell: Final = msgspec.msgpack.Decoder(Bell).decode
+"""A message of a bell's channel as a Bell. Raises msgspec.MsgspecError."""
+_TEXT_HEADERS: Final = {0xD9: 2, 0xDA: 3, 0xDB: 5}
+"""How long a msgpack text's header is, by its first byte; 1 where that holds the length itself."""
 
 
 _Eight = tuple[int, int, int, int, int, int, int, int]
@@ -57,7 +72,7 @@ _image = msgspec.msgpack.Decoder(tuple[int, str, _Eight, list[str]])
 _complete = msgspec.msgpack.Decoder(tuple[int, list[str], list[list[str]]])
 
 
-def decode(job_id: str, version: int, kind: str, data: bytes) -> Event:
+def decode(job_id: str, version: int, kind: str, data: bytes | memoryview) -> Event:
     """Read one entry's `kind` and `data`."""
     if kind == "image":
         at, waiting, counts, row = _image.decode(data)

@@ -17,7 +17,7 @@ from redis import RedisError
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from image2model.store.events import Bell
+from image2model.store.events import Bell, read_bell
 from image2model.store.keys import bell
 
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -31,7 +31,6 @@ _CHANGE: Final = 500
 _PERMANENT: Final = bell("")
 """Nobody's channel: it keeps the connection subscribed when no owner is listened to."""
 
-_decode: Final = msgspec.msgpack.Decoder(Bell).decode
 _PREFIX: Final = len(_PERMANENT)
 
 
@@ -115,7 +114,7 @@ class Bells:
                 continue
             self._last_sign = time.monotonic()
             if message["type"] == "message":
-                self._on_bell(message["channel"][_PREFIX:].decode(), _decode(message["data"]))
+                self._on_bell(message["channel"][_PREFIX:].decode(), read_bell(message["data"]))
             elif message["type"] != "pong":
                 self._confirm(message["channel"].decode())
 

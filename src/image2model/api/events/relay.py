@@ -146,8 +146,7 @@ class EventRelay:
             return
         if job_topic is None and owner_topic is None:
             return
-        data = bell.data if isinstance(bell.data, bytes) else bell.data.encode()
-        event = events.decode(bell.job_id, bell.version, bell.kind, data)
+        event = bell.event
         if job_topic is not None:
             job_topic.ring(bell.version, event)
         if owner_topic is not None:

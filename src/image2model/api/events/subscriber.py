@@ -26,7 +26,8 @@ class Subscriber:
     """`position` is the last event accounted for: sent, or in the backlog.
 
     `writing_since` is when the write under way began, by the monotonic clock; infinite without one.
-    `severed` says that we ended the connection ourselves; `sever` ends it at once, whatever the client still has to read.
+    `severed` says that we ended the connection ourselves; `sever` ends it at once, whatever the client has
+    still to read.
     """
 
     __slots__ = (
