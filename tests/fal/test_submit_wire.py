@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 
 import fal_client.client
 import pytest
-from tests.support.emulator_process import KEY
-from tests.support.raw_server import Exchange, Script, never, raw_server
 
 from image2model.errors import FalAmbiguous, FalNotAccepted, FalRejected
 from image2model.fal.failures import FalThrottled
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
+from tests.support.emulator_process import KEY
+from tests.support.raw_server import Exchange, Script, never, raw_server
 
 MODEL = "fal-ai/trellis"
 GOOD = b'{"status":"IN_QUEUE","request_id":"r1"}'
