@@ -6,7 +6,8 @@ because each mount would cost every request a second look-up.
 
 from starlette.routing import BaseRoute, Route
 
-from image2model.api import downloads, files, health, jobs, metrics, status, uploads
+from image2model.api import downloads, events, files, health, jobs, metrics, status, uploads
+from image2model.api.principal import Authenticate, Authenticated, principal_of
 from image2model.service.documents import API
 
 
@@ -24,4 +25,12 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/health/live", health.live),
         Route(f"{API}/health/ready", health.ready),
         Route("/metrics", metrics.metrics),
+    ]
+
+
+def event_routes(relay: events.EventRelay, authenticate: Authenticate) -> list[BaseRoute]:
+    """The routes of the event streams, which need a relay that runs."""
+    return [
+        Route(route.path, Authenticated(route.app, authenticate), methods=["GET"])
+        for route in events.routes(relay, principal_of, prefix=API)
     ]

@@ -3,7 +3,6 @@
 Who calls it: every route, by `state_of`. Routes take what they need from here and keep nothing themselves.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,6 +10,7 @@ from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
 
 from image2model.api.document_cache import DocumentCache
+from image2model.api.events import EventRelay
 from image2model.api.fal_probe import FalProbe
 from image2model.api.principal import Authenticate
 from image2model.api.upload import UploadBudget, UploadLimits
@@ -33,8 +33,7 @@ class ApiState:
     upload_limits: UploadLimits
     documents: DocumentCache
     authenticate: Authenticate
-    closers: list[Callable[[], None]]
-    """Called at a signal, before answers under way are waited for: who holds answers open ends them here."""
+    relay: EventRelay
 
 
 def state_of(connection: HTTPConnection) -> ApiState:
