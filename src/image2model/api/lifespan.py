@@ -25,6 +25,7 @@ from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
 from image2model.store import durability, secret
 from image2model.store.connection import connect
+from image2model.store.heads import JobHeads
 
 _REDIS_TIMEOUT: Final = 2.5
 """Seconds for one command: a client of ours waits for the answer."""
@@ -74,6 +75,7 @@ class Process:
             upload_budget=UploadBudget(self._settings.upload_memory),
             upload_limits=self._limits,
             documents=DocumentCache(),
+            heads=JobHeads(redis),
             authenticate=self._authenticate,
             relay=relay,
         )

@@ -14,7 +14,7 @@ from image2model.service.documents import API
 def routes() -> list[BaseRoute]:
     """The routes that this package answers; others are added by the application."""
     return [
-        Route(f"{API}/status/{{job_id}}", status.status),
+        Route(f"{API}/status/{{job_id}}", status.Status(), methods=["GET"]),
         Route(f"{API}/upload/batch", uploads.upload_batch, methods=["POST"]),
         Route(f"{API}/download/{{job_id}}", downloads.listing),
         Route(f"{API}/download/{{job_id}}/{{image_id}}", downloads.download),

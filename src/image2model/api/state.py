@@ -17,6 +17,7 @@ from image2model.api.upload import UploadBudget, UploadLimits
 from image2model.fal.hosts import FalHosts
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
+from image2model.store.heads import JobHeads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class ApiState:
     upload_budget: UploadBudget
     upload_limits: UploadLimits
     documents: DocumentCache
+    heads: JobHeads
     authenticate: Authenticate
     relay: EventRelay
 
