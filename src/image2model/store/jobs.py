@@ -62,8 +62,8 @@ class IdempotentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What the creation leaves under its idempotency key: see `idempotency`."""
 
     key: str
-    token: bytes
-    value: bytes
+    token: str
+    value: str
     ttl_ms: int
 
 
