@@ -107,7 +107,9 @@ def make_service(tmp_path: Path, valkey: EmbeddedStore) -> Iterator[Callable[...
             files = tmp_path / "files"
             given = {"redis_url": valkey.url, "storage_url": files.as_uri(), "auth": "none", **overrides}
             app = create_app(settings.load({}, **given))
-            return Service(stack.enter_context(serving(app, lifespan="on")), files)
+            service = Service(stack.enter_context(serving(app, lifespan="on")), files)
+            assert service.get("health/live").status == 200  # the port listens before the lifespan is through
+            return service
 
         yield make
 
