@@ -10,13 +10,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import Scope
-from tests.support.keys import keys_without_life
-from tests.support.servers import Address, serving
 
 from image2model.api import problems
 from image2model.api.events import EventRelay, SeverableProtocol, routes
 from image2model.api.middleware import ProblemAnswers, RequestId
 from image2model.store.connection import connect
+from tests.support.keys import keys_without_life
+from tests.support.servers import Address, serving
 
 
 @dataclass(frozen=True)
