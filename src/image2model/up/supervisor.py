@@ -14,7 +14,7 @@ from image2model.up.guard import Guard
 from image2model.up.plan import Plan
 from image2model.up.readiness import readiness
 from image2model.up.signals import Signals
-from image2model.up.store import EmbeddedStore
+from image2model.up.store import EmbeddedStore, store_folder
 
 _EARLIER_RUN_SECONDS: Final = 6.0  # a killed `up` is followed by its children within 5 s
 _HOPELESS_DEATHS: Final = 3
@@ -33,7 +33,7 @@ class Supervisor:
         self._plan = plan
         self._signals = signals
         self._guard = guard
-        self._store = EmbeddedStore(plan.data_dir / "valkey") if plan.embeds_store else None
+        self._store = EmbeddedStore(store_folder(plan.data_dir)) if plan.embeds_store else None
         self._environment = dict(plan.environment)
         self._emulator: list[Child] = []
         self._service: list[Child] = []
