@@ -14,9 +14,8 @@ _PR_SET_PDEATHSIG = 1
 _WATCH_INTERVAL = 0.5
 
 
-def exit_with_parent() -> None:
-    """From now on SIGTERM comes when the parent ends; at once if it has ended already."""
-    parent = os.getppid()
+def exit_with_parent(parent: int) -> None:
+    """From now on SIGTERM comes when the process `parent` ends; at once if it has ended already."""
     if platform.system() == "Linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:

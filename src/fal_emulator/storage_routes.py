@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -30,7 +31,8 @@ class Initiate(msgspec.Struct):
 
 
 def _new_path(name: str) -> str:
-    return f"files/{uuid4().hex}/{_UNSAFE.sub('_', name.rsplit('/', 1)[-1]) or 'upload.bin'}"
+    safe = _UNSAFE.sub("_", name.rsplit("/", 1)[-1]).lstrip(".")
+    return f"files/{uuid4().hex}/{safe or 'upload.bin'}"
 
 
 def _authorized(request: Request) -> bool:
@@ -69,17 +71,23 @@ async def start_multipart(request: Request) -> Response:
         return unauthorized()
     name = request.headers.get("x-fal-file-name", "upload.bin")
     path = _new_path(name)
-    upload_id = uuid4().hex
     content_type = request.headers.get("content-type", _OCTETS)
-    state_of(request).multiparts[upload_id] = Multipart.start(path, content_type, name)
+    upload_id = state_of(request).open_multipart(Multipart.start(path, content_type, name))
     return json_reply({"access_url": f"{base_url(request)}/{path}", "uploadId": upload_id})
+
+
+async def _initiated(request: Request) -> Initiate:
+    try:
+        return msgspec.json.decode(await request.body() or b"{}", type=Initiate)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise HTTPException(422, str(error)) from error
 
 
 async def initiate(request: Request) -> Response:
     """`POST /storage/upload/initiate`: one PUT follows at `upload_url`."""
     if key_id(request) is None:
         return unauthorized()
-    asked = msgspec.json.decode(await request.body() or b"{}", type=Initiate)
+    asked = await _initiated(request)
     path = _new_path(asked.file_name)
     url = f"{base_url(request)}/{path}"
     return json_reply({"upload_url": f"{url}?upload=1", "file_url": url})
@@ -89,10 +97,10 @@ async def initiate_multipart(request: Request) -> Response:
     """`POST /storage/upload/initiate-multipart`: parts follow under `upload_url`."""
     if key_id(request) is None:
         return unauthorized()
-    asked = msgspec.json.decode(await request.body() or b"{}", type=Initiate)
+    asked = await _initiated(request)
     path = _new_path(asked.file_name)
-    upload_id = uuid4().hex
-    state_of(request).multiparts[upload_id] = Multipart.start(path, asked.content_type, asked.file_name)
+    multipart = Multipart.start(path, asked.content_type, asked.file_name)
+    upload_id = state_of(request).open_multipart(multipart)
     url = f"{base_url(request)}/{path}"
     return json_reply({"upload_url": f"{url}/multipart/{upload_id}", "file_url": url})
 

@@ -14,11 +14,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 from structlog.testing import LogCapture
-from tests.api_edge.conftest import eventually
-from tests.support.servers import Address, serving
 
 from image2model.api import problems
 from image2model.api.middleware import AccessLog, ProblemAnswers, RequestId
+from tests.support.servers import Address, serving
+from tests.support.upload_edge import eventually
 
 
 class World:

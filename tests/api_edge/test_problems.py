@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from structlog.testing import LogCapture
-from tests.support.servers import Address, serving
 
 from image2model.api import problems
 from image2model.api.middleware import ProblemAnswers, RequestId, SecurityHeaders
 from image2model.errors import FileFault, NotAnImage, QueueFull
+from tests.support.servers import Address, serving
 
 SECRET = "password=hunter2"
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
-from tests.api_edge.conftest import Edge, eventually, picture
-from tests.support.multipart_body import CONTENT_TYPE, Body
-from tests.support.servers import Address, serving
 
 from image2model.api.middleware import RefusalDrain
+from tests.support.multipart_body import CONTENT_TYPE, Body
+from tests.support.servers import Address, serving
+from tests.support.upload_edge import Edge, eventually, picture
 
 MIB = 1 << 20
 

@@ -6,9 +6,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
-from tests.support.servers import Address, serving
 
 from image2model.api.middleware import ProblemAnswers, RequestId, SiteGuard
+from tests.support.servers import Address, serving
 
 
 async def served(scope: Scope, receive: Receive, send: Send) -> None:

@@ -63,7 +63,7 @@ async def test_malformed_reply_was_accepted(emulator: RunningEmulator) -> None:
     reply = await emulator.submit(ANY)
 
     assert reply.status_code == 200
-    with pytest.raises(ValueError, match="Unterminated|Expecting"):
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         reply.json()
     assert await _accepted(emulator) == 1
 

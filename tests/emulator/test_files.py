@@ -60,11 +60,17 @@ async def test_head_and_missing_file(emulator: RunningEmulator) -> None:
     assert (await emulator.http.get(f"{emulator.url}/files/none/a.png")).status_code == 404
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "a b%20c?d#e.png", "ü.png", ""])
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a b%20c?d#e.png", "ü.png", "..", ""])
 async def test_any_name_can_be_fetched_again(emulator: RunningEmulator, name: str) -> None:
-    url = await emulator.upload(b"bytes", name.encode("utf-8").decode("latin-1"))
+    url = await emulator.upload(b"bytes", name)
 
     assert (await emulator.http.get(url)).content == b"bytes"
+
+
+async def test_broken_initiate_is_422(emulator: RunningEmulator) -> None:
+    reply = await emulator.http.post("/storage/upload/initiate", content=b"{")
+
+    assert reply.status_code == 422
 
 
 async def test_uploads_need_a_key_or_token(emulator: RunningEmulator) -> None:

@@ -5,9 +5,10 @@ import asyncio
 import aiohttp
 import httpx
 import pytest
-from tests.support.emulator import AUTHORIZATION, TRIPO, RunningEmulator
+from tests.support.emulator import AUTHORIZATION, TRIPO, RunningEmulator, running_emulator
 from tests.support.pictures import picture
 
+from fal_emulator.config import Config
 from fal_emulator.queue_routes import Target, parse_target
 
 ANY = {"image_url": "data:,x"}
@@ -195,3 +196,22 @@ async def test_wrong_headers_are_refused_with_400(emulator: RunningEmulator, hea
 
     assert reply.status_code == 400
     assert (await emulator.ledger())["submissions"] == []
+
+
+async def test_open_stream_gets_comments_while_nothing_changes() -> None:
+    async with running_emulator(Config(latency=30, ping_interval=0.02)) as emulator:
+        submitted = (await emulator.submit(ANY)).json()
+        async with emulator.http.stream("GET", f"{submitted['status_url']}/stream") as stream:
+            lines = stream.aiter_lines()
+            seen = [await anext(lines) for _ in range(5)]
+
+    assert seen[0].startswith("data: ")
+    assert seen[2] == seen[4] == ": ping"
+
+
+async def test_result_lives_for_its_time_only() -> None:
+    async with running_emulator(Config(latency=0.01, result_ttl=0)) as emulator:
+        submitted = (await emulator.submit({"image_url": await emulator.upload(picture())})).json()
+        await emulator.follow(submitted)
+
+        assert (await emulator.http.get(submitted["response_url"])).status_code == 404

@@ -1,10 +1,11 @@
 """Fixtures of the gateway's tests: the emulator as a process, a gateway on it with short waits."""
 
 from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
 
 import pytest
 from tests.fal.buyer import Buyer
-from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
+from tests.support.emulator_process import EmulatorProcess, emulator_process
 
 from image2model.fal.follow import FollowPace
 from image2model.fal.gateway import FalGateway
@@ -29,9 +30,14 @@ def emulator(emulator_server: EmulatorProcess) -> EmulatorProcess:
 
 @pytest.fixture
 async def fal(emulator: EmulatorProcess) -> AsyncIterator[FalGateway]:
-    """A gateway on the emulator."""
+    """A gateway on the emulator with a key of its own, so that no other test's rest is ahead in the queue."""
     async with FalGateway(
-        KEY, FalHosts.at(emulator.url), pace=FAST, submit_deadline=1.5, result_deadline=1.0, read_deadline=2.0
+        f"{uuid4()}:secret",
+        FalHosts.at(emulator.url),
+        pace=FAST,
+        submit_deadline=1.5,
+        result_deadline=1.0,
+        read_deadline=2.0,
     ) as gateway:
         yield gateway
 

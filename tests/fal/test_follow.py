@@ -35,7 +35,7 @@ async def test_queue_position_is_fals(buyer: Buyer, emulator: EmulatorProcess) -
     await buyer.submit()
     await buyer.submit()
     updates = await buyer.follow(await buyer.submit())
-    positions = [update.queue_position for update in updates if update.status is FalStatus.QUEUED]
+    positions = [update.queue_position for update in updates if update.queue_position is not None]
     assert positions == sorted(positions, reverse=True)
     assert positions[0] == 1
     assert updates[-1].status is FalStatus.COMPLETED

@@ -94,7 +94,10 @@ async def test_cancel_tells_finished_and_unknown_apart(buyer: Buyer, fal: FalGat
     assert await fal.cancel(unknown) is CancelReply.NOT_FOUND
 
 
-async def fetched(*replies: tuple[str, bytes, dict[str, str]] | None) -> FalResult:
+Answer = tuple[str, bytes, dict[str, str]]
+
+
+async def fetched(*replies: Answer | None) -> FalResult:
     """The result at a server that gives these replies, the last one for ever; None drops the connection."""
     waiting = list(replies)
 
@@ -110,15 +113,15 @@ async def fetched(*replies: tuple[str, bytes, dict[str, str]] | None) -> FalResu
         return await gateway.result(TRIPO, gateway.hosts.request(DEFAULT_MODEL, "r"))
 
 
-GOOD = ("200 OK", b'{"model_mesh":{"url":"https://v3.fal.media/a.glb","file_size":9.0,"odd":1}}', {})
-NGINX = ("503 x", b"<html>nginx</html>", {})
+GOOD: Answer = ("200 OK", b'{"model_mesh":{"url":"https://v3.fal.media/a.glb","file_size":9.0,"odd":1}}', {})
+NGINX: Answer = ("503 x", b"<html>nginx</html>", {})
 
 
 @pytest.mark.parametrize(
     "first", [NGINX, ("429 x", b"", {}), ("401 x", b"{}", {}), ("200 OK", b"{", {}), None]
 )
 async def test_fetch_that_fails_is_repeated_on_the_same_request(
-    first: tuple[str, bytes, dict[str, str]] | None,
+    first: Answer | None,
 ) -> None:
     result = await fetched(first, GOOD)
     assert result.files[0].file_size == 9
@@ -126,7 +129,7 @@ async def test_fetch_that_fails_is_repeated_on_the_same_request(
 
 @pytest.mark.parametrize("reply", [NGINX, ("403 x", b"{}", {}), ("200 OK", b"[]", {}), None])
 async def test_result_that_cannot_be_fetched_is_no_failure_of_the_request(
-    reply: tuple[str, bytes, dict[str, str]] | None,
+    reply: Answer | None,
 ) -> None:
     with pytest.raises(FalUnreachable):
         await fetched(reply)

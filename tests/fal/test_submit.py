@@ -102,6 +102,7 @@ async def test_failing_mark_sends_nothing_and_comes_out_unchanged(
             DEFAULT_MODEL, {"image_url": "https://x"}, tags={}, webhook_url=None, before_send=mark
         )
     assert caught.value is refusal
+    assert caught.value.__context__ is None
     assert emulator.submissions() == []
 
 

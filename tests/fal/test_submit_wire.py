@@ -154,6 +154,20 @@ async def test_cancelled_in_the_middle_of_the_post_it_is_not_sent_again() -> Non
     assert marks == ["mark"]
 
 
+async def test_kept_connection_that_the_server_closed_meanwhile_costs_no_submit() -> None:
+    body = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(GOOD), GOOD)
+
+    async def closes_without_a_word(exchange: Exchange) -> None:
+        await exchange.send(body)
+
+    async with raw_server(closes_without_a_word) as server, gateway_at(server.url) as gateway:
+        await noted([], gateway)
+        await gateway.probe()  # a round trip, in which the close reaches us
+        await noted([], gateway)
+        posts = [one for one in server.requests if one.request_line.startswith("POST")]
+    assert len(posts) == 2
+
+
 async def test_mark_is_set_before_the_first_byte_and_after_the_connection() -> None:
     order: list[str] = []
 

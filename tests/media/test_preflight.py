@@ -123,7 +123,15 @@ def test_colours_follow_the_embedded_profile(format: str) -> None:  # noqa: A002
     assert "icc_profile" not in image.info
 
 
-@pytest.mark.parametrize("profile", [b"broken", b"\x00" * 500, swapped_profile()[:300]])
+BROKEN_PROFILES = (
+    b"broken",
+    b"\x00" * 500,
+    swapped_profile()[:300],
+    swapped_profile()[:16] + b"\xff\xff\xff\xff" + swapped_profile()[20:],
+)
+
+
+@pytest.mark.parametrize("profile", BROKEN_PROFILES)
 @pytest.mark.parametrize(("format", "mode"), [("png", "RGBA"), ("jpeg", "RGB"), ("jpeg", "CMYK")])
 def test_broken_profile_is_ignored(format: str, mode: str, profile: bytes) -> None:  # noqa: A002
     base = scene(SIZE, 6)

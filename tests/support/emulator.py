@@ -47,7 +47,8 @@ class RunningEmulator(msgspec.Struct, frozen=True):
 
     async def upload(self, data: bytes, name: str = "picture.png") -> str:
         """The URL of an uploaded file."""
-        reply = await self.http.post("/files/upload", content=data, headers={"X-Fal-File-Name": name})
+        headers = {b"X-Fal-File-Name": name.encode()}
+        reply = await self.http.post("/files/upload", content=data, headers=headers)
         return str(reply.json()["access_url"])
 
     async def submit(

@@ -3,6 +3,7 @@
 Who calls it: tests that speak HTTP to a part of the API. The port listens before `serving` yields.
 """
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -30,9 +31,20 @@ class Address:
 
 
 @contextmanager
-def serving(app: ASGIApp, *, http: str = "httptools", lifespan: str = "auto") -> Iterator[Address]:
-    """Serve `app` until the block ends; then every connection is closed and the thread has ended."""
+def serving(
+    app: ASGIApp,
+    *,
+    http: str | type[asyncio.Protocol] = "httptools",
+    lifespan: str = "auto",
+    send_buffer: int = 0,
+) -> Iterator[Address]:
+    """Serve `app` until the block ends; then every connection is closed and the thread has ended.
+
+    `send_buffer`: bytes that the kernel holds for a client that does not read (0: its own choice).
+    """
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    if send_buffer:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     config = uvicorn.Config(
         app, http=http, lifespan=lifespan, log_config=None, access_log=False, timeout_graceful_shutdown=1
     )

@@ -10,6 +10,8 @@ from PIL import Image, ImageChops, ImageCms
 
 # Which profile fits which mode; any other pairing is a broken file, and the profile is ignored.
 _SPACES = {"RGB": "RGB", "RGBA": "RGB", "L": "GRAY", "CMYK": "CMYK"}
+# ValueError, because Pillow decodes the names and texts in a profile strictly.
+_BROKEN_PROFILE = (OSError, ValueError, ImageCms.PyCMSError)
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 
 
@@ -51,28 +53,27 @@ def _grey_with_alpha(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _managed(image: Image.Image, profile: bytes | None) -> Image.Image:
-    opened = _open(profile)
-    if opened is None or _is_srgb(opened) or opened.profile.xcolor_space.strip() != _SPACES[image.mode]:
-        return image
-    target = "RGBA" if image.mode == "RGBA" else "RGB"
     try:
-        changed = ImageCms.profileToProfile(
-            image, opened, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC, outputMode=target, flags=_FLAGS,
-        )  # fmt: skip
-    except ImageCms.PyCMSError:
+        opened = _usable(profile, _SPACES[image.mode])
+        return image if opened is None else _transformed(image, opened)
+    except _BROKEN_PROFILE:
         return image  # as a viewer does: a profile that fails is no profile
-    return image if changed is None else changed
 
 
-def _is_srgb(opened: ImageCms.ImageCmsProfile) -> bool:
-    return "srgb" in (opened.profile.profile_description or "").lower()
-
-
-def _open(profile: bytes | None) -> ImageCms.ImageCmsProfile | None:
+def _usable(profile: bytes | None, space: str) -> ImageCms.ImageCmsProfile | None:
+    """The profile, unless it is none, sRGB already, or of another colour space."""
     if profile is None:
         return None
-    try:
-        return ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    except (OSError, ImageCms.PyCMSError):
+    opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if "srgb" in (opened.profile.profile_description or "").lower():
         return None
+    return opened if opened.profile.xcolor_space.strip() == space else None
+
+
+def _transformed(image: Image.Image, opened: ImageCms.ImageCmsProfile) -> Image.Image:
+    changed = ImageCms.profileToProfile(
+        image, opened, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGBA" if image.mode == "RGBA" else "RGB", flags=_FLAGS,
+    )  # fmt: skip
+    return image if changed is None else changed

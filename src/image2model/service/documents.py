@@ -201,7 +201,16 @@ def job_document(snapshot: JobSnapshot) -> JobDocument:
 
 def completed_document(job_id: str, body: JobCompleted) -> JobDocument:
     """The job as it was when it ended."""
-    snapshot = JobSnapshot(
+    return job_document(_completed(job_id, body))
+
+
+def completed_head(job_id: str, body: JobCompleted) -> JobHead:
+    """The same without its images."""
+    return job_head(_completed(job_id, body))
+
+
+def _completed(job_id: str, body: JobCompleted) -> JobSnapshot:
+    return JobSnapshot(
         job_id=job_id,
         version=0,
         owner="",
@@ -210,7 +219,6 @@ def completed_document(job_id: str, body: JobCompleted) -> JobDocument:
         counts=_counted(body.images),
         images=body.images,
     )
-    return job_document(snapshot)
 
 
 def _counted(images: tuple[ImageRow, ...]) -> Counts:

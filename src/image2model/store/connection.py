@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -38,6 +38,20 @@ def connect(url: str, *, connections: int = 64, timeout_s: float = COMMAND_TIMEO
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT_S}
     pool = BlockingConnectionPool.from_url(url, max_connections=connections, timeout=timeout_s, **options)
     return Redis.from_pool(pool)
+
+
+def connect_for_pubsub(url: str) -> Redis:
+    """A client for one pub/sub connection: nothing is tried again behind the caller's back.
+
+    Who listens must know of every lost connection, for what was published meanwhile is gone.
+    """
+    redis = connect(url, connections=2)
+    redis.connection_pool.connection_kwargs |= {
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_error": [],
+        "health_check_interval": 0,
+    }
+    return redis
 
 
 async def command(redis: Redis, *args: bytes | str | int | float) -> Any:

@@ -43,13 +43,28 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bell(msgspec.Struct, frozen=True, array_like=True):
-    """What the bell says: the event itself with its place in both streams. Kind `deleted` has no event."""
+    """What the bell says: the event itself with its place in both streams. Kind `deleted` has no event.
+
+    `data` is as Lua packed it: msgpack in a msgpack text, which is no valid text.
+    """
 
     job_id: str
     version: int
     seq: int
     kind: str
-    data: bytes | str
+    data: msgspec.Raw
+
+    @property
+    def event(self) -> Event:
+        """The event that it rings for."""
+        packed = memoryview(self.data)
+        return decode(self.job_id, self.version, self.kind, packed[_TEXT_HEADERS.get(packed[0], 1) :])
+
+
+read_bell: Final = msgspec.msgpack.Decoder(Bell).decode
+"""A message of a bell's channel as a Bell. Raises msgspec.MsgspecError."""
+_TEXT_HEADERS: Final = {0xD9: 2, 0xDA: 3, 0xDB: 5}
+"""How long a msgpack text's header is, by its first byte; 1 where that holds the length itself."""
 
 
 _Eight = tuple[int, int, int, int, int, int, int, int]
@@ -57,7 +72,7 @@ _image = msgspec.msgpack.Decoder(tuple[int, str, _Eight, list[str]])
 _complete = msgspec.msgpack.Decoder(tuple[int, list[str], list[list[str]]])
 
 
-def decode(job_id: str, version: int, kind: str, data: bytes) -> Event:
+def decode(job_id: str, version: int, kind: str, data: bytes | memoryview) -> Event:
     """Read one entry's `kind` and `data`."""
     if kind == "image":
         at, waiting, counts, row = _image.decode(data)
@@ -81,12 +96,20 @@ async def of_job(redis: Redis, job_id: str, after: int) -> list[Event]:
     """Every kept event of a job with a version above `after`, oldest first."""
     events: list[Event] = []
     while True:
-        found = await redis.xrange(key("job_events", job_id), min=f"({after}-0", count=_BATCH)
-        for stream_id, fields in found:
-            after = _version(stream_id)
-            events.append(decode(job_id, after, fields[b"k"].decode(), fields[b"d"]))
-        if len(found) < _BATCH:
+        page = await page_of_job(redis, job_id, after, _BATCH)
+        events += page
+        if len(page) < _BATCH:
             return events
+        after = page[-1].version
+
+
+async def page_of_job(redis: Redis, job_id: str, after: int, limit: int) -> list[Event]:
+    """The first `limit` kept events of a job with a version above `after`, oldest first."""
+    found = await redis.xrange(key("job_events", job_id), min=f"({after}-0", count=limit)
+    return [
+        decode(job_id, _version(stream_id), fields[b"k"].decode(), fields[b"d"])
+        for stream_id, fields in found
+    ]
 
 
 async def of_owner(
@@ -118,6 +141,21 @@ async def reach_of_job(redis: Redis, job_id: str) -> tuple[int, int]:
 async def reach_of_owner(redis: Redis, owner: str) -> tuple[int, int]:
     """The first and the last sequence number that an owner's history still has."""
     return await _reach(redis, key("owner_events", owner))
+
+
+async def latest(
+    redis: Redis, job_ids: Sequence[str], owners: Sequence[str]
+) -> tuple[list[int | None], list[int]]:
+    """How far jobs (None: deleted, or gone) and owners are now, in one round trip."""
+    pipe = redis.pipeline(transaction=False)
+    for job_id in job_ids:
+        pipe.hmget(key("job", job_id), ["version", "deleted"])
+    for owner in owners:
+        pipe.get(key("owner_seq", owner))
+    replies = await pipe.execute() if job_ids or owners else []
+    heads, seqs = replies[: len(job_ids)], replies[len(job_ids) :]
+    versions = [int(number) if number and gone != b"1" else None for number, gone in heads]
+    return versions, [int(seq or 0) for seq in seqs]
 
 
 async def _reach(redis: Redis, stream: str) -> tuple[int, int]:

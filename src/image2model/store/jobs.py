@@ -67,6 +67,18 @@ class IdempotentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     ttl_ms: int
 
 
+class JobAccess(msgspec.Struct, frozen=True):
+    """What decides whether a job may be seen. `expires_at` is ms since the epoch, 0: not ended."""
+
+    version: int
+    owner: str
+    expires_at: int
+    low_priority: bool
+
+
+_ACCESS: Final = ("version", "owner", "deleted", "expires_at", "priority")
+
+
 def _job_fields(job: NewJob) -> list[str | int]:
     return [
         "model",
@@ -95,20 +107,23 @@ def _image_fields(image: NewImage) -> list[str | int]:
     return fields
 
 
-async def create(redis: Redis, job: NewJob, idempotent: IdempotentAnswer | None = None) -> None:
+async def create(redis: Redis, job: NewJob, idempotent: IdempotentAnswer | None = None) -> int:
     """Make the job and queue its images, in one step. The same call again changes nothing.
+
+    Returns when it was made, in ms since the epoch.
 
     Raises IdempotencyConflict where the key was lost to another request meanwhile.
     """
     images = [(image.image_id, _image_fields(image)) for image in job.images]
     answer = (idempotent.key, idempotent.token, idempotent.value, idempotent.ttl_ms) if idempotent else False
-    made = await _CREATE.packed(
-        redis, job.job_id, job.owner, _job_fields(job), images, job.low_priority, answer
+    made_at = int(
+        await _CREATE.packed(redis, job.job_id, job.owner, _job_fields(job), images, job.low_priority, answer)
     )
-    if made == -1:
+    if made_at == -1:
         raise IdempotencyConflict(
             "This Idempotency-Key ran out while the upload was under way; send it again."
         )
+    return made_at
 
 
 async def read(redis: Redis, job_id: str, *, images: bool = True) -> rows.JobSnapshot:
@@ -134,6 +149,14 @@ async def version(redis: Redis, job_id: str) -> int | None:
     """The job's version, or None where there is no such job (deleted ones included)."""
     number, deleted = await command(redis, "HMGET", key("job", job_id), "version", "deleted")
     return int(number) if number is not None and deleted != b"1" else None
+
+
+async def access(redis: Redis, job_id: str) -> JobAccess | None:
+    """Who may see the job and in which version it is; None where there is none (deleted ones included)."""
+    number, owner, deleted, expires_at, priority = await command(redis, "HMGET", key("job", job_id), *_ACCESS)
+    if number is None or deleted == b"1":
+        return None
+    return JobAccess(int(number), owner.decode(), int(expires_at or 0), priority == b"low")
 
 
 async def active(redis: Redis, owner: str) -> list[str]:

@@ -1,6 +1,6 @@
 """What every task of a worker process shares, opened once at its start.
 
-Who calls it: the process makes it, the tasks read it from ARQ's `ctx`.
+Who calls it: the process makes it, the tasks get it with each call.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
 from image2model.worker.running import RunningImages
 
-KEY: Final = "context"
 _FETCHES: Final = 16
 """Results held in memory at once."""
 
@@ -35,9 +34,3 @@ class WorkerContext:
     def close(self) -> None:
         """Let the threads go; what they still decode is of no use to anybody."""
         self.preflight.shutdown(wait=False, cancel_futures=True)
-
-
-def context_of(ctx: dict[str, Any]) -> WorkerContext:
-    """The context in ARQ's `ctx`."""
-    context: WorkerContext = ctx[KEY]
-    return context

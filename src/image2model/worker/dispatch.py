@@ -6,18 +6,18 @@ and the job's serialisation; picking and finishing are ours, because stock ARQ k
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import structlog
 from arq.connections import ArqRedis
-from arq.worker import Function, Worker
+from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
 
 from image2model.store import arq_keys, leases
 from image2model.store.keys import Queue
 from image2model.store.leases import Claim
-from image2model.worker.context import KEY, WorkerContext
+from image2model.worker.context import WorkerContext
 from image2model.worker.keeper import LeaseKeeper
 from image2model.worker.running import RunningTask
 
@@ -26,8 +26,27 @@ _log = structlog.get_logger("worker.dispatch")
 POLL_S: Final = 0.25
 """The bell starts tasks at once; this is for the bell that is not heard."""
 _FOR_EVER: Final = 10**9
+KEY: Final = "context"
 _REATTACH: Final = 2000
 """Images at FAL that one process follows besides those it started: following costs next to nothing."""
+
+
+Work = Callable[[WorkerContext, RunningTask, str], Coroutine[Any, Any, None]]
+"""A task of ours: the shared parts, its own lease, and the id that it is about."""
+
+
+def task(name: str, work: Work) -> Function:
+    """`work` as ARQ wants it, known to its lease so that it stops when that is lost."""
+
+    async def run(ctx: dict[str, Any], argument: str) -> None:
+        context: WorkerContext = ctx[KEY]
+        running = context.running[ctx["job_id"]]
+        current = asyncio.current_task()
+        if current is not None:
+            running.works_in(current)
+        await work(context, running, argument)
+
+    return func(run, name=name)
 
 
 class LeasedWorker(Worker):

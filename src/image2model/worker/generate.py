@@ -5,7 +5,6 @@ their order, and what becomes of each failure (design: "The call that costs mone
 """
 
 import time
-from typing import Any
 
 import structlog
 from arq.worker import Retry
@@ -27,7 +26,7 @@ from image2model.store.images import Task
 from image2model.telemetry import metrics
 from image2model.worker.backoff import full_jitter
 from image2model.worker.collect import collect
-from image2model.worker.context import WorkerContext, context_of
+from image2model.worker.context import WorkerContext
 from image2model.worker.follow import follow
 from image2model.worker.running import RunningTask
 from image2model.worker.submit import submit
@@ -35,10 +34,9 @@ from image2model.worker.submit import submit
 _log = structlog.get_logger("worker.generate")
 
 
-async def generate_model(ctx: dict[str, Any], image_id: str) -> None:
+async def generate_model(context: WorkerContext, running: RunningTask, image_id: str) -> None:
     """Take one image as far as it goes. Raises arq.Retry to have it again later."""
-    context = context_of(ctx)
-    run = ImageRun(context, context.running[image_id])
+    run = ImageRun(context, running)
     started = time.monotonic()
     outcome = "interrupted"
     try:

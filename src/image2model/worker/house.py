@@ -4,7 +4,7 @@ Who calls it: ARQ, from the queues `batch_processing` and `maintenance`.
 """
 
 import time
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from redis.asyncio import Redis
@@ -13,24 +13,23 @@ from image2model.service.erase import erase_if_deleted
 from image2model.store import upkeep
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics
-from image2model.worker.context import context_of
+from image2model.worker.context import WorkerContext
+from image2model.worker.running import RunningTask
 
 _log = structlog.get_logger("worker.house")
 
 RECONCILE_S: Final = 60.0
 
 
-async def finish_batch(ctx: dict[str, Any], job_id: str) -> None:
+async def finish_batch(context: WorkerContext, _running: RunningTask, job_id: str) -> None:
     """The last image of a job has ended: a deleted job is erased, files and all."""
     started = time.monotonic()
-    context = context_of(ctx)
     await erase_if_deleted(context.redis, context.storage, job_id)
     metrics.TASK_DURATION.labels("process_batch", "succeeded").observe(time.monotonic() - started)
 
 
-async def reconcile(ctx: dict[str, Any], _: str) -> None:
+async def reconcile(context: WorkerContext, _running: RunningTask, _nothing: str) -> None:
     """Compare every unfinished job with the queue and mend either; then queue itself for later."""
-    context = context_of(ctx)
     mended = 0
     for job_id in await upkeep.unfinished_jobs(context.redis):
         mended += await upkeep.repair(context.redis, job_id)

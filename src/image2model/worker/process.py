@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
-from arq.worker import Function, func
+from arq.worker import Function
 from prometheus_client import start_http_server
 from redis.exceptions import RedisError
 
@@ -24,13 +24,13 @@ from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
-from image2model.store.connection import connect
 from image2model.store import fleet
+from image2model.store.connection import connect
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics
 from image2model.worker.channel import Channel
 from image2model.worker.context import WorkerContext
-from image2model.worker.dispatch import LeasedWorker
+from image2model.worker.dispatch import LeasedWorker, task
 from image2model.worker.generate import generate_model
 from image2model.worker.house import RECONCILE_S, finish_batch, reconcile, schedule_reconcile
 from image2model.worker.keeper import LeaseKeeper
@@ -39,9 +39,9 @@ _log = structlog.get_logger("worker")
 
 _HOUSE_SLOTS: Final = 4
 _FUNCTIONS: Final[dict[Queue, Sequence[Function]]] = {
-    Queue.GENERATION: (func(generate_model, name="generate_model"),),
-    Queue.BATCH: (func(finish_batch, name="finish_batch"),),
-    Queue.MAINTENANCE: (func(reconcile, name="reconcile"),),
+    Queue.GENERATION: (task("generate_model", generate_model),),
+    Queue.BATCH: (task("finish_batch", finish_batch),),
+    Queue.MAINTENANCE: (task("reconcile", reconcile),),
 }
 
 
@@ -122,14 +122,14 @@ class WorkerProcess:
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-        broken = [task for task in background if task.done()]
+        broken = [running for running in background if running.done()]
         await self._let_go()
-        for task in background:
-            task.cancel()
+        for running in background:
+            running.cancel()
         await asyncio.gather(*background, return_exceptions=True)
-        for task in broken:
+        for running in broken:
             # none of them ends by itself: an error that nobody expected
-            task.result()
+            running.result()
 
     async def _supervise(self, worker: LeasedWorker) -> None:
         """ARQ's loop ends with the store's connection; ours does not."""

@@ -5,7 +5,9 @@ Who calls it: the dispatcher registers them, the lease keeper and the control ch
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+_ASK_AGAIN_S: Final = 0.05
 
 
 class RunningTask:
@@ -25,7 +27,7 @@ class RunningTask:
         """The asyncio task to stop when the lease is lost."""
         self._work = work
         if self.lost:
-            work.cancel()
+            self.stop()
 
     def on_cancel(self, callback: Callable[[], None]) -> None:
         """What to do when a client cancels the image: called once, at once if that was already."""
@@ -47,9 +49,14 @@ class RunningTask:
         self.stop()
 
     def stop(self) -> None:
-        """Stop the local work; what it holds is given back as it unwinds."""
-        if self._work is not None:
+        """Stop the local work; what it holds is given back as it unwinds.
+
+        Asked again until it has ended: Python 3.11's `wait_for`, in which redis-py sends, swallows a
+        cancellation that arrives together with its result (bpo-37658).
+        """
+        if self._work is not None and not self._work.done():
             self._work.cancel()
+            asyncio.get_running_loop().call_later(_ASK_AGAIN_S, self.stop)
 
 
 class RunningImages:

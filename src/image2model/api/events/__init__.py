@@ -1,0 +1,7 @@
+"""Events to browsers: the relay between the store's streams and the sockets of those who watch."""
+
+from image2model.api.events.outlet import SeverableProtocol
+from image2model.api.events.relay import EventRelay
+from image2model.api.events.routes import EventStream, Principal, PrincipalOf, routes
+
+__all__ = ["EventRelay", "EventStream", "Principal", "PrincipalOf", "SeverableProtocol", "routes"]

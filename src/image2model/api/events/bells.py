@@ -1,0 +1,183 @@
+"""The bells of owners, heard over the process's one pub/sub connection.
+
+Who calls it: the relay. Whatever is lost here (a message, the connection) loses no event: the streams are
+the truth, and `on_connected` tells the relay to compare. redis-py loses subscriptions when several tasks
+subscribe at once, so one task alone asks, one change at a time, each waited for. redis-py never
+reconnects by itself here, for it would not say so.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import structlog
+from redis import RedisError
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+
+from image2model.store.events import Bell, read_bell
+from image2model.store.keys import bell
+
+_log: Final = structlog.stdlib.get_logger(__name__)
+
+CONFIRM_S: Final = 5.0
+"""How long a subscription may take to be confirmed."""
+_PING_S: Final = 3.0
+_SILENCE_S: Final = 10.0
+_BACKOFF_S: Final = (0.05, 1.0)
+_CHANGE: Final = 500
+_PERMANENT: Final = bell("")
+"""Nobody's channel: it keeps the connection subscribed when no owner is listened to."""
+
+_PREFIX: Final = len(_PERMANENT)
+
+
+class Bells:
+    """Owners listened to are counted: `want` and `drop` come in pairs.
+
+    `on_bell(owner, bell)` is called for each message, `on_connected()` whenever all that is wanted is
+    heard again after the connection was new.
+    """
+
+    def __init__(
+        self, redis: Redis, on_bell: Callable[[str, Bell], None], on_connected: Callable[[], None]
+    ) -> None:
+        self._redis = redis
+        self._on_bell = on_bell
+        self._on_connected = on_connected
+        self._wanted: dict[str, int] = {}
+        self._heard: dict[str, asyncio.Event] = {}
+        self._asked: set[str] = set()
+        self._changed = asyncio.Event()
+        self._unconfirmed: set[str] = set()
+        self._confirmed = asyncio.Event()
+        self._last_sign = 0.0
+
+    def want(self, owner: str) -> None:
+        """Listen to an owner from soon on; `listening` says when."""
+        self._wanted[owner] = self._wanted.get(owner, 0) + 1
+        self._heard.setdefault(owner, asyncio.Event())
+        self._changed.set()
+
+    def drop(self, owner: str) -> None:
+        """One who wanted the owner does so no longer."""
+        self._wanted[owner] -= 1
+        if not self._wanted[owner]:
+            del self._wanted[owner]
+            self._changed.set()
+
+    async def listening(self, owner: str) -> None:
+        """Return when the owner's bell is heard. Raises TimeoutError."""
+        async with asyncio.timeout(CONFIRM_S):
+            await self._heard[owner].wait()
+
+    async def run(self) -> None:
+        """Listen until cancelled, over one connection after another."""
+        pause = _BACKOFF_S[0]
+        while True:
+            began = time.monotonic()
+            try:
+                await self._session()
+            except* (RedisError, OSError, TimeoutError, msgspec.MsgspecError) as errors:
+                _log.warning("bells_not_heard", error=str(errors.exceptions[0]))
+            pause = _BACKOFF_S[0] if time.monotonic() - began > _PING_S else min(pause * 2, _BACKOFF_S[1])
+            await asyncio.sleep(pause)
+
+    async def _session(self) -> None:
+        pubsub = self._redis.pubsub()
+        self._asked, self._last_sign = set(), time.monotonic()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._ask(pubsub)
+                tasks.create_task(self._read(pubsub))
+                tasks.create_task(self._follow(pubsub))
+                tasks.create_task(self._watch(pubsub))
+        finally:
+            self._heard = {owner: self._heard[owner] for owner in self._wanted}
+            for heard in self._heard.values():
+                heard.clear()
+            await _close(pubsub)
+
+    async def _ask(self, pubsub: PubSub) -> None:
+        """The first subscription, before anybody else uses the connection."""
+        self._unconfirmed = {_PERMANENT}
+        self._confirmed.clear()
+        async with asyncio.timeout(CONFIRM_S):
+            await pubsub.subscribe(_PERMANENT)
+
+    async def _read(self, pubsub: PubSub) -> None:
+        while True:
+            message: dict[str, Any] | None = await pubsub.get_message(timeout=_PING_S)
+            if message is None:
+                continue
+            self._last_sign = time.monotonic()
+            if message["type"] == "message":
+                self._on_bell(message["channel"][_PREFIX:].decode(), read_bell(message["data"]))
+            elif message["type"] != "pong":
+                self._confirm(message["channel"].decode())
+
+    def _confirm(self, channel: str) -> None:
+        self._unconfirmed.discard(channel)
+        if not self._unconfirmed:
+            self._confirmed.set()
+
+    async def _follow(self, pubsub: PubSub) -> None:
+        """Make what is asked of the server equal to what is wanted, for ever."""
+        await self._await_confirmation()
+        fresh = True
+        while True:
+            self._changed.clear()
+            while self._asked != self._wanted.keys():
+                await self._change(pubsub)
+            if fresh:
+                self._on_connected()
+                fresh = False
+            await self._changed.wait()
+
+    async def _change(self, pubsub: PubSub) -> None:
+        new = list(self._wanted.keys() - self._asked)[:_CHANGE]
+        if new:
+            await self._command(pubsub.subscribe, new)
+            self._asked.update(new)
+            for owner in new:
+                if owner in self._heard:
+                    self._heard[owner].set()
+            return
+        old = list(self._asked - self._wanted.keys())[:_CHANGE]
+        self._asked.difference_update(old)
+        for owner in old:
+            self._heard[owner].clear()
+        await self._command(pubsub.unsubscribe, old)
+        for owner in old:
+            if owner not in self._wanted:
+                del self._heard[owner]
+
+    async def _command(self, command: Callable[..., Any], owners: list[str]) -> None:
+        channels = [bell(owner) for owner in owners]
+        self._unconfirmed = set(channels)
+        self._confirmed.clear()
+        async with asyncio.timeout(CONFIRM_S):
+            await command(*channels)
+        await self._await_confirmation()
+
+    async def _await_confirmation(self) -> None:
+        async with asyncio.timeout(CONFIRM_S):
+            await self._confirmed.wait()
+
+    async def _watch(self, pubsub: PubSub) -> None:
+        """Ping, and give a connection up that has been silent for too long though it looks open."""
+        while time.monotonic() - self._last_sign < _SILENCE_S:
+            async with asyncio.timeout(CONFIRM_S):
+                await pubsub.ping()
+            await asyncio.sleep(_PING_S)
+        raise TimeoutError(f"the pub/sub connection was silent for {_SILENCE_S:.0f} s")
+
+
+async def _close(pubsub: PubSub) -> None:
+    try:
+        async with asyncio.timeout(CONFIRM_S):
+            await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py has no types here
+    except (RedisError, OSError, TimeoutError) as error:
+        _log.info("bells_not_closed", error=str(error))

@@ -1,0 +1,51 @@
+"""One job's events. Who calls it: the relay."""
+
+import asyncio
+
+from redis.asyncio import Redis
+
+from image2model.api.events import frame
+from image2model.api.events.frame import Frame
+from image2model.api.events.topic import PAGE, Opening, Page, Resume, Topic
+from image2model.errors import NotFound
+from image2model.store import events, jobs
+from image2model.store.events import Event
+
+
+class JobTopic(Topic):
+    """Positions are the job's versions."""
+
+    def __init__(self, redis: Redis, owner: str, gate: asyncio.Semaphore, job_id: str) -> None:
+        super().__init__(redis, owner, gate)
+        self.job_id = job_id
+
+    async def open(self, resume: Resume) -> Opening | None:
+        """See `Topic.open`: nothing follows in a job that has ended and was read to its end."""
+        if not resume.given:
+            return await self._snapshot(reset=False)
+        head = await jobs.read(self.redis, self.job_id, images=False)
+        if resume.last_id == head.version and head.job.finished_at is not None:
+            return None
+        first, _ = await events.reach_of_job(self.redis, self.job_id)
+        if resume.last_id is None or not resume.within(first, head.version):
+            return await self._snapshot(reset=True)
+        return Opening(resume.last_id)
+
+    async def _snapshot(self, *, reset: bool) -> Opening:
+        snapshot = await jobs.read(self.redis, self.job_id)
+        return Opening(snapshot.version, frame.job_opening(snapshot, reset=reset))
+
+    async def _latest(self) -> int:
+        version = await jobs.version(self.redis, self.job_id)
+        if version is None:
+            raise NotFound("There is no such job.")
+        return version
+
+    async def _page(self, after: int) -> Page:
+        found = await events.page_of_job(self.redis, self.job_id, after, PAGE)
+        if not found:
+            return Page([])
+        return Page([frame.of_job(event) for event in found], found[0].version, found[-1].version)
+
+    def _frame(self, position: int, event: Event) -> Frame:  # noqa: ARG002 - the version is in the event
+        return frame.of_job(event)

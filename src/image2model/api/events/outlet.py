@@ -1,0 +1,37 @@
+"""An HTTP server whose connections can be severed, which ASGI has no word for.
+
+Who calls it: the process that serves passes `SeverableProtocol` to uvicorn as `http=`; the stream endpoint
+uses `severing`. A closed connection goes on waiting for a client that never reads, and holds what was
+written to it; a severed one is gone at once.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_EXTENSION: Final = "image2model.sever"
+
+
+class SeverableProtocol(HttpToolsProtocol):
+    """uvicorn's own protocol; each request's `extensions` can end its connection."""
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self.scope["extensions"] = {_EXTENSION: {"abort": self.transport.abort}}
+
+
+def severing(scope: Scope, handler: "asyncio.Task[None]") -> Callable[[], None]:
+    """What ends the request's connection; on another server than ours its handler is cancelled."""
+    extension = scope.get("extensions", {}).get(_EXTENSION)
+    if extension is not None:
+        abort: Callable[[], None] = extension["abort"]
+        return abort
+
+    def cancel() -> None:
+        handler.cancel()
+
+    return cancel

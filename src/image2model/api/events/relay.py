@@ -1,0 +1,195 @@
+"""The event relay: every stream that this process serves, fed by one pub/sub connection.
+
+Who calls it: the application, which enters it for its lifetime and calls `close_streams` when it is told
+to stop; the stream endpoints, which join topics. Nothing here belongs to one client.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import structlog
+from redis import RedisError
+from redis.asyncio import Redis
+
+from image2model.api.events.bells import Bells
+from image2model.api.events.job_topic import JobTopic
+from image2model.api.events.owner_topic import OwnerTopic
+from image2model.api.events.pulse import COMMENT_S, Pulse
+from image2model.api.events.subscriber import Subscriber
+from image2model.api.events.topic import Topic
+from image2model.errors import NotFound, StoreUnavailable
+from image2model.store import events, jobs
+from image2model.store.connection import connect_for_pubsub
+from image2model.store.events import Bell
+
+_log: Final = structlog.stdlib.get_logger(__name__)
+
+_CHECK_S: Final = 5.0
+_CHECK_BATCH: Final = 200
+_READS: Final = 16
+
+_T = TypeVar("_T", bound=Topic)
+
+
+class EventRelay:
+    """An async context manager. `redis` is the process's own client; the pub/sub connection is made here.
+
+    `send_timeout_s`: a client that does not read for so long is cut off. `comment_s`: a comment so often.
+    """
+
+    def __init__(
+        self, redis: Redis, redis_url: str, *, send_timeout_s: float = 10.0, comment_s: float = COMMENT_S
+    ) -> None:
+        self._redis = redis
+        self._pubsub_redis = connect_for_pubsub(redis_url)
+        self._pulse = Pulse(send_timeout_s=send_timeout_s, comment_s=comment_s)
+        self._bells = Bells(self._pubsub_redis, self._rung, self._connected)
+        self._gate = asyncio.Semaphore(_READS)
+        self._jobs: dict[str, JobTopic] = {}
+        self._owners: dict[str, OwnerTopic] = {}
+        self._check_now = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.closing = False
+
+    async def __aenter__(self) -> Self:
+        work = (self._bells.run(), self._pulse.run(), self._check_for_ever())
+        self._tasks = [asyncio.create_task(part) for part in work]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close_streams()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._pubsub_redis.aclose()
+
+    def close_streams(self) -> None:
+        """End every stream at once, in good order; no new one begins. Clients come back elsewhere."""
+        self.closing = True
+        for subscriber in self._pulse.everybody():
+            subscriber.end()
+
+    @property
+    def writers(self) -> set[Subscriber]:
+        """Where a subscriber says that it is being written to."""
+        return self._pulse.writers
+
+    def attach(self, subscriber: Subscriber) -> None:
+        """Let a subscriber have comments, and an end when it does not read."""
+        self._pulse.add(subscriber)
+        if self.closing:
+            subscriber.end()
+
+    def detach(self, subscriber: Subscriber) -> None:
+        """Its connection is gone."""
+        self._pulse.remove(subscriber)
+        subscriber.close()
+
+    @asynccontextmanager
+    async def job(self, job_id: str, owner: str) -> AsyncIterator[Topic]:
+        """The job's topic, for as long as it is used. Raises NotFound (also where it is another's)."""
+        topic = _usable(self._jobs.get(job_id))
+        real_owner = topic.owner if topic else (await jobs.read(self._redis, job_id, images=False)).owner
+        if real_owner != owner:
+            raise NotFound("There is no such job.")
+        topic = _usable(self._jobs.get(job_id)) or JobTopic(self._redis, owner, self._gate, job_id)
+        self._jobs[job_id] = topic
+        async with self._used(topic, self._jobs, job_id):
+            yield topic
+
+    @asynccontextmanager
+    async def owner(self, owner: str) -> AsyncIterator[Topic]:
+        """The topic of all of an owner's jobs, for as long as it is used."""
+        topic = _usable(self._owners.get(owner)) or OwnerTopic(self._redis, owner, self._gate)
+        self._owners[owner] = topic
+        async with self._used(topic, self._owners, owner):
+            yield topic
+
+    @asynccontextmanager
+    async def _used(self, topic: _T, topics: dict[str, _T], name: str) -> AsyncIterator[None]:
+        topic.uses += 1
+        self._bells.want(topic.owner)
+        try:
+            await self._started(topic)
+            yield
+        finally:
+            self._bells.drop(topic.owner)
+            topic.uses -= 1
+            if not topic.uses:
+                topic.close()
+            if (not topic.uses or topic.ended) and topics.get(name) is topic:
+                del topics[name]
+
+    async def _started(self, topic: Topic) -> None:
+        """Subscribe first, then read: what happens in between is heard."""
+        async with topic.starting:
+            if topic.started:
+                return
+            try:
+                await self._bells.listening(topic.owner)
+            except TimeoutError:
+                raise StoreUnavailable.after(
+                    "The store does not answer. Try again in a few seconds.", 2
+                ) from None
+            await topic.start()
+
+    def _rung(self, owner: str, bell: Bell) -> None:
+        job_topic, owner_topic = self._jobs.get(bell.job_id), self._owners.get(owner)
+        if bell.kind == "deleted":
+            if job_topic is not None:
+                self._forget(job_topic)
+            return
+        if job_topic is None and owner_topic is None:
+            return
+        event = bell.event
+        if job_topic is not None:
+            job_topic.ring(bell.version, event)
+        if owner_topic is not None:
+            owner_topic.ring(bell.seq, event)
+
+    def _forget(self, topic: JobTopic) -> None:
+        """A deleted job: whoever asks from now on is told so by the store."""
+        topic.end()
+        self._jobs.pop(topic.job_id, None)
+
+    def _connected(self) -> None:
+        self._check_now.set()
+
+    async def _check_for_ever(self) -> None:
+        """Compare with the streams: at once when the bells are heard again, and now and then in any case."""
+        while True:
+            with suppress(TimeoutError):  # nothing rang: the slow check
+                async with asyncio.timeout(_CHECK_S):
+                    await self._check_now.wait()
+            self._check_now.clear()
+            try:
+                await self._check()
+            except RedisError as error:
+                _log.info("events_not_checked", error=str(error))
+
+    async def _check(self) -> None:
+        topics: list[Topic] = [*self._jobs.values(), *self._owners.values()]
+        for start in range(0, len(topics), _CHECK_BATCH):
+            await self._check_some([t for t in topics[start : start + _CHECK_BATCH] if t.started])
+
+    async def _check_some(self, topics: list[Topic]) -> None:
+        of_jobs = [topic for topic in topics if isinstance(topic, JobTopic)]
+        of_owners = [topic for topic in topics if isinstance(topic, OwnerTopic)]
+        before = [topic.position for topic in (*of_jobs, *of_owners)]
+        versions, seqs = await events.latest(
+            self._redis, [topic.job_id for topic in of_jobs], [topic.owner for topic in of_owners]
+        )
+        for topic, position, latest in zip((*of_jobs, *of_owners), before, (*versions, *seqs), strict=True):
+            topic.check(position, latest)
+            if topic.ended and isinstance(topic, JobTopic):
+                self._forget(topic)
+
+
+def _usable(topic: _T | None) -> _T | None:
+    """The topic, unless its streams have been ended: whoever comes now begins afresh."""
+    return None if topic is None or topic.ended else topic

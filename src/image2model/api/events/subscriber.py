@@ -1,0 +1,202 @@
+"""One client of one stream: what it is sent, in order, and never faster than it reads.
+
+Who calls it: the stream endpoint makes it; its topic offers frames; the pulse pings and cuts it. While
+nothing happens it has no task of its own: writing is a short task that ends when there is nothing to send.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, MutableSet
+from typing import Final
+
+import structlog
+from redis import RedisError
+from starlette.types import Send
+
+from image2model.api.events.backlog import Backlog
+from image2model.api.events.frame import COMMENT, RETRY, Frame
+from image2model.api.events.topic import Opening, Topic
+from image2model.telemetry.metrics import EVENT_LAG, SSE_EVENTS
+
+_log: Final = structlog.stdlib.get_logger(__name__)
+
+
+class Subscriber:
+    """`position` is the last event accounted for: sent, or in the backlog.
+
+    `writing_since` is when the write under way began, by the monotonic clock; infinite without one.
+    `severed` says that we ended the connection ourselves; `sever` ends it at once, whatever the client has
+    still to read.
+    """
+
+    __slots__ = (
+        "_at_end",
+        "_backlog",
+        "_behind",
+        "_done",
+        "_ending",
+        "_opening",
+        "_ping",
+        "_pump",
+        "_send",
+        "_sent",
+        "_sever",
+        "_topic",
+        "_writers",
+        "position",
+        "severed",
+        "slot",
+        "writing_since",
+    )
+
+    def __init__(
+        self,
+        topic: Topic,
+        opening: Opening,
+        send: Send,
+        sever: Callable[[], None],
+        writers: "MutableSet[Subscriber]",
+    ) -> None:
+        self.position = self._sent = opening.position
+        self.slot = 0
+        self.severed = False
+        self.writing_since = math.inf
+        self._topic = topic
+        self._opening = RETRY + b"".join(frame.data for frame in opening.frames)
+        self._at_end = bool(opening.frames) and opening.frames[-1].last
+        self._send = send
+        self._sever = sever
+        self._writers = writers
+        self._backlog = Backlog()
+        self._behind = False
+        self._ending = False
+        self._done = False
+        self._ping = False
+        self._pump: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Join the topic and send what the stream opens with."""
+        self._behind = not self._topic.admit(self)
+        if self._topic.ended:
+            self._ending = True
+        self.wake()
+
+    def offer(self, frame: Frame) -> None:
+        """Take a live event, unless it was read from history already."""
+        if frame.position <= self.position:
+            return
+        if self._backlog.add(frame):
+            self.position = frame.position
+        else:
+            self._backlog.clear()
+            self.position = self._sent
+            self._behind = True
+            self._topic.fall_behind(self)
+        self.wake()
+
+    def ping(self) -> None:
+        """Send a comment, unless something is on its way anyway."""
+        if self._pump is None:
+            self._ping = True
+            self.wake()
+
+    def end(self) -> None:
+        """End the stream in good order; a client that does not read just now is cut."""
+        self._ending = True
+        if self.writing_since != math.inf:
+            self._cut()
+        self.wake()
+
+    def cut(self) -> None:
+        """The client does not read: end the connection."""
+        _log.info("event_stream_cut", seconds=round(time.monotonic() - self.writing_since, 3))
+        self._cut()
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self._topic.leave(self)
+        if self._pump is not None:
+            self._pump.cancel()
+
+    def wake(self) -> None:
+        """Write what there is to write, if that is not under way."""
+        if self._pump is None and not self._done:
+            self._pump = asyncio.create_task(self._write_all())
+
+    def _cut(self) -> None:
+        self.writing_since = math.inf
+        self.severed = True
+        self._sever()
+
+    async def _write_all(self) -> None:
+        self._writers.add(self)
+        sound = False
+        try:
+            while await self._step():
+                pass
+            sound = True
+        except RedisError:
+            sound = True  # still behind: the relay's next check wakes this up again
+        finally:
+            self._pump = None
+            self._writers.discard(self)
+            if not sound:
+                self._cut()
+
+    async def _step(self) -> bool:
+        """Write one thing; False when there is nothing left."""
+        if self._opening or self._ping:
+            await self._write_first()
+        elif self._ending:
+            return await self._finish()
+        elif self._backlog:
+            await self._write_live(self._backlog.take())
+        elif self._behind:
+            return await self._write_history()
+        else:
+            return await self._finish() if self._at_end else False
+        return True
+
+    async def _write_first(self) -> None:
+        data, self._opening = self._opening or COMMENT, b""
+        self._ping = False
+        await self._write(data)
+
+    async def _write_live(self, frames: list[Frame]) -> None:
+        await self._write_frames(frames)
+        now_ms = time.time() * 1000
+        for frame in frames:
+            EVENT_LAG.observe(max(now_ms - frame.at, 0) / 1000)
+
+    async def _write_history(self) -> bool:
+        page = await self._topic.page(self.position)
+        if page.frames or page.first:
+            if page.first != self.position + 1:
+                return await self._finish()  # trimmed meanwhile: a snapshot awaits the client's return
+            for start in range(0, len(page.frames), 32):
+                await self._write_frames(page.frames[start : start + 32])
+            self.position = self._sent = page.upto
+        elif self.position < self._topic.position:
+            return await self._finish()
+        self._behind = not self._topic.admit(self)
+        return True
+
+    async def _write_frames(self, frames: list[Frame]) -> None:
+        await self._write(b"".join([frame.data for frame in frames]))
+        self._sent = frames[-1].position
+        self._at_end = frames[-1].last
+        SSE_EVENTS.inc(len(frames))
+
+    async def _write(self, data: bytes) -> None:
+        self.writing_since = time.monotonic()
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self.writing_since = math.inf
+
+    async def _finish(self) -> bool:
+        self._done = True
+        self._topic.leave(self)
+        self.writing_since = time.monotonic()
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        self.writing_since = math.inf
+        return False

@@ -1,0 +1,44 @@
+"""Whether FAL answers, asked at most every 15 s however often health is asked for.
+
+Who calls it: the readiness check. It costs FAL's account nothing and holds no connection between probes.
+"""
+
+import asyncio
+from time import monotonic
+from typing import Final
+
+from image2model.fal.endpoints import DEFAULT_MODEL
+from image2model.fal.health import FalHealth, probe
+from image2model.fal.hosts import FalHosts
+from image2model.fal.session import FalSession
+
+KEPT_SECONDS: Final = 15.0
+
+
+class FalProbe:
+    """One answer for all who ask. `key` None: nothing is asked, and the answer says so."""
+
+    def __init__(self, key: str | None, hosts: FalHosts) -> None:
+        self._key = key
+        self._hosts = hosts
+        self._asking = asyncio.Lock()
+        self._answer: FalHealth | None = None
+        self._asked_at = 0.0
+
+    async def health(self) -> FalHealth:
+        """The answer, at most `KEPT_SECONDS` old. Never raises FalError."""
+        async with self._asking:
+            if self._answer is None or monotonic() - self._asked_at > KEPT_SECONDS:
+                self._answer = await self._ask()
+                self._asked_at = monotonic()
+            return self._answer
+
+    async def _ask(self) -> FalHealth:
+        if self._key is None:
+            return FalHealth(ok=False, detail="FAL_KEY is not set", reason="account")
+        session = FalSession(self._key, self._hosts, max_connections=1)
+        await session.open()
+        try:
+            return await probe(session, DEFAULT_MODEL)
+        finally:
+            await session.close()

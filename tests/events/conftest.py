@@ -1,0 +1,85 @@
+"""API processes that serve nothing but the event streams, over the real store."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import pytest
+from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.types import Scope
+from tests.support.keys import keys_without_life
+from tests.support.servers import Address, serving
+
+from image2model.api import problems
+from image2model.api.events import EventRelay, SeverableProtocol, routes
+from image2model.api.middleware import ProblemAnswers, RequestId
+from image2model.store.connection import connect
+
+
+@dataclass(frozen=True)
+class Caller:
+    owner: str
+    role: str = "user"
+
+
+def caller(scope: Scope) -> Caller:
+    """Who the request says it is from."""
+    return Caller(dict(scope["headers"])[b"x-owner"].decode())
+
+
+@dataclass(frozen=True)
+class Process:
+    """One API process: its address, and its relay for tests that look inside."""
+
+    address: Address
+    relay: EventRelay
+
+
+@contextmanager
+def api_process(
+    url: str, *, send_timeout_s: float = 10.0, comment_s: float = 15.0, send_buffer: int = 0
+) -> Iterator[Process]:
+    """Serve the streams of the store at `url`."""
+    redis = connect(url)
+    relay = EventRelay(redis, url, send_timeout_s=send_timeout_s, comment_s=comment_s)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with redis, relay:
+            yield
+
+    app = Starlette(
+        routes=routes(relay, caller),
+        lifespan=lifespan,
+        middleware=[Middleware(RequestId), Middleware(ProblemAnswers)],
+        exception_handlers={HTTPException: problems.raise_problem},
+    )
+    with serving(app, http=SeverableProtocol, lifespan="on", send_buffer=send_buffer) as address:
+        yield Process(address, relay)
+
+
+Start = Callable[..., AbstractContextManager[Process]]
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """The worker's and the service's client."""
+    async with connect(redis_url) as client:
+        yield client
+        assert await keys_without_life(client) == []
+
+
+@pytest.fixture
+def process(redis_url: str) -> Iterator[Process]:
+    """One API process."""
+    with api_process(redis_url) as one:
+        yield one
+
+
+@pytest.fixture
+def address(process: Process) -> Address:
+    """Where it listens."""
+    return process.address

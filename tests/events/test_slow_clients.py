@@ -1,0 +1,141 @@
+"""Clients that read slowly, or not at all: merged within a status, or cut, and no harm to the others."""
+
+import asyncio
+import socket
+import time
+
+from redis.asyncio import Redis
+from tests.events.conftest import Process, api_process
+from tests.support.jobs import create_job, finish, pick, queue_position, submit
+from tests.support.sse import EVENTS, Message, Stream, job_path, opened
+from tests.support.wait import wait_until
+
+BUFFER = 4096
+
+
+def slow_connection(process: Process, path: str) -> socket.socket:
+    """A client with hardly any room for what it does not read."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+    client.connect((process.address.host, process.address.port))
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\nX-Owner: ann\r\n\r\n".encode())
+    return client
+
+
+async def read_all(client: socket.socket) -> list[Message]:
+    """Now read it to its end."""
+    client.setblocking(False)  # noqa: FBT003
+    reader, writer = await asyncio.open_connection(sock=client, limit=8 * 1024 * 1024)
+    stream = Stream(reader, writer)
+    await stream.begin()
+    events = await stream.rest(20)
+    writer.close()
+    return events
+
+
+def stuck(process: Process) -> int:
+    """How many clients are being waited for."""
+    return len(process.relay.writers)
+
+
+async def test_slow_reader_gets_every_status_and_few_of_the_changes_within_one(
+    redis: Redis, redis_url: str
+) -> None:
+    job_id = await create_job(redis, 2)
+    claims = await pick(redis)
+    with api_process(redis_url, send_timeout_s=60, send_buffer=BUFFER) as process:
+        client = slow_connection(process, job_path(job_id))
+        for claim in claims:
+            await submit(redis, claim)
+        position = 0
+        while not stuck(process) or position < 600:
+            position += 1
+            await queue_position(redis, claims[0], position)
+        for claim in claims:
+            await finish(redis, claim)
+        events = await read_all(client)
+    ids = [event.id for event in events]
+    assert ids == sorted(set(ids))
+    assert events[-1].event == "complete"
+    positions = [e.json["image"]["queue_position"] for e in events if e.brief == ("image", "submitted")]
+    assert len(positions) < position
+    assert position in positions
+    for claim in claims:
+        statuses = [
+            event.json["image"]["status"]
+            for event in events
+            if event.event == "image" and event.json["image"]["image_id"] == claim.task_id
+        ]
+        assert list(dict.fromkeys(statuses))[-4:] == ["submitted", "generating", "storing", "succeeded"]
+
+
+async def test_reader_that_falls_far_behind_loses_no_status(redis: Redis, redis_url: str) -> None:
+    with api_process(redis_url, send_timeout_s=60, send_buffer=BUFFER) as process:
+        client = slow_connection(process, EVENTS)
+        async with opened(process.address, EVENTS) as quick:
+            seen = await quick.take(1)
+            for _ in range(12):
+                await create_job(redis, 25)
+                for claim in await pick(redis):
+                    await submit(redis, claim)
+                    await finish(redis, claim)
+                seen += await quick.take(25 * 6 + 1)
+        assert stuck(process) == 1
+        client.setblocking(False)  # noqa: FBT003
+        reader, writer = await asyncio.open_connection(sock=client, limit=8 * 1024 * 1024)
+        slow = Stream(reader, writer)
+        await slow.begin()
+        assert await slow.take(len(seen)) == seen
+        writer.close()
+
+
+async def test_client_that_does_not_read_is_cut_and_costs_the_others_nothing(
+    redis: Redis, redis_url: str
+) -> None:
+    job_id = await create_job(redis, 1)
+    (claim,) = await pick(redis)
+    await submit(redis, claim)
+    with api_process(redis_url, send_timeout_s=0.5, send_buffer=BUFFER) as process:
+        client = slow_connection(process, job_path(job_id))
+        async with opened(process.address, job_path(job_id)) as quick:
+            seen = await quick.take(1)
+            position, slowest = 0, 0.0
+            while not stuck(process) or position < 300:
+                position += 1
+                began = time.monotonic()
+                await queue_position(redis, claim, position)
+                seen += await quick.take(1)
+                slowest = max(slowest, time.monotonic() - began)
+            await asyncio.to_thread(wait_until, lambda: stuck(process) == 0)
+            await finish(redis, claim)
+            seen += await quick.rest()
+        assert slowest < 0.5
+        assert [e.id for e in seen] == list(range(seen[0].id, seen[-1].id + 1))
+        await asyncio.to_thread(_drain_until_reset, client)
+
+
+def _drain_until_reset(client: socket.socket) -> None:
+    """The connection was severed: what the kernel held comes, then a reset, and no proper end."""
+    client.settimeout(5)
+    tail = b""
+    try:
+        while chunk := client.recv(65536):
+            tail = (tail + chunk)[-64:]
+    except ConnectionResetError:
+        return
+    finally:
+        client.close()
+    assert not tail.endswith(b"0\r\n\r\n")
+
+
+async def test_comments_come_while_nothing_happens(redis: Redis, redis_url: str) -> None:
+    job_id = await create_job(redis)
+    with api_process(redis_url, comment_s=0.5) as process:
+        async with opened(process.address, job_path(job_id)) as stream:
+            await stream.take(1)
+            reading = asyncio.create_task(stream.next(10))
+            async with asyncio.timeout(10):
+                while stream.comments < 3:
+                    await asyncio.sleep(0.05)
+            assert not reading.done()
+            reading.cancel()

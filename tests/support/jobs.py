@@ -1,0 +1,89 @@
+"""Jobs and the steps of their images, as the service and a worker would make them.
+
+Who calls it: tests that need something to happen in the store.
+"""
+
+import uuid
+
+from redis.asyncio import Redis
+
+from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, ResultFile
+from image2model.store import images, jobs, leases
+from image2model.store.keys import Queue
+
+REQUEST = FalRequest("req-1", "http://fal/status", "http://fal/response", "http://fal/cancel")
+RESULT = ImageResult(files=(ResultFile(kind="model", format="glb", size=3, key="k"),))
+S = ImageStatus
+
+
+async def create_job(redis: Redis, count: int = 1, owner: str = "ann") -> str:
+    """A new job of `count` images; returns its id."""
+    job_id = uuid.uuid4().hex
+    new = tuple(
+        jobs.NewImage(
+            image_id=uuid.uuid4().hex,
+            filename=f"{i}.png",
+            size=10,
+            sha256=f"{i:064x}",
+            width=4,
+            height=5,
+            format="png",
+            source_key=f"originals/{job_id}/{i}.png",
+        )
+        for i in range(count)
+    )
+    job = jobs.NewJob(
+        job_id=job_id,
+        owner=owner,
+        model="tripo3d/tripo/v2.5/image-to-3d",
+        params={"texture": "HD"},
+        images=new,
+        rejected=(),
+        low_priority=False,
+        no_cache=False,
+        webhook_url=None,
+        estimated_micro=count * 400_000,
+        ttl_ms=60_000,
+    )
+    await jobs.create(redis, job)
+    return job_id
+
+
+async def pick(redis: Redis, free: int = 100) -> list[leases.Claim]:
+    """Claim waiting images as a worker does."""
+    return await leases.pick(
+        redis, Queue.GENERATION, "w1", free=free, reserve=0, lease_s=600.0, max_permits=10_000
+    )
+
+
+async def submit(redis: Redis, claim: leases.Claim) -> None:
+    """Take a picked image into FAL's queue."""
+    await images.intend(redis, claim.task_id, claim.token, attempt_token="a1", url="http://cdn/1.png")
+    await images.mark_posting(redis, claim.task_id, claim.token)
+    await images.commit_submission(redis, claim.task_id, claim.token, "a1", REQUEST)
+
+
+async def finish(redis: Redis, claim: leases.Claim) -> None:
+    """Take a submitted image to its success."""
+    await images.move(redis, claim.task_id, claim.token, S.GENERATING)
+    await images.move(redis, claim.task_id, claim.token, S.STORING)
+    await images.succeed(redis, claim.task_id, claim.token, RESULT, 300_000)
+
+
+async def fail(redis: Redis, claim: leases.Claim) -> None:
+    """The image failed, and may be run again."""
+    await images.fail(
+        redis, claim.task_id, claim.token, ImageError("generation_failed", "no", retryable=True)
+    )
+
+
+async def queue_position(redis: Redis, claim: leases.Claim, position: int) -> None:
+    """FAL tells a submitted image's place in its queue."""
+    await images.move(redis, claim.task_id, claim.token, S.SUBMITTED, "queue_position", position)
+
+
+async def run(redis: Redis, count: int = 100) -> None:
+    """Take up to `count` waiting images all the way to success."""
+    for claim in await pick(redis, count):
+        await submit(redis, claim)
+        await finish(redis, claim)
