@@ -41,7 +41,7 @@ def _version(about: dict[str, object]) -> str:
 
 async def _durability(redis: Redis) -> list[Finding]:
     try:
-        found = await command(redis, "CONFIG", "GET", *_WANTED)
+        found = await command(redis, "CONFIG GET", *_WANTED)
     except ResponseError:
         advice = "make sure that it has " + ", ".join(f"{name} {one[0]}" for name, one in _WANTED.items())
         return [warning(_PART, "it does not let its settings be read", advice)]
