@@ -20,6 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from image2model.api import problems
 from image2model.api.document_cache import DocumentCache
+from image2model.api.events.relay import EventRelay
 from image2model.api.fal_probe import FalProbe
 from image2model.api.middleware import (
     AccessLog,
@@ -98,8 +99,12 @@ def _lifespan(
     async def lifespan(_app: Starlette) -> AsyncIterator[Lifespan]:
         storage = await asyncio.to_thread(open_storage, settings.storage_url)
         hosts = FalHosts.at(settings.fal_base_url)
-        async with connect(redis_url, timeout_s=_REDIS_TIMEOUT) as redis:
+        async with contextlib.AsyncExitStack() as stack:
+            redis = await stack.enter_async_context(connect(redis_url, timeout_s=_REDIS_TIMEOUT))
             await _look_at(redis)
+            relay = await stack.enter_async_context(
+                EventRelay(redis, redis_url, send_timeout_s=settings.sse_send_timeout)
+            )
             yield {
                 "api": ApiState(
                     settings=settings,
@@ -112,7 +117,8 @@ def _lifespan(
                     upload_limits=limits,
                     documents=DocumentCache(),
                     authenticate=authenticate,
-                    closers=[],
+                    relay=relay,
+                    closers=[relay.close_streams],
                 )
             }
 

@@ -19,6 +19,7 @@ import uvicorn
 from redis.exceptions import RedisError
 
 from image2model.api.app import create_app
+from image2model.api.events.outlet import SeverableProtocol
 from image2model.api.state import ApiState
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, unknown_names
@@ -77,7 +78,7 @@ class ApiServer(uvicorn.Server):
             uvicorn.Config(
                 create_app(settings),
                 loop="uvloop",
-                http="httptools",
+                http=SeverableProtocol,
                 ws="none",
                 lifespan="on",
                 log_config=None,

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
 
 from image2model.api.document_cache import DocumentCache
+from image2model.api.events.relay import EventRelay
 from image2model.api.fal_probe import FalProbe
 from image2model.api.principal import Authenticate
 from image2model.api.upload import UploadBudget, UploadLimits
@@ -33,6 +34,7 @@ class ApiState:
     upload_limits: UploadLimits
     documents: DocumentCache
     authenticate: Authenticate
+    relay: EventRelay
     closers: list[Callable[[], None]]
     """Called at a signal, before answers under way are waited for: who holds answers open ends them here."""
 

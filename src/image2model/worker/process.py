@@ -156,7 +156,6 @@ class WorkerProcess:
         while True:
             try:
                 await fleet.beat(self._context.redis, self._beat())
-                metrics.HEARTBEAT.labels(self.worker_id).set_to_current_time()
             except (RedisError, OSError) as error:
                 _log.warning("no heartbeat", error=str(error))
             await asyncio.sleep(fleet.BEAT_SECONDS)
