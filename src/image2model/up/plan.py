@@ -93,6 +93,11 @@ def make_plan(wishes: Wishes, environment: Mapping[str, str] = os.environ) -> Pl
     )
 
 
+def metrics_folder(data_dir: Path) -> Path:
+    """Where the processes of one run share their counts, so that the API's `/metrics` shows them all."""
+    return data_dir / "metrics"
+
+
 def _overrides(wishes: Wishes, environment: Mapping[str, str]) -> dict[str, str]:
     host = wishes.host or environment.get("I2M_HOST", "").strip() or "127.0.0.1"
     given = {"host": wishes.host, "port": None if wishes.port is None else str(wishes.port)}
@@ -109,6 +114,7 @@ def _child_environment(
         "I2M_PORT": str(settings.port),
         "I2M_AUTH": settings.auth,
         "I2M_DATA_DIR": str(settings.data_dir),
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics_folder(settings.data_dir)),
     }
     if emulator_port is not None:
         ours["I2M_FAL_BASE_URL"] = f"http://{_EMULATOR_HOST}:{emulator_port}"

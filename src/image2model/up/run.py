@@ -3,11 +3,13 @@
 Who calls it: the command line.
 """
 
+from pathlib import Path
+
 from image2model.up.banner import say, say_hello
 from image2model.up.errors import FolderInUse
 from image2model.up.guard import Guard
 from image2model.up.lock import FolderLock
-from image2model.up.plan import Plan, Wishes, make_plan
+from image2model.up.plan import Plan, Wishes, make_plan, metrics_folder
 from image2model.up.signals import Signals
 from image2model.up.supervisor import Supervisor
 
@@ -16,6 +18,7 @@ def run(wishes: Wishes) -> int:
     """Run until SIGINT or SIGTERM, then 0. Raises ConfigurationError, StartError."""
     lock = _data_lock(plan := make_plan(wishes))
     try:
+        _empty(metrics_folder(plan.data_dir))
         with Signals() as signals, Guard() as guard:
             say_hello(plan)
             Supervisor(plan, signals, guard).run()
@@ -23,6 +26,12 @@ def run(wishes: Wishes) -> int:
         lock.release()
     say("stopped")
     return 0
+
+
+def _empty(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for file in folder.glob("*.db"):
+        file.unlink()
 
 
 def _data_lock(plan: Plan) -> FolderLock:

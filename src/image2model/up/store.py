@@ -20,7 +20,7 @@ from urllib.parse import quote
 from image2model.up.errors import FolderInUse, StartError
 from image2model.up.lock import FolderLock
 from image2model.up.parentage import die_with_parent
-from image2model.up.socket_path import forget, socket_path
+from image2model.up.socket_path import forget, prepare, socket_path
 
 _STOP_SECONDS: Final = 10.0
 _DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always", "--aof-use-rdb-preamble", "yes")
@@ -67,7 +67,7 @@ class EmbeddedStore:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._take_folder(patience)
         self._socket = socket_path(self.folder)
-        self._socket.unlink(missing_ok=True)
+        prepare(self._socket, self.folder)
         try:
             self._process = self._fork()
         finally:
@@ -150,6 +150,11 @@ class EmbeddedStore:
     def _last_words(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()
         return "\n".join(lines[-5:])
+
+
+def store_folder(data_dir: Path) -> Path:
+    """Where `up` keeps the store of a data folder."""
+    return data_dir / "valkey"
 
 
 def server_binary() -> Path:

@@ -11,10 +11,10 @@ from image2model.up import banner
 from image2model.up.child import Child
 from image2model.up.errors import StartError
 from image2model.up.guard import Guard
-from image2model.up.plan import Plan
+from image2model.up.plan import Plan, metrics_folder
 from image2model.up.readiness import readiness
 from image2model.up.signals import Signals
-from image2model.up.store import EmbeddedStore
+from image2model.up.store import EmbeddedStore, store_folder
 
 _EARLIER_RUN_SECONDS: Final = 6.0  # a killed `up` is followed by its children within 5 s
 _HOPELESS_DEATHS: Final = 3
@@ -33,7 +33,7 @@ class Supervisor:
         self._plan = plan
         self._signals = signals
         self._guard = guard
-        self._store = EmbeddedStore(plan.data_dir / "valkey") if plan.embeds_store else None
+        self._store = EmbeddedStore(store_folder(plan.data_dir)) if plan.embeds_store else None
         self._environment = dict(plan.environment)
         self._emulator: list[Child] = []
         self._service: list[Child] = []
@@ -92,7 +92,7 @@ class Supervisor:
         pid = child.pid
         status = child.ended()
         if pid is not None and status is not None:
-            self._guard.forget(pid)
+            self._forget(pid)
             self._judge(child, status)
         if child.pid is None and child.due_in == 0:
             self._guard.watch(child.spawn(), child.name)
@@ -129,5 +129,12 @@ class Supervisor:
     def _has_ended(self, child: Child) -> bool:
         pid = child.pid
         if pid is not None and child.ended() is not None:
-            self._guard.forget(pid)
+            self._forget(pid)
         return child.pid is None
+
+    def _forget(self, pid: int) -> None:
+        self._guard.forget(pid)
+        from prometheus_client.multiprocess import mark_process_dead
+
+        folder = str(metrics_folder(self._plan.data_dir))
+        mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]  # prometheus_client has no types here
