@@ -32,7 +32,6 @@ def routes() -> list[BaseRoute]:
     ]
 
 
-
 def _relay_of(scope: Scope) -> events.EventRelay:
     return state_of(HTTPConnection(scope)).relay
 
