@@ -1,0 +1,64 @@
+# Two commands do all: `make run` and `make test`. They set up what is missing first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK_DONE := $(VENV)/.locked
+DEV_DONE := $(VENV)/.locked-dev
+PAGE_DONE := $(VENV)/.page
+NPM_TESTS_DONE := tests/npm/node_modules/.locked
+WORKERS ?= 2
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+.PHONY: run
+run: setup ## set up, then run the whole service on this machine
+	exec $(BIN)/image2model up
+
+.PHONY: setup
+setup: $(LOCK_DONE) $(PAGE_DONE) ## the virtual environment, and the page's browser parts
+
+.PHONY: test
+test: setup-test ## set up, then run the whole test suite
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+.PHONY: setup-test
+setup-test: $(DEV_DONE) $(PAGE_DONE) $(NPM_TESTS_DONE) browser ## what the tests need besides
+
+.PHONY: check
+check: $(DEV_DONE) ## format, lint, types, import layers
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m image2model.docs --check
+	tools/audit.sh
+
+.PHONY: lock
+lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group pyproject.toml:build -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group pyproject.toml:build --group pyproject.toml:dev -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## remove what the set-up made
+	rm -rf $(VENV) tests/npm/node_modules src/image2model/web/vendor
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "image2model needs Python 3.11 or later, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+
+$(LOCK_DONE): requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-build-isolation --no-deps -e .
+	touch $@
+
+$(DEV_DONE): requirements-dev.lock $(LOCK_DONE)
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	touch $@
