@@ -1,10 +1,10 @@
 """Each endpoint takes its own spelling of the picture and answers in its own shape."""
 
 import pytest
-from tests.support.emulator import TRIPO, RunningEmulator
-from tests.support.pictures import picture
 
 from fal_emulator.endpoints import ENDPOINTS
+from tests.support.emulator import TRIPO, RunningEmulator
+from tests.support.pictures import picture
 
 OUTPUTS = {
     "tripo3d/tripo/v2.5/image-to-3d": {"task_id", "model_mesh", "rendered_image"},

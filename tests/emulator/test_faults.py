@@ -4,10 +4,10 @@ import asyncio
 
 import httpx
 import pytest
-from tests.support.emulator import RunningEmulator
-from tests.support.pictures import picture
 
 from fal_emulator.faults import Fault, FaultPlan, FaultRule
+from tests.support.emulator import RunningEmulator
+from tests.support.pictures import picture
 
 ANY = {"image_url": "data:,x"}
 

@@ -1,9 +1,9 @@
 """Stored files: ranges, HEAD, names, and a memory that stays within its budget."""
 
 import pytest
-from tests.support.emulator import RunningEmulator
 
 from fal_emulator.files import Files, StoredFile
+from tests.support.emulator import RunningEmulator
 
 
 def _file(size: int) -> StoredFile:

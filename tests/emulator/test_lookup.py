@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+
 from tests.support.emulator import TRIPO, RunningEmulator
 
 ROUTE = "/v1/models/requests/by-endpoint"

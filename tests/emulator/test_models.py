@@ -4,11 +4,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
+from fal_emulator.endpoints import ENDPOINTS
 from tests.support.emulator import RunningEmulator
 from tests.support.npm import run_script
 from tests.support.pictures import picture
-
-from fal_emulator.endpoints import ENDPOINTS
 
 ODD = {
     "one_wide": picture(1, (1, 300)),

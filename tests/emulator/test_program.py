@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+
 from tests.support.emulator import AUTHORIZATION, TRIPO
 
 COMMAND = (sys.executable, "-m", "fal_emulator")

@@ -5,11 +5,11 @@ import asyncio
 import aiohttp
 import httpx
 import pytest
-from tests.support.emulator import AUTHORIZATION, TRIPO, RunningEmulator, running_emulator
-from tests.support.pictures import picture
 
 from fal_emulator.config import Config
 from fal_emulator.queue_routes import Target, parse_target
+from tests.support.emulator import AUTHORIZATION, TRIPO, RunningEmulator, running_emulator
+from tests.support.pictures import picture
 
 ANY = {"image_url": "data:,x"}
 

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from tests.support.emulator import RunningEmulator
 from tests.support.pictures import picture
 

@@ -10,13 +10,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import Scope
-from tests.support.keys import keys_without_life
-from tests.support.servers import Address, serving
 
 from image2model.api import problems
 from image2model.api.events import EventRelay, SeverableProtocol, routes
 from image2model.api.middleware import ProblemAnswers, RequestId
 from image2model.store.connection import connect
+from tests.support.keys import keys_without_life
+from tests.support.servers import Address, serving
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Caller:
     role: str = "user"
 
 
-def caller(scope: Scope) -> Caller:
+async def caller(scope: Scope) -> Caller:
     """Who the request says it is from."""
     return Caller(dict(scope["headers"])[b"x-owner"].decode())
 
@@ -52,7 +52,7 @@ def api_process(
             yield
 
     app = Starlette(
-        routes=routes(relay, caller),
+        routes=routes(lambda _scope: relay, caller),
         lifespan=lifespan,
         middleware=[Middleware(RequestId), Middleware(ProblemAnswers)],
         exception_handlers={HTTPException: problems.raise_problem},

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 from redis.asyncio import Redis
+
+from image2model.store import jobs
 from tests.support.jobs import create_job, fail, finish, pick, run, submit
 from tests.support.servers import Address
 from tests.support.sse import Message, job_path, opened
-
-from image2model.store import jobs
 
 LIFE = ["preparing", "submitted", "generating", "storing", "succeeded"]
 

@@ -3,11 +3,11 @@
 import asyncio
 
 from redis.asyncio import Redis
+
+from image2model.store import jobs
 from tests.support.jobs import create_job, run
 from tests.support.servers import Address
 from tests.support.sse import EVENTS, Message, opened
-
-from image2model.store import jobs
 
 
 async def test_opens_with_the_unfinished_jobs_or_none(redis: Redis, address: Address) -> None:

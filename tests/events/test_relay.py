@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from tests.events.conftest import Process, api_process
-from tests.support.jobs import create_job, finish, pick, queue_position, run, submit
-from tests.support.sse import EVENTS, Stream, job_path, opened
-from tests.support.wait import wait_until
 
 from image2model.store.connection import connect
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 from image2model.up.store import EmbeddedStore
+from tests.events.conftest import Process, api_process
+from tests.support.jobs import create_job, finish, pick, queue_position, run, submit
+from tests.support.sse import EVENTS, Stream, job_path, opened
+from tests.support.wait import wait_until
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import socket
 import time
 
 from redis.asyncio import Redis
+
 from tests.events.conftest import Process, api_process
 from tests.support.jobs import create_job, finish, pick, queue_position, submit
 from tests.support.sse import EVENTS, Message, Stream, job_path, opened
@@ -24,7 +25,7 @@ def slow_connection(process: Process, path: str) -> socket.socket:
 
 async def read_all(client: socket.socket) -> list[Message]:
     """Now read it to its end."""
-    client.setblocking(False)  # noqa: FBT003
+    client.setblocking(False)
     reader, writer = await asyncio.open_connection(sock=client, limit=8 * 1024 * 1024)
     stream = Stream(reader, writer)
     await stream.begin()
@@ -81,7 +82,7 @@ async def test_reader_that_falls_far_behind_loses_no_status(redis: Redis, redis_
                     await finish(redis, claim)
                 seen += await quick.take(25 * 6 + 1)
         assert stuck(process) == 1
-        client.setblocking(False)  # noqa: FBT003
+        client.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=client, limit=8 * 1024 * 1024)
         slow = Stream(reader, writer)
         await slow.begin()

@@ -1,11 +1,10 @@
 """A minimal customer of the gateway: uploads a picture and buys one generation, noting the mark."""
 
-from tests.support.pictures import picture
-
 from image2model.domain import FalRequest
 from image2model.fal.endpoints import DEFAULT_MODEL, endpoint_of, payload
 from image2model.fal.gateway import FalGateway
 from image2model.fal.update import FalUpdate
+from tests.support.sketches import picture
 
 
 class Buyer:

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
-from tests.fal.buyer import Buyer
-from tests.support.emulator_process import EmulatorProcess, emulator_process
 
 from image2model.fal.follow import FollowPace
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
+from tests.fal.buyer import Buyer
+from tests.support.emulator_process import EmulatorProcess, emulator_process
 
 FAST = FollowPace(idle=5, first_gap=0.02, longest_gap=0.1, stream_again=0.3, confirmations=3)
 

@@ -1,9 +1,6 @@
 """Downloads: whole files or an error, from media hosts alone, and never with the key."""
 
 import pytest
-from tests.fal.buyer import Buyer
-from tests.support.emulator_process import KEY, EmulatorProcess
-from tests.support.raw_server import Exchange, Script, never, raw_server
 
 from image2model.errors import FalRejected, FalResultGone
 from image2model.fal.download import CHUNK
@@ -11,6 +8,9 @@ from image2model.fal.endpoints import DEFAULT_MODEL, endpoint_of
 from image2model.fal.failures import FalUnreachable
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
+from tests.fal.buyer import Buyer
+from tests.support.emulator_process import KEY, EmulatorProcess
+from tests.support.raw_server import Exchange, Script, never, raw_server
 
 
 async def read(fal: FalGateway, url: str) -> tuple[int | None, list[bytes]]:

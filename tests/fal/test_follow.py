@@ -6,15 +6,15 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from tests.fal.buyer import Buyer
-from tests.fal.conftest import FAST
-from tests.support.emulator_process import KEY, EmulatorProcess
-from tests.support.raw_server import Exchange, Script, never, raw_server
 
 from image2model.errors import FalResultGone
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
 from image2model.fal.update import FalStatus, FalUpdate
+from tests.fal.buyer import Buyer
+from tests.fal.conftest import FAST
+from tests.support.emulator_process import KEY, EmulatorProcess
+from tests.support.raw_server import Exchange, Script, never, raw_server
 
 MODEL = "fal-ai/trellis"
 RUNNING = b'{"status":"IN_PROGRESS","request_id":"r","logs":null}'

@@ -3,14 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.fal.buyer import Buyer
-from tests.support.emulator_process import KEY, EmulatorProcess
-from tests.support.raw_server import Exchange, raw_server
 
 from image2model.errors import FalAmbiguous
 from image2model.fal.endpoints import DEFAULT_MODEL, ENDPOINTS
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
+from tests.fal.buyer import Buyer
+from tests.support.emulator_process import KEY, EmulatorProcess
+from tests.support.raw_server import Exchange, raw_server
 
 
 async def test_submit_whose_reply_was_lost_is_found_by_its_url(

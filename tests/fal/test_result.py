@@ -1,10 +1,6 @@
 """Results: the files found, FAL's failures told apart, and nothing bought because a fetch failed."""
 
 import pytest
-from tests.fal.buyer import Buyer
-from tests.fal.conftest import FAST
-from tests.support.emulator_process import KEY, EmulatorProcess
-from tests.support.raw_server import Exchange, raw_server
 
 from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient
 from image2model.fal.cancel import CancelReply
@@ -13,6 +9,10 @@ from image2model.fal.failures import FalCancelled, FalUnfinished, FalUnreachable
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
 from image2model.fal.result import FalResult
+from tests.fal.buyer import Buyer
+from tests.fal.conftest import FAST
+from tests.support.emulator_process import KEY, EmulatorProcess
+from tests.support.raw_server import Exchange, raw_server
 
 TRIPO = endpoint_of(DEFAULT_MODEL)
 

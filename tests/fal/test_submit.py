@@ -3,8 +3,6 @@
 import asyncio
 
 import pytest
-from tests.fal.buyer import Buyer
-from tests.support.emulator_process import EmulatorProcess
 
 from image2model.errors import (
     FalAccountFault,
@@ -15,6 +13,8 @@ from image2model.errors import (
 from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.fal.failures import FalThrottled
 from image2model.fal.gateway import FalGateway
+from tests.fal.buyer import Buyer
+from tests.support.emulator_process import EmulatorProcess
 
 
 async def test_submit_is_one_paid_request_with_the_pictures_url_and_our_tags(

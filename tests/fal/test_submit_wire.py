@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 
 import fal_client.client
 import pytest
-from tests.support.emulator_process import KEY
-from tests.support.raw_server import Exchange, Script, never, raw_server
 
 from image2model.errors import FalAmbiguous, FalNotAccepted, FalRejected
 from image2model.fal.failures import FalThrottled
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
+from tests.support.emulator_process import KEY
+from tests.support.raw_server import Exchange, Script, never, raw_server
 
 MODEL = "fal-ai/trellis"
 GOOD = b'{"status":"IN_QUEUE","request_id":"r1"}'
@@ -171,13 +171,32 @@ async def test_kept_connection_that_the_server_closed_meanwhile_costs_no_submit(
 async def test_mark_is_set_before_the_first_byte_and_after_the_connection() -> None:
     order: list[str] = []
 
-    async def accepted(exchange: Exchange) -> None:
-        order.append("arrived")
+    async def script(exchange: Exchange) -> None:
+        order.append(exchange.request_line.split()[0])
         await exchange.reply("200 OK", GOOD)
 
-    async with raw_server(accepted) as server, gateway_at(server.url) as gateway:
-        await noted(order, gateway)
-    assert order == ["mark", "arrived"]
+    async with raw_server(script) as server, gateway_at(server.url, 5) as gateway:
+
+        async def mark() -> None:
+            await gateway.probe()  # a round trip: a POST that was out already would arrive before it
+            order.append("mark")
+
+        await gateway.submit(MODEL, {}, tags={}, webhook_url=None, before_send=mark)
+    assert order == ["GET", "mark", "POST"]
+
+
+async def test_failing_mark_leaves_nothing_on_the_wire() -> None:
+    async with raw_server(never) as server, gateway_at(server.url, 5) as gateway:
+
+        async def mark() -> None:
+            raise OSError("the store is away")
+
+        with pytest.raises(OSError, match="store"):
+            await gateway.submit(MODEL, {}, tags={}, webhook_url=None, before_send=mark)
+        with pytest.raises(FalAmbiguous):  # the same server sees the next one, so it would have seen it
+            async with gateway_at(server.url, 0.5) as other:
+                await noted([], other)
+        assert len(server.requests) == 1
 
 
 async def test_reply_without_urls_or_with_strange_ones_uses_those_of_the_id() -> None:

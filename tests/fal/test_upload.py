@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from tests.fal.buyer import Buyer
-from tests.support.emulator_process import KEY
-from tests.support.pictures import picture
-from tests.support.raw_server import Exchange, RawServer, Script, raw_server
 
 from image2model.errors import FalAccountFault, FalTransient
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
+from tests.fal.buyer import Buyer
+from tests.support.emulator_process import KEY
+from tests.support.raw_server import Exchange, RawServer, Script, raw_server
+from tests.support.sketches import picture
 
 
 async def test_uploaded_picture_is_served_as_it_was(buyer: Buyer, fal: FalGateway) -> None:

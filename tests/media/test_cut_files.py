@@ -3,11 +3,11 @@
 import random
 
 import pytest
-from tests.support.pictures import picture
 
 from image2model.errors import ImageFailure, ImageTooLarge, ImageTruncated, NotAnImage
 from image2model.media.preflight import prepare
 from image2model.media.sniff import inspect
+from tests.support.pictures import picture
 
 LIMIT = 50_000_000
 SIZE = (40, 56)

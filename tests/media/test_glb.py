@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.glb import BINARY, document, glb
 
 from image2model.errors import ImageFailure
 from image2model.media.glb import inspect_glb
+from tests.support.glb import BINARY, document, glb
 
 
 def accessor(number: int, **changes: Any) -> list[dict[str, Any]]:

@@ -5,10 +5,10 @@ import struct
 import zipfile
 
 import pytest
-from tests.support.glb import glb
-from tests.support.pictures import picture
 
 from image2model.media.model_format import sniff_model
+from tests.support.glb import glb
+from tests.support.pictures import picture
 
 
 def archive(name: str) -> bytes:

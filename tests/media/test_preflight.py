@@ -10,6 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from PIL import Image
+
+from image2model.errors import ImageFailure
+from image2model.media.preflight import Prepared, prepare
+from image2model.media.sniff import inspect
 from tests.support.pictures import (
     GPS_MARK,
     SECRET,
@@ -24,10 +28,6 @@ from tests.support.pictures import (
     srgb_profile,
     swapped_profile,
 )
-
-from image2model.errors import ImageFailure
-from image2model.media.preflight import Prepared, prepare
-from image2model.media.sniff import inspect
 
 LIMIT = 50_000_000
 SIZE = (96, 64)

@@ -5,6 +5,9 @@ import struct
 import time
 
 import pytest
+
+from image2model.errors import ImageTooLarge, ImageTruncated, NotAnImage
+from image2model.media.sniff import inspect
 from tests.support.pictures import (
     chunk,
     jpeg_bomb,
@@ -15,9 +18,6 @@ from tests.support.pictures import (
     webp_bomb,
     wide_png,
 )
-
-from image2model.errors import ImageTooLarge, ImageTruncated, NotAnImage
-from image2model.media.sniff import inspect
 
 LIMIT = 50_000_000
 SIZE = (48, 32)

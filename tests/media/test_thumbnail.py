@@ -5,10 +5,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from tests.support.pictures import SECRET, marked, photo_set, picture
 
 from image2model.errors import ImageFailure
 from image2model.media.thumbnail import thumbnail
+from tests.support.pictures import SECRET, marked, photo_set, picture
 
 
 def opened(data: bytes) -> Image.Image:

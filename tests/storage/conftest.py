@@ -6,10 +6,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from tests.support.s3 import s3_server
 
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
+from tests.support.s3 import s3_server
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 

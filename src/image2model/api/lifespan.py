@@ -16,7 +16,6 @@ from image2model.api.document_cache import DocumentCache
 from image2model.api.events import EventRelay
 from image2model.api.fal_probe import FalProbe
 from image2model.api.principal import Authenticate
-from image2model.api.routes import event_routes
 from image2model.api.state import ApiState
 from image2model.api.upload import UploadBudget, UploadLimits
 from image2model.fal.hosts import FalHosts
@@ -50,7 +49,7 @@ class Process:
         self._limits = limits
 
     @asynccontextmanager
-    async def lifespan(self, app: Starlette) -> AsyncIterator[State]:
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[State]:
         """Raises ConfigurationError, and redis.RedisError where the store does not answer."""
         settings = self._settings
         storage = await asyncio.to_thread(open_storage, settings.storage_url)
@@ -60,7 +59,6 @@ class Process:
             for warning in await durability.warnings(redis):
                 _log.warning("store_not_durable", advice=warning)
             state = await self._state(redis, storage, relay)
-            app.router.routes.extend(event_routes(relay, self._authenticate))
             yield {"api": state}
 
     async def _state(self, redis: Redis, storage: ObjectStorage, relay: EventRelay) -> ApiState:

@@ -4,10 +4,10 @@ Who calls it: every route, through the application's state. A route never looks 
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 import msgspec
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings
@@ -25,7 +25,6 @@ class Principal(msgspec.Struct, frozen=True):
 Authenticate = Callable[[Scope], Awaitable[Principal]]
 """Tells who sent a request. Raises Unauthenticated, Forbidden."""
 
-_SCOPE_KEY: Final = "image2model.principal"
 _LOCAL: Final = Principal("local", "admin")
 
 
@@ -41,20 +40,3 @@ def authenticator(settings: Settings) -> Authenticate:
     raise ConfigurationError(
         ["I2M_AUTH: API keys do not exist yet in this version; set I2M_AUTH=none and listen on loopback"]
     )
-
-
-class Authenticated:
-    """An endpoint in plain ASGI that runs only for a known caller; it asks `principal_of` who that is."""
-
-    def __init__(self, app: ASGIApp, authenticate: Authenticate) -> None:
-        self.app = app
-        self.authenticate = authenticate
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[_SCOPE_KEY] = await self.authenticate(scope)
-        await self.app(scope, receive, send)
-
-
-def principal_of(scope: Scope) -> Principal:
-    """Who sent a request that `Authenticated` let pass."""
-    return cast("Principal", scope[_SCOPE_KEY])

@@ -4,15 +4,18 @@ The most asked comes first, and a literal segment before a parameter in its plac
 because each mount would cost every request a second look-up.
 """
 
+from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
 
 from image2model.api import downloads, events, files, health, jobs, metrics, status, uploads
-from image2model.api.principal import Authenticate, Authenticated, principal_of
+from image2model.api.principal import Principal
+from image2model.api.state import state_of
 from image2model.service.documents import API
 
 
 def routes() -> list[BaseRoute]:
-    """The routes that this package answers; others are added by the application."""
+    """The routes of the interface."""
     return [
         Route(f"{API}/status/{{job_id}}", status.Status(), methods=["GET"]),
         Route(f"{API}/upload/batch", uploads.upload_batch, methods=["POST"]),
@@ -25,12 +28,13 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/health/live", health.live),
         Route(f"{API}/health/ready", health.ready),
         Route("/metrics", metrics.metrics),
+        *events.routes(_relay_of, _principal_of, prefix=API),
     ]
 
 
-def event_routes(relay: events.EventRelay, authenticate: Authenticate) -> list[BaseRoute]:
-    """The routes of the event streams, which need a relay that runs."""
-    return [
-        Route(route.path, Authenticated(route.app, authenticate), methods=["GET"])
-        for route in events.routes(relay, principal_of, prefix=API)
-    ]
+def _relay_of(scope: Scope) -> events.EventRelay:
+    return state_of(HTTPConnection(scope)).relay
+
+
+async def _principal_of(scope: Scope) -> Principal:
+    return await state_of(HTTPConnection(scope)).authenticate(scope)
