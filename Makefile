@@ -9,7 +9,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK_DONE := $(VENV)/.locked
 DEV_DONE := $(VENV)/.locked-dev
-PAGE_DONE := $(VENV)/.page
 NPM_TESTS_DONE := tests/npm/node_modules/.locked
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -23,14 +22,14 @@ run: setup ## set up, then run the whole service on this machine
 	exec $(BIN)/image2model up
 
 .PHONY: setup
-setup: $(LOCK_DONE) $(PAGE_DONE) ## the virtual environment, and the page's browser parts
+setup: $(LOCK_DONE) ## the virtual environment
 
 .PHONY: test
 test: setup-test ## set up, then run the whole test suite
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: setup-test
-setup-test: $(DEV_DONE) $(PAGE_DONE) $(NPM_TESTS_DONE) browser ## what the tests need besides
+setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) ## what the tests need besides
 
 .PHONY: check
 check: $(DEV_DONE) ## format, lint, types, import layers
@@ -38,8 +37,6 @@ check: $(DEV_DONE) ## format, lint, types, import layers
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m image2model.docs --check
-	tools/audit.sh
 
 .PHONY: lock
 lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
@@ -48,7 +45,7 @@ lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
 
 .PHONY: clean
 clean: ## remove what the set-up made
-	rm -rf $(VENV) tests/npm/node_modules src/image2model/web/vendor
+	rm -rf $(VENV) tests/npm/node_modules
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "image2model needs Python 3.11 or later, this is " + sys.version.split()[0])'
@@ -61,4 +58,9 @@ $(LOCK_DONE): requirements.lock pyproject.toml | $(BIN)/python
 
 $(DEV_DONE): requirements-dev.lock $(LOCK_DONE)
 	$(PIP) install --require-hashes -r requirements-dev.lock
+	touch $@
+
+$(NPM_TESTS_DONE): tests/npm/package-lock.json
+	@command -v npm >/dev/null || { echo "the tests need Node and npm: install Node 20 or later" >&2; exit 1; }
+	cd tests/npm && npm ci --silent --no-audit --no-fund
 	touch $@
