@@ -15,6 +15,8 @@ IN_PROGRESS: Final = constants.in_progress_key_prefix
 RETRY: Final = constants.retry_key_prefix
 QUEUE: Final = "arq:queue:"
 
+FOLLOW_AT: Final = -10_000_000_000_000
+"""Scores from here to 0 are this plus a time in ms: an image at FAL that is looked at again then."""
 FRONT_RUNNING: Final = 1
 """Score of an image whose FAL request only has to be followed again. ARQ never starts score 0."""
 FRONT: Final = 2

@@ -44,7 +44,6 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     posting_at: int
     running_at: int
     created_at: int
-    first_try_at: int
     start_tries: int
     cancel_requested: bool
     cancel_sent: bool
@@ -76,7 +75,6 @@ _IMAGE: Final = (
     "posting_at",
     "running_at",
     "created_at",
-    "first_try_at",
     "start_tries",
     "cancel_requested",
     "cancel_sent",
@@ -116,7 +114,6 @@ async def load(redis: Redis, image_id: str) -> Task:
         posting_at=int(image["posting_at"] or 0),
         running_at=int(image["running_at"] or 0),
         created_at=int(image["created_at"]),
-        first_try_at=int(image["first_try_at"] or 0),
         start_tries=int(image["start_tries"] or 0),
         cancel_requested=image["cancel_requested"] == "1",
         cancel_sent=image["cancel_sent"] == "1",
@@ -187,13 +184,19 @@ async def commit_submission(
     return Committed(await _COMMIT.packed(redis, image_id, attempt_token, fence, fields))
 
 
-async def try_again(redis: Redis, image_id: str, fence: str, *, used_attempt: bool) -> None:
+async def try_again(
+    redis: Redis, image_id: str, fence: str, *, used_attempt: bool, start_timeout_s: float = 0
+) -> bool:
     """Back to `queued` for another attempt; the caller then lets go with the delay.
 
-    `used_attempt`: FAL accepted the one that ended, so it counts. Raises StaleFence.
+    `used_attempt`: FAL accepted the one that ended, so it counts. Otherwise False, and nothing changed,
+    where the image has tried for longer than `start_timeout_s` to be accepted, pauses not counted.
+    Raises StaleFence.
     """
-    if await _AGAIN.packed(redis, image_id, fence, used_attempt) != 1:
+    done = await _AGAIN.packed(redis, image_id, fence, used_attempt, int(start_timeout_s * 1000))
+    if done not in {1, 2}:
         raise StaleFence(f"image {image_id} could not be queued again")
+    return bool(done == 1)
 
 
 async def _write(

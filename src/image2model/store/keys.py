@@ -46,6 +46,7 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "sweep": ("sweep:{}", Life.FLEET),
     "workers": ("workers", Life.FLEET),
     "worker": ("worker:{}", Life.SHORT),
+    "circuit": ("circuit", Life.FLEET),
     "pause": ("pause:{}", Life.FLEET),
     "idempotency": ("idempotency:{}:{}", Life.SHORT),
     "lock": ("lock:{}", Life.SHORT),

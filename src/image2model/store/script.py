@@ -79,6 +79,7 @@ def prelude() -> str:
         "ARQ_IN_PROGRESS": _lua(arq_keys.IN_PROGRESS),
         "ARQ_RETRY": _lua(arq_keys.RETRY),
         "ARQ_QUEUE": _lua(arq_keys.QUEUE),
+        "FOLLOW_AT": _lua(arq_keys.FOLLOW_AT),
         "FRONT_RUNNING": _lua(arq_keys.FRONT_RUNNING),
         "FRONT": _lua(arq_keys.FRONT),
         "FIRST_TURN": _lua(arq_keys.FIRST_TURN),

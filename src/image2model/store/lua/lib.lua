@@ -135,6 +135,43 @@ local function reopen_job(job_id, at)
   expire_job(job_id, UNFINISHED_TTL)
 end
 
+local function queue_paused(queue) return call('EXISTS', K.pause(queue)) == 1 end
+
+-- A queue is paused for one reason or several. The time that generations stood still is added up, for
+-- it does not count as trying.
+local function pause_queue(queue, reason, at)
+  if queue == GENERATION and not queue_paused(queue) then call('HSET', K.circuit(), 'paused_at', at) end
+  call('HSETNX', K.pause(queue), reason, at)
+  call('PEXPIRE', K.pause(queue), FLEET_TTL)
+  call('PEXPIRE', K.circuit(), FLEET_TTL)
+end
+
+local function resume_queue(queue, reasons, at)
+  if call('HDEL', K.pause(queue), unpack(reasons)) == 0 then return false end
+  if not queue_paused(queue) then
+    if queue == GENERATION then
+      local since = num(call('HGET', K.circuit(), 'paused_at'))
+      if since > 0 then call('HINCRBY', K.circuit(), 'stood_still_ms', at - since) end
+    end
+    call('PUBLISH', READY, queue)
+  end
+  return true
+end
+
+-- All time in ms that generations stood still, up to now.
+local function stood_still(at)
+  local circuit = call('HMGET', K.circuit(), 'stood_still_ms', 'paused_at')
+  local sum = num(circuit[1])
+  if queue_paused(GENERATION) then sum = sum + at - num(circuit[2]) end
+  return sum
+end
+
+-- FAL accepted a submit: neither it nor the account is at fault.
+local function circuit_closes(at)
+  call('HDEL', K.circuit(), 'failures', 'probe_at', 'probe_gap', 'trial', 'tried')
+  resume_queue(GENERATION, {'account', 'fal'}, at)
+end
+
 -- Writes `fields` (a flat list) and moves the image to `to`; the same status again only writes.
 -- Returns false where the move is illegal.
 local function move(image_id, to, fields, at)
@@ -174,8 +211,6 @@ end
 local function holds(image_id, fence)
   return fence ~= '' and call('HGET', K.image(image_id), 'fence') == fence
 end
-
-local function queue_paused(queue) return call('EXISTS', K.pause(queue)) == 1 end
 
 -- Whether FAL has, or may have, this image: it is followed, never started afresh.
 local function sent(image_id)
