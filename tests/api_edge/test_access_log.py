@@ -1,6 +1,7 @@
 """Requests are counted under their route's template, never under an id."""
 
 import http.client
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -92,9 +93,12 @@ class Stream:
 def world() -> Iterator[World]:
     world = World()
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, world.log])
+    own = logging.getLogger("image2model.api.middleware.access_log")
+    own.setLevel(logging.DEBUG)
     with serving(world.app()) as world.address:
         yield world
     structlog.reset_defaults()
+    own.setLevel(logging.NOTSET)
 
 
 def test_requests_are_counted_by_template(world: World) -> None:

@@ -25,13 +25,19 @@ def slow_connection(process: Process, path: str) -> socket.socket:
 
 async def read_all(client: socket.socket) -> list[Message]:
     """Now read it to its end."""
-    client.setblocking(False)
-    reader, writer = await asyncio.open_connection(sock=client, limit=8 * 1024 * 1024)
-    stream = Stream(reader, writer)
-    await stream.begin()
+    stream = await reading(client)
     events = await stream.rest(20)
-    writer.close()
+    stream.writer.close()
     return events
+
+
+async def reading(client: socket.socket) -> Stream:
+    """From now on the client reads as fast as it can."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)
+    client.setblocking(False)
+    stream = Stream(*await asyncio.open_connection(sock=client, limit=8 * 1024 * 1024))
+    await stream.begin()
+    return stream
 
 
 def stuck(process: Process) -> int:
@@ -46,6 +52,7 @@ async def test_slow_reader_gets_every_status_and_few_of_the_changes_within_one(
     claims = await pick(redis)
     with api_process(redis_url, send_timeout_s=60, send_buffer=BUFFER) as process:
         client = slow_connection(process, job_path(job_id))
+        await asyncio.to_thread(wait_until, lambda: len(process.relay._pulse.everybody()) == 1)
         for claim in claims:
             await submit(redis, claim)
         position = 0
@@ -82,12 +89,9 @@ async def test_reader_that_falls_far_behind_loses_no_status(redis: Redis, redis_
                     await finish(redis, claim)
                 seen += await quick.take(25 * 6 + 1)
         assert stuck(process) == 1
-        client.setblocking(False)
-        reader, writer = await asyncio.open_connection(sock=client, limit=8 * 1024 * 1024)
-        slow = Stream(reader, writer)
-        await slow.begin()
+        slow = await reading(client)
         assert await slow.take(len(seen)) == seen
-        writer.close()
+        slow.writer.close()
 
 
 async def test_client_that_does_not_read_is_cut_and_costs_the_others_nothing(

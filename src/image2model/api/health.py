@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from image2model.api.answers import json_answer
+from image2model.api.check import Check
 from image2model.api.state import ApiState, state_of
 from image2model.errors import DiskFull
 from image2model.storage.errors import StorageError
@@ -22,13 +23,6 @@ from image2model.store import fleet
 _DEADLINE: Final = 2.0
 _LEAST_FREE: Final = 256 << 20
 """Bytes that a disk must have free for uploads to be taken."""
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One check and what it found."""
-
-    ok: bool
-    detail: str
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -58,9 +52,9 @@ async def ready(request: Request) -> Response:
 async def readiness(state: ApiState) -> Readiness:
     """Run all checks, side by side."""
     (redis, workers), disk, fal = await asyncio.gather(
-        _fleet(state), _disk_space(state.storage), state.fal_probe.health()
+        _fleet(state), _disk_space(state.storage), state.fal_probe.check()
     )
-    checks = {"redis": redis, "disk_space": disk, "fal_api": Check(fal.ok, fal.detail), "workers": workers}
+    checks = {"redis": redis, "disk_space": disk, "fal_api": fal, "workers": workers}
     if not (redis.ok and disk.ok):
         return Readiness("unready", checks)
     return Readiness("ready" if all(check.ok for check in checks.values()) else "degraded", checks)

@@ -8,9 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
-from image2model.api import downloads, files, health, jobs, metrics, status, uploads
-from image2model.api.events.routes import routes as event_routes
-from image2model.api.events.relay import EventRelay
+from image2model.api import downloads, events, files, health, jobs, metrics, status, uploads
 from image2model.api.principal import Principal
 from image2model.api.state import state_of
 from image2model.service.documents import API
@@ -19,7 +17,7 @@ from image2model.service.documents import API
 def routes() -> list[BaseRoute]:
     """The routes of the interface."""
     return [
-        Route(f"{API}/status/{{job_id}}", status.status),
+        Route(f"{API}/status/{{job_id}}", status.Status(), methods=["GET"]),
         Route(f"{API}/upload/batch", uploads.upload_batch, methods=["POST"]),
         Route(f"{API}/download/{{job_id}}", downloads.listing),
         Route(f"{API}/download/{{job_id}}/{{image_id}}", downloads.download),
@@ -30,11 +28,11 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/health/live", health.live),
         Route(f"{API}/health/ready", health.ready),
         Route("/metrics", metrics.metrics),
-        *event_routes(_relay_of, _principal_of),
+        *events.routes(_relay_of, _principal_of, prefix=API),
     ]
 
 
-def _relay_of(scope: Scope) -> EventRelay:
+def _relay_of(scope: Scope) -> events.EventRelay:
     return state_of(HTTPConnection(scope)).relay
 
 

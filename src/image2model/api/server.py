@@ -19,7 +19,7 @@ import uvicorn
 from redis.exceptions import RedisError
 
 from image2model.api.app import create_app
-from image2model.api.events.outlet import SeverableProtocol
+from image2model.api.events import SeverableProtocol
 from image2model.api.state import ApiState
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, unknown_names
@@ -118,8 +118,7 @@ class ApiServer(uvicorn.Server):
         self.should_exit = True
         _end_after(self._grace)
         state: ApiState = self.lifespan.state["api"]
-        for close in state.closers:
-            close()
+        state.relay.close_streams()
 
 
 def _end_after(seconds: float) -> None:

@@ -3,7 +3,6 @@
 Who calls it: every route, by `state_of`. Routes take what they need from here and keep nothing themselves.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,13 +10,14 @@ from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
 
 from image2model.api.document_cache import DocumentCache
-from image2model.api.events.relay import EventRelay
+from image2model.api.events import EventRelay
 from image2model.api.fal_probe import FalProbe
 from image2model.api.principal import Authenticate
 from image2model.api.upload import UploadBudget, UploadLimits
 from image2model.fal.hosts import FalHosts
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
+from image2model.store.heads import JobHeads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +33,9 @@ class ApiState:
     upload_budget: UploadBudget
     upload_limits: UploadLimits
     documents: DocumentCache
+    heads: JobHeads
     authenticate: Authenticate
     relay: EventRelay
-    closers: list[Callable[[], None]]
-    """Called at a signal, before answers under way are waited for: who holds answers open ends them here."""
 
 
 def state_of(connection: HTTPConnection) -> ApiState:

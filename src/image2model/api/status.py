@@ -1,41 +1,55 @@
-"""`GET /status/{job_id}`: one round trip for the version, and bytes that were made once for it.
+"""`GET /status/{job_id}`: one shared round trip for the version, and bytes that were made once for it.
 
-Who calls it: the router. Plain ASGI, because this is the most asked route of all.
+Who calls it: the router. Plain ASGI without request and response objects, because this is the most asked
+route of all.
 """
 
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 from redis.asyncio import Redis
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
-from image2model.api.state import state_of
-from image2model.service import ownership
+from image2model.api.state import ApiState
 from image2model.service.documents import job_document
+from image2model.service.ownership import is_job_id, visible
 from image2model.store import jobs
 
-_CACHE: Final = "private, no-cache"
+_CACHE: Final = (b"cache-control", b"private, no-cache")
+_JSON: Final = (b"content-type", b"application/json")
 
 
-async def status(request: Request) -> Response:
+class Status:
     """The job's document with a strong `ETag`; 304 where the client has it already."""
-    state = state_of(request)
-    principal = await state.authenticate(request.scope)
-    job_id: str = request.path_params["job_id"]
-    access = await ownership.access(state.redis, principal.owner, job_id)
-    asked = request.headers.get("if-none-match")
-    if asked is not None and _has(asked, etag(access.version)):
-        return Response(status_code=304, headers={"ETag": etag(access.version), "Cache-Control": _CACHE})
-    version, body = await state.documents.get(job_id, access.version, partial(_build, state.redis, job_id))
-    headers = {"ETag": etag(version), "Cache-Control": _CACHE}
-    return Response(body, media_type="application/json", headers=headers)
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer one request. Raises NotFound, Expired, and what authentication raises."""
+        state = cast("ApiState", scope["state"]["api"])
+        principal = await state.authenticate(scope)
+        job_id: str = scope["path_params"]["job_id"]
+        head = visible(await state.heads.read(job_id) if is_job_id(job_id) else None, principal.owner)
+        if _has(scope, etag(head.version)):
+            await send(_start(304, head.version))
+            await send({"type": "http.response.body"})
+            return
+        build = partial(_build, state.redis, job_id)
+        version, body = await state.documents.get(job_id, head.version, build)
+        await send(_start(200, version, _JSON, (b"content-length", b"%d" % len(body))))
+        await send({"type": "http.response.body", "body": body})
 
 
-def etag(version: int) -> str:
+def etag(version: int) -> bytes:
     """The strong validator of a job's document in this version."""
-    return f'"{version}"'
+    return b'"%d"' % version
+
+
+def _start(status: int, version: int, *headers: tuple[bytes, bytes]) -> Message:
+    return {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [(b"etag", etag(version)), _CACHE, *headers],
+    }
 
 
 async def _build(redis: Redis, job_id: str) -> tuple[int, bytes]:
@@ -43,8 +57,9 @@ async def _build(redis: Redis, job_id: str) -> tuple[int, bytes]:
     return snapshot.version, msgspec.json.encode(job_document(snapshot))
 
 
-def _has(asked: str, tag: str) -> bool:
+def _has(scope: Scope, tag: bytes) -> bool:
     """Whether an If-None-Match holds the tag: RFC 9110, 13.1.2, by weak comparison."""
-    if asked.strip() == "*":
-        return True
-    return any(one.strip().removeprefix("W/") == tag for one in asked.split(","))
+    asked = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
+    if not asked:
+        return False
+    return any(one.strip().removeprefix(b"W/") in (tag, b"*") for one in asked.split(b","))

@@ -10,20 +10,30 @@ from typing import Final
 from redis.asyncio import Redis
 
 from image2model.errors import Expired, NotFound
-from image2model.store import jobs
+from image2model.store import heads, jobs
+from image2model.store.heads import JobHead
 from image2model.store.rows import JobSnapshot
 
 _ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
-async def access(redis: Redis, owner: str, job_id: str) -> jobs.JobAccess:
-    """The job's head, in one round trip. Raises NotFound, and Expired once its life is over."""
-    found = await jobs.access(redis, job_id) if _ID.fullmatch(job_id) else None
-    if found is None or found.owner != owner:
+def is_job_id(text: str) -> bool:
+    """Whether a job could have this id; any other text is not worth a round trip."""
+    return _ID.fullmatch(text) is not None
+
+
+def visible(head: JobHead | None, owner: str) -> JobHead:
+    """The head itself. Raises NotFound for another owner's, and Expired once the job's life is over."""
+    if head is None or head.owner != owner:
         raise NotFound("There is no such job.")
-    if found.expires_at and found.expires_at <= time.time() * 1000:
+    if head.expires_at and head.expires_at <= time.time() * 1000:
         raise Expired("This job has expired, and its files with it.")
-    return found
+    return head
+
+
+async def access(redis: Redis, owner: str, job_id: str) -> JobHead:
+    """The job's head, in one round trip. Raises NotFound, Expired."""
+    return visible(await heads.read(redis, job_id) if is_job_id(job_id) else None, owner)
 
 
 async def snapshot(redis: Redis, owner: str, job_id: str) -> JobSnapshot:

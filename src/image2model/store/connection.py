@@ -43,13 +43,15 @@ def connect(url: str, *, connections: int = 64, timeout_s: float = COMMAND_TIMEO
 def connect_for_pubsub(url: str) -> Redis:
     """A client for one pub/sub connection: nothing is tried again behind the caller's back.
 
-    Who listens must know of every lost connection, for what was published meanwhile is gone.
+    Who listens must know of every lost connection, for what was published meanwhile is gone. Deadlines are
+    the caller's: with one of redis-py's own, a write may swallow a cancellation (`asyncio.wait_for`).
     """
     redis = connect(url, connections=2)
     redis.connection_pool.connection_kwargs |= {
         "retry": Retry(NoBackoff(), 0),
         "retry_on_error": [],
         "health_check_interval": 0,
+        "socket_timeout": None,
     }
     return redis
 

@@ -20,7 +20,7 @@ KEPT_MS: Final = 86_400_000
 """Life of an answer."""
 
 _KEEP: Final = Script("keep_key")
-_MARK: Final = b"reserved:"
+_MARK: Final = "reserved:"
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True):
@@ -30,33 +30,34 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
     job_id: str
 
 
-_answered = msgspec.msgpack.Decoder(Answered)
+_answered = msgspec.json.Decoder(Answered)
 
 
 class Reservation(msgspec.Struct, frozen=True):
     """A key that is this request's alone."""
 
     key: str
-    token: bytes
+    token: str
 
 
 async def reserve(redis: Redis, owner: str, name: str) -> Reservation | Answered | None:
     """Take the key; or the answer that it stands for; or None while another request holds it."""
     full = key("idempotency", owner, name)
-    token = _MARK + secrets.token_hex(16).encode()
+    token = _MARK + secrets.token_hex(16)
     if await command(redis, "SET", full, token, "NX", "PX", RESERVED_MS):
         return Reservation(full, token)
-    held: bytes | None = await command(redis, "GET", full)
+    reply: bytes | None = await command(redis, "GET", full)
+    held = reply.decode() if reply else _MARK  # run out meanwhile: its holder ends just now
     if held == token:  # the first reply was lost, and the connection sent the command again
         return Reservation(full, token)
-    if held is None or held.startswith(_MARK):
+    if held.startswith(_MARK):
         return None
     return _answered.decode(held)
 
 
-def encode(answered: Answered) -> bytes:
+def encode(answered: Answered) -> str:
     """The value that a creation leaves under the key."""
-    return msgspec.msgpack.encode(answered)
+    return msgspec.json.encode(answered).decode()
 
 
 async def renew(redis: Redis, reservation: Reservation) -> bool:

@@ -62,21 +62,9 @@ class IdempotentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What the creation leaves under its idempotency key: see `idempotency`."""
 
     key: str
-    token: bytes
-    value: bytes
+    token: str
+    value: str
     ttl_ms: int
-
-
-class JobAccess(msgspec.Struct, frozen=True):
-    """What decides whether a job may be seen. `expires_at` is ms since the epoch, 0: not ended."""
-
-    version: int
-    owner: str
-    expires_at: int
-    low_priority: bool
-
-
-_ACCESS: Final = ("version", "owner", "deleted", "expires_at", "priority")
 
 
 def _job_fields(job: NewJob) -> list[str | int]:
@@ -149,14 +137,6 @@ async def version(redis: Redis, job_id: str) -> int | None:
     """The job's version, or None where there is no such job (deleted ones included)."""
     number, deleted = await command(redis, "HMGET", key("job", job_id), "version", "deleted")
     return int(number) if number is not None and deleted != b"1" else None
-
-
-async def access(redis: Redis, job_id: str) -> JobAccess | None:
-    """Who may see the job and in which version it is; None where there is none (deleted ones included)."""
-    number, owner, deleted, expires_at, priority = await command(redis, "HMGET", key("job", job_id), *_ACCESS)
-    if number is None or deleted == b"1":
-        return None
-    return JobAccess(int(number), owner.decode(), int(expires_at or 0), priority == b"low")
 
 
 async def active(redis: Redis, owner: str) -> list[str]:

@@ -24,18 +24,18 @@ class Backlog:
     def __bool__(self) -> bool:
         return bool(self._frames)
 
-    def add(self, frame: Frame) -> bool:
-        """Append a frame; False, and nothing done, where there is no room."""
+    def add(self, frame: Frame, *, merge: bool) -> bool:
+        """Append a frame; False where there is no room. `merge`: the client is slow just now."""
         if frame.image_id:
-            self._merge(frame)
+            self._note(frame, merge=merge)
         if len(self._frames) >= LIMIT:
             return False
         self._frames[frame.position] = frame
         return True
 
-    def _merge(self, frame: Frame) -> None:
+    def _note(self, frame: Frame, *, merge: bool) -> None:
         earlier = self._frames.get(self._newest.get(frame.image_id, -1))
-        if earlier is not None and earlier.status == frame.status:
+        if merge and earlier is not None and earlier.status == frame.status:
             del self._frames[earlier.position]
         self._newest[frame.image_id] = frame.position
 

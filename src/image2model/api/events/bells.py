@@ -81,7 +81,8 @@ class Bells:
             try:
                 await self._session()
             except* (RedisError, OSError, TimeoutError, msgspec.MsgspecError) as errors:
-                _log.warning("bells_not_heard", error=str(errors.exceptions[0]))
+                _log.warning("bells_not_heard", error=repr(errors.exceptions[0]))
+            _stop_if_cancelled()
             pause = _BACKOFF_S[0] if time.monotonic() - began > _PING_S else min(pause * 2, _BACKOFF_S[1])
             await asyncio.sleep(pause)
 
@@ -173,6 +174,13 @@ class Bells:
                 await pubsub.ping()
             await asyncio.sleep(_PING_S)
         raise TimeoutError(f"the pub/sub connection was silent for {_SILENCE_S:.0f} s")
+
+
+def _stop_if_cancelled() -> None:
+    """A task group that has an error to tell forgets that it was cancelled as well."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _close(pubsub: PubSub) -> None:

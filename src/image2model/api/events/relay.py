@@ -162,7 +162,7 @@ class EventRelay:
 
     async def _check_for_ever(self) -> None:
         """Compare with the streams: at once when the bells are heard again, and now and then in any case."""
-        while True:
+        while not self.closing:  # redis-py may swallow the cancellation that comes with it
             with suppress(TimeoutError):  # nothing rang: the slow check
                 async with asyncio.timeout(_CHECK_S):
                     await self._check_now.wait()

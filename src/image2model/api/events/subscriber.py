@@ -86,7 +86,7 @@ class Subscriber:
         """Take a live event, unless it was read from history already."""
         if frame.position <= self.position:
             return
-        if self._backlog.add(frame):
+        if self._backlog.add(frame, merge=self.writing_since != math.inf):
             self.position = frame.position
         else:
             self._backlog.clear()
@@ -115,6 +115,7 @@ class Subscriber:
 
     def close(self) -> None:
         """The connection is gone."""
+        self._done = True
         self._topic.leave(self)
         if self._pump is not None:
             self._pump.cancel()
@@ -133,7 +134,7 @@ class Subscriber:
         self._writers.add(self)
         sound = False
         try:
-            while await self._step():
+            while not self._done and await self._step():
                 pass
             sound = True
         except RedisError:
@@ -171,6 +172,8 @@ class Subscriber:
 
     async def _write_history(self) -> bool:
         page = await self._topic.page(self.position)
+        if self._done:
+            return False
         if page.frames or page.first:
             if page.first != self.position + 1:
                 return await self._finish()  # trimmed meanwhile: a snapshot awaits the client's return
@@ -183,8 +186,8 @@ class Subscriber:
         return True
 
     async def _write_frames(self, frames: list[Frame]) -> None:
+        self._sent = frames[-1].position  # before the write: what is on its way is never read again
         await self._write(b"".join([frame.data for frame in frames]))
-        self._sent = frames[-1].position
         self._at_end = frames[-1].last
         SSE_EVENTS.inc(len(frames))
 
