@@ -42,9 +42,10 @@ def create_app(config: Config | None = None) -> Emulator:
 
     routes = [*control_routes.ROUTES, *storage_routes.ROUTES, *platform_routes.ROUTES]
     routes.append(Route("/{path:path}", queue, methods=["GET", "POST", "PUT"]))
-    return Emulator(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error})
+    handlers = {HTTPException: _http_error, Exception: _http_error}
+    return Emulator(routes=routes, lifespan=lifespan, exception_handlers=handlers)
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    return detail(status, str(error))
+    status = error.status_code if isinstance(error, HTTPException) else 500  # the server logs those
+    return detail(status, str(error) if status != 500 else "Internal server error")

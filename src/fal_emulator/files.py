@@ -4,7 +4,6 @@ Used by the upload and file routes and by the model builder, all on the event lo
 disk. When the budget is short, what has been used goes first, oldest first; then what has not.
 """
 
-import hashlib
 import time
 from collections import OrderedDict
 from typing import Self
@@ -19,11 +18,6 @@ class StoredFile(msgspec.Struct):
     content_type: str
     name: str
     used_at: float | None = None
-
-    @property
-    def etag(self) -> str:
-        """A strong validator: the content's MD5, as object stores give it."""
-        return f'"{hashlib.md5(self.data, usedforsecurity=False).hexdigest()}"'
 
 
 class Files:

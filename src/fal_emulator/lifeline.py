@@ -5,8 +5,8 @@ Linux has a signal for it (prctl PR_SET_PDEATHSIG); elsewhere a thread watches f
 
 import ctypes
 import os
+import platform
 import signal
-import sys
 import threading
 import time
 
@@ -14,15 +14,14 @@ _PR_SET_PDEATHSIG = 1
 _WATCH_INTERVAL = 0.5
 
 
-def exit_with_parent() -> None:
-    """From now on SIGTERM comes when the parent ends; at once if it has ended already."""
-    parent = os.getppid()
-    if sys.platform == "linux":
+def exit_with_parent(parent: int) -> None:
+    """From now on SIGTERM comes when the process `parent` ends; at once if it has ended already."""
+    if platform.system() == "Linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent or parent == 1:
+        if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)
-        return
-    threading.Thread(target=_watch, args=(parent,), daemon=True, name="lifeline").start()
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True, name="lifeline").start()
 
 
 def _watch(parent: int) -> None:

@@ -17,7 +17,7 @@ _MAX_LIMIT = 100
 _LAG, _BLIND = frozenset({Fault.LOOKUP_LAG}), frozenset({Fault.LOOKUP_BLIND})
 
 
-class InvalidQuery(Exception):
+class QueryError(Exception):
     """A parameter cannot be understood; the message says which."""
 
 
@@ -35,7 +35,7 @@ class Query(msgspec.Struct, frozen=True):
 
 
 def by_endpoint(state: State, parameters: QueryParams) -> dict[str, object]:
-    """One page: `items`, `next_cursor`, `has_more`. Raises InvalidQuery."""
+    """One page: `items`, `next_cursor`, `has_more`. Raises QueryError."""
     query = _parse(parameters)
     lagging = state.faults.draw(_LAG) is not None
     as_of = datetime.now(UTC) - timedelta(seconds=state.settings.lookup_lag if lagging else 0)
@@ -53,7 +53,7 @@ def by_endpoint(state: State, parameters: QueryParams) -> dict[str, object]:
 def _parse(parameters: QueryParams) -> Query:
     names = frozenset(parameters.getlist("endpoint_id"))
     if not names:
-        raise InvalidQuery("endpoint_id is required")
+        raise QueryError("endpoint_id is required")
     try:
         limit = int(parameters.get("limit", "50"))
         cursor = parameters.get("cursor")
@@ -68,7 +68,7 @@ def _parse(parameters: QueryParams) -> Query:
             cursor=None if cursor is None else int(cursor),
         )
     except ValueError as error:
-        raise InvalidQuery(str(error)) from error
+        raise QueryError(str(error)) from error
 
 
 def _time(text: str | None) -> datetime | None:

@@ -16,7 +16,7 @@ _ORIENTATION = 0x0112
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
-class UnreadablePicture(Exception):
+class PictureError(Exception):
     """The bytes are no picture that can be decoded; the message says why."""
 
 
@@ -31,22 +31,22 @@ class Picture(msgspec.Struct, frozen=True):
 def read_picture(data: bytes, longest: int) -> Picture:
     """Decodes `data`; the texture is at most `longest` pixels on its long side.
 
-    Raises UnreadablePicture for anything that Pillow cannot decode whole.
+    Raises PictureError for anything that Pillow cannot decode whole.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata is no reason to refuse a picture
             return _read(data, longest)
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise UnreadablePicture(str(error) or "not an image") from error
+        raise PictureError(str(error) or "not an image") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
-        raise UnreadablePicture(f"the image cannot be decoded: {error}") from error
+        raise PictureError(f"the image cannot be decoded: {error}") from error
 
 
 def _read(data: bytes, longest: int) -> Picture:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         if opened.width * opened.height > MAX_PIXELS:
-            raise UnreadablePicture(f"{opened.width} x {opened.height} pixels are too many")
+            raise PictureError(f"{opened.width} x {opened.height} pixels are too many")
         width, height = opened.size
         turned = opened.getexif().get(_ORIENTATION, 1)
         if turned in {5, 6, 7, 8}:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fal_emulator.endpoints import ENDPOINTS, Endpoint
-from fal_emulator.lookup import InvalidQuery, by_endpoint
+from fal_emulator.lookup import QueryError, by_endpoint
 from fal_emulator.replies import detail, json_reply, key_id, unauthorized
 from fal_emulator.schemas import openapi
 from fal_emulator.signing import USER_ID
@@ -62,7 +62,7 @@ async def requests(request: Request) -> Response:
         return unauthorized()
     try:
         return json_reply(by_endpoint(state_of(request), request.query_params))
-    except InvalidQuery as error:
+    except QueryError as error:
         return detail(400, str(error))
 
 

@@ -27,7 +27,7 @@ _HEIGHTS = tuple(value / 255 * DEPTH for value in range(256))
 
 
 class Lattice(msgspec.Struct, frozen=True):
-    """What all reliefs of one grid and size share. `corners` holds each cell's four vertices, anticlockwise."""
+    """What all reliefs of one grid and size share; `corners` are each cell's vertices, anticlockwise."""
 
     columns: int
     rows: int

@@ -76,13 +76,12 @@ class Unanswered(Response):
         self._closing = closing
         self._hang = hang
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - no reply
         if self._hang:
             await until_gone(receive, self._closing)
         cycle: Any = scope["emulator.send"]
         cycle.__self__.transport.close()
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await disconnected(receive)
 
 
 async def until_gone(receive: Receive, closing: asyncio.Event) -> None:

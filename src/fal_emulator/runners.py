@@ -14,7 +14,10 @@ from fal_emulator.generation import Answer, Generation, Phase
 from fal_emulator.refusals import cancelled, internal_error, start_timeout
 
 POSITION_INTERVAL = 0.5
-"""Seconds between two announcements of the positions in one queue."""
+"""Seconds between two announcements of the positions in one queue, at least."""
+
+POSITION_RATE = 500
+"""Positions announced a second, at most: a long queue's are announced less often."""
 
 Work = Callable[[Generation], asyncio.Future[Answer]]
 Ended = Callable[[Generation], None]
@@ -156,7 +159,7 @@ class Runners:
             work.add_done_callback(lambda _: self._settle(generation))
 
     def _settle(self, generation: Generation) -> None:
-        if generation.phase is Phase.COMPLETED or generation.work is None:
+        if generation.phase is Phase.COMPLETED or generation.work is None or generation.work.cancelled():
             return
         failure = generation.work.exception()
         if failure is None:
@@ -172,8 +175,10 @@ class Runners:
         lane.running -= generation.phase is Phase.IN_PROGRESS
         if generation.timer is not None:
             generation.timer.cancel()
+        generation.timer = generation.work = None  # both refer back: nothing is left for the collector
         generation.phase = Phase.COMPLETED
         generation.answer = answer
+        generation.input = {}  # a data URI may be large; the ledger has a short form of it
         generation.finished_at = asyncio.get_running_loop().time()
         generation.entry.finished_at = datetime.now(UTC)
         generation.entry.outcome = _outcome(generation, answer)
@@ -184,7 +189,8 @@ class Runners:
     def _announce_later(self, lane: Lane) -> None:
         if not lane.announcing:
             lane.announcing = True
-            asyncio.get_running_loop().call_later(POSITION_INTERVAL, self._announce, lane)
+            interval = max(POSITION_INTERVAL, len(lane) / POSITION_RATE)
+            asyncio.get_running_loop().call_later(interval, self._announce, lane)
 
     def _announce(self, lane: Lane) -> None:
         lane.announcing = False

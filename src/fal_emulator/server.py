@@ -21,9 +21,18 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Server(uvicorn.Server):
     """uvicorn that ends its open streams on a signal and says so with exit code 0."""
 
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_ready: Callable[[], None], on_stop: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._on_ready = on_ready
         self._on_stop = on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts to answer, and says so."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -41,7 +50,6 @@ class Server(uvicorn.Server):
         """Ends the streams, then the server."""
         self._on_stop()
         self.should_exit = True
-        self.force_exit = True
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -60,11 +68,14 @@ def bind(host: str, port: int) -> socket.socket:
 async def serve(config: Config, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Serves on the bound socket; calls `ready` once it answers, returns after a signal."""
     app = create_app(config)
-    options = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, backlog=4096)
-    server = Server(options, on_stop=lambda: app.state.emulator.close())
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.01)
-    if server.started:
-        ready()
-    await serving
+    options = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=4096,
+        timeout_graceful_shutdown=1,
+    )
+    server = Server(options, on_ready=ready, on_stop=lambda: app.state.emulator.close())
+    await server.serve(sockets=[listener])

@@ -29,7 +29,7 @@ class Signer:
         """The four signature headers for this body, at the present second."""
         timestamp = str(int(time.time()))
         digest = hashlib.sha256(body).hexdigest()
-        message = "\n".join((request_id, USER_ID, timestamp, digest)).encode()
+        message = f"{request_id}\n{USER_ID}\n{timestamp}\n{digest}".encode()
         return {
             "X-Fal-Webhook-Request-Id": request_id,
             "X-Fal-Webhook-User-Id": USER_ID,

@@ -12,12 +12,12 @@ from fal_emulator.files import Files
 from fal_emulator.outbound import OutboundError, get_loopback
 
 
-class PictureNotFound(Exception):
+class SourceError(Exception):
     """Nothing could be fetched from the URL; the message says why."""
 
 
 async def load_picture(url: str, files: Files, base_url: str) -> bytes:
-    """The picture's bytes. Raises PictureNotFound."""
+    """The picture's bytes. Raises SourceError."""
     if url.startswith("data:"):
         return await asyncio.to_thread(decode_data_uri, url)
     own = own_path(url, base_url)
@@ -26,7 +26,7 @@ async def load_picture(url: str, files: Files, base_url: str) -> bytes:
     try:
         return await asyncio.to_thread(get_loopback, url)
     except OutboundError as error:
-        raise PictureNotFound(str(error)) from error
+        raise SourceError(str(error)) from error
 
 
 def own_path(url: str, base_url: str) -> str | None:
@@ -38,22 +38,22 @@ def own_path(url: str, base_url: str) -> str | None:
 def _own_file(path: str, files: Files) -> bytes:
     file = files.get(path)
     if file is None:
-        raise PictureNotFound("there is no such file")
+        raise SourceError("there is no such file")
     files.mark_used(path)
     return file.data
 
 
 def decode_data_uri(uri: str) -> bytes:
-    """The bytes in a `data:` URI (RFC 2397). Raises PictureNotFound if it is not one."""
+    """The bytes in a `data:` URI (RFC 2397). Raises SourceError if it is not one."""
     head, comma, body = uri.partition(",")
     if not comma:
-        raise PictureNotFound("the data URI has no comma")
+        raise SourceError("the data URI has no comma")
     if not head.endswith(";base64"):
         return unquote_to_bytes(body)
     try:
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise PictureNotFound("the data URI is not base64") from error
+        raise SourceError("the data URI is not base64") from error
 
 
 def summary(value: object) -> object:

@@ -5,6 +5,7 @@ Made by the application, reached by every route. It belongs to one event loop.
 
 import asyncio
 from typing import cast
+from uuid import uuid4
 
 import msgspec
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from fal_emulator.studio import Studio
 from fal_emulator.webhooks import Webhooks
 
 _SWEEP_EVERY = 1000
+_MAX_MULTIPARTS = 32
 
 
 class Settings(msgspec.Struct):
@@ -56,6 +58,14 @@ class State:
         self._requests[generation.request_id] = generation
         self.ledger.accepted(generation)
         self.runners.accept(generation)
+
+    def open_multipart(self, multipart: Multipart) -> str:
+        """The id of a new upload in parts; the oldest unfinished one is forgotten beyond a bound."""
+        while len(self.multiparts) >= _MAX_MULTIPARTS:
+            del self.multiparts[next(iter(self.multiparts))]
+        upload_id = uuid4().hex
+        self.multiparts[upload_id] = multipart
+        return upload_id
 
     def find(self, app: str, request_id: str) -> Generation | None:
         """The request of this owner/alias, if it is known."""

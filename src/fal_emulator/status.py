@@ -64,7 +64,7 @@ class StatusStream(Response):
             (b"x-fal-request-id", generation.request_id.encode()),
         ]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's form
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         gone = asyncio.ensure_future(disconnected(receive))
         try:

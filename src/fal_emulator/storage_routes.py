@@ -4,11 +4,12 @@ Uploaded and made files share one place, `/files/…`, public as FAL's media URL
 """
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
 from uuid import uuid4
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,6 +20,7 @@ from fal_emulator.state import state_of
 
 _TOKEN_LIFE = timedelta(hours=1)
 _OCTETS = "application/octet-stream"
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class Initiate(msgspec.Struct):
@@ -29,7 +31,8 @@ class Initiate(msgspec.Struct):
 
 
 def _new_path(name: str) -> str:
-    return f"files/{uuid4().hex}/{quote(name.rsplit('/', 1)[-1], safe='') or 'upload.bin'}"
+    safe = _UNSAFE.sub("_", name.rsplit("/", 1)[-1]).lstrip(".")
+    return f"files/{uuid4().hex}/{safe or 'upload.bin'}"
 
 
 def _authorized(request: Request) -> bool:
@@ -68,17 +71,23 @@ async def start_multipart(request: Request) -> Response:
         return unauthorized()
     name = request.headers.get("x-fal-file-name", "upload.bin")
     path = _new_path(name)
-    upload_id = uuid4().hex
     content_type = request.headers.get("content-type", _OCTETS)
-    state_of(request).multiparts[upload_id] = Multipart.start(path, content_type, name)
+    upload_id = state_of(request).open_multipart(Multipart.start(path, content_type, name))
     return json_reply({"access_url": f"{base_url(request)}/{path}", "uploadId": upload_id})
+
+
+async def _initiated(request: Request) -> Initiate:
+    try:
+        return msgspec.json.decode(await request.body() or b"{}", type=Initiate)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise HTTPException(422, str(error)) from error
 
 
 async def initiate(request: Request) -> Response:
     """`POST /storage/upload/initiate`: one PUT follows at `upload_url`."""
     if key_id(request) is None:
         return unauthorized()
-    asked = msgspec.json.decode(await request.body() or b"{}", type=Initiate)
+    asked = await _initiated(request)
     path = _new_path(asked.file_name)
     url = f"{base_url(request)}/{path}"
     return json_reply({"upload_url": f"{url}?upload=1", "file_url": url})
@@ -88,10 +97,10 @@ async def initiate_multipart(request: Request) -> Response:
     """`POST /storage/upload/initiate-multipart`: parts follow under `upload_url`."""
     if key_id(request) is None:
         return unauthorized()
-    asked = msgspec.json.decode(await request.body() or b"{}", type=Initiate)
+    asked = await _initiated(request)
     path = _new_path(asked.file_name)
-    upload_id = uuid4().hex
-    state_of(request).multiparts[upload_id] = Multipart.start(path, asked.content_type, asked.file_name)
+    multipart = Multipart.start(path, asked.content_type, asked.file_name)
+    upload_id = state_of(request).open_multipart(multipart)
     url = f"{base_url(request)}/{path}"
     return json_reply({"upload_url": f"{url}/multipart/{upload_id}", "file_url": url})
 
@@ -120,7 +129,7 @@ async def complete_multipart(request: Request) -> Response:
 
 async def put_file(request: Request) -> Response:
     """The PUT of an initiated upload."""
-    path = request.url.path.lstrip("/")
+    path = str(request.scope["path"]).lstrip("/")
     content_type = request.headers.get("content-type", _OCTETS)
     file = StoredFile(await request.body(), content_type, path.rsplit("/", 1)[-1])
     state_of(request).files.put(path, file)
@@ -131,10 +140,10 @@ async def get_file(request: Request) -> Response:
     """`GET` or `HEAD` of any stored file."""
     if request.method == "PUT":
         return await put_file(request)
-    file = state_of(request).files.get(request.url.path.lstrip("/"))
+    file = state_of(request).files.get(str(request.scope["path"]).lstrip("/"))
     if file is None:
         return detail(404, "File not found")
-    headers = {"x-fal-request-id": uuid4().hex, "accept-ranges": "bytes", "etag": file.etag}
+    headers = {"x-fal-request-id": uuid4().hex, "accept-ranges": "bytes"}
     span = _span(request.headers.get("range", ""), len(file.data))
     if span is None:
         return Response(file.data, 200, headers, file.content_type)

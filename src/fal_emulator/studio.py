@@ -10,16 +10,20 @@ from zlib import crc32
 import msgspec
 
 from fal_emulator.faults import Fault
+from fal_emulator.fbx import write_fbx
 from fal_emulator.files import Files, StoredFile
-from fal_emulator.formats import write_fbx, write_obj, write_splat, write_stl
-from fal_emulator.generation import Answer, Generation
+from fal_emulator.formats import write_obj, write_splat, write_stl
+from fal_emulator.generation import Answer, Generation, Phase
 from fal_emulator.glb import write_glb
 from fal_emulator.outputs import Made, file_object
-from fal_emulator.picture import UnreadablePicture, read_picture
-from fal_emulator.refusals import internal_error, model_error, runner_unreachable
+from fal_emulator.picture import PictureError, read_picture
+from fal_emulator.refusals import cancelled, internal_error, model_error, runner_unreachable
 from fal_emulator.relief import make_relief
-from fal_emulator.source import PictureNotFound, load_picture
-from fal_emulator.validation import InvalidInput, check_input, picture_urls
+from fal_emulator.source import SourceError, load_picture
+from fal_emulator.validation import InputError, check_input, picture_urls
+
+_BREATH = 1.0
+"""Seconds, at most, before the work begins: a burst of submits is answered before models are made."""
 
 _CONTENT_TYPE = "application/octet-stream"  # what FAL often says of a GLB
 
@@ -43,7 +47,9 @@ class Studio:
         self._tasks: set[asyncio.Task[Answer]] = set()
 
     def close(self) -> None:
-        """No new work; what runs is left to end by itself."""
+        """Drop all work; a model that is being made is left to end by itself."""
+        for task in self._tasks:
+            task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def work(self, generation: Generation) -> asyncio.Future[Answer]:
@@ -54,15 +60,18 @@ class Studio:
         return task
 
     async def _answer(self, generation: Generation) -> Answer:
+        await asyncio.sleep(min(generation.latency / 4, _BREATH))
+        if generation.phase is Phase.COMPLETED:
+            return cancelled()
         failure = _fated_failure(generation)
         if failure is not None:
             return failure
         try:
             check_input(generation.endpoint, generation.input)
             return await self._make(generation)
-        except InvalidInput as error:
+        except InputError as error:
             return model_error(error.message, error.kind, ("body", *error.loc), error.given)
-        except (PictureNotFound, UnreadablePicture) as error:
+        except (SourceError, PictureError) as error:
             message = f"Failed to load the image: {error}"
             loc = ("body", generation.endpoint.picture)
             given = generation.entry.input
@@ -73,9 +82,9 @@ class Studio:
         data = await load_picture(url, self._files, generation.base_url)
         loop = asyncio.get_running_loop()
         built = await loop.run_in_executor(self._threads, self._build, generation, data)
-        output = self._file(generation, built)
-        generation.input = {}  # a data URI may be large; the ledger has a short form of it
-        return Answer(200, output)
+        if generation.phase is Phase.COMPLETED:
+            return cancelled()
+        return Answer(200, self._file(generation, built))
 
     def _build(self, generation: Generation, data: bytes) -> _Built:
         endpoint, arguments = generation.endpoint, generation.input

@@ -19,13 +19,13 @@ from fal_emulator.replies import Unanswered, answer_reply, base_url, detail, jso
 from fal_emulator.source import summary
 from fal_emulator.state import State
 from fal_emulator.status import urls
-from fal_emulator.tags import InvalidTags, parse_tags
+from fal_emulator.tags import TagsError, parse_tags
 from fal_emulator.webhooks import valid_webhook
 
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
 
-class BadRequest(Exception):
+class BadRequestError(Exception):
     """The submit is refused with 400; the message says why."""
 
 
@@ -51,7 +51,7 @@ async def submit(request: Request, state: State, key: str) -> Response:
     body = await request.body()
     try:
         wishes = _wishes(request, state)
-    except BadRequest as error:
+    except BadRequestError as error:
         return detail(400, str(error))
     door = state.faults.draw(DOOR, wishes.faults)
     if door in REFUSALS:
@@ -120,8 +120,8 @@ def _wishes(request: Request, state: State) -> Wishes:
             max_queue_length=None if longest is None else int(longest),
             low_priority=headers.get("x-fal-queue-priority") == "low",
         )
-    except (ValueError, InvalidTags) as error:
-        raise BadRequest(str(error)) from error
+    except (ValueError, TagsError) as error:
+        raise BadRequestError(str(error)) from error
 
 
 def _webhook(url: str | None) -> str | None:

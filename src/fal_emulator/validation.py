@@ -15,7 +15,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _MAX_PICTURES = 5
 
 
-class InvalidInput(Exception):
+class InputError(Exception):
     """`loc` is the field's path under the body, `kind` FAL's (pydantic's) name of the mistake."""
 
     def __init__(self, message: str, kind: str, loc: tuple[str | int, ...], given: object) -> None:
@@ -27,44 +27,44 @@ class InvalidInput(Exception):
 
 
 def picture_urls(endpoint: Endpoint, arguments: dict[str, object]) -> list[str]:
-    """The pictures' URLs. Raises InvalidInput if the field is missing or of the wrong type."""
+    """The pictures' URLs. Raises InputError if the field is missing or of the wrong type."""
     value = arguments.get(endpoint.picture)
     if value is None:
-        raise InvalidInput("Field required", "missing", (endpoint.picture,), None)
+        raise InputError("Field required", "missing", (endpoint.picture,), None)
     if not endpoint.many:
         return [_url(value, (endpoint.picture,))]
     if not isinstance(value, list) or not 1 <= len(value) <= _MAX_PICTURES:
         message = f"Input should be a list of 1 to {_MAX_PICTURES} URLs"
-        raise InvalidInput(message, "list_type", (endpoint.picture,), None)
+        raise InputError(message, "list_type", (endpoint.picture,), None)
     return [_url(item, (endpoint.picture, at)) for at, item in enumerate(value)]
 
 
 def check_input(endpoint: Endpoint, arguments: dict[str, object]) -> None:
-    """Raises InvalidInput for the first field that is wrong."""
+    """Raises InputError for the first field that is wrong."""
     picture_urls(endpoint, arguments)
     for name, parameter in endpoint.parameters.items():
         value = arguments.get(name)
         if value is not None:
             _check(name, parameter, value)
     if arguments.get("geometry_file_format") == "usdz":
-        raise InvalidInput(
+        raise InputError(
             "The emulator makes no usdz", "feature_not_supported", ("geometry_file_format",), "usdz"
         )
 
 
 def _url(value: object, loc: tuple[str | int, ...]) -> str:
     if not isinstance(value, str):
-        raise InvalidInput("Input should be a valid string", "string_type", loc, value)
+        raise InputError("Input should be a valid string", "string_type", loc, value)
     return value
 
 
 def _check(name: str, parameter: Parameter, value: object) -> None:
     kind = parameter.kind
     if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
-        raise InvalidInput(f"Input should be a valid {kind}", f"{kind}_type", (name,), value)
+        raise InputError(f"Input should be a valid {kind}", f"{kind}_type", (name,), value)
     if parameter.choices and value not in parameter.choices:
         expected = ", ".join(str(choice) for choice in parameter.choices)
-        raise InvalidInput(f"Input should be one of {expected}", "enum", (name,), value)
+        raise InputError(f"Input should be one of {expected}", "enum", (name,), value)
     if isinstance(value, (int, float)):
         _check_bounds(name, parameter, value)
 
@@ -72,7 +72,7 @@ def _check(name: str, parameter: Parameter, value: object) -> None:
 def _check_bounds(name: str, parameter: Parameter, value: float) -> None:
     if parameter.minimum is not None and value < parameter.minimum:
         message = f"Input should be greater than or equal to {parameter.minimum:g}"
-        raise InvalidInput(message, "greater_than_equal", (name,), value)
+        raise InputError(message, "greater_than_equal", (name,), value)
     if parameter.maximum is not None and value > parameter.maximum:
         message = f"Input should be less than or equal to {parameter.maximum:g}"
-        raise InvalidInput(message, "less_than_equal", (name,), value)
+        raise InputError(message, "less_than_equal", (name,), value)

@@ -5,8 +5,9 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from tests.api_edge.conftest import Edge, eventually, inspect, noise_png, picture
+
 from tests.support.multipart_body import BOUNDARY, CONTENT_TYPE, Body
+from tests.support.upload_edge import Edge, eventually, inspect, noise_png, picture
 
 PNG, JPEG, WEBP = picture("PNG"), picture("JPEG"), picture("WEBP")
 MIB = 1 << 20

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 import aiohttp
 import pytest
 from starlette.types import Message
-from tests.api_edge.conftest import Edge, eventually, inspect, noise_png, picture
-from tests.support.multipart_body import CONTENT_TYPE, Body
 
 from image2model.api.upload import ReceivedBatch, ReceivedFile, UploadBudget, UploadLimits, read_batch
+from tests.support.multipart_body import CONTENT_TYPE, Body
+from tests.support.upload_edge import Edge, eventually, inspect, noise_png, picture
 
 PNG, JPEG = picture("PNG"), picture("JPEG")
 
@@ -142,10 +142,9 @@ async def test_random_splits_and_an_epilogue_read_the_same() -> None:
 
 
 async def test_the_loop_stays_free_while_large_files_are_hashed() -> None:
-    body = Body()
-    for _ in range(6):
-        body.file("a.png", noise_png(9 << 20))
-    chunks = [bytes(body)[at : at + 262144] for at in range(0, len(bytes(body)), 262144)]
+    large = noise_png(9 << 20)
+    body = bytes(Body().file("a.png", large).file("b.png", large).file("c.png", large))
+    chunks = [body[at : at + 262144] for at in range(0, len(body), 262144)]
     late: list[float] = []
     watch = asyncio.create_task(_lateness(late))
     await read_chunks(chunks)

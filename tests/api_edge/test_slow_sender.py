@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.api_edge.conftest import Edge, picture
+
 from tests.support.multipart_body import CONTENT_TYPE, Body
+from tests.support.upload_edge import Edge, picture
 
 DATA = picture("JPEG") + bytes(40_000)
 BODY = bytes(Body().file("a.jpg", DATA))

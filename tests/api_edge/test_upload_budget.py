@@ -7,10 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.api_edge.conftest import Edge, eventually, picture
-from tests.support.multipart_body import CONTENT_TYPE, Body
 
 from image2model.api.upload import UploadBudget
+from tests.support.multipart_body import CONTENT_TYPE, Body
+from tests.support.upload_edge import Edge, eventually, picture
 
 KIB = 1 << 10
 

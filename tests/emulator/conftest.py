@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import fal_client
 import fal_client.client
 import pytest
+
 from tests.support.emulator import KEY, RunningEmulator, running_emulator
 
 

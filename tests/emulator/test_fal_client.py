@@ -3,8 +3,9 @@
 import fal_client
 import httpx
 import pytest
+
 from tests.support.emulator import TRIPO, RunningEmulator
-from tests.support.pictures import picture
+from tests.support.sketches import picture
 
 
 async def test_upload_submit_follow_and_result(

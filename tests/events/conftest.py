@@ -25,7 +25,7 @@ class Caller:
     role: str = "user"
 
 
-def caller(scope: Scope) -> Caller:
+async def caller(scope: Scope) -> Caller:
     """Who the request says it is from."""
     return Caller(dict(scope["headers"])[b"x-owner"].decode())
 
@@ -52,7 +52,7 @@ def api_process(
             yield
 
     app = Starlette(
-        routes=routes(relay, caller),
+        routes=routes(lambda _scope: relay, caller),
         lifespan=lifespan,
         middleware=[Middleware(RequestId), Middleware(ProblemAnswers)],
         exception_handlers={HTTPException: problems.raise_problem},

@@ -13,6 +13,7 @@ import uvicorn
 
 from fal_emulator.app import create_app
 from fal_emulator.config import Config
+from fal_emulator.generation import Generation, Phase
 from fal_emulator.server import bind
 from fal_emulator.state import State
 
@@ -43,6 +44,39 @@ class RunningEmulator(msgspec.Struct, frozen=True):
         """Switch a fault on."""
         rule = {"kind": kind, "rate": rate} if count is None else {"kind": kind, "count": count}
         (await self.http.post("/_emulator/faults", json=rule)).raise_for_status()
+
+    async def upload(self, data: bytes, name: str = "picture.png") -> str:
+        """The URL of an uploaded file."""
+        headers = {b"X-Fal-File-Name": name.encode()}
+        reply = await self.http.post("/files/upload", content=data, headers=headers)
+        return str(reply.json()["access_url"])
+
+    async def submit(
+        self, arguments: dict[str, Any], endpoint: str = TRIPO, query: str = "", **headers: str
+    ) -> httpx.Response:
+        """The reply to a submit; header names with underscores."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.post(f"/{endpoint}{query}", json=arguments, headers=named)
+
+    async def follow(self, submitted: dict[str, Any], logs: int = 1) -> list[dict[str, Any]]:
+        """Every status that the stream of this submit's reply tells, up to its end."""
+        url = f"{submitted['status_url']}/stream?logs={logs}"
+        async with self.http.stream("GET", url) as stream:
+            lines = [line async for line in stream.aiter_lines()]
+        return [msgspec.json.decode(line[6:]) for line in lines if line.startswith("data: ")]
+
+    async def ended(self, generation: Generation) -> None:
+        """Returns when the generation is COMPLETED."""
+        while generation.phase is not Phase.COMPLETED:
+            await generation.watch()
+
+    async def result(
+        self, arguments: dict[str, Any], endpoint: str = TRIPO, **headers: str
+    ) -> httpx.Response:
+        """Submits, waits for the end, and gets the result."""
+        submitted = (await self.submit(arguments, endpoint, **headers)).json()
+        await self.follow(submitted)
+        return await self.http.get(submitted["response_url"])
 
     async def settings(self, **changes: Any) -> None:
         """Change settings at run time."""

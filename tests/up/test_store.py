@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from tests.support.processes import is_gone
-from tests.support.wait import wait_until
 
 from image2model.up.errors import FolderInUse
 from image2model.up.store import EmbeddedStore
+from tests.support.processes import is_gone
+from tests.support.wait import wait_until
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from image2model.errors import (
     MethodNotAllowed,
     NotFound,
     Problem,
+    StoreUnavailable,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -66,6 +67,11 @@ def render(problem: Problem, request_id: str) -> Response:
 def internal_error() -> InternalError:
     """What a client is told of a fault of ours."""
     return InternalError("Something went wrong here. Try again; if it persists, report the request id.")
+
+
+def store_unavailable() -> Problem:
+    """What a client is told while the store or the storage does not answer."""
+    return StoreUnavailable.after("The service cannot reach its store. Try again in a moment.", 5)
 
 
 def of_http_exception(error: HTTPException) -> Problem:

@@ -7,7 +7,7 @@ to follow is the caller's affair. An idle request costs one open response and a 
 import asyncio
 import random
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import aiohttp
 import msgspec
@@ -20,7 +20,7 @@ from image2model.fal.session import FalSession, network_faults
 from image2model.fal.update import FalStatus, FalUpdate
 from image2model.fal.wire import Status, decode
 
-_STREAM_BUFFER = 4096
+_STREAM_BUFFER = 1 << 14  # aiohttp refuses lines of more than twice this
 
 
 class FollowPace(msgspec.Struct, frozen=True):
@@ -67,27 +67,27 @@ class Follower:
 
     async def _streamed(self, request: FalRequest, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
         url = f"{request.status_url}/stream"
-        try:
-            with observed(self._observer, "stream"):
-                async with self._session.exchange(
-                    "GET",
-                    url,
-                    params={"logs": "0"},
-                    headers={**self._session.key_headers(url), "Accept": "text/event-stream"},
-                    timeout=self._timeout,
-                    read_bufsize=_STREAM_BUFFER,
-                ) as response:
-                    watch.judge(response.status, url)
-                    with network_faults(url):
-                        async for line in response.content:
-                            if line.startswith(b"data:") and (update := _update(line[5:])):
-                                watch.moved()
-                                yield update
-        except FalUnreachable:
-            return
-        except (msgspec.DecodeError, ValueError):
-            # aiohttp's ValueError: a line longer than its buffer. Polling reads such a status whole.
-            return
+        with suppress(FalUnreachable, msgspec.DecodeError), observed(self._observer, "stream"):
+            async with aclosing(self._events(url, watch)) as events:
+                async for update in events:
+                    watch.moved()
+                    yield update
+            raise FalUnreachable(f"{url} ended before the request did")
+
+    async def _events(self, url: str, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
+        async with self._session.exchange(
+            "GET",
+            url,
+            params={"logs": "0"},
+            headers={**self._session.key_headers(url), "Accept": "text/event-stream"},
+            timeout=self._timeout,
+            read_bufsize=_STREAM_BUFFER,
+        ) as response:
+            watch.judge(response.status, url)
+            with network_faults(url):
+                async for line in response.content:
+                    if line.startswith(b"data:") and (update := _update(line[5:])):
+                        yield update
 
     async def _polled(self, request: FalRequest, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
         clock = asyncio.get_running_loop().time

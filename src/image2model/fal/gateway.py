@@ -49,7 +49,7 @@ class FalGateway:
         self.hosts = hosts
         self._observer = observer
         self._session = FalSession(key, hosts, max_connections=max_connections)
-        self._submission = Submission(key, hosts, deadline=submit_deadline, max_connections=max_connections)
+        self._submission = Submission(key, hosts, deadline=submit_deadline)
         self._uploader = Uploader(self._session)
         self._follower = Follower(self._session, observer, pace)
         self._results = Results(self._session, deadline=result_deadline, first_gap=pace.first_gap)
@@ -148,7 +148,9 @@ class FalGateway:
             return await health.probe(self._session, DEFAULT_MODEL)
 
     async def find_submission(self, endpoint_id: str, image_url: str, since: datetime) -> FalRequest | None:
-        """The accepted request whose input holds this uploaded URL, among those started since (aware) then.
+        """The accepted request whose input holds this uploaded URL, among those started since then.
+
+        `since` is aware; take it some minutes early, for clocks differ.
 
         None means "not listed", which is no proof: the listing lags, and may leave out what is queued.
         Raises FalUnreachable, FalTransient or FalAccountFault.

@@ -32,8 +32,11 @@ OUTCOMES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (FalUnfinished, "unfinished"),
     (FalCancelled, "cancelled"),
     (asyncio.CancelledError, "abandoned"),
+    (GeneratorExit, "ok"),
 )
-"""Each error class and the `outcome` it counts as; anything else is `error`, and none is `ok`."""
+"""Each error class and the `outcome` it counts as; anything else is `error`, and none is `ok`.
+
+A stream is closed by whoever follows it once it has said COMPLETED: that is how it ends well."""
 
 
 def ignore(_operation: str, _outcome: str, _seconds: float) -> None:

@@ -38,11 +38,6 @@ class PaidPost:
         self.sent = False
         self.submitted: Submitted | None = None
 
-    async def trace(self, event: str, info: Mapping[str, object]) -> None:
-        """httpcore's trace hook: the connection stands, and the request's first byte is next."""
-        if event.endswith("send_request_headers.started") and _is_post(info.get("request")):
-            await self._mark()
-
     def enter(self) -> None:
         """Called for every request that reaches the transport: the second one is refused."""
         if self.entered:
@@ -66,7 +61,8 @@ class PaidPost:
         if not self.submitted.request_id:
             raise FalAmbiguous("FAL's reply to the submit has no request_id", status=status)
 
-    async def _mark(self) -> None:
+    async def mark(self) -> None:
+        """The connection stands and the first byte is next. Raises MarkNotSet: then nothing may be sent."""
         if self.sent:
             raise FalAmbiguous("a second POST of the same submit was refused")
         try:
@@ -77,11 +73,6 @@ class PaidPost:
 
 
 CURRENT: Final[ContextVar[PaidPost]] = ContextVar("paid_post")
-
-
-def _is_post(request: object) -> bool:
-    # A tunnel through a proxy sends a CONNECT of its own first, which is not the POST.
-    return getattr(request, "method", None) == b"POST"
 
 
 def _refusal(status: int, headers: Mapping[str, str], body: bytes) -> FalError:

@@ -4,12 +4,14 @@ Who calls it: every part of the gateway but the paid submit. It never sends FAL'
 the hosts of `FalHosts.may_see_key`, and follows no redirect by itself.
 """
 
+import io
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from image2model.fal.failures import FalUnreachable
@@ -18,6 +20,7 @@ from image2model.fal.hosts import FalHosts
 API_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
 LARGEST_REPLY: Final = 32 << 20
 _USER_AGENT = "image2model"
+_LARGE = 1 << 16
 _INGRESS = frozenset({502, 503, 504})
 
 
@@ -84,20 +87,39 @@ class FalSession:
         headers: Mapping[str, str] | None = None,
         keyed: bool = True,
         timeout: aiohttp.ClientTimeout = API_TIMEOUT,  # noqa: ASYNC109 - aiohttp's own, shared objects
+        tries: int = 1,
     ) -> Reply:
-        """One request and its whole reply, of any status. Raises FalUnreachable when there is none."""
+        """One request and its whole reply, of any status. Raises FalUnreachable when there is none.
+
+        More `tries` are for what may be repeated at will: a connection kept for long may be closed by the
+        other side just when it is used.
+        """
         sent = CIMultiDict(headers or {})
         if keyed:
             sent.update(self.key_headers(url))
         if json is not None:
             body = msgspec.json.encode(json)
             sent["Content-Type"] = "application/json"
+        request = _Request(method, url, params, body, sent, timeout)
+        for _ in range(tries - 1):
+            try:
+                return await self._once(request)
+            except FalUnreachable:
+                continue
+        return await self._once(request)
+
+    async def _once(self, request: "_Request") -> Reply:
         async with self.exchange(
-            method, url, params=params, data=body, headers=sent, timeout=timeout
+            request.method,
+            request.url,
+            params=request.params,
+            data=_streamed(request.body),
+            headers=request.headers,
+            timeout=request.timeout,
         ) as response:
-            with network_faults(url):
+            with network_faults(request.url):
                 whole = await _whole(response)
-            return Reply(url, response.status, response.headers, whole)
+            return Reply(request.url, response.status, response.headers, whole)
 
     @asynccontextmanager
     async def exchange(
@@ -108,7 +130,7 @@ class FalSession:
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own, shared objects
         headers: Mapping[str, str],
         params: Mapping[str, str] | None = None,
-        data: bytes | None = None,
+        data: bytes | io.BytesIO | None = None,
         read_bufsize: int = 1 << 16,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """An open response, no redirect followed; read it under `network_faults`. Raises FalUnreachable."""
@@ -132,8 +154,22 @@ def network_faults(url: str) -> Iterator[None]:
     """Turn what the network does into FalUnreachable. Nothing but the network may stand in the block."""
     try:
         yield
-    except (aiohttp.ClientError, OSError) as error:
+    except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
         raise FalUnreachable(f"{url}: {_cause(error)}") from error
+
+
+class _Request(msgspec.Struct, frozen=True):
+    method: str
+    url: str
+    params: Mapping[str, str] | None
+    body: bytes | None
+    headers: CIMultiDict[str]
+    timeout: aiohttp.ClientTimeout
+
+
+def _streamed(body: bytes | None) -> bytes | io.BytesIO | None:
+    # A large body in one piece would block the loop while it is copied to the socket's buffer.
+    return io.BytesIO(body) if body is not None and len(body) > _LARGE else body
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:

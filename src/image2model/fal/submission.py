@@ -4,7 +4,7 @@ Who calls it: the gateway. After the first byte nothing here may lead to another
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, Literal
 
 import httpx
@@ -39,11 +39,11 @@ class _SingleShotClient(AsyncClient):
 class Submission:
     """Makes submits. `deadline`: seconds for a whole POST, from connecting to the last byte of the reply."""
 
-    def __init__(self, key: str, hosts: FalHosts, *, deadline: float, max_connections: int) -> None:
+    def __init__(self, key: str, hosts: FalHosts, *, deadline: float) -> None:
         self._hosts = hosts
         self._deadline = deadline
         self._http = httpx.AsyncClient(
-            transport=SingleShotTransport(hosts.queue, max_connections=max_connections),
+            transport=SingleShotTransport(hosts.queue),
             headers={"Authorization": f"Key {key}", "User-Agent": USER_AGENT},
             timeout=deadline,
         )
@@ -68,26 +68,40 @@ class Submission:
         headers = {"X-Fal-Tags": format_tags(tags)} if tags else {}
         token = CURRENT.set(post)
         try:
-            async with asyncio.timeout(self._deadline) as limit:
-                await self._fal.submit(
+            refused = await self._send(
+                post,
+                self._fal.submit(
                     endpoint_id, dict(payload), webhook_url=webhook_url, headers=headers, priority=priority
-                )
+                ),
+            )
+        finally:
+            CURRENT.reset(token)
+        if refused is not None:
+            raise refused
+        if post.submitted is None:
+            raise FalAmbiguous("fal-client returned without a reply that was seen")
+        return self._request(endpoint_id, post.submitted)
+
+    async def _send(self, post: PaidPost, submit: Awaitable[object]) -> Exception | None:
+        """What `before_send` raised, if it did. It is raised by the caller, outside of any handler, so that
+        it comes out as it went in, with no context that leads back to itself."""
+        try:
+            async with asyncio.timeout(self._deadline) as limit:
+                await submit
         except MarkNotSet as failed:
-            raise failed.cause  # noqa: B904 - the caller's own exception, unchanged
+            return failed.cause
         except FalError:
             raise
         except Exception as error:
+            if post.submitted is not None:
+                return None  # the deadline struck when the reply was read already: its id counts
             if limit.expired():
                 raise post.broken(f"nothing in {self._deadline:g} s") from error
             if post.sent:
                 # Whatever it was, the request is out: nobody may take this for a fault before the POST.
                 raise FalAmbiguous(f"the submit broke off: {type(error).__name__} {error}") from error
             raise
-        finally:
-            CURRENT.reset(token)
-        if post.submitted is None:
-            raise FalAmbiguous("fal-client returned without a reply that was seen")
-        return self._request(endpoint_id, post.submitted)
+        return None
 
     def _request(self, endpoint_id: str, reply: Submitted) -> FalRequest:
         # URLs on a host that must not see the key are of no use: those derived from the id are the same.

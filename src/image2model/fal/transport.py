@@ -12,36 +12,26 @@ import msgspec
 from fal_client.client import AsyncBackupDomainTransport
 
 from image2model.fal.paidpost import CURRENT, PaidPost
-
-LARGEST_REPLY = 1 << 20
-# Shorter than what servers keep idle connections for: a POST on a connection that the server is just
-# closing would be lost without a reply, and count as unconfirmed.
-_KEEPALIVE_SECONDS = 5
+from image2model.fal.posttransport import PostTransport
 
 
 class SingleShotTransport(httpx.AsyncBaseTransport):
     """Sends to `queue_url` whatever host fal-client addressed."""
 
-    def __init__(self, queue_url: str, *, max_connections: int) -> None:
+    def __init__(self, queue_url: str) -> None:
         self._queue_url = httpx.URL(queue_url)
-        limits = httpx.Limits(
-            max_connections=max_connections,
-            max_keepalive_connections=32,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-        )
-        self._below = AsyncBackupDomainTransport(transport=httpx.AsyncHTTPTransport(limits=limits))
+        self._below = AsyncBackupDomainTransport(transport=PostTransport())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """One POST of the submit under way. Raises the FalError that anything but a good reply means."""
         post = CURRENT.get()
         post.enter()
         self._readdress(request)
-        request.extensions = {**request.extensions, "trace": post.trace}
         try:
             response = await self._below.handle_async_request(request)
-            body = await _whole(response)
+            body = await response.aread()
         except httpx.HTTPError as error:
-            raise post.broken(f"{type(error).__name__} {error}".strip()) from error
+            raise post.broken(str(error)) from error
         post.judge(response.status_code, response.headers, body)
         return httpx.Response(response.status_code, content=_as_fal_client_wants(post), request=request)
 
@@ -53,20 +43,6 @@ class SingleShotTransport(httpx.AsyncBaseTransport):
         path = self._queue_url.raw_path.rstrip(b"/") + request.url.raw_path
         request.url = self._queue_url.copy_with(raw_path=path)
         request.headers["Host"] = request.url.netloc.decode("ascii")
-
-
-async def _whole(response: httpx.Response) -> bytes:
-    try:
-        parts: list[bytes] = []
-        size = 0
-        async for part in response.aiter_bytes():
-            parts.append(part)
-            size += len(part)
-            if size > LARGEST_REPLY:
-                raise httpx.ReadError("the reply is too large")
-    finally:
-        await response.aclose()
-    return b"".join(parts)
 
 
 def _as_fal_client_wants(post: PaidPost) -> bytes:

@@ -58,7 +58,7 @@ class Uploader:
         headers = {"Authorization": token, "Content-Type": content_type, "X-Fal-File-Name": name}
         url = f"{self._session.hosts.cdn}/files/upload"
         return await self._session.call(
-            "POST", url, body=data, headers=headers, keyed=False, timeout=_TIMEOUT
+            "POST", url, body=data, headers=headers, keyed=False, timeout=_TIMEOUT, tries=2
         )
 
     async def _to_storage(self, data: bytes, name: str, content_type: str) -> str:

@@ -35,7 +35,7 @@ class TokenCache:
 
     async def _fetch(self) -> UploadToken:
         url = f"{self._session.hosts.rest}/storage/auth/token"
-        reply = await self._session.call("POST", url, params={"storage_type": "fal-cdn-v3"}, json={})
+        reply = await self._session.call("POST", url, params={"storage_type": "fal-cdn-v3"}, json={}, tries=2)
         return read(reply, UploadToken)
 
 

@@ -45,6 +45,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     running_at: int
     created_at: int
     first_try_at: int
+    start_tries: int
     cancel_requested: bool
     cancel_sent: bool
     request: FalRequest | None
@@ -76,6 +77,7 @@ _IMAGE: Final = (
     "running_at",
     "created_at",
     "first_try_at",
+    "start_tries",
     "cancel_requested",
     "cancel_sent",
     "request_id",
@@ -115,6 +117,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         running_at=int(image["running_at"] or 0),
         created_at=int(image["created_at"]),
         first_try_at=int(image["first_try_at"] or 0),
+        start_tries=int(image["start_tries"] or 0),
         cancel_requested=image["cancel_requested"] == "1",
         cancel_sent=image["cancel_sent"] == "1",
         request=request,
@@ -165,16 +168,6 @@ async def mark_posting(redis: Redis, image_id: str, fence: str) -> int:
 async def unmark_posting(redis: Redis, image_id: str, fence: str) -> None:
     """FAL provably did not accept it: nothing is out."""
     await _write(redis, image_id, fence, ("posting_at", ""), None)
-
-
-async def note(redis: Redis, image_id: str, fence: str, name: str, value: Field) -> None:
-    """Write one private field."""
-    await _write(redis, image_id, fence, (name, value), None)
-
-
-async def stamp(redis: Redis, image_id: str, fence: str, name: str) -> int:
-    """Write the store's time into one private field; returns it in ms."""
-    return await _write(redis, image_id, fence, (), name)
 
 
 async def commit_submission(

@@ -62,8 +62,8 @@ class IdempotentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What the creation leaves under its idempotency key: see `idempotency`."""
 
     key: str
-    token: bytes
-    value: bytes
+    token: str
+    value: str
     ttl_ms: int
 
 
@@ -95,20 +95,23 @@ def _image_fields(image: NewImage) -> list[str | int]:
     return fields
 
 
-async def create(redis: Redis, job: NewJob, idempotent: IdempotentAnswer | None = None) -> None:
+async def create(redis: Redis, job: NewJob, idempotent: IdempotentAnswer | None = None) -> int:
     """Make the job and queue its images, in one step. The same call again changes nothing.
+
+    Returns when it was made, in ms since the epoch.
 
     Raises IdempotencyConflict where the key was lost to another request meanwhile.
     """
     images = [(image.image_id, _image_fields(image)) for image in job.images]
     answer = (idempotent.key, idempotent.token, idempotent.value, idempotent.ttl_ms) if idempotent else False
-    made = await _CREATE.packed(
-        redis, job.job_id, job.owner, _job_fields(job), images, job.low_priority, answer
+    made_at = int(
+        await _CREATE.packed(redis, job.job_id, job.owner, _job_fields(job), images, job.low_priority, answer)
     )
-    if made == -1:
+    if made_at == -1:
         raise IdempotencyConflict(
             "This Idempotency-Key ran out while the upload was under way; send it again."
         )
+    return made_at
 
 
 async def read(redis: Redis, job_id: str, *, images: bool = True) -> rows.JobSnapshot:
@@ -173,3 +176,12 @@ async def retry(
 async def erase(redis: Redis, job_id: str) -> None:
     """Remove every key of the job. Call it after its files are gone."""
     await _ERASE(redis, job_id)
+
+
+async def may_be_erased(redis: Redis, job_id: str) -> bool:
+    """Whether the job was deleted and has ended, or its hash is gone already."""
+    packed = await _READ(redis, job_id, "0")
+    if packed is None:
+        return True
+    _, _, deleted, _, counts, _ = _snapshot.decode(packed)
+    return deleted and not Counts(*counts).unfinished

@@ -128,5 +128,5 @@ class Script:
             return await command(redis, "EVAL", text, 0, *args)
 
     async def packed(self, redis: Redis, *args: object) -> Any:
-        """Run it with `args` as one msgpack list, which Lua unpacks."""
+        """Run it with `args` as one msgpack list, which Lua unpacks. No bytes: its cmsgpack has no `bin`."""
         return await self(redis, msgspec.msgpack.encode(args))

@@ -1,6 +1,8 @@
 """The metrics of docs/metrics.md, one object each. No label holds an id.
 
-Who calls it: whatever is counted. Each process exposes its own registry; `up` adds them up.
+Who calls it: whatever is counted. What the whole fleet shares (queues, workers) is in `fleet_gauges`.
+With `PROMETHEUS_MULTIPROC_DIR` set, as `up` does, all processes count into one folder, and `exposition`
+adds them up.
 """
 
 from typing import Final
@@ -32,16 +34,6 @@ TASK_DURATION: Final = Histogram(
 IMAGES: Final = Counter(
     "image2model_images", "Images that reached a final status.", ["model", "status"], registry=REGISTRY
 )
-IN_FLIGHT: Final = Gauge(
-    "image2model_images_in_flight", "Images that hold a permit: in FAL's hands.", registry=REGISTRY
-)
-QUEUE_DEPTH: Final = Gauge("image2model_queue_depth", "Tasks waiting.", ["queue"], registry=REGISTRY)
-QUEUE_OLDEST: Final = Gauge(
-    "image2model_queue_oldest_seconds", "Age of the oldest waiting task.", ["queue"], registry=REGISTRY
-)
-QUEUE_PAUSED: Final = Gauge(
-    "image2model_queue_paused", "1 while a queue is paused.", ["queue", "reason"], registry=REGISTRY
-)
 FAL_REQUESTS: Final = Counter(
     "image2model_fal_requests", "Calls to FAL.", ["operation", "outcome"], registry=REGISTRY
 )
@@ -59,17 +51,13 @@ UNCONFIRMED: Final = Counter(
     "image2model_submissions_unconfirmed", "Submits whose reply was lost.", registry=REGISTRY
 )
 LEASES_LOST: Final = Counter("image2model_leases_lost", "Leases lost to another worker.", registry=REGISTRY)
-SSE_SUBSCRIBERS: Final = Gauge("image2model_sse_subscribers", "Open event streams.", registry=REGISTRY)
+SSE_SUBSCRIBERS: Final = Gauge(
+    "image2model_sse_subscribers", "Open event streams.", registry=REGISTRY, multiprocess_mode="livesum"
+)
 SSE_EVENTS: Final = Counter("image2model_sse_events", "Events sent to subscribers.", registry=REGISTRY)
 EVENT_LAG: Final = Histogram(
     "image2model_event_lag_seconds",
     "From a change in the store to the subscribers' sockets.",
     buckets=_FAST,
-    registry=REGISTRY,
-)
-HEARTBEAT: Final = Gauge(
-    "image2model_worker_heartbeat_timestamp_seconds",
-    "When a worker last showed life (Unix time).",
-    ["worker"],
     registry=REGISTRY,
 )

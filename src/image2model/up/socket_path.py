@@ -17,11 +17,16 @@ _NAME: Final = "valkey.sock"
 
 
 def socket_path(folder: Path) -> Path:
-    """The socket's path for a store in `folder`, its directory private to this user (0700)."""
+    """The socket's path for a store in `folder`; nothing is made."""
     inside = folder / _NAME
-    if len(os.fsencode(inside)) <= _LONGEST:
-        return inside
-    return _private(_runtime_folder(folder)) / _NAME
+    return inside if len(os.fsencode(inside)) <= _LONGEST else _runtime_folder(folder) / _NAME
+
+
+def prepare(path: Path, folder: Path) -> None:
+    """Make the runtime folder where it is needed, and clear away an earlier server's socket."""
+    if path.parent != folder:
+        _make_private(path.parent)
+    path.unlink(missing_ok=True)
 
 
 def forget(path: Path, folder: Path) -> None:
@@ -37,9 +42,8 @@ def _runtime_folder(folder: Path) -> Path:
     return Path(base) / f"i2m-{os.getuid()}-{digest}"
 
 
-def _private(folder: Path) -> Path:
+def _make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
         raise StartError(f"{folder} must be a folder of yours that nobody else can enter; remove it")
-    return folder

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from image2model.up.errors import FolderInUse, StartError
 from image2model.up.lock import FolderLock
 from image2model.up.parentage import die_with_parent
-from image2model.up.socket_path import forget, socket_path
+from image2model.up.socket_path import forget, prepare, socket_path
 
 _STOP_SECONDS: Final = 10.0
 _DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always", "--aof-use-rdb-preamble", "yes")
@@ -67,23 +67,27 @@ class EmbeddedStore:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._take_folder(patience)
         self._socket = socket_path(self.folder)
-        self._socket.unlink(missing_ok=True)
+        prepare(self._socket, self.folder)
         try:
             self._process = self._fork()
         finally:
             self._lock.release()  # the server's own copy of the descriptor goes on holding it
 
     def wait_ready(self, *, timeout: float = 60.0) -> None:
-        """Block until the server answers, its data loaded. Raises StartError with the log's words."""
+        """Block until `is_ready`. Raises StartError."""
         deadline = time.monotonic() + timeout
-        while not self._answers():
-            if self.pid is None:
-                raise StartError(f"the embedded store ended at once:\n{self._last_words()}")
+        while not self.is_ready():
             if time.monotonic() > deadline:
                 raise StartError(
                     f"the embedded store is not ready after {timeout:.0f} s; see {self.log_path}"
                 )
             time.sleep(0.002)
+
+    def is_ready(self) -> bool:
+        """Whether it answers, its data loaded. Raises StartError with the log's words if it has ended."""
+        if self.pid is None:
+            raise StartError(f"the embedded store ended at once:\n{self._last_words()}")
+        return self._answers()
 
     def stop(self) -> None:
         """Stop the server (a durable one saves first) and wait until it is gone. Safe to call again."""
@@ -146,6 +150,11 @@ class EmbeddedStore:
     def _last_words(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()
         return "\n".join(lines[-5:])
+
+
+def store_folder(data_dir: Path) -> Path:
+    """Where `up` keeps the store of a data folder."""
+    return data_dir / "valkey"
 
 
 def server_binary() -> Path:

@@ -5,7 +5,7 @@ what a connection costs; here a connection's own task only waits for the client 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
@@ -40,48 +40,59 @@ class Principal(Protocol):
     def role(self) -> str: ...
 
 
-PrincipalOf = Callable[[Scope], Principal]
+RelayOf = Callable[[Scope], EventRelay]
+PrincipalOf = Callable[[Scope], Awaitable[Principal]]
+TopicOf = Callable[[EventRelay, Scope, str], AbstractAsyncContextManager[Topic]]
 
 
-def routes(relay: EventRelay, principal_of: PrincipalOf, *, prefix: str = "/api/v1") -> list[Route]:
+def routes(relay_of: RelayOf, principal_of: PrincipalOf, *, prefix: str = "/api/v1") -> list[Route]:
     """Both streams. `principal_of(scope)` says who asks, or raises the problem to answer with."""
-
-    def of_job(scope: Scope) -> AbstractAsyncContextManager[Topic]:
-        return relay.job(scope["path_params"]["job_id"], principal_of(scope).owner)
-
-    def of_owner(scope: Scope) -> AbstractAsyncContextManager[Topic]:
-        return relay.owner(principal_of(scope).owner)
-
+    job, owner = (EventStream(relay_of, principal_of, topic_of) for topic_of in (_job, _owner))
     return [
-        Route(f"{prefix}/status/stream/{{job_id}}", EventStream(relay, of_job), methods=["GET"]),
-        Route(f"{prefix}/events", EventStream(relay, of_owner), methods=["GET"]),
+        Route(f"{prefix}/status/stream/{{job_id}}", job, methods=["GET"]),
+        Route(f"{prefix}/events", owner, methods=["GET"]),
     ]
 
 
-class EventStream:
-    """An ASGI endpoint for the topic that `topic_of(scope)` names."""
+def _job(relay: EventRelay, scope: Scope, owner: str) -> AbstractAsyncContextManager[Topic]:
+    return relay.job(scope["path_params"]["job_id"], owner)
 
-    def __init__(
-        self, relay: EventRelay, topic_of: Callable[[Scope], AbstractAsyncContextManager[Topic]]
-    ) -> None:
-        self._relay = relay
+
+def _owner(relay: EventRelay, _scope: Scope, owner: str) -> AbstractAsyncContextManager[Topic]:
+    return relay.owner(owner)
+
+
+class EventStream:
+    """An ASGI endpoint for the topic that `topic_of` names."""
+
+    def __init__(self, relay_of: RelayOf, principal_of: PrincipalOf, topic_of: TopicOf) -> None:
+        self._relay_of = relay_of
+        self._principal_of = principal_of
         self._topic_of = topic_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises NotFound, StoreUnavailable, and what `principal_of` raises."""
-        if self._relay.closing:
+        relay = self._relay_of(scope)
+        principal = await self._principal_of(scope)
+        if relay.closing:
             raise StoreUnavailable.after("This server is stopping. Try again at once.", 1)
         try:
-            async with self._topic_of(scope) as topic:
+            async with self._topic_of(relay, scope, principal.owner) as topic:
                 opening = await topic.open(_last_id(scope))
-                await self._answer(topic, opening, scope, receive, send)
+                await self._answer(relay, topic, opening, scope, receive, send)
         except RedisError as error:
             raise StoreUnavailable.after(
                 "The store does not answer. Try again in a few seconds.", 2
             ) from error
 
     async def _answer(
-        self, topic: Topic, opening: Opening | None, scope: Scope, receive: Receive, send: Send
+        self,
+        relay: EventRelay,
+        topic: Topic,
+        opening: Opening | None,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
         if opening is None:
             await send({"type": "http.response.start", "status": 204, "headers": []})
@@ -91,15 +102,21 @@ class EventStream:
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
             return
-        await self._stream(topic, opening, scope, receive, send)
+        await self._stream(relay, topic, opening, scope, receive, send)
 
     async def _stream(
-        self, topic: Topic, opening: Opening, scope: Scope, receive: Receive, send: Send
+        self,
+        relay: EventRelay,
+        topic: Topic,
+        opening: Opening,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
         handler = asyncio.current_task()
         assert handler is not None  # noqa: S101 - a coroutine that runs is in a task
-        subscriber = Subscriber(topic, opening, send, severing(scope, handler), self._relay.writers)
-        self._relay.attach(subscriber)
+        subscriber = Subscriber(topic, opening, send, severing(scope, handler), relay.writers)
+        relay.attach(subscriber)
         SSE_SUBSCRIBERS.inc()
         try:
             subscriber.begin()
@@ -109,7 +126,7 @@ class EventStream:
                 raise
         finally:
             SSE_SUBSCRIBERS.dec()
-            self._relay.detach(subscriber)
+            relay.detach(subscriber)
 
 
 async def _gone(receive: Receive) -> None:

@@ -3,21 +3,26 @@
 Who calls it: the application. Labels and log lines hold the route's template, never an id, a query or a
 path that could be a secret (file tokens are paths). A request is counted when its answer begins, so an
 open event stream is counted too; its duration is the time to the end of the answer, for an event stream
-the time to its beginning, because that one ends when the client pleases.
+the time to its beginning, because that one ends when the client pleases. A read that succeeds is told at
+`debug` only: clients poll, and writing the line would cost more than the answer.
 """
 
+import logging
 from time import perf_counter
 from typing import Final
 
 import structlog
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
+_enabled: Final = logging.getLogger(__name__).isEnabledFor
+
+_READS: Final = frozenset({"GET", "HEAD"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_STREAM: Final = b"text/event-stream"
 UNMATCHED: Final = "unmatched"
 CLIENT_GONE: Final = 499
 """The status noted for a request whose client left before an answer began (nginx's convention)."""
@@ -43,14 +48,13 @@ class AccessLog:
 
     def __init__(self, app: ASGIApp, *, requests: Counter, duration: Histogram) -> None:
         self.app = app
-        self.requests = requests
-        self.duration = duration
+        self._series = _Series(requests, duration)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(scope, self.requests, self.duration)
+        exchange = _Exchange(scope, self._series)
         try:
             await self.app(scope, receive, exchange.watch(send))
         finally:
@@ -60,11 +64,10 @@ class AccessLog:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, requests: Counter, duration: Histogram) -> None:
+    def __init__(self, scope: Scope, series: "_Series") -> None:
         self._scope = scope
         self._mounted_at: str = scope.get("root_path", "")
-        self._requests = requests
-        self._duration = duration
+        self._series = series
         self._started = perf_counter()
         self._status: int | None = None
         self._observed = False
@@ -84,7 +87,7 @@ class _Exchange:
 
     def _begin(self, start: Message) -> None:
         self._count(start["status"])
-        if Headers(raw=start["headers"]).get("content-type", "").startswith("text/event-stream"):
+        if any(name == b"content-type" and value.startswith(_STREAM) for name, value in start["headers"]):
             self._observe()
 
     def end(self) -> None:
@@ -93,7 +96,11 @@ class _Exchange:
             self._count(CLIENT_GONE)
         if not self._observed:
             self._observe()
-        _log.info(
+        level = self._level
+        if not _enabled(level):
+            return
+        _log.log(
+            level,
             "request",
             method=self._scope["method"],
             endpoint=self._endpoint,
@@ -102,6 +109,11 @@ class _Exchange:
             bytes=self._sent,
             client=(self._scope.get("client") or ("",))[0],
         )
+
+    @property
+    def _level(self) -> int:
+        read = self._scope["method"] in _READS and self._status is not None and self._status < 400
+        return logging.DEBUG if read else logging.INFO
 
     @property
     def _elapsed(self) -> float:
@@ -117,8 +129,33 @@ class _Exchange:
 
     def _count(self, status: int) -> None:
         self._status = status
-        self._requests.labels(self._method, self._endpoint, str(status)).inc()
+        self._series.requests(self._method, self._endpoint, status).inc()
 
     def _observe(self) -> None:
         self._observed = True
-        self._duration.labels(self._method, self._endpoint).observe(self._elapsed)
+        self._series.duration(self._method, self._endpoint).observe(self._elapsed)
+
+
+class _Series:
+    """The series by their labels. There are few: a template for each route, and its statuses."""
+
+    def __init__(self, requests: Counter, duration: Histogram) -> None:
+        self._requests = requests
+        self._duration = duration
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._histograms: dict[tuple[str, str], Histogram] = {}
+
+    def requests(self, method: str, template: str, status: int) -> Counter:
+        """The counter of these labels."""
+        found = self._counters.get((method, template, status))
+        if found is None:
+            found = self._requests.labels(method, template, str(status))
+            self._counters[method, template, status] = found
+        return found
+
+    def duration(self, method: str, template: str) -> Histogram:
+        """The histogram of these labels."""
+        found = self._histograms.get((method, template))
+        if found is None:
+            found = self._histograms[method, template] = self._duration.labels(method, template)
+        return found

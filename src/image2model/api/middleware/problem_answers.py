@@ -1,18 +1,21 @@
 """Whatever the application raises becomes an answer here, and only here.
 
 Who calls it: the application. A `Problem` is rendered; a client that went away is nothing to tell of;
+a store or storage that fails is `store_unavailable`;
 anything else is a fault of ours, logged with its traceback and told as `internal_error`.
 """
 
 from typing import Final
 
 import structlog
+from redis.exceptions import RedisError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from image2model.api import problems
 from image2model.api.middleware.request_id import request_id
 from image2model.errors import Problem
+from image2model.storage.errors import StorageError
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -55,5 +58,8 @@ def _problem_of(error: Exception) -> Problem:
     if isinstance(error, Problem):
         error.__cause__ = error.__context__ = error.__traceback__ = None
         return error
+    if isinstance(error, RedisError | StorageError):
+        _log.error("store_unavailable", reason=str(error), kind=type(error).__name__)
+        return problems.store_unavailable()
     _log.error("internal_error", exc_info=error)
     return problems.internal_error()

@@ -5,13 +5,13 @@ Who calls it: the application, as its outermost middleware; others read the id b
 
 import re
 import secrets
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_HEADER: Final = "X-Request-ID"
+_HEADER: Final = b"x-request-id"
 _SANE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}", re.ASCII)
 _KEY: Final = "image2model.request_id"
 
@@ -32,16 +32,27 @@ class RequestId:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        identity = scope[_KEY] = _chosen(Headers(scope=scope).get(_HEADER))
+        identity = scope[_KEY] = _chosen(scope["headers"])
+        header = (_HEADER, identity.encode())
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[_HEADER] = identity
+                others = [one for one in message["headers"] if one[0] != _HEADER]
+                message["headers"] = [*others, header]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=identity):
+        bound = structlog.contextvars.bind_contextvars(request_id=identity)
+        try:
             await self.app(scope, receive, send_with_id)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
 
-def _chosen(given: str | None) -> str:
-    return given if given and _SANE.fullmatch(given) else secrets.token_hex(16)
+def _chosen(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
+        if name == _HEADER:
+            given = value.decode("latin-1")
+            if _SANE.fullmatch(given):
+                return given
+            break
+    return secrets.token_hex(16)

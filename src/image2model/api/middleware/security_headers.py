@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS: Final = {
@@ -17,6 +16,9 @@ HEADERS: Final = {
 }
 
 
+_ENCODED: Final = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
+
 class SecurityHeaders:
     """The page sets a Content-Security-Policy of its own; an answer that is data needs nothing loaded."""
 
@@ -26,9 +28,9 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                own = message["headers"]
+                named = {name for name, _ in own}
+                message["headers"] = [*own, *(header for header in _ENCODED if header[0] not in named)]
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)

@@ -18,6 +18,8 @@ from image2model.errors import Forbidden
 
 _HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?", re.ASCII)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_LOOKED_AT: Final = frozenset({b"host", b"origin", b"sec-fetch-site"})
+_MOST_PASSED: Final = 256
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
 
 
@@ -34,11 +36,21 @@ class SiteGuard:
         self.app = app
         self.allowed_hosts = frozenset(host.lower().rstrip(".") for host in allowed_hosts)
         self.allowed_origins = frozenset(origin.lower() for origin in allowed_origins)
+        self._passed: set[tuple[tuple[bytes, bytes], ...]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            self._check(Headers(scope=scope))
+            self._check_once(tuple(one for one in scope["headers"] if one[0] in _LOOKED_AT))
         await self.app(scope, receive, send)
+
+    def _check_once(self, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+        """A client's headers are the same in all its requests: what passed once passes again."""
+        if headers in self._passed:
+            return
+        self._check(Headers(raw=list(headers)))
+        if len(self._passed) >= _MOST_PASSED:
+            self._passed.clear()
+        self._passed.add(headers)
 
     def _check(self, headers: Headers) -> None:
         host = _single(headers, "host")

@@ -6,38 +6,38 @@ still is a stranger's text and must never become a path or a key.
 
 import re
 import unicodedata
-from email.message import Message
-from email.utils import collapse_rfc2231_value
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 MAX_BYTES: Final = 200
 """Longest name in UTF-8 bytes; file systems stop at 255, and a suffix must still fit."""
 
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _UNSEEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_EXTENDED: Final = re.compile(r";\s*filename\*", re.IGNORECASE)
+_EXTENDED: Final = re.compile(
+    r""";\s*filename\*\s*=\s*"?(utf-8|iso-8859-1)'[^']*'([^\s;"]*)""", re.IGNORECASE
+)
 
 
 def display_name(raw: str | None, disposition: str, index: int) -> str:
     """The name to show for the file at `index` (0-based) of its batch.
 
     `raw` is the parser's reading of `filename`; `disposition` the whole Content-Disposition value, for
-    RFC 2231's `filename*`, which wins. Both hold the header's bytes as Latin-1. A name of which nothing
+    RFC 8187's `filename*`, which wins. Both hold the header's bytes as Latin-1. A name of which nothing
     is left becomes `image-<n>`, counted from 1.
     """
-    name = _extended(disposition) if _EXTENDED.search(disposition) else None
+    name = _extended(disposition)
     if name is None:
         name = (raw or "").encode("latin-1", "replace").decode("utf-8", "replace")
     return _shortened(_last_segment(_visible(name))) or f"image-{index + 1}"
 
 
 def _extended(disposition: str) -> str | None:
-    message = Message()
-    message["Content-Disposition"] = disposition
-    for name, value in message.get_params([], "content-disposition"):
-        if name.lower() == "filename" and isinstance(value, tuple):
-            return collapse_rfc2231_value(value)
-    return None
+    """The name in `filename*` (RFC 8187: two charsets, no continuations); None where there is none."""
+    found = _EXTENDED.search(disposition)
+    if found is None:
+        return None
+    return unquote_to_bytes(found[2]).decode(found[1], "replace")
 
 
 def _visible(name: str) -> str:

@@ -12,6 +12,10 @@ from image2model.errors import FileProblem, FileTooLarge
 _HEAD: Final = 12
 """Bytes that tell PNG, JPEG and WebP from everything else."""
 
+_SMALL: Final = 16 << 10
+_GATHERED: Final = 64 << 10
+"""Small chunks are gathered up to this size: kept one by one they would cost many times their bytes."""
+
 
 class Part(Protocol):
     """What the form reader needs of a part: somewhere to put its payload."""
@@ -60,7 +64,7 @@ class FilePart:
         self.problem: FileProblem | None = None
         self._max_bytes = max_bytes
         self._inspect = inspect
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes | bytearray] = []
 
     @property
     def kept(self) -> int:
@@ -76,7 +80,7 @@ class FilePart:
                 FileTooLarge(f"The file is larger than {self._max_bytes} bytes. Send a smaller one.")
             )
         elif self.problem is None:
-            self._chunks.append(chunk)
+            self._keep(chunk)
             if began_short and self.size >= _HEAD:
                 self._check_head()
 
@@ -85,6 +89,13 @@ class FilePart:
         data = b"".join(self._chunks)
         self._chunks.clear()
         return data
+
+    def _keep(self, chunk: bytes) -> None:
+        last = self._chunks[-1] if self._chunks else None
+        if isinstance(last, bytearray) and len(last) < _GATHERED:
+            last += chunk
+        else:
+            self._chunks.append(bytearray(chunk) if len(chunk) < _SMALL else chunk)
 
     def _check_head(self) -> None:
         """Refuse early what cannot be a picture, in the words of the inspection, which is quick about it."""

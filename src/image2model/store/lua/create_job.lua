@@ -1,8 +1,9 @@
 -- A batch comes to be, whole: its hashes, its places in the queue, its events, its idempotency answer.
 -- {job_id, owner, job_fields, {{image_id, image_fields}, ...}, low, {idem_key, idem_token, idem_value, idem_ttl} or false}
--- Returns 1, 0 when it exists already (the same call again), -1 when the idempotency key is no longer ours.
+-- Returns when it was made, the same for the same call again; -1 when the idempotency key is no longer ours.
 local job_id, owner, fields, images, low, idem = unpack(cmsgpack.unpack(ARGV[1]))
-if call('EXISTS', K.job(job_id)) == 1 then return 0 end
+local made_at = call('HGET', K.job(job_id), 'created_at')
+if made_at then return num(made_at) end
 if idem and call('GET', idem[1]) ~= idem[2] then return -1 end
 local at = now_ms()
 local ids = {}
@@ -22,4 +23,4 @@ end
 for _, id in ipairs(ids) do emit_image(job_id, id, at) end
 expire_job(job_id, UNFINISHED_TTL)
 if idem then call('SET', idem[1], idem[3], 'PX', idem[4]) end
-return 1
+return at

@@ -8,7 +8,7 @@ for _, id in ipairs(wanted or image_ids(job_id)) do chosen[id] = true end
 for _, id in ipairs(image_ids(job_id)) do
   local head = call('HMGET', K.image(id), 'status', 'attempt')
   if chosen[id] and head[1] == 'failed' then
-    local fields = {'attempt', num(head[2]) + 1, 'attempts_used', 0, 'pickups', 0, 'error', '', 'result', '',
+    local fields = {'attempt', num(head[2]) + 1, 'attempts_used', 0, 'pickups', 0, 'start_tries', 0, 'first_try_at', '', 'error', '', 'result', '',
       'finished_at', '', 'started_at', '', 'cost_micro', '', 'fence', '', 'cancel_requested', ''}
     for _, name in ipairs(ATTEMPT_FIELDS) do
       fields[#fields + 1] = name

@@ -1,5 +1,6 @@
--- After a definite failure: another attempt, later. {image_id, token, used_attempt, delay_ms}
--- The holder lets go by `finish_task`; here the request of the ended attempt is forgotten.
+-- Back to `queued` for another try or attempt; the holder lets go by `finish_task`, with the delay.
+-- {image_id, token, used_attempt}. `used_attempt`: FAL accepted the one that ended, so it counts, and the
+-- time to get accepted begins anew. Returns 0 when the fence is another's, -1 when the move is illegal.
 local id, token, used = unpack(cmsgpack.unpack(ARGV[1]))
 if not holds(id, token) then return 0 end
 local image, at = K.image(id), now_ms()
@@ -11,6 +12,9 @@ end
 if used then
   call('HINCRBY', image, 'attempts_used', 1)
   call('HINCRBY', image, 'attempt', 1)
+  call('HSET', image, 'start_tries', 0, 'first_try_at', '')
+else
+  if call('HINCRBY', image, 'start_tries', 1) == 1 then call('HSET', image, 'first_try_at', at) end
 end
 release_permit(id)
 call('HSET', image, 'pickups', 0)

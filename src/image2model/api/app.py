@@ -1,0 +1,65 @@
+"""The application: settings in, Starlette out. No I/O happens before its lifespan begins.
+
+Who calls it: the server, and tests.
+"""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from image2model.api import problems
+from image2model.api.lifespan import Process
+from image2model.api.middleware import (
+    AccessLog,
+    ProblemAnswers,
+    RefusalDrain,
+    RequestId,
+    SecurityHeaders,
+    SiteGuard,
+)
+from image2model.api.principal import authenticator
+from image2model.api.routes import routes
+from image2model.api.upload import UploadLimits
+from image2model.errors import ConfigurationError
+from image2model.settings import Settings
+from image2model.telemetry.metrics import HTTP_DURATION, HTTP_REQUESTS
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The application of these settings. Raises ConfigurationError where they cannot be served."""
+    authenticate = authenticator(settings)
+    if settings.redis_url is None:
+        raise ConfigurationError(["I2M_REDIS_URL: the API needs a store; `image2model up` brings its own"])
+    limits = UploadLimits(max_files=settings.max_files, max_file_bytes=settings.max_file_bytes)
+    return Starlette(
+        routes=routes(),
+        middleware=_middleware(settings, limits),
+        exception_handlers={HTTPException: problems.raise_problem},
+        lifespan=Process(settings, settings.redis_url, authenticate, limits).lifespan,
+    )
+
+
+def _middleware(settings: Settings, limits: UploadLimits) -> list[Middleware]:
+    layers = [
+        Middleware(RequestId),
+        Middleware(AccessLog, requests=HTTP_REQUESTS, duration=HTTP_DURATION),
+        Middleware(SecurityHeaders),
+        Middleware(RefusalDrain, max_bytes=limits.max_body_bytes),
+        Middleware(ProblemAnswers),
+    ]
+    if settings.cors_origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=["Authorization", "Idempotency-Key", "If-None-Match", "Last-Event-ID"],
+                expose_headers=["ETag", "Location", "X-Request-ID", "Retry-After", "Idempotent-Replayed"],
+            )
+        )
+    if settings.auth == "none":
+        layers.append(
+            Middleware(SiteGuard, allowed_hosts=settings.allowed_hosts, allowed_origins=settings.cors_origins)
+        )
+    return layers

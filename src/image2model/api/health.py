@@ -1,0 +1,82 @@
+"""`/health/live` and `/health/ready`. Who calls it: the router, for orchestrators and people.
+
+Only what keeps this replica from serving (the store, the disk) makes it unready; a fleet without workers
+or a FAL that is away is degraded, because taking every replica out of service would mend neither.
+"""
+
+import asyncio
+from typing import Final, Literal
+
+import msgspec
+from redis.exceptions import RedisError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from image2model.api.answers import json_answer
+from image2model.api.check import Check
+from image2model.api.state import ApiState, state_of
+from image2model.errors import DiskFull
+from image2model.storage.errors import StorageError
+from image2model.storage.objects import ObjectStorage
+from image2model.store import fleet
+
+_DEADLINE: Final = 2.0
+_LEAST_FREE: Final = 256 << 20
+"""Bytes that a disk must have free for uploads to be taken."""
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """The whole answer."""
+
+    status: Literal["ready", "degraded", "unready"]
+    checks: dict[str, Check]
+
+
+class Liveness(msgspec.Struct, frozen=True):
+    """The process runs."""
+
+    status: Literal["live"] = "live"
+
+
+async def live(_request: Request) -> Response:
+    """200 while the event loop turns."""
+    return json_answer(Liveness())
+
+
+async def ready(request: Request) -> Response:
+    """200 `ready` or `degraded`, 503 `unready`."""
+    found = await readiness(state_of(request))
+    return json_answer(found, 503 if found.status == "unready" else 200)
+
+
+async def readiness(state: ApiState) -> Readiness:
+    """Run all checks, side by side."""
+    (redis, workers), disk, fal = await asyncio.gather(
+        _fleet(state), _disk_space(state.storage), state.fal_probe.check()
+    )
+    checks = {"redis": redis, "disk_space": disk, "fal_api": fal, "workers": workers}
+    if not (redis.ok and disk.ok):
+        return Readiness("unready", checks)
+    return Readiness("ready" if all(check.ok for check in checks.values()) else "degraded", checks)
+
+
+async def _fleet(state: ApiState) -> tuple[Check, Check]:
+    try:
+        async with asyncio.timeout(_DEADLINE):
+            alive = len((await fleet.read(state.redis)).workers)
+    except (RedisError, TimeoutError) as error:
+        reason = str(error) or "no reply in time"
+        return Check(False, f"the store does not answer: {reason}"), Check(False, "not known")
+    workers = f"{alive} running" if alive else "no worker runs: pictures wait until one does"
+    return Check(True, "the store answers"), Check(alive > 0, workers)
+
+
+async def _disk_space(storage: ObjectStorage) -> Check:
+    try:
+        async with asyncio.timeout(_DEADLINE):
+            free = await storage.free_bytes()
+    except (StorageError, DiskFull, TimeoutError) as error:
+        return Check(False, f"the storage cannot be read: {error}")
+    if free is None:
+        return Check(True, "the storage is on no disk of ours")
+    return Check(free >= _LEAST_FREE, f"{free >> 20} MiB free")

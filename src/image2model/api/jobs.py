@@ -1,0 +1,67 @@
+"""`/jobs/{job_id}`: cancel, retry, delete. Who calls it: the router."""
+
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from image2model.api.answers import json_answer
+from image2model.api.state import state_of
+from image2model.errors import BodyTooLarge, InvalidParameter
+from image2model.service import lifecycle
+from image2model.service.documents import job_document
+
+_MAX_BODY: Final = 64 << 10
+
+
+class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What may be said with a retry; what is left out is as before."""
+
+    image_ids: list[str] | None = None
+    params: dict[str, object] | None = None
+
+
+_retry = msgspec.json.Decoder(RetryBody)
+
+
+async def cancel(request: Request) -> Response:
+    """202: what is not finished is cancelled, or asked to stop."""
+    state = state_of(request)
+    principal = await state.authenticate(request.scope)
+    job = await lifecycle.cancel(state.redis, principal.owner, request.path_params["job_id"])
+    return json_answer(job_document(job), 202)
+
+
+async def retry(request: Request) -> Response:
+    """202: failed images run again."""
+    state = state_of(request)
+    principal = await state.authenticate(request.scope)
+    wanted = await _body(request)
+    job = await lifecycle.retry(
+        state.redis, principal.owner, request.path_params["job_id"], wanted.image_ids, wanted.params
+    )
+    return json_answer(job_document(job), 202)
+
+
+async def delete(request: Request) -> Response:
+    """204, and 404 from then on."""
+    state = state_of(request)
+    principal = await state.authenticate(request.scope)
+    await lifecycle.delete(state.redis, principal.owner, request.path_params["job_id"])
+    return Response(status_code=204)
+
+
+async def _body(request: Request) -> RetryBody:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise BodyTooLarge(f"The body of a retry has at most {_MAX_BODY} bytes.")
+    if not body.strip():
+        return RetryBody()
+    try:
+        return _retry.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        detail = f'The body must be JSON such as {{"image_ids": ["…"], "params": {{}}}}: {str(error)[:200]}'
+        raise InvalidParameter(detail) from error

@@ -1,0 +1,79 @@
+"""What an API process opens when it starts and closes when it ends.
+
+Who calls it: the application. It yields one typed state, which a route finds by `state_of`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, TypedDict
+
+import structlog
+from redis.asyncio import Redis
+from starlette.applications import Starlette
+
+from image2model.api.document_cache import DocumentCache
+from image2model.api.events import EventRelay
+from image2model.api.fal_probe import FalProbe
+from image2model.api.principal import Authenticate
+from image2model.api.state import ApiState
+from image2model.api.upload import UploadBudget, UploadLimits
+from image2model.fal.hosts import FalHosts
+from image2model.settings import Settings
+from image2model.storage.address import open_storage
+from image2model.storage.objects import ObjectStorage
+from image2model.store import durability, secret
+from image2model.store.connection import connect
+from image2model.store.heads import JobHeads
+
+_REDIS_TIMEOUT: Final = 2.5
+"""Seconds for one command: a client of ours waits for the answer."""
+_log: Final = structlog.stdlib.get_logger(__name__)
+
+
+class State(TypedDict):
+    """What the lifespan yields: the server hands it to every request."""
+
+    api: ApiState
+
+
+class Process:
+    """One process's resources. They belong to the event loop that runs the lifespan."""
+
+    def __init__(
+        self, settings: Settings, redis_url: str, authenticate: Authenticate, limits: UploadLimits
+    ) -> None:
+        self._settings = settings
+        self._redis_url = redis_url
+        self._authenticate = authenticate
+        self._limits = limits
+
+    @asynccontextmanager
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[State]:
+        """Raises ConfigurationError, and redis.RedisError where the store does not answer."""
+        settings = self._settings
+        storage = await asyncio.to_thread(open_storage, settings.storage_url)
+        redis = connect(self._redis_url, timeout_s=_REDIS_TIMEOUT)
+        relay = EventRelay(redis, self._redis_url, send_timeout_s=settings.sse_send_timeout)
+        async with redis, relay:
+            for warning in await durability.warnings(redis):
+                _log.warning("store_not_durable", advice=warning)
+            state = await self._state(redis, storage, relay)
+            yield {"api": state}
+
+    async def _state(self, redis: Redis, storage: ObjectStorage, relay: EventRelay) -> ApiState:
+        hosts = FalHosts.at(self._settings.fal_base_url)
+        return ApiState(
+            settings=self._settings,
+            redis=redis,
+            storage=storage,
+            signing_secret=await secret.signing(redis),
+            hosts=hosts,
+            fal_probe=FalProbe(self._settings.fal_key, hosts),
+            upload_budget=UploadBudget(self._settings.upload_memory),
+            upload_limits=self._limits,
+            documents=DocumentCache(),
+            heads=JobHeads(redis),
+            authenticate=self._authenticate,
+            relay=relay,
+        )

@@ -1,0 +1,40 @@
+"""Every address of the interface, in one table. Who calls it: the application.
+
+The most asked comes first, and a literal segment before a parameter in its place. Paths are written out,
+because each mount would cost every request a second look-up.
+"""
+
+from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
+
+from image2model.api import downloads, events, files, health, jobs, metrics, status, uploads
+from image2model.api.principal import Principal
+from image2model.api.state import state_of
+from image2model.service.documents import API
+
+
+def routes() -> list[BaseRoute]:
+    """The routes of the interface."""
+    return [
+        Route(f"{API}/status/{{job_id}}", status.Status(), methods=["GET"]),
+        Route(f"{API}/upload/batch", uploads.upload_batch, methods=["POST"]),
+        Route(f"{API}/download/{{job_id}}", downloads.listing),
+        Route(f"{API}/download/{{job_id}}/{{image_id}}", downloads.download),
+        Route(f"{API}/files/{{token}}", files.file),
+        Route(f"{API}/jobs/{{job_id}}/cancel", jobs.cancel, methods=["POST"]),
+        Route(f"{API}/jobs/{{job_id}}/retry", jobs.retry, methods=["POST"]),
+        Route(f"{API}/jobs/{{job_id}}", jobs.delete, methods=["DELETE"]),
+        Route(f"{API}/health/live", health.live),
+        Route(f"{API}/health/ready", health.ready),
+        Route("/metrics", metrics.metrics),
+        *events.routes(_relay_of, _principal_of, prefix=API),
+    ]
+
+
+def _relay_of(scope: Scope) -> events.EventRelay:
+    return state_of(HTTPConnection(scope)).relay
+
+
+async def _principal_of(scope: Scope) -> Principal:
+    return await state_of(HTTPConnection(scope)).authenticate(scope)

@@ -1,0 +1,128 @@
+"""One API process: uvicorn around the application, from its first log line to its exit code.
+
+Who calls it: the command line (`image2model api`) and, through it, `up`. SIGTERM and SIGINT end it: event
+streams are closed first, because uvicorn waits for open answers before anything else; then what is under
+way may finish, at most `I2M_SHUTDOWN_GRACE` seconds in all.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+import uvicorn
+from redis.exceptions import RedisError
+
+from image2model.api.app import create_app
+from image2model.api.events import SeverableProtocol
+from image2model.api.state import ApiState
+from image2model.errors import ConfigurationError
+from image2model.settings import Settings, unknown_names
+from image2model.store.connection import command, connect
+from image2model.telemetry import logs
+from image2model.telemetry.exposition import forget_process
+
+_BACKLOG: Final = 2048
+_TEARDOWN_SECONDS: Final = 2.0
+"""Part of the grace that is kept for closing connections."""
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_log: Final = structlog.stdlib.get_logger(__name__)
+
+
+def run(settings: Settings) -> int:
+    """Serve until a signal; returns the exit code 0. Call it from the main thread.
+
+    One log line with the event `ready` tells host and port (a port of 0 is chosen by the system). Raises
+    ConfigurationError where the settings cannot be served.
+    """
+    logs.configure(level=settings.log_level, json=settings.log_format == "json", process="api")
+    for name in unknown_names():
+        _log.warning("unknown_setting", name=name, advice="no setting has this name: is it misspelt?")
+    if settings.redis_url is not None:
+        asyncio.run(_reach_store(settings.redis_url))
+    server = ApiServer(settings)
+    with _listen(settings.host, settings.port) as listener:
+        server.run(sockets=[listener])
+    forget_process(os.getpid())
+    _log.info("stopped")
+    return 0
+
+
+async def _reach_store(url: str) -> None:
+    try:
+        async with connect(url, timeout_s=2) as redis:
+            await command(redis, "PING")
+    except RedisError as error:
+        raise ConfigurationError([f"I2M_REDIS_URL: the store does not answer: {error}"]) from error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigurationError([f"I2M_HOST, I2M_PORT: cannot listen on {host}:{port}: {error}"]) from error
+
+
+class ApiServer(uvicorn.Server):
+    """uvicorn with our signals: a stop that was asked for is no failure."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._grace = settings.shutdown_grace
+        super().__init__(
+            uvicorn.Config(
+                create_app(settings),
+                loop="uvloop",
+                http=SeverableProtocol,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                backlog=_BACKLOG,
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=list(settings.trusted_proxies),
+                timeout_graceful_shutdown=max(1, int(self._grace - _TEARDOWN_SECONDS)),
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        _log.info("ready", host=host, port=port, pid=os.getpid())
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Our handlers for the time of the block. Unlike uvicorn's they do not raise the signal again."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def stop(self) -> None:
+        """Begin to end; asked a second time, do not wait for what is under way."""
+        if self.should_exit:
+            self.force_exit = True
+            return
+        self.should_exit = True
+        _end_after(self._grace)
+        state: ApiState = self.lifespan.state["api"]
+        state.relay.close_streams()
+
+
+def _end_after(seconds: float) -> None:
+    """The hard deadline: whatever still hangs then is cut off by the end of the process."""
+    deadline = threading.Timer(seconds, os._exit, (1,))
+    deadline.daemon = True
+    deadline.start()

@@ -1,0 +1,43 @@
+"""What an API process has while it runs, made once by its lifespan.
+
+Who calls it: every route, by `state_of`. Routes take what they need from here and keep nothing themselves.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+from redis.asyncio import Redis
+from starlette.requests import HTTPConnection
+
+from image2model.api.document_cache import DocumentCache
+from image2model.api.events import EventRelay
+from image2model.api.fal_probe import FalProbe
+from image2model.api.principal import Authenticate
+from image2model.api.upload import UploadBudget, UploadLimits
+from image2model.fal.hosts import FalHosts
+from image2model.settings import Settings
+from image2model.storage.objects import ObjectStorage
+from image2model.store.heads import JobHeads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiState:
+    """Shared by all requests of one process. `signing_secret` never leaves it."""
+
+    settings: Settings
+    redis: Redis
+    storage: ObjectStorage
+    signing_secret: bytes
+    hosts: FalHosts
+    fal_probe: FalProbe
+    upload_budget: UploadBudget
+    upload_limits: UploadLimits
+    documents: DocumentCache
+    heads: JobHeads
+    authenticate: Authenticate
+    relay: EventRelay
+
+
+def state_of(connection: HTTPConnection) -> ApiState:
+    """The state of the process that serves this request."""
+    return cast("ApiState", connection.scope["state"]["api"])

@@ -1,0 +1,22 @@
+"""`image2model api`: one API process, for real deployments."""
+
+import click
+
+from image2model.settings import load
+from image2model.telemetry import logs
+
+
+@click.command(short_help="Run one API process.")
+@click.option("--host", help="Address to listen on; default: I2M_HOST.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; default: I2M_PORT.")
+def command(host: str | None, port: int | None) -> None:
+    """Run one API process.
+
+    It is stateless: run as many as you like behind a proxy. SIGTERM and Ctrl-C stop it cleanly.
+    """
+    given = {"host": host, "port": None if port is None else str(port)}
+    settings = load(None, **{name: value for name, value in given.items() if value})
+    logs.configure(level=settings.log_level, json=settings.log_format == "json", process="api")
+    from image2model.api.server import run
+
+    run(settings)

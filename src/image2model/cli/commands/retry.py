@@ -1,0 +1,24 @@
+"""`image2model retry JOB`."""
+
+import asyncio
+
+import click
+
+from image2model.cli.connection import client, connected, for_scripts
+from image2model.cli.show import show_job
+from image2model.client import AsyncClient, Job
+
+
+@click.command(short_help="Run the failed images of a job again.")
+@click.argument("job_id", metavar="JOB")
+@click.option("--image", "image_ids", multiple=True, help="Only this image; may be given again.")
+@connected
+@for_scripts
+def command(job_id: str, image_ids: tuple[str, ...], url: str | None, key: str | None, as_json: bool) -> None:
+    """Run the failed images of a job again. Each is a new paid attempt."""
+    show_job(asyncio.run(_retry(client(url, key), job_id, image_ids)), as_json=as_json)
+
+
+async def _retry(service: AsyncClient, job_id: str, image_ids: tuple[str, ...]) -> Job:
+    async with service:
+        return await service.retry(job_id, image_ids=image_ids or None)

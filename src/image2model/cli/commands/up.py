@@ -1,0 +1,46 @@
+"""`image2model up`: the whole service on one machine."""
+
+import click
+
+from image2model.up.plan import Wishes
+
+
+@click.command(short_help="Run the whole service on this machine.")
+@click.option("--host", help="Address of the API; default: I2M_HOST, or 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the API; default: I2M_PORT, or 8000.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
+@click.option(
+    "--emulator-port",
+    type=click.IntRange(0, 65535),
+    default=8001,
+    show_default=True,
+    help="Port of the FAL emulator, which runs where no FAL_KEY is set.",
+)
+@click.option("--latency", default="3s", show_default=True, help="The emulator's: time of one generation.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="The emulator's: generations at once.",
+)
+def command(
+    host: str | None, port: int | None, workers: int, emulator_port: int, latency: str, concurrency: int
+) -> int:
+    """Run the whole service on this machine.
+
+    An embedded Valkey, the workers and the API; without FAL_KEY also a FAL emulator, so that nothing is
+    paid for. Data is kept in I2M_DATA_DIR. Ctrl-C stops everything cleanly. Port 0 takes any free one.
+    """
+    from image2model.up.run import run
+
+    return run(
+        Wishes(
+            host=host,
+            port=port,
+            workers=workers,
+            emulator_port=emulator_port,
+            latency=latency,
+            concurrency=concurrency,
+        )
+    )

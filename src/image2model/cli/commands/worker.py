@@ -1,0 +1,39 @@
+"""`image2model worker`: one worker process, for real deployments."""
+
+from typing import Final
+
+import click
+
+from image2model.settings import load
+from image2model.telemetry import logs
+
+QUEUES: Final = ("model_generation", "batch_processing", "maintenance")
+
+
+def _queues(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    unknown = [name for name in names if name not in QUEUES]
+    if unknown or not names:
+        raise click.BadParameter(f"must be some of {', '.join(QUEUES)}, with commas between")
+    return names
+
+
+@click.command(short_help="Run one worker process.")
+@click.option(
+    "--queues",
+    default=",".join(QUEUES),
+    show_default=True,
+    callback=_queues,
+    help="The queues it serves, with commas between.",
+)
+def command(queues: tuple[str, ...]) -> None:
+    """Run one worker process.
+
+    One process keeps I2M_WORKER_CONCURRENCY generations in flight. SIGTERM and Ctrl-C let go of its
+    images within I2M_SHUTDOWN_GRACE; another worker goes on with them.
+    """
+    settings = load()
+    logs.configure(level=settings.log_level, json=settings.log_format == "json", process="worker")
+    from image2model.worker.process import run
+
+    run(settings, queues)

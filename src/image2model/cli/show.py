@@ -1,0 +1,37 @@
+"""A job in words, for the terminal.
+
+Who calls it: `status`, `cancel` and `retry`.
+"""
+
+import click
+
+from image2model.cli.connection import print_json
+from image2model.client.documents import Image, Job
+
+
+def show_job(job: Job, *, as_json: bool) -> None:
+    """The job and each of its images; with `as_json` the service's document as one line."""
+    if as_json:
+        print_json(job)
+        return
+    click.echo(f"{job.job_id}  {job.status}  {job.progress:.0%}  {job.model}")
+    if job.waiting_for:
+        click.echo(f"  waiting for: {job.waiting_for}")
+    for image in job.images:
+        click.echo(f"  {image.status:<11} {image.filename}  {_remark(image)}".rstrip())
+    for one in job.rejected:
+        click.echo(f"  {'rejected':<11} {one.file}  {one.code}: {one.detail}")
+    click.echo(f"  cost {job.cost_usd or 0:.2f} USD")
+
+
+def exit_code(job: Job) -> int:
+    """1 where an image of the job has failed or was refused."""
+    return 1 if job.counts.failed or job.rejected else 0
+
+
+def _remark(image: Image) -> str:
+    if image.error:
+        return f"{image.error.code}: {image.error.message}"
+    if image.queue_position is not None:
+        return f"place {image.queue_position} in FAL's queue"
+    return "reused" if image.cached else ""

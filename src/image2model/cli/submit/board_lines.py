@@ -1,0 +1,96 @@
+"""Boards for where there is no terminal: one line to each fact, as JSON for scripts or as words.
+
+Who calls it: `submit`.
+"""
+
+import click
+import msgspec
+
+from image2model.cli.submit.item import Item, Outcome
+from image2model.client.documents import Image
+
+
+class JsonBoard:
+    """One JSON object to a line on standard output; its `type` tells which."""
+
+    def begin(self, items: list[Item]) -> None:
+        """`begin`."""
+        kept = sum(item.outcome is Outcome.KEPT for item in items)
+        self._say({"type": "begin", "pictures": len(items), "kept": kept})
+
+    def changed(self, item: Item, image: Image) -> None:
+        """`image`: as the service's document, with the file's path."""
+        self._say({"type": "image", "path": str(item.path), "job_id": item.job_id, "image": image})
+
+    def waiting(self, job_id: str, reason: str | None) -> None:
+        """`waiting`."""
+        self._say({"type": "waiting", "job_id": job_id, "waiting_for": reason})
+
+    def connected(self, yes: bool) -> None:
+        """`connection`."""
+        self._say({"type": "connection", "connected": yes})
+
+    def ended(self, item: Item) -> None:
+        """`outcome`: the last word on one picture."""
+        self._say(
+            {
+                "type": "outcome",
+                "path": str(item.path),
+                "outcome": item.outcome,
+                "files": item.files,
+                "job_id": item.job_id,
+                "image_id": item.image.image_id if item.image else None,
+                "cost_usd": item.cost_usd,
+                "error": {"code": item.code, "message": item.reason} if item.code else None,
+            }
+        )
+
+    def note(self, text: str) -> None:
+        """`note`."""
+        self._say({"type": "note", "text": text})
+
+    def close(self) -> None:
+        """Nothing to clear away."""
+
+    def _say(self, fact: dict[str, object]) -> None:
+        click.echo(msgspec.json.encode(fact).decode())
+
+
+class PlainBoard:
+    """Words on standard output, a line to each picture that ends."""
+
+    def begin(self, items: list[Item]) -> None:
+        """How many there are."""
+        kept = sum(item.outcome is Outcome.KEPT for item in items)
+        click.echo(f"{len(items)} pictures, {kept} of them done before")
+
+    def changed(self, item: Item, image: Image) -> None:
+        """Not shown: only ends are."""
+
+    def waiting(self, job_id: str, reason: str | None) -> None:
+        """Shown when it begins."""
+        if reason:
+            click.echo(f"job {job_id} waits: {reason}")
+
+    def connected(self, yes: bool) -> None:
+        """Shown on loss only; it is found again by itself."""
+        if not yes:
+            click.echo("connection lost; trying again", err=True)
+
+    def ended(self, item: Item) -> None:
+        """Its name and outcome."""
+        click.echo(ending(item))
+
+    def note(self, text: str) -> None:
+        """As it is."""
+        click.echo(text)
+
+    def close(self) -> None:
+        """Nothing to clear away."""
+
+
+def ending(item: Item) -> str:
+    """One line on an item's end."""
+    if item.outcome is Outcome.FAILED:
+        return f"failed  {item.path}  {item.code}: {item.reason}"
+    return f"{item.outcome}  {', '.join(item.files)}"

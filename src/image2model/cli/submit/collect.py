@@ -1,0 +1,91 @@
+"""Finds the pictures among the paths of the command line, by their content and never by their name.
+
+Who calls it: `submit`. A folder is walked, and what is no picture in it is left out; a path named by the
+person must be a picture.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import click
+import msgspec
+
+LEDGER_FOLDER: Final = ".image2model"
+_HEAD: Final = 16
+_HASHERS: Final = 2
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A picture on disk. `wanted` is its model's path below the output folder, without a suffix."""
+
+    path: Path
+    wanted: str
+    size: int
+    sha256: str
+
+
+class Collected(msgspec.Struct, frozen=True):
+    """The pictures, and the files of folders that are none."""
+
+    pictures: tuple[Found, ...]
+    skipped: tuple[Path, ...]
+
+
+def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
+    """All pictures, each once, in an order that does not depend on the arguments'.
+
+    `leave_out`: the output folder, whose files are never taken for input. Raises click.UsageError.
+    """
+    found: dict[Path, str] = {}
+    skipped: set[Path] = set()
+    for argument in arguments:
+        for path, wanted in _below(argument, leave_out.absolute()):
+            if is_picture(path):
+                found.setdefault(path.absolute(), wanted)
+            elif argument.is_dir():
+                skipped.add(path)
+            else:
+                raise click.UsageError(f"{argument} is no PNG, JPEG or WebP picture")
+    with ThreadPoolExecutor(_HASHERS) as pool:
+        pictures = tuple(pool.map(_found, found.keys(), found.values()))
+    return Collected(tuple(sorted(pictures, key=_order)), tuple(sorted(skipped)))
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the file begins as a PNG, JPEG or WebP picture does. Raises OSError."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (
+        head.startswith(b"RIFF") and head[8:12] == b"WEBP"
+    )
+
+
+def _below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
+    if not argument.is_dir():
+        yield argument, argument.with_suffix("").name
+        return
+    for folder, folders, files in os.walk(argument):
+        here = Path(folder)
+        folders[:] = sorted(name for name in folders if _is_input(here / name, leave_out))
+        for name in sorted(files):
+            path = here / name
+            if path.is_file():
+                yield path, str(PurePosixPath(path.relative_to(argument)).with_suffix(""))
+
+
+def _is_input(folder: Path, leave_out: Path) -> bool:
+    return folder.name != LEDGER_FOLDER and folder.absolute() != leave_out
+
+
+def _found(path: Path, wanted: str) -> Found:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Found(path=path, wanted=wanted, size=path.stat().st_size, sha256=digest)
+
+
+def _order(picture: Found) -> tuple[str, str]:
+    return picture.wanted, str(picture.path)

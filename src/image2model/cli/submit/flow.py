@@ -1,0 +1,126 @@
+"""Carries every batch of a run from its upload to its saved models, several at once.
+
+Who calls it: `submit`. What it shows and decides comes from the jobs' event streams. It must never send a
+failed picture again by itself: that costs, so it goes through the job's retry, and only when asked.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from image2model.cli.submit.board import Board
+from image2model.cli.submit.following import Follower
+from image2model.cli.submit.item import Item, Outcome
+from image2model.cli.submit.ledger import Ledger
+from image2model.cli.submit.planning import Batch, Plan, batches, new_batch
+from image2model.cli.submit.sending import Sender, TooMuch
+from image2model.cli.tasks import first_error
+from image2model.client import ApiError, AsyncClient
+from image2model.domain import ImageStatus
+
+
+class Flow:
+    """One run; `at_once` bounds the jobs in flight, `retry_failed` runs failures of earlier runs again."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        ledger: Ledger,
+        sender: Sender,
+        follower: Follower,
+        board: Board,
+        *,
+        at_once: int,
+        retry_failed: bool,
+    ) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._sender = sender
+        self._follower = follower
+        self._board = board
+        self._slots = asyncio.Semaphore(at_once)
+        self._retry_failed = retry_failed
+
+    async def run(self, plan: Plan) -> None:
+        """Until every item has its outcome. Raises the first error that stops the whole run."""
+        again = await self._carry_all([*plan.known, *batches(plan.fresh)])
+        if again:
+            await self._carry_all(batches(again))
+
+    async def _carry_all(self, these: Sequence[Batch]) -> list[Item]:
+        with first_error():
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._carry(batch)) for batch in these]
+        return [item for task in tasks for item in task.result()]
+
+    async def _carry(self, batch: Batch) -> list[Item]:
+        """The items that are to be sent in a new batch, because an earlier job is of no use any more."""
+        async with self._slots:
+            if batch.job_id is not None:
+                return await self._resume(batch, batch.job_id)
+            if batch.begun is not None:
+                return await self._send_again(batch)
+            await self._send(batch)
+            return []
+
+    async def _send(self, batch: Batch) -> None:
+        try:
+            job_id = await self._sender.send(batch)
+        except TooMuch:
+            half = len(batch.items) // 2
+            for items in (batch.items[:half], batch.items[half:]):
+                await self._send(new_batch(items))
+            return
+        if job_id is not None:
+            await self._follower.follow(job_id, batch.items)
+        self._settle(batch.items)
+
+    async def _send_again(self, batch: Batch) -> list[Item]:
+        self._board.note(f"asking for the answer to an upload of {len(batch.items)} that an earlier run lost")
+        job_id = await self._sender.send_again(batch)
+        if job_id is None:
+            return [item for item in batch.items if item.outcome is Outcome.PENDING]
+        return await self._resume(batch, job_id)
+
+    async def _resume(self, batch: Batch, job_id: str) -> list[Item]:
+        try:
+            if self._retry_failed:
+                await self._retry(batch, job_id)
+            await self._follower.follow(job_id, batch.items)
+        except ApiError as error:
+            if not error.is_gone:
+                raise
+            await asyncio.to_thread(self._ledger.drop, batch.key)
+            return list(batch.items)
+        again = [item for item in batch.items if self._is_worth_sending(item)]
+        for item in again:
+            item.outcome, item.image = Outcome.PENDING, None
+            await asyncio.to_thread(self._ledger.drop_picture, batch.key, item.sha256)
+        self._settle([item for item in batch.items if item not in again])
+        return again
+
+    def _is_worth_sending(self, item: Item) -> bool:
+        """What an earlier run's job will never give, and has not been paid for without a result."""
+        if item.outcome in {Outcome.SAVED, Outcome.KEPT}:
+            return False
+        if item.image is None:  # rejected at the door
+            return self._retry_failed
+        return item.image.status == ImageStatus.CANCELLED or item.code == "expired"
+
+    async def _retry(self, batch: Batch, job_id: str) -> None:
+        wanted = {item.sha256 for item in batch.items}
+        job = await self._client.job(job_id)
+        failed = [
+            image.image_id
+            for image in job.images
+            if image.sha256 in wanted and image.status == ImageStatus.FAILED
+        ]
+        if failed:
+            self._board.note(f"job {job_id}: running {len(failed)} failed again, each a new paid attempt")
+            await self._client.retry(job_id, image_ids=failed)
+
+    def _settle(self, items: Sequence[Item]) -> None:
+        for item in items:
+            if item.outcome is Outcome.PENDING:
+                item.fail("unknown", "the service did not report this picture")
+            if item.outcome is Outcome.FAILED:
+                self._board.ended(item)

@@ -1,0 +1,46 @@
+"""One picture of a run, however many names it has, and what became of it.
+
+Who calls it: the plan makes them, the flow carries them through, the board shows them.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from image2model.client.documents import Image
+from image2model.client.picture import Picture
+
+
+class Outcome(StrEnum):
+    """Where an item ended."""
+
+    PENDING = "pending"
+    SAVED = "saved"
+    KEPT = "kept"
+    FAILED = "failed"
+
+
+class Item(msgspec.Struct, eq=False):
+    """`stems`: where its model goes, once for each file with this content. `cost_usd` in dollars."""
+
+    sha256: str
+    path: Path
+    size: int
+    stems: list[str]
+    outcome: Outcome = Outcome.PENDING
+    files: list[str] = []
+    code: str = ""
+    reason: str = ""
+    cost_usd: float = 0.0
+    image: Image | None = None
+    job_id: str | None = None
+
+    @property
+    def picture(self) -> Picture:
+        """What is uploaded."""
+        return Picture(name=self.path.name, size=self.size, path=self.path)
+
+    def fail(self, code: str, reason: str) -> None:
+        """It has failed, and why."""
+        self.outcome, self.code, self.reason = Outcome.FAILED, code, reason

@@ -1,0 +1,155 @@
+"""What was sent and what was saved, kept in the output folder: `.image2model/ledger.db`, an SQLite file.
+
+Who calls it: `submit`. A batch is written down before its upload begins, with the idempotency key that
+makes a second upload of it the same job; so neither a kill nor a lost answer can pay for it twice. Each
+change is one transaction on disk. Methods block; call them in a thread.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+
+from image2model.cli.submit.naming import Place, fold
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS batches (
+    key TEXT PRIMARY KEY, server TEXT NOT NULL, model TEXT NOT NULL, params TEXT NOT NULL,
+    begun REAL NOT NULL, job_id TEXT);
+CREATE TABLE IF NOT EXISTS pictures (
+    key TEXT NOT NULL REFERENCES batches ON DELETE CASCADE, position INTEGER NOT NULL,
+    sha256 TEXT NOT NULL, filename TEXT NOT NULL, PRIMARY KEY (key, position));
+CREATE INDEX IF NOT EXISTS pictures_by_hash ON pictures (sha256);
+CREATE TABLE IF NOT EXISTS places (
+    folded TEXT PRIMARY KEY, stem TEXT NOT NULL, source TEXT NOT NULL, sha256 TEXT NOT NULL,
+    made_of TEXT, model TEXT, params TEXT, file TEXT, size INTEGER);
+"""
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What is asked for beside the picture. `model` is "" for the default, `params` the text of `Options`."""
+
+    server: str
+    model: str
+    params: str
+
+
+class Options(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The model's parameters as given."""
+
+    params: dict[str, object] = {}
+    face_limit: int | None = None
+
+    @property
+    def text(self) -> str:
+        """Equal for equal options."""
+        return msgspec.json.encode(self, order="sorted").decode()
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """The inverse of `text`."""
+        return msgspec.json.decode(text, type=cls)
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A batch that holds a picture; `job_id` is None while its upload was never answered."""
+
+    key: str
+    job_id: str | None
+    begun: float
+
+
+class Ledger:
+    """Used in `with`."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._database.executescript(f"PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; {_SCHEMA}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def places(self) -> dict[str, Place]:
+        """Every place by its folded stem."""
+        rows = self._all("SELECT folded, stem, source, sha256 FROM places")
+        return {row[0]: Place(*row[1:]) for row in rows}
+
+    def claim(self, stems: Mapping[Path, str], hashes: Mapping[Path, str]) -> None:
+        """Write down whose each place is."""
+        with self._lock, self._database:
+            self._database.execute("BEGIN")
+            self._database.executemany(
+                "INSERT INTO places (folded, stem, source, sha256) VALUES (?, ?, ?, ?) ON CONFLICT (folded)"
+                " DO UPDATE SET source = excluded.source, sha256 = excluded.sha256",
+                [(fold(stem), stem, str(path), hashes[path]) for path, stem in stems.items()],
+            )
+
+    def saved(self, stem: str, sha256: str, wish: Wish) -> tuple[str, int] | None:
+        """The file saved at a place, and its bytes, if it is this picture's model as wished."""
+        rows = self._all(
+            "SELECT file, size FROM places WHERE folded = ? AND made_of = ? AND model = ? AND params = ?",
+            (fold(stem), sha256, wish.model, wish.params),
+        )
+        return (rows[0][0], rows[0][1]) if rows and rows[0][0] else None
+
+    def save(self, stem: str, sha256: str, wish: Wish, file: str, size: int) -> None:
+        """Write down that the model of this picture was saved."""
+        self._run(
+            "UPDATE places SET made_of = ?, model = ?, params = ?, file = ?, size = ? WHERE folded = ?",
+            (sha256, wish.model, wish.params, file, size, fold(stem)),
+        )
+
+    def begin(self, key: str, wish: Wish, pictures: Sequence[tuple[str, str]]) -> None:
+        """Write down a batch of (sha256, filename) before its upload."""
+        with self._lock, self._database:
+            self._database.execute("BEGIN")
+            self._database.execute(
+                "INSERT INTO batches VALUES (?, ?, ?, ?, ?, NULL)",
+                (key, wish.server, wish.model, wish.params, time.time()),
+            )
+            self._database.executemany(
+                "INSERT INTO pictures VALUES (?, ?, ?, ?)",
+                [(key, position, *picture) for position, picture in enumerate(pictures)],
+            )
+
+    def accept(self, key: str, job_id: str) -> None:
+        """The service answered: the batch is this job."""
+        self._run("UPDATE batches SET job_id = ? WHERE key = ?", (job_id, key))
+
+    def drop(self, key: str) -> None:
+        """The service refused the batch, or no longer knows its job."""
+        self._run("DELETE FROM batches WHERE key = ?", (key,))
+
+    def drop_picture(self, key: str, sha256: str) -> None:
+        """This picture of the batch is to be sent anew."""
+        self._run("DELETE FROM pictures WHERE key = ? AND sha256 = ?", (key, sha256))
+
+    def sent(self, sha256: str, wish: Wish) -> Sent | None:
+        """The latest batch that holds the picture as wished."""
+        rows = self._all(
+            "SELECT key, job_id, begun FROM batches JOIN pictures USING (key)"
+            " WHERE sha256 = ? AND server = ? AND model = ? AND params = ? ORDER BY begun DESC LIMIT 1",
+            (sha256, *msgspec.structs.astuple(wish)),
+        )
+        return Sent(*rows[0]) if rows else None
+
+    def pictures(self, key: str) -> list[tuple[str, str]]:
+        """The (sha256, filename) of a batch, in the order in which they were sent."""
+        rows = self._all("SELECT sha256, filename FROM pictures WHERE key = ? ORDER BY position", (key,))
+        return [(row[0], row[1]) for row in rows]
+
+    def _run(self, statement: str, values: Iterable[object]) -> None:
+        with self._lock:
+            self._database.execute(statement, tuple(values))
+
+    def _all(self, statement: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._database.execute(statement, tuple(values)).fetchall()

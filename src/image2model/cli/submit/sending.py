@@ -1,0 +1,123 @@
+"""Sends one batch: written down first, split where the service takes less, replayed where an answer was lost.
+
+Who calls it: the flow. It must never put a picture into a second batch while the fate of a first one is
+unknown.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from image2model.cli.submit.item import Item
+from image2model.cli.submit.ledger import Ledger, Options, Wish
+from image2model.cli.submit.planning import KEY_SECONDS, Batch
+from image2model.client import ApiError, AsyncClient
+from image2model.client.documents import Job
+from image2model.client.picture import Picture
+
+_UPLOADS_AT_ONCE: Final = 2
+_TOO_MUCH: Final = frozenset({"too_many_files", "body_too_large"})
+_FILES_TO_BLAME: Final = frozenset(
+    {"file_too_large", "body_too_large", "not_an_image", "image_truncated", "image_too_large"}
+)
+_CLOCKS_APART: Final = 3600.0
+
+
+class TooMuch(Exception):
+    """The service takes less in one upload; the batch is to be split."""
+
+
+class Sender:
+    """Uploads of one run."""
+
+    def __init__(self, client: AsyncClient, ledger: Ledger, wish: Wish, items: Sequence[Item]) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._wish = wish
+        self._items: Mapping[str, Item] = {item.sha256: item for item in items}
+        self._uploads = asyncio.Semaphore(_UPLOADS_AT_ONCE)
+
+    async def send(self, batch: Batch) -> str | None:
+        """The job of a new batch; None where its pictures were refused, each with its reason.
+
+        Raises TooMuch, ClientError.
+        """
+        pictures = [(item.sha256, item.path.name) for item in batch.items]
+        await asyncio.to_thread(self._ledger.begin, batch.key, self._wish, pictures)
+        return await self._upload(batch, [item.picture for item in batch.items])
+
+    async def send_again(self, batch: Batch) -> str | None:
+        """The job of a batch whose upload an earlier run never saw answered; None: there is none.
+
+        The same bytes under the same key are the same job. Where that is no longer possible the
+        service's list of jobs decides. Raises ClientError.
+        """
+        sent = await asyncio.to_thread(self._ledger.pictures, batch.key)
+        young = time.time() - (batch.begun or 0) < KEY_SECONDS
+        if young and all(sha256 in self._items for sha256, _ in sent):
+            pictures = [_renamed(self._items[sha256].picture, name) for sha256, name in sent]
+            return await self._upload(batch, pictures)
+        job_id = await self._find([sha256 for sha256, _ in sent], since=batch.begun or 0)
+        if job_id is None:
+            await asyncio.to_thread(self._ledger.drop, batch.key)
+        else:
+            await asyncio.to_thread(self._ledger.accept, batch.key, job_id)
+        return job_id
+
+    async def _upload(self, batch: Batch, pictures: Sequence[Picture]) -> str | None:
+        options = Options.from_text(self._wish.params)
+        try:
+            async with self._uploads:
+                job = await self._client.submit(
+                    pictures,
+                    model=self._wish.model or None,
+                    params=options.params,
+                    face_limit=options.face_limit,
+                    on_invalid="skip",
+                    idempotency_key=batch.key,
+                )
+        except ApiError as error:
+            await self._refused(batch, error)
+            return None
+        await asyncio.to_thread(self._ledger.accept, batch.key, job.job_id)
+        return job.job_id
+
+    async def _refused(self, batch: Batch, error: ApiError) -> None:
+        if error.status < 500:  # a refusal keeps nothing, and frees the key
+            await asyncio.to_thread(self._ledger.drop, batch.key)
+        if error.code in _TOO_MUCH and len(batch.items) > 1:
+            raise TooMuch from error
+        if error.code not in _FILES_TO_BLAME:
+            raise error
+        faults = {fault.file: fault for fault in error.errors}
+        for item in batch.items:
+            fault = faults.get(item.path.name)
+            item.fail(fault.code if fault else error.code, fault.detail if fault else error.detail)
+
+    async def _find(self, hashes: list[str], *, since: float) -> str | None:
+        cursor: str | None = None
+        while True:
+            page = await self._client.jobs(cursor=cursor)
+            for head in page.jobs:
+                if _created(head) < since - _CLOCKS_APART:
+                    return None
+                if head.total <= len(hashes) and await self._holds(head.job_id, hashes):
+                    return head.job_id
+            if (cursor := page.next_cursor) is None:
+                return None
+
+    async def _holds(self, job_id: str, hashes: list[str]) -> bool:
+        images = (await self._client.job(job_id)).images
+        return bool(images) and all(image.sha256 in hashes for image in images)
+
+
+def _renamed(picture: Picture, name: str) -> Picture:
+    return msgspec.structs.replace(picture, name=name)
+
+
+def _created(job: Job) -> float:
+    return datetime.fromisoformat(job.created_at).timestamp() if job.created_at else time.time()

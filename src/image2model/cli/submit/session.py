@@ -1,0 +1,107 @@
+"""One `submit` from its arguments to its result.
+
+Who calls it: the command. Nothing is sent before every argument has been checked.
+"""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from image2model.cli.submit.board import Board
+from image2model.cli.submit.board_lines import JsonBoard, PlainBoard
+from image2model.cli.submit.collect import Collected, Found, collect
+from image2model.cli.submit.flow import Flow
+from image2model.cli.submit.following import Follower
+from image2model.cli.submit.item import Item
+from image2model.cli.submit.ledger import Ledger, Options, Wish
+from image2model.cli.submit.naming import assign
+from image2model.cli.submit.planning import Plan, make_plan
+from image2model.cli.submit.saving import Places, Saver
+from image2model.cli.submit.sending import Sender
+from image2model.client import AsyncClient
+from image2model.up.errors import FolderInUse
+from image2model.up.lock import FolderLock
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The arguments of the command."""
+
+    paths: Sequence[Path]
+    out: Path
+    model: str | None
+    params: dict[str, object] | None
+    face_limit: int | None
+    retry_failed: bool
+    at_once: int
+    as_json: bool
+
+
+async def run(request: Request, client: AsyncClient) -> list[Item]:
+    """Every picture with its outcome. Raises click.UsageError, ClientError, FolderInUse, OSError."""
+    collected = await asyncio.to_thread(collect, request.paths, leave_out=request.out)
+    places = Places(request.out)
+    await asyncio.to_thread(places.folder.mkdir, parents=True, exist_ok=True)
+    lock = _lock(places)
+    try:
+        await asyncio.to_thread(places.prepare)
+        with Ledger(places.folder / "ledger.db") as ledger:
+            return await _run(request, client, collected, ledger)
+    finally:
+        lock.release()
+
+
+async def _run(request: Request, client: AsyncClient, collected: Collected, ledger: Ledger) -> list[Item]:
+    wish = Wish(client.url, request.model or "", Options(request.params or {}, request.face_limit).text)
+    plan = await asyncio.to_thread(_plan, collected.pictures, ledger, wish, request.out)
+    board = _board(request)
+    board.begin(plan.items)
+    for path in collected.skipped:
+        board.note(f"left out {path}: no PNG, JPEG or WebP picture")
+    try:
+        async with client:
+            saver = Saver(client, ledger, wish, request.out)
+            flow = Flow(
+                client,
+                ledger,
+                Sender(client, ledger, wish, plan.items),
+                Follower(client, saver, board),
+                board,
+                at_once=request.at_once,
+                retry_failed=request.retry_failed,
+            )
+            await flow.run(plan)
+    finally:
+        board.close()
+    return plan.items
+
+
+def _lock(places: Places) -> FolderLock:
+    lock = FolderLock(places.folder / "lock")
+    try:
+        lock.acquire()
+    except FolderInUse:
+        raise FolderInUse(
+            f"another submit is at work on {places.out}; wait for it, or use another --out"
+        ) from None
+    return lock
+
+
+def _plan(pictures: Sequence[Found], ledger: Ledger, wish: Wish, out: Path) -> Plan:
+    stems = assign(pictures, ledger.places(), out)
+    ledger.claim(stems, {picture.path: picture.sha256 for picture in pictures})
+    return make_plan(pictures, stems, ledger, wish, out)
+
+
+def _board(request: Request) -> Board:
+    if request.as_json:
+        return JsonBoard()
+    if not sys.stdout.isatty():
+        return PlainBoard()
+    from rich.console import Console
+
+    from image2model.cli.submit.board_live import LiveBoard
+
+    return LiveBoard(Console())

@@ -1,0 +1,40 @@
+"""The last words of a `submit`: how many, what failed and why, what it cost.
+
+Who calls it: the command.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import click
+import msgspec
+
+from image2model.cli.submit.item import Item, Outcome
+
+
+def report(items: Sequence[Item], *, as_json: bool) -> int:
+    """Print it and return the exit code: 1 if any picture has no model."""
+    counts = Counter(item.outcome for item in items)
+    cost = round(sum(item.cost_usd for item in items), 6)
+    if as_json:
+        document = {"type": "summary", "pictures": len(items), "cost_usd": cost}
+        outcomes = {outcome.value: counts[outcome] for outcome in Outcome if outcome is not Outcome.PENDING}
+        click.echo(msgspec.json.encode({**document, **outcomes}).decode())
+    else:
+        _print(items, counts, cost)
+    return 1 if counts[Outcome.FAILED] or not items else 0
+
+
+def _print(items: Sequence[Item], counts: Counter[Outcome], cost: float) -> None:
+    if not items:
+        click.echo("No pictures were found.")
+        return
+    failed = [item for item in items if item.outcome is Outcome.FAILED]
+    click.echo(
+        f"{len(items)} pictures: {counts[Outcome.SAVED]} models saved, {counts[Outcome.KEPT]} done before, "
+        f"{len(failed)} failed; cost {cost:.2f} USD"
+    )
+    for item in failed:
+        click.echo(f"  {item.path}  {item.code}: {item.reason} (cost {item.cost_usd:.2f} USD)")
+    if any(item.image is not None for item in failed):
+        click.echo("`--retry-failed` runs them again; each is a new paid attempt.")

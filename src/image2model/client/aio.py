@@ -1,0 +1,205 @@
+"""The async client: one object to one service, used in `async with`.
+
+Who calls it: the command line and programs. Every call has a deadline; `patience` is how long a call
+or a lost stream is tried again before `Unreachable` (see `transport` for what may be repeated).
+"""
+
+import json
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+
+from image2model.client.documents import Download, Job, JobPage
+from image2model.client.errors import BadDownload, ClientError, Unreachable
+from image2model.client.events import Event
+from image2model.client.multipart import MultipartBody
+from image2model.client.picture import Picture
+from image2model.client.retry import Patience
+from image2model.client.save import save
+from image2model.client.stream import EventStream, OnConnection
+from image2model.client.transport import Call, Reply, Transport
+
+_BASE: Final = "/api/v1"
+_SLOWEST_UPLOAD: Final = 32 * 1024  # bytes a second: below this a deadline ends the try
+_IDLE_DOWNLOAD: Final = 60.0
+
+_T = TypeVar("_T")
+Source = str | os.PathLike[str] | Picture
+
+
+class AsyncClient:
+    """`url` such as http://127.0.0.1:8000; `key`: an API key; `patience` in seconds."""
+
+    def __init__(self, url: str, key: str | None = None, *, patience: float = 60.0) -> None:
+        self._transport = Transport(url, key, patience=patience)
+
+    @property
+    def url(self) -> str:
+        """The service, without a slash at the end."""
+        return self._transport.url
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._transport.__aexit__()
+
+    async def submit(
+        self,
+        pictures: Sequence[Source],
+        *,
+        model: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        face_limit: int | None = None,
+        priority: str | None = None,
+        webhook_url: str | None = None,
+        on_invalid: str | None = None,
+        no_cache: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Upload one batch. A lost answer is asked for again by the same idempotency key, never paid twice.
+
+        Without a key a random one is made. Raises ApiError, Unreachable, ClientError.
+        """
+        fields = {
+            "model": model,
+            "params": json.dumps(params) if params else None,
+            "face_limit": str(face_limit) if face_limit is not None else None,
+            "priority": priority,
+            "webhook_url": webhook_url,
+            "on_invalid": on_invalid,
+            "no_cache": "true" if no_cache else None,
+        }
+        given = {name: value for name, value in fields.items() if value is not None}
+        body = MultipartBody(given, [_picture(source) for source in pictures])
+        reply = await self._transport.send(_upload(body, idempotency_key or uuid4().hex))
+        return _decoded(reply, Job)
+
+    async def job(self, job_id: str) -> Job:
+        """The job document."""
+        return await self._get(f"/status/{quote(job_id, safe='')}", Job)
+
+    async def jobs(self, *, status: str | None = None, limit: int = 50, cursor: str | None = None) -> JobPage:
+        """One page of the caller's jobs, newest first."""
+        query = {"limit": str(limit), "status": status, "cursor": cursor}
+        return await self._get("/jobs", JobPage, {name: value for name, value in query.items() if value})
+
+    def events(
+        self,
+        job_id: str | None = None,
+        *,
+        last_event_id: str | None = None,
+        on_connection: OnConnection | None = None,
+    ) -> AsyncIterator[Event]:
+        """One job's events, until it is complete, or (None) those of all the caller's jobs, without end.
+
+        A lost connection is made again and resumes; `on_connection` hears of both.
+        Raises ApiError, Unreachable.
+        """
+        path = "/events" if job_id is None else f"/status/stream/{quote(job_id, safe='')}"
+        stream = EventStream(
+            self._transport,
+            _BASE + path,
+            ends=job_id is not None,
+            last_event_id=last_event_id,
+            on_connection=on_connection,
+        )
+        return stream.events()
+
+    async def downloads(self, job_id: str) -> tuple[Download, ...]:
+        """The files of each image of a job."""
+        listing = await self._get(f"/download/{quote(job_id, safe='')}", _Listing)
+        return listing.images
+
+    async def download(
+        self,
+        job_id: str,
+        image_id: str,
+        target: str | os.PathLike[str],
+        *,
+        file: str = "model",
+        size: int | None = None,
+        part_dir: Path | None = None,
+    ) -> int:
+        """Save one file of an image at `target`, whole or not at all, and return its bytes.
+
+        `size`: what the job document told. Raises ApiError, Unreachable, BadDownload, OSError.
+        """
+        path = f"{_BASE}/download/{quote(job_id, safe='')}/{quote(image_id, safe='')}?file={quote(file)}"
+        patience = Patience(self._transport.patience)
+        while True:
+            try:
+                async with self._transport.stream(path, idle=_IDLE_DOWNLOAD) as response:
+                    return await save(response, Path(target), size=size, part_dir=part_dir)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                if not await patience.pause():
+                    raise Unreachable(f"download of {Path(target).name} failed: {error}") from error
+            except BadDownload:
+                if not await patience.pause():
+                    raise
+
+    async def cancel(self, job_id: str) -> Job:
+        """Ask to stop what is not finished. Raises ApiError `already_finished` where nothing is left."""
+        return await self._post(f"/jobs/{quote(job_id, safe='')}/cancel", None)
+
+    async def retry(
+        self, job_id: str, *, image_ids: Iterable[str] | None = None, params: Mapping[str, Any] | None = None
+    ) -> Job:
+        """Run failed images again, all or those named; each is a new paid attempt."""
+        wanted = {"image_ids": list(image_ids) if image_ids is not None else None, "params": params}
+        return await self._post(
+            f"/jobs/{quote(job_id, safe='')}/retry",
+            {name: value for name, value in wanted.items() if value is not None},
+        )
+
+    async def delete(self, job_id: str) -> None:
+        """Erase a job; what still runs is cancelled first. One that is gone already is no error."""
+        call = Call(method="DELETE", path=f"{_BASE}/jobs/{quote(job_id, safe='')}", safe=True)
+        await self._transport.send(call)
+
+    async def _get(self, path: str, kind: type[_T], query: dict[str, str] | None = None) -> _T:
+        call = Call(method="GET", path=_BASE + path, query=query or {}, safe=True)
+        return _decoded(await self._transport.send(call), kind)
+
+    async def _post(self, path: str, body: dict[str, Any] | None) -> Job:
+        headers = {"Content-Type": "application/json"} if body else {}
+        data = msgspec.json.encode(body) if body else None
+        call = Call(method="POST", path=_BASE + path, headers=headers, body=data)
+        return _decoded(await self._transport.send(call), Job)
+
+
+class _Listing(msgspec.Struct, frozen=True):
+    images: tuple[Download, ...] = ()
+
+
+def _picture(source: Source) -> Picture:
+    return source if isinstance(source, Picture) else Picture.from_path(source)
+
+
+def _upload(body: MultipartBody, key: str) -> Call:
+    return Call(
+        method="POST",
+        path=f"{_BASE}/upload/batch",
+        headers={
+            "Content-Type": body.content_type,
+            "Content-Length": str(body.length),
+            "Idempotency-Key": key,
+        },
+        body=body.chunks,
+        safe=True,
+        deadline=60 + body.length / _SLOWEST_UPLOAD,
+    )
+
+
+def _decoded(reply: Reply, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(reply.body, type=kind)
+    except msgspec.DecodeError as error:
+        raise ClientError(f"the service's answer cannot be read: {error}") from error

@@ -1,0 +1,117 @@
+"""The documents of the HTTP interface, as the client reads them. Unknown fields are ignored.
+
+Who calls it: programs read them, `AsyncClient` decodes them. Times are RFC 3339 text.
+"""
+
+from typing import Any
+
+import msgspec
+
+from image2model.domain import IMAGE_FINISHED, JOB_FINISHED, Counts, ImageError, Mesh, RejectedFile
+
+__all__ = [
+    "Counts",
+    "Download",
+    "File",
+    "Image",
+    "ImageError",
+    "Job",
+    "JobPage",
+    "Mesh",
+    "RejectedFile",
+    "Result",
+]
+
+
+class File(msgspec.Struct, frozen=True):
+    """One file of a result; `size` in bytes, `url` relative to the service."""
+
+    kind: str
+    format: str
+    size: int | None = None
+    url: str = ""
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What a success left; `mesh` is None where the service keeps no copy of its own."""
+
+    files: tuple[File, ...] = ()
+    mesh: Mesh | None = None
+
+    @property
+    def model(self) -> File | None:
+        """The model itself."""
+        return next((file for file in self.files if file.kind == "model"), None)
+
+
+class Image(msgspec.Struct, frozen=True):
+    """One image of a job. `progress` is 0 to 1, `cost_usd` in dollars, `size` in bytes."""
+
+    image_id: str
+    status: str
+    index: int = 0
+    filename: str = ""
+    size: int = 0
+    sha256: str = ""
+    width: int | None = None
+    height: int | None = None
+    progress: float = 0.0
+    queue_position: int | None = None
+    attempt: int = 0
+    cached: bool = False
+    fal_request_id: str | None = None
+    cost_usd: float | None = None
+    error: ImageError | None = None
+    result: Result | None = None
+    created_at: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether its status is final, unless the job is reopened."""
+        return self.status in IMAGE_FINISHED
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A batch. `images` is empty in the documents of `/events`."""
+
+    job_id: str
+    status: str
+    model: str = ""
+    params: dict[str, Any] = {}
+    total: int = 0
+    counts: Counts = Counts()
+    progress: float = 0.0
+    cost_usd: float | None = None
+    estimated_cost_usd: float | None = None
+    waiting_for: str | None = None
+    cancel_requested: bool = False
+    rejected: tuple[RejectedFile, ...] = ()
+    created_at: str | None = None
+    updated_at: str | None = None
+    finished_at: str | None = None
+    expires_at: str | None = None
+    images: tuple[Image, ...] = ()
+    links: dict[str, str] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether every image of it is final."""
+        return self.status in JOB_FINISHED
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """One page of a job list, newest first."""
+
+    jobs: tuple[Job, ...] = ()
+    next_cursor: str | None = None
+
+
+class Download(msgspec.Struct, frozen=True):
+    """One entry of a job's download list."""
+
+    image_id: str
+    filename: str = ""
+    status: str = ""
+    files: tuple[File, ...] = ()

@@ -1,0 +1,51 @@
+"""What a call of the client can raise, all under one root.
+
+Who calls it: the modules of `client`; programs catch `ClientError` or one of its kinds.
+"""
+
+from collections.abc import Sequence
+
+from image2model.errors import FileFault, Image2ModelError
+
+
+class ClientError(Image2ModelError):
+    """Root of what the client raises."""
+
+
+class Unreachable(ClientError):
+    """The service did not answer, however often it was asked within the call's deadline."""
+
+
+class BadDownload(ClientError):
+    """A file arrived short, or with another size than the service told."""
+
+
+class ApiError(ClientError):
+    """The service refused: `status` and `code` as documented, `detail` says what to do.
+
+    `errors` names the files to blame; `request_id` finds the call in the service's log;
+    `retry_after` is in seconds, None where the service gave none.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[FileFault] = (),
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether what was asked for does not exist, or no longer."""
+        return self.status in {404, 410}

@@ -1,0 +1,59 @@
+"""Saves a download: into a temporary file beside its target, checked, then renamed into place.
+
+Who calls it: `AsyncClient.download`. A target is whole or absent, never in between.
+"""
+
+import asyncio
+import os
+import secrets
+from pathlib import Path
+from typing import BinaryIO
+
+import aiohttp
+
+from image2model.client.errors import BadDownload
+
+
+async def save(
+    response: aiohttp.ClientResponse, target: Path, *, size: int | None, part_dir: Path | None
+) -> int:
+    """Write the body to `target` (folders are made) and return its bytes.
+
+    `size`: what the service told, if anything. `part_dir`: a folder for the unfinished file, on the same
+    file system; default: the target's own. Raises BadDownload, OSError.
+    """
+    folder = part_dir or target.parent
+    part = folder / f".{target.name}.{secrets.token_hex(4)}.part"
+    await asyncio.to_thread(_make_folders, folder, target.parent)
+    try:
+        written = await _receive(response, part)
+        _check(written, response.content_length, size, target)
+        await asyncio.to_thread(part.replace, target)
+    finally:
+        await asyncio.to_thread(part.unlink, missing_ok=True)
+    return written
+
+
+def _make_folders(*folders: Path) -> None:
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+async def _receive(response: aiohttp.ClientResponse, part: Path) -> int:
+    written = 0
+    with await asyncio.to_thread(part.open, "xb") as file:
+        async for chunk in response.content.iter_chunked(256 * 1024):
+            written += await asyncio.to_thread(file.write, chunk)
+        await asyncio.to_thread(_flush, file)
+    return written
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _check(written: int, announced: int | None, size: int | None, target: Path) -> None:
+    for expected in (announced, size):
+        if expected is not None and written != expected:
+            raise BadDownload(f"{target.name} arrived with {written} bytes instead of {expected}")

@@ -1,0 +1,101 @@
+"""The same client for programs without an event loop: a private loop runs in a thread.
+
+Who calls it: scripts and notebooks. Each method blocks for as long as its async twin runs.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+from image2model.client.aio import AsyncClient, Source
+from image2model.client.documents import Job, JobPage
+from image2model.client.events import Event
+
+_T = TypeVar("_T")
+
+
+class Client:
+    """See `AsyncClient`; use it in `with`, or call `close`."""
+
+    def __init__(self, url: str, key: str | None = None, *, patience: float = 60.0) -> None:
+        self._client = AsyncClient(url, key, patience=patience)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="image2model-client", daemon=True)
+        self._thread.start()
+        self._run(self._client.__aenter__())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections and end the thread."""
+        if self._loop.is_closed():
+            return
+        self._run(self._client.__aexit__())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def submit(self, pictures: Sequence[Source], **options: Any) -> Job:
+        """Upload one batch; `options` are those of `AsyncClient.submit`."""
+        return self._run(self._client.submit(pictures, **options))
+
+    def job(self, job_id: str) -> Job:
+        """The job document."""
+        return self._run(self._client.job(job_id))
+
+    def jobs(self, *, status: str | None = None, limit: int = 50, cursor: str | None = None) -> JobPage:
+        """One page of the caller's jobs, newest first."""
+        return self._run(self._client.jobs(status=status, limit=limit, cursor=cursor))
+
+    def events(self, job_id: str | None = None, *, last_event_id: str | None = None) -> Iterator[Event]:
+        """Events of one job or of all, as they come."""
+        events = self._client.events(job_id, last_event_id=last_event_id)
+        try:
+            while (event := self._run(_next(events))) is not None:
+                yield event
+        finally:
+            self._run(_close(events))
+
+    def download(
+        self, job_id: str, image_id: str, target: str | os.PathLike[str], *, file: str = "model"
+    ) -> int:
+        """Save one file of an image; see `AsyncClient.download`."""
+        return self._run(self._client.download(job_id, image_id, target, file=file))
+
+    def cancel(self, job_id: str) -> Job:
+        """Ask to stop what is not finished."""
+        return self._run(self._client.cancel(job_id))
+
+    def retry(
+        self, job_id: str, *, image_ids: Iterable[str] | None = None, params: Mapping[str, Any] | None = None
+    ) -> Job:
+        """Run failed images again."""
+        return self._run(self._client.retry(job_id, image_ids=image_ids, params=params))
+
+    def delete(self, job_id: str) -> None:
+        """Erase a job."""
+        self._run(self._client.delete(job_id))
+
+    def _run(self, call: Coroutine[Any, Any, _T]) -> _T:
+        future = asyncio.run_coroutine_threadsafe(call, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+
+async def _next(events: AsyncIterator[Event]) -> Event | None:
+    return await anext(events, None)
+
+
+async def _close(events: AsyncIterator[Event]) -> None:
+    close = getattr(events, "aclose", None)
+    if close is not None:
+        await close()

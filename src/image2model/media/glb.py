@@ -1,0 +1,123 @@
+"""Checks a GLB that a model made, and measures it.
+
+Called by the worker in a thread before an image is called succeeded. It reads the container and the JSON,
+never the geometry: a Draco- or meshopt-packed model is measured by its accessors like any other.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from image2model.media.glb_container import invalid, read_document
+from image2model.media.gltf import NORMALIZED_MAX, Accessor, Document, Matrix, Mesh, Primitive, Vector
+from image2model.media.transform import IDENTITY, corners, local_matrix, multiply
+
+_TRIANGLES, _STRIP, _FAN = 4, 5, 6
+
+T = TypeVar("T")
+Bounds = tuple[Vector, Vector]
+Placed = tuple[Mesh, Matrix]
+
+
+class MeshInfo(msgspec.Struct, frozen=True):
+    """Numbers of a model as a viewer draws its scene: a mesh that two nodes show counts twice.
+
+    `bounds` are the lowest and highest corner in world space, in the file's own unit (glTF: metres).
+    """
+
+    triangles: int
+    vertices: int
+    textures: int
+    bounds: Bounds
+
+
+def inspect_glb(source: Path | bytes | memoryview) -> MeshInfo:
+    """Check a GLB (a path is read whole, blocking) and measure it.
+
+    Raises ImageFailure `result_invalid`: retryable where it was cut, else not.
+    """
+    document = read_document(source.read_bytes() if isinstance(source, Path) else source)
+    placed = list(_placed(document))
+    triangles = sum(_triangles(document, part) for mesh, _ in placed for part in mesh.primitives)
+    if triangles == 0:
+        raise invalid("its scene shows no triangle")
+    return MeshInfo(
+        triangles=triangles,
+        vertices=sum(_vertices(document, mesh) for mesh, _ in placed),
+        textures=len(document.textures),
+        bounds=_bounds(document, placed),
+    )
+
+
+def _placed(document: Document) -> Iterator[Placed]:
+    """Every mesh of the scene with its world matrix; without a scene, each mesh once where it is."""
+    if not document.scenes:
+        yield from ((mesh, IDENTITY) for mesh in document.meshes)
+        return
+    scene = _at(document.scenes, document.scene or 0, "scene")
+    pending = [(number, IDENTITY) for number in scene.nodes]
+    seen: set[int] = set()
+    while pending:
+        number, parent = pending.pop()
+        node = _at(document.nodes, number, "node")
+        if number in seen:
+            raise invalid(f"node {number} has two parents")
+        seen.add(number)
+        if node.matrix is not None and len(node.matrix) != 16:
+            raise invalid(f"the matrix of node {number} has not 16 numbers")
+        world = multiply(parent, local_matrix(node))
+        if node.mesh is not None:
+            yield _at(document.meshes, node.mesh, "mesh"), world
+        pending.extend((child, world) for child in node.children)
+
+
+def _triangles(document: Document, part: Primitive) -> int:
+    count = _positions(document, part).count
+    if part.indices is not None:
+        count = _at(document.accessors, part.indices, "accessor").count
+    if part.mode == _TRIANGLES:
+        return count // 3
+    return max(count - 2, 0) if part.mode in (_STRIP, _FAN) else 0
+
+
+def _vertices(document: Document, mesh: Mesh) -> int:
+    """Primitives that share one set of positions count it once."""
+    shared = {part.attributes.get("POSITION"): _positions(document, part).count for part in mesh.primitives}
+    return sum(shared.values())
+
+
+def _positions(document: Document, part: Primitive) -> Accessor:
+    number = part.attributes.get("POSITION")
+    if number is None:
+        raise invalid("a primitive has no positions")
+    return _at(document.accessors, number, "accessor")
+
+
+def _bounds(document: Document, placed: list[Placed]) -> Bounds:
+    points: list[Vector] = []
+    for mesh, matrix in placed:
+        for part in mesh.primitives:
+            low, high = _box(_positions(document, part))
+            points += corners(matrix, low, high)
+    if not all(math.isfinite(value) for point in points for value in point):
+        raise invalid("its bounds are not finite")
+    xs, ys, zs = zip(*points, strict=True)
+    return (min(xs), min(ys), min(zs)), (max(xs), max(ys), max(zs))
+
+
+def _box(accessor: Accessor) -> Bounds:
+    # The specification demands both of every POSITION accessor.
+    if accessor.min is None or accessor.max is None or len(accessor.min) != 3 or len(accessor.max) != 3:
+        raise invalid("positions come without their bounds")
+    unit = NORMALIZED_MAX.get(accessor.component_type, 1.0) if accessor.normalized else 1.0
+    low, high = accessor.min, accessor.max
+    return (low[0] / unit, low[1] / unit, low[2] / unit), (high[0] / unit, high[1] / unit, high[2] / unit)
+
+
+def _at(items: list[T], number: int, what: str) -> T:
+    if not 0 <= number < len(items):
+        raise invalid(f"{what} {number} does not exist")
+    return items[number]

@@ -1,0 +1,53 @@
+"""What is known of a picture once its structure was read.
+
+The readers of the formats (`png`, `jpeg`, `webp`) make it, `sniff.inspect` hands it out. Plain
+data: it never holds pixels or a reference to the upload's bytes.
+"""
+
+from typing import Literal
+
+import msgspec
+
+PictureFormat = Literal["png", "jpeg", "webp"]
+
+# EXIF orientations in which a viewer turns the picture by a quarter, so width and height swap.
+QUARTER_TURNS = frozenset({5, 6, 7, 8})
+
+ACCEPTED = "Send a PNG, JPEG or WebP file."
+
+_CONTENT_TYPES: dict[PictureFormat, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+_SUFFIXES: dict[PictureFormat, str] = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+
+
+class PictureInfo(msgspec.Struct, frozen=True):
+    """A picture by its header. `width` and `height` are pixels as a viewer shows them (EXIF applied)."""
+
+    format: PictureFormat
+    width: int
+    height: int
+    orientation: int = 1
+    animated: bool = False
+
+    @property
+    def content_type(self) -> str:
+        """The MIME type of the bytes, whatever the client said."""
+        return _CONTENT_TYPES[self.format]
+
+    @property
+    def suffix(self) -> str:
+        """The file name's ending, without the dot."""
+        return _SUFFIXES[self.format]
+
+
+def shown(
+    format: PictureFormat,  # noqa: A002 - the name of the field
+    width: int,
+    height: int,
+    *,
+    orientation: int = 1,
+    animated: bool = False,
+) -> PictureInfo:
+    """A `PictureInfo` from *stored* dimensions: swapped where the orientation is a quarter turn."""
+    if orientation in QUARTER_TURNS:
+        width, height = height, width
+    return PictureInfo(format, width, height, orientation, animated)

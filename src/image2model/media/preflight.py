@@ -1,0 +1,73 @@
+"""Makes one picture ready for FAL: proves that it decodes, and turns it into plain 8-bit sRGB.
+
+Called by the worker in a thread, a few at once (20 megapixels take about 60 MB). A picture that is
+plain already keeps its pixels bit for bit and loses only its metadata; any other is encoded anew.
+Nothing here warns, retries, or sets anything global.
+"""
+
+import io
+
+import msgspec
+from PIL import Image
+
+from image2model.errors import FileProblem, ImageFailure
+from image2model.media.colour import to_srgb
+from image2model.media.decode import decode, unreadable, upright
+from image2model.media.picture import PictureInfo
+from image2model.media.plain import PlainSource, plain_source
+from image2model.media.sniff import contiguous, inspect
+
+# Above this an opaque picture becomes a JPEG: as a PNG it would be tens of megabytes to upload.
+_PNG_MAX_PIXELS = 4_000_000
+_PNG_LEVEL = 3
+_JPEG_QUALITY = 95
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """What is uploaded to FAL. `width` and `height` are pixels, orientation applied."""
+
+    data: bytes
+    content_type: str
+    suffix: str
+    width: int
+    height: int
+
+
+def prepare(data: bytes, *, max_pixels: int) -> Prepared:
+    """Decode `data` whole and return it as PNG or JPEG, 8-bit sRGB, upright, without metadata.
+
+    Raises ImageFailure `image_unreadable` (not retryable) with what is wrong and what to do.
+    """
+    info, source = read_source(data, max_pixels=max_pixels)
+    stored = decode(source)
+    plain = to_srgb(stored, source.profile, inverted=source.inverted)
+    if plain is stored and source.eight_bit_rgb and source.orientation == 1:
+        return _unchanged(source.data, info, stored)
+    del stored  # 60 MB at 20 megapixels, needed no more
+    return _encode(upright(plain, source.orientation), lossless=source.lossless)
+
+
+def read_source(data: bytes | bytearray, *, max_pixels: int) -> tuple[PictureInfo, PlainSource]:
+    """The picture's structure and its own bytes. Raises ImageFailure `image_unreadable`."""
+    try:
+        info = inspect(data, max_pixels=max_pixels)
+        return info, plain_source(contiguous(data), info)
+    except FileProblem as problem:
+        raise ImageFailure("image_unreadable", problem.detail, retryable=False) from problem
+
+
+def _unchanged(data: bytes, info: PictureInfo, image: Image.Image) -> Prepared:
+    if image.size != (info.width, info.height):
+        raise unreadable("The picture has not the size that its header says.")
+    return Prepared(data, info.content_type, info.suffix, *image.size)
+
+
+def _encode(image: Image.Image, *, lossless: bool) -> Prepared:
+    image.info = {}  # Pillow would write a comment or a profile that it finds here
+    out = io.BytesIO()
+    if image.mode == "RGBA" or (lossless and image.width * image.height <= _PNG_MAX_PIXELS):
+        image.save(out, "PNG", compress_level=_PNG_LEVEL)
+        return Prepared(out.getvalue(), "image/png", "png", *image.size)
+    # 4:4:4: a second subsampling would smear the edges that the model reads.
+    image.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return Prepared(out.getvalue(), "image/jpeg", "jpg", *image.size)

@@ -1,0 +1,107 @@
+"""The acceptance of a batch: its pictures are stored first, then one script makes the job.
+
+Who calls it: the upload route, which feeds the pictures in. Whatever refuses the batch leaves nothing
+behind; whatever is answered with a job is safe in the store.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from image2model.domain import RejectedFile
+from image2model.errors import IdempotencyConflict, StoreUnavailable
+from image2model.service import documents, first_answer
+from image2model.service.batch_request import BatchRequest
+from image2model.service.idempotency import fingerprint
+from image2model.service.originals import Originals, Picture
+from image2model.storage.objects import ObjectStorage
+from image2model.store import idempotency, jobs
+from image2model.store.idempotency import Answered, Reservation
+
+_log = structlog.stdlib.get_logger(__name__)
+RETRY_SECONDS = 5
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch that has been read to its end. `fields` are the form's, as they came."""
+
+    owner: str
+    request: BatchRequest
+    fields: Mapping[str, str]
+    pictures: Sequence[Picture]
+    rejected: tuple[RejectedFile, ...]
+    bad: tuple[tuple[int, str, str], ...]
+    """(index, file name, code) of the files that were left out."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What makes two requests the same."""
+        good = [(picture.index, picture.filename, picture.sha256) for picture in self.pictures]
+        return fingerprint(self.fields, [*good, *self.bad])
+
+
+@asynccontextmanager
+async def originals(storage: ObjectStorage) -> AsyncIterator[Originals]:
+    """A place for the pictures of a batch to come; discarded when the block fails."""
+    place = Originals(storage)
+    try:
+        yield place
+    except BaseException:
+        await place.discard()
+        raise
+
+
+async def create(
+    redis: Redis, originals: Originals, submission: Submission, place: Reservation | None, *, ttl_s: float
+) -> documents.JobDocument:
+    """Make the job. Returns its document as it was made.
+
+    Raises StoreUnavailable where the store does not say that it is made, IdempotencyConflict where the
+    key was lost meanwhile.
+    """
+    job = _new_job(originals, submission, ttl_s)
+    answer = _answer(place, submission, job.job_id) if place else None
+    try:
+        made_at = await jobs.create(redis, job, answer)
+    except RedisError as error:
+        # The caller discards the pictures: should the job have come to be, no image of it can be paid for.
+        _log.error("batch_not_created", job_id=job.job_id, reason=str(error))
+        raise StoreUnavailable.after(
+            "The batch could not be stored. Nothing of it is kept; send it again.", RETRY_SECONDS
+        ) from error
+    return first_answer.of_new(job, made_at)
+
+
+async def replay(redis: Redis, submission: Submission, answered: Answered) -> documents.JobDocument:
+    """The first answer again. Raises IdempotencyConflict for another request, NotFound once it is deleted."""
+    if submission.fingerprint != answered.fingerprint:
+        raise IdempotencyConflict(
+            "This Idempotency-Key was used with other files or fields. Use a new key for a new batch."
+        )
+    return first_answer.of_existing(await jobs.read(redis, answered.job_id))
+
+
+def _answer(place: Reservation, submission: Submission, job_id: str) -> jobs.IdempotentAnswer:
+    value = idempotency.encode(Answered(submission.fingerprint, job_id))
+    return jobs.IdempotentAnswer(key=place.key, token=place.token, value=value, ttl_ms=idempotency.KEPT_MS)
+
+
+def _new_job(originals: Originals, submission: Submission, ttl_s: float) -> jobs.NewJob:
+    request = submission.request
+    return jobs.NewJob(
+        job_id=originals.job_id,
+        owner=submission.owner,
+        model=request.endpoint.id,
+        params=dict(request.params),
+        images=tuple(map(originals.image, submission.pictures)),
+        rejected=submission.rejected,
+        low_priority=request.low_priority,
+        no_cache=request.no_cache,
+        webhook_url=request.webhook_url,
+        estimated_micro=request.estimate(len(submission.pictures)),
+        ttl_ms=int(ttl_s * 1000),
+    )

@@ -1,0 +1,81 @@
+"""What a client asks for with a batch: the form's fields, checked and made canonical.
+
+Who calls it: the acceptance of a batch, and the quote. Pure. Raises InvalidParameter or UnknownModel with
+what to do instead.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+
+from image2model.errors import InvalidParameter
+from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint, Scalar, endpoint_of, normalise
+from image2model.service.webhook_url import check_webhook_url
+
+T = TypeVar("T")
+_FACES: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+_params = msgspec.json.Decoder(dict[str, object])
+
+
+class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch without its pictures. `skip_invalid`: bad files are left out instead of refusing all."""
+
+    endpoint: Endpoint
+    params: dict[str, Scalar]
+    low_priority: bool
+    no_cache: bool
+    webhook_url: str | None
+    skip_invalid: bool
+
+    def estimate(self, images: int) -> int | None:
+        """Micro-dollars for so many images by the price list; None where only the run tells."""
+        each = self.endpoint.price(self.params)
+        return None if each is None else each * images
+
+
+def read_fields(fields: Mapping[str, str], *, private_webhooks: bool) -> BatchRequest:
+    """Read the form's fields. Raises UnknownModel, InvalidParameter."""
+    endpoint = endpoint_of(fields.get("model", DEFAULT_MODEL))
+    face_limit = _face_limit(fields.get("face_limit"))
+    params = normalise(endpoint, _read_params(fields.get("params", "{}")), face_limit)
+    webhook_url = fields.get("webhook_url")
+    if webhook_url is not None:
+        check_webhook_url(webhook_url, allow_private=private_webhooks)
+    return BatchRequest(
+        endpoint=endpoint,
+        params=params,
+        low_priority=_choice(fields, "priority", {"normal": False, "low": True}),
+        no_cache=_choice(fields, "no_cache", {"false": False, "true": True}),
+        webhook_url=webhook_url,
+        skip_invalid=_choice(fields, "on_invalid", {"reject": False, "skip": True}),
+    )
+
+
+def _read_params(text: str) -> dict[str, object]:
+    return decoded(_params.decode, text, '`params` must be a JSON object such as {"texture": "HD"}')
+
+
+def decoded(decode: Callable[[str], T], text: str, refusal: str) -> T:
+    """A client's JSON. Raises InvalidParameter: the refusal, and what is wrong."""
+    try:
+        return decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidParameter(f"{refusal}: {str(error)[:200]}") from error
+
+
+def _face_limit(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not _FACES.fullmatch(text):
+        raise InvalidParameter(f"`face_limit` must be a positive whole number, not {text[:32]!r}.")
+    return int(text)
+
+
+def _choice(fields: Mapping[str, str], name: str, meanings: dict[str, bool]) -> bool:
+    default = next(iter(meanings))
+    text = fields.get(name, default)
+    if text not in meanings:
+        raise InvalidParameter(f"`{name}` must be {' or '.join(meanings)}, not {text[:32]!r}.")
+    return meanings[text]

@@ -1,0 +1,67 @@
+"""What a client may do to a job that exists: cancel it, run its failures again, delete it.
+
+Who calls it: the routes of `/jobs`.
+"""
+
+from collections.abc import Sequence
+
+from redis.asyncio import Redis
+
+from image2model.errors import AlreadyFinished, InvalidParameter
+from image2model.fal.endpoints import Scalar, endpoint_of, normalise
+from image2model.service import ownership
+from image2model.store import jobs
+from image2model.store.rows import JobSnapshot
+
+
+async def cancel(redis: Redis, owner: str, job_id: str) -> JobSnapshot:
+    """Cancel what is not finished; what FAL has is asked to stop and followed to its end.
+
+    Raises NotFound, Expired, AlreadyFinished.
+    """
+    await ownership.access(redis, owner, job_id)
+    if await jobs.cancel(redis, job_id) == (0, 0):
+        raise AlreadyFinished("All images of this job have ended; there is nothing to cancel.")
+    return await jobs.read(redis, job_id)
+
+
+async def retry(
+    redis: Redis,
+    owner: str,
+    job_id: str,
+    image_ids: Sequence[str] | None,
+    params: dict[str, object] | None,
+) -> JobSnapshot:
+    """Run failed images again: those of `image_ids`, or all; with `params` in place of the job's.
+
+    Raises NotFound, Expired, InvalidParameter, and AlreadyFinished where none of them has failed.
+    """
+    access = await ownership.access(redis, owner, job_id)
+    before = await jobs.read(redis, job_id)
+    _check_ids(before, image_ids)
+    checked = None if params is None else _checked(before, params)
+    if not await jobs.retry(redis, job_id, image_ids, checked, low_priority=access.low_priority):
+        raise AlreadyFinished("None of these images has failed; there is nothing to run again.")
+    return await jobs.read(redis, job_id)
+
+
+async def delete(redis: Redis, owner: str, job_id: str) -> None:
+    """From now on the job does not exist; the worker erases it once nothing of it runs. Raises NotFound."""
+    await ownership.access(redis, owner, job_id)
+    await jobs.cancel(redis, job_id, delete=True)
+
+
+def _check_ids(job: JobSnapshot, image_ids: Sequence[str] | None) -> None:
+    if image_ids is None:
+        return
+    if not image_ids:
+        raise InvalidParameter("`image_ids` is empty. Leave it out to run every failed image again.")
+    unknown = set(image_ids) - {image.image_id for image in job.images}
+    if unknown:
+        named = ", ".join(sorted(repr(name[:64]) for name in unknown)[:5])
+        raise InvalidParameter(f"`image_ids` names images that this job does not have: {named}")
+
+
+def _checked(job: JobSnapshot, params: dict[str, object]) -> dict[str, object]:
+    accepted: dict[str, Scalar] = normalise(endpoint_of(job.job.model), params)
+    return dict(accepted)

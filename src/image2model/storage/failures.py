@@ -1,0 +1,52 @@
+"""Turns what obstore raises into our errors.
+
+Called by `objects` around every call. obstore has no class for a full disk, so its message is searched
+for the operating system's error number, which is in it whatever the language.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+from obstore.exceptions import BaseError
+
+from image2model.errors import DiskFull
+from image2model.storage.errors import ObjectMissing, StorageError
+
+# ENOSPC and EDQUOT of Rust's io::Error, and MinIO's code for a full drive.
+_FULL = re.compile(r"\(os error (28|122)\)|XMinioStorageFull")
+# Rust's create_dir_all lost a race against the pruning of the same directory.
+_DIRECTORY_GONE = re.compile(r"Unable to create dir .*\(os error 2\)")
+_LOST_DIRECTORY_TRIES = 20
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Raise DiskFull, ObjectMissing or StorageError for whatever obstore raises in the block."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ObjectMissing(f"{what}: there is no such object") from error
+    except TimeoutError as error:
+        raise StorageError(f"{what}: the storage did not answer in time") from error
+    except (BaseError, OSError, NotImplementedError) as error:
+        raise _failure(what, str(error)) from error
+
+
+async def in_its_directory(put: Callable[[], Awaitable[object]]) -> None:
+    """Await a put, again where all that failed was its directory: pruned while it was being made."""
+    for _ in range(_LOST_DIRECTORY_TRIES):
+        try:
+            await put()
+        except BaseError as error:
+            if not _DIRECTORY_GONE.search(str(error)):
+                raise
+        else:
+            return
+    await put()
+
+
+def _failure(what: str, message: str) -> DiskFull | StorageError:
+    if _FULL.search(message):
+        return DiskFull("The storage is full. Free some space, or let the oldest jobs expire, and try again.")
+    return StorageError(f"{what}: {message.split(chr(10), 1)[0]}")

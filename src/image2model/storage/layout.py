@@ -1,0 +1,53 @@
+"""The names of all objects. No other module knows them.
+
+Called by service, worker and API for a key, by the cleanup for what a key belongs to.
+"""
+
+from typing import NamedTuple
+
+ORIGINALS, RESULTS, THUMBNAILS = "originals", "results", "thumbnails"
+ROOTS = (ORIGINALS, RESULTS, THUMBNAILS)
+
+
+class Owner(NamedTuple):
+    """Whose object a key names."""
+
+    root: str
+    job_id: str
+    image_id: str
+
+
+def original(job_id: str, image_id: str, ext: str) -> str:
+    """The picture as it was uploaded; `ext` without the dot."""
+    return f"{ORIGINALS}/{job_id}/{image_id}.{ext}"
+
+
+def result(job_id: str, image_id: str, kind: str, ext: str) -> str:
+    """One file of an image's result: `kind` is `model`, `preview`, `base` …"""
+    return f"{RESULTS}/{job_id}/{image_id}/{kind}.{ext}"
+
+
+def thumbnail(job_id: str, image_id: str) -> str:
+    """The small WebP of a picture."""
+    return f"{THUMBNAILS}/{job_id}/{image_id}.webp"
+
+
+def job_prefixes(job_id: str) -> tuple[str, ...]:
+    """Everything of one job is below these."""
+    return tuple(f"{root}/{job_id}" for root in ROOTS)
+
+
+def image_prefix(job_id: str, image_id: str) -> str:
+    """All files of one image's result are below this."""
+    return f"{RESULTS}/{job_id}/{image_id}"
+
+
+def owner_of(key: str) -> Owner | None:
+    """Whose object this is; None for a key that this layout never made."""
+    parts = key.split("/")
+    root = parts[0]
+    if root == RESULTS and len(parts) == 4:
+        return Owner(root, parts[1], parts[2])
+    if root in (ORIGINALS, THUMBNAILS) and len(parts) == 3:
+        return Owner(root, parts[1], parts[2].partition(".")[0])
+    return None

@@ -1,0 +1,67 @@
+"""What a folder needs beside obstore: no empty directories, no half-written leftovers, free space.
+
+Called by `objects` for `file://`, always in a thread: every method blocks. Removing an empty directory
+never harms a put under way: the put's own file keeps it from being empty, and a put that finds its
+directory gone makes it again.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+# While obstore writes `key` the bytes are in `key#1` (or #2 …) beside it, which a SIGKILL leaves there.
+_STAGED = re.compile(r".+#\d+")
+
+
+class LocalFolder:
+    """The root directory of a `file://` storage."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def free_bytes(self) -> int:
+        """Bytes that this process may still write to the disk."""
+        return shutil.disk_usage(self.root).free
+
+    def prune_above(self, key: str) -> None:
+        """Remove the directories that `key` would be in, from the innermost on, while they are empty."""
+        for directory in (self.root / key).parents:
+            if directory == self.root or not _remove_empty(directory):
+                return
+
+    def prune_below(self, prefix: str) -> None:
+        """Remove every empty directory below and above `prefix`."""
+        for directory, _, _ in os.walk(self.root / prefix, topdown=False):
+            _remove_empty(Path(directory))
+        self.prune_above(f"{prefix}/-")
+
+    def remove_staged(self, older_than_s: float) -> int:
+        """Remove files that a killed process was writing, once they are that old. Returns how many."""
+        removed = 0
+        for directory, _, names in os.walk(self.root, topdown=False):
+            for name in filter(_STAGED.fullmatch, names):
+                removed += _remove_old(Path(directory, name), older_than_s)
+            if Path(directory) != self.root:
+                _remove_empty(Path(directory))
+        return removed
+
+
+def _remove_empty(directory: Path) -> bool:
+    try:
+        directory.rmdir()
+    except FileNotFoundError:
+        return True  # somebody else was first
+    except OSError:
+        return False  # not empty: in use
+    return True
+
+
+def _remove_old(path: Path, older_than_s: float) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - path.stat().st_mtime >= older_than_s:
+            path.unlink()
+            return True
+    return False

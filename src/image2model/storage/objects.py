@@ -1,0 +1,205 @@
+"""Objects by key, the same for a folder, S3 and memory.
+
+Called by service, worker and API; made by `address.open_storage`. Every call has a deadline, a put is
+all or nothing, and a cancelled put is over when its cancellation is: nothing appears afterwards.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+import obstore
+from obstore.store import LocalStore, MemoryStore, S3Store
+
+from image2model.storage.failures import in_its_directory, translated
+from image2model.storage.keys import check_key, check_prefix
+from image2model.storage.local_folder import LocalFolder
+from image2model.storage.reader import CHUNK_BYTES, ObjectMeta, ObjectReader, meta_of
+from image2model.storage.settle import settled
+from image2model.storage.streamed_put import PART_BYTES, StreamedPut, file_chunks, head_of
+
+DEADLINE_S = 60.0
+_LIST_PAGE = 1000
+
+Buffer = bytes | bytearray | memoryview
+T = TypeVar("T")
+Store = LocalStore | MemoryStore | S3Store
+
+
+class ObjectStorage:
+    """One storage. Safe to share by all tasks of one event loop.
+
+    Unless said otherwise methods raise StorageError, and ValueError for a string that is no key.
+    """
+
+    def __init__(
+        self, store: Store, *, folder: LocalFolder | None = None, deadline_s: float = DEADLINE_S
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._deadline_s = deadline_s
+
+    async def put(
+        self, key: str, data: Buffer | Sequence[Buffer], *, content_type: str, filename: str | None = None
+    ) -> None:
+        """Store `data`, one buffer or several in a row, without copying them; a reader sees all or nothing.
+
+        Buffers must not change until this returns. One buffer is fastest: each costs a write of its own.
+        `filename` is the name under which S3 offers the object as a download. Raises DiskFull.
+        """
+        check_key(key)
+        attributes = self._attributes(content_type, filename)
+        with translated(f"put {key}"):
+            await self._swept(key, settled(self._put_whole(key, data, attributes), self._deadline_s))
+
+    async def put_stream(
+        self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, filename: str | None = None
+    ) -> int:
+        """Store what `chunks` yields, holding at most five parts of 8 MiB. Returns the size in bytes.
+
+        If it raises, or this is cancelled, nothing is left behind; what `chunks` raises comes through as
+        it is. The deadline is for the storage to take each chunk; how long `chunks` may take is up to the
+        caller. Raises DiskFull.
+        """
+        check_key(key)
+        head, more = await head_of(chunks, PART_BYTES)
+        if not more:
+            await self.put(key, head, content_type=content_type, filename=filename)
+            return sum(map(len, head))
+        upload = StreamedPut(self._store, key, self._attributes(content_type, filename), self._deadline_s)
+        return await self._swept(key, upload.run(head, chunks))
+
+    async def put_file(self, key: str, path: Path, *, content_type: str, filename: str | None = None) -> int:
+        """Store a file of this machine, read piece by piece. Returns its size. Raises DiskFull, OSError."""
+        async with aclosing(file_chunks(path)) as chunks:
+            return await self.put_stream(key, chunks, content_type=content_type, filename=filename)
+
+    async def get(self, key: str) -> bytes:
+        """The whole object. Raises ObjectMissing."""
+        return await (await self.open(key)).read()
+
+    async def open(self, key: str, *, start: int = 0, end: int | None = None) -> ObjectReader:
+        """An object, or its bytes from `start` to `end` (exclusive), for reading. Raises ObjectMissing."""
+        options: obstore.GetOptions = {}
+        if end is not None:
+            options["range"] = (start, end)
+        elif start:
+            options["range"] = {"offset": start}
+        with translated(f"open {check_key(key)}"):
+            async with asyncio.timeout(self._deadline_s):
+                result = await obstore.get_async(self._store, key, options=options)
+        return ObjectReader(result, self._deadline_s)
+
+    async def stream(self, key: str, chunk_size: int = CHUNK_BYTES) -> AsyncIterator[bytes]:
+        """The object in pieces of at least `chunk_size` bytes. Raises ObjectMissing at the first."""
+        reader = await self.open(key)
+        async for chunk in reader.chunks(chunk_size):
+            yield chunk
+
+    async def head(self, key: str) -> ObjectMeta:
+        """Size, etag and time of an object. Raises ObjectMissing."""
+        with translated(f"head {check_key(key)}"):
+            async with asyncio.timeout(self._deadline_s):
+                return meta_of(await obstore.head_async(self._store, key))
+
+    async def list(self, prefix: str | None = None) -> AsyncIterator[ObjectMeta]:
+        """Every object below `prefix` (whole segments; None: all), in no order."""
+        where = None if prefix is None else check_prefix(prefix)
+        pages = obstore.list(self._store, where, chunk_size=_LIST_PAGE)
+        while True:
+            with translated(f"list {where or 'everything'}"):
+                try:
+                    async with asyncio.timeout(self._deadline_s):
+                        page = await anext(pages)
+                except StopAsyncIteration:
+                    return
+            for found in page:
+                yield meta_of(found)
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; one that is not there counts as deleted. Empty directories go with them."""
+        wanted = [check_key(key) for key in keys]
+        if wanted:
+            with translated(f"delete {len(wanted)} objects"):
+                await settled(self._delete_all(wanted), self._deadline_s)
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Delete every object below `prefix`. Returns how many there were."""
+        where = check_prefix(prefix)
+        keys = [found.key async for found in self.list(where)]
+        await self.delete(keys)
+        if self._folder is not None:
+            await asyncio.to_thread(self._folder.prune_below, where)
+        return len(keys)
+
+    async def presign(self, key: str, expires_s: int) -> str | None:
+        """A URL that reads the object without credentials for `expires_s` seconds.
+
+        None where the storage cannot do that (a folder, memory). The URL is for the endpoint that this
+        process uses, and offers the file under the `filename` that it was put with.
+        """
+        check_key(key)
+        if not isinstance(self._store, S3Store):
+            return None
+        with translated(f"presign {key}"):
+            async with asyncio.timeout(self._deadline_s):
+                return await obstore.sign_async(self._store, "GET", key, timedelta(seconds=expires_s))
+
+    async def free_bytes(self) -> int | None:
+        """Bytes left on the disk of a folder; None where no disk of ours is filled."""
+        if self._folder is None:
+            return None
+        with translated("free space"):
+            return await asyncio.to_thread(self._folder.free_bytes)
+
+    async def sweep_staged(self, older_than_s: float = 3600) -> int:
+        """Remove what killed processes left half-written in a folder. Returns how many files.
+
+        S3 does that by a lifecycle rule of the bucket for incomplete multipart uploads.
+        """
+        if self._folder is None:
+            return 0
+        return await asyncio.to_thread(self._folder.remove_staged, older_than_s)
+
+    def _attributes(self, content_type: str, filename: str | None) -> "obstore.Attributes | None":
+        if self._folder is not None:
+            return None  # a file system has nowhere to keep them, and obstore refuses them
+        attributes: obstore.Attributes = {"Content-Type": content_type}
+        if filename is not None:
+            attributes["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
+        return attributes
+
+    async def _swept(self, key: str, putting: Awaitable[T]) -> T:
+        """Await a put; where it fails, take away the directories that it made."""
+        try:
+            return await putting
+        except BaseException:
+            if self._folder is not None:
+                await asyncio.shield(asyncio.to_thread(self._folder.prune_above, key))
+            raise
+
+    async def _put_whole(
+        self, key: str, data: Buffer | Sequence[Buffer], attributes: "obstore.Attributes | None"
+    ) -> None:
+        # Not multipart: that would copy the buffer and take three requests.
+        await in_its_directory(
+            lambda: obstore.put_async(self._store, key, data, attributes=attributes, use_multipart=False)
+        )
+
+    async def _delete_all(self, keys: Sequence[str]) -> None:
+        try:
+            await obstore.delete_async(self._store, keys)
+        except FileNotFoundError:
+            # A folder stops at the first that is missing, so from here each for itself.
+            for key in keys:
+                await self._delete_one(key)
+
+    async def _delete_one(self, key: str) -> None:
+        try:
+            await obstore.delete_async(self._store, key)
+        except FileNotFoundError:
+            return

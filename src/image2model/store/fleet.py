@@ -1,0 +1,105 @@
+"""The fleet as a whole: which workers live, how long the queues are, what is paused.
+
+Who calls it: each worker beats; health, metrics and the admin's views read. Nothing here moves a job.
+"""
+
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.store.keys import Queue
+from image2model.store.script import Script
+
+BEAT_SECONDS: Final = 5.0
+"""How often a worker beats."""
+BEAT_LIFE_SECONDS: Final = 15.0
+"""How long a worker counts as alive after its last beat."""
+
+_BEAT: Final = Script("beat")
+_FLEET: Final = Script("fleet")
+_SAMPLE: Final = 32
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker tells of itself. `started_at` is ms since the epoch, `slots` its concurrency."""
+
+    worker_id: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    running: int
+    slots: int
+    started_at: int
+
+
+class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
+    """A living worker, with the time of its last beat in ms."""
+
+    beat_at: int
+    beat: Beat
+
+
+class QueueState(msgspec.Struct, frozen=True, array_like=True):
+    """One queue. `oldest_ms` is the age of the oldest among the next tasks; `paused` holds the reasons."""
+
+    queue: str
+    waiting: int
+    oldest_ms: int
+    paused: tuple[str, ...]
+
+
+class FleetState(msgspec.Struct, frozen=True, kw_only=True):
+    """The fleet as of one moment, `at` ms. `permits` counts the images in FAL's hands."""
+
+    at: int
+    permits: int
+    queues: tuple[QueueState, ...]
+    workers: tuple[WorkerState, ...]
+
+
+_fleet = msgspec.msgpack.Decoder(
+    tuple[int, int, list[tuple[str, int, int, list[str]]], list[tuple[str, list[str]]]]
+)
+
+
+async def beat(redis: Redis, state: Beat) -> None:
+    """Show life; every `BEAT_SECONDS`."""
+    fields = ["host", state.host, "pid", state.pid, "queues", ",".join(state.queues)]
+    fields += ["running", state.running, "slots", state.slots, "started_at", state.started_at]
+    await _BEAT.packed(redis, state.worker_id, int(BEAT_LIFE_SECONDS * 1000), fields)
+
+
+async def leave(redis: Redis, worker_id: str) -> None:
+    """A worker ends on purpose: it is off the list at once."""
+    await _BEAT.packed(redis, worker_id, 0, [])
+
+
+async def read(redis: Redis) -> FleetState:
+    """The whole fleet, in one round trip."""
+    packed = await _FLEET.packed(redis, [queue.value for queue in Queue], _SAMPLE)
+    at, permits, queues, workers = _fleet.decode(packed)
+    return FleetState(
+        at=at,
+        permits=permits,
+        queues=tuple(
+            QueueState(name, waiting, oldest, tuple(paused)) for name, waiting, oldest, paused in queues
+        ),
+        workers=tuple(_worker(worker_id, row) for worker_id, row in workers),
+    )
+
+
+def _worker(worker_id: str, row: list[str]) -> WorkerState:
+    beat_at, host, pid, queues, running, slots, started_at = row
+    return WorkerState(
+        beat_at=int(beat_at),
+        beat=Beat(
+            worker_id=worker_id,
+            host=host,
+            pid=int(pid),
+            queues=tuple(filter(None, queues.split(","))),
+            running=int(running),
+            slots=int(slots),
+            started_at=int(started_at),
+        ),
+    )

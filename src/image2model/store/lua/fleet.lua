@@ -1,0 +1,29 @@
+-- The state of the whole fleet as of one moment: {at, permits, {{queue, waiting, oldest_ms, {pause reasons}}}, {{worker row}}}
+-- {queues, sample}: the oldest is looked for among the next `sample` tasks of either priority.
+local queues, sample = unpack(cmsgpack.unpack(ARGV[1]))
+local at = now_ms()
+
+local function oldest_of(zset, from, oldest)
+  for _, id in ipairs(call('ZRANGEBYSCORE', zset, from, '(' .. RUNNING, 'LIMIT', 0, sample)) do
+    local job = call('GET', ARQ_JOB .. id)
+    if job then oldest = math.max(oldest, at - cmsgpack.unpack(job)[3]) end
+  end
+  return oldest
+end
+
+local states, workers = {}, {}
+for i, queue in ipairs(queues) do
+  local zset = ARQ_QUEUE .. queue
+  local waiting = call('ZCOUNT', zset, '-inf', '(' .. RUNNING)
+  local oldest = 0
+  if waiting > 0 then oldest = oldest_of(zset, LOW_TURN, oldest_of(zset, '-inf', 0)) end
+  states[i] = {queue, waiting, oldest, call('HKEYS', K.pause(queue))}
+end
+for _, id in ipairs(call('ZRANGE', K.workers(), 0, -1)) do
+  local row = call('HMGET', K.worker(id), 'beat_at', 'host', 'pid', 'queues', 'running', 'slots', 'started_at')
+  if row[1] then
+    for i = 1, #row do row[i] = text(row[i]) end
+    workers[#workers + 1] = {id, row}
+  end
+end
+return cmsgpack.pack({at, call('ZCARD', K.permits()), states, workers})

@@ -1,0 +1,57 @@
+"""What keeps the store true: repairs, reasons for waiting, tasks of the house.
+
+Who calls it: the worker's maintenance. Everything here may run twice or on several workers at once.
+"""
+
+from typing import Final
+
+from redis.asyncio import Redis
+
+from image2model.store.connection import command
+from image2model.store.keys import FLEET_TTL_MS, LIVES, Life, Queue, key
+from image2model.store.script import Script
+
+_ENQUEUE: Final = Script("enqueue_once")
+_WAITING: Final = Script("refresh_waiting")
+_REPAIR: Final = Script("repair")
+_MOST_JOBS: Final = 1000
+
+
+async def enqueue_once(
+    redis: Redis, queue: Queue, task_id: str, function: str, argument: str, *, due_ms: int = 0
+) -> bool:
+    """Queue a task unless it waits or runs already. `due_ms`: not before then, ms since the epoch."""
+    return bool(await _ENQUEUE.packed(redis, queue.value, task_id, function, argument, due_ms))
+
+
+async def refresh_waiting(redis: Redis, *, max_permits: int) -> int:
+    """Write into each job why nothing of it moves; returns how many jobs changed."""
+    return int(await _WAITING.packed(redis, max_permits, _MOST_JOBS))
+
+
+async def unfinished_jobs(redis: Redis) -> list[str]:
+    """Ids of all unfinished jobs, oldest first."""
+    return [job.decode() for job in await command(redis, "ZRANGE", key("unfinished"), 0, -1)]
+
+
+async def deleted_jobs(redis: Redis) -> list[str]:
+    """Ids of jobs that were deleted and whose traces are still there."""
+    return [job.decode() for job in await command(redis, "ZRANGE", key("deleted"), 0, -1)]
+
+
+async def repair(redis: Redis, job_id: str) -> int:
+    """Compare a job with the queue, mend either, renew its keys; returns how much was mended."""
+    return int(await _REPAIR(redis, job_id))
+
+
+async def renew_lives(redis: Redis) -> None:
+    """Renew the keys that live as long as the fleet or their owner does."""
+    pipe = redis.pipeline(transaction=False)
+    for name, (template, life) in LIVES.items():
+        if life is Life.FLEET and "{}" not in template:
+            pipe.pexpire(key(name), FLEET_TTL_MS)
+    for owner in await command(redis, "SMEMBERS", key("owners")):
+        for name, (_, life) in LIVES.items():
+            if life is Life.OWNER:
+                pipe.pexpire(key(name, owner.decode()), FLEET_TTL_MS)
+    await pipe.execute()

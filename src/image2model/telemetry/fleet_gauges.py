@@ -1,0 +1,57 @@
+"""Gauges of what no process owns: queues, permits, workers. They are read when somebody scrapes.
+
+Who calls it: `/metrics`, with what the store says at that moment. Nothing is kept between two scrapes, so
+a worker or a pause that is gone is gone from here too.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+
+
+class QueueGauge(msgspec.Struct, frozen=True):
+    """One queue: tasks waiting, age of the oldest in seconds, why it is paused."""
+
+    queue: str
+    waiting: int
+    oldest_seconds: float
+    paused: Sequence[str]
+
+
+class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
+    """A reading of the fleet; `heartbeats` is (worker, Unix time of its last beat)."""
+
+    in_flight: int
+    queues: Sequence[QueueGauge]
+    heartbeats: Sequence[tuple[str, float]]
+
+    def collect(self) -> Iterator[Metric]:
+        """prometheus_client's collector interface."""
+        in_flight = "Images that hold a permit: in FAL's hands."
+        yield GaugeMetricFamily("image2model_images_in_flight", in_flight, value=self.in_flight)
+        yield from self._queues()
+        beats = GaugeMetricFamily(
+            "image2model_worker_heartbeat_timestamp_seconds",
+            "When a worker last showed life (Unix time).",
+            labels=["worker"],
+        )
+        for worker, at in self.heartbeats:
+            beats.add_metric([worker], at)
+        yield beats
+
+    def _queues(self) -> Iterator[Metric]:
+        depth = GaugeMetricFamily("image2model_queue_depth", "Tasks waiting.", labels=["queue"])
+        oldest = GaugeMetricFamily(
+            "image2model_queue_oldest_seconds", "Age of the oldest waiting task.", labels=["queue"]
+        )
+        paused = GaugeMetricFamily(
+            "image2model_queue_paused", "1 while a queue is paused.", labels=["queue", "reason"]
+        )
+        for one in self.queues:
+            depth.add_metric([one.queue], one.waiting)
+            oldest.add_metric([one.queue], one.oldest_seconds)
+            for reason in one.paused:
+                paused.add_metric([one.queue, reason], 1)
+        yield from (depth, oldest, paused)

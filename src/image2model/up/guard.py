@@ -1,0 +1,60 @@
+"""Keeps the watchdog process informed of the children that must not outlive `up`.
+
+Who calls it: the supervisor. On Linux the kernel ends each child as well (see `parentage`); the
+watchdog does it everywhere, and ends those that would take their time over a SIGTERM.
+"""
+
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Self
+
+from image2model.up import watchdog
+
+
+class Guard:
+    """Within `with`: a watchdog that outlives this process by as long as it takes to end the children."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._watched: dict[int, str] = {}
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            with suppress(BrokenPipeError):
+                self._process.communicate()
+
+    def watch(self, pid: int, role: str) -> None:
+        """End `pid` if this process is killed; the role `store` goes last."""
+        self._watched[pid] = role
+        self._tell(f"+ {pid} {role}\n")
+
+    def forget(self, pid: int) -> None:
+        """`pid` has ended."""
+        if self._watched.pop(pid, None):
+            self._tell(f"- {pid}\n")
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-I", "-S", watchdog.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            text=True,
+        )
+
+    def _tell(self, line: str) -> None:
+        if self._process is None or self._process.stdin is None:
+            raise RuntimeError("the guard is not running")
+        try:
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+        except BrokenPipeError:  # somebody ended the watchdog: start another, and tell it everything
+            self._process.wait()
+            self._start()
+            for pid, role in self._watched.items():
+                self._tell(f"+ {pid} {role}\n")

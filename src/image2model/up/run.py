@@ -1,0 +1,46 @@
+"""`image2model up`, from the flags to the exit code.
+
+Who calls it: the command line.
+"""
+
+from pathlib import Path
+
+from image2model.up.banner import say, say_hello
+from image2model.up.errors import FolderInUse
+from image2model.up.guard import Guard
+from image2model.up.lock import FolderLock
+from image2model.up.plan import Plan, Wishes, make_plan, metrics_folder
+from image2model.up.signals import Signals
+from image2model.up.supervisor import Supervisor
+
+
+def run(wishes: Wishes) -> int:
+    """Run until SIGINT or SIGTERM, then 0. Raises ConfigurationError, StartError."""
+    lock = _data_lock(plan := make_plan(wishes))
+    try:
+        _empty(metrics_folder(plan.data_dir))
+        with Signals() as signals, Guard() as guard:
+            say_hello(plan)
+            Supervisor(plan, signals, guard).run()
+    finally:
+        lock.release()
+    say("stopped")
+    return 0
+
+
+def _empty(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for file in folder.glob("*.db"):
+        file.unlink()
+
+
+def _data_lock(plan: Plan) -> FolderLock:
+    plan.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = FolderLock(plan.data_dir / "up.lock")
+    try:
+        lock.acquire()
+    except FolderInUse:
+        raise FolderInUse(
+            f"another `up` runs on {plan.data_dir}; stop it, or choose another folder with I2M_DATA_DIR"
+        ) from None
+    return lock

@@ -1,0 +1,61 @@
+"""Signals as something to wait for: a request to stop, or a child that has ended.
+
+Who calls it: the supervisor, in the main thread. A handler only notes; the supervisor acts, so that a
+signal in the middle of a start or a stop breaks nothing.
+"""
+
+import os
+import select
+import signal
+import time
+from types import FrameType
+from typing import Any, Final, Self
+
+_STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SAME_KEYSTROKE: Final = 1.0
+
+
+class Signals:
+    """Within `with`: SIGINT, SIGTERM and SIGHUP ask to stop, SIGCHLD wakes."""
+
+    def __init__(self) -> None:
+        self._asked: list[float] = []
+        self._before: dict[int, Any] = {}
+        self._woken, self._waker = os.pipe()
+        self._wakeup_before = -1
+
+    def __enter__(self) -> Self:
+        for end in (self._woken, self._waker):
+            os.set_blocking(end, False)
+        self._wakeup_before = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        for number in _STOPS:
+            if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
+                self._before[number] = signal.signal(number, self._note)
+        self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self._woken)
+        os.close(self._waker)
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether somebody wants an end."""
+        return bool(self._asked)
+
+    @property
+    def asked_again(self) -> bool:
+        """Whether a second request came: not one that the same keystroke sent to the whole group."""
+        return any(at - self._asked[0] > _SAME_KEYSTROKE for at in self._asked)
+
+    def wait(self, seconds: float) -> None:
+        """Until a signal comes, at most `seconds`."""
+        ready, _, _ = select.select([self._woken], [], [], max(0.0, seconds))
+        if ready:
+            os.read(self._woken, 4096)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked.append(time.monotonic())

@@ -1,0 +1,140 @@
+"""Starts the parts in their order, starts again what dies, and stops them in the reverse order.
+
+Who calls it: `run`. The store is first to come and last to go; the API and the workers are stopped
+while the emulator still answers them. It must never talk to the store or to FAL itself.
+"""
+
+import time
+from typing import Final
+
+from image2model.up import banner
+from image2model.up.child import Child
+from image2model.up.errors import StartError
+from image2model.up.guard import Guard
+from image2model.up.plan import Plan, metrics_folder
+from image2model.up.readiness import readiness
+from image2model.up.signals import Signals
+from image2model.up.store import EmbeddedStore, store_folder
+
+_EARLIER_RUN_SECONDS: Final = 6.0  # a killed `up` is followed by its children within 5 s
+_HOPELESS_DEATHS: Final = 3
+_WRONG_SETTINGS: Final = 2
+_EMULATOR_GRACE: Final = 5.0
+_SLACK: Final = 5.0
+_IDLE: Final = 1.0
+_STORE_STEADY: Final = 2.0
+_STARTING: Final = 0.02
+
+
+class Supervisor:
+    """One run of `up`."""
+
+    def __init__(self, plan: Plan, signals: Signals, guard: Guard) -> None:
+        self._plan = plan
+        self._signals = signals
+        self._guard = guard
+        self._store = EmbeddedStore(store_folder(plan.data_dir)) if plan.embeds_store else None
+        self._environment = dict(plan.environment)
+        self._emulator: list[Child] = []
+        self._service: list[Child] = []
+        self._ready = False
+        self._store_began = 0.0
+
+    def run(self) -> None:
+        """Until asked to stop. Raises StartError where it cannot come up; stops everything in any case."""
+        try:
+            self._start()
+            while not self._signals.asked_to_stop:
+                self._tend()
+                self._signals.wait(self._pause())
+        finally:
+            self._stop()
+
+    def _start(self) -> None:
+        if self._store:
+            self._start_store(self._store)
+        if self._plan.emulator_port is not None:
+            self._emulator = [self._child("emulator", self._plan.emulator())]
+        while self._store and not self._store.is_ready() and not self._signals.asked_to_stop:
+            self._signals.wait(0.002)
+        if self._signals.asked_to_stop:
+            return
+        names = ["api", *["worker"] * self._plan.workers]
+        self._service = [self._child(name, self._plan.command(name)) for name in names]
+
+    def _start_store(self, store: EmbeddedStore) -> None:
+        store.spawn(patience=_EARLIER_RUN_SECONDS)
+        self._store_began = time.monotonic()
+        self._environment["I2M_REDIS_URL"] = store.url
+        self._guard.watch(store.pid or 0, "store")
+
+    def _restart_store(self, store: EmbeddedStore) -> None:
+        if time.monotonic() - self._store_began < _STORE_STEADY:
+            raise StartError(f"the store ends as soon as it is started; see {store.log_path}")
+        banner.say("the store has ended and is started again")
+        self._start_store(store)
+
+    def _child(self, name: str, command: list[str]) -> Child:
+        child = Child(name, command, self._environment)
+        self._guard.watch(child.spawn(), name)
+        return child
+
+    def _tend(self) -> None:
+        if self._store and self._store.pid is None:
+            self._restart_store(self._store)
+        for child in (*self._emulator, *self._service):
+            self._tend_child(child)
+        if not self._ready and readiness(self._plan.url) == "ready":
+            self._ready = True
+            banner.say("ready")
+
+    def _tend_child(self, child: Child) -> None:
+        pid = child.pid
+        status = child.ended()
+        if pid is not None and status is not None:
+            self._forget(pid)
+            self._judge(child, status)
+        if child.pid is None and child.due_in == 0:
+            self._guard.watch(child.spawn(), child.name)
+
+    def _judge(self, child: Child, status: int) -> None:
+        hopeless = status == _WRONG_SETTINGS or child.deaths >= _HOPELESS_DEATHS
+        if hopeless and not self._ready:
+            raise StartError(f"the {child.name} cannot start (status {status}); its own words are above")
+        banner.say(f"the {child.name} has ended (status {status}); again in {child.due_in:.1f} s")
+
+    def _pause(self) -> float:
+        if not self._ready:
+            return _STARTING
+        due = [child.due_in for child in (*self._emulator, *self._service) if child.pid is None]
+        return min([_IDLE, *due])
+
+    def _stop(self) -> None:
+        self._end(self._service, self._plan.settings.shutdown_grace + _SLACK)
+        self._end(self._emulator, _EMULATOR_GRACE)
+        if self._store and (pid := self._store.pid):
+            self._store.stop()
+            self._guard.forget(pid)
+
+    def _end(self, children: list[Child], grace: float) -> None:
+        for child in children:
+            child.ask_to_stop()
+        deadline = time.monotonic() + grace
+        while running := [child for child in children if not self._has_ended(child)]:
+            if time.monotonic() > deadline or self._signals.asked_again:
+                for child in running:
+                    child.kill()
+            self._signals.wait(0.05)
+
+    def _has_ended(self, child: Child) -> bool:
+        pid = child.pid
+        if pid is not None and child.ended() is not None:
+            self._forget(pid)
+        return child.pid is None
+
+    def _forget(self, pid: int) -> None:
+        self._guard.forget(pid)
+        from prometheus_client.multiprocess import mark_process_dead
+
+        folder = str(metrics_folder(self._plan.data_dir))
+        mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]  # prometheus_client has no types here

@@ -1,0 +1,199 @@
+"""ARQ as the dispatcher, with our lease: what it starts is claimed in one step and fenced to its end.
+
+Who calls it: the process, one for each queue. Of ARQ remain the main loop, the running of a job, retries
+and the job's serialisation; picking and finishing are ours, because stock ARQ knows no owner of a job
+(see ARCHITECTURE.md, "Queue"). It never lets an error of the store end the loop.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+import structlog
+from arq.connections import ArqRedis
+from arq.worker import Function, Worker, func
+from redis.exceptions import RedisError
+
+from image2model.store import arq_keys, leases
+from image2model.store.keys import Queue
+from image2model.store.leases import Claim
+from image2model.worker.context import WorkerContext
+from image2model.worker.keeper import LeaseKeeper
+from image2model.worker.running import RunningTask
+
+_log = structlog.get_logger("worker.dispatch")
+
+POLL_S: Final = 0.25
+"""The bell starts tasks at once; this is for the bell that is not heard."""
+_FOR_EVER: Final = 10**9
+KEY: Final = "context"
+_REATTACH: Final = 2000
+"""Images at FAL that one process follows besides those it started: following costs next to nothing."""
+
+
+Work = Callable[[WorkerContext, RunningTask, str], Coroutine[Any, Any, None]]
+"""A task of ours: the shared parts, its own lease, and the id that it is about."""
+
+
+def task(name: str, work: Work) -> Function:
+    """`work` as ARQ wants it, known to its lease so that it stops when that is lost."""
+
+    async def run(ctx: dict[str, Any], argument: str) -> None:
+        context: WorkerContext = ctx[KEY]
+        running = context.running[ctx["job_id"]]
+        current = asyncio.current_task()
+        if current is not None:
+            running.works_in(current)
+        await work(context, running, argument)
+
+    return func(run, name=name)
+
+
+class LeasedWorker(Worker):
+    """One queue of this process. `slots`: tasks that it starts; re-attached images come on top."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        functions: Sequence[Function],
+        context: WorkerContext,
+        keeper: LeaseKeeper,
+        *,
+        worker_id: str,
+        slots: int,
+    ) -> None:
+        settings = context.settings
+        self._queue = queue
+        self._context = context
+        self._keeper = keeper
+        self._worker_id = worker_id
+        self._slots = slots
+        self._started: set[str] = set()
+        self._picking = asyncio.Lock()
+        super().__init__(
+            functions,
+            queue_name=arq_keys.queue_key(queue),
+            redis_pool=ArqRedis(context.redis.connection_pool, default_queue_name=queue.value),
+            handle_signals=False,
+            max_jobs=slots + _REATTACH,
+            job_timeout=_FOR_EVER,
+            keep_result=0,
+            max_tries=_FOR_EVER,
+            poll_delay=POLL_S,
+            job_serializer=arq_keys.serialize,
+            job_deserializer=arq_keys.deserialize,
+            log_results=False,
+            ctx={KEY: context},
+        )
+        self.in_progress_timeout_s = settings.lease_seconds
+
+    async def _poll_iteration(self) -> None:
+        self._reap()
+        await self.pick()
+
+    async def pick(self) -> None:
+        """Claim and start what there is room for. An outage of the store ends in the log."""
+        if not self.allow_pick_jobs or self._picking.locked():
+            return
+        async with self._picking:
+            try:
+                await self._keeper.renew_if_overdue()
+                while self.allow_pick_jobs and await self._pick_once():
+                    pass
+            except (RedisError, OSError) as error:
+                _log.warning("the store does not answer", queue=self._queue.value, error=str(error))
+                await asyncio.sleep(POLL_S)
+
+    async def _pick_once(self) -> bool:
+        settings = self._context.settings
+        free = self._slots - len(self._started)
+        reserve = self.max_jobs - self.job_counter if self._queue is Queue.GENERATION else 0
+        claims = await leases.pick(
+            self._context.redis,
+            self._queue,
+            self._worker_id,
+            free=max(free, 0),
+            reserve=max(reserve, 0),
+            lease_s=settings.lease_seconds,
+            max_permits=settings.max_concurrent,
+        )
+        for claim in claims:
+            self._start(claim)
+        return bool(claims)
+
+    def _start(self, claim: Claim) -> None:
+        task = RunningTask(claim.task_id, claim.token, claim.score)
+        self._context.running.add(task)
+        self._keeper.hold(self._queue, task)
+        self.job_counter += 1
+        if claim.score > arq_keys.FRONT_RUNNING:
+            self._started.add(claim.token)
+        previous = self.tasks.get(claim.task_id)
+        running = self.loop.create_task(self._run(task, previous))
+        self.tasks[claim.task_id] = running
+        running.add_done_callback(lambda _: self._ended(task))
+
+    async def _run(self, task: RunningTask, previous: "asyncio.Task[Any] | None") -> None:
+        if previous is not None:
+            # an id that still runs here is never started beside itself
+            await asyncio.wait([previous])
+        try:
+            await self.run_job(task.task_id, int(task.score))
+        finally:
+            self._keeper.drop(self._queue, task)
+            self._context.running.remove(task)
+
+    def _ended(self, task: RunningTask) -> None:
+        self.job_counter -= 1
+        self._started.discard(task.token)
+
+    def _reap(self) -> None:
+        for task_id, running in list(self.tasks.items()):
+            if running.done():
+                del self.tasks[task_id]
+                if not running.cancelled() and (error := running.exception()) is not None:
+                    # its lease runs out by itself, and the sweep puts it at the front
+                    _log.error("a task broke off", task_id=task_id, exc_info=error)
+
+    async def finish_job(
+        self,
+        job_id: str,
+        finish: bool,
+        result_data: bytes | None,  # noqa: ARG002 - ARQ's signature
+        result_timeout_s: float | None,  # noqa: ARG002
+        keep_result_forever: bool,  # noqa: ARG002
+        incr_score: int | None,
+        keep_in_progress: float | None,  # noqa: ARG002
+    ) -> None:
+        """ARQ's end of a run, fenced: it acts only while the task is ours."""
+        task = self._context.running[job_id]
+        await self._let_go(task, finished=finish, score=task.score + (incr_score or 0))
+
+    async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:  # noqa: ARG002
+        """ARQ's end of a job that it could not start (expired, unknown, unreadable), fenced."""
+        _log.error("ARQ could not start a task", task_id=job_id, queue=self._queue.value)
+        await self._let_go(self._context.running[job_id], finished=True, score=0)
+
+    async def _let_go(self, task: RunningTask, *, finished: bool, score: float) -> None:
+        self._keeper.drop(self._queue, task)
+        try:
+            await leases.let_go(
+                self._context.redis,
+                self._queue,
+                task.task_id,
+                task.token,
+                finished=finished,
+                score=score,
+            )
+        except (RedisError, OSError) as error:
+            _log.warning("could not let go; the lease runs out", task_id=task.task_id, error=str(error))
+
+    async def stop(self) -> None:
+        """Pick nothing more, stop what runs, and wait until all of it is given back."""
+        self.allow_pick_jobs = False
+        async with self._picking:
+            for task_id in list(self.tasks):
+                if (task := self._context.running.get(task_id)) is not None:
+                    task.stop()
+        if self.tasks:
+            await asyncio.wait(list(self.tasks.values()))

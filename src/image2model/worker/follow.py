@@ -1,0 +1,103 @@
+"""From FAL's `request_id` to the end of the request, its changes written as they come.
+
+Who calls it: `generate`. Errors on the way are tried again by the gateway with the same request. A
+cancel, a client's or ours after `I2M_TASK_TIMEOUT`, is sent beside, and the request followed to its end.
+"""
+
+import asyncio
+import time
+from contextlib import aclosing
+
+import structlog
+
+from image2model.domain import FalRequest, ImageStatus
+from image2model.errors import FalError
+from image2model.fal.failures import FalUnreachable
+from image2model.fal.update import FalStatus, FalUpdate
+from image2model.store import images
+from image2model.store.images import Task
+from image2model.worker.backoff import full_jitter
+from image2model.worker.context import WorkerContext
+from image2model.worker.running import RunningTask
+
+_log = structlog.get_logger("worker.follow")
+
+
+async def follow(context: WorkerContext, task: Task, running: RunningTask, request: FalRequest) -> None:
+    """Returns when FAL has COMPLETED it; how it ended, the result tells. Raises FalResultGone, StaleFence."""
+    follower = _Follower(context, task, running, request)
+    running.on_cancel(follower.cancel)
+    if task.cancel_requested:
+        running.ask_to_cancel()
+    try:
+        async with aclosing(context.fal.follow(request)) as updates:
+            async for update in updates:
+                await follower.write(update)
+    finally:
+        follower.close()
+
+
+class _Follower:
+    def __init__(self, context: WorkerContext, task: Task, running: RunningTask, request: FalRequest) -> None:
+        self._context = context
+        self._task = task
+        self._running = running
+        self._request = request
+        self._deadline: asyncio.TimerHandle | None = None
+        self._cancelling: asyncio.Task[None] | None = None
+
+    async def write(self, update: FalUpdate) -> None:
+        """One change at FAL becomes a change of the image."""
+        if update.status is FalStatus.QUEUED:
+            position = "" if update.queue_position is None else update.queue_position
+            await self._move(ImageStatus.SUBMITTED, "queue_position", position)
+        elif update.status is FalStatus.RUNNING:
+            await self._move(ImageStatus.GENERATING, "queue_position", "")
+            self._time_generation()
+        else:
+            await self._move(ImageStatus.STORING, "queue_position", "")
+
+    async def _move(self, to: ImageStatus, *fields: images.Field) -> None:
+        if await images.move(self._context.redis, self._task.image_id, self._running.token, to, *fields):
+            self._running.ask_to_cancel()
+
+    def _time_generation(self) -> None:
+        """Start the clock at the first IN_PROGRESS; a later holder goes on with the same one."""
+        if self._deadline is not None:
+            return
+        ran = time.time() - self._task.running_at / 1000 if self._task.running_at else 0.0
+        left = max(self._context.settings.task_timeout - ran, 0)
+        self._deadline = asyncio.get_running_loop().call_later(left, self._time_out)
+
+    def _time_out(self) -> None:
+        _log.warning("generation takes too long, cancelled at FAL", request_id=self._request.request_id)
+        self._running.timed_out = True
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Ask FAL to stop, once; the following goes on."""
+        if self._cancelling is None:
+            self._cancelling = asyncio.create_task(self._cancel())
+
+    async def _cancel(self) -> None:
+        tries = 0
+        while True:
+            try:
+                reply = await self._context.fal.cancel(self._request)
+            except FalUnreachable as error:
+                _log.warning("could not cancel at FAL, again", error=error.message)
+            except FalError as error:
+                _log.warning("FAL refused the cancel", error=error.message)
+                return
+            else:
+                _log.info("cancel sent", request_id=self._request.request_id, reply=reply.value)
+                return
+            await asyncio.sleep(full_jitter(tries, cap_s=10))
+            tries += 1
+
+    def close(self) -> None:
+        """Nothing more is to be cancelled."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._cancelling is not None:
+            self._cancelling.cancel()

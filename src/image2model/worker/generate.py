@@ -1,0 +1,147 @@
+"""One image from the queue to its end: the task `generate_model`.
+
+Who calls it: ARQ, through the dispatcher. Each step is a file of its own beside this one; here is only
+their order, and what becomes of each failure (design: "The call that costs money").
+"""
+
+import time
+
+import structlog
+from arq.worker import Retry
+
+from image2model.domain import FalRequest, ImageError, ImageStatus
+from image2model.errors import (
+    FalAccountFault,
+    FalAmbiguous,
+    FalError,
+    FalNotAccepted,
+    FalTransient,
+    ImageFailure,
+    StaleFence,
+)
+from image2model.fal.endpoints import endpoint_of
+from image2model.fal.failures import FalCancelled, FalThrottled, to_image_failure
+from image2model.store import images
+from image2model.store.images import Task
+from image2model.telemetry import metrics
+from image2model.worker.backoff import full_jitter
+from image2model.worker.collect import collect
+from image2model.worker.context import WorkerContext
+from image2model.worker.follow import follow
+from image2model.worker.running import RunningTask
+from image2model.worker.submit import submit
+
+_log = structlog.get_logger("worker.generate")
+
+
+async def generate_model(context: WorkerContext, running: RunningTask, image_id: str) -> None:
+    """Take one image as far as it goes. Raises arq.Retry to have it again later."""
+    run = ImageRun(context, running)
+    started = time.monotonic()
+    outcome = "interrupted"
+    try:
+        outcome = await run.go()
+    except StaleFence as stale:
+        outcome = "stale"
+        _log.debug("let go of an image that is no longer ours", image_id=image_id, reason=str(stale))
+    except Retry:
+        outcome = "retry"
+        raise
+    finally:
+        elapsed = time.monotonic() - started
+        metrics.TASK_DURATION.labels("generate_model", outcome).observe(elapsed)
+
+
+class ImageRun:
+    """One holder's work on one image."""
+
+    def __init__(self, context: WorkerContext, running: RunningTask) -> None:
+        self._context = context
+        self._running = running
+        self._image_id = running.task_id
+        self._fence = running.token
+
+    async def go(self) -> str:
+        """Returns the final status. Raises StaleFence and Retry."""
+        task = await images.load(self._context.redis, self._image_id)
+        structlog.contextvars.bind_contextvars(image_id=task.image_id, job_id=task.job_id)
+        try:
+            request = task.request or await self._submit(task)
+            await self._finish(task, request)
+        except ImageFailure as failure:
+            return await self._fail(task, failure)
+        except FalCancelled as stopped:
+            return await self._stopped(task, stopped)
+        except FalTransient as failure:
+            return await self._attempt_failed(task, failure)
+        except FalError as failure:
+            return await self._fail(task, to_image_failure(failure))
+        return self._count(task, ImageStatus.SUCCEEDED)
+
+    async def _submit(self, task: Task) -> FalRequest:
+        if task.posting_at:
+            metrics.UNCONFIRMED.inc()
+            raise to_image_failure(
+                FalAmbiguous("The reply to the submit was lost; FAL may have accepted it.")
+            )
+        try:
+            return await submit(self._context, task, self._fence)
+        except (FalNotAccepted, FalAccountFault) as failure:
+            raise await self._try_later(task, failure) from failure
+        except FalTransient as failure:
+            # before the POST: nothing was bought
+            raise await self._try_later(task, failure) from failure
+
+    async def _finish(self, task: Task, request: FalRequest) -> None:
+        endpoint = endpoint_of(task.model)
+        if task.status is not ImageStatus.STORING:
+            await follow(self._context, task, self._running, request)
+        await collect(self._context, task, self._fence, request, endpoint)
+
+    async def _try_later(self, task: Task, failure: FalError) -> Exception:
+        """Nothing is at FAL: again after a pause, until the time to start is over."""
+        settings = self._context.settings
+        now = time.time() * 1000
+        if task.first_try_at and now - task.first_try_at > settings.start_timeout * 1000:
+            return ImageFailure(
+                "generation_failed",
+                f"FAL did not accept it within {settings.start_timeout:.0f} s: {failure.message}",
+                retryable=True,
+                fal_type=failure.fal_type,
+            )
+        await images.try_again(self._context.redis, self._image_id, self._fence, used_attempt=False)
+        wait = full_jitter(task.start_tries)
+        if isinstance(failure, FalThrottled) and failure.retry_after:
+            wait = max(wait, failure.retry_after)
+        _log.info("FAL did not accept, again later", wait_s=round(wait, 2), reason=failure.message)
+        return Retry(defer=wait)
+
+    async def _attempt_failed(self, task: Task, failure: FalTransient) -> str:
+        """FAL failed for good on this attempt: another paid one, if there is one left."""
+        if task.attempts_used + 1 >= self._context.settings.max_attempts:
+            return await self._fail(task, to_image_failure(failure))
+        await images.try_again(self._context.redis, self._image_id, self._fence, used_attempt=True)
+        wait = full_jitter(task.attempts_used)
+        _log.info("the attempt failed, another later", wait_s=round(wait, 2), reason=failure.message)
+        raise Retry(defer=wait)
+
+    async def _stopped(self, task: Task, stopped: FalCancelled) -> str:
+        """FAL obeyed a cancel: a client's, or ours after I2M_TASK_TIMEOUT."""
+        if self._running.cancel_requested:
+            await images.move(self._context.redis, self._image_id, self._fence, ImageStatus.CANCELLED)
+            return self._count(task, ImageStatus.CANCELLED)
+        if self._running.timed_out:
+            limit = self._context.settings.task_timeout
+            message = f"The generation ran longer than {limit:.0f} s (I2M_TASK_TIMEOUT) and was cancelled."
+            return await self._fail(task, ImageFailure("generation_timeout", message, retryable=True))
+        return await self._fail(task, ImageFailure("generation_failed", stopped.message, retryable=True))
+
+    async def _fail(self, task: Task, failure: ImageFailure) -> str:
+        error = ImageError(failure.code, failure.message, failure.retryable, failure.fal_type)
+        await images.fail(self._context.redis, self._image_id, self._fence, error)
+        _log.info("image failed", code=failure.code, reason=failure.message)
+        return self._count(task, ImageStatus.FAILED)
+
+    def _count(self, task: Task, status: ImageStatus) -> str:
+        metrics.IMAGES.labels(task.model, status.value).inc()
+        return status.value

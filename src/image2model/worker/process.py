@@ -1,0 +1,182 @@
+"""The worker as a process: opens the parts, runs a dispatcher for each queue, stops cleanly.
+
+Who calls it: the command line. SIGTERM and SIGINT let go of everything: FAL's requests go on, and
+another worker follows them; no attempt is used up.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+from arq.worker import Function
+from prometheus_client import start_http_server
+from redis.exceptions import RedisError
+
+from image2model.errors import ConfigurationError
+from image2model.fal.gateway import FalGateway
+from image2model.fal.hosts import FalHosts
+from image2model.settings import Settings
+from image2model.storage.address import open_storage
+from image2model.store import fleet
+from image2model.store.connection import connect
+from image2model.store.keys import Queue
+from image2model.telemetry import metrics
+from image2model.worker.channel import Channel
+from image2model.worker.context import WorkerContext
+from image2model.worker.dispatch import LeasedWorker, task
+from image2model.worker.generate import generate_model
+from image2model.worker.house import RECONCILE_S, finish_batch, reconcile, schedule_reconcile
+from image2model.worker.keeper import LeaseKeeper
+
+_log = structlog.get_logger("worker")
+
+_HOUSE_SLOTS: Final = 4
+_FUNCTIONS: Final[dict[Queue, Sequence[Function]]] = {
+    Queue.GENERATION: (task("generate_model", generate_model),),
+    Queue.BATCH: (task("finish_batch", finish_batch),),
+    Queue.MAINTENANCE: (task("reconcile", reconcile),),
+}
+
+
+def run(settings: Settings, queues: Sequence[str] = tuple(Queue)) -> None:
+    """Work until SIGTERM or SIGINT. Raises ConfigurationError before anything is opened."""
+    if settings.redis_url is None:
+        raise ConfigurationError(["I2M_REDIS_URL: must be set for a worker; `image2model up` brings its own"])
+    if not settings.fal_key and not settings.fal_base_url:
+        raise ConfigurationError(["FAL_KEY: must be set for a worker, or I2M_FAL_BASE_URL for the emulator"])
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(_main(settings, tuple(map(Queue, queues))))
+    else:
+        uvloop.run(_main(settings, tuple(map(Queue, queues))))
+
+
+async def _main(settings: Settings, queues: tuple[Queue, ...]) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    if settings.worker_metrics_port is not None:
+        start_http_server(settings.worker_metrics_port, registry=metrics.REGISTRY)
+    async with _opened(settings) as context:
+        process = WorkerProcess(context, queues)
+        await process.run(stopping)
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
+    assert settings.redis_url is not None  # noqa: S101 - checked by `run`
+    redis = connect(settings.redis_url)
+    storage = open_storage(settings.storage_url)
+    fal = FalGateway(
+        settings.fal_key or "emulator:emulator", FalHosts.at(settings.fal_base_url), observer=_observe
+    )
+    async with redis, fal:
+        context = WorkerContext(settings, redis, storage, fal)
+        try:
+            yield context
+        finally:
+            context.close()
+
+
+def _observe(operation: str, outcome: str, seconds: float) -> None:
+    metrics.FAL_REQUESTS.labels(operation, outcome).inc()
+    metrics.FAL_LATENCY.labels(operation).observe(seconds)
+
+
+class WorkerProcess:
+    """Dispatchers, lease keeper, bell and heartbeat of one process."""
+
+    def __init__(self, context: WorkerContext, queues: tuple[Queue, ...]) -> None:
+        self._context = context
+        self.worker_id = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._started_at = int(time.time() * 1000)
+        self._keeper = LeaseKeeper(context, queues)
+        self._workers = {queue: self._dispatcher(queue) for queue in queues}
+        self._channel = Channel(context, self._workers)
+
+    def _dispatcher(self, queue: Queue) -> LeasedWorker:
+        slots = self._context.settings.worker_concurrency if queue is Queue.GENERATION else _HOUSE_SLOTS
+        return LeasedWorker(
+            queue, _FUNCTIONS[queue], self._context, self._keeper, worker_id=self.worker_id, slots=slots
+        )
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until `stopping` is set, then let go of everything within the grace."""
+        background: list[asyncio.Task[None]] = [
+            asyncio.create_task(self._keeper.run()),
+            asyncio.create_task(self._channel.run()),
+            asyncio.create_task(self._beat_forever()),
+            asyncio.create_task(self._keep_house()),
+            *(asyncio.create_task(self._supervise(worker)) for worker in self._workers.values()),
+        ]
+        _log.info("worker ready", worker=self.worker_id, queues=[queue.value for queue in self._workers])
+        stopped = asyncio.create_task(stopping.wait())
+        await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        broken = [running for running in background if running.done()]
+        await self._let_go()
+        for running in background:
+            running.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        for running in broken:
+            # none of them ends by itself: an error that nobody expected
+            running.result()
+
+    async def _supervise(self, worker: LeasedWorker) -> None:
+        """ARQ's loop ends with the store's connection; ours does not."""
+        while True:
+            try:
+                await worker.async_run()
+            except (RedisError, OSError) as error:
+                _log.warning("the dispatcher lost the store, again", error=str(error))
+            await asyncio.sleep(0.5)
+
+    async def _let_go(self) -> None:
+        """Give every task back; then wait for the submits under way, whose ids only this process knows."""
+        _log.info("letting go", running=len(self._context.running), submits=len(self._context.submissions))
+        try:
+            async with asyncio.timeout(self._context.settings.shutdown_grace):
+                await asyncio.gather(*(worker.stop() for worker in self._workers.values()))
+                while self._context.submissions:
+                    await asyncio.wait(list(self._context.submissions))
+                await fleet.leave(self._context.redis, self.worker_id)
+        except (TimeoutError, RedisError, OSError) as error:
+            _log.warning("did not let go of everything in time", error=repr(error))
+
+    async def _beat_forever(self) -> None:
+        while True:
+            try:
+                await fleet.beat(self._context.redis, self._beat())
+            except (RedisError, OSError) as error:
+                _log.warning("no heartbeat", error=str(error))
+            await asyncio.sleep(fleet.BEAT_SECONDS)
+
+    def _beat(self) -> fleet.Beat:
+        return fleet.Beat(
+            worker_id=self.worker_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            queues=tuple(queue.value for queue in self._workers),
+            running=len(self._context.running),
+            slots=self._context.settings.worker_concurrency,
+            started_at=self._started_at,
+        )
+
+    async def _keep_house(self) -> None:
+        at_start = True
+        while True:
+            try:
+                await schedule_reconcile(self._context.redis, at_start=at_start)
+                at_start = False
+            except (RedisError, OSError) as error:
+                _log.warning("could not schedule the reconciler", error=str(error))
+            await asyncio.sleep(RECONCILE_S / 3)

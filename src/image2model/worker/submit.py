@@ -1,0 +1,99 @@
+"""From a stored picture to FAL's `request_id`: steps 1 to 4 of the call that costs money.
+
+Who calls it: `generate`. Once the POST may have begun, its end is awaited by the process, not by the
+image's task: a worker that loses the image meanwhile is the only one who knows the id.
+"""
+
+import asyncio
+import secrets
+
+import structlog
+from redis.exceptions import RedisError
+
+from image2model.domain import FalRequest
+from image2model.errors import FalError, ImageFailure, StaleFence
+from image2model.fal.endpoints import Endpoint, endpoint_of, payload
+from image2model.media.preflight import Prepared, prepare
+from image2model.storage.errors import ObjectMissing
+from image2model.store import images
+from image2model.store.images import Committed, Task
+from image2model.worker.context import WorkerContext
+
+_log = structlog.get_logger("worker.submit")
+
+
+async def submit(context: WorkerContext, task: Task, fence: str) -> FalRequest:
+    """Buy one generation. Raises FalError, ImageFailure and StaleFence."""
+    endpoint = endpoint_of(task.model)
+    prepared = await _prepare(context, task)
+    url = await context.fal.upload(
+        prepared.data, filename=f"{task.image_id}.{prepared.suffix}", content_type=prepared.content_type
+    )
+    attempt_token = secrets.token_hex(12)
+    await images.intend(context.redis, task.image_id, fence, attempt_token=attempt_token, url=url)
+    posting = asyncio.create_task(_post(context, task, fence, attempt_token, endpoint, url))
+    context.submissions.add(posting)
+    posting.add_done_callback(context.submissions.discard)
+    return await asyncio.shield(posting)
+
+
+async def _prepare(context: WorkerContext, task: Task) -> Prepared:
+    try:
+        original = await context.storage.get(task.source_key)
+    except ObjectMissing as missing:
+        raise ImageFailure(
+            "storage_failed",
+            "The uploaded picture is gone from the storage; upload it again.",
+            retryable=False,
+        ) from missing
+    loop = asyncio.get_running_loop()
+    max_pixels = context.settings.max_pixels
+    return await loop.run_in_executor(context.preflight, lambda: prepare(original, max_pixels=max_pixels))
+
+
+async def _post(
+    context: WorkerContext, task: Task, fence: str, attempt_token: str, endpoint: Endpoint, url: str
+) -> FalRequest:
+    async def mark() -> None:
+        await images.mark_posting(context.redis, task.image_id, fence)
+
+    request = await context.fal.submit(
+        endpoint.id,
+        payload(endpoint, url, task.params),  # type: ignore[arg-type]  # normalised at the door
+        tags={"i2m.attempt": attempt_token, "i2m.image": task.image_id},
+        webhook_url=None,
+        before_send=mark,
+        priority="low" if task.priority == "low" else None,
+    )
+    return await _commit(context, task, fence, attempt_token, request)
+
+
+async def _commit(
+    context: WorkerContext, task: Task, fence: str, attempt_token: str, request: FalRequest
+) -> FalRequest:
+    """Store FAL's id, until it is stored or the process ends."""
+    pause = 0.05
+    while True:
+        try:
+            stored = await images.commit_submission(
+                context.redis, task.image_id, fence, attempt_token, request
+            )
+            break
+        except (RedisError, OSError) as error:
+            _log.error("could not store FAL's id, again", request_id=request.request_id, error=str(error))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+    if stored is Committed.SUPERSEDED:
+        await _abandon(context, request)
+    if stored is not Committed.MINE:
+        raise StaleFence(f"request {request.request_id} is another's to follow: {stored.name}")
+    return request
+
+
+async def _abandon(context: WorkerContext, request: FalRequest) -> None:
+    """Another attempt took its place: nobody will follow it, so FAL should stop it."""
+    _log.warning("a superseded request is cancelled at FAL", request_id=request.request_id)
+    try:
+        await context.fal.cancel(request)
+    except FalError as error:
+        _log.warning("could not cancel it", request_id=request.request_id, error=error.message)

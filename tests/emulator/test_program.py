@@ -1,0 +1,124 @@
+"""`python -m fal_emulator` as a program: ready line, clean ends, and wrong usage."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.support.emulator import AUTHORIZATION, TRIPO
+
+COMMAND = (sys.executable, "-m", "fal_emulator")
+WRAPPER = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-m", "fal_emulator", "--port", "0", "--exit-with-parent"])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@contextlib.asynccontextmanager
+async def _started(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def _url(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    line = (await process.stdout.readline()).decode()
+    found = re.fullmatch(r"fal emulator ready on (http://127\.0\.0\.1:\d+)\n", line)
+    assert found is not None, line
+    return found[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_signal_ends_it_at_once_with_0_although_streams_are_open(number: int) -> None:
+    async with (
+        _started(*COMMAND, "--port", "0", "--latency", "60s") as process,
+        httpx.AsyncClient(base_url=await _url(process), headers=AUTHORIZATION) as http,
+    ):
+        submitted = (await http.post(f"/{TRIPO}", json={"image_url": "data:,x"})).json()
+        headers = {"X-Emulator-Fault": "hang"}
+        hung = asyncio.ensure_future(http.post(f"/{TRIPO}", json={}, headers=headers))
+        async with http.stream("GET", f"{submitted['status_url']}/stream") as stream:
+            lines = stream.aiter_lines()
+            assert (await anext(lines)).startswith("data: ")
+            process.send_signal(number)
+            async with asyncio.timeout(2):
+                assert await process.wait() == 0
+        with pytest.raises(httpx.HTTPError):
+            await hung
+        assert process.stderr is not None
+        assert await process.stderr.read() == b""
+
+
+async def test_flags_take_effect() -> None:
+    flags = ("--port", "0", "--latency", "50ms", "--concurrency", "3", "--fault", "429=1")
+    async with (
+        _started(*COMMAND, *flags) as process,
+        httpx.AsyncClient(base_url=await _url(process), headers=AUTHORIZATION) as http,
+    ):
+        settings = (await http.get("/_emulator/settings")).json()
+        health = (await http.get("/_emulator/health")).json()
+
+        assert (settings["latency"], settings["concurrency"]) == (0.05, 3)
+        assert health == {"status": "ok", "in_flight": 0}
+        assert (await http.post(f"/{TRIPO}", json={})).status_code == 429
+
+
+async def test_it_ends_when_its_parent_is_killed() -> None:
+    async with _started(sys.executable, "-c", WRAPPER) as parent:
+        assert parent.stdout is not None
+        pid = int(await parent.stdout.readline())
+        url = await _url(parent)
+        descriptor = os.pidfd_open(pid)
+        gone = asyncio.Event()
+        asyncio.get_running_loop().add_reader(descriptor, gone.set)
+        try:
+            parent.kill()
+            async with asyncio.timeout(5):
+                await gone.wait()
+        finally:
+            asyncio.get_running_loop().remove_reader(descriptor)
+            os.close(descriptor)
+        async with httpx.AsyncClient() as http:
+            with pytest.raises(httpx.ConnectError):
+                await http.get(url)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--latency", "soon"), b"is not a duration"),
+        (("--fault", "nonsense=1"), b"nginx_502"),
+        (("--fault", "hang=7"), b"between 0 and 1"),
+    ],
+)
+async def test_wrong_usage_is_2_and_says_what_to_write(flags: tuple[str, ...], words: bytes) -> None:
+    async with _started(*COMMAND, *flags) as process:
+        _, err = await process.communicate()
+
+        assert process.returncode == 2
+        assert words in err
+
+
+async def test_taken_port_is_1_and_named() -> None:
+    async with _started(*COMMAND, "--port", "0") as first:
+        port = (await _url(first)).rsplit(":", 1)[1]
+        async with _started(*COMMAND, "--port", port) as second:
+            _, err = await second.communicate()
+
+            assert second.returncode == 1
+            assert port.encode() in err

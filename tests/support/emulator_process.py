@@ -1,0 +1,74 @@
+"""The FAL emulator as a process of its own, as `up` runs it, and a handle to steer and to read it.
+
+Used by tests whose own loop must not serve FAL as well: the gateway's, the worker's, the chaos suite's.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import msgspec
+
+KEY = "test-id:test-secret"
+
+
+class EmulatorProcess(msgspec.Struct, frozen=True):
+    """`url` is the base of all FAL hosts, without a trailing slash."""
+
+    url: str
+    pid: int
+    http: httpx.Client
+
+    def fault(self, kind: str, *, count: int | None = None, rate: float | None = None) -> None:
+        """Switch a fault on, for the next `count` requests or by rate."""
+        rule = {"kind": kind, "count": count} if rate is None else {"kind": kind, "rate": rate}
+        self.http.post("/_emulator/faults", json=rule).raise_for_status()
+
+    def settings(self, **changes: Any) -> None:
+        """Change latency (seconds), concurrency or lookup lag at run time."""
+        self.http.post("/_emulator/settings", json=changes).raise_for_status()
+
+    def ledger(self) -> dict[str, Any]:
+        """The ledger's document."""
+        return dict(self.http.get("/_emulator/ledger").raise_for_status().json())
+
+    def submissions(self) -> list[dict[str, Any]]:
+        """What it has accepted since the last reset."""
+        return list(self.ledger()["submissions"])
+
+    def reset(self, **settings: Any) -> None:
+        """No faults, an empty ledger, and these settings."""
+        self.http.delete("/_emulator/faults").raise_for_status()
+        self.http.delete("/_emulator/ledger").raise_for_status()
+        self.settings(**settings)
+
+
+@contextmanager
+def emulator_process(*flags: str, environment: Mapping[str, str] | None = None) -> Iterator[EmulatorProcess]:
+    """A running emulator on a free port of loopback; it ends with the block, or with this process."""
+    command = [sys.executable, "-m", "fal_emulator", "--port", "0", "--exit-with-parent", *flags]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found, f"the emulator did not start: {line!r}"
+        with httpx.Client(base_url=found[0], headers={"Authorization": f"Key {KEY}"}, timeout=20) as http:
+            yield EmulatorProcess(found[0], process.pid, http)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

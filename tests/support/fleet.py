@@ -1,0 +1,182 @@
+"""A world without the API: store, emulator, storage and worker processes, jobs put in directly.
+
+Used by the worker's tests, which kill and stop processes: each test has its own emulator and folder.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+
+from image2model.domain import ImageStatus
+from image2model.storage import layout
+from image2model.storage.address import open_storage
+from image2model.store import jobs
+from image2model.store.connection import connect
+from image2model.store.rows import JobSnapshot
+from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
+from tests.support.sketches import picture
+
+MODEL = "tripo3d/tripo/v2.5/image-to-3d"
+
+
+class WorkerProcess:
+    """One worker process."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "image2model", "worker"], env=environment, stderr=out, stdout=out
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal, if it still lives."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+
+    async def exit_code(self, timeout: float = 30) -> int:
+        """Wait for its end."""
+        async with asyncio.timeout(timeout):
+            while (code := self._process.poll()) is None:
+                await asyncio.sleep(0.01)
+        return code
+
+    async def end(self) -> None:
+        """Gone, however."""
+        self.send(signal.SIGCONT)
+        self.send(signal.SIGKILL)
+        await self.exit_code()
+
+
+class Fleet:
+    """The world of one test."""
+
+    def __init__(self, redis: Redis, redis_url: str, folder: Path, emulator: EmulatorProcess) -> None:
+        self.redis = redis
+        self.emulator = emulator
+        self.storage = open_storage((folder / "files").as_uri())
+        self.workers: list[WorkerProcess] = []
+        self._folder = folder
+        self._environment = {
+            "I2M_REDIS_URL": redis_url,
+            "I2M_STORAGE_URL": (folder / "files").as_uri(),
+            "I2M_FAL_BASE_URL": emulator.url,
+            "FAL_KEY": KEY,
+            "I2M_LEASE_SECONDS": "2",
+            "I2M_LOG_FORMAT": "json",
+            "I2M_LOG_LEVEL": "debug",
+        }
+
+    def start_worker(self, **settings: str) -> WorkerProcess:
+        """One more worker; settings by name, `I2M_MAX_CONCURRENT="100"`."""
+        log = self._folder / f"worker-{len(self.workers)}.log"
+        worker = WorkerProcess({**os.environ, **self._environment, **settings}, log)
+        self.workers.append(worker)
+        return worker
+
+    async def submit(
+        self, count: int = 1, *, owner: str = "ann", pictures: list[bytes] | None = None, **params: object
+    ) -> str:
+        """A job of `count` small pictures; its id."""
+        job_id = uuid.uuid4().hex
+        if pictures is None:
+            pictures = [picture(seed, (48, 32)) for seed in range(count)]
+        images = []
+        for number, data in enumerate(pictures):
+            image_id = uuid.uuid4().hex
+            key = layout.original(job_id, image_id, "png")
+            await self.storage.put(key, data, content_type="image/png")
+            image = jobs.NewImage(
+                image_id=image_id,
+                filename=f"{number}.png",
+                size=len(data),
+                sha256=f"{number:064x}",
+                width=48,
+                height=32,
+                format="png",
+                source_key=key,
+            )
+            images.append(image)
+        await jobs.create(
+            self.redis,
+            jobs.NewJob(
+                job_id=job_id,
+                owner=owner,
+                model=MODEL,
+                params=params,
+                images=tuple(images),
+                rejected=(),
+                low_priority=False,
+                no_cache=True,
+                webhook_url=None,
+                estimated_micro=None,
+                ttl_ms=3_600_000,
+            ),
+        )
+        return job_id
+
+    async def job(self, job_id: str) -> JobSnapshot:
+        """The job as it is now."""
+        return await jobs.read(self.redis, job_id)
+
+    async def until(
+        self, job_id: str, condition: Callable[[JobSnapshot], bool], timeout: float = 30
+    ) -> JobSnapshot:
+        """Wait for a state of the job."""
+        snapshot = await self.job(job_id)
+        try:
+            async with asyncio.timeout(timeout):
+                while not condition(snapshot):
+                    await asyncio.sleep(0.02)
+                    snapshot = await self.job(job_id)
+        except TimeoutError:
+            logs = "\n".join(worker.log.read_text()[-3000:] for worker in self.workers)
+            raise AssertionError(f"{snapshot.counts}\n{logs}") from None
+        return snapshot
+
+    async def until_finished(self, job_id: str, timeout: float = 30) -> JobSnapshot:
+        """Wait for the job's end."""
+        return await self.until(job_id, lambda snapshot: not snapshot.counts.unfinished, timeout)
+
+    def submissions_of(self, job: JobSnapshot) -> list[dict[str, Any]]:
+        """What FAL accepted for the images of a job."""
+        ids = {image.image_id for image in job.images}
+        return [entry for entry in self.emulator.submissions() if entry["tags"].get("i2m.image") in ids]
+
+
+def at_fal(snapshot: JobSnapshot) -> int:
+    """How many images FAL has."""
+    return snapshot.counts.submitted + snapshot.counts.generating
+
+
+def failed_codes(snapshot: JobSnapshot) -> list[str]:
+    """The error codes of the failed images."""
+    return [i.error.code for i in snapshot.images if i.status is ImageStatus.FAILED and i.error]
+
+
+@asynccontextmanager
+async def fleet_on(redis_url: str, folder: Path, *flags: str) -> AsyncIterator[Fleet]:
+    """A fleet without workers yet. `flags` are the emulator's."""
+    async with AsyncExitStack() as stack:
+        emulator = stack.enter_context(emulator_process("--latency", "0.3s", "--concurrency", "2000", *flags))
+        redis = await stack.enter_async_context(connect(redis_url))
+        fleet = Fleet(redis, redis_url, folder, emulator)
+        try:
+            yield fleet
+        finally:
+            for worker in fleet.workers:
+                await worker.end()

@@ -1,0 +1,292 @@
+"""A small double of the HTTP interface, for what the real service cannot be made to do on demand.
+
+It answers a lost reply, a stream cut after each event, a job that has expired, and counts what it was
+sent. Shapes are those of the interface's page. It runs under real uvicorn in a thread.
+"""
+
+import asyncio
+import hashlib
+import io
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import multipart
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from tests.support.wait import wait_until
+
+STEPS = ("preparing", "submitted", "generating", "storing")
+
+
+@dataclass
+class FakeJob:
+    """One job: its document, and its events as (id, name, data)."""
+
+    document: dict[str, Any]
+    events: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
+
+
+@dataclass
+class Service:
+    """The double's state and the knobs that tests turn."""
+
+    url: str = ""
+    jobs: dict[str, FakeJob] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    uploads: list[list[str]] = field(default_factory=list)
+    retries: list[list[str]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    failing: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    lose_replies: int = 0
+    refuse_with: list[JSONResponse] = field(default_factory=list)
+    events_per_connection: int = 10_000
+    running: bool = True
+    max_files: int = 25
+    short_downloads: int = 0
+
+    def forget(self) -> None:
+        """Every job has expired."""
+        self.jobs.clear()
+        self.keys.clear()
+
+
+async def _torn() -> AsyncIterator[bytes]:
+    yield b"{"
+    raise ConnectionResetError("the reply is lost")
+
+
+def problem(status: int, code: str, detail: str, **more: Any) -> JSONResponse:
+    """An RFC 9457 answer."""
+    headers = more.pop("headers", None)
+    body = {"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail, **more}
+    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+
+
+class _Api:
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.app = Starlette(
+            routes=[
+                Route("/api/v1/upload/batch", self.upload, methods=["POST"]),
+                Route("/api/v1/status/{job_id}", self.status),
+                Route("/api/v1/status/stream/{job_id}", self.stream),
+                Route("/api/v1/jobs", self.listing),
+                Route("/api/v1/download/{job_id}/{image_id}", self.download),
+                Route("/api/v1/jobs/{job_id}/retry", self.retry, methods=["POST"]),
+                Route("/api/v1/jobs/{job_id}/cancel", self.cancel, methods=["POST"]),
+                Route("/api/v1/jobs/{job_id}", self.delete, methods=["DELETE"]),
+                Route("/files/{name}", self.file),
+            ]
+        )
+
+    async def upload(self, request: Request) -> Response:
+        service = self.service
+        body = await request.body()
+        service.headers.append(dict(request.headers))
+        if service.refuse_with:
+            return service.refuse_with.pop(0)
+        boundary = multipart.parse_options_header(request.headers["content-type"])[1]["boundary"]
+        parts = multipart.MultipartParser(io.BytesIO(body), boundary, content_length=len(body)).parts()
+        files = [(part.filename, part.raw) for part in parts if part.name == "files"]
+        for part in parts:
+            part.close()
+        key = request.headers["idempotency-key"]
+        if key not in service.keys:
+            if len(files) > service.max_files:
+                return problem(422, "too_many_files", f"at most {service.max_files}")
+            service.uploads.append([name for name, _ in files])
+            service.keys[key] = self._accept(files)
+        if service.lose_replies:
+            service.lose_replies -= 1
+            return StreamingResponse(_torn(), 202, headers={"Content-Length": "1000"})
+        return JSONResponse(service.jobs[service.keys[key]].document, 202)
+
+    def _accept(self, files: list[tuple[str, bytes]]) -> str:
+        job_id = uuid4().hex
+        good = [one for one in files if one[0] not in self.service.refused]
+        images = [
+            {
+                "image_id": uuid4().hex,
+                "index": index,
+                "filename": name,
+                "size": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "status": "queued",
+                "attempt": 1,
+            }
+            for index, (name, data) in enumerate(good)
+        ]
+        rejected = [
+            {"file": name, "code": "image_truncated", "detail": "The file ends early."}
+            for name, _ in files
+            if name in self.service.refused
+        ]
+        document = {"job_id": job_id, "images": images, "rejected": rejected, "model": "m"}
+        document["created_at"] = datetime.now(UTC).isoformat()
+        self.service.jobs[job_id] = FakeJob({**document, "total": len(images)})
+        self._count(job_id)
+        return job_id
+
+    def _count(self, job_id: str) -> None:
+        document = self.service.jobs[job_id].document
+        counts: dict[str, int] = {}
+        for image in document["images"]:
+            counts[image["status"]] = counts.get(image["status"], 0) + 1
+        document["counts"] = counts
+        ended = sum(counts.get(name, 0) for name in ("succeeded", "failed", "cancelled"))
+        document["status"] = "running" if ended < len(document["images"]) else _final(counts)
+
+    def _advance(self, job: FakeJob) -> bool:
+        """One more event, if there is one to come."""
+        for image in job.document["images"]:
+            following = _next(image, self.service)
+            if following:
+                image.update(following)
+                self._tell(job, image)
+                return True
+        if not job.events or job.events[-1][1] != "complete":
+            job.events.append((len(job.events) + 1, "complete", json.loads(json.dumps(job.document))))
+            return True
+        return False
+
+    def _tell(self, job: FakeJob, image: dict[str, Any]) -> None:
+        self._count(job.document["job_id"])
+        change = {name: job.document[name] for name in ("job_id", "status", "counts")}
+        job.events.append((len(job.events) + 1, "image", {**change, "progress": 0.5, "image": dict(image)}))
+
+    async def status(self, request: Request) -> Response:
+        job = self.service.jobs.get(request.path_params["job_id"])
+        return JSONResponse(job.document) if job else problem(404, "not_found", "No such job.")
+
+    async def listing(self, _request: Request) -> Response:
+        heads = [{**job.document, "images": []} for job in reversed(self.service.jobs.values())]
+        return JSONResponse({"jobs": heads, "next_cursor": None})
+
+    async def stream(self, request: Request) -> Response:
+        job = self.service.jobs.get(request.path_params["job_id"])
+        if job is None:
+            return problem(404, "not_found", "No such job.")
+        last = request.headers.get("last-event-id")
+        if (
+            last is not None
+            and job.events
+            and job.events[-1][1] == "complete"
+            and int(last) >= len(job.events)
+        ):
+            return Response(status_code=204)
+        return StreamingResponse(self._events(job, last), media_type="text/event-stream")
+
+    async def _events(self, job: FakeJob, last: str | None) -> AsyncIterator[str]:
+        yield "retry: 10\n\n"
+        position, sent = int(last) if last is not None else len(job.events), 0
+        if last is None:
+            yield _event(position, "snapshot", job.document)
+            if job.events and job.events[-1][1] == "complete":
+                position -= 1
+        while sent < self.service.events_per_connection:
+            while position >= len(job.events):
+                if not self.service.running:
+                    await asyncio.sleep(0.01)
+                elif not self._advance(job):
+                    return
+            yield _event(*job.events[position])
+            position, sent = position + 1, sent + 1
+            if job.events[position - 1][1] == "complete":
+                return
+
+    async def download(self, request: Request) -> Response:
+        job = self.service.jobs.get(request.path_params["job_id"])
+        if job is None:
+            return problem(404, "not_found", "No such job.")
+        return RedirectResponse(f"/files/{request.path_params['image_id']}", 307)
+
+    async def file(self, request: Request) -> Response:
+        if self.service.short_downloads:
+            self.service.short_downloads -= 1
+            return Response(b"glTF")
+        return Response(model_of(request.path_params["name"]))
+
+    async def retry(self, request: Request) -> Response:
+        job = self.service.jobs[request.path_params["job_id"]]
+        wanted = (await request.json())["image_ids"] if await request.body() else None
+        self.service.retries.append(wanted)
+        for image in job.document["images"]:
+            if image["status"] == "failed" and (wanted is None or image["image_id"] in wanted):
+                image.update(status="queued", error=None, attempt=image["attempt"] + 1)
+                self._tell(job, image)
+        return JSONResponse(job.document, 202)
+
+    async def cancel(self, request: Request) -> Response:
+        job = self.service.jobs[request.path_params["job_id"]]
+        for image in job.document["images"]:
+            if image["status"] not in {"succeeded", "failed"}:
+                image["status"] = "cancelled"
+        self._count(job.document["job_id"])
+        return JSONResponse(job.document, 202)
+
+    async def delete(self, request: Request) -> Response:
+        found = self.service.jobs.pop(request.path_params["job_id"], None)
+        return Response(status_code=204) if found else problem(404, "not_found", "No such job.")
+
+
+def model_of(image_id: str) -> bytes:
+    """The bytes that an image's model has here."""
+    return b"glTF" + image_id.encode() * 100
+
+
+def _next(image: dict[str, Any], service: Service) -> dict[str, Any] | None:
+    if image["status"] == "queued":
+        return {"status": STEPS[0]}
+    if image["status"] in STEPS[:-1]:
+        return {"status": STEPS[STEPS.index(image["status"]) + 1]}
+    if image["status"] != STEPS[-1]:
+        return None
+    if image["filename"] in service.failing:
+        error = {"code": "generation_failed", "message": "The model gave up.", "retryable": True}
+        return {"status": "failed", "error": error, "cost_usd": 0.0}
+    size = len(model_of(image["image_id"]))
+    files = [{"kind": "model", "format": "glb", "size": size, "url": ""}]
+    return {"status": "succeeded", "result": {"files": files, "mesh": None}, "cost_usd": 0.3}
+
+
+def _final(counts: dict[str, int]) -> str:
+    if counts.get("succeeded"):
+        return "partial" if len(counts) > 1 else "succeeded"
+    return "failed" if counts.get("failed") else "cancelled"
+
+
+def _event(number: int, name: str, data: dict[str, Any]) -> str:
+    return f"id: {number}\nevent: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+@contextmanager
+def running_service() -> Iterator[Service]:
+    """The double on a free port of loopback."""
+    service = Service()
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        _Api(service).app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    service.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    wait_until(lambda: server.started)
+    try:
+        yield service
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()

@@ -1,0 +1,100 @@
+"""Workers that die, stop and leave: their pictures go on, and none is paid for twice."""
+
+import signal
+import time
+
+from image2model.domain import Counts, ImageStatus
+from tests.support.fleet import Fleet, at_fal, failed_codes
+
+S = ImageStatus
+
+
+async def test_killed_workers_images_are_followed_by_another(fleet: Fleet) -> None:
+    fleet.emulator.settings(latency=6)
+    first = fleet.start_worker(I2M_WORKER_CONCURRENCY="10")
+    job_id = await fleet.submit(10)
+    await fleet.until(job_id, lambda job: at_fal(job) == 10)
+    fleet.start_worker(I2M_WORKER_CONCURRENCY="10")
+    first.send(signal.SIGKILL)
+    job = await fleet.until_finished(job_id)
+    assert job.counts == Counts(succeeded=10)
+    assert len(fleet.submissions_of(job)) == 10
+    assert {image.attempt for image in job.images} == {1}
+
+
+async def test_dead_workers_images_overtake_the_backlog(fleet: Fleet) -> None:
+    fleet.emulator.settings(latency=4)
+    first = fleet.start_worker(I2M_WORKER_CONCURRENCY="5", I2M_MAX_CONCURRENT="10")
+    running = await fleet.submit(5)
+    await fleet.until(running, lambda job: at_fal(job) == 5)
+    second = fleet.start_worker(I2M_WORKER_CONCURRENCY="5", I2M_MAX_CONCURRENT="10")
+    waiting = await fleet.submit(40, owner="bob")
+    await fleet.until(waiting, lambda job: at_fal(job) == 5)
+    first.send(signal.SIGKILL)
+    killed_at = time.monotonic()
+    await fleet.until_finished(running)
+    # lease 2 s, sweep, what was left of FAL's 4 s: far before the backlog's eight rounds of 4 s
+    assert time.monotonic() - killed_at < 8
+    assert (await fleet.job(waiting)).counts.queued > 20
+    second.send(signal.SIGTERM)
+
+
+async def test_killed_while_submitting_buys_nothing_twice(fleet: Fleet) -> None:
+    fleet.emulator.settings(latency=1)
+    job_id = await fleet.submit(60)
+    for _ in range(4):
+        worker = fleet.start_worker()
+        before = await fleet.job(job_id)
+        await fleet.until(job_id, lambda job, before=before: job.counts != before.counts)  # type: ignore[misc]
+        worker.send(signal.SIGKILL)
+        await worker.exit_code()
+    fleet.start_worker()
+    job = await fleet.until_finished(job_id, timeout=60)
+    entries = fleet.submissions_of(job)
+    assert len({entry["tags"]["i2m.image"] for entry in entries}) == len(entries)
+    assert job.counts.succeeded + len(failed_codes(job)) == 60
+    assert set(failed_codes(job)) <= {"submission_unconfirmed"}
+
+
+async def test_sigterm_gives_everything_back_at_once_and_uses_no_attempt(fleet: Fleet) -> None:
+    fleet.emulator.settings(latency=5)
+    first = fleet.start_worker()
+    job_id = await fleet.submit(30)
+    await fleet.until(job_id, lambda job: at_fal(job) == 30)
+    started = time.monotonic()
+    first.send(signal.SIGTERM)
+    assert await first.exit_code() == 0
+    assert time.monotonic() - started < 2
+    fleet.start_worker()
+    job = await fleet.until_finished(job_id)
+    assert job.counts == Counts(succeeded=30)
+    assert {image.attempt for image in job.images} == {1}
+    assert len(fleet.submissions_of(job)) == 30
+
+
+async def test_worker_that_slept_over_its_lease_changes_nothing(fleet: Fleet) -> None:
+    fleet.emulator.settings(latency=8)
+    first = fleet.start_worker()
+    job_id = await fleet.submit(5)
+    await fleet.until(job_id, lambda job: at_fal(job) == 5)
+    fleet.start_worker()
+    first.send(signal.SIGSTOP)
+    log_has = "worker.keeper"
+    await fleet.until(job_id, lambda _: log_has in fleet.workers[1].log.read_text(), timeout=20)
+    first.send(signal.SIGCONT)
+    job = await fleet.until_finished(job_id)
+    assert job.counts == Counts(succeeded=5)
+    assert len(fleet.submissions_of(job)) == 5
+    first.send(signal.SIGTERM)
+    assert await first.exit_code() == 0
+
+
+async def test_worker_outlives_the_store(fleet: Fleet) -> None:
+    worker = fleet.start_worker()
+    job_id = await fleet.submit(3)
+    await fleet.until_finished(job_id)
+    await fleet.redis.client_kill_filter(_type="normal", skipme=True)
+    job = await fleet.until_finished(await fleet.submit(3))
+    assert job.counts == Counts(succeeded=3)
+    worker.send(signal.SIGTERM)
+    assert await worker.exit_code() == 0
