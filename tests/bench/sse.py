@@ -1,8 +1,8 @@
-"""Event streams under a crowd: lag, memory and loss, ours beside plain ASGI. Run it by hand or by `make bench`.
+"""Event streams under a crowd: lag, memory and loss, ours beside plain ASGI.
 
 `python -m tests.bench.sse [--subscribers 10000] [--jobs 100] [--rate 20] [--seconds 20]` prints one JSON line
 for each side. Lag is from before the worker's write to the store (or, for plain ASGI, from the event's
-making) to the client's socket. Clients are processes of their own; all clocks are the machine's monotonic one.
+making) to the client's socket. Servers are processes of their own; the clock is the machine's monotonic one.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -42,7 +42,9 @@ class Listener(asyncio.Protocol):
         self.open = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).write(f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        cast("asyncio.Transport", transport).write(
+            f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+        )
 
     def data_received(self, data: bytes) -> None:
         self.open = self.open or b"200 OK" in data
@@ -55,14 +57,34 @@ class Listener(asyncio.Protocol):
     since = 0
 
 
+def server_of_raw(topics: int, rate: float) -> AbstractContextManager[tuple[int, int]]:
+    """Plain ASGI."""
+    return server(["tests.bench.sse_raw", str(topics), str(rate)], dict(os.environ))
+
+
+def server_of_api(redis_url: str, folder: str) -> AbstractContextManager[tuple[int, int]]:
+    """The API as it is run."""
+    settings = {
+        "I2M_REDIS_URL": redis_url,
+        "I2M_STORAGE_URL": f"file://{folder}/files",
+        "I2M_AUTH": "none",
+        "I2M_PORT": "0",
+        "I2M_LOG_FORMAT": "json",
+    }
+    return server(["image2model", "api"], os.environ | settings)
+
+
 @contextmanager
-def server(*args: str) -> Iterator[tuple[int, int]]:
-    """A server process: its pid and port."""
-    command = [sys.executable, "-m", "tests.bench.sse_servers", *args]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603
+def server(module: list[str], environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """A server process, its pid and port: it says the latter in a line of its own, or in a log line."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", *module], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+    )
     assert process.stdout is not None
     try:
-        yield process.pid, int(process.stdout.readline())
+        while not (found := re.search(rb'^(\d+)$|"port":\s*(\d+)', line := process.stdout.readline())):
+            assert line, "the server ended"
+        yield process.pid, int(found[1] or found[2])
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -86,13 +108,17 @@ async def crowd(port: int, paths: list[str], size: int) -> list[Listener]:
     listeners = [Listener(paths[i % len(paths)]) for i in range(size)]
     for start in range(0, size, 100):
         some = listeners[start : start + 100]
-        await asyncio.gather(*(loop.create_connection(lambda one=one: one, "127.0.0.1", port) for one in some))
+        await asyncio.gather(
+            *(loop.create_connection(lambda one=one: one, "127.0.0.1", port) for one in some)
+        )
         while not all(one.open for one in some):
             await asyncio.sleep(0.005)
     return listeners
 
 
-def report(name: str, listeners: list[Listener], sent: list[int], memory: float, load: float) -> dict[str, object]:
+def report(
+    name: str, listeners: list[Listener], sent: list[int], memory: float, load: float
+) -> dict[str, object]:
     """The numbers of one side; `sent` is how many events each topic had."""
     lags = sorted(Listener.lags_us)
     lost = sum(sent[i % len(sent)] - one.seen for i, one in enumerate(listeners)) if sent else 0
@@ -114,7 +140,7 @@ def report(name: str, listeners: list[Listener], sent: list[int], memory: float,
 async def raw(options: argparse.Namespace) -> dict[str, object]:
     """Plain ASGI, which makes its events itself."""
     Listener.lags_us.clear()
-    with server("raw", str(options.jobs), str(options.rate)) as (pid, port):
+    with server_of_raw(options.jobs, options.rate) as (pid, port):
         await asyncio.sleep(1)
         before = rss(pid)
         listeners = await crowd(port, [f"/{i}" for i in range(options.jobs)], options.subscribers)
@@ -133,19 +159,19 @@ async def relay(options: argparse.Namespace) -> dict[str, object]:
         store = EmbeddedStore(Path(folder), durable=False)
         store.start()
         try:
-            return await _relay(options, store.url)
+            return await _relay(options, store.url, folder)
         finally:
             store.stop()
 
 
-async def _relay(options: argparse.Namespace, url: str) -> dict[str, object]:
+async def _relay(options: argparse.Namespace, url: str, folder: str) -> dict[str, object]:
     async with connect(url) as redis:
-        jobs = [await create_job(redis, 1, "bench") for _ in range(options.jobs)]
+        jobs = [await create_job(redis, 1, "local") for _ in range(options.jobs)]
         claims = await pick(redis, options.jobs)
         for claim in claims:
             await submit(redis, claim)
         jobs = [(await images.load(redis, claim.task_id)).job_id for claim in claims]
-        with server("relay", url) as (pid, port):
+        with server_of_api(url, folder) as (pid, port):
             await asyncio.sleep(1)
             before = rss(pid)
             paths = [f"/api/v1/status/stream/{job_id}" for job_id in jobs]

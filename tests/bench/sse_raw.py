@@ -1,61 +1,16 @@
-"""What `sse.py` measures, each in a process of its own: our relay, and plain ASGI without a store.
+"""What `sse.py` compares with: plain ASGI without a store.
 
-Who calls it: `sse.py`, as `python -m tests.bench.sse_servers relay|raw …`. It prints its port when it listens.
+Run as `python -m tests.bench.sse_raw TOPICS RATE`. It prints its port when it listens, and begins to publish at a request for `/publish`.
 """
 
 import asyncio
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from image2model.api.events import EventRelay, SeverableProtocol, routes
-from image2model.api.middleware import (
-    AccessLog,
-    ProblemAnswers,
-    RefusalDrain,
-    RequestId,
-    SecurityHeaders,
-)
-from image2model.store.connection import connect
-from image2model.telemetry.logs import configure
-from image2model.telemetry.metrics import HTTP_DURATION, HTTP_REQUESTS
-
-
-@dataclass(frozen=True)
-class Caller:
-    owner: str = "bench"
-    role: str = "user"
-
-
-def relay_app(url: str) -> ASGIApp:
-    """The streams as they are served, with the middleware that wraps every answer."""
-    redis = connect(url)
-    relay = EventRelay(redis, url)
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with redis, relay:
-            yield
-
-    return Starlette(
-        routes=routes(relay, lambda _scope: Caller()),
-        lifespan=lifespan,
-        middleware=[
-            Middleware(RequestId),
-            Middleware(AccessLog, requests=HTTP_REQUESTS, duration=HTTP_DURATION),
-            Middleware(SecurityHeaders),
-            Middleware(RefusalDrain, max_bytes=1_000_000),
-            Middleware(ProblemAnswers),
-        ],
-    )
+from starlette.types import Receive, Scope, Send
 
 
 class RawStreams:
@@ -111,15 +66,10 @@ class RawStreams:
 
 def main() -> None:
     """Serve until killed."""
-    kind, *rest = sys.argv[1:]
-    configure(level="warning", json=True, process="api")
-    app = relay_app(rest[0]) if kind == "relay" else RawStreams(int(rest[0]), float(rest[1]), b"x" * 780)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    app = RawStreams(int(sys.argv[1]), float(sys.argv[2]), b"x" * 780)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(listener.getsockname()[1], flush=True)  # noqa: T201 - the parent reads it
-    lifespan = "on" if kind == "relay" else "off"
-    config = uvicorn.Config(
-        app, http=SeverableProtocol, lifespan=lifespan, log_config=None, access_log=False
-    )
+    config = uvicorn.Config(app, loop="uvloop", lifespan="off", log_config=None, access_log=False)
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
 
