@@ -16,7 +16,7 @@ class JobTopic(Topic):
     """Positions are the job's versions."""
 
     def __init__(self, redis: Redis, owner: str, gate: asyncio.Semaphore, job_id: str) -> None:
-        super().__init__(redis, owner, gate)
+        super().__init__(redis, owner, gate, job_id)
         self.job_id = job_id
 
     async def open(self, resume: Resume) -> Opening | None:

@@ -12,23 +12,22 @@ from typing import Final
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_EXTENSION: Final = "image2model.sever"
+_ABORT: Final = "image2model.abort"
 
 
 class SeverableProtocol(HttpToolsProtocol):
-    """uvicorn's own protocol; each request's `extensions` can end its connection."""
+    """uvicorn's own protocol; each request's scope can end its connection."""
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self.scope["extensions"] = {_EXTENSION: {"abort": self.transport.abort}}
+        self.scope[_ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key]
 
 
 def severing(scope: Scope, handler: "asyncio.Task[None]") -> Callable[[], None]:
     """What ends the request's connection; on another server than ours its handler is cancelled."""
-    extension = scope.get("extensions", {}).get(_EXTENSION)
-    if extension is not None:
-        abort: Callable[[], None] = extension["abort"]
+    abort: Callable[[], None] | None = scope.get(_ABORT)
+    if abort is not None:
         return abort
 
     def cancel() -> None:

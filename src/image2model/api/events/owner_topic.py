@@ -1,5 +1,9 @@
 """All events of one owner's jobs. Who calls it: the relay."""
 
+import asyncio
+
+from redis.asyncio import Redis
+
 from image2model.api.events import frame
 from image2model.api.events.frame import Frame
 from image2model.api.events.topic import PAGE, Opening, Page, Resume, Topic
@@ -11,6 +15,9 @@ from image2model.store.events import Event
 
 class OwnerTopic(Topic):
     """Positions are the owner's sequence numbers."""
+
+    def __init__(self, redis: Redis, owner: str, gate: asyncio.Semaphore) -> None:
+        super().__init__(redis, owner, gate, owner)
 
     async def open(self, resume: Resume) -> Opening | None:
         """See `Topic.open`: such a stream never ends, so something may always follow."""

@@ -5,8 +5,7 @@ to stop; the stream endpoints, which join topics. Nothing here belongs to one cl
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -24,6 +23,7 @@ from image2model.errors import NotFound, StoreUnavailable
 from image2model.store import events, jobs
 from image2model.store.connection import connect_for_pubsub
 from image2model.store.events import Bell
+from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -82,48 +82,49 @@ class EventRelay:
     def attach(self, subscriber: Subscriber) -> None:
         """Let a subscriber have comments, and an end when it does not read."""
         self._pulse.add(subscriber)
+        SSE_SUBSCRIBERS.inc()
         if self.closing:
             subscriber.end()
 
     def detach(self, subscriber: Subscriber) -> None:
         """Its connection is gone."""
         self._pulse.remove(subscriber)
+        SSE_SUBSCRIBERS.dec()
         subscriber.close()
 
-    @asynccontextmanager
-    async def job(self, job_id: str, owner: str) -> AsyncIterator[Topic]:
-        """The job's topic, for as long as it is used. Raises NotFound (also where it is another's)."""
+    async def join_job(self, job_id: str, owner: str) -> Topic:
+        """The job's topic; `leave` it afterwards. Raises NotFound (also where it is another's)."""
         topic = _usable(self._jobs.get(job_id))
         real_owner = topic.owner if topic else (await jobs.read(self._redis, job_id, images=False)).owner
         if real_owner != owner:
             raise NotFound("There is no such job.")
         topic = _usable(self._jobs.get(job_id)) or JobTopic(self._redis, owner, self._gate, job_id)
         self._jobs[job_id] = topic
-        async with self._used(topic, self._jobs, job_id):
-            yield topic
+        return await self._join(topic)
 
-    @asynccontextmanager
-    async def owner(self, owner: str) -> AsyncIterator[Topic]:
-        """The topic of all of an owner's jobs, for as long as it is used."""
+    async def join_owner(self, owner: str) -> Topic:
+        """The topic of all of an owner's jobs; `leave` it afterwards."""
         topic = _usable(self._owners.get(owner)) or OwnerTopic(self._redis, owner, self._gate)
         self._owners[owner] = topic
-        async with self._used(topic, self._owners, owner):
-            yield topic
+        return await self._join(topic)
 
-    @asynccontextmanager
-    async def _used(self, topic: _T, topics: dict[str, _T], name: str) -> AsyncIterator[None]:
+    def leave(self, topic: Topic) -> None:
+        """Whoever joined does not need it any more; with the last one it is forgotten."""
+        self._bells.drop(topic.owner)
+        topic.uses -= 1
+        if not topic.uses:
+            topic.close()
+            self._forget(topic)
+
+    async def _join(self, topic: Topic) -> Topic:
         topic.uses += 1
         self._bells.want(topic.owner)
         try:
             await self._started(topic)
-            yield
-        finally:
-            self._bells.drop(topic.owner)
-            topic.uses -= 1
-            if not topic.uses:
-                topic.close()
-            if (not topic.uses or topic.ended) and topics.get(name) is topic:
-                del topics[name]
+        except BaseException:
+            self.leave(topic)
+            raise
+        return topic
 
     async def _started(self, topic: Topic) -> None:
         """Subscribe first, then read: what happens in between is heard."""
@@ -142,7 +143,7 @@ class EventRelay:
         job_topic, owner_topic = self._jobs.get(bell.job_id), self._owners.get(owner)
         if bell.kind == "deleted":
             if job_topic is not None:
-                self._forget(job_topic)
+                job_topic.end()
             return
         if job_topic is None and owner_topic is None:
             return
@@ -152,10 +153,12 @@ class EventRelay:
         if owner_topic is not None:
             owner_topic.ring(bell.seq, event)
 
-    def _forget(self, topic: JobTopic) -> None:
-        """A deleted job: whoever asks from now on is told so by the store."""
-        topic.end()
-        self._jobs.pop(topic.job_id, None)
+    def _forget(self, topic: Topic) -> None:
+        """Whoever asks from now on begins afresh, with what the store says."""
+        if self._jobs.get(topic.name) is topic:
+            del self._jobs[topic.name]
+        if self._owners.get(topic.name) is topic:
+            del self._owners[topic.name]
 
     def _connected(self) -> None:
         self._check_now.set()
@@ -175,7 +178,9 @@ class EventRelay:
     async def _check(self) -> None:
         topics: list[Topic] = [*self._jobs.values(), *self._owners.values()]
         for start in range(0, len(topics), _CHECK_BATCH):
-            await self._check_some([t for t in topics[start : start + _CHECK_BATCH] if t.started])
+            await self._check_some(
+                [t for t in topics[start : start + _CHECK_BATCH] if t.started and not t.ended]
+            )
 
     async def _check_some(self, topics: list[Topic]) -> None:
         of_jobs = [topic for topic in topics if isinstance(topic, JobTopic)]
@@ -186,8 +191,6 @@ class EventRelay:
         )
         for topic, position, latest in zip((*of_jobs, *of_owners), before, (*versions, *seqs), strict=True):
             topic.check(position, latest)
-            if topic.ended and isinstance(topic, JobTopic):
-                self._forget(topic)
 
 
 def _usable(topic: _T | None) -> _T | None:

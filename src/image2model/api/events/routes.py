@@ -6,7 +6,6 @@ what a connection costs; here a connection's own task only waits for the client 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from redis import RedisError
@@ -17,9 +16,8 @@ from starlette.types import Receive, Scope, Send
 from image2model.api.events.outlet import severing
 from image2model.api.events.relay import EventRelay
 from image2model.api.events.subscriber import Subscriber
-from image2model.api.events.topic import Opening, Resume, Topic
-from image2model.errors import StoreUnavailable
-from image2model.telemetry.metrics import SSE_SUBSCRIBERS
+from image2model.api.events.topic import Resume, Topic
+from image2model.errors import Problem, StoreUnavailable
 
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -42,97 +40,84 @@ class Principal(Protocol):
 
 RelayOf = Callable[[Scope], EventRelay]
 PrincipalOf = Callable[[Scope], Awaitable[Principal]]
-TopicOf = Callable[[EventRelay, Scope, str], AbstractAsyncContextManager[Topic]]
+JoinTopic = Callable[[EventRelay, Scope, str], Awaitable[Topic]]
 
 
 def routes(relay_of: RelayOf, principal_of: PrincipalOf, *, prefix: str = "/api/v1") -> list[Route]:
     """Both streams. `principal_of(scope)` says who asks, or raises the problem to answer with."""
-    job, owner = (EventStream(relay_of, principal_of, topic_of) for topic_of in (_job, _owner))
+    job, owner = (EventStream(relay_of, principal_of, join) for join in (_job, _owner))
     return [
         Route(f"{prefix}/status/stream/{{job_id}}", job, methods=["GET"]),
         Route(f"{prefix}/events", owner, methods=["GET"]),
     ]
 
 
-def _job(relay: EventRelay, scope: Scope, owner: str) -> AbstractAsyncContextManager[Topic]:
-    return relay.job(scope["path_params"]["job_id"], owner)
+def _job(relay: EventRelay, scope: Scope, owner: str) -> Awaitable[Topic]:
+    return relay.join_job(scope["path_params"]["job_id"], owner)
 
 
-def _owner(relay: EventRelay, _scope: Scope, owner: str) -> AbstractAsyncContextManager[Topic]:
-    return relay.owner(owner)
+def _owner(relay: EventRelay, _scope: Scope, owner: str) -> Awaitable[Topic]:
+    return relay.join_owner(owner)
 
 
 class EventStream:
-    """An ASGI endpoint for the topic that `topic_of` names."""
+    """An ASGI endpoint for the topic that `join` names.
 
-    def __init__(self, relay_of: RelayOf, principal_of: PrincipalOf, topic_of: TopicOf) -> None:
+    While a stream is open only `__call__` is on its stack: each further frame costs every client.
+    """
+
+    def __init__(self, relay_of: RelayOf, principal_of: PrincipalOf, join: JoinTopic) -> None:
         self._relay_of = relay_of
         self._principal_of = principal_of
-        self._topic_of = topic_of
+        self._join = join
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises NotFound, StoreUnavailable, and what `principal_of` raises."""
         relay = self._relay_of(scope)
+        topic = await self._topic(relay, scope)
+        subscriber: Subscriber | None = None
+        try:
+            subscriber = await self._begin(relay, topic, scope, send)
+            while subscriber is not None and (await receive())["type"] != "http.disconnect":
+                pass
+        except asyncio.CancelledError:
+            if subscriber is None or not subscriber.severed:
+                raise
+        finally:
+            if subscriber is not None:
+                relay.detach(subscriber)
+            relay.leave(topic)
+
+    async def _topic(self, relay: EventRelay, scope: Scope) -> Topic:
         principal = await self._principal_of(scope)
         if relay.closing:
             raise StoreUnavailable.after("This server is stopping. Try again at once.", 1)
         try:
-            async with self._topic_of(relay, scope, principal.owner) as topic:
-                opening = await topic.open(_last_id(scope))
-                await self._answer(relay, topic, opening, scope, receive, send)
+            return await self._join(relay, scope, principal.owner)
         except RedisError as error:
-            raise StoreUnavailable.after(
-                "The store does not answer. Try again in a few seconds.", 2
-            ) from error
+            raise _unavailable() from error
 
-    async def _answer(
-        self,
-        relay: EventRelay,
-        topic: Topic,
-        opening: Opening | None,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        if opening is None:
-            await send({"type": "http.response.start", "status": 204, "headers": []})
+    async def _begin(self, relay: EventRelay, topic: Topic, scope: Scope, send: Send) -> Subscriber | None:
+        """Begin the answer; None where that was all of it."""
+        try:
+            opening = await topic.open(_last_id(scope))
+        except RedisError as error:
+            raise _unavailable() from error
+        status, headers = (204, []) if opening is None else (200, list(_HEADERS))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if opening is None or scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
-            return
-        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        if scope["method"] == "HEAD":
-            await send({"type": "http.response.body"})
-            return
-        await self._stream(relay, topic, opening, scope, receive, send)
-
-    async def _stream(
-        self,
-        relay: EventRelay,
-        topic: Topic,
-        opening: Opening,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-    ) -> None:
+            return None
         handler = asyncio.current_task()
         assert handler is not None  # noqa: S101 - a coroutine that runs is in a task
         subscriber = Subscriber(topic, opening, send, severing(scope, handler), relay.writers)
         relay.attach(subscriber)
-        SSE_SUBSCRIBERS.inc()
-        try:
-            subscriber.begin()
-            await _gone(receive)
-        except asyncio.CancelledError:
-            if not subscriber.severed:
-                raise
-        finally:
-            SSE_SUBSCRIBERS.dec()
-            relay.detach(subscriber)
+        subscriber.begin()
+        return subscriber
 
 
-async def _gone(receive: Receive) -> None:
-    """Wait until the client has left, or the answer has ended."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _unavailable() -> Problem:
+    return StoreUnavailable.after("The store does not answer. Try again in a few seconds.", 2)
 
 
 def _last_id(scope: Scope) -> Resume:

@@ -68,7 +68,7 @@ class Subscriber:
         self._send = send
         self._sever = sever
         self._writers = writers
-        self._backlog = Backlog()
+        self._backlog: Backlog | None = None
         self._behind = False
         self._ending = False
         self._done = False
@@ -86,10 +86,12 @@ class Subscriber:
         """Take a live event, unless it was read from history already."""
         if frame.position <= self.position:
             return
+        if self._backlog is None:
+            self._backlog = Backlog()
         if self._backlog.add(frame, merge=self.writing_since != math.inf):
             self.position = frame.position
         else:
-            self._backlog.clear()
+            self._backlog = None
             self.position = self._sent
             self._behind = True
             self._topic.fall_behind(self)
@@ -151,13 +153,20 @@ class Subscriber:
             await self._write_first()
         elif self._ending:
             return await self._finish()
-        elif self._backlog:
-            await self._write_live(self._backlog.take())
+        elif self._backlog is not None:
+            await self._write_live(self._take(self._backlog))
         elif self._behind:
             return await self._write_history()
         else:
             return await self._finish() if self._at_end else False
         return True
+
+    def _take(self, backlog: Backlog) -> list[Frame]:
+        """The next frames; a backlog is kept only while there is something in it."""
+        frames = backlog.take()
+        if not backlog:
+            self._backlog = None
+        return frames
 
     async def _write_first(self) -> None:
         data, self._opening = self._opening or COMMENT, b""

@@ -65,11 +65,15 @@ class Reader(Protocol):
 
 
 class Topic(ABC):
-    """Who joins counts in `uses`; the relay forgets a topic that has none. `gate` bounds reads at once."""
+    """Who joins counts in `uses`; the relay forgets a topic that has none. `gate` bounds reads at once.
 
-    def __init__(self, redis: Redis, owner: str, gate: asyncio.Semaphore) -> None:
+    `name` is the job's id, or the owner's.
+    """
+
+    def __init__(self, redis: Redis, owner: str, gate: asyncio.Semaphore, name: str) -> None:
         self.redis = redis
         self.owner = owner
+        self.name = name
         self.uses = 0
         self.ended = False
         self.started = False
