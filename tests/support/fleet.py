@@ -28,14 +28,14 @@ from tests.support.sketches import picture
 MODEL = "tripo3d/tripo/v2.5/image-to-3d"
 
 
-class WorkerProcess:
-    """One worker process."""
+class ServiceProcess:
+    """One process of the service, `worker` or `api`."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, command: str, environment: dict[str, str], log: Path) -> None:
         self.log = log
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "image2model", "worker"], env=environment, stderr=out, stdout=out
+                [sys.executable, "-m", "image2model", command], env=environment, stderr=out, stdout=out
             )
 
     @property
@@ -69,7 +69,7 @@ class Fleet:
         self.redis = redis
         self.emulator = emulator
         self.storage = open_storage((folder / "files").as_uri())
-        self.workers: list[WorkerProcess] = []
+        self.workers: list[ServiceProcess] = []
         self._folder = folder
         self._environment = {
             "I2M_REDIS_URL": redis_url,
@@ -81,12 +81,23 @@ class Fleet:
             "I2M_LOG_LEVEL": "debug",
         }
 
-    def start_worker(self, **settings: str) -> WorkerProcess:
+    def start_worker(self, **settings: str) -> ServiceProcess:
         """One more worker; settings by name, `I2M_MAX_CONCURRENT="100"`."""
-        log = self._folder / f"worker-{len(self.workers)}.log"
-        worker = WorkerProcess({**os.environ, **self._environment, **settings}, log)
-        self.workers.append(worker)
-        return worker
+        return self._start("worker", settings)
+
+    async def start_api(self, port: int, **settings: str) -> ServiceProcess:
+        """An API process on a port of loopback, ready."""
+        api = self._start("api", {"I2M_PORT": str(port), "I2M_AUTH": "none", **settings})
+        async with asyncio.timeout(20):
+            while '"ready"' not in api.log.read_text():
+                await asyncio.sleep(0.02)
+        return api
+
+    def _start(self, command: str, settings: dict[str, str]) -> ServiceProcess:
+        log = self._folder / f"{command}-{len(self.workers)}.log"
+        process = ServiceProcess(command, {**os.environ, **self._environment, **settings}, log)
+        self.workers.append(process)
+        return process
 
     async def submit(
         self, count: int = 1, *, owner: str = "ann", pictures: list[bytes] | None = None, **params: object

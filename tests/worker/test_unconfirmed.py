@@ -1,5 +1,9 @@
 """Submits whose reply was lost: found again, or left alone; never sent twice by themselves."""
 
+import socket
+import time
+
+import httpx
 import pytest
 
 from image2model.domain import Counts, FalRequest
@@ -72,3 +76,35 @@ async def test_id_that_turns_up_late_makes_a_success_of_the_failure(fleet: Fleet
     assert stored is Committed.ANOTHERS
     job = await fleet.until(job_id, lambda job: job.counts.succeeded == 1)
     assert len(fleet.submissions_of(job)) == 1
+
+
+async def test_fals_webhook_brings_the_id_that_the_reply_lost(fleet: Fleet) -> None:
+    fleet.emulator.fault("lookup_lag", rate=1)
+    fleet.emulator.fault("drop_after_accept", count=1)
+    fleet.emulator.settings(latency=4, lookup_lag=600)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    await fleet.start_api(port, I2M_PUBLIC_URL=f"http://127.0.0.1:{port}")
+    fleet.start_worker(I2M_UNCONFIRMED_GRACE="1", I2M_PUBLIC_URL=f"http://127.0.0.1:{port}")
+    job_id = await fleet.submit(1)
+    await fleet.until(job_id, lambda job: failed_codes(job) == ["submission_unconfirmed"])
+    job = await fleet.until(job_id, lambda job: job.counts.succeeded == 1)
+    assert len(fleet.submissions_of(job)) == 1
+
+
+async def test_webhook_that_fal_did_not_sign_is_refused(fleet: Fleet) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    await fleet.start_api(port, I2M_PUBLIC_URL=f"http://127.0.0.1:{port}")
+    now = str(int(time.time()))
+    headers = {
+        "X-Fal-Webhook-Request-Id": "r",
+        "X-Fal-Webhook-User-Id": "u",
+        "X-Fal-Webhook-Timestamp": now,
+        "X-Fal-Webhook-Signature": "00" * 64,
+    }
+    async with httpx.AsyncClient() as http:
+        url = f"http://127.0.0.1:{port}/api/v1/webhooks/fal?image=x&attempt=y"
+        body = {"request_id": "r", "status": "OK", "payload": {}}
+        assert (await http.post(url, json=body, headers=headers)).status_code == 401
+        assert (await http.post(url, json=body)).status_code == 401
