@@ -20,6 +20,7 @@ _STEP: Final = Script("step")
 _WRITE: Final = Script("write")
 _COMMIT: Final = Script("commit_submission")
 _AGAIN: Final = Script("try_again")
+_NO_REUSE: Final = Script("no_reuse")
 
 Field = str | int
 
@@ -46,7 +47,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     start_tries: int
     cancel_requested: bool
-    cancel_sent: bool
+    digest: str
+    reuse_of: str
     request: FalRequest | None
 
 
@@ -77,7 +79,8 @@ _IMAGE: Final = (
     "created_at",
     "start_tries",
     "cancel_requested",
-    "cancel_sent",
+    "digest",
+    "reuse_of",
     "request_id",
     "status_url",
     "response_url",
@@ -116,7 +119,8 @@ async def load(redis: Redis, image_id: str) -> Task:
         created_at=int(image["created_at"]),
         start_tries=int(image["start_tries"] or 0),
         cancel_requested=image["cancel_requested"] == "1",
-        cancel_sent=image["cancel_sent"] == "1",
+        digest=image["digest"],
+        reuse_of=image["reuse_of"],
         request=request,
     )
 
@@ -145,6 +149,37 @@ async def succeed(
     text = msgspec.json.encode(result).decode()
     cost = "" if cost_micro is None else cost_micro
     await move(redis, image_id, fence, ImageStatus.SUCCEEDED, "result", text, "cost_micro", cost, "error", "")
+
+
+async def result_of(redis: Redis, image_id: str) -> tuple[str, ImageResult] | None:
+    """The job and the result of another image; None where it has none (any more)."""
+    job_id, result = await _texts(redis, key("image", image_id), ("job_id", "result"))
+    return (job_id, msgspec.json.decode(result, type=ImageResult)) if result else None
+
+
+async def take_result(redis: Redis, image_id: str, fence: str, result: ImageResult) -> None:
+    """A success without a run: the same picture's result, for nothing."""
+    text = msgspec.json.encode(result).decode()
+    await move(
+        redis,
+        image_id,
+        fence,
+        ImageStatus.SUCCEEDED,
+        "result",
+        text,
+        "cost_micro",
+        0,
+        "cached",
+        1,
+        "error",
+        "",
+    )
+
+
+async def give_up_reuse(redis: Redis, image_id: str, fence: str, task: Task) -> None:
+    """The result to take is gone: this image leads a run of its own. Raises StaleFence."""
+    if await _NO_REUSE.packed(redis, image_id, fence, task.digest, task.reuse_of) != 1:
+        raise StaleFence(f"image {image_id} is no longer ours")
 
 
 async def fail(redis: Redis, image_id: str, fence: str, error: ImageError) -> None:

@@ -48,6 +48,8 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "worker": ("worker:{}", Life.SHORT),
     "circuit": ("circuit", Life.FLEET),
     "pause": ("pause:{}", Life.FLEET),
+    "reuse": ("reuse:{}", Life.OWNER),
+    "reuse_waiting": ("reuse:{}:waiting", Life.OWNER),
     "idempotency": ("idempotency:{}:{}", Life.SHORT),
     "lock": ("lock:{}", Life.SHORT),
     "leases": ("leases:{}", Life.FOREVER),

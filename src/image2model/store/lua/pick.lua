@@ -31,6 +31,11 @@ end
 local function start(id, score)
   if not is_waiting(id) then return end
   if sent(id) then return follow(id, score) end
+  local digest = text(call('HGET', K.image(id), 'digest'))
+  local source = digest ~= '' and reuse_source(digest, id)
+  if source == 'wait' then return park(id, digest) end
+  call('HSET', K.image(id), 'reuse_of', source or '')
+  if source then return follow(id, score) end
   if num(call('HGET', K.image(id), 'pickups')) >= max_pickups then
     move(id, 'failed', {'error', WORKER_CRASHED}, at)
     return
