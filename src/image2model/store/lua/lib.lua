@@ -88,7 +88,9 @@ local function dequeue(queue, task_id)
   call('DEL', ARQ_JOB .. task_id, ARQ_RETRY .. task_id, ARQ_IN_PROGRESS .. task_id)
 end
 
+-- An image holds one of two places: ahead (it is being prepared) or a permit (FAL has it, or is about to).
 local function release_permit(image_id)
+  call('ZREM', K.ahead(), image_id)
   if call('ZREM', K.permits(), image_id) == 1 then call('PUBLISH', READY, GENERATION) end
 end
 
