@@ -4,7 +4,7 @@ import pytest
 
 from fal_emulator.endpoints import ENDPOINTS
 from tests.support.emulator import TRIPO, RunningEmulator
-from tests.support.pictures import picture
+from tests.support.sketches import picture
 
 OUTPUTS = {
     "tripo3d/tripo/v2.5/image-to-3d": {"task_id", "model_mesh", "rendered_image"},

@@ -7,7 +7,7 @@ import pytest
 
 from fal_emulator.faults import Fault, FaultPlan, FaultRule
 from tests.support.emulator import RunningEmulator
-from tests.support.pictures import picture
+from tests.support.sketches import picture
 
 ANY = {"image_url": "data:,x"}
 

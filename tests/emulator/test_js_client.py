@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.support.emulator import RunningEmulator
 from tests.support.npm import run_script
-from tests.support.pictures import picture
+from tests.support.sketches import picture
 
 
 async def test_upload_subscribe_and_cancel(emulator: RunningEmulator, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from fal_emulator.endpoints import ENDPOINTS
 from tests.support.emulator import RunningEmulator
 from tests.support.npm import run_script
-from tests.support.pictures import picture
+from tests.support.sketches import picture
 
 ODD = {
     "one_wide": picture(1, (1, 300)),

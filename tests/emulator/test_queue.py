@@ -9,7 +9,7 @@ import pytest
 from fal_emulator.config import Config
 from fal_emulator.queue_routes import Target, parse_target
 from tests.support.emulator import AUTHORIZATION, TRIPO, RunningEmulator, running_emulator
-from tests.support.pictures import picture
+from tests.support.sketches import picture
 
 ANY = {"image_url": "data:,x"}
 

@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tests.support.emulator import RunningEmulator
-from tests.support.pictures import picture
+from tests.support.sketches import picture
 
 
 class Receiver:

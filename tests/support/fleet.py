@@ -4,6 +4,7 @@ Used by the worker's tests, which kill and stop processes: each test has its own
 """
 
 import asyncio
+import hashlib
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
+from image2model.service.content import digest
 from image2model.storage import layout
 from image2model.storage.address import open_storage
 from image2model.store import jobs
@@ -28,14 +30,14 @@ from tests.support.sketches import picture
 MODEL = "tripo3d/tripo/v2.5/image-to-3d"
 
 
-class WorkerProcess:
-    """One worker process."""
+class ServiceProcess:
+    """One process of the service, `worker` or `api`."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, command: str, environment: dict[str, str], log: Path) -> None:
         self.log = log
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "image2model", "worker"], env=environment, stderr=out, stdout=out
+                [sys.executable, "-m", "image2model", command], env=environment, stderr=out, stdout=out
             )
 
     @property
@@ -69,7 +71,7 @@ class Fleet:
         self.redis = redis
         self.emulator = emulator
         self.storage = open_storage((folder / "files").as_uri())
-        self.workers: list[WorkerProcess] = []
+        self.workers: list[ServiceProcess] = []
         self._folder = folder
         self._environment = {
             "I2M_REDIS_URL": redis_url,
@@ -81,17 +83,34 @@ class Fleet:
             "I2M_LOG_LEVEL": "debug",
         }
 
-    def start_worker(self, **settings: str) -> WorkerProcess:
+    def start_worker(self, **settings: str) -> ServiceProcess:
         """One more worker; settings by name, `I2M_MAX_CONCURRENT="100"`."""
-        log = self._folder / f"worker-{len(self.workers)}.log"
-        worker = WorkerProcess({**os.environ, **self._environment, **settings}, log)
-        self.workers.append(worker)
-        return worker
+        return self._start("worker", settings)
+
+    async def start_api(self, port: int, **settings: str) -> ServiceProcess:
+        """An API process on a port of loopback, ready."""
+        api = self._start("api", {"I2M_PORT": str(port), "I2M_AUTH": "none", **settings})
+        async with asyncio.timeout(20):
+            while '"ready"' not in api.log.read_text():
+                await asyncio.sleep(0.02)
+        return api
+
+    def _start(self, command: str, settings: dict[str, str]) -> ServiceProcess:
+        log = self._folder / f"{command}-{len(self.workers)}.log"
+        process = ServiceProcess(command, {**os.environ, **self._environment, **settings}, log)
+        self.workers.append(process)
+        return process
 
     async def submit(
-        self, count: int = 1, *, owner: str = "ann", pictures: list[bytes] | None = None, **params: object
+        self,
+        count: int = 1,
+        *,
+        owner: str = "ann",
+        pictures: list[bytes] | None = None,
+        reuse: bool = False,
+        **params: object,
     ) -> str:
-        """A job of `count` small pictures; its id."""
+        """A job of `count` small pictures; its id. `reuse`: results may serve several images."""
         job_id = uuid.uuid4().hex
         if pictures is None:
             pictures = [picture(seed, (48, 32)) for seed in range(count)]
@@ -109,6 +128,14 @@ class Fleet:
                 height=32,
                 format="png",
                 source_key=key,
+                digest=digest(
+                    hashlib.sha256(data).hexdigest(),
+                    MODEL,
+                    params,
+                    owner=owner,
+                    dedupe="owner",
+                    no_cache=not reuse,
+                ),
             )
             images.append(image)
         await jobs.create(

@@ -17,13 +17,8 @@ from tests.support.processes import is_gone
 from tests.support.wait import wait_until
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "data with a space"
-
-
-def test_commits_survive_a_crash_of_the_server(folder: Path) -> None:
-    store = EmbeddedStore(folder)
+def test_commits_survive_a_crash_of_the_server(data_dir: Path) -> None:
+    store = EmbeddedStore(data_dir)
     store.start()
     with Redis.from_url(store.url) as client:
         client.set("kept", "yes")
@@ -38,25 +33,25 @@ def test_commits_survive_a_crash_of_the_server(folder: Path) -> None:
     store.stop()
 
 
-def test_second_server_on_one_folder_is_refused(folder: Path) -> None:
-    store = EmbeddedStore(folder)
+def test_second_server_on_one_folder_is_refused(data_dir: Path) -> None:
+    store = EmbeddedStore(data_dir)
     store.start()
     with pytest.raises(FolderInUse, match="another store still runs"):
-        EmbeddedStore(folder).start()
+        EmbeddedStore(data_dir).start()
     store.stop()
-    again = EmbeddedStore(folder)
+    again = EmbeddedStore(data_dir)
     again.start()
     again.stop()
 
 
-def test_socket_is_private_and_nothing_listens_on_a_port(folder: Path) -> None:
-    store = EmbeddedStore(folder, durable=False)
+def test_socket_is_private_and_nothing_listens_on_a_port(data_dir: Path) -> None:
+    store = EmbeddedStore(data_dir, durable=False)
     store.start()
-    assert stat.S_IMODE((folder / "valkey.sock").stat().st_mode) == 0o700
+    assert stat.S_IMODE((data_dir / "valkey.sock").stat().st_mode) == 0o700
     with Redis.from_url(store.url) as client:
         assert client.config_get("port") == {"port": "0"}
     store.stop()
-    assert not (folder / "valkey.sock").exists()
+    assert not (data_dir / "valkey.sock").exists()
 
 
 def test_long_path_uses_a_runtime_folder_and_removes_it(tmp_path: Path) -> None:
@@ -70,20 +65,20 @@ def test_long_path_uses_a_runtime_folder_and_removes_it(tmp_path: Path) -> None:
     assert not runtime.exists()
 
 
-def test_server_ends_when_its_parent_is_killed(folder: Path) -> None:
+def test_server_ends_when_its_parent_is_killed(data_dir: Path) -> None:
     code = (
         "import sys, pathlib; from image2model.up.store import EmbeddedStore;"
         "s = EmbeddedStore(pathlib.Path(sys.argv[1])); s.start(); print(s.pid, flush=True); input()"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(data_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
     os.kill(parent.pid, signal.SIGKILL)
     parent.communicate()
     wait_until(lambda: is_gone(pid), timeout=3)
-    store = EmbeddedStore(folder)
+    store = EmbeddedStore(data_dir)
     store.start(patience=1)
     store.stop()
 

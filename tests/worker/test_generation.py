@@ -84,14 +84,6 @@ async def test_submit_that_fal_refused_is_sent_again_and_counts_once(fleet: Flee
     assert (job.images[0].attempt, len(fleet.submissions_of(job))) == (1, 1)
 
 
-async def test_lost_reply_is_never_sent_again(fleet: Fleet) -> None:
-    fleet.emulator.fault("drop_after_accept", count=1)
-    fleet.start_worker()
-    job = await fleet.until_finished(await fleet.submit(1))
-    assert failed_codes(job) == ["submission_unconfirmed"]
-    assert len(fleet.submissions_of(job)) == 1
-
-
 async def test_cut_model_is_no_success(fleet: Fleet) -> None:
     fleet.emulator.fault("model_truncated", rate=1)
     fleet.start_worker()

@@ -22,12 +22,11 @@ def parse(header: str, size: int) -> tuple[int, int] | None:
     if not match[1]:
         return _last(int(match[2]), size)
     start = int(match[1])
-    end = int(match[2]) + 1 if match[2] else size
-    if end <= start:
+    if match[2] and int(match[2]) < start:
         return None
     if start >= size:
         raise Unsatisfiable
-    return start, min(end, size)
+    return start, min(int(match[2]) + 1, size) if match[2] else size
 
 
 def _last(count: int, size: int) -> tuple[int, int]:

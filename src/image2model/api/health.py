@@ -19,8 +19,13 @@ from image2model.errors import DiskFull
 from image2model.storage.errors import StorageError
 from image2model.storage.objects import ObjectStorage
 from image2model.store import fleet
+from image2model.store.keys import Queue
 
 _DEADLINE: Final = 2.0
+_PAUSED: Final = {
+    "account": "FAL refuses the account (key, or balance): pictures wait, and go on once it is mended",
+    "fal": "FAL is down: pictures wait, and go on once it answers",
+}
 _LEAST_FREE: Final = 256 << 20
 """Bytes that a disk must have free for uploads to be taken."""
 
@@ -51,24 +56,28 @@ async def ready(request: Request) -> Response:
 
 async def readiness(state: ApiState) -> Readiness:
     """Run all checks, side by side."""
-    (redis, workers), disk, fal = await asyncio.gather(
+    (redis, workers, paused), disk, fal = await asyncio.gather(
         _fleet(state), _disk_space(state.storage), state.fal_probe.check()
     )
+    if paused:
+        fal = Check(False, _PAUSED[paused[0]])
     checks = {"redis": redis, "disk_space": disk, "fal_api": fal, "workers": workers}
     if not (redis.ok and disk.ok):
         return Readiness("unready", checks)
     return Readiness("ready" if all(check.ok for check in checks.values()) else "degraded", checks)
 
 
-async def _fleet(state: ApiState) -> tuple[Check, Check]:
+async def _fleet(state: ApiState) -> tuple[Check, Check, tuple[str, ...]]:
     try:
         async with asyncio.timeout(_DEADLINE):
-            alive = len((await fleet.read(state.redis)).workers)
+            found = await fleet.read(state.redis)
     except (RedisError, TimeoutError) as error:
         reason = str(error) or "no reply in time"
-        return Check(False, f"the store does not answer: {reason}"), Check(False, "not known")
+        return Check(False, f"the store does not answer: {reason}"), Check(False, "not known"), ()
+    alive = len(found.workers)
     workers = f"{alive} running" if alive else "no worker runs: pictures wait until one does"
-    return Check(True, "the store answers"), Check(alive > 0, workers)
+    paused = next((queue.paused for queue in found.queues if queue.queue == Queue.GENERATION), ())
+    return Check(True, "the store answers"), Check(alive > 0, workers), tuple(filter(_PAUSED.get, paused))
 
 
 async def _disk_space(storage: ObjectStorage) -> Check:

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from image2model.api.document_cache import DocumentCache
 from image2model.api.events import EventRelay
+from image2model.api.fal_keys import FalCallbacks
 from image2model.api.fal_probe import FalProbe
 from image2model.api.principal import Authenticate
 from image2model.api.state import ApiState
@@ -70,6 +71,7 @@ class Process:
             signing_secret=await secret.signing(redis),
             hosts=hosts,
             fal_probe=FalProbe(self._settings.fal_key, hosts),
+            fal_callbacks=FalCallbacks(self._settings.fal_key, hosts),
             upload_budget=UploadBudget(self._settings.upload_memory),
             upload_limits=self._limits,
             documents=DocumentCache(),

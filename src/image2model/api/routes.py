@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
-from image2model.api import downloads, events, files, health, jobs, metrics, status, uploads
+from image2model.api import downloads, events, fal_callbacks, files, health, jobs, metrics, status, uploads
 from image2model.api.principal import Principal
 from image2model.api.state import state_of
 from image2model.service.documents import API
@@ -27,6 +27,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/jobs/{{job_id}}", jobs.delete, methods=["DELETE"]),
         Route(f"{API}/health/live", health.live),
         Route(f"{API}/health/ready", health.ready),
+        Route(f"{API}/webhooks/fal", fal_callbacks.fal_webhook, methods=["POST"]),
         Route("/metrics", metrics.metrics),
         *events.routes(_relay_of, _principal_of, prefix=API),
     ]

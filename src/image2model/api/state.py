@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 
 from image2model.api.document_cache import DocumentCache
 from image2model.api.events import EventRelay
+from image2model.api.fal_keys import FalCallbacks
 from image2model.api.fal_probe import FalProbe
 from image2model.api.principal import Authenticate
 from image2model.api.upload import UploadBudget, UploadLimits
@@ -30,6 +31,7 @@ class ApiState:
     signing_secret: bytes
     hosts: FalHosts
     fal_probe: FalProbe
+    fal_callbacks: FalCallbacks
     upload_budget: UploadBudget
     upload_limits: UploadLimits
     documents: DocumentCache

@@ -15,6 +15,8 @@ IN_PROGRESS: Final = constants.in_progress_key_prefix
 RETRY: Final = constants.retry_key_prefix
 QUEUE: Final = "arq:queue:"
 
+FOLLOW_AT: Final = -10_000_000_000_000
+"""Scores from here to 0 are this plus a time in ms: an image at FAL that is looked at again then."""
 FRONT_RUNNING: Final = 1
 """Score of an image whose FAL request only has to be followed again. ARQ never starts score 0."""
 FRONT: Final = 2
@@ -24,6 +26,8 @@ FIRST_TURN: Final = 10
 LOW_TURN: Final = 100_000_000_000
 CLOCK: Final = 1_000_000_000_000
 """Scores from here up are times in ms: a task that waits until then."""
+PARKED: Final = 8_000_000_000_000_000
+"""Score of an image that waits for the same picture's run: nobody picks it until that has ended."""
 RUNNING: Final = 9_000_000_000_000_000
 """Score of a running task: out of every poll's sight."""
 

@@ -20,6 +20,7 @@ _STEP: Final = Script("step")
 _WRITE: Final = Script("write")
 _COMMIT: Final = Script("commit_submission")
 _AGAIN: Final = Script("try_again")
+_NO_REUSE: Final = Script("no_reuse")
 
 Field = str | int
 
@@ -44,10 +45,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     posting_at: int
     running_at: int
     created_at: int
-    first_try_at: int
     start_tries: int
     cancel_requested: bool
-    cancel_sent: bool
+    digest: str
+    reuse_of: str
     request: FalRequest | None
 
 
@@ -76,10 +77,10 @@ _IMAGE: Final = (
     "posting_at",
     "running_at",
     "created_at",
-    "first_try_at",
     "start_tries",
     "cancel_requested",
-    "cancel_sent",
+    "digest",
+    "reuse_of",
     "request_id",
     "status_url",
     "response_url",
@@ -116,10 +117,10 @@ async def load(redis: Redis, image_id: str) -> Task:
         posting_at=int(image["posting_at"] or 0),
         running_at=int(image["running_at"] or 0),
         created_at=int(image["created_at"]),
-        first_try_at=int(image["first_try_at"] or 0),
         start_tries=int(image["start_tries"] or 0),
         cancel_requested=image["cancel_requested"] == "1",
-        cancel_sent=image["cancel_sent"] == "1",
+        digest=image["digest"],
+        reuse_of=image["reuse_of"],
         request=request,
     )
 
@@ -148,6 +149,37 @@ async def succeed(
     text = msgspec.json.encode(result).decode()
     cost = "" if cost_micro is None else cost_micro
     await move(redis, image_id, fence, ImageStatus.SUCCEEDED, "result", text, "cost_micro", cost, "error", "")
+
+
+async def result_of(redis: Redis, image_id: str) -> tuple[str, ImageResult] | None:
+    """The job and the result of another image; None where it has none (any more)."""
+    job_id, result = await _texts(redis, key("image", image_id), ("job_id", "result"))
+    return (job_id, msgspec.json.decode(result, type=ImageResult)) if result else None
+
+
+async def take_result(redis: Redis, image_id: str, fence: str, result: ImageResult) -> None:
+    """A success without a run: the same picture's result, for nothing."""
+    text = msgspec.json.encode(result).decode()
+    await move(
+        redis,
+        image_id,
+        fence,
+        ImageStatus.SUCCEEDED,
+        "result",
+        text,
+        "cost_micro",
+        0,
+        "cached",
+        1,
+        "error",
+        "",
+    )
+
+
+async def give_up_reuse(redis: Redis, image_id: str, fence: str, task: Task) -> None:
+    """The result to take is gone: this image leads a run of its own. Raises StaleFence."""
+    if await _NO_REUSE.packed(redis, image_id, fence, task.digest, task.reuse_of) != 1:
+        raise StaleFence(f"image {image_id} is no longer ours")
 
 
 async def fail(redis: Redis, image_id: str, fence: str, error: ImageError) -> None:
@@ -187,13 +219,19 @@ async def commit_submission(
     return Committed(await _COMMIT.packed(redis, image_id, attempt_token, fence, fields))
 
 
-async def try_again(redis: Redis, image_id: str, fence: str, *, used_attempt: bool) -> None:
+async def try_again(
+    redis: Redis, image_id: str, fence: str, *, used_attempt: bool, start_timeout_s: float = 0
+) -> bool:
     """Back to `queued` for another attempt; the caller then lets go with the delay.
 
-    `used_attempt`: FAL accepted the one that ended, so it counts. Raises StaleFence.
+    `used_attempt`: FAL accepted the one that ended, so it counts. Otherwise False, and nothing changed,
+    where the image has tried for longer than `start_timeout_s` to be accepted, pauses not counted.
+    Raises StaleFence.
     """
-    if await _AGAIN.packed(redis, image_id, fence, used_attempt) != 1:
+    done = await _AGAIN.packed(redis, image_id, fence, used_attempt, int(start_timeout_s * 1000))
+    if done not in {1, 2}:
         raise StaleFence(f"image {image_id} could not be queued again")
+    return bool(done == 1)
 
 
 async def _write(

@@ -29,7 +29,7 @@ class Signals:
             os.set_blocking(end, False)
         self._wakeup_before = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         for number in _STOPS:
-            if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                 self._before[number] = signal.signal(number, self._note)
         self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         return self

@@ -21,15 +21,19 @@ from image2model.errors import (
 )
 from image2model.fal.endpoints import endpoint_of
 from image2model.fal.failures import FalCancelled, FalThrottled, to_image_failure
+from image2model.storage.errors import StorageError
 from image2model.store import images
 from image2model.store.images import Task
 from image2model.telemetry import metrics
 from image2model.worker.backoff import full_jitter
+from image2model.worker.circuit import report
 from image2model.worker.collect import collect
 from image2model.worker.context import WorkerContext
 from image2model.worker.follow import follow
+from image2model.worker.reuse import take_result
 from image2model.worker.running import RunningTask
-from image2model.worker.submit import submit
+from image2model.worker.submit import commit, submit
+from image2model.worker.unconfirmed import look_up, next_look_s
 
 _log = structlog.get_logger("worker.generate")
 
@@ -66,6 +70,8 @@ class ImageRun:
         task = await images.load(self._context.redis, self._image_id)
         structlog.contextvars.bind_contextvars(image_id=task.image_id, job_id=task.job_id)
         try:
+            if task.reuse_of and await self._reuse(task):
+                return self._count(task, ImageStatus.SUCCEEDED)
             request = task.request or await self._submit(task)
             await self._finish(task, request)
         except ImageFailure as failure:
@@ -78,19 +84,47 @@ class ImageRun:
             return await self._fail(task, to_image_failure(failure))
         return self._count(task, ImageStatus.SUCCEEDED)
 
+    async def _reuse(self, task: Task) -> bool:
+        """Take another image's result. Raises arq.Retry where it is gone: then this image runs itself."""
+        try:
+            if await take_result(self._context, task, self._fence):
+                return True
+        except StorageError as error:
+            _log.warning("could not copy a result, again later", reason=str(error))
+            raise Retry(defer=full_jitter(2)) from error
+        await images.give_up_reuse(self._context.redis, self._image_id, self._fence, task)
+        raise Retry(defer=0)
+
     async def _submit(self, task: Task) -> FalRequest:
         if task.posting_at:
-            metrics.UNCONFIRMED.inc()
-            raise to_image_failure(
-                FalAmbiguous("The reply to the submit was lost; FAL may have accepted it.")
-            )
+            return await self._confirm(task)
         try:
             return await submit(self._context, task, self._fence)
-        except (FalNotAccepted, FalAccountFault) as failure:
+        except (FalNotAccepted, FalAccountFault, FalTransient) as failure:
+            # nothing was bought
             raise await self._try_later(task, failure) from failure
-        except FalTransient as failure:
-            # before the POST: nothing was bought
-            raise await self._try_later(task, failure) from failure
+        except FalAmbiguous as failure:
+            metrics.UNCONFIRMED.inc()
+            _log.warning("the reply to a submit was lost", reason=failure.message)
+            await report(self._context, failure)
+            return await self._confirm(await images.load(self._context.redis, self._image_id))
+
+    async def _confirm(self, task: Task) -> FalRequest:
+        """FAL may have it: find it, or look again later; never send it again unasked."""
+        context, settings = self._context, self._context.settings
+        if request := await look_up(context, task):
+            return await commit(context, task, self._fence, task.attempt_token, request)
+        if (wait := next_look_s(task, settings.unconfirmed_grace)) is not None:
+            raise Retry(defer=wait)
+        if settings.on_unconfirmed == "resubmit" and not task.cancel_requested:
+            await images.try_again(context.redis, self._image_id, self._fence, used_attempt=True)
+            raise Retry(defer=0)
+        raise to_image_failure(
+            FalAmbiguous(
+                "The reply to the submit was lost, and FAL does not list the request. It may have been paid "
+                "for; a retry would pay again. If FAL still reports it, it becomes a success by itself."
+            )
+        )
 
     async def _finish(self, task: Task, request: FalRequest) -> None:
         endpoint = endpoint_of(task.model)
@@ -101,16 +135,23 @@ class ImageRun:
     async def _try_later(self, task: Task, failure: FalError) -> Exception:
         """Nothing is at FAL: again after a pause, until the time to start is over."""
         settings = self._context.settings
-        now = time.time() * 1000
-        if task.first_try_at and now - task.first_try_at > settings.start_timeout * 1000:
+        throttled = isinstance(failure, FalThrottled)
+        paused = not throttled and await report(self._context, failure)
+        queued = await images.try_again(
+            self._context.redis,
+            self._image_id,
+            self._fence,
+            used_attempt=False,
+            start_timeout_s=settings.start_timeout,
+        )
+        if not queued:
             return ImageFailure(
                 "generation_failed",
                 f"FAL did not accept it within {settings.start_timeout:.0f} s: {failure.message}",
                 retryable=True,
                 fal_type=failure.fal_type,
             )
-        await images.try_again(self._context.redis, self._image_id, self._fence, used_attempt=False)
-        wait = full_jitter(task.start_tries)
+        wait = 0.0 if paused else full_jitter(task.start_tries)
         if isinstance(failure, FalThrottled) and failure.retry_after:
             wait = max(wait, failure.retry_after)
         _log.info("FAL did not accept, again later", wait_s=round(wait, 2), reason=failure.message)

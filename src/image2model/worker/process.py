@@ -29,6 +29,7 @@ from image2model.store.connection import connect
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics
 from image2model.worker.channel import Channel
+from image2model.worker.circuit import probe_forever
 from image2model.worker.context import WorkerContext
 from image2model.worker.dispatch import LeasedWorker, task
 from image2model.worker.generate import generate_model
@@ -116,6 +117,7 @@ class WorkerProcess:
             asyncio.create_task(self._channel.run()),
             asyncio.create_task(self._beat_forever()),
             asyncio.create_task(self._keep_house()),
+            asyncio.create_task(probe_forever(self._context)),
             *(asyncio.create_task(self._supervise(worker)) for worker in self._workers.values()),
         ]
         _log.info("worker ready", worker=self.worker_id, queues=[queue.value for queue in self._workers])

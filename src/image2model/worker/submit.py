@@ -6,6 +6,7 @@ image's task: a worker that loses the image meanwhile is the only one who knows 
 
 import asyncio
 import secrets
+from urllib.parse import urlencode
 
 import structlog
 from redis.exceptions import RedisError
@@ -61,17 +62,26 @@ async def _post(
         endpoint.id,
         payload(endpoint, url, task.params),  # type: ignore[arg-type]  # normalised at the door
         tags={"i2m.attempt": attempt_token, "i2m.image": task.image_id},
-        webhook_url=None,
+        webhook_url=_webhook_url(context, task, attempt_token),
         before_send=mark,
         priority="low" if task.priority == "low" else None,
     )
-    return await _commit(context, task, fence, attempt_token, request)
+    return await commit(context, task, fence, attempt_token, request)
 
 
-async def _commit(
+def _webhook_url(context: WorkerContext, task: Task, attempt_token: str) -> str | None:
+    """Where FAL tells the end of this attempt. The token is secret: who has it may speak of this attempt."""
+    public = context.settings.public_url
+    if public is None:
+        return None
+    query = urlencode({"image": task.image_id, "attempt": attempt_token})
+    return f"{public}/api/v1/webhooks/fal?{query}"
+
+
+async def commit(
     context: WorkerContext, task: Task, fence: str, attempt_token: str, request: FalRequest
 ) -> FalRequest:
-    """Store FAL's id, until it is stored or the process ends."""
+    """Store FAL's id, until it is stored or the process ends. Raises StaleFence where it is another's now."""
     pause = 0.05
     while True:
         try:

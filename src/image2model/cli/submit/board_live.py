@@ -26,11 +26,12 @@ class LiveBoard:
     """Draws four times a second; what has ended scrolls away above it."""
 
     def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._draw)
         self._items: list[Item] = []
         self._waiting: dict[str, str] = {}
         self._lost = 0
         self._began = time.monotonic()
+        # last: it draws at once
+        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._draw)
 
     def begin(self, items: list[Item]) -> None:
         """Start drawing."""

@@ -43,9 +43,9 @@ def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
     found: dict[Path, str] = {}
     skipped: set[Path] = set()
     for argument in arguments:
-        for path, wanted in _below(argument, leave_out.absolute()):
+        for path, wanted in _below(argument, _absolute(leave_out)):
             if is_picture(path):
-                found.setdefault(path.absolute(), wanted)
+                found.setdefault(_absolute(path), wanted)
             elif argument.is_dir():
                 skipped.add(path)
             else:
@@ -78,7 +78,12 @@ def _below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _is_input(folder: Path, leave_out: Path) -> bool:
-    return folder.name != LEDGER_FOLDER and folder.absolute() != leave_out
+    return folder.name != LEDGER_FOLDER and _absolute(folder) != leave_out
+
+
+def _absolute(path: Path) -> Path:
+    """Without `..`, so that one file has one name; symbolic links stay what they are."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`
 
 
 def _found(path: Path, wanted: str) -> Found:

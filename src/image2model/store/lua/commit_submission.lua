@@ -10,6 +10,7 @@ local mine = holds(id, token)
 if text(head[3]) ~= '' then return mine and 1 or 2 end
 if head[2] == 'succeeded' or head[2] == 'cancelled' then return 0 end
 local at = now_ms()
+circuit_closes(at)
 call('HSET', image, 'error', '', 'finished_at', '', 'submitted_at', at, 'pickups', 0)
 call('ZADD', K.permits(), 'NX', at, id)
 move(id, 'submitted', fields, at)

@@ -15,7 +15,7 @@ if image then
   end
   call('HSET', K.image(id), 'fence', '')
   if sent(id) then
-    if score < CLOCK or score < at then score = FRONT_RUNNING end
+    if score < CLOCK or score < at then score = FRONT_RUNNING else score = FOLLOW_AT + score end
   else
     release_permit(id)
     if call('HGET', K.image(id), 'status') == 'preparing' then

@@ -135,6 +135,75 @@ local function reopen_job(job_id, at)
   expire_job(job_id, UNFINISHED_TTL)
 end
 
+local function queue_paused(queue) return call('EXISTS', K.pause(queue)) == 1 end
+
+-- A queue is paused for one reason or several. The time that generations stood still is added up, for
+-- it does not count as trying.
+local function pause_queue(queue, reason, at)
+  if queue == GENERATION and not queue_paused(queue) then call('HSET', K.circuit(), 'paused_at', at) end
+  call('HSETNX', K.pause(queue), reason, at)
+  call('PEXPIRE', K.pause(queue), FLEET_TTL)
+  call('PEXPIRE', K.circuit(), FLEET_TTL)
+end
+
+local function resume_queue(queue, reasons, at)
+  if call('HDEL', K.pause(queue), unpack(reasons)) == 0 then return false end
+  if not queue_paused(queue) then
+    if queue == GENERATION then
+      local since = num(call('HGET', K.circuit(), 'paused_at'))
+      if since > 0 then call('HINCRBY', K.circuit(), 'stood_still_ms', at - since) end
+    end
+    call('PUBLISH', READY, queue)
+  end
+  return true
+end
+
+-- All time in ms that generations stood still, up to now.
+local function stood_still(at)
+  local circuit = call('HMGET', K.circuit(), 'stood_still_ms', 'paused_at')
+  local sum = num(circuit[1])
+  if queue_paused(GENERATION) then sum = sum + at - num(circuit[2]) end
+  return sum
+end
+
+-- FAL accepted a submit: neither it nor the account is at fault.
+local function circuit_closes(at)
+  call('HDEL', K.circuit(), 'failures', 'probe_at', 'probe_gap', 'trial', 'tried')
+  resume_queue(GENERATION, {'account', 'fal'}, at)
+end
+
+-- One run serves all images of one content (`digest`). `reuse` names the image whose run or result it is.
+
+-- Whose result an image may take: an image id, 'wait' while that one still runs, or nothing. With nothing
+-- the image itself leads from now on.
+local function reuse_source(digest, image_id)
+  local leader = call('GET', K.reuse(digest))
+  local status = leader and call('HGET', K.image(leader), 'status')
+  if leader ~= image_id then
+    if status == 'succeeded' then return leader end
+    if status and UNFINISHED[status] then return 'wait' end
+  end
+  call('SET', K.reuse(digest), image_id, 'PX', FLEET_TTL)
+  return nil
+end
+
+local function park(image_id, digest)
+  call('ZADD', ARQ_QUEUE .. GENERATION, PARKED, image_id)
+  call('SADD', K.reuse_waiting(digest), image_id)
+  call('PEXPIRE', K.reuse_waiting(digest), FLEET_TTL)
+end
+
+-- The leader has ended: all that waited go to the front. After a success they take its result, else the
+-- first that is picked leads and parks the rest again.
+local function unpark(digest)
+  local waiting = call('SMEMBERS', K.reuse_waiting(digest))
+  for _, id in ipairs(waiting) do
+    if call('ZSCORE', ARQ_QUEUE .. GENERATION, id) then call('ZADD', ARQ_QUEUE .. GENERATION, FRONT, id) end
+  end
+  call('DEL', K.reuse_waiting(digest))
+  if #waiting > 0 then call('PUBLISH', READY, GENERATION) end
+end
+
 -- Writes `fields` (a flat list) and moves the image to `to`; the same status again only writes.
 -- Returns false where the move is illegal.
 local function move(image_id, to, fields, at)
@@ -165,6 +234,12 @@ local function move(image_id, to, fields, at)
     call('HSET', image, 'finished_at', at, 'queue_position', '', 'fence', '')
     release_permit(image_id)
     dequeue(GENERATION, image_id)
+    local digest = text(call('HGET', image, 'digest'))
+    if digest ~= '' then
+      -- the newest success lives longest, so it is the one to copy from
+      if to == 'succeeded' then call('SET', K.reuse(digest), image_id, 'PX', FLEET_TTL) end
+      if call('GET', K.reuse(digest)) == image_id then unpark(digest) end
+    end
   end
   emit_image(job_id, image_id, at)
   if FINISHED[to] and among(counts_of(job_id), UNFINISHED) == 0 then close_job(job_id, at) end
@@ -174,8 +249,6 @@ end
 local function holds(image_id, fence)
   return fence ~= '' and call('HGET', K.image(image_id), 'fence') == fence
 end
-
-local function queue_paused(queue) return call('EXISTS', K.pause(queue)) == 1 end
 
 -- Whether FAL has, or may have, this image: it is followed, never started afresh.
 local function sent(image_id)

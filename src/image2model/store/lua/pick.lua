@@ -31,6 +31,11 @@ end
 local function start(id, score)
   if not is_waiting(id) then return end
   if sent(id) then return follow(id, score) end
+  local digest = text(call('HGET', K.image(id), 'digest'))
+  local source = digest ~= '' and reuse_source(digest, id)
+  if source == 'wait' then return park(id, digest) end
+  call('HSET', K.image(id), 'reuse_of', source or '')
+  if source then return follow(id, score) end
   if num(call('HGET', K.image(id), 'pickups')) >= max_pickups then
     move(id, 'failed', {'error', WORKER_CRASHED}, at)
     return
@@ -61,8 +66,15 @@ if queue ~= GENERATION then
   if not queue_paused(queue) then take('-inf', at, free, claim) end
   return cmsgpack.pack(picked)
 end
-take(FRONT_RUNNING, FRONT_RUNNING, reserve, follow)
-if not queue_paused(queue) then
+take(FOLLOW_AT, FOLLOW_AT + at, reserve, follow)
+take(FRONT_RUNNING, FRONT_RUNNING, reserve - #picked, follow)
+local paused = queue_paused(queue)
+if paused and call('HDEL', K.circuit(), 'trial') == 1 then
+  -- half open: one image tries whether FAL takes it again
+  paused, free = false, math.min(free, 1)
+  call('HSET', K.circuit(), 'tried', 1)
+end
+if not paused then
   take(FRONT, FRONT, room(), start)
   take(CLOCK, at, room(), start)
   local before = #picked

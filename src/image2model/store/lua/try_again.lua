@@ -1,9 +1,13 @@
 -- Back to `queued` for another try or attempt; the holder lets go by `finish_task`, with the delay.
--- {image_id, token, used_attempt}. `used_attempt`: FAL accepted the one that ended, so it counts, and the
--- time to get accepted begins anew. Returns 0 when the fence is another's, -1 when the move is illegal.
-local id, token, used = unpack(cmsgpack.unpack(ARGV[1]))
+-- {image_id, token, used_attempt, start_timeout_ms}. `used_attempt`: FAL accepted the one that ended, so it
+-- counts, and the time to get accepted begins anew. Returns 1; 0 when the fence is another's, -1 when the
+-- move is illegal, 2 (nothing changed) when the time to get accepted is over, pauses not counted.
+local id, token, used, start_timeout = unpack(cmsgpack.unpack(ARGV[1]))
 if not holds(id, token) then return 0 end
 local image, at = K.image(id), now_ms()
+local still = stood_still(at)
+local head = call('HMGET', image, 'first_try_at', 'first_try_still')
+if not used and num(head[1]) > 0 and at - num(head[1]) - (still - num(head[2])) > start_timeout then return 2 end
 local fields = {}
 for _, name in ipairs(ATTEMPT_FIELDS) do
   fields[#fields + 1] = name
@@ -13,8 +17,8 @@ if used then
   call('HINCRBY', image, 'attempts_used', 1)
   call('HINCRBY', image, 'attempt', 1)
   call('HSET', image, 'start_tries', 0, 'first_try_at', '')
-else
-  if call('HINCRBY', image, 'start_tries', 1) == 1 then call('HSET', image, 'first_try_at', at) end
+elseif call('HINCRBY', image, 'start_tries', 1) == 1 then
+  call('HSET', image, 'first_try_at', at, 'first_try_still', still)
 end
 release_permit(id)
 call('HSET', image, 'pickups', 0)

@@ -1,0 +1,42 @@
+"""What FAL tells by itself: a signed webhook brings the id of an attempt whose reply may have been lost.
+
+Who calls it: the route of FAL's callbacks, after the signature was checked. The attempt's token in the
+address says whose word it is; with the id stored, the worker follows the request like any other.
+"""
+
+import re
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+
+from image2model.errors import InvalidParameter, StaleFence
+from image2model.fal.hosts import FalHosts
+from image2model.store import images
+from image2model.store.images import Committed
+
+_log = structlog.stdlib.get_logger(__name__)
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+async def note_request(
+    redis: Redis, hosts: FalHosts, image_id: str, attempt_token: str, request_id: str
+) -> None:
+    """Store the id under its attempt, unless it is known already or the attempt is no longer the image's.
+
+    The same word twice changes nothing. Raises InvalidParameter for what is no id, redis.RedisError.
+    """
+    if not _REQUEST_ID.fullmatch(request_id):
+        raise InvalidParameter("The webhook's request_id is none.")
+    try:
+        task = await images.load(redis, image_id)
+    except StaleFence:
+        _log.info("webhook_for_nobody", image_id=image_id)
+        return
+    if not attempt_token or task.request is not None:
+        return
+    request = hosts.request(task.model, request_id)
+    stored = await images.commit_submission(redis, image_id, "", attempt_token, request)
+    if stored is not Committed.SUPERSEDED:
+        _log.info("request_id_from_webhook", image_id=image_id, fal_request_id=request_id)

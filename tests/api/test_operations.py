@@ -1,0 +1,96 @@
+"""Health and metrics, and the process around them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from image2model import settings
+from image2model.api.app import create_app
+from image2model.errors import ConfigurationError
+from image2model.store import fleet
+from image2model.up.store import EmbeddedStore
+from tests.api.conftest import Service, batch
+
+RUN = """
+from image2model import settings
+from image2model.api.server import run
+raise SystemExit(run(settings.load()))
+"""
+
+
+def a_worker() -> fleet.Beat:
+    return fleet.Beat(
+        worker_id="w1", host="h", pid=1, queues=("model_generation",), running=3, slots=9, started_at=1
+    )
+
+
+async def test_ready_needs_a_worker_but_serves_without(service: Service, redis: Redis) -> None:
+    before = service.get("health/ready")
+    assert (before.status, before.body["status"]) == (200, "degraded")
+    await fleet.beat(redis, a_worker())
+    checks = msgspec.convert(service.get("health/ready").body["checks"], dict[str, dict[str, object]])
+    assert set(checks) == {"redis", "disk_space", "fal_api", "workers"}
+    assert checks["workers"] == {"ok": True, "detail": "1 running"}
+    await fleet.leave(redis, "w1")
+    assert (await fleet.read(redis)).workers == ()
+
+
+async def test_metrics_tell_queues_and_workers_without_ids(service: Service, redis: Redis) -> None:
+    job_id = service.upload(batch(3)).text("job_id")
+    service.get(f"status/{job_id}")
+    service.get(f"nothing/{job_id}")
+    await fleet.beat(redis, a_worker())
+    text = service.get("/metrics").content.decode()
+    assert 'image2model_queue_depth{queue="model_generation"} 3.0' in text
+    assert 'image2model_worker_heartbeat_timestamp_seconds{worker="w1"}' in text
+    assert 'endpoint="/api/v1/status/{job_id}"' in text
+    assert 'endpoint="unmatched"' in text
+    assert job_id not in text
+    types = [line for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(types) == len(set(types))
+
+
+def test_metrics_token_is_asked_for(make_service: Callable[..., Service]) -> None:
+    service = make_service(metrics_token="let-me-in")
+    assert service.get("/metrics").code == "unauthenticated"
+    assert service.get("/metrics", authorization="Bearer let-me-in").status == 200
+
+
+def test_keys_do_not_exist_yet(valkey: EmbeddedStore) -> None:
+    with pytest.raises(ConfigurationError, match="I2M_AUTH"):
+        create_app(settings.load({}, redis_url=valkey.url, auth="keys"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_process_says_where_it_listens_and_ends_cleanly_with_a_stream_open(
+    valkey: EmbeddedStore, tmp_path: Path, number: signal.Signals
+) -> None:
+    environment = {
+        **os.environ,
+        "I2M_REDIS_URL": valkey.url,
+        "I2M_STORAGE_URL": (tmp_path / "files").as_uri(),
+        "I2M_AUTH": "none",
+        "I2M_PORT": "0",
+        "I2M_LOG_FORMAT": "json",
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
+    }
+    with subprocess.Popen([sys.executable, "-c", RUN], env=environment, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        lines = (msgspec.json.decode(line, type=dict[str, object]) for line in process.stderr)
+        port = next(line["port"] for line in lines if line["event"] == "ready")
+        assert isinstance(port, int)
+        client = subprocess.Popen(
+            ["curl", "-sN", f"http://127.0.0.1:{port}/api/v1/events"], stdout=subprocess.PIPE
+        )
+        assert client.stdout is not None
+        assert client.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        client.communicate(timeout=10)

@@ -1,0 +1,98 @@
+"""The program itself: help, exit codes, and that nothing is imported before it is needed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from image2model import __version__
+from image2model.cli.group import CLI, COMMANDS
+from image2model.up.store import EmbeddedStore
+
+
+def _run(
+    *arguments: str, environment: dict[str, str] | None = None, cwd: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "image2model", *arguments],
+        env={**kept, **(environment or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_names_every_command_and_imports_none() -> None:
+    code = (
+        "import sys; from image2model.cli.program import run; assert run(['--help']) == 0;"
+        "heavy = {'aiohttp', 'redis', 'arq', 'rich', 'starlette', 'PIL', 'sqlite3', 'asyncio'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
+
+
+def test_every_command_has_help() -> None:
+    for name in COMMANDS:
+        if name != "emulator":  # its help is the emulator's own
+            result = CliRunner().invoke(CLI, [name, "--help"])
+            assert result.exit_code == 0, name
+            assert result.output.startswith("Usage: "), name
+
+
+def test_emulator_takes_its_own_flags() -> None:
+    done = _run("emulator", "--help")
+    assert done.returncode == 0
+    assert "--fault KIND=RATE" in done.stdout
+
+
+def test_version() -> None:
+    assert __version__ in _run("--version").stdout
+
+
+def test_wrong_usage_is_2() -> None:
+    assert _run("fly").returncode == 2
+    assert _run("submit").returncode == 2
+    assert _run("worker", "--queues", "nonsense").returncode == 2
+
+
+def test_wrong_settings_are_2_and_all_named() -> None:
+    done = _run("api", environment={"I2M_PORT": "x", "I2M_MAX_FILES": "0"})
+    assert done.returncode == 2
+    assert [line.split(":")[1].strip() for line in done.stderr.splitlines()] == ["I2M_PORT", "I2M_MAX_FILES"]
+
+
+def test_nobody_at_the_url_fails_with_a_sentence() -> None:
+    done = _run("status", "x", "--url", "nonsense")
+    assert done.returncode == 2
+    assert "I2M_URL" in done.stderr
+
+
+def test_doctor_names_what_is_broken(tmp_path: Path, valkey: EmbeddedStore) -> None:
+    settings = {
+        "I2M_REDIS_URL": valkey.url,
+        "I2M_STORAGE_URL": "file:///proc/nowhere",
+        "I2M_DATA_DIR": str(tmp_path),
+        "I2M_PROT": "1",
+    }
+    done = _run("doctor", "--json", environment=settings)
+    assert done.returncode == 1
+    found = {(one["part"], one["state"]) for one in json.loads(done.stdout)}
+    assert ("redis", "ok") in found
+    assert ("redis", "warning") in found  # the tests' store keeps nothing
+    assert ("workers", "broken") in found
+    assert ("storage", "broken") in found
+    assert ("settings", "warning") in found
+
+
+def test_doctor_without_a_store_says_what_to_do(tmp_path: Path) -> None:
+    done = _run("doctor", environment={"I2M_DATA_DIR": str(tmp_path), "COLUMNS": "200"})
+    assert done.returncode == 1
+    assert "image2model up" in done.stdout

@@ -1,0 +1,118 @@
+"""The client commands against the real service: `up` with the emulator, in processes of their own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+SIZES = {"png": (256, 256), "jpg": (300, 200), "webp": (64, 64)}
+
+
+@pytest.fixture
+def environment() -> Iterator[dict[str, str]]:
+    """Of a shell in which the service's URL is set, while the service runs."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
+    with tempfile.TemporaryDirectory(prefix="i2m-") as data_dir:
+        command = [sys.executable, "-m", "image2model", "up", "--port", "0", "--emulator-port", "0"]
+        service = subprocess.Popen(
+            [*command, "--latency", "300ms"],
+            env={**kept, "I2M_DATA_DIR": data_dir},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert service.stdout is not None
+        url = service.stdout.readline().split()[-1]
+        ready = any(line.startswith("ready") for line in iter(service.stdout.readline, ""))
+        try:
+            assert ready
+            yield {**kept, "I2M_DATA_DIR": data_dir, "I2M_URL": url}
+        finally:
+            service.send_signal(signal.SIGTERM)
+            service.communicate(timeout=40)
+
+
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path) -> Run:
+    def command(*arguments: object) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "image2model", *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return command
+
+
+def _picture(path: Path, seed: int) -> Path:
+    width, height = SIZES[path.suffix[1:]]
+    pixels = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).resize((width, height)).save(path)
+    return path
+
+
+def test_pictures_become_models_and_a_second_run_sends_nothing(run: Run, tmp_path: Path) -> None:
+    for number in range(28):
+        suffix = list(SIZES)[number % 3]
+        _picture(tmp_path / "photos" / f"set {number % 2}" / f"{number}.{suffix}", number)
+    first = run("submit", "photos")
+    assert first.returncode == 0, first.stdout + first.stderr
+    models = sorted((tmp_path / "models").rglob("*.glb"))
+    assert len(models) == 28
+    assert len({model.read_bytes() for model in models}) == 28
+    assert all(model.read_bytes().startswith(b"glTF") for model in models)
+    assert (tmp_path / "models" / "set 0" / "0.glb").is_file()
+    again = run("submit", "photos")
+    assert again.returncode == 0
+    assert "28 done before" in again.stdout
+
+
+def test_bad_picture_among_good_ones_is_named(run: Run, tmp_path: Path) -> None:
+    _picture(tmp_path / "photos" / "good.png", 1)
+    whole = _picture(tmp_path / "whole.png", 2).read_bytes()
+    (tmp_path / "photos" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    done = run("submit", "photos")
+    assert done.returncode == 1
+    assert "cut.png  image_truncated" in done.stdout
+    assert [model.name for model in (tmp_path / "models").glob("*.glb")] == ["good.glb"]
+
+
+def test_verbs_of_a_job(run: Run, tmp_path: Path) -> None:
+    _picture(tmp_path / "a.png", 1)
+    lines = [json.loads(line) for line in run("submit", "a.png", "--json").stdout.splitlines()]
+    (outcome,) = [line for line in lines if line["type"] == "outcome"]
+    job_id = outcome["job_id"]
+    status = run("status", job_id, "--json")
+    assert status.returncode == 0
+    assert json.loads(status.stdout)["counts"]["succeeded"] == 1
+    assert re.search(r"succeeded +a\.png", run("status", job_id).stdout)
+    downloaded = run("download", job_id, "--out", "again")
+    assert downloaded.returncode == 0
+    assert (tmp_path / "again" / "a.glb").read_bytes() == (tmp_path / "models" / "a.glb").read_bytes()
+    assert run("cancel", job_id).returncode == 1
+    unknown = run("status", "nothing")
+    assert unknown.returncode == 1
+    assert unknown.stderr.startswith("image2model: ")
+
+
+def test_doctor_finds_the_running_service_healthy(run: Run) -> None:
+    done = run("doctor", "--json")
+    findings = json.loads(done.stdout)
+    assert done.returncode == 0, findings
+    assert {one["part"] for one in findings} == {"settings", "redis", "workers", "storage", "fal"}
+    assert not [one for one in findings if one["state"] == "broken"]

@@ -1,0 +1,156 @@
+"""`up` on real processes: comes up, mends itself, and leaves nothing behind however it ends."""
+
+import os
+import signal
+import socket
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from image2model.up.lock import FolderLock
+from tests.support.processes import is_gone
+from tests.support.wait import wait_until
+from tests.up.conftest import Up
+
+Start = Callable[..., Up]
+
+
+def _is_free(url: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((urlsplit(url).hostname or "", urlsplit(url).port or 0)) != 0
+
+
+def _assert_nothing_left(run: Up, pids: list[int], seconds: float) -> None:
+    wait_until(lambda: all(map(is_gone, pids)), timeout=seconds)
+    assert _is_free(run.url)
+    for name in (run.data_dir / "up.lock", run.data_dir / "valkey" / "store.lock"):
+        lock = FolderLock(name)
+        lock.acquire()
+        lock.release()
+    assert not (run.data_dir / "valkey" / "valkey.sock").exists()
+
+
+def test_whole_service_comes_up_and_says_what_it_is(up: Start, data_dir: Path) -> None:
+    run = up().ready()
+    assert run.readiness() == 200
+    said = "\n".join(run.seen)
+    assert str(data_dir) in said
+    assert "no FAL_KEY is set, nothing is paid for" in said
+    assert "I2M_AUTH=none" in said
+    with urllib.request.urlopen(f"{run.url}/metrics", timeout=5) as answer:  # noqa: S310
+        assert b"image2model_" in answer.read()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_stops_everything_the_store_last(number: int, up: Start) -> None:
+    run = up().ready()
+    pids = run.pids()
+    assert len(pids) == 5  # watchdog, store, emulator, API, worker
+    assert run.end(number) == 0
+    _assert_nothing_left(run, pids, 0.5)
+    assert "store" not in _errors(run)
+
+
+def test_signals_to_the_whole_group_and_again_are_no_different(up: Start) -> None:
+    run = up().ready()
+    pids = run.pids()
+    os.killpg(run.process.pid, signal.SIGINT)
+    os.killpg(run.process.pid, signal.SIGINT)
+    os.killpg(run.process.pid, signal.SIGTERM)
+    assert run.wait() == 0
+    _assert_nothing_left(run, pids, 0.5)
+
+
+def test_killed_up_leaves_nothing_and_the_next_one_starts_at_once(up: Start) -> None:
+    run = up().ready()
+    pids = run.pids()
+    os.kill(run.process.pid, signal.SIGKILL)
+    next_run = up().ready()
+    wait_until(lambda: all(map(is_gone, pids)), timeout=5)
+    assert next_run.readiness() == 200
+
+
+def test_killed_up_is_gone_within_five_seconds(up: Start) -> None:
+    run = up().ready()
+    pids = run.pids()
+    worker = run.pids("image2model worker")[0]
+    os.kill(worker, signal.SIGSTOP)  # it cannot follow any signal but one
+    os.kill(run.process.pid, signal.SIGKILL)
+    run.wait()
+    wait_until(lambda: all(map(is_gone, pids)), timeout=5)
+    assert _is_free(run.url)
+
+
+def test_killed_watchdog_is_replaced_when_it_is_needed(up: Start) -> None:
+    run = up().ready()
+    os.kill(run.pids("watchdog.py")[0], signal.SIGKILL)
+    worker = run.pids("image2model worker")[0]
+    os.kill(worker, signal.SIGKILL)
+    run.until("the worker has ended")
+    wait_until(lambda: bool(run.pids("watchdog.py")) and bool(run.pids("image2model worker")))
+
+
+def test_second_up_on_one_folder_is_refused(up: Start) -> None:
+    run = up().ready()
+    second = up()
+    assert second.wait() == 1
+    assert "another `up` runs on" in _errors(second)
+    assert run.readiness() == 200
+
+
+@pytest.mark.parametrize("name", ["api", "worker"])
+def test_child_that_dies_is_started_again(name: str, up: Start) -> None:
+    run = up().ready()
+    (pid,) = run.pids(f"image2model {name}")
+    os.kill(pid, signal.SIGKILL)
+    run.until(f"the {name} has ended")
+    wait_until(lambda: bool(run.pids(f"image2model {name}")) and run.readiness() == 200)
+
+
+def test_store_that_dies_comes_back_with_its_data(up: Start) -> None:
+    from redis import Redis
+
+    run = up().ready()
+    socket_path = run.data_dir / "valkey" / "valkey.sock"
+    with Redis(unix_socket_path=str(socket_path)) as client:
+        client.set("kept", "yes")
+    time_to_settle = time.monotonic() + 2.5  # an early death counts as a store that cannot start
+    wait_until(lambda: time.monotonic() > time_to_settle)
+    os.kill(run.pids("valkey-server")[0], signal.SIGKILL)
+    run.until("the store has ended")
+    wait_until(lambda: run.readiness() == 200)
+    with Redis(unix_socket_path=str(socket_path)) as client:
+        assert client.get("kept") == b"yes"
+
+
+def test_port_that_is_taken_is_told_before_anything_is_touched(up: Start, data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        run = up("--port", str(port))
+        assert run.wait() == 1
+    assert f"port {port} on 127.0.0.1 is in use" in _errors(run)
+    assert "--port" in _errors(run)
+    assert not data_dir.exists()
+
+
+def test_wrong_settings_are_all_named_and_are_wrong_usage(up: Start, data_dir: Path) -> None:
+    run = up("--port", "0", I2M_MAX_FILES="many", I2M_RESULTS="elsewhere")
+    assert run.wait() == 2
+    assert "I2M_MAX_FILES" in _errors(run)
+    assert "I2M_RESULTS" in _errors(run)
+    assert not data_dir.exists()
+
+
+def test_child_that_can_never_start_ends_up_with_its_words(up: Start) -> None:
+    run = up("--port", "0", I2M_AUTH="keys", I2M_STORAGE_URL="file:///proc/nowhere")
+    assert run.wait() == 1
+    assert "cannot start" in _errors(run)
+    assert run.pids() == []
+
+
+def _errors(run: Up) -> str:
+    return run.log.read_text()
