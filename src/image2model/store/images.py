@@ -20,6 +20,7 @@ _STEP: Final = Script("step")
 _WRITE: Final = Script("write")
 _COMMIT: Final = Script("commit_submission")
 _AGAIN: Final = Script("try_again")
+_PERMIT: Final = Script("take_permit")
 _NO_REUSE: Final = Script("no_reuse")
 
 Field = str | int
@@ -50,6 +51,14 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     reuse_of: str
     request: FalRequest | None
+
+
+class Permit(IntEnum):
+    """Whether an image may be POSTed now."""
+
+    GRANTED = 1
+    NONE_FREE = 2
+    PAUSED = 3
 
 
 class Committed(IntEnum):
@@ -187,9 +196,16 @@ async def fail(redis: Redis, image_id: str, fence: str, error: ImageError) -> No
     await move(redis, image_id, fence, ImageStatus.FAILED, "error", msgspec.json.encode(error).decode())
 
 
-async def intend(redis: Redis, image_id: str, fence: str, *, attempt_token: str, url: str) -> None:
-    """Step 2 of a submission: which attempt, and the URL by which it can be found again."""
-    await _write(redis, image_id, fence, ("attempt_token", attempt_token, "intent_url", url), None)
+async def take_permit(
+    redis: Redis, image_id: str, fence: str, *, max_permits: int, attempt_token: str, url: str
+) -> Permit:
+    """Step 2 of a submission: one of the fleet's permits, and the intent: which attempt, and the URL by
+    which it can be found again. Raises StaleFence.
+    """
+    answer = await _PERMIT.packed(redis, image_id, fence, max_permits, attempt_token, url)
+    if answer == 0:
+        raise StaleFence(f"image {image_id} is no longer ours")
+    return Permit(answer)
 
 
 async def mark_posting(redis: Redis, image_id: str, fence: str) -> int:

@@ -30,6 +30,7 @@ from image2model.worker.circuit import report
 from image2model.worker.collect import collect
 from image2model.worker.context import WorkerContext
 from image2model.worker.follow import follow
+from image2model.worker.permits import Paused
 from image2model.worker.reuse import take_result
 from image2model.worker.running import RunningTask
 from image2model.worker.submit import commit, submit
@@ -99,7 +100,9 @@ class ImageRun:
         if task.posting_at:
             return await self._confirm(task)
         try:
-            return await submit(self._context, task, self._fence)
+            return await submit(self._context, task, self._running)
+        except Paused as paused:
+            raise Retry(defer=0) from paused
         except (FalNotAccepted, FalAccountFault, FalTransient) as failure:
             # nothing was bought
             raise await self._try_later(task, failure) from failure
@@ -130,6 +133,7 @@ class ImageRun:
         endpoint = endpoint_of(task.model)
         if task.status is not ImageStatus.STORING:
             await follow(self._context, task, self._running, request)
+        self._running.leave_place()
         await collect(self._context, task, self._fence, request, endpoint)
 
     async def _try_later(self, task: Task, failure: FalError) -> Exception:

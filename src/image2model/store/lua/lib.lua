@@ -88,7 +88,9 @@ local function dequeue(queue, task_id)
   call('DEL', ARQ_JOB .. task_id, ARQ_RETRY .. task_id, ARQ_IN_PROGRESS .. task_id)
 end
 
+-- An image holds one of two places: ahead (it is being prepared) or a permit (FAL has it, or is about to).
 local function release_permit(image_id)
+  call('ZREM', K.ahead(), image_id)
   if call('ZREM', K.permits(), image_id) == 1 then call('PUBLISH', READY, GENERATION) end
 end
 
@@ -228,7 +230,7 @@ local function move(image_id, to, fields, at)
   if to == 'storing' then release_permit(image_id) end
   -- the clock of I2M_TASK_TIMEOUT starts once, whoever follows
   if to == 'generating' and text(call('HGET', image, 'running_at')) == '' then call('HSET', image, 'running_at', at) end
-  if MOVING[to] then call('HSET', K.job(job_id), 'waiting_for', '') end
+  if ADVANCING[to] then call('HSET', K.job(job_id), 'waiting_for', '') end
   if FINISHED[to] then
     -- final and out of the queue in one step, so that a retry finds the place free
     call('HSET', image, 'finished_at', at, 'queue_position', '', 'fence', '')
