@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
 from image2model.api import (
+    archive,
     downloads,
     events,
     fal_callbacks,
@@ -33,6 +34,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/status/{{job_id}}", status.Status(), methods=["GET"]),
         Route(f"{API}/upload/batch", uploads.upload_batch, methods=["POST"]),
         Route(f"{API}/download/{{job_id}}", downloads.listing),
+        Route(f"{API}/download/{{job_id}}/archive.zip", archive.download),
         Route(f"{API}/download/{{job_id}}/{{image_id}}", downloads.download),
         Route(f"{API}/files/{{token}}", files.file),
         Route(f"{API}/images/{{job_id}}/{{image_id}}/thumbnail", thumbnails.show),

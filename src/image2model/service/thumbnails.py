@@ -6,17 +6,27 @@ decoded in a small pool of threads, and one that many ask for at once is decoded
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, Protocol
 
 from image2model.errors import DiskFull, ImageFailure, NotFound
 from image2model.media.thumbnail import thumbnail
 from image2model.storage import layout
 from image2model.storage.errors import ObjectMissing
 from image2model.storage.objects import ObjectStorage
-from image2model.store.pictures import SourcePicture
 
 SIZE: Final = 256
 MEDIA_TYPE: Final = "image/webp"
+
+
+class SourcePicture(Protocol):
+    """A picture of a job as it was uploaded, and where it lies."""
+
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def image_id(self) -> str: ...
+    @property
+    def source_key(self) -> str: ...
 
 
 class Thumbnails:
