@@ -1,5 +1,6 @@
-"""The fixtures of the API's tests: an application on a real store and a folder, and the store itself."""
+"""The fixtures of the API's and of the worker's tests: an application, a store, processes of a fleet."""
 
 from tests.api.conftest import make_service, redis, service
+from tests.worker.conftest import fleet
 
-__all__ = ["make_service", "redis", "service"]
+__all__ = ["fleet", "make_service", "redis", "service"]
