@@ -33,7 +33,14 @@ from image2model.worker.circuit import probe_forever
 from image2model.worker.context import WorkerContext
 from image2model.worker.dispatch import LeasedWorker, task
 from image2model.worker.generate import generate_model
-from image2model.worker.house import RECONCILE_S, finish_batch, reconcile, schedule_reconcile
+from image2model.worker.house import (
+    RECONCILE_S,
+    cleanup,
+    finish_batch,
+    reconcile,
+    schedule_cleanup,
+    schedule_reconcile,
+)
 from image2model.worker.keeper import LeaseKeeper
 
 _log = structlog.get_logger("worker")
@@ -42,7 +49,7 @@ _HOUSE_SLOTS: Final = 4
 _FUNCTIONS: Final[dict[Queue, Sequence[Function]]] = {
     Queue.GENERATION: (task("generate_model", generate_model),),
     Queue.BATCH: (task("finish_batch", finish_batch),),
-    Queue.MAINTENANCE: (task("reconcile", reconcile),),
+    Queue.MAINTENANCE: (task("reconcile", reconcile), task("cleanup", cleanup)),
 }
 
 
@@ -179,6 +186,7 @@ class WorkerProcess:
             try:
                 await schedule_reconcile(self._context.redis, at_start=at_start)
                 at_start = False
+                await schedule_cleanup(self._context.redis)
             except (RedisError, OSError) as error:
-                _log.warning("could not schedule the reconciler", error=str(error))
+                _log.warning("could not schedule the upkeep", error=str(error))
             await asyncio.sleep(RECONCILE_S / 3)
