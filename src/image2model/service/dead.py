@@ -162,7 +162,8 @@ def _document(letter: DeadLetter, changes: tuple[Change, ...]) -> DeadDocument:
         error=letter.image.error,
         image=image_document(letter.job_id, letter.image),
         attempts=tuple(
-            _attempt(number, tuple(group)) for number, group in groupby(changes, key=lambda one: one.attempt)
+            _attempt(number, tuple(group), letter.earlier_errors.get(number))
+            for number, group in groupby(changes, key=lambda one: one.attempt)
         ),
         history=tuple(
             ChangeDocument(moment(one.at) or "", one.status.value, one.attempt, one.request_id, one.error)
@@ -171,14 +172,14 @@ def _document(letter: DeadLetter, changes: tuple[Change, ...]) -> DeadDocument:
     )
 
 
-def _attempt(number: int, changes: tuple[Change, ...]) -> AttemptDocument:
+def _attempt(number: int, changes: tuple[Change, ...], earlier: ImageError | None) -> AttemptDocument:
     return AttemptDocument(
         attempt=number,
         fal_request_id=next((one.request_id for one in reversed(changes) if one.request_id), None),
         started_at=moment(changes[0].at) or "",
         ended_at=moment(changes[-1].at) or "",
         status=changes[-1].status.value,
-        error=next((one.error for one in reversed(changes) if one.error), None),
+        error=next((one.error for one in reversed(changes) if one.error), earlier),
     )
 
 

@@ -19,7 +19,8 @@ _LIST: Final = Script("list_dead")
 _MOST_LOOKED_AT: Final = 1000
 """Images that one call looks at for its filter; its stretch may then be short, and its end goes on."""
 
-_stretch = msgspec.msgpack.Decoder(tuple[bool, int, str, list[tuple[int, str, str, str, list[str]]]])
+_error = msgspec.json.Decoder(ImageError)
+_stretch = msgspec.msgpack.Decoder(tuple[bool, int, str, list[tuple[int, str, str, str, str, list[str]]]])
 
 
 class Place(NamedTuple):
@@ -38,12 +39,15 @@ class DeadFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """One image that has failed. `failed_at` is ms since the epoch."""
+    """One image that has failed. `failed_at` is ms since the epoch; `earlier_errors` says why attempts
+    ended after which another was made, by their numbers.
+    """
 
     failed_at: int
     job_id: str
     owner: str
     model: str
+    earlier_errors: dict[int, ImageError]
     image: rows.ImageRow
 
     @property
@@ -77,8 +81,15 @@ async def stretch(redis: Redis, wanted: DeadFilter, after: Place | None, limit: 
     )
     more, last_at, last_id, found = _stretch.decode(packed)
     letters = tuple(
-        DeadLetter(failed_at=at, job_id=job_id, owner=owner, model=model, image=rows.image_row(row))
-        for at, job_id, owner, model, row in found
+        DeadLetter(
+            failed_at=at,
+            job_id=job_id,
+            owner=owner,
+            model=model,
+            earlier_errors=_earlier(errors),
+            image=rows.image_row(row),
+        )
+        for at, job_id, owner, model, errors, row in found
     )
     return Stretch(letters, Place(last_at, last_id) if more else None)
 
@@ -114,3 +125,12 @@ def _add(changes: list[Change], body: ImageChanged) -> None:
             error=image.error,
         )
     )
+
+
+def _earlier(lines: str) -> dict[int, ImageError]:
+    """Read what `try_again` has written: a line for each attempt, its number and its error."""
+    errors = {}
+    for line in filter(None, lines.split("\n")):
+        number, _, error = line.partition(" ")
+        errors[int(number)] = _error.decode(error)
+    return errors

@@ -58,7 +58,7 @@ class WebhookSender:
             use_dns_cache=False,
             force_close=True,
             limit=0,
-            ssl=self._tls or await asyncio.to_thread(ssl.create_default_context),
+            ssl=await asyncio.to_thread(ssl.create_default_context) if self._tls is None else self._tls,
         )
         self._http = aiohttp.ClientSession(
             connector=connector,

@@ -1,6 +1,6 @@
 -- A stretch of the dead letters, newest first, and only those of the filter.
 -- {at or false, id, limit, most, code, model, owner}: what comes after (at, id); `most` are looked at.
--- Returns {more, at, id, {{failed_at, job_id, owner, model, image row}, ...}}; (at, id) is the last looked at.
+-- Returns {more, at, id, {{failed_at, job_id, owner, model, attempt errors, image row}, ...}}; (at, id) is the last looked at.
 local from, after, limit, most, code, model, owner = unpack(cmsgpack.unpack(ARGV[1]))
 local rows, gone, seen, last_at, last_id = {}, {}, 0, from or 0, after
 
@@ -15,7 +15,8 @@ local function look_at(id, at)
   if owner ~= '' and job[1] ~= owner then return end
   if model ~= '' and job[2] ~= model then return end
   if code ~= '' and cjson.decode(head[3]).code ~= code then return end
-  rows[#rows + 1] = {at, head[2], job[1], job[2], image_row(id)}
+  local errors = text(call('HGET', K.image(id), 'attempt_errors'))
+  rows[#rows + 1] = {at, head[2], job[1], job[2], errors, image_row(id)}
 end
 
 -- Returns whether there are more than were looked at.
