@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
 from image2model.api import (
+    admin_dead,
     archive,
     downloads,
     events,
@@ -22,6 +23,7 @@ from image2model.api import (
     status,
     thumbnails,
     uploads,
+    webhooks,
 )
 from image2model.api.principal import Principal
 from image2model.api.state import state_of
@@ -44,6 +46,11 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/jobs/{{job_id}}", jobs.delete, methods=["DELETE"]),
         Route(f"{API}/models", models.listing),
         Route(f"{API}/quote", quotes.quote_batch, methods=["POST"]),
+        Route(f"{API}/jobs/{{job_id}}/webhooks", webhooks.listing),
+        Route(f"{API}/jobs/{{job_id}}/webhooks/{{delivery_id}}/replay", webhooks.replay, methods=["POST"]),
+        Route(f"{API}/admin/dead", admin_dead.listing),
+        Route(f"{API}/admin/dead/replay", admin_dead.replay_many, methods=["POST"]),
+        Route(f"{API}/admin/dead/{{image_id}}/replay", admin_dead.replay, methods=["POST"]),
         Route(f"{API}/health/live", health.live),
         Route(f"{API}/health/ready", health.ready),
         Route(f"{API}/webhooks/fal", fal_callbacks.fal_webhook, methods=["POST"]),
