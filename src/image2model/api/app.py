@@ -18,7 +18,6 @@ from image2model.api.middleware import (
     SecurityHeaders,
     SiteGuard,
 )
-from image2model.api.principal import authenticator
 from image2model.api.routes import routes
 from image2model.api.upload import UploadLimits
 from image2model.errors import ConfigurationError
@@ -28,7 +27,6 @@ from image2model.telemetry.metrics import HTTP_DURATION, HTTP_REQUESTS
 
 def create_app(settings: Settings) -> Starlette:
     """The application of these settings. Raises ConfigurationError where they cannot be served."""
-    authenticate = authenticator(settings)
     if settings.redis_url is None:
         raise ConfigurationError(["I2M_REDIS_URL: the API needs a store; `image2model up` brings its own"])
     limits = UploadLimits(max_files=settings.max_files, max_file_bytes=settings.max_file_bytes)
@@ -36,7 +34,7 @@ def create_app(settings: Settings) -> Starlette:
         routes=routes(),
         middleware=_middleware(settings, limits),
         exception_handlers={HTTPException: problems.raise_problem},
-        lifespan=Process(settings, settings.redis_url, authenticate, limits).lifespan,
+        lifespan=Process(settings, settings.redis_url, limits).lifespan,
     )
 
 

@@ -8,7 +8,19 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
-from image2model.api import downloads, events, fal_callbacks, files, health, jobs, metrics, status, uploads
+from image2model.api import (
+    admin_keys,
+    downloads,
+    events,
+    fal_callbacks,
+    files,
+    health,
+    jobs,
+    metrics,
+    sessions,
+    status,
+    uploads,
+)
 from image2model.api.principal import Principal
 from image2model.api.state import state_of
 from image2model.service.documents import API
@@ -25,6 +37,12 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/jobs/{{job_id}}/cancel", jobs.cancel, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}/retry", jobs.retry, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}", jobs.delete, methods=["DELETE"]),
+        Route(f"{API}/session", sessions.begin, methods=["POST"]),
+        Route(f"{API}/session", sessions.show, methods=["GET"]),
+        Route(f"{API}/session", sessions.end, methods=["DELETE"]),
+        Route(f"{API}/admin/keys", admin_keys.listing, methods=["GET"]),
+        Route(f"{API}/admin/keys", admin_keys.create, methods=["POST"]),
+        Route(f"{API}/admin/keys/{{key_id}}", admin_keys.revoke, methods=["DELETE"]),
         Route(f"{API}/health/live", health.live),
         Route(f"{API}/health/ready", health.ready),
         Route(f"{API}/webhooks/fal", fal_callbacks.fal_webhook, methods=["POST"]),

@@ -26,6 +26,7 @@ async def upload_batch(request: Request) -> Response:
     """202 with the job's document, or the first answer of its idempotency key."""
     state = state_of(request)
     principal = await state.authenticate(request.scope)
+    await state.gate.count(request.scope, principal)
     await command(state.redis, "PING")  # a store that is away refuses before the pictures have travelled
     key = request.headers.get("idempotency-key")
     async with idempotency.held(state.redis, principal.owner, key) as place:

@@ -50,6 +50,12 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "pause": ("pause:{}", Life.FLEET),
     "idempotency": ("idempotency:{}:{}", Life.SHORT),
     "lock": ("lock:{}", Life.SHORT),
+    "session": ("session:{}", Life.SHORT),
+    "rate": ("rate:{}", Life.SHORT),
+    "spend": ("spend:{}", Life.SHORT),
+    "api_key": ("key:{}", Life.FOREVER),
+    "api_keys": ("keys", Life.FOREVER),
+    "account": ("account:{}", Life.FOREVER),
     "leases": ("leases:{}", Life.FOREVER),
     "signing_secret": ("secret:signing", Life.FOREVER),
 }

@@ -28,6 +28,7 @@ _WORKER_CRASHED: Final = ImageError(
     message="The worker died five times while it prepared this picture. Check the worker's log.",
     retryable=True,
 )
+_LIBRARY: Final = ("base", "accounts", "lib")
 _OWNER_HISTORY: Final = 20_000
 """How many events `/events` can go back over."""
 _GRACE_TTL_MS: Final = 86_400_000
@@ -98,7 +99,7 @@ def prelude() -> str:
         "WORKER_CRASHED": _lua(msgspec.json.encode(_WORKER_CRASHED).decode()),
     }
     lines = [f"local {name} = {value}" for name, value in constants.items()]
-    return "\n".join([*lines, _key_functions(), _source("lib")])
+    return "\n".join([*lines, _key_functions(), *map(_source, _LIBRARY)])
 
 
 def _source(name: str) -> str:

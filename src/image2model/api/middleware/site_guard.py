@@ -59,7 +59,7 @@ class SiteGuard:
         origin = _single(headers, "origin")
         if origin is not None and origin.lower() in self.allowed_origins:
             return
-        if origin is not None and not _same_origin(origin.lower(), host.lower()):
+        if origin is not None and not same_origin(origin.lower(), host.lower()):
             raise Forbidden("Another site may not call this service. Add its origin to I2M_CORS_ORIGINS.")
         if headers.get("sec-fetch-site", "none").lower() not in _OWN_SITE:
             raise Forbidden("Another site may not call this service. Open its own page, or use a client.")
@@ -88,7 +88,7 @@ def _single(headers: Headers, name: str) -> str | None:
     return ",".join(values) if values else None
 
 
-def _same_origin(origin: str, host: str) -> bool:
+def same_origin(origin: str, host: str) -> bool:
     """Whether an origin is the request's own host and port. The scheme may differ behind a TLS proxy."""
     parts = urlsplit(origin)
     if parts.scheme not in _DEFAULT_PORTS or parts.path or parts.query:
