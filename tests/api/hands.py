@@ -19,7 +19,9 @@ async def claim(redis: Redis, count: int = 1) -> list[leases.Claim]:
 async def submit(redis: Redis, claim: leases.Claim) -> None:
     """FAL has it."""
     token = f"attempt-{claim.task_id}"
-    await images.intend(redis, claim.task_id, claim.token, attempt_token=token, url="https://v3.fal.media/x")
+    await images.take_permit(
+        redis, claim.task_id, claim.token, max_permits=100, attempt_token=token, url="https://v3.fal.media/x"
+    )
     await images.mark_posting(redis, claim.task_id, claim.token)
     request = FalRequest(f"r-{claim.task_id}", "http://s", "http://r", "http://c")
     await images.commit_submission(redis, claim.task_id, claim.token, token, request)

@@ -1,6 +1,7 @@
 """What `sse.py` compares with: plain ASGI without a store.
 
-Run as `python -m tests.bench.sse_raw TOPICS RATE`. It prints its port when it listens, and begins to publish at a request for `/publish`.
+Run as `python -m tests.bench.sse_raw TOPICS RATE`. It prints its port when it listens, and begins to
+publish at a request for `/publish`.
 """
 
 import asyncio

@@ -4,6 +4,7 @@ Used by the worker's tests, which kill and stop processes: each test has its own
 """
 
 import asyncio
+import hashlib
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
+from image2model.service.content import digest
 from image2model.storage import layout
 from image2model.storage.address import open_storage
 from image2model.store import jobs
@@ -100,9 +102,15 @@ class Fleet:
         return process
 
     async def submit(
-        self, count: int = 1, *, owner: str = "ann", pictures: list[bytes] | None = None, **params: object
+        self,
+        count: int = 1,
+        *,
+        owner: str = "ann",
+        pictures: list[bytes] | None = None,
+        reuse: bool = False,
+        **params: object,
     ) -> str:
-        """A job of `count` small pictures; its id."""
+        """A job of `count` small pictures; its id. `reuse`: results may serve several images."""
         job_id = uuid.uuid4().hex
         if pictures is None:
             pictures = [picture(seed, (48, 32)) for seed in range(count)]
@@ -120,6 +128,14 @@ class Fleet:
                 height=32,
                 format="png",
                 source_key=key,
+                digest=digest(
+                    hashlib.sha256(data).hexdigest(),
+                    MODEL,
+                    params,
+                    owner=owner,
+                    dedupe="owner",
+                    no_cache=not reuse,
+                ),
             )
             images.append(image)
         await jobs.create(

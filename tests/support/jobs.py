@@ -58,7 +58,9 @@ async def pick(redis: Redis, free: int = 100) -> list[leases.Claim]:
 
 async def submit(redis: Redis, claim: leases.Claim) -> None:
     """Take a picked image into FAL's queue."""
-    await images.intend(redis, claim.task_id, claim.token, attempt_token="a1", url="http://cdn/1.png")
+    await images.take_permit(
+        redis, claim.task_id, claim.token, max_permits=100, attempt_token="a1", url="http://cdn/1.png"
+    )
     await images.mark_posting(redis, claim.task_id, claim.token)
     await images.commit_submission(redis, claim.task_id, claim.token, "a1", REQUEST)
 

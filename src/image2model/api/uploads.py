@@ -69,6 +69,7 @@ def submission_of(batch: ReceivedBatch, state: ApiState, owner: str) -> accept.S
         batch.refuse_bad()
     faults = [(bad.index, bad.fault) for bad in batch.bad]
     return accept.Submission(
+        dedupe=state.settings.dedupe,
         owner=owner,
         request=wanted,
         fields=batch.fields,

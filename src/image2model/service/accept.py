@@ -16,6 +16,7 @@ from image2model.domain import RejectedFile
 from image2model.errors import IdempotencyConflict, StoreUnavailable
 from image2model.service import documents, first_answer
 from image2model.service.batch_request import BatchRequest
+from image2model.service.content import digest
 from image2model.service.idempotency import fingerprint
 from image2model.service.originals import Originals, Picture
 from image2model.storage.objects import ObjectStorage
@@ -34,6 +35,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     fields: Mapping[str, str]
     pictures: Sequence[Picture]
     rejected: tuple[RejectedFile, ...]
+    dedupe: str
     bad: tuple[tuple[int, str, str], ...]
     """(index, file name, code) of the files that were left out."""
 
@@ -97,11 +99,25 @@ def _new_job(originals: Originals, submission: Submission, ttl_s: float) -> jobs
         owner=submission.owner,
         model=request.endpoint.id,
         params=dict(request.params),
-        images=tuple(map(originals.image, submission.pictures)),
+        images=tuple(
+            originals.image(picture, _digest(picture, submission)) for picture in submission.pictures
+        ),
         rejected=submission.rejected,
         low_priority=request.low_priority,
         no_cache=request.no_cache,
         webhook_url=request.webhook_url,
         estimated_micro=request.estimate(len(submission.pictures)),
         ttl_ms=int(ttl_s * 1000),
+    )
+
+
+def _digest(picture: Picture, submission: Submission) -> str:
+    request = submission.request
+    return digest(
+        picture.sha256,
+        request.endpoint.id,
+        request.params,
+        owner=submission.owner,
+        dedupe=submission.dedupe,
+        no_cache=request.no_cache,
     )

@@ -59,8 +59,8 @@ class Originals:
         if keys:
             await asyncio.shield(asyncio.create_task(self._storage.delete(keys)))
 
-    def image(self, picture: Picture) -> NewImage:
-        """The stored picture as the job's image."""
+    def image(self, picture: Picture, digest: str) -> NewImage:
+        """The stored picture as the job's image; `digest` is what makes two runs the same."""
         image_id, key = self._keys[picture.index]
         return NewImage(
             image_id=image_id,
@@ -71,4 +71,5 @@ class Originals:
             height=picture.height,
             format=picture.format,
             source_key=key,
+            digest=digest,
         )

@@ -120,6 +120,19 @@ class ObjectStorage:
             for found in page:
                 yield meta_of(found)
 
+    async def copy(self, source: str, key: str) -> None:
+        """Copy an object inside the storage: S3 does it by itself, a folder makes a hard link.
+
+        Raises ObjectMissing for the source, DiskFull.
+        """
+        check_key(source)
+        check_key(key)
+        with translated(f"copy {source}"):
+            await self._swept(key, settled(self._copy(source, key), self._deadline_s))
+
+    async def _copy(self, source: str, key: str) -> None:
+        await in_its_directory(lambda: obstore.copy_async(self._store, source, key))
+
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; one that is not there counts as deleted. Empty directories go with them."""
         wanted = [check_key(key) for key in keys]

@@ -26,6 +26,8 @@ FIRST_TURN: Final = 10
 LOW_TURN: Final = 100_000_000_000
 CLOCK: Final = 1_000_000_000_000
 """Scores from here up are times in ms: a task that waits until then."""
+PARKED: Final = 8_000_000_000_000_000
+"""Score of an image that waits for the same picture's run: nobody picks it until that has ended."""
 RUNNING: Final = 9_000_000_000_000_000
 """Score of a running task: out of every poll's sight."""
 

@@ -20,6 +20,8 @@ _STEP: Final = Script("step")
 _WRITE: Final = Script("write")
 _COMMIT: Final = Script("commit_submission")
 _AGAIN: Final = Script("try_again")
+_PERMIT: Final = Script("take_permit")
+_NO_REUSE: Final = Script("no_reuse")
 
 Field = str | int
 
@@ -46,8 +48,17 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     start_tries: int
     cancel_requested: bool
-    cancel_sent: bool
+    digest: str
+    reuse_of: str
     request: FalRequest | None
+
+
+class Permit(IntEnum):
+    """Whether an image may be POSTed now."""
+
+    GRANTED = 1
+    NONE_FREE = 2
+    PAUSED = 3
 
 
 class Committed(IntEnum):
@@ -77,7 +88,8 @@ _IMAGE: Final = (
     "created_at",
     "start_tries",
     "cancel_requested",
-    "cancel_sent",
+    "digest",
+    "reuse_of",
     "request_id",
     "status_url",
     "response_url",
@@ -116,7 +128,8 @@ async def load(redis: Redis, image_id: str) -> Task:
         created_at=int(image["created_at"]),
         start_tries=int(image["start_tries"] or 0),
         cancel_requested=image["cancel_requested"] == "1",
-        cancel_sent=image["cancel_sent"] == "1",
+        digest=image["digest"],
+        reuse_of=image["reuse_of"],
         request=request,
     )
 
@@ -147,14 +160,52 @@ async def succeed(
     await move(redis, image_id, fence, ImageStatus.SUCCEEDED, "result", text, "cost_micro", cost, "error", "")
 
 
+async def result_of(redis: Redis, image_id: str) -> tuple[str, ImageResult] | None:
+    """The job and the result of another image; None where it has none (any more)."""
+    job_id, result = await _texts(redis, key("image", image_id), ("job_id", "result"))
+    return (job_id, msgspec.json.decode(result, type=ImageResult)) if result else None
+
+
+async def take_result(redis: Redis, image_id: str, fence: str, result: ImageResult) -> None:
+    """A success without a run: the same picture's result, for nothing."""
+    text = msgspec.json.encode(result).decode()
+    await move(
+        redis,
+        image_id,
+        fence,
+        ImageStatus.SUCCEEDED,
+        "result",
+        text,
+        "cost_micro",
+        0,
+        "cached",
+        1,
+        "error",
+        "",
+    )
+
+
+async def give_up_reuse(redis: Redis, image_id: str, fence: str, task: Task) -> None:
+    """The result to take is gone: this image leads a run of its own. Raises StaleFence."""
+    if await _NO_REUSE.packed(redis, image_id, fence, task.digest, task.reuse_of) != 1:
+        raise StaleFence(f"image {image_id} is no longer ours")
+
+
 async def fail(redis: Redis, image_id: str, fence: str, error: ImageError) -> None:
     """The end with a reason."""
     await move(redis, image_id, fence, ImageStatus.FAILED, "error", msgspec.json.encode(error).decode())
 
 
-async def intend(redis: Redis, image_id: str, fence: str, *, attempt_token: str, url: str) -> None:
-    """Step 2 of a submission: which attempt, and the URL by which it can be found again."""
-    await _write(redis, image_id, fence, ("attempt_token", attempt_token, "intent_url", url), None)
+async def take_permit(
+    redis: Redis, image_id: str, fence: str, *, max_permits: int, attempt_token: str, url: str
+) -> Permit:
+    """Step 2 of a submission: one of the fleet's permits, and the intent: which attempt, and the URL by
+    which it can be found again. Raises StaleFence.
+    """
+    answer = await _PERMIT.packed(redis, image_id, fence, max_permits, attempt_token, url)
+    if answer == 0:
+        raise StaleFence(f"image {image_id} is no longer ours")
+    return Permit(answer)
 
 
 async def mark_posting(redis: Redis, image_id: str, fence: str) -> int:

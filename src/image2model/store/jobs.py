@@ -40,6 +40,8 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     height: int
     format: str
     source_key: str
+    digest: str = ""
+    """What makes two runs the same: see `service.content`. Empty: never reused."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):

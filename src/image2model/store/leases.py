@@ -49,10 +49,14 @@ async def pick(
     reserve: int,
     lease_s: float,
     max_permits: int,
+    look_ahead: int = 0,
 ) -> list[Claim]:
-    """Claim up to `free` tasks to start, and up to `reserve` images that FAL has already."""
+    """Claim up to `free` tasks to start, and up to `reserve` images that FAL has already.
+
+    Over the fleet at most `max_permits` images are in FAL's hands, and `look_ahead` more in preparation.
+    """
     packed = await _PICK.packed(
-        redis, queue.value, worker, free, reserve, int(lease_s * 1000), max_permits, MAX_PICKUPS
+        redis, queue.value, worker, free, reserve, int(lease_s * 1000), max_permits, look_ahead, MAX_PICKUPS
     )
     return _claims.decode(packed)
 

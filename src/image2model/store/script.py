@@ -86,6 +86,7 @@ def prelude() -> str:
         "FIRST_TURN": _lua(arq_keys.FIRST_TURN),
         "LOW_TURN": _lua(arq_keys.LOW_TURN),
         "CLOCK": _lua(arq_keys.CLOCK),
+        "PARKED": _lua(arq_keys.PARKED),
         "RUNNING": _lua(arq_keys.RUNNING),
         "GENERATION": _lua(keys.Queue.GENERATION.value),
         "BATCH": _lua(keys.Queue.BATCH.value),

@@ -64,6 +64,7 @@ class Channel:
 
     def _hear(self, channel: str, data: bytes) -> None:
         if channel == READY:
+            self._context.ready.set()
             for queue, rung in self._rung.items():
                 if queue.value == data.decode():
                     rung.set()

@@ -16,10 +16,17 @@ from image2model.worker.running import RunningImages
 
 _FETCHES: Final = 16
 """Results held in memory at once."""
+_LOOK_AHEAD: Final = 4
+
+
+def look_ahead(permits: int) -> int:
+    """How many pictures are prepared ahead of their permits: a quarter of them, and some."""
+    return permits // 4 + _LOOK_AHEAD
 
 
 class WorkerContext:
-    """The open parts. `preflight` decodes pictures, two at a time: 20 megapixels take 60 MB."""
+    """The open parts. `places` are this worker's share of FAL's hands, `ready` is set when a permit may have
+    come free, and whoever waits for one holds `next_permit`. `preflight` decodes pictures, two at a time: 20 megapixels take 60 MB."""
 
     def __init__(self, settings: Settings, redis: Redis, storage: ObjectStorage, fal: FalGateway) -> None:
         self.settings = settings
@@ -29,6 +36,9 @@ class WorkerContext:
         self.running = RunningImages()
         self.preflight = ThreadPoolExecutor(2, thread_name_prefix="preflight")
         self.fetches = asyncio.Semaphore(_FETCHES)
+        self.places = asyncio.Semaphore(settings.worker_concurrency)
+        self.next_permit = asyncio.Lock()
+        self.ready = asyncio.Event()
         self.submissions: set[asyncio.Task[Any]] = set()
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from image2model.store import arq_keys, leases
 from image2model.store.keys import Queue
 from image2model.store.leases import Claim
-from image2model.worker.context import WorkerContext
+from image2model.worker.context import WorkerContext, look_ahead
 from image2model.worker.keeper import LeaseKeeper
 from image2model.worker.running import RunningTask
 
@@ -116,6 +116,7 @@ class LeasedWorker(Worker):
             reserve=max(reserve, 0),
             lease_s=settings.lease_seconds,
             max_permits=settings.max_concurrent,
+            look_ahead=look_ahead(settings.max_concurrent),
         )
         for claim in claims:
             self._start(claim)
@@ -140,6 +141,7 @@ class LeasedWorker(Worker):
         try:
             await self.run_job(task.task_id, int(task.score))
         finally:
+            task.leave_place()
             self._keeper.drop(self._queue, task)
             self._context.running.remove(task)
 

@@ -21,6 +21,7 @@ from image2model.errors import (
 )
 from image2model.fal.endpoints import endpoint_of
 from image2model.fal.failures import FalCancelled, FalThrottled, to_image_failure
+from image2model.storage.errors import StorageError
 from image2model.store import images
 from image2model.store.images import Task
 from image2model.telemetry import metrics
@@ -29,6 +30,8 @@ from image2model.worker.circuit import report
 from image2model.worker.collect import collect
 from image2model.worker.context import WorkerContext
 from image2model.worker.follow import follow
+from image2model.worker.permits import Paused
+from image2model.worker.reuse import take_result
 from image2model.worker.running import RunningTask
 from image2model.worker.submit import commit, submit
 from image2model.worker.unconfirmed import look_up, next_look_s
@@ -68,6 +71,8 @@ class ImageRun:
         task = await images.load(self._context.redis, self._image_id)
         structlog.contextvars.bind_contextvars(image_id=task.image_id, job_id=task.job_id)
         try:
+            if task.reuse_of and await self._reuse(task):
+                return self._count(task, ImageStatus.SUCCEEDED)
             request = task.request or await self._submit(task)
             await self._finish(task, request)
         except ImageFailure as failure:
@@ -80,11 +85,24 @@ class ImageRun:
             return await self._fail(task, to_image_failure(failure))
         return self._count(task, ImageStatus.SUCCEEDED)
 
+    async def _reuse(self, task: Task) -> bool:
+        """Take another image's result. Raises arq.Retry where it is gone: then this image runs itself."""
+        try:
+            if await take_result(self._context, task, self._fence):
+                return True
+        except StorageError as error:
+            _log.warning("could not copy a result, again later", reason=str(error))
+            raise Retry(defer=full_jitter(2)) from error
+        await images.give_up_reuse(self._context.redis, self._image_id, self._fence, task)
+        raise Retry(defer=0)
+
     async def _submit(self, task: Task) -> FalRequest:
         if task.posting_at:
             return await self._confirm(task)
         try:
-            return await submit(self._context, task, self._fence)
+            return await submit(self._context, task, self._running)
+        except Paused as paused:
+            raise Retry(defer=0) from paused
         except (FalNotAccepted, FalAccountFault, FalTransient) as failure:
             # nothing was bought
             raise await self._try_later(task, failure) from failure
@@ -115,6 +133,7 @@ class ImageRun:
         endpoint = endpoint_of(task.model)
         if task.status is not ImageStatus.STORING:
             await follow(self._context, task, self._running, request)
+        self._running.leave_place()
         await collect(self._context, task, self._fence, request, endpoint)
 
     async def _try_later(self, task: Task, failure: FalError) -> Exception:

@@ -30,7 +30,7 @@ from image2model.store.keys import Queue
 from image2model.telemetry import metrics
 from image2model.worker.channel import Channel
 from image2model.worker.circuit import probe_forever
-from image2model.worker.context import WorkerContext
+from image2model.worker.context import WorkerContext, look_ahead
 from image2model.worker.dispatch import LeasedWorker, task
 from image2model.worker.generate import generate_model
 from image2model.worker.house import RECONCILE_S, finish_batch, reconcile, schedule_reconcile
@@ -105,7 +105,11 @@ class WorkerProcess:
         self._channel = Channel(context, self._workers)
 
     def _dispatcher(self, queue: Queue) -> LeasedWorker:
-        slots = self._context.settings.worker_concurrency if queue is Queue.GENERATION else _HOUSE_SLOTS
+        slots = _HOUSE_SLOTS
+        if queue is Queue.GENERATION:
+            # a few more than may be in FAL's hands: those are prepared meanwhile
+            concurrency = self._context.settings.worker_concurrency
+            slots = concurrency + look_ahead(concurrency)
         return LeasedWorker(
             queue, _FUNCTIONS[queue], self._context, self._keeper, worker_id=self.worker_id, slots=slots
         )

@@ -18,21 +18,23 @@ from image2model.media.preflight import Prepared, prepare
 from image2model.storage.errors import ObjectMissing
 from image2model.store import images
 from image2model.store.images import Committed, Task
+from image2model.worker import permits
 from image2model.worker.context import WorkerContext
+from image2model.worker.running import RunningTask
 
 _log = structlog.get_logger("worker.submit")
 
 
-async def submit(context: WorkerContext, task: Task, fence: str) -> FalRequest:
-    """Buy one generation. Raises FalError, ImageFailure and StaleFence."""
+async def submit(context: WorkerContext, task: Task, running: RunningTask) -> FalRequest:
+    """Buy one generation. Raises FalError, ImageFailure, StaleFence and Paused."""
     endpoint = endpoint_of(task.model)
     prepared = await _prepare(context, task)
     url = await context.fal.upload(
         prepared.data, filename=f"{task.image_id}.{prepared.suffix}", content_type=prepared.content_type
     )
     attempt_token = secrets.token_hex(12)
-    await images.intend(context.redis, task.image_id, fence, attempt_token=attempt_token, url=url)
-    posting = asyncio.create_task(_post(context, task, fence, attempt_token, endpoint, url))
+    await permits.take(context, running, attempt_token=attempt_token, url=url)
+    posting = asyncio.create_task(_post(context, task, running.token, attempt_token, endpoint, url))
     context.submissions.add(posting)
     posting.add_done_callback(context.submissions.discard)
     return await asyncio.shield(posting)

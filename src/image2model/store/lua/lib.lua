@@ -85,7 +85,9 @@ local function dequeue(queue, task_id)
   call('DEL', ARQ_JOB .. task_id, ARQ_RETRY .. task_id, ARQ_IN_PROGRESS .. task_id)
 end
 
+-- An image holds one of two places: ahead (it is being prepared) or a permit (FAL has it, or is about to).
 local function release_permit(image_id)
+  call('ZREM', K.ahead(), image_id)
   if call('ZREM', K.permits(), image_id) == 1 then call('PUBLISH', READY, GENERATION) end
 end
 
@@ -169,6 +171,38 @@ local function circuit_closes(at)
   resume_queue(GENERATION, {'account', 'fal'}, at)
 end
 
+-- One run serves all images of one content (`digest`). `reuse` names the image whose run or result it is.
+
+-- Whose result an image may take: an image id, 'wait' while that one still runs, or nothing. With nothing
+-- the image itself leads from now on.
+local function reuse_source(digest, image_id)
+  local leader = call('GET', K.reuse(digest))
+  local status = leader and call('HGET', K.image(leader), 'status')
+  if leader ~= image_id then
+    if status == 'succeeded' then return leader end
+    if status and UNFINISHED[status] then return 'wait' end
+  end
+  call('SET', K.reuse(digest), image_id, 'PX', FLEET_TTL)
+  return nil
+end
+
+local function park(image_id, digest)
+  call('ZADD', ARQ_QUEUE .. GENERATION, PARKED, image_id)
+  call('SADD', K.reuse_waiting(digest), image_id)
+  call('PEXPIRE', K.reuse_waiting(digest), FLEET_TTL)
+end
+
+-- The leader has ended: all that waited go to the front. After a success they take its result, else the
+-- first that is picked leads and parks the rest again.
+local function unpark(digest)
+  local waiting = call('SMEMBERS', K.reuse_waiting(digest))
+  for _, id in ipairs(waiting) do
+    if call('ZSCORE', ARQ_QUEUE .. GENERATION, id) then call('ZADD', ARQ_QUEUE .. GENERATION, FRONT, id) end
+  end
+  call('DEL', K.reuse_waiting(digest))
+  if #waiting > 0 then call('PUBLISH', READY, GENERATION) end
+end
+
 -- Writes `fields` (a flat list) and moves the image to `to`; the same status again only writes.
 -- Returns false where the move is illegal.
 local function move(image_id, to, fields, at)
@@ -199,6 +233,12 @@ local function move(image_id, to, fields, at)
     call('HSET', image, 'finished_at', at, 'queue_position', '', 'fence', '')
     release_permit(image_id)
     dequeue(GENERATION, image_id)
+    local digest = text(call('HGET', image, 'digest'))
+    if digest ~= '' then
+      -- the newest success lives longest, so it is the one to copy from
+      if to == 'succeeded' then call('SET', K.reuse(digest), image_id, 'PX', FLEET_TTL) end
+      if call('GET', K.reuse(digest)) == image_id then unpark(digest) end
+    end
   end
   emit_image(job_id, image_id, at)
   if FINISHED[to] and among(counts_of(job_id), UNFINISHED) == 0 then close_job(job_id, at) end

@@ -1,7 +1,7 @@
 -- Claims what this worker may start, in one step: the front first, then what waited for its time, then turns.
--- {queue, worker, free, reserve, lease_ms, max_permits, max_pickups}
+-- {queue, worker, free, reserve, lease_ms, max_permits, look_ahead, max_pickups}
 -- `free`: tasks it may start; `reserve`: images at FAL that it may follow besides. Returns {{id, token, score}, ...}.
-local queue, worker, free, reserve, lease, max_permits, max_pickups = unpack(cmsgpack.unpack(ARGV[1]))
+local queue, worker, free, reserve, lease, max_permits, look_ahead, max_pickups = unpack(cmsgpack.unpack(ARGV[1]))
 local zset, at, picked = ARQ_QUEUE .. queue, now_ms(), {}
 
 local function claim(id, score)
@@ -31,6 +31,11 @@ end
 local function start(id, score)
   if not is_waiting(id) then return end
   if sent(id) then return follow(id, score) end
+  local digest = text(call('HGET', K.image(id), 'digest'))
+  local source = digest ~= '' and reuse_source(digest, id)
+  if source == 'wait' then return park(id, digest) end
+  call('HSET', K.image(id), 'reuse_of', source or '')
+  if source then return follow(id, score) end
   if num(call('HGET', K.image(id), 'pickups')) >= max_pickups then
     move(id, 'failed', {'error', WORKER_CRASHED}, at)
     return
@@ -38,7 +43,7 @@ local function start(id, score)
   local token = claim(id, score)
   if not token then return end
   free = free - 1
-  call('ZADD', K.permits(), 'NX', at, id)
+  call('ZADD', K.ahead(), at, id)
   call('HINCRBY', K.image(id), 'pickups', 1)
   move(id, 'preparing', {'fence', token, 'started_at', at}, at)
 end
@@ -55,7 +60,10 @@ local function advance_turn(score)
   if turn > num(call('GET', K.turn())) then call('SET', K.turn(), turn, 'PX', FLEET_TTL) end
 end
 
-local function room() return math.min(free, max_permits - call('ZCARD', K.permits())) end
+-- Pictures are prepared a little ahead of the permits that come free, so that these never wait for them.
+local function room()
+  return math.min(free, max_permits + look_ahead - call('ZCARD', K.permits()) - call('ZCARD', K.ahead()))
+end
 
 if queue ~= GENERATION then
   if not queue_paused(queue) then take('-inf', at, free, claim) end
@@ -64,17 +72,20 @@ end
 take(FOLLOW_AT, FOLLOW_AT + at, reserve, follow)
 take(FRONT_RUNNING, FRONT_RUNNING, reserve - #picked, follow)
 local paused = queue_paused(queue)
-if paused and call('HDEL', K.circuit(), 'trial') == 1 then
-  -- half open: one image tries whether FAL takes it again
-  paused, free = false, math.min(free, 1)
-  call('HSET', K.circuit(), 'tried', 1)
-end
-if not paused then
+local trial = paused and free > 0 and call('HDEL', K.circuit(), 'trial') == 1
+-- half open: one image tries whether FAL takes it again
+if trial then free = 1 end
+if trial or not paused then
   take(FRONT, FRONT, room(), start)
   take(CLOCK, at, room(), start)
   local before = #picked
   take(FIRST_TURN, '(' .. CLOCK, room(), start)
   if #picked > before then advance_turn(picked[#picked][3]) end
-  call('PEXPIRE', K.permits(), FLEET_TTL)
+  call('PEXPIRE', K.ahead(), FLEET_TTL)
+  if trial and free == 0 then
+    call('HSET', K.circuit(), 'tried', 1, 'trial_image', picked[#picked][1])
+  elseif trial then
+    call('HSET', K.circuit(), 'trial', 1)
+  end
 end
 return cmsgpack.pack(picked)

@@ -16,6 +16,11 @@ for _, id in ipairs(image_ids(job_id)) do
     local leased = call('ZSCORE', K.leases(GENERATION), id)
     local known = call('EXISTS', ARQ_JOB .. id) == 1
     local lost = not score or not known or (score >= RUNNING and not leased)
+    if score == PARKED then
+      local leader = call('GET', K.reuse(text(call('HGET', K.image(id), 'digest'))))
+      local status = leader and call('HGET', K.image(leader), 'status')
+      lost = lost or not (status and UNFINISHED[status])
+    end
     if lost and call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then
       local front = sent(id) and FRONT_RUNNING or FRONT
       if front == FRONT and status ~= 'queued' then move(id, 'queued', {}, at) end

@@ -15,6 +15,9 @@ for _, id in ipairs(image_ids(job_id)) do
       fields[#fields + 1] = ''
     end
     if params then
+      -- other parameters make another content
+      fields[#fields + 1] = 'digest'
+      fields[#fields + 1] = ''
       fields[#fields + 1] = 'params'
       fields[#fields + 1] = params
     end

@@ -1,0 +1,43 @@
+"""A result for nothing: the same picture, model and parameters have run already.
+
+Who calls it: `generate`, for an image that was picked with a result to take. The files are copied inside
+the storage (a folder links them, S3 copies by itself), so each job owns its own and may be deleted alone.
+"""
+
+import msgspec
+import structlog
+
+from image2model.domain import ImageResult, ResultFile
+from image2model.storage import layout
+from image2model.storage.errors import ObjectMissing
+from image2model.store import images
+from image2model.store.images import Task
+from image2model.worker.context import WorkerContext
+
+_log = structlog.get_logger("worker.reuse")
+
+
+async def take_result(context: WorkerContext, task: Task, fence: str) -> bool:
+    """Take the result; False where it is gone meanwhile. Raises StaleFence, StorageError."""
+    found = await images.result_of(context.redis, task.reuse_of)
+    if found is None:
+        return False
+    try:
+        result = await _copied(context, task, found[1])
+    except ObjectMissing:
+        return False
+    await images.take_result(context.redis, task.image_id, fence, result)
+    _log.info("result reused", image_id=task.image_id, source=task.reuse_of)
+    return True
+
+
+async def _copied(context: WorkerContext, task: Task, result: ImageResult) -> ImageResult:
+    files: list[ResultFile] = []
+    for file in result.files:
+        if file.key is None:
+            files.append(file)
+            continue
+        key = layout.result(task.job_id, task.image_id, file.kind, file.format)
+        await context.storage.copy(file.key, key)
+        files.append(msgspec.structs.replace(file, key=key))
+    return msgspec.structs.replace(result, files=tuple(files))
