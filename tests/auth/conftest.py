@@ -1,8 +1,7 @@
 """Services with keys, a hand that makes keys, and callers that send them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -61,15 +60,13 @@ async def redis(valkey: EmbeddedStore) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-def make_service(
-    make_open_service: Callable[..., Service], tmp_path: Path
-) -> Iterator[Callable[..., Service]]:
+def make_service(make_open_service: Callable[..., Service]) -> Callable[..., Service]:
     """A service with keys; settings by their names without `I2M_`."""
 
     def make(**overrides: str) -> Service:
         return make_open_service(**{"auth": "keys", "admin_key": ADMIN, **overrides})
 
-    yield make
+    return make
 
 
 @pytest.fixture

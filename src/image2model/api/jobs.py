@@ -38,7 +38,12 @@ async def retry(request: Request) -> Response:
     await state.gate.count(request.scope, principal)
     wanted = await read_json(request, RetryBody, _EXAMPLE, empty=RetryBody())
     job = await lifecycle.retry(
-        state.redis, principal.owner, request.path_params["job_id"], wanted.image_ids, wanted.params
+        state.redis,
+        principal.owner,
+        request.path_params["job_id"],
+        wanted.image_ids,
+        wanted.params,
+        principal.allowance,
     )
     return json_answer(job_document(job), 202)
 

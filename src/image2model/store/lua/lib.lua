@@ -211,11 +211,13 @@ local function move(image_id, to, fields, at)
   local from, job_id, cost = head[1], head[2], num(head[3])
   if not from then return false end
   if from ~= to and not LEGAL[from .. '>' .. to] then return false end
+  local spent = 0
   if #fields > 0 then
     call('HSET', image, unpack(fields))
-    local spent = num(call('HGET', image, 'cost_micro')) - cost
+    spent = num(call('HGET', image, 'cost_micro')) - cost
     if spent ~= 0 then call('HINCRBY', K.job(job_id), 'cost_micro', spent) end
   end
+  settle(image_id, job_id, from, to, spent, at)
   if from == to then
     emit_image(job_id, image_id, at)
     return true
