@@ -229,7 +229,7 @@ local function move(image_id, to, fields, at)
   if to == 'storing' then release_permit(image_id) end
   -- the clock of I2M_TASK_TIMEOUT starts once, whoever follows
   if to == 'generating' and text(call('HGET', image, 'running_at')) == '' then call('HSET', image, 'running_at', at) end
-  if MOVING[to] then call('HSET', K.job(job_id), 'waiting_for', '') end
+  if ADVANCING[to] then call('HSET', K.job(job_id), 'waiting_for', '') end
   if FINISHED[to] then
     -- final and out of the queue in one step, so that a retry finds the place free
     call('HSET', image, 'finished_at', at, 'queue_position', '', 'fence', '')
