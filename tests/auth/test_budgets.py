@@ -26,7 +26,7 @@ async def used(redis: Redis, caller: Caller) -> Usage:
 
 
 async def test_fifty_uploads_at_once_pay_for_exactly_ten_twenty_times(
-    service: Service, make_service: Callable[..., Service], make_caller: MakeCaller, redis: Redis
+    make_service: Callable[..., Service], make_caller: MakeCaller, redis: Redis
 ) -> None:
     other = make_service()
     body = batch(no_cache="true")

@@ -56,7 +56,7 @@ def test_health_and_metrics_need_no_key(service: Service) -> None:
 
 
 async def test_revoked_key_is_refused_by_every_process_at_once(
-    service: Service, make_service: Callable[..., Service], admin: Caller, make_caller: MakeCaller
+    make_service: Callable[..., Service], admin: Caller, make_caller: MakeCaller
 ) -> None:
     other = make_service()
     ann = await make_caller()
@@ -68,7 +68,7 @@ async def test_revoked_key_is_refused_by_every_process_at_once(
         assert caller.upload(batch()).status == 401
 
 
-async def test_expired_key_is_refused(make_caller: MakeCaller, redis: Redis) -> None:
+async def test_expired_key_is_refused(make_caller: MakeCaller) -> None:
     ann = await make_caller(expires="1ms")
     assert ann.get("session").status == 401
 
