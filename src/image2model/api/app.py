@@ -12,6 +12,7 @@ from image2model.api import problems
 from image2model.api.lifespan import Process
 from image2model.api.middleware import (
     AccessLog,
+    HostCheck,
     ProblemAnswers,
     RefusalDrain,
     RequestId,
@@ -60,4 +61,6 @@ def _middleware(settings: Settings, limits: UploadLimits) -> list[Middleware]:
         layers.append(
             Middleware(SiteGuard, allowed_hosts=settings.allowed_hosts, allowed_origins=settings.cors_origins)
         )
+    elif settings.allowed_hosts:
+        layers.append(Middleware(HostCheck, allowed_hosts=settings.allowed_hosts))
     return layers

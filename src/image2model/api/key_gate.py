@@ -5,6 +5,8 @@ moment: nothing is remembered, so that a revoked key opens nothing from the next
 """
 
 import hmac
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from redis.asyncio import Redis
@@ -14,6 +16,7 @@ from image2model.api import same_origin
 from image2model.api.credentials import credential_of, unauthenticated
 from image2model.api.principal import Principal
 from image2model.api.rate_guard import RateGuard
+from image2model.api.stream_guard import StreamGuard
 from image2model.settings import Settings
 from image2model.store.accounts import Allowance
 from image2model.store.api_keys import digest
@@ -29,6 +32,7 @@ class KeyGate:
 
     def __init__(self, redis: Redis, lookups: Lookups, settings: Settings) -> None:
         self._lookups = lookups
+        self._streams = StreamGuard(self.still_good)
         self._rates = RateGuard(redis, settings.address_rate_limit)
         self._rate = settings.rate_limit
         self._max_queued = settings.max_queued
@@ -54,6 +58,12 @@ class KeyGate:
     async def count(self, scope: Scope, principal: Principal) -> None:
         """Count a request, for its key and its address. Raises RateLimited."""
         await self._rates.count(scope, principal.key, principal.rate or self._rate)
+
+    def watching(self, principal: Principal, sever: Callable[[], None]) -> AbstractContextManager[None]:
+        """For the life of a stream: `sever` is called when the caller is no longer let in."""
+        if principal.credential is None:
+            return nullcontext()
+        return self._streams.watching(principal.credential, sever)
 
     async def still_good(self, credential: Credential) -> bool:
         """Whether a credential that was good still is."""

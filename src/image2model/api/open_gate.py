@@ -3,6 +3,8 @@
 Who calls it: the application's state. Other sites are kept out by `SiteGuard`.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from starlette.types import Scope
@@ -31,6 +33,10 @@ class OpenGate:
     async def sign_in(self, _scope: Scope, _secret: str) -> Principal:
         """The one owner."""
         return LOCAL
+
+    def watching(self, _principal: Principal, _sever: Callable[[], None]) -> AbstractContextManager[None]:
+        """Nobody is ever turned away."""
+        return nullcontext()
 
     async def count(self, _scope: Scope, _principal: Principal) -> None:
         """Nothing is counted."""

@@ -4,6 +4,7 @@ Who calls it: every route, through the application's state. A route never looks 
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
@@ -47,6 +48,9 @@ class Gate(Protocol):
 
     async def sign_in(self, scope: Scope, secret: str) -> Principal:
         """Whose key this is. Raises Unauthenticated, and RateLimited for an address that guesses."""
+
+    def watching(self, principal: Principal, sever: Callable[[], None]) -> AbstractContextManager[None]:
+        """For the life of a stream: `sever` is called when the caller is no longer let in."""
 
     async def count(self, scope: Scope, principal: Principal) -> None:
         """Count a request that the rate limits count. Raises RateLimited."""

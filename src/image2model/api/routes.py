@@ -21,7 +21,7 @@ from image2model.api import (
     status,
     uploads,
 )
-from image2model.api.principal import Principal
+from image2model.api.guarded_stream import GuardedStream, caller_of
 from image2model.api.state import state_of
 from image2model.service.documents import API
 
@@ -47,7 +47,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/health/ready", health.ready),
         Route(f"{API}/webhooks/fal", fal_callbacks.fal_webhook, methods=["POST"]),
         Route("/metrics", metrics.metrics),
-        *events.routes(_relay_of, _principal_of, prefix=API),
+        *map(_guarded, events.routes(_relay_of, caller_of, prefix=API)),
     ]
 
 
@@ -55,5 +55,5 @@ def _relay_of(scope: Scope) -> events.EventRelay:
     return state_of(HTTPConnection(scope)).relay
 
 
-async def _principal_of(scope: Scope) -> Principal:
-    return await state_of(HTTPConnection(scope)).authenticate(scope)
+def _guarded(stream: Route) -> Route:
+    return Route(stream.path, GuardedStream(stream.endpoint), methods=["GET"])
