@@ -83,6 +83,10 @@ async def test_no_body_takes_for_ever() -> None:
         return {"type": "http.request", "body": b"x" * 2000, "more_body": True}
 
     body = PacedBody(receive, UploadLimits(min_rate=1, rate_window=60.0, max_seconds=0.1))
-    with pytest.raises(UploadTooSlow):
+
+    async def read_all() -> None:
         while await body.read():
             pass
+
+    with pytest.raises(UploadTooSlow):
+        await read_all()

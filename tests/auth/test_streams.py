@@ -3,27 +3,34 @@
 import http.client
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tests.api.conftest import Service, batch
 from tests.auth.conftest import Caller, MakeCaller
 from tests.auth.test_sessions import SAME, cookie, sign_in
 
 
-def opened(service: Service, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+@dataclass(frozen=True)
+class Stream:
+    connection: http.client.HTTPConnection
+    answer: http.client.HTTPResponse
+
+
+def opened(service: Service, path: str, headers: dict[str, str]) -> "Stream":
     connection = http.client.HTTPConnection(service.address.host, service.address.port, timeout=30)
     connection.request("GET", f"/api/v1/{path}", headers=headers)
     answer = connection.getresponse()
     assert answer.status == 200
     assert answer.readline()
-    return answer
+    return Stream(connection, answer)
 
 
-def ends(stream: http.client.HTTPResponse, act: Callable[[], object]) -> bool:
+def ends(stream: "Stream", act: Callable[[], object]) -> bool:
     """Whether the stream ends soon after something was done."""
 
     def read() -> None:
         try:
-            while stream.readline():
+            while stream.answer.readline():
                 pass
         except (http.client.IncompleteRead, ConnectionError):
             pass
@@ -32,6 +39,8 @@ def ends(stream: http.client.HTTPResponse, act: Callable[[], object]) -> bool:
     reader.start()
     act()
     reader.join(5)
+    stream.answer.close()
+    stream.connection.close()
     return not reader.is_alive()
 
 

@@ -7,6 +7,7 @@ credentials of open streams are asked for again every second, each once however 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from typing import Final
 
 import structlog
@@ -32,7 +33,7 @@ class StreamGuard:
         """For the life of a stream: `sever` ends it."""
         self._open.setdefault(credential, []).append(sever)
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            self._task = asyncio.create_task(self._run(), context=Context())
         try:
             yield
         finally:

@@ -23,7 +23,10 @@ def body_too_large(limits: UploadLimits) -> BodyTooLarge:
 
 
 class PacedBody:
-    """One request's body. `read` gives chunks in order, then `b""`. `crowded`: whether others wait for memory."""
+    """One request's body. `read` gives chunks in order, then `b""`.
+
+    `crowded` tells whether others wait for memory.
+    """
 
     def __init__(
         self, receive: Receive, limits: UploadLimits, crowded: Callable[[], bool] = lambda: False
@@ -85,7 +88,7 @@ class PacedBody:
     def _too_slow(self) -> UploadTooSlow:
         return UploadTooSlow(
             f"The upload came slower than {self._limits.min_rate} bytes a second for "
-            f"{self._limits.rate_window:g} s, or held up others, or took over {self._limits.max_seconds:g} s. "
+            f"{self._limits.rate_window:g} s, or held up others, or took {self._limits.max_seconds:g} s. "
             "Send it again over a faster connection, or in smaller batches.",
             headers={"Connection": "close"},
         )
