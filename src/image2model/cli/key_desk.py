@@ -48,9 +48,7 @@ async def desk(url: str | None, key: str | None) -> AsyncIterator[KeyDesk]:
     found = store_url(load())
     if found is None:
         raise ConfigurationError(
-            [
-                "I2M_REDIS_URL: not set, and no `up` runs on I2M_DATA_DIR; set it, or use --url and an admin's key"
-            ]
+            ["I2M_REDIS_URL: not set, and no `up` runs on I2M_DATA_DIR; set it, or use --url with a key"]
         )
     async with connect(found) as redis:
         yield _StoreDesk(redis)

@@ -20,8 +20,9 @@ def require_a_key(redis_url: str, host: str) -> None:
         raise StartError(f"I2M_REDIS_URL: the store does not answer: {error}") from error
     if not found:
         raise StartError(
-            f"no API key exists, and {host} is open to the network. Set I2M_ADMIN_KEY to a long random text (it is "
-            "the first admin key), or run `up` on 127.0.0.1 and make a key there with `image2model keys create`"
+            f"no API key exists, and {host} is open to the network. Set I2M_ADMIN_KEY to a long "
+            "random text, the first admin key, or run `up` on 127.0.0.1 and make a key with "
+            "`image2model keys create`"
         )
 
 
