@@ -22,10 +22,9 @@ async def test_ten_images_behind_2500_of_another_get_every_second_permit(redis: 
     await create_job(redis, 2500, "crowd")
     await picked_owners(redis, 100)
     await create_job(redis, 10, "ann")
-    owners = await picked_owners(redis, 21)
-    assert owners.count("ann") == 10
-    places = [place for place, owner in enumerate(owners) if owner == "ann"]
-    assert all(later - earlier <= 2 for earlier, later in zip(places, places[1:], strict=False))
+    owners = await picked_owners(redis, 20)
+    for pairs in range(1, 11):
+        assert owners[: 2 * pairs].count("ann") >= pairs
 
 
 async def test_two_small_keys_share_with_the_crowd(redis: Redis) -> None:
