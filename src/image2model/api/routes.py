@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from image2model.api import (
     admin_keys,
+    archive,
     downloads,
     events,
     fal_callbacks,
@@ -17,8 +18,11 @@ from image2model.api import (
     health,
     jobs,
     metrics,
+    models,
+    quotes,
     sessions,
     status,
+    thumbnails,
     uploads,
 )
 from image2model.api.guarded_stream import GuardedStream, caller_of
@@ -32,8 +36,11 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/status/{{job_id}}", status.Status(), methods=["GET"]),
         Route(f"{API}/upload/batch", uploads.upload_batch, methods=["POST"]),
         Route(f"{API}/download/{{job_id}}", downloads.listing),
+        Route(f"{API}/download/{{job_id}}/archive.zip", archive.download),
         Route(f"{API}/download/{{job_id}}/{{image_id}}", downloads.download),
         Route(f"{API}/files/{{token}}", files.file),
+        Route(f"{API}/images/{{job_id}}/{{image_id}}/thumbnail", thumbnails.show),
+        Route(f"{API}/jobs", jobs.listing),
         Route(f"{API}/jobs/{{job_id}}/cancel", jobs.cancel, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}/retry", jobs.retry, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}", jobs.delete, methods=["DELETE"]),
@@ -43,6 +50,8 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/admin/keys", admin_keys.listing, methods=["GET"]),
         Route(f"{API}/admin/keys", admin_keys.create, methods=["POST"]),
         Route(f"{API}/admin/keys/{{key_id}}", admin_keys.revoke, methods=["DELETE"]),
+        Route(f"{API}/models", models.listing),
+        Route(f"{API}/quote", quotes.quote_batch, methods=["POST"]),
         Route(f"{API}/health/live", health.live),
         Route(f"{API}/health/ready", health.ready),
         Route(f"{API}/webhooks/fal", fal_callbacks.fal_webhook, methods=["POST"]),

@@ -40,6 +40,7 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "owners": ("owners", Life.FLEET),
     "unfinished": ("jobs:unfinished", Life.FLEET),
     "deleted": ("jobs:deleted", Life.FLEET),
+    "ended": ("jobs:ended", Life.FLEET),
     "ahead": ("ahead", Life.FLEET),
     "permits": ("permits", Life.FLEET),
     "turn": ("turn", Life.FLEET),

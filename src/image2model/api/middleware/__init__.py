@@ -1,7 +1,7 @@
 """Pure ASGI middleware. Who calls it: the application, which puts them around its routes in this order:
 
-`RequestId`, `AccessLog`, `SecurityHeaders`, `RefusalDrain`, `ProblemAnswers`, `SiteGuard` or
-`HostCheck` (outermost first). None of them reads a body (`RefusalDrain` drops what nobody read), knows a store, or
+`RequestId`, `AccessLog`, `SecurityHeaders`, `RefusalDrain`, `ProblemAnswers`, `SiteGuard` or `HostCheck`
+(outermost first). None of them reads a body (`RefusalDrain` drops what nobody read), knows a store, or
 holds state between requests.
 """
 

@@ -10,6 +10,7 @@ end
 call('DEL', K.job(job_id), K.job_events(job_id))
 call('ZREM', K.unfinished(), job_id)
 call('ZREM', K.deleted(), job_id)
+call('ZREM', K.ended(), job_id)
 if owner then
   call('ZREM', K.owner_jobs(owner), job_id)
   call('SREM', K.owner_active(owner), job_id)
