@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
 from image2model.api import (
+    admin_dead,
     admin_keys,
     archive,
     downloads,
@@ -24,6 +25,7 @@ from image2model.api import (
     status,
     thumbnails,
     uploads,
+    webhooks,
 )
 from image2model.api.guarded_stream import GuardedStream, caller_of
 from image2model.api.state import state_of
@@ -44,14 +46,19 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/jobs/{{job_id}}/cancel", jobs.cancel, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}/retry", jobs.retry, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}", jobs.delete, methods=["DELETE"]),
+        Route(f"{API}/models", models.listing),
+        Route(f"{API}/quote", quotes.quote_batch, methods=["POST"]),
+        Route(f"{API}/jobs/{{job_id}}/webhooks", webhooks.listing),
+        Route(f"{API}/jobs/{{job_id}}/webhooks/{{delivery_id}}/replay", webhooks.replay, methods=["POST"]),
+        Route(f"{API}/admin/dead", admin_dead.listing),
+        Route(f"{API}/admin/dead/replay", admin_dead.replay_many, methods=["POST"]),
+        Route(f"{API}/admin/dead/{{image_id}}/replay", admin_dead.replay, methods=["POST"]),
         Route(f"{API}/session", sessions.begin, methods=["POST"]),
         Route(f"{API}/session", sessions.show, methods=["GET"]),
         Route(f"{API}/session", sessions.end, methods=["DELETE"]),
         Route(f"{API}/admin/keys", admin_keys.listing, methods=["GET"]),
         Route(f"{API}/admin/keys", admin_keys.create, methods=["POST"]),
         Route(f"{API}/admin/keys/{{key_id}}", admin_keys.revoke, methods=["DELETE"]),
-        Route(f"{API}/models", models.listing),
-        Route(f"{API}/quote", quotes.quote_batch, methods=["POST"]),
         Route(f"{API}/health/live", health.live),
         Route(f"{API}/health/ready", health.ready),
         Route(f"{API}/webhooks/fal", fal_callbacks.fal_webhook, methods=["POST"]),

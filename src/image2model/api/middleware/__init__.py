@@ -1,8 +1,8 @@
 """Pure ASGI middleware. Who calls it: the application, which puts them around its routes in this order:
 
-`RequestId`, `AccessLog`, `SecurityHeaders`, `RefusalDrain`, `ProblemAnswers`, `SiteGuard` or `HostCheck`
-(outermost first). None of them reads a body (`RefusalDrain` drops what nobody read), knows a store, or
-holds state between requests.
+`RequestId`, `AccessLog`, `SecurityHeaders`, `RefusalDrain`, `ProblemAnswers`, `SiteGuard` or
+`HostCheck` (outermost first). None of them reads a body (`RefusalDrain` drops what nobody read), knows a
+store, or holds state between requests.
 """
 
 from image2model.api.middleware.access_log import AccessLog

@@ -102,6 +102,7 @@ end
 local function expire_job(job_id, ttl)
   call('PEXPIRE', K.job(job_id), ttl)
   call('PEXPIRE', K.job_events(job_id), ttl)
+  call('PEXPIRE', K.deliveries(job_id), ttl)
   for _, id in ipairs(image_ids(job_id)) do call('PEXPIRE', K.image(id), ttl) end
 end
 
@@ -206,6 +207,15 @@ local function unpark(digest)
   if #waiting > 0 then call('PUBLISH', READY, GENERATION) end
 end
 
+-- Dead letters: the images that have failed, by when. The oldest are let go of once their hashes are gone.
+local function bury(image_id, at)
+  for _, id in ipairs(call('ZRANGE', K.dead(), 0, 1)) do
+    if call('EXISTS', K.image(id)) == 0 then call('ZREM', K.dead(), id) end
+  end
+  call('ZADD', K.dead(), at, image_id)
+  call('PEXPIRE', K.dead(), FLEET_TTL)
+end
+
 -- Writes `fields` (a flat list) and moves the image to `to`; the same status again only writes.
 -- Returns false where the move is illegal.
 local function move(image_id, to, fields, at)
@@ -226,6 +236,8 @@ local function move(image_id, to, fields, at)
     return true
   end
   if FINISHED[from] then reopen_job(job_id, at) end
+  if from == 'failed' then call('ZREM', K.dead(), image_id) end
+  if to == 'failed' then bury(image_id, at) end
   call('HSET', image, 'status', to)
   call('HINCRBY', K.job(job_id), 'n_' .. from, -1)
   call('HINCRBY', K.job(job_id), 'n_' .. to, 1)
