@@ -108,7 +108,9 @@ def submissions(ledger: list[dict[str, Any]], images: dict[str, ImageRow]) -> li
     for entry in ledger:
         of_image[entry["tags"]["i2m.image"]].append(entry)
     attempts = Counter(entry["tags"]["i2m.attempt"] for entry in ledger)
-    broken = [f"attempt {token} was submitted {count} times" for token, count in attempts.items() if count > 1]
+    broken = [
+        f"attempt {token} was submitted {count} times" for token, count in attempts.items() if count > 1
+    ]
     for image_id, entries in of_image.items():
         image = images.get(image_id)
         if image is None:
