@@ -46,6 +46,8 @@ IMAGE_FINISHED: Final = frozenset({ImageStatus.SUCCEEDED, ImageStatus.FAILED, Im
 IMAGE_UNFINISHED: Final = frozenset(ImageStatus) - IMAGE_FINISHED
 IMAGE_AT_FAL: Final = frozenset({ImageStatus.SUBMITTED, ImageStatus.GENERATING})
 IMAGE_MOVING: Final = IMAGE_UNFINISHED - {ImageStatus.QUEUED}
+IMAGE_ADVANCING: Final = IMAGE_MOVING - {ImageStatus.PREPARING}
+"""At FAL or on its way back; what is prepared may yet have to wait for a permit."""
 JOB_FINISHED: Final = frozenset(
     {JobStatus.SUCCEEDED, JobStatus.PARTIAL, JobStatus.FAILED, JobStatus.CANCELLED}
 )

@@ -1,4 +1,4 @@
-"""`/jobs/{job_id}`: cancel, retry, delete. Who calls it: the router."""
+"""`/jobs`: the list of them; and of one: cancel, retry, delete. Who calls it: the router."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from starlette.responses import Response
 from image2model.api.answers import json_answer
 from image2model.api.state import state_of
 from image2model.errors import BodyTooLarge, InvalidParameter
-from image2model.service import lifecycle
+from image2model.service import job_list, lifecycle
 from image2model.service.documents import job_document
 
 _MAX_BODY: Final = 64 << 10
@@ -23,6 +23,14 @@ class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _retry = msgspec.json.Decoder(RetryBody)
+
+
+async def listing(request: Request) -> Response:
+    """The caller's jobs, newest first, without their images."""
+    state = state_of(request)
+    principal = await state.authenticate(request.scope)
+    asked = job_list.question(*(request.query_params.get(name) for name in ("status", "limit", "cursor")))
+    return json_answer(await job_list.page(state.redis, principal.owner, asked))
 
 
 async def cancel(request: Request) -> Response:

@@ -5,7 +5,7 @@ Who calls it: the application. It yields one typed state, which a route finds by
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Final, TypedDict
 
 import structlog
@@ -14,12 +14,14 @@ from starlette.applications import Starlette
 
 from image2model.api.document_cache import DocumentCache
 from image2model.api.events import EventRelay
+from image2model.api.fal_catalogue import FalCatalogue
 from image2model.api.fal_keys import FalCallbacks
 from image2model.api.fal_probe import FalProbe
 from image2model.api.principal import Authenticate
 from image2model.api.state import ApiState
 from image2model.api.upload import UploadBudget, UploadLimits
 from image2model.fal.hosts import FalHosts
+from image2model.service.thumbnails import Thumbnails
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
@@ -59,10 +61,12 @@ class Process:
         async with redis, relay:
             for warning in await durability.warnings(redis):
                 _log.warning("store_not_durable", advice=warning)
-            state = await self._state(redis, storage, relay)
-            yield {"api": state}
+            with closing(Thumbnails(storage, max_pixels=settings.max_pixels)) as thumbnails:
+                yield {"api": await self._state(redis, storage, relay, thumbnails)}
 
-    async def _state(self, redis: Redis, storage: ObjectStorage, relay: EventRelay) -> ApiState:
+    async def _state(
+        self, redis: Redis, storage: ObjectStorage, relay: EventRelay, thumbnails: Thumbnails
+    ) -> ApiState:
         hosts = FalHosts.at(self._settings.fal_base_url)
         return ApiState(
             settings=self._settings,
@@ -72,6 +76,8 @@ class Process:
             hosts=hosts,
             fal_probe=FalProbe(self._settings.fal_key, hosts),
             fal_callbacks=FalCallbacks(self._settings.fal_key, hosts),
+            fal_catalogue=FalCatalogue(self._settings.fal_key, hosts),
+            thumbnails=thumbnails,
             upload_budget=UploadBudget(self._settings.upload_memory),
             upload_limits=self._limits,
             documents=DocumentCache(),

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 from starlette.types import Scope
 
-from image2model.errors import ConfigurationError
+from image2model.errors import ConfigurationError, Forbidden
 from image2model.settings import Settings
 
 Role = Literal["user", "admin"]
@@ -31,6 +31,12 @@ _LOCAL: Final = Principal("local", "admin")
 async def everybody_is_local(_scope: Scope) -> Principal:
     """`I2M_AUTH=none`: one owner, who may do everything."""
     return _LOCAL
+
+
+def require_admin(principal: Principal) -> None:
+    """Raises Forbidden for anybody else."""
+    if principal.role != "admin":
+        raise Forbidden("This needs a key with the role `admin`.")
 
 
 def authenticator(settings: Settings) -> Authenticate:

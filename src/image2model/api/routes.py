@@ -8,7 +8,23 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
-from image2model.api import downloads, events, fal_callbacks, files, health, jobs, metrics, status, uploads
+from image2model.api import (
+    admin_dead,
+    archive,
+    downloads,
+    events,
+    fal_callbacks,
+    files,
+    health,
+    jobs,
+    metrics,
+    models,
+    quotes,
+    status,
+    thumbnails,
+    uploads,
+    webhooks,
+)
 from image2model.api.principal import Principal
 from image2model.api.state import state_of
 from image2model.service.documents import API
@@ -20,11 +36,21 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/status/{{job_id}}", status.Status(), methods=["GET"]),
         Route(f"{API}/upload/batch", uploads.upload_batch, methods=["POST"]),
         Route(f"{API}/download/{{job_id}}", downloads.listing),
+        Route(f"{API}/download/{{job_id}}/archive.zip", archive.download),
         Route(f"{API}/download/{{job_id}}/{{image_id}}", downloads.download),
         Route(f"{API}/files/{{token}}", files.file),
+        Route(f"{API}/images/{{job_id}}/{{image_id}}/thumbnail", thumbnails.show),
+        Route(f"{API}/jobs", jobs.listing),
         Route(f"{API}/jobs/{{job_id}}/cancel", jobs.cancel, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}/retry", jobs.retry, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}", jobs.delete, methods=["DELETE"]),
+        Route(f"{API}/models", models.listing),
+        Route(f"{API}/quote", quotes.quote_batch, methods=["POST"]),
+        Route(f"{API}/jobs/{{job_id}}/webhooks", webhooks.listing),
+        Route(f"{API}/jobs/{{job_id}}/webhooks/{{delivery_id}}/replay", webhooks.replay, methods=["POST"]),
+        Route(f"{API}/admin/dead", admin_dead.listing),
+        Route(f"{API}/admin/dead/replay", admin_dead.replay_many, methods=["POST"]),
+        Route(f"{API}/admin/dead/{{image_id}}/replay", admin_dead.replay, methods=["POST"]),
         Route(f"{API}/health/live", health.live),
         Route(f"{API}/health/ready", health.ready),
         Route(f"{API}/webhooks/fal", fal_callbacks.fal_webhook, methods=["POST"]),

@@ -3,6 +3,7 @@
 Who calls it: the settings table alone. The error's words complete "I2M_X: ".
 """
 
+import base64
 import ipaddress
 import re
 from collections.abc import Callable
@@ -112,6 +113,10 @@ def webhook_secret(value: str) -> str:
     """A Standard Webhooks secret: `whsec_` and base64."""
     if not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,}={0,2}", value):
         raise ValueError("must be whsec_ followed by at least 24 bytes in base64")
+    try:
+        base64.b64decode(value.removeprefix("whsec_") + "==")
+    except ValueError:
+        raise ValueError("must be whsec_ followed by base64; a character is missing") from None
     return value
 
 

@@ -32,6 +32,7 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "job": ("job:{}", Life.JOB),
     "job_events": ("job:{}:events", Life.JOB),
     "image": ("image:{}", Life.JOB),
+    "deliveries": ("job:{}:deliveries", Life.JOB),
     "owner_events": ("owner:{}:events", Life.OWNER),
     "owner_seq": ("owner:{}:seq", Life.OWNER),
     "owner_jobs": ("owner:{}:jobs", Life.OWNER),
@@ -40,6 +41,8 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "owners": ("owners", Life.FLEET),
     "unfinished": ("jobs:unfinished", Life.FLEET),
     "deleted": ("jobs:deleted", Life.FLEET),
+    "ended": ("jobs:ended", Life.FLEET),
+    "dead": ("dead", Life.FLEET),
     "ahead": ("ahead", Life.FLEET),
     "permits": ("permits", Life.FLEET),
     "turn": ("turn", Life.FLEET),
@@ -55,6 +58,7 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "lock": ("lock:{}", Life.SHORT),
     "leases": ("leases:{}", Life.FOREVER),
     "signing_secret": ("secret:signing", Life.FOREVER),
+    "webhook_secret": ("secret:webhook", Life.FOREVER),
 }
 """Name -> (template without the prefix, life). A `{}` is an id."""
 

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from image2model.domain import (
+    IMAGE_ADVANCING,
     IMAGE_FINISHED,
     IMAGE_MOVING,
     IMAGE_UNFINISHED,
@@ -75,6 +76,7 @@ def prelude() -> str:
         "FINISHED": _lua_set(IMAGE_FINISHED),
         "UNFINISHED": _lua_set(IMAGE_UNFINISHED),
         "MOVING": _lua_set(IMAGE_MOVING),
+        "ADVANCING": _lua_set(IMAGE_ADVANCING),
         "ARQ_JOB": _lua(arq_keys.JOB),
         "ARQ_IN_PROGRESS": _lua(arq_keys.IN_PROGRESS),
         "ARQ_RETRY": _lua(arq_keys.RETRY),

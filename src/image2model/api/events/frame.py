@@ -50,14 +50,18 @@ def of_owner(seq: int, event: Event) -> Frame:
 
 
 def job_opening(snapshot: JobSnapshot, *, reset: bool) -> tuple[Frame, ...]:
-    """What a job's stream begins with: its snapshot, and `complete` where the job has ended."""
+    """What a job's stream begins with: its snapshot, and `complete` where the job has ended.
+
+    The snapshot of an ended job has the id before: a client that is cut off between the two has not seen
+    `complete`, and its next connection must bring it.
+    """
     data = _encode(documents.job_document(snapshot))
-    first = Frame(
-        position=snapshot.version, data=_text(snapshot.version, b"snapshot", _marked(data, reset=reset))
-    )
-    if snapshot.job.finished_at is None:
+    ended = snapshot.job.finished_at
+    at = snapshot.version if ended is None else snapshot.version - 1
+    first = Frame(position=at, data=_text(at, b"snapshot", _marked(data, reset=reset)))
+    if ended is None:
         return (first,)
-    return first, _complete(snapshot.version, data, snapshot.job.finished_at, last=True)
+    return first, _complete(snapshot.version, data, ended, last=True)
 
 
 def owner_opening(seq: int, heads: list[documents.JobHead], *, reset: bool) -> Frame:

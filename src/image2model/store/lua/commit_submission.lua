@@ -13,6 +13,7 @@ local at = now_ms()
 circuit_closes(at)
 call('HSET', image, 'error', '', 'finished_at', '', 'submitted_at', at, 'pickups', 0)
 call('ZADD', K.permits(), 'NX', at, id)
+call('PEXPIRE', K.permits(), FLEET_TTL)
 move(id, 'submitted', fields, at)
 if mine then return 1 end
 if call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then

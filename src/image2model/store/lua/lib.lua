@@ -105,6 +105,7 @@ end
 local function expire_job(job_id, ttl)
   call('PEXPIRE', K.job(job_id), ttl)
   call('PEXPIRE', K.job_events(job_id), ttl)
+  call('PEXPIRE', K.deliveries(job_id), ttl)
   for _, id in ipairs(image_ids(job_id)) do call('PEXPIRE', K.image(id), ttl) end
 end
 
@@ -123,6 +124,8 @@ local function close_job(job_id, at)
   local ttl = num(head[2])
   call('HSET', job, 'finished_at', at, 'expires_at', at + ttl, 'updated_at', at, 'waiting_for', '')
   call('ZREM', K.unfinished(), job_id)
+  call('ZADD', K.ended(), at + ttl, job_id)
+  call('PEXPIRE', K.ended(), FLEET_TTL)
   call('SREM', K.owner_active(head[1]), job_id)
   local version = emit_complete(job_id, at)
   expire_job(job_id, ttl + GRACE_TTL)
@@ -133,6 +136,7 @@ local function reopen_job(job_id, at)
   local job = K.job(job_id)
   if text(call('HGET', job, 'finished_at')) == '' then return end
   call('HSET', job, 'finished_at', '', 'expires_at', '', 'cancel_requested', '')
+  call('ZREM', K.ended(), job_id)
   open_job(job_id, call('HGET', job, 'owner'), at)
   expire_job(job_id, UNFINISHED_TTL)
 end
@@ -206,6 +210,15 @@ local function unpark(digest)
   if #waiting > 0 then call('PUBLISH', READY, GENERATION) end
 end
 
+-- Dead letters: the images that have failed, by when. The oldest are let go of once their hashes are gone.
+local function bury(image_id, at)
+  for _, id in ipairs(call('ZRANGE', K.dead(), 0, 1)) do
+    if call('EXISTS', K.image(id)) == 0 then call('ZREM', K.dead(), id) end
+  end
+  call('ZADD', K.dead(), at, image_id)
+  call('PEXPIRE', K.dead(), FLEET_TTL)
+end
+
 -- Writes `fields` (a flat list) and moves the image to `to`; the same status again only writes.
 -- Returns false where the move is illegal.
 local function move(image_id, to, fields, at)
@@ -224,13 +237,15 @@ local function move(image_id, to, fields, at)
     return true
   end
   if FINISHED[from] then reopen_job(job_id, at) end
+  if from == 'failed' then call('ZREM', K.dead(), image_id) end
+  if to == 'failed' then bury(image_id, at) end
   call('HSET', image, 'status', to)
   call('HINCRBY', K.job(job_id), 'n_' .. from, -1)
   call('HINCRBY', K.job(job_id), 'n_' .. to, 1)
   if to == 'storing' then release_permit(image_id) end
   -- the clock of I2M_TASK_TIMEOUT starts once, whoever follows
   if to == 'generating' and text(call('HGET', image, 'running_at')) == '' then call('HSET', image, 'running_at', at) end
-  if MOVING[to] then call('HSET', K.job(job_id), 'waiting_for', '') end
+  if ADVANCING[to] then call('HSET', K.job(job_id), 'waiting_for', '') end
   if FINISHED[to] then
     -- final and out of the queue in one step, so that a retry finds the place free
     call('HSET', image, 'finished_at', at, 'queue_position', '', 'fence', '')

@@ -11,11 +11,11 @@ for _, job_id in ipairs(call('ZRANGE', K.unfinished(), 0, max_jobs - 1)) do
   local waiting = ''
   if call('EXISTS', job) == 1 then
     local counts = counts_of(job_id)
-    if counts[1] > 0 and among(counts, MOVING) == 0 then waiting = reason end
+    if among(counts, UNFINISHED) > 0 and among(counts, ADVANCING) == 0 then waiting = reason end
     if text(call('HGET', job, 'waiting_for')) ~= waiting then
       call('HSET', job, 'waiting_for', waiting)
       for _, id in ipairs(image_ids(job_id)) do
-        if call('HGET', K.image(id), 'status') == 'queued' then
+        if UNFINISHED[call('HGET', K.image(id), 'status')] then
           emit_image(job_id, id, at)
           break
         end
