@@ -28,10 +28,10 @@ KILLS = frozenset({Kind.KILL_WORKER, Kind.KILL_API, Kind.KILL_STORE})
 LOCKED = "locked"
 
 _WEIGHTS: dict[str, int] = {
-    Kind.KILL_WORKER: 18,
+    Kind.KILL_WORKER: 26,
     Kind.STOP_WORKER: 8,
     Kind.TERM_WORKER: 7,
-    Kind.KILL_API: 6,
+    Kind.KILL_API: 8,
     Kind.STOP_API: 2,
     Kind.TERM_API: 3,
     Kind.TERM_STORE: 1,

@@ -7,10 +7,14 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from redis.asyncio import Redis
+
 from image2model.domain import ImageStatus
 from image2model.errors import ImageFailure
 from image2model.media.glb import inspect_glb
+from image2model.service.cleanup import erase_orphans
 from image2model.storage import layout
+from image2model.storage.address import open_storage
 from image2model.store.rows import ImageRow
 
 if TYPE_CHECKING:
@@ -44,20 +48,31 @@ def _invalid(path: Path) -> str | None:
     return None
 
 
-async def leftovers(run: "Run", images: dict[str, ImageRow]) -> list[str]:
-    """Files that belong to no image. Those of an upload whose API process was killed are the cleanup's."""
-    return await asyncio.to_thread(_leftovers, run, images)
+async def leftovers(run: "Run", redis: Redis, images: dict[str, ImageRow]) -> list[str]:
+    """Files that belong to no image.
 
-
-def _leftovers(run: "Run", images: dict[str, ImageRow]) -> list[str]:
+    Only an upload whose API process was killed may leave some, for the cleanup, which must find them all.
+    """
     root, kills = run.world.files, run.strikes.api_kills
-    broken = []
-    for path in root.rglob("*"):
-        if path.is_file() and not _owned(path.relative_to(root).as_posix(), images):
-            made = path.stat().st_mtime
-            if not any(made - 1 <= killed <= made + 20 for killed in kills):
-                broken.append(f"{path.relative_to(root)} is nobody's")
-    return broken
+    nobodys = await asyncio.to_thread(_nobodys, root, images)
+    broken = [
+        f"{path.relative_to(root)} is nobody's, and no API process was killed then"
+        for path, made in nobodys.items()
+        if not any(made - 1 <= killed <= made + 20 for killed in kills)
+    ]
+    storage = open_storage(root.as_uri())
+    await erase_orphans(redis, storage, older_than_s=0)
+    await storage.sweep_staged(0)
+    left = await asyncio.to_thread(_nobodys, root, images)
+    return broken + [f"the cleanup left {path.relative_to(root)}" for path in left]
+
+
+def _nobodys(root: Path, images: dict[str, ImageRow]) -> dict[Path, float]:
+    """Each file that is nobody's, with the time when it was written."""
+    files = [path for path in root.rglob("*") if path.is_file()]
+    return {
+        path: path.stat().st_mtime for path in files if not _owned(path.relative_to(root).as_posix(), images)
+    }
 
 
 def _owned(name: str, images: dict[str, ImageRow]) -> bool:

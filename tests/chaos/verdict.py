@@ -5,7 +5,8 @@ says in words what does not hold.
 """
 
 from collections import Counter, defaultdict
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,8 +16,8 @@ from image2model.domain import ImageStatus
 from image2model.store import events, jobs
 from image2model.store.keys import Queue, key
 from image2model.store.rows import ImageRow, JobSnapshot
-from tests.chaos.listener import FINAL, Listener, Outcome
 from tests.chaos.leftovers import files_of, leftovers
+from tests.chaos.listener import FINAL, Listener, Outcome
 from tests.support.keys import keys_without_life
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ async def judge(run: "Run", redis: Redis, times: dict[str, float]) -> Verdict:
         *counters(await hashes(redis, found), found),
         *codes(images),
         *await files_of(run.world.files, images),
-        *await leftovers(run, images),
+        *await leftovers(run, redis, images),
         *(f"key without a life: {name}" for name in await keys_without_life(redis)),
         *await queues(redis),
         *told(run, truth, images),
@@ -126,7 +127,7 @@ def _bought(image: ImageRow, entries: list[dict[str, Any]]) -> list[str]:
         return [f"{about} was submitted {len(entries)} times"]
     broken = [
         f"{about} was submitted again although {earlier['request_id']} {earlier['outcome']}"
-        for earlier, later in zip(entries, entries[1:], strict=False)
+        for earlier, later in pairwise(entries)
         if earlier["outcome"] != "failed" or _time(earlier["finished_at"]) > _time(later["accepted_at"])
     ]
     if image.status is ImageStatus.SUCCEEDED and not entries:
@@ -135,7 +136,7 @@ def _bought(image: ImageRow, entries: list[dict[str, Any]]) -> list[str]:
 
 
 def _time(text: str | None) -> datetime:
-    return datetime.fromisoformat(text) if text else datetime.max.replace(tzinfo=None).astimezone()
+    return datetime.fromisoformat(text) if text else datetime.max.replace(tzinfo=UTC)
 
 
 def counters(raw: dict[str, dict[bytes, bytes]], found: dict[str, JobSnapshot]) -> list[str]:

@@ -77,9 +77,15 @@ class World:
 
     async def until_ready(self) -> None:
         """Every slot works."""
-        async with asyncio.timeout(60):
-            while not all(slot.is_ready for slot in self.slots):
-                await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(60):
+                while not all(slot.is_ready for slot in self.slots):
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            down = [slot.name for slot in self.slots if not slot.is_ready]
+            raise AssertionError(
+                f"not ready after a minute: {down}; their logs are in {self.folder}"
+            ) from None
 
     async def fal_fault(self, http: aiohttp.ClientSession, rule: dict[str, object]) -> None:
         """Tell the emulator of a fault."""
