@@ -53,18 +53,16 @@ class Gate:
         self._holds.append(hold)
         return hold
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
-        task = asyncio.current_task()
-        assert task is not None
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
-        try:
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: writer.close())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):  # an end went away, which is what such tests are about
             await _Connection(self, reader, writer).run()
-        except (OSError, asyncio.CancelledError):
-            pass  # an end went away, which is what such tests are about
-        finally:
-            self._tasks.discard(task)
-            writer.close()
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to what is behind the gate."""
@@ -128,15 +126,14 @@ class _Connection:
 async def gate_to(target: str) -> AsyncIterator[Gate]:
     """A gate in front of `target`; every connection is closed at the end."""
     gate = Gate(target)
-    server = await asyncio.start_server(gate.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(gate.accept, "127.0.0.1", 0)
     gate.port = server.sockets[0].getsockname()[1]
     try:
         yield gate
     finally:
         server.close()
         await gate.stop()
-        with contextlib.suppress(asyncio.CancelledError):
-            await server.wait_closed()
+        await server.wait_closed()
 
 
 def calls(script: str, *words: bytes) -> Matches:

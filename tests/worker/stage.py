@@ -1,4 +1,4 @@
-"""A fleet whose workers reach FAL and the store through gates, so that a test can stop time between two steps.
+"""A fleet that reaches FAL and the store through gates: a test can stop time between two steps.
 
 Used by the tests of the windows around the submit.
 """
@@ -53,6 +53,8 @@ async def stage_on(redis_url: str, folder: Path, store_url: str) -> AsyncIterato
         fal = await stack.enter_async_context(gate_to(fleet.emulator.url))
         for name in SCRIPTS:
             await fleet.redis.script_load(Script(name).load())
-        yield Stage(fleet, fal, store)
-        for worker in fleet.workers:
-            await worker.end()
+        try:
+            yield Stage(fleet, fal, store)
+        finally:
+            for worker in fleet.workers:
+                await worker.end()

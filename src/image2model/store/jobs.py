@@ -17,6 +17,7 @@ from image2model.store.keys import key
 from image2model.store.script import Script
 
 _CREATE: Final = Script("create_job")
+_FORBID: Final = Script("forbid_job")
 _READ: Final = Script("read_job")
 _CANCEL: Final = Script("cancel_job")
 _RETRY: Final = Script("retry_images")
@@ -114,6 +115,11 @@ async def create(redis: Redis, job: NewJob, idempotent: IdempotentAnswer | None 
             "This Idempotency-Key ran out while the upload was under way; send it again."
         )
     return made_at
+
+
+async def forbid(redis: Redis, job_id: str) -> bool:
+    """After a creation without a reply: whether the job exists. If not, it never will."""
+    return bool(await _FORBID(redis, job_id))
 
 
 async def read(redis: Redis, job_id: str, *, images: bool = True) -> rows.JobSnapshot:

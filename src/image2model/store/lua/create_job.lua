@@ -1,9 +1,11 @@
 -- A batch comes to be, whole: its hashes, its places in the queue, its events, its idempotency answer.
 -- {job_id, owner, job_fields, {{image_id, image_fields}, ...}, low, {idem_key, idem_token, idem_value, idem_ttl} or false}
--- Returns when it was made, the same for the same call again; -1 when the idempotency key is no longer ours.
+-- Returns when it was made, the same for the same call again; -1 when the idempotency key
+-- is no longer ours, or the job was given up meanwhile.
 local job_id, owner, fields, images, low, idem = unpack(cmsgpack.unpack(ARGV[1]))
 local made_at = call('HGET', K.job(job_id), 'created_at')
 if made_at then return num(made_at) end
+if call('EXISTS', K.lock('job:' .. job_id)) == 1 then return -1 end
 if idem and call('GET', idem[1]) ~= idem[2] then return -1 end
 local at = now_ms()
 local ids = {}
