@@ -56,7 +56,7 @@ class Traffic:
             try:
                 await client()
             except (OSError, asyncio.IncompleteReadError) as error:
-                self.failures.append(repr(error))
+                self.failures.append(f"{client.__name__}: {error!r}")
             await asyncio.sleep(0.05)
 
     async def _upload(self, size: int = 0) -> None:
@@ -73,24 +73,11 @@ class Traffic:
 
     async def _listen(self) -> None:
         """A stream may be ended by a restart, in good order; what counts is that it begins."""
-        path_id = self.job_ids[-1]
-        async with opened(self._cluster.address, job_path(path_id)) as stream:
+        job_id = self.job_ids[-1]
+        async with opened(self._cluster.address, job_path(job_id)) as stream:
             if stream.status != 200:
-                self.failures.append(f"stream: {stream.status}")
-            got = []
-            try:
-                while m := await stream.next():
-                    got.append((m.id, m.brief))
-            except TimeoutError:
-                log = self._cluster.front.access_log
-                job = await self._cluster.fleet.job(path_id)
-                self.failures.append(f"TIMEOUT {path_id} {got} {job.counts} {stream.comments}")
-                import subprocess
-                for h in self._cluster.replicas:
-                    import httpx
-                    async with httpx.AsyncClient() as c:
-                        t = (await c.get(f"{self._cluster.direct(h).url}/metrics")).text
-                        self.failures.append(h + [l for l in t.splitlines() if l.startswith("image2model_sse_sub")][0])
+                self.failures.append(f"stream of {job_id}: {stream.status}")
+            await stream.rest()
             self.streams += 1
 
     def _expect(self, answer: Answer, status: int) -> bool:
