@@ -69,6 +69,7 @@ class Fleet:
 
     def __init__(self, redis: Redis, redis_url: str, folder: Path, emulator: EmulatorProcess) -> None:
         self.redis = redis
+        self.redis_url = redis_url
         self.emulator = emulator
         self.storage = open_storage((folder / "files").as_uri())
         self.workers: list[ServiceProcess] = []
