@@ -11,6 +11,7 @@ from starlette.types import Scope
 from image2model.api import (
     admin_dead,
     admin_keys,
+    admin_stats,
     archive,
     downloads,
     events,
@@ -56,6 +57,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/session", sessions.begin, methods=["POST"]),
         Route(f"{API}/session", sessions.show, methods=["GET"]),
         Route(f"{API}/session", sessions.end, methods=["DELETE"]),
+        Route(f"{API}/admin/stats", admin_stats.show),
         Route(f"{API}/admin/keys", admin_keys.listing, methods=["GET"]),
         Route(f"{API}/admin/keys", admin_keys.create, methods=["POST"]),
         Route(f"{API}/admin/keys/{{key_id}}", admin_keys.revoke, methods=["DELETE"]),
