@@ -1,6 +1,6 @@
 """Where the store is, for the commands of operators that talk to it themselves.
 
-Who calls it: `doctor` and `keys`.
+Who calls it: `doctor`, `keys`, `backup` and `restore`.
 """
 
 from pathlib import Path
