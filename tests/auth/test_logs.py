@@ -1,10 +1,5 @@
 """No secret in a log: real processes, every kind of request, every key that was used."""
 
-import os
-import re
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -16,9 +11,9 @@ from image2model.up.store import EmbeddedStore
 from tests.api.conftest import Service, batch
 from tests.auth.conftest import ADMIN, Caller
 from tests.auth.test_sessions import SAME, cookie, sign_in
+from tests.support.api_process import api_process
 from tests.support.servers import Address
 
-RUN = "from image2model import settings; from image2model.api.server import run; run(settings.load())"
 METRICS = "the-token-of-the-metrics"
 FAL = "fal-key-id:fal-key-secret-text"
 
@@ -29,41 +24,22 @@ async def test_no_log_line_holds_a_key_a_cookie_or_a_file_token(
 ) -> None:
     made = await keys.create(redis, keys.KeyWish(name="ann", rate="3/min"))
     log = tmp_path / "api.log"
-    environment = {
-        **os.environ,
+    settings = {
         "I2M_REDIS_URL": valkey.url,
         "I2M_STORAGE_URL": (tmp_path / "files").as_uri(),
         "I2M_AUTH": "keys",
         "I2M_ADMIN_KEY": ADMIN,
         "I2M_METRICS_TOKEN": METRICS,
         "FAL_KEY": FAL,
-        "I2M_PORT": "0",
         "I2M_LOG_FORMAT": form,
         "I2M_LOG_LEVEL": "debug",
     }
-    with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-c", RUN], env=environment, stderr=out)
-    try:
-        service = Service(Address("127.0.0.1", _port(process, log)), tmp_path / "files")
-        secrets = _use(service, made.key)
-    finally:
-        process.terminate()
-        process.wait(20)
+    with api_process(log, **settings) as port:
+        secrets = _use(Service(Address("127.0.0.1", port), tmp_path / "files"), made.key)
     text = log.read_text()
     assert "/api/v1/session" in text
     for secret in (made.key, ADMIN, METRICS, FAL, FAL.split(":")[1], *secrets):
         assert secret not in text
-
-
-def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        plain = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text())
-        found = re.search(r'"port": ?(\d+)|ready .*port=(\d+)', plain)
-        if found:
-            return int(found[1] or found[2])
-        time.sleep(0.02)
-    raise AssertionError(log.read_text())
 
 
 def _use(service: Service, key: str) -> list[str]:
