@@ -246,9 +246,9 @@ async def try_again(
 ) -> bool:
     """Back to `queued` for another attempt; the caller then lets go with the delay.
 
-    `used_attempt`: FAL accepted the one that ended, so it counts; `error` says why it ended. Otherwise False, and nothing changed,
-    where the image has tried for longer than `start_timeout_s` to be accepted, pauses not counted.
-    Raises StaleFence.
+    `used_attempt`: FAL accepted the one that ended, so it counts; `error` says why it ended. Otherwise
+    False, and nothing changed, where the image has tried for longer than `start_timeout_s` to be accepted,
+    pauses not counted. Raises StaleFence.
     """
     why = msgspec.json.encode(error).decode() if error else False
     done = await _AGAIN.packed(redis, image_id, fence, used_attempt, int(start_timeout_s * 1000), why)
