@@ -24,6 +24,9 @@ COMMANDS: Final[dict[str, str]] = {
     "cancel": "Stop what is not finished of a job.",
     "retry": "Run the failed images of a job again.",
     "dead": "List or replay the images that failed for good.",
+    "keys": "Make, list and revoke API keys.",
+    "backup": "Write jobs, keys and files into one archive.",
+    "restore": "Bring a backup back into an empty service.",
     "doctor": "Check the settings and what they lead to.",
 }
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from image2model.money import to_micro
+
 _UNITS: Final = {"": 1, "k": 1024, "kib": 1024, "m": 1024**2, "mib": 1024**2, "g": 1024**3, "gib": 1024**3}
 _SECONDS: Final = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _RATE_PERIODS: Final = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "hour": 3600, "day": 86400}
@@ -78,6 +80,14 @@ def rate(value: str) -> tuple[int, int]:
     if not match or match[2] not in _RATE_PERIODS or int(match[1]) == 0:
         raise ValueError(f"must be a rate such as 60/min, not {value!r}")
     return int(match[1]), _RATE_PERIODS[match[2]]
+
+
+def budget(value: str) -> tuple[int, str]:
+    """`25.00/month` as (25,000,000 micro-dollars, `month`); also `/day` and `/total`."""
+    match = re.fullmatch(r"\$?(\d{1,9}(?:\.\d{1,6})?)\s*/\s*(day|month|total)", value.strip().lower())
+    if not match:
+        raise ValueError(f"must be a budget such as 25.00/month, 5/day or 100/total, not {value!r}")
+    return to_micro(match[1]), match[2]
 
 
 def url(*schemes: str) -> Callable[[str], str]:

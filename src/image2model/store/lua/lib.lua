@@ -1,14 +1,4 @@
--- Shared by all scripts. The constants before this file come from keys.py, arq_keys.py and domain.py.
-
-local call = redis.call
-
-local function now_ms()
-  local t = call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
-end
-
-local function num(value) return tonumber(value or 0) or 0 end
-local function text(value) if value then return value end return '' end
+-- Images and jobs: shared by all scripts, after base.lua and accounts.lua.
 
 local function counts_of(job_id)
   local values = call('HMGET', K.job(job_id), unpack(COUNT_FIELDS))
@@ -34,6 +24,13 @@ local function job_row(job_id)
   local values = call('HMGET', K.job(job_id), unpack(JOB_FIELDS))
   for i = 1, #values do values[i] = text(values[i]) end
   return values
+end
+
+-- Who may see a job, and in which version it is: {version, owner, deleted, expires_at, priority}.
+local function job_head(job_id)
+  local head = call('HMGET', K.job(job_id), 'version', 'owner', 'deleted', 'expires_at', 'priority')
+  for i = 1, #head do head[i] = text(head[i]) end
+  return head
 end
 
 local function image_ids(job_id)
@@ -227,11 +224,13 @@ local function move(image_id, to, fields, at)
   local from, job_id, cost = head[1], head[2], num(head[3])
   if not from then return false end
   if from ~= to and not LEGAL[from .. '>' .. to] then return false end
+  local spent = 0
   if #fields > 0 then
     call('HSET', image, unpack(fields))
-    local spent = num(call('HGET', image, 'cost_micro')) - cost
+    spent = num(call('HGET', image, 'cost_micro')) - cost
     if spent ~= 0 then call('HINCRBY', K.job(job_id), 'cost_micro', spent) end
   end
+  settle(image_id, job_id, from, to, spent, at)
   if from == to then
     emit_image(job_id, image_id, at)
     return true
