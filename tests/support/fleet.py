@@ -69,6 +69,7 @@ class Fleet:
 
     def __init__(self, redis: Redis, redis_url: str, folder: Path, emulator: EmulatorProcess) -> None:
         self.redis = redis
+        self.redis_url = redis_url
         self.emulator = emulator
         self.storage = open_storage((folder / "files").as_uri())
         self.workers: list[ServiceProcess] = []
@@ -108,6 +109,7 @@ class Fleet:
         owner: str = "ann",
         pictures: list[bytes] | None = None,
         reuse: bool = False,
+        webhook_url: str | None = None,
         **params: object,
     ) -> str:
         """A job of `count` small pictures; its id. `reuse`: results may serve several images."""
@@ -149,7 +151,7 @@ class Fleet:
                 rejected=(),
                 low_priority=False,
                 no_cache=True,
-                webhook_url=None,
+                webhook_url=webhook_url,
                 estimated_micro=None,
                 ttl_ms=3_600_000,
             ),

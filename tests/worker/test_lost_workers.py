@@ -43,12 +43,12 @@ async def test_killed_while_submitting_buys_nothing_twice(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=1)
     job_id = await fleet.submit(60)
     for _ in range(4):
-        worker = fleet.start_worker()
+        worker = fleet.start_worker(I2M_UNCONFIRMED_GRACE="5")
         before = await fleet.job(job_id)
         await fleet.until(job_id, lambda job, before=before: job.counts != before.counts)  # type: ignore[misc]
         worker.send(signal.SIGKILL)
         await worker.exit_code()
-    fleet.start_worker()
+    fleet.start_worker(I2M_UNCONFIRMED_GRACE="5")
     job = await fleet.until_finished(job_id, timeout=60)
     entries = fleet.submissions_of(job)
     assert len({entry["tags"]["i2m.image"] for entry in entries}) == len(entries)

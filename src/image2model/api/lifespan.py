@@ -5,7 +5,7 @@ Who calls it: the application. It yields one typed state, which a route finds by
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Final, TypedDict
 
 import structlog
@@ -14,18 +14,22 @@ from starlette.applications import Starlette
 
 from image2model.api.document_cache import DocumentCache
 from image2model.api.events import EventRelay
+from image2model.api.fal_catalogue import FalCatalogue
 from image2model.api.fal_keys import FalCallbacks
 from image2model.api.fal_probe import FalProbe
-from image2model.api.principal import Authenticate
+from image2model.api.key_gate import KeyGate
+from image2model.api.open_gate import OpenGate
+from image2model.api.principal import Gate
 from image2model.api.state import ApiState
 from image2model.api.upload import UploadBudget, UploadLimits
 from image2model.fal.hosts import FalHosts
+from image2model.service.thumbnails import Thumbnails
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
 from image2model.store import durability, secret
 from image2model.store.connection import connect
-from image2model.store.heads import JobHeads
+from image2model.store.lookups import Lookups
 
 _REDIS_TIMEOUT: Final = 2.5
 """Seconds for one command: a client of ours waits for the answer."""
@@ -41,12 +45,9 @@ class State(TypedDict):
 class Process:
     """One process's resources. They belong to the event loop that runs the lifespan."""
 
-    def __init__(
-        self, settings: Settings, redis_url: str, authenticate: Authenticate, limits: UploadLimits
-    ) -> None:
+    def __init__(self, settings: Settings, redis_url: str, limits: UploadLimits) -> None:
         self._settings = settings
         self._redis_url = redis_url
-        self._authenticate = authenticate
         self._limits = limits
 
     @asynccontextmanager
@@ -59,10 +60,12 @@ class Process:
         async with redis, relay:
             for warning in await durability.warnings(redis):
                 _log.warning("store_not_durable", advice=warning)
-            state = await self._state(redis, storage, relay)
-            yield {"api": state}
+            with closing(Thumbnails(storage, max_pixels=settings.max_pixels)) as thumbnails:
+                yield {"api": await self._state(redis, storage, relay, thumbnails)}
 
-    async def _state(self, redis: Redis, storage: ObjectStorage, relay: EventRelay) -> ApiState:
+    async def _state(
+        self, redis: Redis, storage: ObjectStorage, relay: EventRelay, thumbnails: Thumbnails
+    ) -> ApiState:
         hosts = FalHosts.at(self._settings.fal_base_url)
         return ApiState(
             settings=self._settings,
@@ -72,10 +75,16 @@ class Process:
             hosts=hosts,
             fal_probe=FalProbe(self._settings.fal_key, hosts),
             fal_callbacks=FalCallbacks(self._settings.fal_key, hosts),
+            fal_catalogue=FalCatalogue(self._settings.fal_key, hosts),
+            thumbnails=thumbnails,
             upload_budget=UploadBudget(self._settings.upload_memory),
             upload_limits=self._limits,
             documents=DocumentCache(),
-            heads=JobHeads(redis),
-            authenticate=self._authenticate,
+            gate=_gate(self._settings, redis),
             relay=relay,
         )
+
+
+def _gate(settings: Settings, redis: Redis) -> Gate:
+    lookups = Lookups(redis)
+    return OpenGate(lookups) if settings.auth == "none" else KeyGate(redis, lookups, settings)

@@ -11,14 +11,15 @@ from starlette.requests import HTTPConnection
 
 from image2model.api.document_cache import DocumentCache
 from image2model.api.events import EventRelay
+from image2model.api.fal_catalogue import FalCatalogue
 from image2model.api.fal_keys import FalCallbacks
 from image2model.api.fal_probe import FalProbe
-from image2model.api.principal import Authenticate
+from image2model.api.principal import Authenticate, Gate
 from image2model.api.upload import UploadBudget, UploadLimits
 from image2model.fal.hosts import FalHosts
+from image2model.service.thumbnails import Thumbnails
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
-from image2model.store.heads import JobHeads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +33,18 @@ class ApiState:
     hosts: FalHosts
     fal_probe: FalProbe
     fal_callbacks: FalCallbacks
+    fal_catalogue: FalCatalogue
+    thumbnails: Thumbnails
     upload_budget: UploadBudget
     upload_limits: UploadLimits
     documents: DocumentCache
-    heads: JobHeads
-    authenticate: Authenticate
+    gate: Gate
     relay: EventRelay
+
+    @property
+    def authenticate(self) -> Authenticate:
+        """Who sent a request."""
+        return self.gate.authenticate
 
 
 def state_of(connection: HTTPConnection) -> ApiState:

@@ -19,8 +19,10 @@ from image2model.service.batch_request import BatchRequest
 from image2model.service.content import digest
 from image2model.service.idempotency import fingerprint
 from image2model.service.originals import Originals, Picture
+from image2model.service.unsettled import settle
 from image2model.storage.objects import ObjectStorage
 from image2model.store import idempotency, jobs
+from image2model.store.accounts import Allowance
 from image2model.store.idempotency import Answered, Reservation
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -31,6 +33,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """A batch that has been read to its end. `fields` are the form's, as they came."""
 
     owner: str
+    allowance: Allowance | None = None
     request: BatchRequest
     fields: Mapping[str, str]
     pictures: Sequence[Picture]
@@ -63,17 +66,19 @@ async def create(
     """Make the job. Returns its document as it was made.
 
     Raises StoreUnavailable where the store does not say that it is made, IdempotencyConflict where the
-    key was lost meanwhile.
+    key was lost meanwhile; BudgetExceeded, QueueFull, Unauthenticated where the allowance does not reach.
     """
     job = _new_job(originals, submission, ttl_s)
     answer = _answer(place, submission, job.job_id) if place else None
     try:
-        made_at = await jobs.create(redis, job, answer)
+        made_at = await jobs.create(redis, job, answer, submission.allowance)
     except RedisError as error:
-        # The caller discards the pictures: should the job have come to be, no image of it can be paid for.
-        _log.error("batch_not_created", job_id=job.job_id, reason=str(error))
+        _log.error("batch_not_confirmed", job_id=job.job_id, reason=str(error))
+        settle(redis, originals, keyed=place is not None)
         raise StoreUnavailable.after(
-            "The batch could not be stored. Nothing of it is kept; send it again.", RETRY_SECONDS
+            "The store did not confirm the batch. Send it again: under the same Idempotency-Key it is made "
+            "once; without one nothing of this request is kept.",
+            RETRY_SECONDS,
         ) from error
     return first_answer.of_new(job, made_at)
 
@@ -107,6 +112,7 @@ def _new_job(originals: Originals, submission: Submission, ttl_s: float) -> jobs
         no_cache=request.no_cache,
         webhook_url=request.webhook_url,
         estimated_micro=request.estimate(len(submission.pictures)),
+        unit_micro=request.reservation,
         ttl_ms=int(ttl_s * 1000),
     )
 

@@ -10,9 +10,12 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from image2model.fal.gateway import FalGateway
+from image2model.service.thumbnails import Thumbnails
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
 from image2model.worker.running import RunningImages
+from image2model.worker.thumbnails import ThumbnailsAhead
+from image2model.worker.webhook_sender import WebhookSender
 
 _FETCHES: Final = 16
 """Results held in memory at once."""
@@ -26,21 +29,27 @@ def look_ahead(permits: int) -> int:
 
 class WorkerContext:
     """The open parts. `places` are this worker's share of FAL's hands, `ready` is set when a permit may have
-    come free, and whoever waits for one holds `next_permit`. `preflight` decodes pictures, two at a time: 20 megapixels take 60 MB."""
+    come free, and whoever waits for one holds `next_permit`. `preflight` decodes pictures, two at a time: 20
+    megapixels take 60 MB. `webhooks` is opened by the process."""
 
     def __init__(self, settings: Settings, redis: Redis, storage: ObjectStorage, fal: FalGateway) -> None:
         self.settings = settings
         self.redis = redis
         self.storage = storage
         self.fal = fal
+        self.webhooks = WebhookSender(allow_private=settings.webhook_allow_private)
         self.running = RunningImages()
         self.preflight = ThreadPoolExecutor(2, thread_name_prefix="preflight")
         self.fetches = asyncio.Semaphore(_FETCHES)
         self.places = asyncio.Semaphore(settings.worker_concurrency)
         self.next_permit = asyncio.Lock()
         self.ready = asyncio.Event()
+        self.thumbnails = Thumbnails(storage, max_pixels=settings.max_pixels, threads=1)
+        self.thumbnails_ahead = ThumbnailsAhead(self.thumbnails)
         self.submissions: set[asyncio.Task[Any]] = set()
 
     def close(self) -> None:
         """Let the threads go; what they still decode is of no use to anybody."""
+        self.thumbnails_ahead.close()
+        self.thumbnails.close()
         self.preflight.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""The tasks beside the pictures: finish a batch, mend the store, erase what was deleted.
+"""The tasks beside the pictures: finish a batch, mend the store, erase what was deleted or is over.
 
 Who calls it: ARQ, from the queues `batch_processing` and `maintenance`.
 """
@@ -7,25 +7,50 @@ import time
 from typing import Final
 
 import structlog
+from arq.worker import Retry
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
+from image2model.service import cleanup as house_cleaning
+from image2model.service import webhooks
 from image2model.service.erase import erase_if_deleted
-from image2model.store import upkeep
+from image2model.store import expiry, upkeep
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics
 from image2model.worker.context import WorkerContext
+from image2model.worker.deliver import STORE_AWAY_S
 from image2model.worker.running import RunningTask
 
 _log = structlog.get_logger("worker.house")
 
 RECONCILE_S: Final = 60.0
+CLEANUP_S: Final = 600.0
+_ORPHANS_EVERY: Final = 6
+"""Of so many cleanups one looks through the whole storage."""
+EVERYTHING: Final = "everything"
+SLOWEST_UPLOAD: Final = 16 << 10
+"""Bytes a second below which the API cuts a sender off."""
 
 
-async def finish_batch(context: WorkerContext, _running: RunningTask, job_id: str) -> None:
-    """The last image of a job has ended: a deleted job is erased, files and all."""
+async def finish_batch(context: WorkerContext, running: RunningTask, job_id: str) -> None:
+    """The last image of a job has ended: its webhook is announced; a deleted job is erased, files and all.
+
+    Raises arq.Retry without a store: the announcement must not be lost.
+    """
     started = time.monotonic()
+    version = running.task_id.rpartition(":")[2]
+    if version.isdigit():  # a job that is deleted after its end has nothing to announce
+        await _announce(context.redis, job_id, int(version))
     await erase_if_deleted(context.redis, context.storage, job_id)
     metrics.TASK_DURATION.labels("process_batch", "succeeded").observe(time.monotonic() - started)
+
+
+async def _announce(redis: Redis, job_id: str, version: int) -> None:
+    try:
+        await webhooks.announce(redis, job_id, version)
+    except (RedisError, OSError) as error:
+        _log.warning("the store does not answer, the batch waits", job_id=job_id, error=str(error))
+        raise Retry(defer=STORE_AWAY_S) from error
 
 
 async def reconcile(context: WorkerContext, _running: RunningTask, _nothing: str) -> None:
@@ -46,3 +71,36 @@ async def schedule_reconcile(redis: Redis, *, at_start: bool) -> None:
     due = 0 if at_start else int(window * RECONCILE_S * 1000)
     task_id = f"reconcile:start:{window}" if at_start else f"reconcile:{window}"
     await upkeep.enqueue_once(redis, Queue.MAINTENANCE, task_id, "reconcile", "", due_ms=due)
+
+
+async def cleanup(context: WorkerContext, _running: RunningTask, scope: str) -> None:
+    """Erase expired jobs; with the scope `everything` also files that belong to nobody."""
+    started = time.monotonic()
+    outcome = "failed"
+    try:
+        await _clean(context, orphans=scope == EVERYTHING)
+        outcome = "succeeded"
+    finally:
+        metrics.TASK_DURATION.labels("cleanup", outcome).observe(time.monotonic() - started)
+
+
+async def _clean(context: WorkerContext, *, orphans: bool) -> None:
+    redis, storage = context.redis, context.storage
+    expired = await house_cleaning.erase_expired(redis, storage)
+    pruned = await expiry.prune_owners(redis)
+    files = staged = 0
+    if orphans:
+        # one file may be on its way for as long as the slowest sender that is let through takes
+        patience = max(house_cleaning.ORPHAN_SECONDS, 2 * context.settings.max_file_bytes / SLOWEST_UPLOAD)
+        files = await house_cleaning.erase_orphans(redis, storage, older_than_s=patience)
+        staged = await storage.sweep_staged()
+    if expired or pruned or files or staged:
+        _log.info("cleaned up", jobs=expired, entries=pruned, files=files, staged=staged)
+
+
+async def schedule_cleanup(redis: Redis) -> None:
+    """Queue the next cleanup: one every 10 minutes for the whole fleet, through all files once an hour."""
+    window = int(time.time() / CLEANUP_S) + 1
+    scope = EVERYTHING if window % _ORPHANS_EVERY == 0 else ""
+    due = int(window * CLEANUP_S * 1000)
+    await upkeep.enqueue_once(redis, Queue.MAINTENANCE, f"cleanup:{window}", "cleanup", scope, due_ms=due)

@@ -30,19 +30,31 @@ from image2model.store.keys import Queue
 from image2model.telemetry import metrics
 from image2model.worker.channel import Channel
 from image2model.worker.circuit import probe_forever
-from image2model.worker.context import WorkerContext, look_ahead
+from image2model.worker.context import WorkerContext
+from image2model.worker.deliver import deliver_webhook
 from image2model.worker.dispatch import LeasedWorker, task
+from image2model.worker.ending import end_other_tasks, exit_after
 from image2model.worker.generate import generate_model
-from image2model.worker.house import RECONCILE_S, finish_batch, reconcile, schedule_reconcile
+from image2model.worker.house import (
+    RECONCILE_S,
+    cleanup,
+    finish_batch,
+    reconcile,
+    schedule_cleanup,
+    schedule_reconcile,
+)
 from image2model.worker.keeper import LeaseKeeper
 
 _log = structlog.get_logger("worker")
 
-_HOUSE_SLOTS: Final = 4
+_ENDING_S: Final = 3.0
+"""What ends after the grace has this long before the process is cut off."""
+_SLOTS: Final = {Queue.BATCH: 32, Queue.MAINTENANCE: 4}
+"""Webhooks wait for slow receivers, which must not hold up the next batch."""
 _FUNCTIONS: Final[dict[Queue, Sequence[Function]]] = {
     Queue.GENERATION: (task("generate_model", generate_model),),
-    Queue.BATCH: (task("finish_batch", finish_batch),),
-    Queue.MAINTENANCE: (task("reconcile", reconcile),),
+    Queue.BATCH: (task("finish_batch", finish_batch), task("deliver_webhook", deliver_webhook)),
+    Queue.MAINTENANCE: (task("reconcile", reconcile), task("cleanup", cleanup)),
 }
 
 
@@ -83,7 +95,8 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
         try:
-            yield context
+            async with context.webhooks:
+                yield context
         finally:
             context.close()
 
@@ -105,11 +118,7 @@ class WorkerProcess:
         self._channel = Channel(context, self._workers)
 
     def _dispatcher(self, queue: Queue) -> LeasedWorker:
-        slots = _HOUSE_SLOTS
-        if queue is Queue.GENERATION:
-            # a few more than may be in FAL's hands: those are prepared meanwhile
-            concurrency = self._context.settings.worker_concurrency
-            slots = concurrency + look_ahead(concurrency)
+        slots = _SLOTS.get(queue, self._context.settings.worker_concurrency)
         return LeasedWorker(
             queue, _FUNCTIONS[queue], self._context, self._keeper, worker_id=self.worker_id, slots=slots
         )
@@ -129,10 +138,9 @@ class WorkerProcess:
         await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         broken = [running for running in background if running.done()]
+        exit_after(self._context.settings.shutdown_grace + _ENDING_S)
         await self._let_go()
-        for running in background:
-            running.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await end_other_tasks()
         for running in broken:
             # none of them ends by itself: an error that nobody expected
             running.result()
@@ -183,6 +191,7 @@ class WorkerProcess:
             try:
                 await schedule_reconcile(self._context.redis, at_start=at_start)
                 at_start = False
+                await schedule_cleanup(self._context.redis)
             except (RedisError, OSError) as error:
-                _log.warning("could not schedule the reconciler", error=str(error))
+                _log.warning("could not schedule the upkeep", error=str(error))
             await asyncio.sleep(RECONCILE_S / 3)

@@ -4,19 +4,17 @@ Who calls it: the command.
 """
 
 import asyncio
-from pathlib import Path
-from urllib.parse import quote
 
 from image2model.cli.doctor.fal_check import check_fal
 from image2model.cli.doctor.finding import Finding, State, broken, ok, warning
 from image2model.cli.doctor.storage_check import check_storage
 from image2model.cli.doctor.store_check import check_store
+from image2model.cli.doctor.webhook_check import check_webhooks
 from image2model.cli.doctor.workers_check import check_workers
+from image2model.cli.local_store import store_url
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, load, unknown_names
 from image2model.store.connection import connect
-from image2model.up.socket_path import socket_path
-from image2model.up.store import store_folder
 
 
 async def examine() -> list[Finding]:
@@ -39,7 +37,7 @@ def _names() -> list[Finding]:
 
 
 async def _store_and_workers(settings: Settings) -> list[Finding]:
-    url = settings.redis_url or await asyncio.to_thread(_url_of_up, settings.data_dir)
+    url = await asyncio.to_thread(store_url, settings)
     if url is None:
         return [
             broken(
@@ -52,10 +50,5 @@ async def _store_and_workers(settings: Settings) -> list[Finding]:
         findings = await check_store(redis)
         if findings[0].state is State.OK:
             findings += await check_workers(redis)
+            findings += await check_webhooks(redis, settings)
     return findings
-
-
-def _url_of_up(data_dir: Path) -> str | None:
-    """The embedded store of an `up` that runs on this folder."""
-    path = socket_path(store_folder(data_dir))
-    return f"unix://{quote(str(path))}" if path.exists() else None

@@ -1,0 +1,48 @@
+"""`image2model jobs`."""
+
+import asyncio
+
+import click
+
+from image2model.cli.connection import client, connected, for_scripts, print_json
+from image2model.client import AsyncClient
+from image2model.client.documents import Job, JobPage
+
+_PAGE = 100
+
+
+@click.command(short_help="List jobs, newest first.")
+@click.option("--status", help="Only jobs of this status, or of several with commas.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
+@connected
+@for_scripts
+def command(status: str | None, limit: int, url: str | None, key: str | None, as_json: bool) -> None:
+    """List jobs, newest first: id, status, how many of its images succeeded, cost, time, model."""
+    page = asyncio.run(_page(client(url, key), status, limit))
+    if as_json:
+        print_json(page)
+        return
+    for job in page.jobs:
+        click.echo(_line(job))
+    if page.next_cursor:
+        click.echo(f"There are more; `--limit {2 * limit}` shows them.", err=True)
+
+
+async def _page(service: AsyncClient, status: str | None, limit: int) -> JobPage:
+    jobs: list[Job] = []
+    cursor: str | None = None
+    async with service:
+        while len(jobs) < limit:
+            asked = min(limit - len(jobs), _PAGE)
+            page = await service.jobs(status=status, limit=asked, cursor=cursor)
+            jobs += page.jobs
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+    return JobPage(tuple(jobs), cursor)
+
+
+def _line(job: Job) -> str:
+    done = f"{job.counts.succeeded}/{job.total}"
+    cost = f"{job.cost_usd or 0:7.2f} USD"
+    return f"{job.job_id}  {job.status:<9}  {done:>6}  {cost}  {job.created_at}  {job.model}"

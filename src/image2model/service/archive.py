@@ -1,0 +1,152 @@
+"""A job's models as one ZIP, with a manifest that says where each came from and why the others are missing.
+
+Who calls it: the archive's route. Bytes go through piece by piece; an archive that cannot be completed
+raises, and is never ended as if it were whole.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator
+from typing import Final
+
+import msgspec
+
+from image2model.domain import ImageError, Mesh
+from image2model.errors import NotReady
+from image2model.money import to_usd
+from image2model.service import documents
+from image2model.service.archive_names import names
+from image2model.service.zip_stream import ZipStream
+from image2model.storage.objects import ObjectStorage
+from image2model.store.rows import ImageRow, JobSnapshot
+
+_PIECE: Final = 1 << 20
+_MANIFEST: Final = "manifest.json"
+
+
+class ManifestImage(msgspec.Struct, frozen=True, kw_only=True):
+    """One image. `file` is its model's name in the archive, null where it is not in it."""
+
+    image_id: str
+    index: int
+    filename: str
+    sha256: str
+    status: str
+    file: str | None
+    file_size: int | None
+    file_sha256: str | None
+    mesh: Mesh | None
+    attempt: int
+    cached: bool
+    cost_usd: float | None
+    fal_request_id: str | None
+    error: ImageError | None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in the archive, and what is not."""
+
+    job_id: str
+    model: str
+    params: dict[str, object]
+    status: str
+    cost_usd: float
+    created_at: str | None
+    finished_at: str | None
+    images: tuple[ManifestImage, ...]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One model to be packed: its name in the archive, where it lies, and its size in bytes if known."""
+
+    name: str
+    key: str
+    size: int | None
+    modified_ms: int
+
+
+class Packed(msgspec.Struct, frozen=True):
+    """A model as it went into the archive."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+def entries(job: JobSnapshot) -> dict[str, Entry]:
+    """The models that are ours and finished, by image id. Raises NotReady where there is none."""
+    found = [(row, file) for row in job.images if row.result for file in row.result.files if file.key]
+    models = [(row, file) for row, file in found if file.kind == "model"]
+    if not models:
+        raise NotReady(_why_not(job))
+    chosen = names((row.filename, file.format) for row, file in models)
+    return {
+        row.image_id: Entry(
+            name=name, key=file.key or "", size=file.size, modified_ms=row.finished_at or row.created_at
+        )
+        for (row, file), name in zip(models, chosen, strict=True)
+    }
+
+
+def _why_not(job: JobSnapshot) -> str:
+    if job.counts.succeeded:
+        return "This service keeps no copies (I2M_RESULTS=redirect): download the models one by one."
+    if job.counts.unfinished:
+        return "No model of this job is finished yet."
+    return "No model of this job was made."
+
+
+async def pieces(
+    storage: ObjectStorage, job: JobSnapshot, packing: dict[str, Entry]
+) -> AsyncGenerator[bytes, None]:
+    """The archive. Raises StorageError; what was yielded by then is no whole archive."""
+    archive = ZipStream()
+    packed: dict[str, Packed] = {}
+    for image_id, entry in packing.items():
+        reader = await storage.open(entry.key)
+        yield archive.begin(entry.name, entry.modified_ms, reader.meta.size)
+        digest = hashlib.sha256()
+        async for chunk in reader.chunks(_PIECE):
+            yield await asyncio.to_thread(_through, archive, digest, chunk)
+        packed[image_id] = Packed(entry.name, reader.meta.size, digest.hexdigest())
+    text = msgspec.json.format(msgspec.json.encode(manifest(job, packed)), indent=1)
+    yield archive.begin(_MANIFEST, job.job.updated_at, len(text)) + archive.feed(text)
+    yield archive.finish()
+
+
+def _through(archive: ZipStream, digest: "hashlib._Hash", chunk: bytes) -> bytes:
+    digest.update(chunk)
+    return archive.feed(chunk)
+
+
+def manifest(job: JobSnapshot, packed: dict[str, Packed]) -> Manifest:
+    """Of all images, whether their models are in the archive or not."""
+    return Manifest(
+        job_id=job.job_id,
+        model=job.job.model,
+        params=job.job.params,
+        status=job.counts.status.value,
+        cost_usd=to_usd(job.job.cost_micro),
+        created_at=documents.moment(job.job.created_at),
+        finished_at=documents.moment(job.job.finished_at),
+        images=tuple(_image(row, packed.get(row.image_id)) for row in job.images),
+    )
+
+
+def _image(row: ImageRow, packed: Packed | None) -> ManifestImage:
+    return ManifestImage(
+        image_id=row.image_id,
+        index=row.index,
+        filename=row.filename,
+        sha256=row.sha256,
+        status=row.status.value,
+        file=packed.name if packed else None,
+        file_size=packed.size if packed else None,
+        file_sha256=packed.sha256 if packed else None,
+        mesh=row.result.mesh if row.result else None,
+        attempt=row.attempt,
+        cached=row.cached,
+        cost_usd=None if row.cost_micro is None else to_usd(row.cost_micro),
+        fal_request_id=row.request_id,
+        error=row.error,
+    )

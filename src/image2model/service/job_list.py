@@ -1,0 +1,113 @@
+"""The caller's jobs page by page, newest first, the same however many are made meanwhile.
+
+Who calls it: `GET /jobs`. A cursor names the last job that was seen, so a page never repeats or skips one.
+"""
+
+import binascii
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.domain import JobStatus
+from image2model.errors import InvalidParameter
+from image2model.service import documents
+from image2model.service.ownership import is_job_id
+from image2model.store import job_list
+from image2model.store.job_list import Listed, Place
+
+DEFAULT_LIMIT: Final = 20
+MOST: Final = 100
+_STRETCH: Final = 200
+_MOST_LOOKED_AT: Final = 2000
+"""Jobs that one page looks at for its filter; a page may then be short, and its cursor goes on."""
+
+_place = msgspec.msgpack.Decoder(tuple[int, str])
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """One page. `next_cursor` is null where no more follow."""
+
+    jobs: tuple[documents.JobHead, ...]
+    next_cursor: str | None
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is asked for. `statuses` is empty for all."""
+
+    statuses: frozenset[JobStatus] = frozenset()
+    limit: int = DEFAULT_LIMIT
+    after: Place | None = None
+
+
+def question(status: str | None, limit: str | None, cursor: str | None) -> Question:
+    """Read a query. `status` is one status, or several with commas. Raises InvalidParameter."""
+    return Question(_statuses(status), _limit(limit), _after(cursor) if cursor else None)
+
+
+async def page(redis: Redis, owner: str, asked: Question) -> JobPage:
+    """The page that was asked for; jobs that have expired are not in it."""
+    found: list[Listed] = []
+    after, looked_at = asked.after, 0
+    size = _STRETCH if asked.statuses else asked.limit + 1
+    while looked_at < _MOST_LOOKED_AT:
+        listed = await job_list.stretch(redis, owner, after, size)
+        found += [one for one in listed if _is_wanted(one, asked.statuses)]
+        if len(found) > asked.limit:
+            return _page(found[: asked.limit], found[asked.limit - 1].place)
+        if len(listed) < size:
+            return _page(found, None)
+        looked_at += len(listed)
+        after = listed[-1].place
+    return _page(found, after)
+
+
+def _page(found: list[Listed], after: Place | None) -> JobPage:
+    heads = tuple(documents.job_head(one.job) for one in found if one.job is not None)
+    return JobPage(heads, _cursor(after) if after else None)
+
+
+def _is_wanted(one: Listed, statuses: frozenset[JobStatus]) -> bool:
+    if one.job is None:
+        return False
+    ends = one.job.job.expires_at
+    if ends is not None and ends <= time.time() * 1000:
+        return False
+    return not statuses or one.job.counts.status in statuses
+
+
+def _statuses(text: str | None) -> frozenset[JobStatus]:
+    names = [name.strip() for name in text.split(",")] if text else []
+    try:
+        return frozenset(map(JobStatus, names))
+    except ValueError:
+        known = ", ".join(status.value for status in JobStatus)
+        raise InvalidParameter(f"`status` must be of {known}, not {str(text)[:64]!r}.") from None
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_LIMIT
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MOST):
+        raise InvalidParameter(f"`limit` must be a whole number from 1 to {MOST}, not {text[:32]!r}.")
+    return int(text)
+
+
+def _cursor(place: Place) -> str:
+    return urlsafe_b64encode(msgspec.msgpack.encode(tuple(place))).decode().rstrip("=")
+
+
+def _after(cursor: str) -> Place:
+    try:
+        place = Place(*_place.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))))
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        raise _bad_cursor() from None
+    if not is_job_id(place.job_id) or not 0 <= place.created_at < 2**53:
+        raise _bad_cursor()
+    return place
+
+
+def _bad_cursor() -> InvalidParameter:
+    return InvalidParameter("`cursor` must be the `next_cursor` of an earlier page; leave it out to begin.")

@@ -1,0 +1,73 @@
+"""A ZIP archive as a stream of pieces: nothing of it is kept, and a file's size need not be known before.
+
+Who calls it: the archive of a job. Entries are stored, not deflated, because models are mostly compressed
+textures; sizes and checksums follow each entry's data (APPNOTE.TXT 4.3.9), and ZIP64 is used where needed.
+Methods compute checksums, so they run in a thread when the piece is large.
+"""
+
+import zipfile
+from datetime import UTC, datetime
+from typing import IO, Final
+
+_MODE: Final = 0o644 << 16
+_EARLIEST: Final = 1980
+
+
+class _Sink:
+    """What zipfile writes to: a file that cannot seek. `drain` takes what has come."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        """Keep the bytes until the next drain."""
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is buffered below."""
+
+    def close(self) -> None:
+        """Nothing is open below."""
+
+    def drain(self) -> bytes:
+        """All that was written since the last time."""
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+class ZipStream:
+    """Begin an entry, feed it, and so on, then finish; each call returns the archive's next bytes."""
+
+    def __init__(self) -> None:
+        self._sink = _Sink()
+        self._zip = zipfile.ZipFile(self._sink, "w", zipfile.ZIP_STORED)
+        self._entry: IO[bytes] | None = None
+
+    def begin(self, name: str, modified_ms: int, size: int | None) -> bytes:
+        """The next entry, after the one before has been ended. `size` in bytes, as far as it is known."""
+        self._end()
+        moment = datetime.fromtimestamp(modified_ms / 1000, UTC)
+        entry = zipfile.ZipInfo(name, (max(moment.year, _EARLIEST), *moment.timetuple()[1:6]))
+        entry.external_attr = _MODE
+        entry.file_size = size or 0
+        self._entry = self._zip.open(entry, "w", force_zip64=size is None)
+        return self._sink.drain()
+
+    def feed(self, data: bytes) -> bytes:
+        """More of the entry that was begun."""
+        if self._entry is None:
+            raise RuntimeError("no entry was begun")
+        self._entry.write(data)
+        return self._sink.drain()
+
+    def finish(self) -> bytes:
+        """The directory that closes the archive. Without it no reader takes the archive for whole."""
+        self._end()
+        self._zip.close()
+        return self._sink.drain()
+
+    def _end(self) -> None:
+        if self._entry is not None:
+            self._entry.close()
+            self._entry = None

@@ -1,0 +1,56 @@
+"""An owner's jobs, newest first, from a place on: the place is a job, so what is new does not shift it.
+
+Who calls it: the use case of the job list. One stretch is one round trip.
+"""
+
+from typing import Final, NamedTuple
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.domain import Counts
+from image2model.store import rows
+from image2model.store.script import Script
+
+_LIST: Final = Script("list_jobs")
+_Eight = tuple[int, int, int, int, int, int, int, int]
+_stretch = msgspec.msgpack.Decoder(list[tuple[object, ...]])
+_Full = tuple[str, int, int, list[str], _Eight]
+
+
+class Place(NamedTuple):
+    """Where a job stands in the list: when it was made, ms since the epoch, and its id."""
+
+    created_at: int
+    job_id: str
+
+
+class Listed(NamedTuple):
+    """One job of the list; None where its hash is gone and only its place is left."""
+
+    place: Place
+    job: rows.JobSnapshot | None
+
+
+async def stretch(redis: Redis, owner: str, after: Place | None, limit: int) -> list[Listed]:
+    """Up to `limit` jobs after a place (None: from the newest). Fewer: there are no more."""
+    score, job_id = (after.created_at, after.job_id) if after else (False, "")
+    packed = await _LIST.packed(redis, owner, score, job_id, limit)
+    return [_listed(owner, row) for row in _stretch.decode(packed)] if packed else []
+
+
+def _listed(owner: str, row: tuple[object, ...]) -> Listed:
+    if len(row) == 2:
+        job_id, created_at = msgspec.convert(row, tuple[str, int])
+        return Listed(Place(created_at, job_id), None)
+    job_id, created_at, version, job, counts = msgspec.convert(row, _Full)
+    snapshot = rows.JobSnapshot(
+        job_id=job_id,
+        version=version,
+        owner=owner,
+        deleted=False,
+        job=rows.job_row(job),
+        counts=Counts(*counts),
+        images=(),
+    )
+    return Listed(Place(created_at, job_id), snapshot)

@@ -1,0 +1,20 @@
+-- A restored job starts nothing: what was unfinished has failed, for FAL may have had it since. {job_id, error}
+-- Returns how many images that were. The job is known to its owner and to the cleanup afterwards.
+local job_id, failure = unpack(cmsgpack.unpack(ARGV[1]))
+local job, at, failed = K.job(job_id), now_ms(), 0
+local owner = call('HGET', job, 'owner')
+for _, id in ipairs(image_ids(job_id)) do
+  if UNFINISHED[text(call('HGET', K.image(id), 'status'))] then
+    failed = failed + 1
+    move(id, 'failed', {'error', failure, 'cancel_requested', ''}, at)
+  end
+end
+if failed > 0 then dequeue(BATCH, 'finish:' .. job_id .. ':' .. call('HGET', job, 'version')) end
+local ends = num(call('HGET', job, 'expires_at'))
+if ends > 0 then
+  call('ZADD', K.ended(), ends, job_id)
+  call('PEXPIRE', K.ended(), FLEET_TTL)
+end
+call('SADD', K.owners(), owner)
+call('PEXPIRE', K.owners(), FLEET_TTL)
+return failed
