@@ -47,10 +47,18 @@ async def test_tls_front_takes_uploads_and_moves_plain_requests(
     secure = f"127.0.0.1:{free_port('127.0.0.1')}"
     values = {"I2M_FRONT": "tls", "I2M_CERTIFICATES": str(certificates), "I2M_HTTPS_LISTEN": secure}
     trust = ssl.create_default_context(cafile=certificates / "fullchain.pem")
-    async with make_cluster(replicas=1, workers=0, **values) as cluster, httpx.AsyncClient(verify=trust) as client:
+    async with (
+        make_cluster(replicas=1, workers=0, **values) as cluster,
+        httpx.AsyncClient(verify=trust) as client,
+    ):
         moved = await client.get(f"{cluster.address.url}/api/v1/status/x?y=1")
-        assert (moved.status_code, moved.headers["location"]) == (308, "https://127.0.0.1/api/v1/status/x?y=1")
+        assert (moved.status_code, moved.headers["location"]) == (
+            308,
+            "https://127.0.0.1/api/v1/status/x?y=1",
+        )
         headers = {"content-type": CONTENT_TYPE, "origin": f"https://{secure}"}
-        answer = await client.post(f"https://{secure}/api/v1/upload/batch", content=bytes(batch()), headers=headers)
+        answer = await client.post(
+            f"https://{secure}/api/v1/upload/batch", content=bytes(batch()), headers=headers
+        )
         assert answer.status_code == 202, answer.text
         assert "max-age" in answer.headers["strict-transport-security"]
