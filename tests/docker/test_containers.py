@@ -127,7 +127,7 @@ def test_nginx_is_given_every_variable_and_the_body_limit_of_the_settings() -> N
 
 
 def test_password_must_be_chosen() -> None:
-    with pytest.raises(KeyError, match="set it in .env"):
+    with pytest.raises(KeyError, match=r"set it in \.env"):
         compose({})
 
 
