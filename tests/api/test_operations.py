@@ -11,9 +11,6 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from image2model import settings
-from image2model.api.app import create_app
-from image2model.errors import ConfigurationError
 from image2model.store import fleet
 from image2model.up.store import EmbeddedStore
 from tests.api.conftest import Service, batch
@@ -61,11 +58,6 @@ def test_metrics_token_is_asked_for(make_service: Callable[..., Service]) -> Non
     service = make_service(metrics_token="let-me-in")
     assert service.get("/metrics").code == "unauthenticated"
     assert service.get("/metrics", authorization="Bearer let-me-in").status == 200
-
-
-def test_keys_do_not_exist_yet(valkey: EmbeddedStore) -> None:
-    with pytest.raises(ConfigurationError, match="I2M_AUTH"):
-        create_app(settings.load({}, redis_url=valkey.url, auth="keys"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,10 +1,15 @@
 """A sender under the least rate is cut off with 408; one over it is not. The window is short here."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
 import pytest
+from starlette.types import Message
 
+from image2model.api.upload import UploadLimits
+from image2model.api.upload.pace import PacedBody
+from image2model.errors import UploadTooSlow
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.upload_edge import Edge, picture
 
@@ -54,3 +59,34 @@ def test_a_sender_that_stops_is_cut_off(make_edge: Callable[..., Edge], sent: by
     with edge.address.connect() as raw:
         raw.sendall(HEAD + sent)
         assert b" 408 " in raw.recv(65536)
+
+
+async def test_who_trickles_over_the_least_rate_is_cut_off_once_others_wait_for_memory() -> None:
+    limits = UploadLimits(min_rate=1000, rate_window=60.0, crowded_grace=0.05, crowded_rate=1 << 20)
+    crowded = False
+
+    async def receive() -> Message:
+        await asyncio.sleep(0.03)
+        return {"type": "http.request", "body": b"x" * 2000, "more_body": True}
+
+    body = PacedBody(receive, limits, crowded=lambda: crowded)
+    for _ in range(4):
+        assert await body.read()
+    crowded = True
+    with pytest.raises(UploadTooSlow):
+        await body.read()
+
+
+async def test_no_body_takes_for_ever() -> None:
+    async def receive() -> Message:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x" * 2000, "more_body": True}
+
+    body = PacedBody(receive, UploadLimits(min_rate=1, rate_window=60.0, max_seconds=0.1))
+
+    async def read_all() -> None:
+        while await body.read():
+            pass
+
+    with pytest.raises(UploadTooSlow):
+        await read_all()

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -154,3 +155,14 @@ def test_child_that_can_never_start_ends_up_with_its_words(up: Start) -> None:
 
 def _errors(run: Up) -> str:
     return run.log.read_text()
+
+
+def test_host_of_a_network_needs_a_key_first(up: Start) -> None:
+    everywhere = ("--host", "0.0.0.0", "--port", "0")  # noqa: S104 - what the test is about
+    refused = up(*everywhere)
+    assert refused.wait() == 1
+    assert "I2M_ADMIN_KEY" in refused.log.read_text()
+    run = up(*everywhere, I2M_ADMIN_KEY="a-long-random-text-of-mine").ready()
+    assert "I2M_AUTH=none" not in "\n".join(run.seen)
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{run.url}/api/v1/session", timeout=5)  # noqa: S310

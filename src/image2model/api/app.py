@@ -12,13 +12,13 @@ from image2model.api import problems
 from image2model.api.lifespan import Process
 from image2model.api.middleware import (
     AccessLog,
+    HostCheck,
     ProblemAnswers,
     RefusalDrain,
     RequestId,
     SecurityHeaders,
     SiteGuard,
 )
-from image2model.api.principal import authenticator
 from image2model.api.routes import routes
 from image2model.api.upload import UploadLimits
 from image2model.errors import ConfigurationError
@@ -28,7 +28,6 @@ from image2model.telemetry.metrics import HTTP_DURATION, HTTP_REQUESTS
 
 def create_app(settings: Settings) -> Starlette:
     """The application of these settings. Raises ConfigurationError where they cannot be served."""
-    authenticate = authenticator(settings)
     if settings.redis_url is None:
         raise ConfigurationError(["I2M_REDIS_URL: the API needs a store; `image2model up` brings its own"])
     limits = UploadLimits(max_files=settings.max_files, max_file_bytes=settings.max_file_bytes)
@@ -36,7 +35,7 @@ def create_app(settings: Settings) -> Starlette:
         routes=routes(),
         middleware=_middleware(settings, limits),
         exception_handlers={HTTPException: problems.raise_problem},
-        lifespan=Process(settings, settings.redis_url, authenticate, limits).lifespan,
+        lifespan=Process(settings, settings.redis_url, limits).lifespan,
     )
 
 
@@ -62,4 +61,6 @@ def _middleware(settings: Settings, limits: UploadLimits) -> list[Middleware]:
         layers.append(
             Middleware(SiteGuard, allowed_hosts=settings.allowed_hosts, allowed_origins=settings.cors_origins)
         )
+    elif settings.allowed_hosts:
+        layers.append(Middleware(HostCheck, allowed_hosts=settings.allowed_hosts))
     return layers

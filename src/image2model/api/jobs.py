@@ -7,12 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from image2model.api.answers import json_answer
+from image2model.api.json_body import read_json
 from image2model.api.state import state_of
-from image2model.errors import BodyTooLarge, InvalidParameter
 from image2model.service import job_list, lifecycle
 from image2model.service.documents import job_document
-
-_MAX_BODY: Final = 64 << 10
 
 
 class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,7 +20,7 @@ class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     params: dict[str, object] | None = None
 
 
-_retry = msgspec.json.Decoder(RetryBody)
+_EXAMPLE: Final = '{"image_ids": ["…"], "params": {}}'
 
 
 async def listing(request: Request) -> Response:
@@ -45,9 +43,15 @@ async def retry(request: Request) -> Response:
     """202: failed images run again."""
     state = state_of(request)
     principal = await state.authenticate(request.scope)
-    wanted = await _body(request)
+    await state.gate.count(request.scope, principal)
+    wanted = await read_json(request, RetryBody, _EXAMPLE, empty=RetryBody())
     job = await lifecycle.retry(
-        state.redis, principal.owner, request.path_params["job_id"], wanted.image_ids, wanted.params
+        state.redis,
+        principal.owner,
+        request.path_params["job_id"],
+        wanted.image_ids,
+        wanted.params,
+        principal.allowance,
     )
     return json_answer(job_document(job), 202)
 
@@ -58,18 +62,3 @@ async def delete(request: Request) -> Response:
     principal = await state.authenticate(request.scope)
     await lifecycle.delete(state.redis, principal.owner, request.path_params["job_id"])
     return Response(status_code=204)
-
-
-async def _body(request: Request) -> RetryBody:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise BodyTooLarge(f"The body of a retry has at most {_MAX_BODY} bytes.")
-    if not body.strip():
-        return RetryBody()
-    try:
-        return _retry.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        detail = f'The body must be JSON such as {{"image_ids": ["…"], "params": {{}}}}: {str(error)[:200]}'
-        raise InvalidParameter(detail) from error

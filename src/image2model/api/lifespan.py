@@ -17,7 +17,9 @@ from image2model.api.events import EventRelay
 from image2model.api.fal_catalogue import FalCatalogue
 from image2model.api.fal_keys import FalCallbacks
 from image2model.api.fal_probe import FalProbe
-from image2model.api.principal import Authenticate
+from image2model.api.key_gate import KeyGate
+from image2model.api.open_gate import OpenGate
+from image2model.api.principal import Gate
 from image2model.api.state import ApiState
 from image2model.api.upload import UploadBudget, UploadLimits
 from image2model.fal.hosts import FalHosts
@@ -27,7 +29,7 @@ from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
 from image2model.store import durability, secret
 from image2model.store.connection import connect
-from image2model.store.heads import JobHeads
+from image2model.store.lookups import Lookups
 
 _REDIS_TIMEOUT: Final = 2.5
 """Seconds for one command: a client of ours waits for the answer."""
@@ -43,12 +45,9 @@ class State(TypedDict):
 class Process:
     """One process's resources. They belong to the event loop that runs the lifespan."""
 
-    def __init__(
-        self, settings: Settings, redis_url: str, authenticate: Authenticate, limits: UploadLimits
-    ) -> None:
+    def __init__(self, settings: Settings, redis_url: str, limits: UploadLimits) -> None:
         self._settings = settings
         self._redis_url = redis_url
-        self._authenticate = authenticate
         self._limits = limits
 
     @asynccontextmanager
@@ -81,7 +80,11 @@ class Process:
             upload_budget=UploadBudget(self._settings.upload_memory),
             upload_limits=self._limits,
             documents=DocumentCache(),
-            heads=JobHeads(redis),
-            authenticate=self._authenticate,
+            gate=_gate(self._settings, redis),
             relay=relay,
         )
+
+
+def _gate(settings: Settings, redis: Redis) -> Gate:
+    lookups = Lookups(redis)
+    return OpenGate(lookups) if settings.auth == "none" else KeyGate(redis, lookups, settings)

@@ -1,42 +1,62 @@
-"""Who is asking: the seam where keys come in.
+"""Who is asking, and what they may use.
 
 Who calls it: every route, through the application's state. A route never looks at credentials itself.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final, Literal
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import msgspec
 from starlette.types import Scope
 
-from image2model.errors import ConfigurationError
-from image2model.settings import Settings
+from image2model.errors import Forbidden
+from image2model.store.accounts import Allowance
+from image2model.store.api_keys import Rate, Role
+from image2model.store.heads import JobHead
+from image2model.store.lookups import Credential
 
-Role = Literal["user", "admin"]
 
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller. `owner` is whose jobs it sees and makes; without an `allowance` it may use all there is.
 
-class Principal(msgspec.Struct, frozen=True):
-    """The caller. `owner` is whose jobs it sees and makes."""
+    `credential` is what was presented, `key` the digest of the key behind it; there is neither under
+    `I2M_AUTH=none`.
+    """
 
     owner: str
     role: Role
+    name: str = ""
+    key: str = ""
+    credential: Credential | None = None
+    rate: Rate | None = None
+    allowance: Allowance | None = None
 
 
 Authenticate = Callable[[Scope], Awaitable[Principal]]
-"""Tells who sent a request. Raises Unauthenticated, Forbidden."""
-
-_LOCAL: Final = Principal("local", "admin")
+"""Tells who sent a request. Raises Unauthenticated, Forbidden, RateLimited."""
 
 
-async def everybody_is_local(_scope: Scope) -> Principal:
-    """`I2M_AUTH=none`: one owner, who may do everything."""
-    return _LOCAL
+class Gate(Protocol):
+    """The door: who may come in, and how often."""
+
+    async def authenticate(self, scope: Scope) -> Principal:
+        """Raises Unauthenticated, Forbidden, and RateLimited for an address that guesses."""
+
+    async def with_job(self, scope: Scope, job_id: str) -> tuple[Principal, JobHead | None]:
+        """The caller and the head of the job that it names, in one round trip."""
+
+    async def sign_in(self, scope: Scope, secret: str) -> Principal:
+        """Whose key this is. Raises Unauthenticated, and RateLimited for an address that guesses."""
+
+    def watching(self, principal: Principal, sever: Callable[[], None]) -> AbstractContextManager[None]:
+        """For the life of a stream: `sever` is called when the caller is no longer let in."""
+
+    async def count(self, scope: Scope, principal: Principal) -> None:
+        """Count a request that the rate limits count. Raises RateLimited."""
 
 
-def authenticator(settings: Settings) -> Authenticate:
-    """The way that the settings ask for. Raises ConfigurationError."""
-    if settings.auth == "none":
-        return everybody_is_local
-    raise ConfigurationError(
-        ["I2M_AUTH: API keys do not exist yet in this version; set I2M_AUTH=none and listen on loopback"]
-    )
+def require_admin(principal: Principal) -> None:
+    """Raises Forbidden for anybody else."""
+    if principal.role != "admin":
+        raise Forbidden("This needs a key with the role `admin`.")

@@ -9,6 +9,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
 from image2model.api import (
+    admin_dead,
+    admin_keys,
     archive,
     downloads,
     events,
@@ -19,11 +21,13 @@ from image2model.api import (
     metrics,
     models,
     quotes,
+    sessions,
     status,
     thumbnails,
     uploads,
+    webhooks,
 )
-from image2model.api.principal import Principal
+from image2model.api.guarded_stream import GuardedStream, caller_of
 from image2model.api.state import state_of
 from image2model.service.documents import API
 
@@ -44,11 +48,22 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/jobs/{{job_id}}", jobs.delete, methods=["DELETE"]),
         Route(f"{API}/models", models.listing),
         Route(f"{API}/quote", quotes.quote_batch, methods=["POST"]),
+        Route(f"{API}/jobs/{{job_id}}/webhooks", webhooks.listing),
+        Route(f"{API}/jobs/{{job_id}}/webhooks/{{delivery_id}}/replay", webhooks.replay, methods=["POST"]),
+        Route(f"{API}/admin/dead", admin_dead.listing),
+        Route(f"{API}/admin/dead/replay", admin_dead.replay_many, methods=["POST"]),
+        Route(f"{API}/admin/dead/{{image_id}}/replay", admin_dead.replay, methods=["POST"]),
+        Route(f"{API}/session", sessions.begin, methods=["POST"]),
+        Route(f"{API}/session", sessions.show, methods=["GET"]),
+        Route(f"{API}/session", sessions.end, methods=["DELETE"]),
+        Route(f"{API}/admin/keys", admin_keys.listing, methods=["GET"]),
+        Route(f"{API}/admin/keys", admin_keys.create, methods=["POST"]),
+        Route(f"{API}/admin/keys/{{key_id}}", admin_keys.revoke, methods=["DELETE"]),
         Route(f"{API}/health/live", health.live),
         Route(f"{API}/health/ready", health.ready),
         Route(f"{API}/webhooks/fal", fal_callbacks.fal_webhook, methods=["POST"]),
         Route("/metrics", metrics.metrics),
-        *events.routes(_relay_of, _principal_of, prefix=API),
+        *map(_guarded, events.routes(_relay_of, caller_of, prefix=API)),
     ]
 
 
@@ -56,5 +71,5 @@ def _relay_of(scope: Scope) -> events.EventRelay:
     return state_of(HTTPConnection(scope)).relay
 
 
-async def _principal_of(scope: Scope) -> Principal:
-    return await state_of(HTTPConnection(scope)).authenticate(scope)
+def _guarded(stream: Route) -> Route:
+    return Route(stream.path, GuardedStream(stream.endpoint), methods=["GET"])

@@ -14,13 +14,12 @@ from image2model.api.events import EventRelay
 from image2model.api.fal_catalogue import FalCatalogue
 from image2model.api.fal_keys import FalCallbacks
 from image2model.api.fal_probe import FalProbe
-from image2model.api.principal import Authenticate
+from image2model.api.principal import Authenticate, Gate
 from image2model.api.upload import UploadBudget, UploadLimits
 from image2model.fal.hosts import FalHosts
 from image2model.service.thumbnails import Thumbnails
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
-from image2model.store.heads import JobHeads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +38,13 @@ class ApiState:
     upload_budget: UploadBudget
     upload_limits: UploadLimits
     documents: DocumentCache
-    heads: JobHeads
-    authenticate: Authenticate
+    gate: Gate
     relay: EventRelay
+
+    @property
+    def authenticate(self) -> Authenticate:
+        """Who sent a request."""
+        return self.gate.authenticate
 
 
 def state_of(connection: HTTPConnection) -> ApiState:

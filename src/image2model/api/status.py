@@ -26,9 +26,9 @@ class Status:
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer one request. Raises NotFound, Expired, and what authentication raises."""
         state = cast("ApiState", scope["state"]["api"])
-        principal = await state.authenticate(scope)
         job_id: str = scope["path_params"]["job_id"]
-        head = visible(await state.heads.read(job_id) if is_job_id(job_id) else None, principal.owner)
+        principal, head = await state.gate.with_job(scope, job_id if is_job_id(job_id) else "")
+        head = visible(head, principal.owner)
         if _has(scope, etag(head.version)):
             await send(_start(304, head.version))
             await send({"type": "http.response.body"})

@@ -9,13 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from image2model.api.answers import json_answer
+from image2model.api.principal import Principal
 from image2model.api.state import ApiState, state_of
 from image2model.api.upload import ReceivedBatch, read_batch
 from image2model.api.upload.reader import forget
 from image2model.api.upload.received import Sink
 from image2model.domain import RejectedFile
 from image2model.media.sniff import inspect
-from image2model.service import accept, idempotency
+from image2model.service import accept, allowances, idempotency
 from image2model.service.batch_request import read_fields
 from image2model.service.documents import JobDocument
 from image2model.store.connection import command
@@ -26,30 +27,34 @@ async def upload_batch(request: Request) -> Response:
     """202 with the job's document, or the first answer of its idempotency key."""
     state = state_of(request)
     principal = await state.authenticate(request.scope)
+    await state.gate.count(request.scope, principal)
     await command(state.redis, "PING")  # a store that is away refuses before the pictures have travelled
     key = request.headers.get("idempotency-key")
     async with idempotency.held(state.redis, principal.owner, key) as place:
         if isinstance(place, Answered):
-            document = await _replay(request, state, principal.owner, place)
+            document = await _replay(request, state, principal, place)
         else:
-            document = await _accept(request, state, principal.owner, place)
+            await allowances.check(state.redis, principal.owner, principal.allowance)
+            document = await _accept(request, state, principal, place)
     headers = {"Location": document.links.self}
     if isinstance(place, Answered):
         headers["Idempotent-Replayed"] = "true"
     return json_answer(document, 202, headers)
 
 
-async def _accept(request: Request, state: ApiState, owner: str, place: Reservation | None) -> JobDocument:
+async def _accept(
+    request: Request, state: ApiState, principal: Principal, place: Reservation | None
+) -> JobDocument:
     async with accept.originals(state.storage) as originals:
-        submission = await _read(request, state, owner, originals.put)
+        submission = await _read(request, state, principal, originals.put)
         return await accept.create(state.redis, originals, submission, place, ttl_s=state.settings.job_ttl)
 
 
-async def _replay(request: Request, state: ApiState, owner: str, answered: Answered) -> JobDocument:
-    return await accept.replay(state.redis, await _read(request, state, owner, forget), answered)
+async def _replay(request: Request, state: ApiState, principal: Principal, answered: Answered) -> JobDocument:
+    return await accept.replay(state.redis, await _read(request, state, principal, forget), answered)
 
 
-async def _read(request: Request, state: ApiState, owner: str, sink: Sink) -> accept.Submission:
+async def _read(request: Request, state: ApiState, principal: Principal, sink: Sink) -> accept.Submission:
     batch = await read_batch(
         request.receive,
         request.headers,
@@ -58,10 +63,10 @@ async def _read(request: Request, state: ApiState, owner: str, sink: Sink) -> ac
         inspect=partial(inspect, max_pixels=state.settings.max_pixels),
         sink=sink,
     )
-    return submission_of(batch, state, owner)
+    return submission_of(batch, state, principal)
 
 
-def submission_of(batch: ReceivedBatch, state: ApiState, owner: str) -> accept.Submission:
+def submission_of(batch: ReceivedBatch, state: ApiState, principal: Principal) -> accept.Submission:
     """The batch as the service takes it. Raises the problem for which it is refused."""
     wanted = read_fields(batch.fields, private_webhooks=state.settings.webhook_allow_private)
     if not wanted.skip_invalid or not batch.files:
@@ -69,7 +74,8 @@ def submission_of(batch: ReceivedBatch, state: ApiState, owner: str) -> accept.S
     faults = [(bad.index, bad.fault) for bad in batch.bad]
     return accept.Submission(
         dedupe=state.settings.dedupe,
-        owner=owner,
+        owner=principal.owner,
+        allowance=principal.allowance,
         request=wanted,
         fields=batch.fields,
         pictures=batch.files,

@@ -23,6 +23,8 @@ COMMANDS: Final[dict[str, str]] = {
     "download": "Download the models of a job.",
     "cancel": "Stop what is not finished of a job.",
     "retry": "Run the failed images of a job again.",
+    "dead": "List or replay the images that failed for good.",
+    "keys": "Make, list and revoke API keys.",
     "backup": "Write jobs, keys and files into one archive.",
     "restore": "Bring a backup back into an empty service.",
     "doctor": "Check the settings and what they lead to.",

@@ -7,27 +7,24 @@ it takes the embedded store of the `up` that runs on I2M_DATA_DIR.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from urllib.parse import quote
 
 import click
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from image2model.cli.local_store import store_url
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, load
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
 from image2model.store.connection import connect
-from image2model.up.socket_path import socket_path
-from image2model.up.store import store_folder
 
 
 @asynccontextmanager
 async def opened() -> AsyncIterator[tuple[Settings, Redis, ObjectStorage]]:
     """Raises ConfigurationError, and click.ClickException where the store does not answer."""
     settings = load()
-    url = settings.redis_url or await asyncio.to_thread(url_of_up, settings.data_dir)
+    url = await asyncio.to_thread(store_url, settings)
     if url is None:
         raise ConfigurationError(
             [f"I2M_REDIS_URL is not set, and no `up` runs on {settings.data_dir}: start it, or set the URL"]
@@ -38,9 +35,3 @@ async def opened() -> AsyncIterator[tuple[Settings, Redis, ObjectStorage]]:
             yield settings, redis, storage
     except RedisError as error:
         raise click.ClickException(f"the store does not answer: {error}") from error
-
-
-def url_of_up(data_dir: Path) -> str | None:
-    """The embedded store of an `up` that runs on this folder."""
-    path = socket_path(store_folder(data_dir))
-    return f"unix://{quote(str(path))}" if path.exists() else None

@@ -15,7 +15,7 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 
-from image2model.client.documents import Download, Job, JobPage
+from image2model.client.documents import DeadPage, Download, Job, JobPage, Replayed
 from image2model.client.errors import BadDownload, ClientError, Unreachable
 from image2model.client.events import Event
 from image2model.client.multipart import MultipartBody
@@ -147,7 +147,7 @@ class AsyncClient:
 
     async def cancel(self, job_id: str) -> Job:
         """Ask to stop what is not finished. Raises ApiError `already_finished` where nothing is left."""
-        return await self._post(f"/jobs/{quote(job_id, safe='')}/cancel", None)
+        return await self._post(f"/jobs/{quote(job_id, safe='')}/cancel", None, Job)
 
     async def retry(
         self, job_id: str, *, image_ids: Iterable[str] | None = None, params: Mapping[str, Any] | None = None
@@ -157,6 +157,7 @@ class AsyncClient:
         return await self._post(
             f"/jobs/{quote(job_id, safe='')}/retry",
             {name: value for name, value in wanted.items() if value is not None},
+            Job,
         )
 
     async def delete(self, job_id: str) -> None:
@@ -164,15 +165,35 @@ class AsyncClient:
         call = Call(method="DELETE", path=f"{_BASE}/jobs/{quote(job_id, safe='')}", safe=True)
         await self._transport.send(call)
 
+    async def dead(
+        self, *, code: str = "", model: str = "", owner: str = "", limit: int = 20, cursor: str | None = None
+    ) -> DeadPage:
+        """One page of the images that failed for good, newest first. For admins."""
+        query = {"code": code, "model": model, "owner": owner, "limit": str(limit), "cursor": cursor}
+        return await self._get(
+            "/admin/dead", DeadPage, {name: value for name, value in query.items() if value}
+        )
+
+    async def replay(self, image_id: str) -> Job:
+        """Run one dead image again, whoever owns it: a new paid attempt. For admins."""
+        return await self._post(f"/admin/dead/{quote(image_id, safe='')}/replay", None, Job)
+
+    async def replay_many(
+        self, *, code: str = "", model: str = "", owner: str = "", every: bool = False, limit: int = 20
+    ) -> Replayed:
+        """Run the dead images that match again, up to `limit`; with `every` no filter is needed."""
+        wish = {"code": code, "model": model, "owner": owner, "all": every, "limit": limit}
+        return await self._post("/admin/dead/replay", wish, Replayed)
+
     async def _get(self, path: str, kind: type[_T], query: dict[str, str] | None = None) -> _T:
         call = Call(method="GET", path=_BASE + path, query=query or {}, safe=True)
         return _decoded(await self._transport.send(call), kind)
 
-    async def _post(self, path: str, body: dict[str, Any] | None) -> Job:
+    async def _post(self, path: str, body: dict[str, Any] | None, kind: type[_T]) -> _T:
         headers = {"Content-Type": "application/json"} if body else {}
         data = msgspec.json.encode(body) if body else None
         call = Call(method="POST", path=_BASE + path, headers=headers, body=data)
-        return _decoded(await self._transport.send(call), Job)
+        return _decoded(await self._transport.send(call), kind)
 
 
 class _Listing(msgspec.Struct, frozen=True):

@@ -11,6 +11,8 @@ from image2model.domain import IMAGE_FINISHED, JOB_FINISHED, Counts, ImageError,
 
 __all__ = [
     "Counts",
+    "DeadImage",
+    "DeadPage",
     "Download",
     "File",
     "Image",
@@ -19,6 +21,7 @@ __all__ = [
     "JobPage",
     "Mesh",
     "RejectedFile",
+    "Replayed",
     "Result",
 ]
 
@@ -115,3 +118,41 @@ class Download(msgspec.Struct, frozen=True):
     filename: str = ""
     status: str = ""
     files: tuple[File, ...] = ()
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One step of an image's history."""
+
+    at: str
+    status: str
+    attempt: int = 1
+    fal_request_id: str | None = None
+    error: ImageError | None = None
+
+
+class DeadImage(msgspec.Struct, frozen=True):
+    """An image that failed for good, as admins see it."""
+
+    image_id: str
+    job_id: str
+    owner: str
+    model: str
+    failed_at: str
+    image: Image
+    error: ImageError | None = None
+    history: tuple[Change, ...] = ()
+
+
+class DeadPage(msgspec.Struct, frozen=True):
+    """One page of dead images, newest first; it may be short, and only a null cursor is the end."""
+
+    images: tuple[DeadImage, ...] = ()
+    next_cursor: str | None = None
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """What a replay by filter has set going; `more`: others match too."""
+
+    replayed: int
+    job_ids: tuple[str, ...] = ()
+    more: bool = False

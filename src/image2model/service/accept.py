@@ -21,6 +21,7 @@ from image2model.service.idempotency import fingerprint
 from image2model.service.originals import Originals, Picture
 from image2model.storage.objects import ObjectStorage
 from image2model.store import idempotency, jobs
+from image2model.store.accounts import Allowance
 from image2model.store.idempotency import Answered, Reservation
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -31,6 +32,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """A batch that has been read to its end. `fields` are the form's, as they came."""
 
     owner: str
+    allowance: Allowance | None = None
     request: BatchRequest
     fields: Mapping[str, str]
     pictures: Sequence[Picture]
@@ -63,12 +65,12 @@ async def create(
     """Make the job. Returns its document as it was made.
 
     Raises StoreUnavailable where the store does not say that it is made, IdempotencyConflict where the
-    key was lost meanwhile.
+    key was lost meanwhile; BudgetExceeded, QueueFull, Unauthenticated where the allowance does not reach.
     """
     job = _new_job(originals, submission, ttl_s)
     answer = _answer(place, submission, job.job_id) if place else None
     try:
-        made_at = await jobs.create(redis, job, answer)
+        made_at = await jobs.create(redis, job, answer, submission.allowance)
     except RedisError as error:
         # The caller discards the pictures: should the job have come to be, no image of it can be paid for.
         _log.error("batch_not_created", job_id=job.job_id, reason=str(error))
@@ -107,6 +109,7 @@ def _new_job(originals: Originals, submission: Submission, ttl_s: float) -> jobs
         no_cache=request.no_cache,
         webhook_url=request.webhook_url,
         estimated_micro=request.estimate(len(submission.pictures)),
+        unit_micro=request.reservation,
         ttl_ms=int(ttl_s * 1000),
     )
 

@@ -34,6 +34,11 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
         each = self.endpoint.price(self.params)
         return None if each is None else each * images
 
+    @property
+    def reservation(self) -> int:
+        """Micro-dollars that a budget sets aside for each image."""
+        return self.endpoint.reservation(self.params)
+
 
 def read_fields(fields: Mapping[str, str], *, private_webhooks: bool) -> BatchRequest:
     """Read the form's fields. Raises UnknownModel, InvalidParameter."""

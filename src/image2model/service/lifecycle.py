@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from redis.asyncio import Redis
 
 from image2model.errors import AlreadyFinished, InvalidParameter
-from image2model.fal.endpoints import Scalar, endpoint_of, normalise
+from image2model.fal.endpoints import endpoint_of, normalise
 from image2model.service import ownership
 from image2model.store import jobs
+from image2model.store.accounts import Allowance
 from image2model.store.rows import JobSnapshot
 
 
@@ -31,16 +32,27 @@ async def retry(
     job_id: str,
     image_ids: Sequence[str] | None,
     params: dict[str, object] | None,
+    allowance: Allowance | None = None,
 ) -> JobSnapshot:
     """Run failed images again: those of `image_ids`, or all; with `params` in place of the job's.
 
-    Raises NotFound, Expired, InvalidParameter, and AlreadyFinished where none of them has failed.
+    Each is paid for again, so it needs room in the allowance. Raises NotFound, Expired, InvalidParameter,
+    AlreadyFinished where none of them has failed, BudgetExceeded, QueueFull.
     """
     access = await ownership.access(redis, owner, job_id)
     before = await jobs.read(redis, job_id)
     _check_ids(before, image_ids)
-    checked = None if params is None else _checked(before, params)
-    if not await jobs.retry(redis, job_id, image_ids, checked, low_priority=access.low_priority):
+    checked = None if params is None else normalise(endpoint_of(before.job.model), params)
+    retried = await jobs.retry(
+        redis,
+        job_id,
+        image_ids,
+        None if checked is None else dict(checked),
+        low_priority=access.low_priority,
+        unit_micro=None if checked is None else endpoint_of(before.job.model).reservation(checked),
+        allowance=allowance,
+    )
+    if not retried:
         raise AlreadyFinished("None of these images has failed; there is nothing to run again.")
     return await jobs.read(redis, job_id)
 
@@ -60,8 +72,3 @@ def _check_ids(job: JobSnapshot, image_ids: Sequence[str] | None) -> None:
     if unknown:
         named = ", ".join(sorted(repr(name[:64]) for name in unknown)[:5])
         raise InvalidParameter(f"`image_ids` names images that this job does not have: {named}")
-
-
-def _checked(job: JobSnapshot, params: dict[str, object]) -> dict[str, object]:
-    accepted: dict[str, Scalar] = normalise(endpoint_of(job.job.model), params)
-    return dict(accepted)

@@ -4,15 +4,17 @@ Who calls it: the acceptance of a batch. Pure: it looks at the text alone; the n
 and private addresses refused again, when the call is made.
 """
 
-import ipaddress
 import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from image2model.errors import InvalidParameter
+from image2model.service.public_address import is_address, is_public
 
 _MAX_LENGTH: Final = 2048
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_HTTPS: Final = 443
+_LOWEST_FREE_PORT: Final = 1024
 _NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?", re.ASCII)
 
 
@@ -30,6 +32,12 @@ def check_webhook_url(url: str, *, allow_private: bool) -> None:
         raise InvalidParameter("`webhook_url` must not hold a user name or password; the call is signed.")
     if not allow_private and _is_private(parts.hostname.lower()):
         raise InvalidParameter("`webhook_url` must be an address that the internet can reach.")
+    if not allow_private and parts.port is not None and not _is_sane(parts.port):
+        raise InvalidParameter("`webhook_url` must be on port 443, or on one from 1024 up.")
+
+
+def _is_sane(port: int) -> bool:
+    return port == _HTTPS or port >= _LOWEST_FREE_PORT
 
 
 def _split(url: str) -> SplitResult:
@@ -45,10 +53,15 @@ def _is_private(host: str) -> bool:
     name = host.rstrip(".")
     if name == "localhost" or name.endswith((".localhost", ".local", ".internal")):
         return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        # 127.1, 0x7f000001, 2130706433: other spellings of IPv4 that resolvers take
-        return bool(_NUMERIC.fullmatch(host))
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return not (mapped or address).is_global
+    if is_address(name):
+        return not is_public(name)
+    # 127.1, 0x7f000001, 2130706433: other spellings of IPv4 that resolvers take
+    return bool(_NUMERIC.fullmatch(host))
+
+
+def shown(url: str) -> str:
+    """The address as a log may show it: without user, password, query and fragment, where secrets hide."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    query = "?…" if parts.query else ""
+    return f"{parts.scheme}://{host}{parts.path}{query}"

@@ -50,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_pixels: int
     upload_memory: int
     rate_limit: tuple[int, int]
+    address_rate_limit: tuple[int, int]
     max_queued: int
     worker_metrics_port: int | None
     sse_send_timeout: float

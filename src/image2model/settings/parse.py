@@ -3,12 +3,15 @@
 Who calls it: the settings table alone. The error's words complete "I2M_X: ".
 """
 
+import base64
 import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
+
+from image2model.money import to_micro
 
 _UNITS: Final = {"": 1, "k": 1024, "kib": 1024, "m": 1024**2, "mib": 1024**2, "g": 1024**3, "gib": 1024**3}
 _SECONDS: Final = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -79,6 +82,14 @@ def rate(value: str) -> tuple[int, int]:
     return int(match[1]), _RATE_PERIODS[match[2]]
 
 
+def budget(value: str) -> tuple[int, str]:
+    """`25.00/month` as (25,000,000 micro-dollars, `month`); also `/day` and `/total`."""
+    match = re.fullmatch(r"\$?(\d{1,9}(?:\.\d{1,6})?)\s*/\s*(day|month|total)", value.strip().lower())
+    if not match:
+        raise ValueError(f"must be a budget such as 25.00/month, 5/day or 100/total, not {value!r}")
+    return to_micro(match[1]), match[2]
+
+
 def url(*schemes: str) -> Callable[[str], str]:
     """A URL with one of the schemes, without a trailing slash."""
 
@@ -112,6 +123,10 @@ def webhook_secret(value: str) -> str:
     """A Standard Webhooks secret: `whsec_` and base64."""
     if not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,}={0,2}", value):
         raise ValueError("must be whsec_ followed by at least 24 bytes in base64")
+    try:
+        base64.b64decode(value.removeprefix("whsec_") + "==")
+    except ValueError:
+        raise ValueError("must be whsec_ followed by base64; a character is missing") from None
     return value
 
 

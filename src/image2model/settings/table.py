@@ -123,6 +123,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("I2M_MAX_PIXELS", _count, "50000000", "Pixels of one picture."),
     Setting("I2M_UPLOAD_MEMORY", parse.size, "256MiB", "Bytes of uploads held at once, per process."),
     Setting("I2M_RATE_LIMIT", parse.rate, "60/min", "Uploads, quotes and retries per key."),
+    Setting(
+        "I2M_ADDRESS_RATE_LIMIT",
+        parse.rate,
+        "1200/min",
+        "Uploads, quotes and retries per address; a key with a higher rate of its own is not held to it.",
+    ),
     Setting("I2M_MAX_QUEUED", _count, "2500", "Unfinished images per key."),
     Setting("I2M_WORKER_METRICS_PORT", parse.whole(1, 65535), None, "Port of a worker's own `/metrics`."),
     Setting(

@@ -236,15 +236,22 @@ async def commit_submission(
 
 
 async def try_again(
-    redis: Redis, image_id: str, fence: str, *, used_attempt: bool, start_timeout_s: float = 0
+    redis: Redis,
+    image_id: str,
+    fence: str,
+    *,
+    used_attempt: bool,
+    start_timeout_s: float = 0,
+    error: ImageError | None = None,
 ) -> bool:
     """Back to `queued` for another attempt; the caller then lets go with the delay.
 
-    `used_attempt`: FAL accepted the one that ended, so it counts. Otherwise False, and nothing changed,
-    where the image has tried for longer than `start_timeout_s` to be accepted, pauses not counted.
-    Raises StaleFence.
+    `used_attempt`: FAL accepted the one that ended, so it counts; `error` says why it ended. Otherwise
+    False, and nothing changed, where the image has tried for longer than `start_timeout_s` to be accepted,
+    pauses not counted. Raises StaleFence.
     """
-    done = await _AGAIN.packed(redis, image_id, fence, used_attempt, int(start_timeout_s * 1000))
+    why = msgspec.json.encode(error).decode() if error else False
+    done = await _AGAIN.packed(redis, image_id, fence, used_attempt, int(start_timeout_s * 1000), why)
     if done not in {1, 2}:
         raise StaleFence(f"image {image_id} could not be queued again")
     return bool(done == 1)

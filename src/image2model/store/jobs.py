@@ -10,11 +10,27 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import Counts, RejectedFile
-from image2model.errors import IdempotencyConflict, NotFound
+from image2model.errors import IdempotencyConflict, NotFound, Problem
 from image2model.store import rows
+from image2model.store.accounts import Allowance, Refused, refuse, terms
 from image2model.store.connection import command
 from image2model.store.keys import key
 from image2model.store.script import Script
+
+
+class Made(msgspec.Struct, frozen=True, array_like=True):
+    """What the creation says: when it was, or why it was not."""
+
+    at: int
+    refused: Refused | None = None
+
+
+class Retried(msgspec.Struct, frozen=True, array_like=True):
+    """What a retry says: which images run again, or why none does."""
+
+    image_ids: list[str]
+    refused: Refused | None = None
+
 
 _CREATE: Final = Script("create_job")
 _READ: Final = Script("read_job")
@@ -25,7 +41,8 @@ _ERASE: Final = Script("erase_job")
 _snapshot = msgspec.msgpack.Decoder(
     tuple[int, str, bool, list[str], tuple[int, int, int, int, int, int, int, int], list[list[str]]]
 )
-_ids = msgspec.msgpack.Decoder(list[str])
+_made = msgspec.msgpack.Decoder(Made)
+_retried = msgspec.msgpack.Decoder(Retried)
 _pair = msgspec.msgpack.Decoder(tuple[int, int])
 
 
@@ -57,6 +74,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     no_cache: bool
     webhook_url: str | None
     estimated_micro: int | None
+    unit_micro: int = 0
+    """Micro-dollars that are set aside for each image until it is final."""
     ttl_ms: int
 
 
@@ -97,23 +116,42 @@ def _image_fields(image: NewImage) -> list[str | int]:
     return fields
 
 
-async def create(redis: Redis, job: NewJob, idempotent: IdempotentAnswer | None = None) -> int:
+async def create(
+    redis: Redis, job: NewJob, idempotent: IdempotentAnswer | None = None, allowance: Allowance | None = None
+) -> int:
     """Make the job and queue its images, in one step. The same call again changes nothing.
 
     Returns when it was made, in ms since the epoch.
 
-    Raises IdempotencyConflict where the key was lost to another request meanwhile.
+    Raises IdempotencyConflict where the key was lost to another request meanwhile, and what `accounts.refuse`
+    does where the allowance does not reach.
     """
     images = [(image.image_id, _image_fields(image)) for image in job.images]
     answer = (idempotent.key, idempotent.token, idempotent.value, idempotent.ttl_ms) if idempotent else False
-    made_at = int(
-        await _CREATE.packed(redis, job.job_id, job.owner, _job_fields(job), images, job.low_priority, answer)
+    made = _made.decode(
+        await _CREATE.packed(
+            redis,
+            job.job_id,
+            job.owner,
+            _job_fields(job),
+            images,
+            job.low_priority,
+            answer,
+            job.unit_micro,
+            terms(allowance),
+        )
     )
-    if made_at == -1:
-        raise IdempotencyConflict(
+    if made.refused is not None:
+        raise _refused_creation(made.refused, allowance)
+    return made.at
+
+
+def _refused_creation(refused: Refused, allowance: Allowance | None) -> Problem:
+    if refused.why == "lost":
+        return IdempotencyConflict(
             "This Idempotency-Key ran out while the upload was under way; send it again."
         )
-    return made_at
+    return refuse(refused, allowance)
 
 
 async def read(redis: Redis, job_id: str, *, images: bool = True) -> rows.JobSnapshot:
@@ -165,14 +203,24 @@ async def retry(
     params: dict[str, object] | None,
     *,
     low_priority: bool,
+    unit_micro: int | None = None,
+    allowance: Allowance | None = None,
 ) -> list[str]:
-    """Queue failed images again (None: all of them); returns their ids. Raises NotFound."""
+    """Queue failed images again (None: all of them); returns their ids.
+
+    `unit_micro` is what to set aside for each, None: as before. Raises NotFound, and what `accounts.refuse`
+    does where the allowance does not reach: then none runs.
+    """
     text = msgspec.json.encode(params).decode() if params is not None else False
     wanted = list(image_ids) if image_ids is not None else False
-    packed = await _RETRY.packed(redis, job_id, wanted, text, low_priority)
+    unit = False if unit_micro is None else unit_micro
+    packed = await _RETRY.packed(redis, job_id, wanted, text, low_priority, unit, terms(allowance))
     if packed is None:
         raise NotFound("There is no such job.")
-    return _ids.decode(packed)
+    retried = _retried.decode(packed)
+    if retried.refused is not None:
+        raise refuse(retried.refused, allowance)
+    return retried.image_ids
 
 
 async def erase(redis: Redis, job_id: str) -> None:

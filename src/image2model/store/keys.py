@@ -32,6 +32,7 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "job": ("job:{}", Life.JOB),
     "job_events": ("job:{}:events", Life.JOB),
     "image": ("image:{}", Life.JOB),
+    "deliveries": ("job:{}:deliveries", Life.JOB),
     "owner_events": ("owner:{}:events", Life.OWNER),
     "owner_seq": ("owner:{}:seq", Life.OWNER),
     "owner_jobs": ("owner:{}:jobs", Life.OWNER),
@@ -41,6 +42,7 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "unfinished": ("jobs:unfinished", Life.FLEET),
     "deleted": ("jobs:deleted", Life.FLEET),
     "ended": ("jobs:ended", Life.FLEET),
+    "dead": ("dead", Life.FLEET),
     "ahead": ("ahead", Life.FLEET),
     "permits": ("permits", Life.FLEET),
     "turn": ("turn", Life.FLEET),
@@ -54,8 +56,15 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "reuse_waiting": ("reuse:{}:waiting", Life.OWNER),
     "idempotency": ("idempotency:{}:{}", Life.SHORT),
     "lock": ("lock:{}", Life.SHORT),
+    "session": ("session:{}", Life.SHORT),
+    "rate": ("rate:{}", Life.SHORT),
+    "spend": ("spend:{}", Life.SHORT),
+    "api_key": ("key:{}", Life.FOREVER),
+    "api_keys": ("keys", Life.FOREVER),
+    "account": ("account:{}", Life.FOREVER),
     "leases": ("leases:{}", Life.FOREVER),
     "signing_secret": ("secret:signing", Life.FOREVER),
+    "webhook_secret": ("secret:webhook", Life.FOREVER),
 }
 """Name -> (template without the prefix, life). A `{}` is an id."""
 

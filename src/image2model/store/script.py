@@ -29,8 +29,11 @@ _WORKER_CRASHED: Final = ImageError(
     message="The worker died five times while it prepared this picture. Check the worker's log.",
     retryable=True,
 )
+_LIBRARY: Final = ("base", "accounts", "lib")
 _OWNER_HISTORY: Final = 20_000
 """How many events `/events` can go back over."""
+_SPEND_TTL_MS: Final = 400 * 86_400_000
+"""How long a day's table of spending is kept."""
 _GRACE_TTL_MS: Final = 86_400_000
 """How long an expired job's hashes outlive it, so that its files can be erased and 410 be answered."""
 
@@ -96,12 +99,13 @@ def prelude() -> str:
         "READY": _lua(keys.READY),
         "UNFINISHED_TTL": _lua(keys.UNFINISHED_TTL_MS),
         "FLEET_TTL": _lua(keys.FLEET_TTL_MS),
+        "SPEND_TTL": _lua(_SPEND_TTL_MS),
         "GRACE_TTL": _lua(_GRACE_TTL_MS),
         "OWNER_HISTORY": _lua(_OWNER_HISTORY),
         "WORKER_CRASHED": _lua(msgspec.json.encode(_WORKER_CRASHED).decode()),
     }
     lines = [f"local {name} = {value}" for name, value in constants.items()]
-    return "\n".join([*lines, _key_functions(), _source("lib")])
+    return "\n".join([*lines, _key_functions(), *map(_source, _LIBRARY)])
 
 
 def _source(name: str) -> str:

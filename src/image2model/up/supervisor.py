@@ -59,8 +59,17 @@ class Supervisor:
             self._signals.wait(0.002)
         if self._signals.asked_to_stop:
             return
+        self._check_keys()
         names = ["api", *["worker"] * self._plan.workers]
         self._service = [self._child(name, self._plan.command(name)) for name in names]
+
+    def _check_keys(self) -> None:
+        settings = self._plan.settings
+        if settings.on_loopback or settings.auth == "none" or settings.admin_key:
+            return
+        from image2model.up.keys import require_a_key  # what it imports takes as long as all the rest
+
+        require_a_key(settings.redis_url or self._environment["I2M_REDIS_URL"], settings.host)
 
     def _start_store(self, store: EmbeddedStore) -> None:
         store.spawn(patience=_EARLIER_RUN_SECONDS)

@@ -15,6 +15,7 @@ from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
 from image2model.worker.running import RunningImages
 from image2model.worker.thumbnails import ThumbnailsAhead
+from image2model.worker.webhook_sender import WebhookSender
 
 _FETCHES: Final = 16
 """Results held in memory at once."""
@@ -28,13 +29,15 @@ def look_ahead(permits: int) -> int:
 
 class WorkerContext:
     """The open parts. `places` are this worker's share of FAL's hands, `ready` is set when a permit may have
-    come free, and whoever waits for one holds `next_permit`. `preflight` decodes pictures, two at a time: 20 megapixels take 60 MB."""
+    come free, and whoever waits for one holds `next_permit`. `preflight` decodes pictures, two at a time: 20
+    megapixels take 60 MB. `webhooks` is opened by the process."""
 
     def __init__(self, settings: Settings, redis: Redis, storage: ObjectStorage, fal: FalGateway) -> None:
         self.settings = settings
         self.redis = redis
         self.storage = storage
         self.fal = fal
+        self.webhooks = WebhookSender(allow_private=settings.webhook_allow_private)
         self.running = RunningImages()
         self.preflight = ThreadPoolExecutor(2, thread_name_prefix="preflight")
         self.fetches = asyncio.Semaphore(_FETCHES)

@@ -112,7 +112,7 @@ class LeasedWorker(Worker):
             self._context.redis,
             self._queue,
             self._worker_id,
-            free=max(free, 0),
+            free=free,
             reserve=max(reserve, 0),
             lease_s=settings.lease_seconds,
             max_permits=settings.max_concurrent,

@@ -166,7 +166,10 @@ class ImageRun:
         """FAL failed for good on this attempt: another paid one, if there is one left."""
         if task.attempts_used + 1 >= self._context.settings.max_attempts:
             return await self._fail(task, to_image_failure(failure))
-        await images.try_again(self._context.redis, self._image_id, self._fence, used_attempt=True)
+        error = _image_error(to_image_failure(failure))
+        await images.try_again(
+            self._context.redis, self._image_id, self._fence, used_attempt=True, error=error
+        )
         wait = full_jitter(task.attempts_used)
         _log.info("the attempt failed, another later", wait_s=round(wait, 2), reason=failure.message)
         raise Retry(defer=wait)
@@ -183,11 +186,14 @@ class ImageRun:
         return await self._fail(task, ImageFailure("generation_failed", stopped.message, retryable=True))
 
     async def _fail(self, task: Task, failure: ImageFailure) -> str:
-        error = ImageError(failure.code, failure.message, failure.retryable, failure.fal_type)
-        await images.fail(self._context.redis, self._image_id, self._fence, error)
+        await images.fail(self._context.redis, self._image_id, self._fence, _image_error(failure))
         _log.info("image failed", code=failure.code, reason=failure.message)
         return self._count(task, ImageStatus.FAILED)
 
     def _count(self, task: Task, status: ImageStatus) -> str:
         metrics.IMAGES.labels(task.model, status.value).inc()
         return status.value
+
+
+def _image_error(failure: ImageFailure) -> ImageError:
+    return ImageError(failure.code, failure.message, failure.retryable, failure.fal_type)

@@ -7,14 +7,18 @@ import time
 from typing import Final
 
 import structlog
+from arq.worker import Retry
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from image2model.service import cleanup as house_cleaning
+from image2model.service import webhooks
 from image2model.service.erase import erase_if_deleted
 from image2model.store import expiry, upkeep
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics
 from image2model.worker.context import WorkerContext
+from image2model.worker.deliver import STORE_AWAY_S
 from image2model.worker.running import RunningTask
 
 _log = structlog.get_logger("worker.house")
@@ -28,11 +32,25 @@ SLOWEST_UPLOAD: Final = 16 << 10
 """Bytes a second below which the API cuts a sender off."""
 
 
-async def finish_batch(context: WorkerContext, _running: RunningTask, job_id: str) -> None:
-    """The last image of a job has ended: a deleted job is erased, files and all."""
+async def finish_batch(context: WorkerContext, running: RunningTask, job_id: str) -> None:
+    """The last image of a job has ended: its webhook is announced; a deleted job is erased, files and all.
+
+    Raises arq.Retry without a store: the announcement must not be lost.
+    """
     started = time.monotonic()
+    version = running.task_id.rpartition(":")[2]
+    if version.isdigit():  # a job that is deleted after its end has nothing to announce
+        await _announce(context.redis, job_id, int(version))
     await erase_if_deleted(context.redis, context.storage, job_id)
     metrics.TASK_DURATION.labels("process_batch", "succeeded").observe(time.monotonic() - started)
+
+
+async def _announce(redis: Redis, job_id: str, version: int) -> None:
+    try:
+        await webhooks.announce(redis, job_id, version)
+    except (RedisError, OSError) as error:
+        _log.warning("the store does not answer, the batch waits", job_id=job_id, error=str(error))
+        raise Retry(defer=STORE_AWAY_S) from error
 
 
 async def reconcile(context: WorkerContext, _running: RunningTask, _nothing: str) -> None:

@@ -30,7 +30,8 @@ from image2model.store.keys import Queue
 from image2model.telemetry import metrics
 from image2model.worker.channel import Channel
 from image2model.worker.circuit import probe_forever
-from image2model.worker.context import WorkerContext, look_ahead
+from image2model.worker.context import WorkerContext
+from image2model.worker.deliver import deliver_webhook
 from image2model.worker.dispatch import LeasedWorker, task
 from image2model.worker.generate import generate_model
 from image2model.worker.house import (
@@ -45,10 +46,11 @@ from image2model.worker.keeper import LeaseKeeper
 
 _log = structlog.get_logger("worker")
 
-_HOUSE_SLOTS: Final = 4
+_SLOTS: Final = {Queue.BATCH: 32, Queue.MAINTENANCE: 4}
+"""Webhooks wait for slow receivers, which must not hold up the next batch."""
 _FUNCTIONS: Final[dict[Queue, Sequence[Function]]] = {
     Queue.GENERATION: (task("generate_model", generate_model),),
-    Queue.BATCH: (task("finish_batch", finish_batch),),
+    Queue.BATCH: (task("finish_batch", finish_batch), task("deliver_webhook", deliver_webhook)),
     Queue.MAINTENANCE: (task("reconcile", reconcile), task("cleanup", cleanup)),
 }
 
@@ -90,7 +92,8 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
         try:
-            yield context
+            async with context.webhooks:
+                yield context
         finally:
             context.close()
 
@@ -112,11 +115,7 @@ class WorkerProcess:
         self._channel = Channel(context, self._workers)
 
     def _dispatcher(self, queue: Queue) -> LeasedWorker:
-        slots = _HOUSE_SLOTS
-        if queue is Queue.GENERATION:
-            # a few more than may be in FAL's hands: those are prepared meanwhile
-            concurrency = self._context.settings.worker_concurrency
-            slots = concurrency + look_ahead(concurrency)
+        slots = _SLOTS.get(queue, self._context.settings.worker_concurrency)
         return LeasedWorker(
             queue, _FUNCTIONS[queue], self._context, self._keeper, worker_id=self.worker_id, slots=slots
         )

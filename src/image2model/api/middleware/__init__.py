@@ -1,8 +1,8 @@
 """Pure ASGI middleware. Who calls it: the application, which puts them around its routes in this order:
 
-`RequestId`, `AccessLog`, `SecurityHeaders`, `RefusalDrain`, `ProblemAnswers`, `SiteGuard` (outermost
-first). None of them reads a body (`RefusalDrain` drops what nobody read), knows a store, or holds state
-between requests.
+`RequestId`, `AccessLog`, `SecurityHeaders`, `RefusalDrain`, `ProblemAnswers`, `SiteGuard` or
+`HostCheck` (outermost first). None of them reads a body (`RefusalDrain` drops what nobody read), knows a
+store, or holds state between requests.
 """
 
 from image2model.api.middleware.access_log import AccessLog
@@ -10,6 +10,14 @@ from image2model.api.middleware.problem_answers import ProblemAnswers
 from image2model.api.middleware.refusal_drain import RefusalDrain
 from image2model.api.middleware.request_id import RequestId
 from image2model.api.middleware.security_headers import SecurityHeaders
-from image2model.api.middleware.site_guard import SiteGuard
+from image2model.api.middleware.site_guard import HostCheck, SiteGuard
 
-__all__ = ["AccessLog", "ProblemAnswers", "RefusalDrain", "RequestId", "SecurityHeaders", "SiteGuard"]
+__all__ = [
+    "AccessLog",
+    "HostCheck",
+    "ProblemAnswers",
+    "RefusalDrain",
+    "RequestId",
+    "SecurityHeaders",
+    "SiteGuard",
+]

@@ -1,8 +1,14 @@
-"""Headers that every answer carries unless its route set its own. Who calls it: the application."""
+"""Headers that every answer carries unless its route set its own, and those that a gate left in the scope.
+
+Who calls it: the application.
+"""
 
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ANSWER_HEADERS: Final = "image2model.answer_headers"
+"""Where a scope holds raw headers that its answer must carry, whatever it will be."""
 
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -28,7 +34,7 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = message["headers"]
+                own = [*message["headers"], *scope.get(ANSWER_HEADERS, ())]
                 named = {name for name, _ in own}
                 message["headers"] = [*own, *(header for header in _ENCODED if header[0] not in named)]
             await send(message)

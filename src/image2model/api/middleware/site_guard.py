@@ -19,8 +19,27 @@ from image2model.errors import Forbidden
 _HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?", re.ASCII)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LOOKED_AT: Final = frozenset({b"host", b"origin", b"sec-fetch-site"})
+_EXEMPT: Final = re.compile(r"/api/v1/health/(live|ready)|/metrics", re.ASCII)
 _MOST_PASSED: Final = 256
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
+
+
+class HostCheck:
+    """With keys: refuses a Host that is not in `I2M_ALLOWED_HOSTS`, where that is set.
+
+    Health and metrics are asked for by address, and tell nothing that a name would protect.
+    """
+
+    def __init__(self, app: ASGIApp, *, allowed_hosts: Iterable[str]) -> None:
+        self.app = app
+        self.allowed_hosts = frozenset(host.lower().rstrip(".") for host in allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not _EXEMPT.fullmatch(scope["path"]):
+            host = _single(Headers(scope=scope), "host")
+            if host is None or not is_ours(host.lower(), self.allowed_hosts):
+                raise Forbidden("The Host header names no host of this service. Add it to I2M_ALLOWED_HOSTS.")
+        await self.app(scope, receive, send)
 
 
 class SiteGuard:
@@ -54,22 +73,24 @@ class SiteGuard:
 
     def _check(self, headers: Headers) -> None:
         host = _single(headers, "host")
-        if host is None or not self._is_ours(host.lower()):
+        if host is None or not is_ours(host.lower(), self.allowed_hosts):
             raise Forbidden("The Host header names no host of this service. Add it to I2M_ALLOWED_HOSTS.")
         origin = _single(headers, "origin")
         if origin is not None and origin.lower() in self.allowed_origins:
             return
-        if origin is not None and not _same_origin(origin.lower(), host.lower()):
+        if origin is not None and not same_origin(origin.lower(), host.lower()):
             raise Forbidden("Another site may not call this service. Add its origin to I2M_CORS_ORIGINS.")
         if headers.get("sec-fetch-site", "none").lower() not in _OWN_SITE:
             raise Forbidden("Another site may not call this service. Open its own page, or use a client.")
 
-    def _is_ours(self, host: str) -> bool:
-        found = _HOST.fullmatch(host)
-        if found is None:
-            return False
-        name = found["name"].rstrip(".")
-        return name in self.allowed_hosts or is_loopback(name)
+
+def is_ours(host: str, allowed: frozenset[str]) -> bool:
+    """Whether a Host header's value, in lower case, is one of these names or a loopback address."""
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = found["name"].rstrip(".")
+    return name in allowed or is_loopback(name)
 
 
 def is_loopback(name: str) -> bool:
@@ -88,7 +109,7 @@ def _single(headers: Headers, name: str) -> str | None:
     return ",".join(values) if values else None
 
 
-def _same_origin(origin: str, host: str) -> bool:
+def same_origin(origin: str, host: str) -> bool:
     """Whether an origin is the request's own host and port. The scheme may differ behind a TLS proxy."""
     parts = urlsplit(origin)
     if parts.scheme not in _DEFAULT_PORTS or parts.path or parts.query:

@@ -24,6 +24,13 @@ class UploadLimits(msgspec.Struct, frozen=True):
     rate_window: float = 10.0
     """A sender below `min_rate` over this long is cut off; time that we make it wait does not count."""
 
+    crowded_grace: float = 30.0
+    crowded_rate: int = 64 << 10
+    """While others wait for memory, a body gets this grace and then the time that it takes at this rate: who
+    trickles just over `min_rate` would keep them waiting."""
+    max_seconds: float = 3600.0
+    """The most that a body may take in any case, our own waits not counted."""
+
     @property
     def max_body_bytes(self) -> int:
         """The body limit: all files at their limit and 1 MiB for everything else."""

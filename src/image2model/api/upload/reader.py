@@ -46,5 +46,5 @@ async def read_batch(
     with budget.open() as reservation:
         async with FilePipeline(inspect, sink, reservation, limits.files_in_flight) as pipeline:
             form = FormReader(boundary, limits, reservation, pipeline)
-            await form.read(PacedBody(receive, limits))
+            await form.read(PacedBody(receive, limits, crowded=lambda: budget.waiting > 0))
     return ReceivedBatch(files=pipeline.good, bad=pipeline.bad, fields=form.fields)

@@ -9,8 +9,9 @@ from image2model.cli.doctor.fal_check import check_fal
 from image2model.cli.doctor.finding import Finding, State, broken, ok, warning
 from image2model.cli.doctor.storage_check import check_storage
 from image2model.cli.doctor.store_check import check_store
+from image2model.cli.doctor.webhook_check import check_webhooks
 from image2model.cli.doctor.workers_check import check_workers
-from image2model.cli.operator import url_of_up
+from image2model.cli.local_store import store_url
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, load, unknown_names
 from image2model.store.connection import connect
@@ -36,7 +37,7 @@ def _names() -> list[Finding]:
 
 
 async def _store_and_workers(settings: Settings) -> list[Finding]:
-    url = settings.redis_url or await asyncio.to_thread(url_of_up, settings.data_dir)
+    url = await asyncio.to_thread(store_url, settings)
     if url is None:
         return [
             broken(
@@ -49,4 +50,5 @@ async def _store_and_workers(settings: Settings) -> list[Finding]:
         findings = await check_store(redis)
         if findings[0].state is State.OK:
             findings += await check_workers(redis)
+            findings += await check_webhooks(redis, settings)
     return findings

@@ -19,7 +19,8 @@ class Endpoint:
 
     `outputs` maps a file kind to the fields of FAL's output that may hold it, the first present one wins;
     a dot goes into an object. `price` gives micro-dollars for normalised parameters, or None where the
-    price is known only after the run; `price_note` says it to people.
+    price is known only after the run; `price_note` says it to people. Where there is no price, `unit_micro`
+    is what a run is taken to cost: FAL's listed price of one unit.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Endpoint:
     input_field: str = "image_url"
     input_is_list: bool = False
     face_limit_param: str | None = None
+    unit_micro: int = 0
 
     @property
     def params_schema(self) -> dict[str, object]:
@@ -40,6 +42,11 @@ class Endpoint:
             "properties": {name: parameter.schema() for name, parameter in self.parameters.items()},
             "additionalProperties": False,
         }
+
+    def reservation(self, params: Params) -> int:
+        """Micro-dollars to set aside for one image; see `unit_micro` where there is no price."""
+        price = self.price(params)
+        return self.unit_micro if price is None else price
 
     def setting(self, params: Params, name: str) -> Scalar | None:
         """The value that a run would use: the parameter's, else FAL's default."""

@@ -5,6 +5,7 @@ Who calls it: the table alone.
 
 from image2model.fal.endpoints.endpoint import Endpoint, Params
 from image2model.fal.endpoints.parameter import SEED, Parameter, Parameters, boolean
+from image2model.money import to_micro
 
 _PARAMETERS: Parameters = {
     "prompt": Parameter(type="string", description="What to cut out of the picture, such as 'chair'."),
@@ -23,5 +24,6 @@ SAM_3_OBJECTS = Endpoint(
     parameters=_PARAMETERS,
     outputs={"model": ("model_glb",), "splat": ("gaussian_splat",)},
     price=_unknown,
+    unit_micro=to_micro("0.02"),
     price_note="$0.02 a unit; the number of units is known after the run",
 )

@@ -1,11 +1,15 @@
 -- A batch comes to be, whole: its hashes, its places in the queue, its events, its idempotency answer.
--- {job_id, owner, job_fields, {{image_id, image_fields}, ...}, low, {idem_key, idem_token, idem_value, idem_ttl} or false}
--- Returns when it was made, the same for the same call again; -1 when the idempotency key is no longer ours.
-local job_id, owner, fields, images, low, idem = unpack(cmsgpack.unpack(ARGV[1]))
+-- {job_id, owner, job_fields, {{image_id, image_fields}, ...}, low, {idem_key, idem_token, idem_value, idem_ttl} or false,
+-- unit_micro, allowance or false}. `unit_micro`: what is set aside for each image; see `refusal` for the last.
+-- Returns {when it was made}, the same for the same call again, or {0, {why not, ...}}; `lost`: the idempotency
+-- key is no longer ours.
+local job_id, owner, fields, images, low, idem, unit, allowance = unpack(cmsgpack.unpack(ARGV[1]))
 local made_at = call('HGET', K.job(job_id), 'created_at')
-if made_at then return num(made_at) end
-if idem and call('GET', idem[1]) ~= idem[2] then return -1 end
+if made_at then return cmsgpack.pack({num(made_at)}) end
+if idem and call('GET', idem[1]) ~= idem[2] then return cmsgpack.pack({0, {'lost'}}) end
 local at = now_ms()
+local refused = refusal(owner, allowance, #images, #images * unit, at)
+if refused then return cmsgpack.pack({0, refused}) end
 local ids = {}
 for i, image in ipairs(images) do ids[i] = image[1] end
 call('HSET', K.job(job_id), 'owner', owner, 'total', #images, 'image_ids', table.concat(ids, ' '),
@@ -18,9 +22,10 @@ call('PEXPIRE', K.owners(), FLEET_TTL)
 for i, image in ipairs(images) do
   call('HSET', K.image(image[1]), 'job_id', job_id, 'owner', owner, 'image_id', image[1], 'index', i - 1,
     'status', 'queued', 'attempt', 1, 'created_at', at, unpack(image[2]))
+  open_account(image[1], owner, unit)
   enqueue(GENERATION, image[1], 'generate_model', image[1], next_turn(owner, low), at)
 end
 for _, id in ipairs(ids) do emit_image(job_id, id, at) end
 expire_job(job_id, UNFINISHED_TTL)
 if idem then call('SET', idem[1], idem[3], 'PX', idem[4]) end
-return at
+return cmsgpack.pack({at})

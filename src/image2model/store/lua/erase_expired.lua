@@ -9,10 +9,11 @@ if ends == 0 or ends > now_ms() or among(counts_of(job_id), UNFINISHED) > 0 then
 for _, id in ipairs(image_ids(job_id)) do
   dequeue(GENERATION, id)
   release_permit(id)
+  call('ZREM', K.dead(), id)
   call('DEL', K.image(id))
 end
 call('HSET', job, 'image_ids', '')
-call('DEL', K.job_events(job_id))
+call('DEL', K.job_events(job_id), K.deliveries(job_id))
 call('ZREM', K.owner_jobs(head[1]), job_id)
 call('SREM', K.owner_active(head[1]), job_id)
 return 1

@@ -3,10 +3,12 @@ local job_id = ARGV[1]
 local owner = call('HGET', K.job(job_id), 'owner')
 for _, id in ipairs(image_ids(job_id)) do
   dequeue(GENERATION, id)
+  if UNFINISHED[text(call('HGET', K.image(id), 'status'))] then close_account(id) end
   call('ZREM', K.permits(), id)
+  call('ZREM', K.dead(), id)
   call('DEL', K.image(id))
 end
-call('DEL', K.job(job_id), K.job_events(job_id))
+call('DEL', K.job(job_id), K.job_events(job_id), K.deliveries(job_id))
 call('ZREM', K.unfinished(), job_id)
 call('ZREM', K.deleted(), job_id)
 call('ZREM', K.ended(), job_id)

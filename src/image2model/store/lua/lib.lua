@@ -1,14 +1,4 @@
--- Shared by all scripts. The constants before this file come from keys.py, arq_keys.py and domain.py.
-
-local call = redis.call
-
-local function now_ms()
-  local t = call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
-end
-
-local function num(value) return tonumber(value or 0) or 0 end
-local function text(value) if value then return value end return '' end
+-- Images and jobs: shared by all scripts, after base.lua and accounts.lua.
 
 local function counts_of(job_id)
   local values = call('HMGET', K.job(job_id), unpack(COUNT_FIELDS))
@@ -34,6 +24,13 @@ local function job_row(job_id)
   local values = call('HMGET', K.job(job_id), unpack(JOB_FIELDS))
   for i = 1, #values do values[i] = text(values[i]) end
   return values
+end
+
+-- Who may see a job, and in which version it is: {version, owner, deleted, expires_at, priority}.
+local function job_head(job_id)
+  local head = call('HMGET', K.job(job_id), 'version', 'owner', 'deleted', 'expires_at', 'priority')
+  for i = 1, #head do head[i] = text(head[i]) end
+  return head
 end
 
 local function image_ids(job_id)
@@ -105,6 +102,7 @@ end
 local function expire_job(job_id, ttl)
   call('PEXPIRE', K.job(job_id), ttl)
   call('PEXPIRE', K.job_events(job_id), ttl)
+  call('PEXPIRE', K.deliveries(job_id), ttl)
   for _, id in ipairs(image_ids(job_id)) do call('PEXPIRE', K.image(id), ttl) end
 end
 
@@ -209,6 +207,15 @@ local function unpark(digest)
   if #waiting > 0 then call('PUBLISH', READY, GENERATION) end
 end
 
+-- Dead letters: the images that have failed, by when. The oldest are let go of once their hashes are gone.
+local function bury(image_id, at)
+  for _, id in ipairs(call('ZRANGE', K.dead(), 0, 1)) do
+    if call('EXISTS', K.image(id)) == 0 then call('ZREM', K.dead(), id) end
+  end
+  call('ZADD', K.dead(), at, image_id)
+  call('PEXPIRE', K.dead(), FLEET_TTL)
+end
+
 -- Writes `fields` (a flat list) and moves the image to `to`; the same status again only writes.
 -- Returns false where the move is illegal.
 local function move(image_id, to, fields, at)
@@ -217,16 +224,20 @@ local function move(image_id, to, fields, at)
   local from, job_id, cost = head[1], head[2], num(head[3])
   if not from then return false end
   if from ~= to and not LEGAL[from .. '>' .. to] then return false end
+  local spent = 0
   if #fields > 0 then
     call('HSET', image, unpack(fields))
-    local spent = num(call('HGET', image, 'cost_micro')) - cost
+    spent = num(call('HGET', image, 'cost_micro')) - cost
     if spent ~= 0 then call('HINCRBY', K.job(job_id), 'cost_micro', spent) end
   end
+  settle(image_id, job_id, from, to, spent, at)
   if from == to then
     emit_image(job_id, image_id, at)
     return true
   end
   if FINISHED[from] then reopen_job(job_id, at) end
+  if from == 'failed' then call('ZREM', K.dead(), image_id) end
+  if to == 'failed' then bury(image_id, at) end
   call('HSET', image, 'status', to)
   call('HINCRBY', K.job(job_id), 'n_' .. from, -1)
   call('HINCRBY', K.job(job_id), 'n_' .. to, 1)

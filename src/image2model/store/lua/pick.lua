@@ -60,9 +60,12 @@ local function advance_turn(score)
   if turn > num(call('GET', K.turn())) then call('SET', K.turn(), turn, 'PX', FLEET_TTL) end
 end
 
--- Pictures are prepared a little ahead of the permits that come free, so that these never wait for them.
+-- Once every permit is taken, pictures are prepared a little ahead of those that come free, so that these
+-- never wait for them. While one is free this worker takes no more than it may submit: another has room.
 local function room()
-  return math.min(free, max_permits + look_ahead - call('ZCARD', K.permits()) - call('ZCARD', K.ahead()))
+  local placed = call('ZCARD', K.permits()) + call('ZCARD', K.ahead())
+  if placed < max_permits then return math.min(free, max_permits - placed) end
+  return math.min(free + look_ahead, max_permits + look_ahead - placed)
 end
 
 if queue ~= GENERATION then

@@ -1,14 +1,23 @@
--- Runs failed images again. {job_id, {image ids} or false, params json or false, low}
--- Returns {image ids}, or nothing when there is no such job.
-local job_id, wanted, params, low = unpack(cmsgpack.unpack(ARGV[1]))
+-- Runs failed images again. {job_id, {image ids} or false, params json or false, low, unit_micro or false, allowance or false}
+-- `unit_micro`: what is set aside for each; without it the same as before. See `refusal` for the last.
+-- Returns {{image ids}}, {{}, {why not, ...}}, or nothing when there is no such job.
+local job_id, wanted, params, low, unit, allowance = unpack(cmsgpack.unpack(ARGV[1]))
 local owner, at, retried = call('HGET', K.job(job_id), 'owner'), now_ms(), {}
 if not owner then return false end
 local chosen = {}
 for _, id in ipairs(wanted or image_ids(job_id)) do chosen[id] = true end
+local count, micro = 0, 0
 for _, id in ipairs(image_ids(job_id)) do
-  local head = call('HMGET', K.image(id), 'status', 'attempt')
-  if chosen[id] and head[1] == 'failed' then
-    local fields = {'attempt', num(head[2]) + 1, 'attempts_used', 0, 'pickups', 0, 'start_tries', 0, 'first_try_at', '', 'error', '', 'result', '',
+  local head = call('HMGET', K.image(id), 'status', 'unit_micro')
+  chosen[id] = chosen[id] and head[1] == 'failed'
+  if chosen[id] then count, micro = count + 1, micro + (unit or num(head[2])) end
+end
+local refused = count > 0 and refusal(owner, allowance, count, micro, at)
+if refused then return cmsgpack.pack({{}, refused}) end
+for _, id in ipairs(image_ids(job_id)) do
+  if chosen[id] then
+    if unit then call('HSET', K.image(id), 'unit_micro', unit) end
+    local fields = {'attempt', num(call('HGET', K.image(id), 'attempt')) + 1, 'attempts_used', 0, 'pickups', 0, 'start_tries', 0, 'first_try_at', '', 'error', '', 'result', '',
       'finished_at', '', 'started_at', '', 'cost_micro', '', 'fence', '', 'cancel_requested', ''}
     for _, name in ipairs(ATTEMPT_FIELDS) do
       fields[#fields + 1] = name
@@ -26,4 +35,4 @@ for _, id in ipairs(image_ids(job_id)) do
     retried[#retried + 1] = id
   end
 end
-return cmsgpack.pack(retried)
+return cmsgpack.pack({retried})

@@ -1,8 +1,8 @@
 -- Back to `queued` for another try or attempt; the holder lets go by `finish_task`, with the delay.
--- {image_id, token, used_attempt, start_timeout_ms}. `used_attempt`: FAL accepted the one that ended, so it
--- counts, and the time to get accepted begins anew. Returns 1; 0 when the fence is another's, -1 when the
+-- {image_id, token, used_attempt, start_timeout_ms, error or false}. `used_attempt`: FAL accepted the one that
+-- ended, so it counts, and the time to get accepted begins anew; `error`, as JSON, says why it ended. Returns 1; 0 when the fence is another's, -1 when the
 -- move is illegal, 2 (nothing changed) when the time to get accepted is over, pauses not counted.
-local id, token, used, start_timeout = unpack(cmsgpack.unpack(ARGV[1]))
+local id, token, used, start_timeout, error = unpack(cmsgpack.unpack(ARGV[1]))
 if not holds(id, token) then return 0 end
 local image, at = K.image(id), now_ms()
 local still = stood_still(at)
@@ -14,6 +14,11 @@ for _, name in ipairs(ATTEMPT_FIELDS) do
   fields[#fields + 1] = ''
 end
 if used then
+  if error then
+    -- for the dead letter, should it become one: a line for each attempt
+    local before, number = text(call('HGET', image, 'attempt_errors')), num(call('HGET', image, 'attempt'))
+    call('HSET', image, 'attempt_errors', before .. number .. ' ' .. error .. '\n')
+  end
   call('HINCRBY', image, 'attempts_used', 1)
   call('HINCRBY', image, 'attempt', 1)
   call('HSET', image, 'start_tries', 0, 'first_try_at', '')

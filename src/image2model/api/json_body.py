@@ -1,0 +1,29 @@
+"""A small JSON body as a Struct. Who calls it: the routes that take one."""
+
+from typing import Final, TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from image2model.errors import BodyTooLarge, InvalidParameter
+
+MAX_BYTES: Final = 64 << 10
+_S = TypeVar("_S", bound=msgspec.Struct)
+
+
+async def read_json(request: Request, shape: type[_S], example: str, *, empty: _S | None = None) -> _S:
+    """The body, read up to 64 KiB. `empty` is what no body at all means.
+
+    Raises BodyTooLarge, and InvalidParameter with the example.
+    """
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise BodyTooLarge(f"This body has at most {MAX_BYTES} bytes.")
+    if empty is not None and not body.strip():
+        return empty
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidParameter(f"The body must be JSON such as {example}: {str(error)[:200]}") from error

@@ -1,0 +1,118 @@
+"""`I2M_AUTH=keys`: a request is its key's, and nobody's without one.
+
+Who calls it: the application's state. Each request asks the store, together with all others of that
+moment: nothing is remembered, so that a revoked key opens nothing from the next request on.
+"""
+
+import hmac
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
+
+from redis.asyncio import Redis
+from starlette.types import Scope
+
+from image2model.api import same_origin
+from image2model.api.credentials import credential_of, unauthenticated
+from image2model.api.principal import Principal
+from image2model.api.rate_guard import RateGuard
+from image2model.api.stream_guard import StreamGuard
+from image2model.settings import Settings
+from image2model.store.accounts import Allowance
+from image2model.store.api_keys import digest
+from image2model.store.heads import JobHead
+from image2model.store.lookups import Credential, KeyFound, Lookups
+
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_ADMIN: Final = "admin"
+
+
+class KeyGate:
+    """Belongs to one event loop."""
+
+    def __init__(self, redis: Redis, lookups: Lookups, settings: Settings) -> None:
+        self._lookups = lookups
+        self._streams = StreamGuard(self.still_good)
+        self._rates = RateGuard(redis, settings.address_rate_limit)
+        self._rate = settings.rate_limit
+        self._max_queued = settings.max_queued
+        self._admin = digest(settings.admin_key) if settings.admin_key else ""
+        self._admin_allowance = Allowance(key="", max_queued=settings.max_queued, budget=None)
+
+    async def authenticate(self, scope: Scope) -> Principal:
+        """Raises Unauthenticated, Forbidden, and RateLimited for an address that guesses."""
+        credential = credential_of(scope)
+        return await self._principal(scope, credential, await self._lookups.key(credential))
+
+    async def with_job(self, scope: Scope, job_id: str) -> tuple[Principal, JobHead | None]:
+        """The caller and the head of the job that it names, in one round trip."""
+        credential = credential_of(scope)
+        found, head = await self._lookups.both(credential, job_id)
+        return await self._principal(scope, credential, found), head
+
+    async def sign_in(self, scope: Scope, secret: str) -> Principal:
+        """Whose key this is. Raises Unauthenticated, and RateLimited for an address that guesses."""
+        credential = Credential("key", digest(secret))
+        return await self._principal(scope, credential, await self._lookups.key(credential))
+
+    async def count(self, scope: Scope, principal: Principal) -> None:
+        """Count a request, for its key and its address. Raises RateLimited."""
+        await self._rates.count(scope, principal.key, principal.rate or self._rate)
+
+    def watching(self, principal: Principal, sever: Callable[[], None]) -> AbstractContextManager[None]:
+        """For the life of a stream: `sever` is called when the caller is no longer let in."""
+        if principal.credential is None:
+            return nullcontext()
+        return self._streams.watching(principal.credential, sever)
+
+    async def still_good(self, credential: Credential) -> bool:
+        """Whether a credential that was good still is."""
+        found = await self._lookups.key(credential)
+        return found.good or self._is_admin(found.digest)
+
+    async def _principal(self, scope: Scope, credential: Credential, found: KeyFound) -> Principal:
+        if found.good:
+            principal = self._of_key(credential, found)
+        elif self._is_admin(found.digest):
+            await self._rates.refuse_guessers(scope)  # a person chose this key: it can be guessed
+            principal = self._of_admin(credential, found)
+        else:
+            await self._rates.count_guess(scope)
+            raise unauthenticated(_REFUSALS[credential.kind])
+        if credential.kind == "session" and scope["method"] not in _SAFE:
+            same_origin.check(scope)
+        return principal
+
+    def _is_admin(self, key_digest: str) -> bool:
+        return bool(self._admin) and hmac.compare_digest(key_digest, self._admin)
+
+    def _of_key(self, credential: Credential, found: KeyFound) -> Principal:
+        return Principal(
+            owner=found.owner,
+            role="admin" if found.role == "admin" else "user",
+            name=found.key_id,
+            key=found.digest,
+            credential=credential,
+            rate=found.rate,
+            allowance=Allowance(
+                key=found.digest,
+                max_queued=self._max_queued if found.max_queued is None else found.max_queued,
+                budget=found.budget,
+            ),
+        )
+
+    def _of_admin(self, credential: Credential, found: KeyFound) -> Principal:
+        return Principal(
+            owner=_ADMIN,
+            role="admin",
+            name=_ADMIN,
+            key=found.digest,
+            credential=credential,
+            allowance=self._admin_allowance,
+        )
+
+
+_REFUSALS: Final = {
+    "key": "This API key is not known, or no longer valid.",
+    "session": "This session has ended. Sign in again with an API key.",
+}

@@ -1,0 +1,209 @@
+"""Dead letters for operators: which images failed for good, what happened to each, and their replay.
+
+Who calls it: the admin's routes. A replay is a retry, so it is paid for again.
+"""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from itertools import groupby
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.domain import ImageError
+from image2model.errors import AlreadyFinished, InvalidParameter, NotFound
+from image2model.service.documents import ImageDocument, image_document, moment
+from image2model.store import dead, heads, jobs
+from image2model.store.dead import Change, DeadFilter, DeadLetter, Place
+from image2model.store.rows import JobSnapshot
+
+DEFAULT_LIMIT: Final = 20
+MOST_LISTED: Final = 100
+MOST_REPLAYED: Final = 1000
+
+_place = msgspec.msgpack.Decoder(tuple[int, str])
+
+
+class ChangeDocument(msgspec.Struct, frozen=True):
+    """One step of an image's history."""
+
+    at: str
+    status: str
+    attempt: int
+    fal_request_id: str | None
+    error: ImageError | None
+
+
+class AttemptDocument(msgspec.Struct, frozen=True):
+    """One attempt: FAL's request, when it was first and last heard of, and how it ended.
+
+    `status` is the last one of the attempt, `error` is null where it ended without one.
+    """
+
+    attempt: int
+    fal_request_id: str | None
+    started_at: str
+    ended_at: str
+    status: str
+    error: ImageError | None
+
+
+class DeadDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One dead letter, with all that is known of it."""
+
+    image_id: str
+    job_id: str
+    owner: str
+    model: str
+    failed_at: str
+    error: ImageError | None
+    image: ImageDocument
+    attempts: tuple[AttemptDocument, ...]
+    history: tuple[ChangeDocument, ...]
+
+
+class DeadPage(msgspec.Struct, frozen=True):
+    """One page, newest first. It may be short of its limit; only a null `next_cursor` is the end."""
+
+    images: tuple[DeadDocument, ...]
+    next_cursor: str | None
+
+
+class ReplayWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which to replay. Without a filter only with `all`, for each is paid for again."""
+
+    code: str = ""
+    model: str = ""
+    owner: str = ""
+    all: bool = False
+    limit: int = DEFAULT_LIMIT
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """How many images run again, which jobs they are of, and whether more match."""
+
+    replayed: int
+    job_ids: tuple[str, ...]
+    more: bool
+
+
+async def page(redis: Redis, wanted: DeadFilter, limit: str | None, cursor: str | None) -> DeadPage:
+    """One page with whole histories. Raises InvalidParameter."""
+    after = _after(cursor) if cursor else None
+    found = await dead.stretch(redis, wanted, after, _limit(limit))
+    changes = await _changes(redis, found.letters)
+    documents = (_document(letter, changes[letter.image.image_id]) for letter in found.letters)
+    return DeadPage(tuple(documents), _cursor(found.after) if found.after else None)
+
+
+async def replay(redis: Redis, image_id: str) -> JobSnapshot:
+    """Run one image again; its job. Raises NotFound, and AlreadyFinished where it has not failed."""
+    found = await dead.job_of(redis, image_id)
+    if found is None:
+        raise NotFound("There is no such image.")
+    if not await _retry(redis, found[0], [image_id]):
+        raise AlreadyFinished("This image has not failed; there is nothing to run again.")
+    return await jobs.read(redis, found[0])
+
+
+async def replay_many(redis: Redis, wish: ReplayWish) -> Replayed:
+    """Run what matches again, the newest first, up to the wish's limit. Raises InvalidParameter."""
+    if not 1 <= wish.limit <= MOST_REPLAYED:
+        raise InvalidParameter(f"`limit` must be a whole number from 1 to {MOST_REPLAYED}.")
+    wanted = DeadFilter(code=wish.code, model=wish.model, owner=wish.owner)
+    if wanted == DeadFilter() and not wish.all:
+        raise InvalidParameter('Say which: `code`, `model` or `owner`, or `"all": true`. Each is paid for.')
+    letters, more = await _matching(redis, wanted, wish.limit)
+    retried: dict[str, int] = {}
+    for job_id, group in groupby(sorted(letters, key=_job_of), key=_job_of):
+        retried[job_id] = await _retry(redis, job_id, [letter.image.image_id for letter in group])
+    job_ids = tuple(job_id for job_id, count in retried.items() if count)
+    return Replayed(sum(retried.values()), job_ids, more)
+
+
+async def _matching(redis: Redis, wanted: DeadFilter, limit: int) -> tuple[list[DeadLetter], bool]:
+    letters: list[DeadLetter] = []
+    after: Place | None = None
+    while True:
+        found = await dead.stretch(redis, wanted, after, limit - len(letters))
+        letters += found.letters
+        after = found.after
+        if after is None or len(letters) == limit:
+            return letters, after is not None
+
+
+async def _retry(redis: Redis, job_id: str, image_ids: list[str]) -> int:
+    head = await heads.read(redis, job_id)
+    if head is None:
+        return 0  # deleted meanwhile
+    return len(await jobs.retry(redis, job_id, image_ids, None, low_priority=head.low_priority))
+
+
+async def _changes(redis: Redis, letters: tuple[DeadLetter, ...]) -> dict[str, tuple[Change, ...]]:
+    changes: dict[str, tuple[Change, ...]] = {}
+    for job_id in sorted(set(map(_job_of, letters))):
+        ids = frozenset(letter.image.image_id for letter in letters if letter.job_id == job_id)
+        changes |= await dead.histories(redis, job_id, ids)
+    return changes
+
+
+def _job_of(letter: DeadLetter) -> str:
+    return letter.job_id
+
+
+def _document(letter: DeadLetter, changes: tuple[Change, ...]) -> DeadDocument:
+    return DeadDocument(
+        image_id=letter.image.image_id,
+        job_id=letter.job_id,
+        owner=letter.owner,
+        model=letter.model,
+        failed_at=moment(letter.failed_at) or "",
+        error=letter.image.error,
+        image=image_document(letter.job_id, letter.image),
+        attempts=tuple(
+            _attempt(number, tuple(group), letter.earlier_errors.get(number))
+            for number, group in groupby(changes, key=lambda one: one.attempt)
+        ),
+        history=tuple(
+            ChangeDocument(moment(one.at) or "", one.status.value, one.attempt, one.request_id, one.error)
+            for one in changes
+        ),
+    )
+
+
+def _attempt(number: int, changes: tuple[Change, ...], earlier: ImageError | None) -> AttemptDocument:
+    return AttemptDocument(
+        attempt=number,
+        fal_request_id=next((one.request_id for one in reversed(changes) if one.request_id), None),
+        started_at=moment(changes[0].at) or "",
+        ended_at=moment(changes[-1].at) or "",
+        status=changes[-1].status.value,
+        error=next((one.error for one in reversed(changes) if one.error), earlier),
+    )
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_LIMIT
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MOST_LISTED):
+        raise InvalidParameter(f"`limit` must be a whole number from 1 to {MOST_LISTED}.")
+    return int(text)
+
+
+def _cursor(place: Place) -> str:
+    return urlsafe_b64encode(msgspec.msgpack.encode(tuple(place))).decode().rstrip("=")
+
+
+def _after(cursor: str) -> Place:
+    try:
+        failed_at, image_id = _place.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        raise _bad_cursor() from None
+    if not 0 <= failed_at < 2**53:
+        raise _bad_cursor()
+    return Place(failed_at, image_id)
+
+
+def _bad_cursor() -> InvalidParameter:
+    return InvalidParameter("`cursor` must be the `next_cursor` of an earlier page; leave it out to begin.")

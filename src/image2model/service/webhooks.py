@@ -1,0 +1,122 @@
+"""Webhooks to clients: opened when a job ends, told as they stand, replayed.
+
+Who calls it: the worker when a batch is finished and at each attempt, the routes of a job's webhooks.
+"""
+
+import time
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.errors import NotFound
+from image2model.service import ownership
+from image2model.service.documents import JobDocument, completed_document, job_document, moment
+from image2model.service.webhook_schedule import replayed
+from image2model.service.webhook_url import shown
+from image2model.store import deliveries, events, jobs
+from image2model.store.deliveries import Delivery, delivery_id_of
+from image2model.store.events import JobCompleted
+
+EVENT: Final = "job.finished"
+
+
+class Payload(msgspec.Struct, frozen=True):
+    """The body of a webhook; the same in each attempt. `data` is the job as it was when it ended."""
+
+    type: str
+    timestamp: str
+    data: JobDocument
+
+
+class AttemptDocument(msgspec.Struct, frozen=True):
+    """One call. `status` is null where nothing was answered, `error` where it was taken."""
+
+    at: str
+    status: int | None
+    duration_ms: int
+    error: str | None
+
+
+class DeliveryDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery. `delivery_id` is also the `webhook-id` that the receiver sees."""
+
+    delivery_id: str
+    event: str
+    url: str
+    state: str
+    attempts: tuple[AttemptDocument, ...]
+    next_at: str | None
+    created_at: str
+
+
+class DeliveryList(msgspec.Struct, frozen=True):
+    """All deliveries of a job, the newest first."""
+
+    deliveries: tuple[DeliveryDocument, ...]
+
+
+async def announce(redis: Redis, job_id: str, version: int) -> bool:
+    """Open the delivery of the end that a job came to with this version; once, however often it is asked.
+
+    Whether it is new: False also where the job has no webhook, or is gone.
+    """
+    url = await deliveries.target(redis, job_id)
+    if url is None:
+        return False
+    at = int(time.time() * 1000)
+    delivery = Delivery(
+        delivery_id=delivery_id_of(job_id, version),
+        job_id=job_id,
+        version=version,
+        url=shown(url),
+        created_at=at,
+        next_at=at,
+    )
+    return await deliveries.open_delivery(redis, delivery)
+
+
+async def payload(redis: Redis, delivery: Delivery) -> bytes:
+    """The body, as JSON. Raises NotFound where the job is gone."""
+    document = await _as_it_ended(redis, delivery)
+    when = document.finished_at or document.updated_at
+    return msgspec.json.encode(Payload(EVENT, when, document))
+
+
+async def listing(redis: Redis, owner: str, job_id: str) -> DeliveryList:
+    """The delivery log of a job. Raises NotFound, Expired."""
+    await ownership.access(redis, owner, job_id)
+    return DeliveryList(tuple(map(document_of, await deliveries.of_job(redis, job_id))))
+
+
+async def replay(redis: Redis, owner: str, job_id: str, delivery_id: str) -> DeliveryDocument:
+    """Deliver again from the start, now, under the same id. Raises NotFound, Expired."""
+    await ownership.access(redis, owner, job_id)
+    if not delivery_id.startswith(f"{job_id}-"):
+        raise NotFound("There is no such delivery.")
+    at = int(time.time() * 1000)
+    return document_of(await deliveries.change(redis, delivery_id, lambda one: replayed(one, at)))
+
+
+def document_of(delivery: Delivery) -> DeliveryDocument:
+    """A delivery as clients see it."""
+    return DeliveryDocument(
+        delivery_id=delivery.delivery_id,
+        event=EVENT,
+        url=delivery.url,
+        state=delivery.state.value,
+        attempts=tuple(
+            AttemptDocument(moment(one.at) or "", one.status, one.duration_ms, one.error)
+            for one in delivery.attempts
+        ),
+        next_at=moment(delivery.next_at),
+        created_at=moment(delivery.created_at) or "",
+    )
+
+
+async def _as_it_ended(redis: Redis, delivery: Delivery) -> JobDocument:
+    found = await events.page_of_job(redis, delivery.job_id, delivery.version - 1, 1)
+    if found and found[0].version == delivery.version and isinstance(found[0].body, JobCompleted):
+        return completed_document(delivery.job_id, found[0].body)
+    # its history no longer reaches back that far: what the job is now
+    return job_document(await jobs.read(redis, delivery.job_id))

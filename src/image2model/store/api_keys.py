@@ -1,0 +1,171 @@
+"""API keys: made, listed, revoked. A key is random, shown once, and kept as its SHA-256 alone.
+
+Who calls it: the admin's routes and the command line. What a request presents is looked up by `lookups`,
+in the store each time, so that a revocation counts at once on every process.
+"""
+
+import hashlib
+import secrets
+from typing import Final, Literal
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.store.connection import command
+from image2model.store.keys import key
+from image2model.store.script import Script
+
+Role = Literal["user", "admin"]
+Period = Literal["day", "month", "total"]
+Rate = tuple[int, int]
+"""So many requests in so many seconds."""
+
+_MARK: Final = "i2m_"
+_SHOWN: Final = len(_MARK) + 6
+_ID: Final = 16
+
+_MAKE: Final = Script("make_key")
+_REVOKE: Final = Script("revoke_key")
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """Micro-dollars that may be spent in each period (UTC), or in all."""
+
+    micro: int
+    period: Period
+
+
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key may do. None: as the service's settings say; `owner` None: an owner of its own.
+
+    Keys of one owner see the same jobs and share what they have used, as the successor of a key needs it.
+    """
+
+    name: str
+    role: Role = "user"
+    owner: str | None = None
+    rate: Rate | None = None
+    max_queued: int | None = None
+    budget: Budget | None = None
+    expires_in_s: float | None = None
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as it may be shown. Times are ms since the epoch; `last_used_at` is true to a minute."""
+
+    key_id: str
+    prefix: str
+    name: str
+    role: Role
+    owner: str
+    rate: Rate | None
+    max_queued: int | None
+    budget: Budget | None
+    created_at: int
+    expires_at: int | None
+    last_used_at: int | None
+    revoked_at: int | None
+
+
+def digest(secret: str) -> str:
+    """What stands for a key, or for a session's cookie, in the store: its SHA-256 in hex.
+
+    A plain hash is right for them: they are 256 random bits, which no dictionary holds.
+    """
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+async def create(redis: Redis, new: NewKey) -> tuple[str, ApiKey]:
+    """Make a key. Returns its text, which nobody can be told again, and its record."""
+    secret = _MARK + secrets.token_urlsafe(32)
+    hashed = digest(secret)
+    fields = _fields(secret, hashed, new)
+    life_ms = 0 if new.expires_in_s is None else int(new.expires_in_s * 1000)
+    made_at = int(await _MAKE.packed(redis, hashed, _flat(fields), life_ms))
+    fields |= {"created_at": str(made_at), "expires_at": str(made_at + life_ms) if life_ms else ""}
+    return secret, _record(fields)
+
+
+async def listing(redis: Redis) -> list[ApiKey]:
+    """All keys, the oldest first, revoked ones too."""
+    pipe = redis.pipeline(transaction=False)
+    for hashed in await _digests(redis):
+        pipe.hgetall(key("api_key", hashed))
+    rows: list[dict[bytes, bytes]] = await pipe.execute()
+    return [_record({name.decode(): value.decode() for name, value in row.items()}) for row in rows if row]
+
+
+async def revoke(redis: Redis, key_id: str) -> bool:
+    """End a key at once, by its id or its prefix; False where there is none. Twice is as good as once."""
+    hashed = await _find(redis, key_id)
+    return bool(await _REVOKE.packed(redis, hashed)) if hashed else False
+
+
+async def _find(redis: Redis, key_id: str) -> str | None:
+    digests = await _digests(redis)
+    pipe = redis.pipeline(transaction=False)
+    for hashed in digests:
+        pipe.hmget(key("api_key", hashed), ["key_id", "prefix"])
+    rows = await pipe.execute()
+    return next((one for one, row in zip(digests, rows, strict=True) if key_id.encode() in row), None)
+
+
+async def any_good(redis: Redis) -> bool:
+    """Whether somebody could come in."""
+    return any(one.revoked_at is None for one in await listing(redis))
+
+
+async def _digests(redis: Redis) -> list[str]:
+    return [one.decode() for one in await command(redis, "ZRANGE", key("api_keys"), 0, -1)]
+
+
+def _fields(secret: str, hashed: str, new: NewKey) -> dict[str, str]:
+    fields = {
+        "key_id": hashed[:_ID],
+        "prefix": secret[:_SHOWN],
+        "name": new.name,
+        "role": new.role,
+        "owner": new.owner or hashed[:_ID],
+    }
+    if new.rate is not None:
+        fields["rate"] = "{}/{}".format(*new.rate)
+    if new.max_queued is not None:
+        fields["max_queued"] = str(new.max_queued)
+    if new.budget is not None:
+        fields |= {"budget_micro": str(new.budget.micro), "budget_period": new.budget.period}
+    return fields
+
+
+def _flat(fields: dict[str, str]) -> list[str]:
+    return [part for pair in fields.items() for part in pair]
+
+
+def read_rate(text: str) -> Rate | None:
+    """A record's rate; empty: none of its own."""
+    count, _, seconds = text.partition("/")
+    return (int(count), int(seconds)) if count else None
+
+
+def read_budget(micro: str, period: str) -> Budget | None:
+    """A record's budget; empty: none."""
+    return Budget(int(micro), msgspec.convert(period, Period)) if micro else None
+
+
+def _record(row: dict[str, str]) -> ApiKey:
+    def whole(name: str) -> int | None:
+        return int(row[name]) if row.get(name) else None
+
+    return ApiKey(
+        key_id=row["key_id"],
+        prefix=row["prefix"],
+        name=row["name"],
+        role="admin" if row["role"] == "admin" else "user",
+        owner=row["owner"],
+        rate=read_rate(row.get("rate", "")),
+        max_queued=whole("max_queued"),
+        budget=read_budget(row.get("budget_micro", ""), row.get("budget_period", "")),
+        created_at=int(row["created_at"]),
+        expires_at=whole("expires_at"),
+        last_used_at=whole("last_used_at"),
+        revoked_at=whole("revoked_at"),
+    )

@@ -1,0 +1,11 @@
+-- Shared by all scripts. The constants before this file come from keys.py, arq_keys.py and domain.py.
+
+local call = redis.call
+
+local function now_ms()
+  local t = call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function num(value) return tonumber(value or 0) or 0 end
+local function text(value) if value then return value end return '' end

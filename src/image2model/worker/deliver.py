@@ -1,0 +1,62 @@
+"""One attempt to call a job's webhook: the task `deliver_webhook`.
+
+Who calls it: ARQ, from the queue `batch_processing`; each planned attempt is a task of its own, due at its
+time, so that waiting holds no slot. The call comes before its record: a crash between them calls again
+with the same `webhook-id` (at least once).
+"""
+
+import time
+from typing import Final
+
+import structlog
+from arq.worker import Retry
+from redis.exceptions import RedisError
+
+from image2model.errors import NotFound
+from image2model.service import webhooks
+from image2model.service.webhook_schedule import after_attempt
+from image2model.service.webhook_signature import signed_headers
+from image2model.store import deliveries, secret
+from image2model.store.deliveries import Attempt, Delivery
+from image2model.worker.context import WorkerContext
+from image2model.worker.running import RunningTask
+
+_log = structlog.get_logger("worker.deliver")
+
+STORE_AWAY_S: Final = 5
+
+
+async def deliver_webhook(context: WorkerContext, _running: RunningTask, argument: str) -> None:
+    """Make the attempt that the task stands for, if it still has to be. Raises arq.Retry without a store."""
+    try:
+        delivery = await deliveries.due(context.redis, argument)
+        url = await deliveries.target(context.redis, delivery.job_id) if delivery else None
+        if delivery is not None and url is not None:
+            await _deliver(context, delivery, url)
+    except NotFound:
+        _log.info("the job of a webhook is gone", task=argument)
+    except (RedisError, OSError) as error:
+        _log.warning("the store does not answer, the webhook waits", task=argument, error=str(error))
+        raise Retry(defer=STORE_AWAY_S) from error
+
+
+async def _deliver(context: WorkerContext, delivery: Delivery, url: str) -> None:
+    body = await webhooks.payload(context.redis, delivery)
+    key = await secret.webhook(context.redis, context.settings.webhook_secret)
+    at = time.time()
+    headers = signed_headers(key, delivery.delivery_id, int(at), body)
+    outcome = await context.webhooks.post(url, headers, body)
+    attempt = Attempt(
+        at=int(at * 1000), duration_ms=outcome.duration_ms, status=outcome.status, error=outcome.error
+    )
+    noted = await deliveries.change(
+        context.redis, delivery.delivery_id, lambda one: after_attempt(one, delivery.turn, attempt)
+    )
+    _log.info(
+        "called a webhook",
+        delivery_id=delivery.delivery_id,
+        job_id=delivery.job_id,
+        status=outcome.status,
+        error=outcome.error,
+        state=noted.state.value,
+    )

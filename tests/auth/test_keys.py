@@ -1,0 +1,134 @@
+"""Keys: who comes in, and who no longer does."""
+
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from tests.api.conftest import Service, batch
+from tests.auth.conftest import ADMIN, Caller, MakeCaller
+
+PUBLIC = {"/api/v1/health/live", "/api/v1/health/ready", "/metrics"}
+
+
+async def test_a_key_sees_its_job_and_a_request_without_one_is_refused(
+    service: Service, make_caller: MakeCaller
+) -> None:
+    ann = await make_caller()
+    job_id = ann.upload(batch(2)).text("job_id")
+    assert ann.get(f"status/{job_id}").body["total"] == 2
+    refused = service.get(f"status/{job_id}")
+    assert (refused.status, refused.code) == (401, "unauthenticated")
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer wrong", "Basic YTpi", "Bearer", "", "Bearer \xff\xfe", "Bearer " + "x" * 5000]
+)
+async def test_a_bad_key_is_401(service: Service, header: str) -> None:
+    answer = service.send("GET", "/api/v1/status/" + "a" * 32, None, {"Authorization": header})
+    assert (answer.status, answer.code) == (401, "unauthenticated")
+
+
+def test_no_route_answers_without_a_key(service: Service) -> None:
+    from image2model.api.routes import routes
+
+    own_credentials = {"/api/v1/files/{token}", "/api/v1/webhooks/fal"}
+    for route in routes():
+        if route.path in PUBLIC | own_credentials:
+            continue
+        path = route.path.replace("{", "").replace("}", "")
+        for method in route.methods - {"HEAD"}:
+            answer = service.send(method, path, None, {})
+            expected = (
+                (422, "invalid_parameter")
+                if (method, path) == ("POST", "/api/v1/session")
+                else (401, "unauthenticated")
+            )
+            assert (answer.status, answer.code) == expected, (method, path)
+
+
+def test_health_and_metrics_need_no_key(service: Service) -> None:
+    for path in PUBLIC:
+        assert service.get(path).status == 200
+
+
+async def test_revoked_key_is_refused_by_every_process_at_once(
+    make_service: Callable[..., Service], admin: Caller, make_caller: MakeCaller
+) -> None:
+    other = make_service()
+    ann = await make_caller()
+    job_id = ann.upload(batch()).text("job_id")
+    assert ann.on(other).get(f"status/{job_id}").status == 200
+    assert admin.send("DELETE", f"admin/keys/{ann.key_id}").status == 204
+    for caller in (ann, ann.on(other)):
+        assert caller.get(f"status/{job_id}").status == 401
+        assert caller.upload(batch()).status == 401
+
+
+async def test_expired_key_is_refused(make_caller: MakeCaller) -> None:
+    ann = await make_caller(expires="1ms")
+    assert ann.get("session").status == 401
+
+
+async def test_keys_are_stored_hashed_and_shown_once(admin: Caller, redis: Redis) -> None:
+    made = admin.post(
+        "admin/keys", msgspec.json.encode({"name": "shop", "rate": "5/min", "budget": "1.50/day"})
+    )
+    assert made.status == 201
+    key = made.text("key")
+    assert made.body["prefix"] == key[:10]
+    listed = admin.get("admin/keys")
+    assert key.encode() not in listed.content
+    (row,) = listed.items("keys")
+    assert (row["name"], row["rate"], row["budget"], row["status"]) == ("shop", "5/min", "1.50/day", "active")
+    dump = [await redis.dump(name) async for name in redis.scan_iter()]
+    assert not any(key.encode() in one or ADMIN.encode() in one for one in dump)
+    assert await redis.exists("i2m:key:" + hashlib.sha256(key.encode()).hexdigest())
+
+
+async def test_last_use_is_noted(admin: Caller, make_caller: MakeCaller) -> None:
+    ann = await make_caller()
+    assert admin.get("admin/keys").items("keys")[0]["last_used_at"] is None
+    ann.get("session")
+    assert admin.get("admin/keys").items("keys")[0]["last_used_at"]
+
+
+async def test_admin_routes_are_forbidden_for_users(make_caller: MakeCaller, admin: Caller) -> None:
+    ann, root = await make_caller(), await make_caller("root", role="admin")
+    body = msgspec.json.encode({"name": "x"})
+    for method, path in (
+        ("GET", "admin/keys"),
+        ("POST", "admin/keys"),
+        ("DELETE", f"admin/keys/{ann.key_id}"),
+    ):
+        refused = ann.send(method, path, body if method == "POST" else None)
+        assert (refused.status, refused.code) == (403, "forbidden")
+    assert root.get("admin/keys").status == admin.get("admin/keys").status == 200
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"name": ""},
+        {"name": "a\nb"},
+        {"name": "a", "rate": "fast"},
+        {"name": "a", "budget": "12"},
+        {"name": "a", "role": "god"},
+        {"name": "a", "max_queued": 0},
+        {"name": "a", "expires": "soon"},
+        {"name": "a", "more": 1},
+        {"name": "a", "owner": "*"},
+    ],
+)
+def test_impossible_keys_are_refused(admin: Caller, wish: dict[str, object]) -> None:
+    assert admin.post("admin/keys", msgspec.json.encode(wish)).code == "invalid_parameter"
+
+
+async def test_successor_of_a_key_sees_the_same_jobs(make_caller: MakeCaller) -> None:
+    old = await make_caller()
+    job_id = old.upload(batch()).text("job_id")
+    new = await make_caller("successor", owner=old.owner)
+    assert new.get(f"status/{job_id}").status == 200

@@ -1,0 +1,138 @@
+"""`GET /status` of a 25-image job with keys on, against Starlette with one Redis GET, in one run.
+
+Run it as `python -m tests.bench.status`; it prints a table, and as JSON with `--json`. Both servers are one
+process each; the sides take turns, so that a busy machine is busy for both.
+"""
+
+import asyncio
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from image2model.service import keys
+from image2model.store.connection import connect
+from image2model.up.store import EmbeddedStore
+from tests.support.jobs import create_job
+
+CONNECTIONS: Final = 50
+SECONDS: Final = 2.0
+ROUNDS: Final = 5
+API: Final = "from image2model import settings; from image2model.api.server import run; run(settings.load())"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def process(command: list[str], port: int, **environment: str) -> Iterator[None]:
+    """A server, from the moment it listens."""
+    child = subprocess.Popen(
+        command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert child.poll() is None, command
+                time.sleep(0.02)
+        yield
+    finally:
+        child.terminate()
+        child.wait(30)
+
+
+async def rate(port: int, request: bytes) -> float:
+    """Requests a second over `CONNECTIONS` connections that each wait for their answer."""
+    deadline = time.perf_counter() + SECONDS
+    done = await asyncio.gather(*(_client(port, request, deadline) for _ in range(CONNECTIONS)))
+    return sum(done) / SECONDS
+
+
+async def _client(port: int, request: bytes, deadline: float) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
+    count = 0
+    while time.perf_counter() < deadline:
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head[9:12] in {b"200", b"304"}, head
+        at = head.lower().find(b"content-length: ")
+        if at >= 0:
+            await reader.readexactly(int(head[at + 16 : head.index(b"\r", at)]))
+        count += 1
+    writer.close()
+    return count
+
+
+def get(path: str, **headers: str) -> bytes:
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in {"Host": "x", **headers}.items()]
+    return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode()
+
+
+async def measure(store_url: str, folder: Path) -> dict[str, float]:
+    async with connect(store_url) as redis:
+        key = (await keys.create(redis, keys.KeyWish(name="bench"))).key
+        owner = (await keys.listing(redis, 0)).keys[0].owner
+        job_id = await create_job(redis, 25, owner)
+        await redis.set("bench:version", "1")
+    ours, theirs = free_port(), free_port()
+    common = {"I2M_REDIS_URL": store_url}
+    settings = {"I2M_AUTH": "keys", "I2M_PORT": str(ours), "I2M_STORAGE_URL": folder.as_uri()}
+    uvicorn = ["-m", "uvicorn", "tests.bench.status_app:app", "--port", str(theirs), "--no-access-log"]
+    with (
+        process([sys.executable, "-c", API], ours, **common, **settings, I2M_LOG_LEVEL="info"),
+        process([sys.executable, *uvicorn], theirs, **common),
+    ):
+        bearer = f"Bearer {key}"
+        full = get(f"/api/v1/status/{job_id}", Authorization=bearer)
+        cached = get(f"/api/v1/status/{job_id}", Authorization=bearer, If_None_Match='"25"')
+        sides = {
+            "status": (ours, full),
+            "status_304": (ours, cached),
+            "get": (theirs, get("/answer")),
+            "get_304": (theirs, get("/unchanged")),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(ROUNDS):
+            for name, (port, request) in sides.items():
+                rates[name].append(await rate(port, request))
+    return {name: statistics.median(values) for name, values in rates.items()}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="i2m-") as folder:
+        store = EmbeddedStore(Path(folder), durable=False)
+        store.start()
+        try:
+            found = asyncio.run(measure(store.url, Path(folder) / "files"))
+        finally:
+            store.stop()
+    ratios = {
+        "status / Starlette + GET": (found["status"] / found["get"], 0.8),
+        "304 / Starlette + GET, 304": (found["status_304"] / found["get_304"], 0.95),
+    }
+    if "--json" in sys.argv:
+        print(msgspec.json.encode({"rates": found, "ratios": ratios}).decode())  # noqa: T201
+        return
+    for name, value in found.items():
+        print(f"{name:32} {value:9.0f} requests/s")  # noqa: T201
+    for name, (ratio, least) in ratios.items():
+        print(f"{name:32} {ratio:9.2f} (at least {least})")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
