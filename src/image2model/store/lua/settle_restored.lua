@@ -6,6 +6,7 @@ local owner = call('HGET', job, 'owner')
 for _, id in ipairs(image_ids(job_id)) do
   if UNFINISHED[text(call('HGET', K.image(id), 'status'))] then
     failed = failed + 1
+    call('HSET', K.image(id), 'reserved_micro', '')  -- the restored account holds nothing for it
     move(id, 'failed', {'error', failure, 'cancel_requested', ''}, at)
   end
 end
