@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from image2model.api import (
     admin_dead,
+    admin_fleet,
     admin_keys,
     admin_stats,
     archive,
@@ -51,6 +52,8 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/quote", quotes.quote_batch, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}/webhooks", webhooks.listing),
         Route(f"{API}/jobs/{{job_id}}/webhooks/{{delivery_id}}/replay", webhooks.replay, methods=["POST"]),
+        Route(f"{API}/admin/workers", admin_fleet.list_workers),
+        Route(f"{API}/admin/jobs", admin_fleet.list_jobs),
         Route(f"{API}/admin/dead", admin_dead.listing),
         Route(f"{API}/admin/dead/replay", admin_dead.replay_many, methods=["POST"]),
         Route(f"{API}/admin/dead/{{image_id}}/replay", admin_dead.replay, methods=["POST"]),
