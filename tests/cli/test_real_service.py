@@ -114,5 +114,5 @@ def test_doctor_finds_the_running_service_healthy(run: Run) -> None:
     done = run("doctor", "--json")
     findings = json.loads(done.stdout)
     assert done.returncode == 0, findings
-    assert {one["part"] for one in findings} == {"settings", "redis", "workers", "storage", "fal"}
+    assert {one["part"] for one in findings} == {"settings", "redis", "workers", "storage", "fal", "webhooks"}
     assert not [one for one in findings if one["state"] == "broken"]

@@ -109,6 +109,7 @@ class Fleet:
         owner: str = "ann",
         pictures: list[bytes] | None = None,
         reuse: bool = False,
+        webhook_url: str | None = None,
         **params: object,
     ) -> str:
         """A job of `count` small pictures; its id. `reuse`: results may serve several images."""
@@ -150,7 +151,7 @@ class Fleet:
                 rejected=(),
                 low_priority=False,
                 no_cache=True,
-                webhook_url=None,
+                webhook_url=webhook_url,
                 estimated_micro=None,
                 ttl_ms=3_600_000,
             ),

@@ -20,6 +20,7 @@ async def quote_batch(request: Request) -> Response:
     """200 with a verdict on each file and the price of all; what refuses an upload whole refuses it too."""
     state = state_of(request)
     principal = await state.authenticate(request.scope)
+    await state.gate.count(request.scope, principal)
     batch = await read_batch(
         request.receive,
         request.headers,

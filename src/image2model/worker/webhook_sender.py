@@ -44,12 +44,14 @@ class WebhookSender:
         lookup: Lookup | None = None,
         allows: Callable[[str], bool] = is_public,
         tls: ssl.SSLContext | None = None,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
         self._allow_private = allow_private
         self._allows = (lambda _: True) if allow_private else allows
         self._system = SystemLookup()
         self._lookup = lookup or self._system
         self._tls = tls
+        self._deadline_s = deadline_s
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -65,7 +67,7 @@ class WebhookSender:
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=DEADLINE_S),
+            timeout=aiohttp.ClientTimeout(total=self._deadline_s),
         )
         return self
 

@@ -1,10 +1,10 @@
 -- The state of the whole fleet as of one moment: {at, permits, {{queue, waiting, oldest_ms, {pause reasons}}}, {{worker row}}}
--- {queues, sample}: the oldest is looked for among the next `sample` tasks of either priority.
+-- {queues, sample}: only what is due counts as waiting; the oldest is looked for among the next `sample` tasks of either priority.
 local queues, sample = unpack(cmsgpack.unpack(ARGV[1]))
 local at = now_ms()
 
-local function oldest_of(zset, from, oldest)
-  for _, id in ipairs(call('ZRANGEBYSCORE', zset, from, '(' .. RUNNING, 'LIMIT', 0, sample)) do
+local function oldest_of(zset, from, last, oldest)
+  for _, id in ipairs(call('ZRANGEBYSCORE', zset, from, last, 'LIMIT', 0, sample)) do
     local job = call('GET', ARQ_JOB .. id)
     if job then oldest = math.max(oldest, at - cmsgpack.unpack(job)[3]) end
   end
@@ -14,9 +14,10 @@ end
 local states, workers = {}, {}
 for i, queue in ipairs(queues) do
   local zset = ARQ_QUEUE .. queue
-  local waiting = call('ZCOUNT', zset, '-inf', '(' .. RUNNING)
+  local last = queue == GENERATION and '(' .. RUNNING or at
+  local waiting = call('ZCOUNT', zset, '-inf', last)
   local oldest = 0
-  if waiting > 0 then oldest = oldest_of(zset, LOW_TURN, oldest_of(zset, '-inf', 0)) end
+  if waiting > 0 then oldest = oldest_of(zset, LOW_TURN, last, oldest_of(zset, '-inf', last, 0)) end
   states[i] = {queue, waiting, oldest, call('HKEYS', K.pause(queue))}
 end
 for _, id in ipairs(call('ZRANGE', K.workers(), 0, -1)) do

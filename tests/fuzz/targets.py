@@ -1,0 +1,78 @@
+"""What is fuzzed: one call that must end well or in a documented refusal, whatever it is given.
+
+Who calls it: the property tests and the coverage-guided run. Anything but a `Problem` is a finding.
+"""
+
+import asyncio
+from typing import Final
+
+from starlette.types import Message
+
+from image2model.api.upload import ReceivedFile, UploadBudget, UploadLimits, read_batch
+from image2model.errors import Problem
+from image2model.media.picture import PictureInfo
+from image2model.media.sniff import inspect
+from tests.support.multipart_body import CONTENT_TYPE
+
+MAX_PIXELS: Final = 50_000_000
+LIMITS: Final = UploadLimits(max_files=4, max_file_bytes=64 << 10, max_parts=12)
+REFUSALS: Final = frozenset({408, 413, 415, 422})
+
+
+def sniff(data: bytes) -> PictureInfo | None:
+    """The sniffer's word, None for a refusal."""
+    try:
+        return inspect(data, max_pixels=MAX_PIXELS)
+    except Problem as problem:
+        _check_documented(problem)
+        return None
+
+
+async def upload(body: bytes, pieces: int, content_type: str = CONTENT_TYPE) -> int:
+    """The status that a body comes to, cut into pieces. Nothing is held afterwards."""
+    budget = UploadBudget(1 << 20)
+    size = max(1, len(body) // pieces)
+    cut = [body[at : at + size] for at in range(0, len(body), size)] or [b""]
+    coming = iter(
+        [{"type": "http.request", "body": one, "more_body": at < len(cut) - 1} for at, one in enumerate(cut)]
+    )
+    kept: list[ReceivedFile] = []
+
+    async def receive() -> Message:
+        return next(coming)
+
+    async def sink(file: ReceivedFile, data: bytes) -> None:
+        assert len(data) == file.size <= LIMITS.max_file_bytes
+        kept.append(file)
+
+    try:
+        batch = await read_batch(
+            receive,
+            {"content-type": content_type},
+            limits=LIMITS,
+            budget=budget,
+            inspect=lambda data: inspect(data, max_pixels=MAX_PIXELS),
+            sink=sink,
+        )
+        assert len(batch.files) + len(batch.bad) <= LIMITS.max_files
+        assert all(_harmless(one.filename) for one in (*batch.files, *batch.bad))
+        status = 202
+    except Problem as problem:
+        _check_documented(problem)
+        status = problem.status
+    assert budget.held == 0
+    return status
+
+
+def upload_now(body: bytes, pieces: int = 1) -> int:
+    """The same outside of a loop."""
+    return asyncio.run(upload(body, pieces))
+
+
+def _check_documented(problem: Problem) -> None:
+    if problem.status not in REFUSALS:
+        raise AssertionError(f"not a refusal of an upload: {problem!r}")
+
+
+def _harmless(name: str) -> bool:
+    return name not in {"", ".", ".."} and not set(name) & set("/\\\x00\r\n\u202e\u2066\u200f")

@@ -1,0 +1,17 @@
+"""A fleet whose jobs have webhooks."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.fleet import Fleet, fleet_on
+from tests.support.keys import keys_without_life
+
+
+@pytest.fixture
+async def fleet(redis_url: str, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """Store, emulator and storage; the test starts the workers. Every key must have a life of its own."""
+    async with fleet_on(redis_url, tmp_path) as fleet:
+        yield fleet
+        assert await keys_without_life(fleet.redis) == []
