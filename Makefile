@@ -44,6 +44,14 @@ check: $(DEV_DONE) ## format, lint, types, import layers
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	tools/audit.sh
+
+FUZZ_SECONDS ?= 600
+
+.PHONY: fuzz
+fuzz: $(DEV_DONE) ## ten minutes each of enemies' bodies and files, guided by coverage (FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz.long_run multipart $(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz.long_run sniffer $(FUZZ_SECONDS)
 
 .PHONY: lock
 lock: $(DEV_DONE) ## renew the lock files from pyproject.toml

@@ -146,6 +146,27 @@ async def test_batch_without_a_key_that_was_stored_without_a_reply_is_taken_back
     assert stage.fleet.emulator.submissions() == []
 
 
+async def test_api_ends_at_once_while_streams_wait_for_the_store(store: CrashingStore, stage: Stage) -> None:
+    (port,) = free_ports(1)
+    api = await stage.fleet.start_api(port)
+    store.stop()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+        asking = asyncio.create_task(http.get("/api/v1/events"))
+        await _begun(port)
+        api.send(signal.SIGTERM)
+        started = time.monotonic()
+        assert (await asking).status_code == 503
+    assert await api.exit_code() == 0
+    assert time.monotonic() - started < 3
+
+
+async def _begun(port: int) -> None:
+    """The API serves again, so the request sent before is under way."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+        for _ in range(2):
+            await http.get("/api/v1/health/live")
+
+
 def _pictures(count: int) -> list[tuple[str, tuple[str, bytes, str]]]:
     return [("files", (f"{n}.png", picture(n, (32, 24)), "image/png")) for n in range(count)]
 

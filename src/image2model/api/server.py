@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import structlog
@@ -111,6 +111,28 @@ class ApiServer(uvicorn.Server):
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, serve whoever is connected, end."""
+        await self._take_last(sockets or [])
+        await super().shutdown(sockets)
+
+    async def _take_last(self, listeners: list[socket.socket]) -> None:
+        """Stop listening without resetting those whom the kernel has let in but nobody has taken yet.
+
+        Our own descriptor keeps the queue alive while the loop lets go of its one.
+        """
+        ours = [listener.dup() for listener in listeners]
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0)
+        last = [connection for listener in ours for connection in _drain(listener)]
+        loop = asyncio.get_running_loop()
+        for connection in last:
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> SeverableProtocol:
+        return SeverableProtocol(self.config, self.server_state, self.lifespan.state)
+
     def stop(self) -> None:
         """Begin to end; asked a second time, do not wait for what is under way."""
         if self.should_exit:
@@ -120,6 +142,16 @@ class ApiServer(uvicorn.Server):
         _end_after(self._grace)
         state: ApiState = self.lifespan.state["api"]
         state.relay.close_streams()
+
+
+def _drain(listener: socket.socket) -> list[socket.socket]:
+    """Those who wait; then the listener is closed, and whoever comes later is refused."""
+    waiting = []
+    with listener, suppress(BlockingIOError):
+        listener.setblocking(False)
+        while True:
+            waiting.append(listener.accept()[0])
+    return waiting
 
 
 def _end_after(seconds: float) -> None:
