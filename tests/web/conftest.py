@@ -117,7 +117,9 @@ async def context(
 
     Graphics in software take most of a processor, so models are drawn only for tests marked `draws`.
     """
-    made = await browser.new_context(base_url=service.url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    made = await browser.new_context(
+        base_url=service.url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
+    )
     made.set_default_timeout(PATIENCE_MS)
     if request.node.get_closest_marker("draws") is None:
         await made.route("**/model-viewer.min.js", _draw_nothing)

@@ -6,6 +6,7 @@
 import { BASE, get } from './api.js';
 import * as jobs from './jobs.js';
 import * as documents from './documents.js';
+import { isFinished } from './states.js';
 
 const QUIET_MS = 45_000; // the server sends a comment every 15 s, but a browser does not tell of those
 const AGAIN_MS = 2000;
@@ -26,7 +27,7 @@ export function connect() {
   source.addEventListener('error', lost);
   source.addEventListener('snapshot', on(snapshot));
   source.addEventListener('image', on(image));
-  source.addEventListener('complete', on((document) => jobs.put(document)));
+  source.addEventListener('complete', on(complete));
 }
 
 export function disconnect() {
@@ -69,7 +70,13 @@ const tell = (connected) => watchers.forEach((watcher) => watcher(connected));
 function snapshot(document) {
   for (const head of document.jobs) jobs.put(head);
   if (document.reset) documents.refresh();
-  else for (const head of document.jobs) documents.want(jobs.find(head.job_id));
+  // What ended while the connection was being made is in no snapshot and in no event.
+  for (const job of jobs.all()) if (job.job_id && !job.finished_at) documents.fetchJob(job.job_id);
+}
+
+function complete(document) {
+  const job = jobs.put(document);
+  if (job?.images?.some((picture) => !isFinished(picture))) documents.fetchJob(job.job_id);
 }
 
 function image(event) {
