@@ -141,7 +141,7 @@ async def page(context: BrowserContext, service: Service) -> Page:
 
 async def sign_in(context: BrowserContext, key: str) -> None:
     """The cookie that the sign-in form would bring."""
-    headers = {"Origin": f"http://{urlsplit((await _url(context))).netloc}"}
+    headers = {"Origin": f"http://{urlsplit(await _url(context)).netloc}"}
     answer = await context.request.post("/api/v1/session", data={"key": key}, headers=headers)
     assert answer.status == 201
 

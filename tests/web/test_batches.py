@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
+from tests.support.pictures import picture
 from tests.web.conftest import Service, drop, generate, open_page, picture_of, settled, sign_in, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -42,7 +43,7 @@ async def test_a_reload_in_the_middle_of_an_upload_sends_it_once(
     first = await open_page(context)
     held: list[str] = []
 
-    async def hold(route: object) -> None:
+    async def hold(_route: object) -> None:
         held.append("upload")  # never let through: the page is reloaded while it waits
 
     await first.route("**/upload/batch", hold)
@@ -73,9 +74,7 @@ async def test_the_page_catches_up_after_the_api_was_killed(page: Page, service:
     await expect(page.locator("#health")).not_to_have_attribute("data-state", "offline")
 
 
-async def test_a_batch_from_elsewhere_appears_by_itself(
-    context: BrowserContext, page: Page, service: Service
-) -> None:
+async def test_a_batch_from_elsewhere_appears_by_itself(context: BrowserContext, page: Page) -> None:
     other = await open_page(context)
     await generate(page, ["bowl.png"], seed=400)
     await expect(other.locator(".card-name")).to_have_text("bowl.png")
@@ -113,6 +112,4 @@ async def test_parameters_change_the_price_and_are_sent(page: Page) -> None:
 
 
 def _webp() -> bytes:
-    from tests.support.pictures import picture
-
     return picture("webp", (80, 80), seed=77)

@@ -112,7 +112,7 @@ async def _first_paint(page: Page) -> float:
 
 
 async def test_two_hundred_cards_cost_only_what_is_seen(page: Page) -> None:
-    for batch in range(8):
+    for batch in range(8):  # the same pictures: FAL is asked for 25
         await generate(page, [f"many-{batch}-{number}.png" for number in range(25)], seed=2000)
     await settled(page, "succeeded", 200)
     viewers = await page.evaluate("document.querySelectorAll('model-viewer').length")

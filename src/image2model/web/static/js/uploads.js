@@ -126,7 +126,8 @@ function progress(job, share) {
 }
 
 function taken(job, document) {
-  if (!jobs.accepted(job, document)) fetchJob(job.job_id);
+  jobs.accepted(job, document);
+  fetchJob(job.job_id); // events may have come before the answer, which is then old
 }
 
 async function refuse(job, error) {
