@@ -31,12 +31,17 @@ test: setup-test ## set up, then run the whole test suite
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: setup-test
-setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) browser ## what the tests need besides
+setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) programs ## what the tests need besides
 
-.PHONY: browser
-browser: ## the browser that the page's tests need
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } \
-	|| { echo "the page's tests need Chromium: install the package chromium" >&2; exit 1; }
+# Programs of the system that tests run for real, as "program:Debian package".
+PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip
+
+.PHONY: programs
+programs: ## the programs that the tests need: a browser, promtool, nginx, unzip
+	@missing=""; for one in $(PROGRAMS); do PATH="$$PATH:/usr/sbin" command -v $${one%%:*} >/dev/null || missing="$$missing $${one##*:}"; done; \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null; } \
+	|| { echo "the tests need these packages:$$missing" >&2; exit 1; }
 
 .PHONY: check
 check: $(DEV_DONE) ## format, lint, types, import layers

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from image2model.store import accounts
+from image2model.store import accounts, refill
 from image2model.store.accounts import Allowance, Usage
 from image2model.store.api_keys import digest
 from tests.api import hands
@@ -147,6 +147,18 @@ async def test_spending_counts_in_its_period_and_in_the_days_table(
     assert ann.get("admin/stats").status == 403
     account = await redis.hgetall(f"i2m:account:{ann.owner}")
     assert (account[b"day"].decode(), account[b"month"].decode()) == (day, day[:7])
+
+
+async def test_restored_account_holds_nothing_for_what_was_unfinished(
+    make_caller: MakeCaller, redis: Redis
+) -> None:
+    ann = await make_caller(budget="0.90/month")
+    job_id = ann.upload(batch(3)).text("job_id")
+    await redis.hset(f"i2m:account:{ann.owner}", mapping={"unfinished": 0, "reserved": 0})
+    assert await refill.settle(redis, job_id) == 3
+    assert await used(redis, ann) == Usage(0, 0, 0)
+    assert ann.post(f"jobs/{job_id}/retry").status == 202
+    assert await used(redis, ann) == Usage(3, 0, 3 * PRICE)
 
 
 async def test_yesterdays_money_does_not_count_today(make_caller: MakeCaller, redis: Redis) -> None:

@@ -20,8 +20,6 @@ _SETTLE: Final = Script("settle_restored")
 _MAY_BE_THERE: Final = frozenset(
     {"signing_secret", "webhook_secret", "api_key", "api_keys", "account", "spend"}
 )
-    {"signing_secret", "webhook_secret", "api_key", "api_keys", "account", "spend"}
-)
 """What a service makes by itself when it starts, or an operator before anybody uses it."""
 _UNCONFIRMED: Final = ImageError(
     code="submission_unconfirmed",

@@ -8,6 +8,7 @@ for _, id in ipairs(image_ids(job_id)) do
   if image[1] == 'failed' then bury(id, num(image[2])) end
   if UNFINISHED[text(image[1])] then
     failed = failed + 1
+    call('HSET', K.image(id), 'reserved_micro', '')  -- the restored account holds nothing for it
     move(id, 'failed', {'error', failure, 'cancel_requested', ''}, at)
   end
 end
