@@ -44,7 +44,7 @@ OPERATIONS: Final = (
         tag="Administration",
         id="createKey",
         summary="Make a key",
-        description="What is left out is as the settings say. With `owner` it is a further key of that owner.",
+        description="What is left out is as the settings say. With `owner` it is one more key of that owner.",
         body=Body(
             description="The key to be made. `rate` is such as `60/min`, `budget` such as `25.00/month`, "
             "`expires` a duration such as `90d`.",

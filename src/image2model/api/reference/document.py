@@ -10,12 +10,13 @@ from typing import Any, Final
 from image2model import __version__
 from image2model.api.credentials import COOKIE
 from image2model.api.problems import ProblemDocument
+from image2model.api.reference.examples import ENDED, PARTIAL_JOB
 from image2model.api.reference.operation import Body, Operation, Parameter
 from image2model.api.reference.responses import responses
 from image2model.api.reference.schemas import components, plain, reference
 from image2model.api.reference.table import OPERATIONS
 from image2model.service.archive import Manifest
-from image2model.service.webhooks import Payload
+from image2model.service.webhooks import EVENT, Payload
 
 _ABOUT: Final = (
     "Batches of pictures in, 3D models out. Send pictures to `/api/v1/upload/batch`, follow the job at its "
@@ -38,7 +39,7 @@ _SCHEMES: Final = {
         "type": "apiKey",
         "in": "cookie",
         "name": COOKIE,
-        "description": "The page's session. What changes something is taken only from the service's own page.",
+        "description": "The page's session. Changes are taken only from the service's own page.",
     },
     "metrics": {"type": "http", "scheme": "bearer", "description": "`I2M_METRICS_TOKEN`, where it is set."},
 }
@@ -115,13 +116,18 @@ def _body(body: Body) -> dict[str, Any]:
 
 
 def _webhooks() -> dict[str, Any]:
+    body = Body(
+        description="The job as it was when it ended; the same in each attempt.",
+        shape=Payload,
+        examples={"ended": Payload(EVENT, ENDED, PARTIAL_JOB)},
+    )
     call = {
         "operationId": "jobFinished",
         "tags": ["Webhooks"],
         "summary": "What a batch's `webhook_url` is called with",
         "description": "Once each time the job ends, signed as Standard Webhooks (`webhook-id`, "
         "`webhook-timestamp`, `webhook-signature`). Anything but 2xx is tried again.",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": reference(Payload)}}},
+        "requestBody": _body(body),
         "responses": {"2XX": {"description": "Taken."}},
     }
-    return {"job.finished": {"post": call}}
+    return {EVENT: {"post": call}}

@@ -39,7 +39,7 @@ _TEXTS: Final[Schema] = {
         "type": "string",
         "enum": ["reject", "skip"],
         "default": "reject",
-        "description": "`reject`: one bad file refuses the batch, naming each bad file. `skip`: the good ones "
+        "description": "`reject`: one bad file refuses the batch, naming all bad ones. `skip`: the good ones "
         "run, and `rejected` of the job names the others.",
     },
 }

@@ -29,7 +29,7 @@ OPERATIONS: Final = (
         tag="Jobs",
         id="getJob",
         summary="A job as it is now",
-        description="Whoever polls sends the last `ETag` as `If-None-Match` and gets 304 while nothing moves.",
+        description="Who polls sends the last `ETag` as `If-None-Match` and gets 304 while nothing moves.",
         parameters=(JOB_ID, IF_NONE_MATCH),
         answers=(
             Answer(

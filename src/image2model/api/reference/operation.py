@@ -23,7 +23,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     where: Where
     description: str
     example: str | int | None = None
-    schema: Schema = {"type": "string"}
+    schema: Schema = msgspec.field(default_factory=lambda: {"type": "string"})
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):

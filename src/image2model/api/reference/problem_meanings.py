@@ -16,7 +16,7 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
         "forbidden": "The key's role does not suffice, or another web site made the request.",
         "not_found": "There is no such thing, or it is another key's.",
         "method_not_allowed": "The address does not take this method; `Allow` names those it takes.",
-        "budget_exceeded": "The key's budget does not cover the batch. Send less, or ask for a larger budget.",
+        "budget_exceeded": "The key's budget does not cover the batch. Send less, or ask for a larger one.",
         "rate_limited": "Too many requests. Wait as long as `Retry-After` says.",
         "queue_full": "The key has too many unfinished images. Wait until some have ended.",
         "upload_too_slow": "The upload arrived too slowly and was cut off. Send it again over a faster line.",

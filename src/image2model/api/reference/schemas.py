@@ -26,7 +26,9 @@ def components(operations: Iterable[Operation], answers_besides: Iterable[Shape]
     table = list(operations)
     sent = {one.body.shape for one in table if one.body is not None and one.body.shape is not None}
     answered = {*answers_besides, *_answered(table)}
-    _, schemas = msgspec.json.schema_components([*sent, *answered], ref_template=REFERENCE)
+    _, schemas = msgspec.json.schema_components(
+        [*sent, *answered], ref_template=REFERENCE, schema_hook=_anything
+    )
     for shape in {found for one in answered for found in _structs(inspect.type_info(one))}:
         if not shape.__struct_config__.omit_defaults:
             _complete(schemas[shape.__name__])
@@ -55,6 +57,13 @@ def _structs(node: object) -> Iterator[Shape]:
         yield from _structs(node.item_type)
     elif isinstance(node, inspect.DictType):
         yield from _structs(node.value_type)
+
+
+def _anything(kind: type) -> dict[str, object]:
+    """`object` is any JSON value, such as a parameter's."""
+    if kind is object:
+        return {"description": "Any JSON value."}  # an empty schema is none to msgspec
+    raise NotImplementedError
 
 
 def _complete(schema: dict[str, Any]) -> None:

@@ -95,7 +95,7 @@ OPERATIONS: Final = (
                 events=(
                     SseEvent(
                         name="snapshot",
-                        description="The unfinished jobs: first, unless an id was given that history reaches.",
+                        description="The unfinished jobs: first, unless history reaches a given id.",
                         shape=JobsSnapshot,
                         example=_OPENING,
                     ),
