@@ -32,11 +32,12 @@ test: setup-test ## set up, then run the whole test suite
 setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) ## what the tests need besides
 
 .PHONY: check
-check: $(DEV_DONE) ## format, lint, types, import layers
+check: $(DEV_DONE) ## format, lint, types, import layers, generated pages
 	$(BIN)/ruff format --check src tests
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m image2model.docs --check
 
 .PHONY: lock
 lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
