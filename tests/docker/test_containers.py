@@ -19,7 +19,9 @@ TOOLS = Path(sys.executable).parent
 
 
 def check(*command: object) -> None:
-    done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [*map(str, command)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -46,7 +48,11 @@ def test_alerts_name_metrics_that_exist() -> None:
         for source in (ROOT / "src/image2model/telemetry").glob("*.py")
         for name in re.findall(r'"((?:http|task|image2model)_[a-z_]+)"', source.read_text())
     }
-    used = set(re.findall(r"\b(?:http|task|image2model)_[a-z_]+", (ROOT / "docker/prometheus/alerts.yml").read_text()))
+    used = set(
+        re.findall(
+            r"\b(?:http|task|image2model)_[a-z_]+", (ROOT / "docker/prometheus/alerts.yml").read_text()
+        )
+    )
     assert {re.sub("_(total|bucket)$", "", name) for name in used} <= known
 
 
@@ -67,7 +73,9 @@ def test_store_is_on_the_data_network_alone_and_only_ours_get_out() -> None:
     assert networks_of(document, "redis") == {"data"}
     assert networks_of(document, "nginx") == {"frontend", "backend"}
     assert [name for name, net in document["networks"].items() if net.get("internal")] == ["backend", "data"]
-    assert {name for name in document["services"] if "data" in networks_of(document, name)} == OURS | {"redis"}
+    assert {name for name in document["services"] if "data" in networks_of(document, name)} == OURS | {
+        "redis"
+    }
     assert {name for name in document["services"] if "egress" in networks_of(document, name)} == OURS
 
 
@@ -108,7 +116,9 @@ def test_containers_are_given_longer_than_the_processes_take_to_stop() -> None:
 def test_nginx_is_given_every_variable_and_the_body_limit_of_the_settings() -> None:
     given = compose()["services"]["nginx"]["environment"]
     used = {
-        name for path in TEMPLATES.rglob("*.template") for name in re.findall(r"\$\{(I2M_\w+)\}", path.read_text())
+        name
+        for path in TEMPLATES.rglob("*.template")
+        for name in re.findall(r"\$\{(I2M_\w+)\}", path.read_text())
     }
     assert used <= set(given)
     settings = load({})

@@ -18,7 +18,9 @@ async def test_batch_of_25_goes_through_whole(make_cluster: MakeCluster) -> None
         assert answer.headers["location"] == f"/api/v1/status/{answer.text('job_id')}"
         job = await cluster.fleet.until_finished(answer.text("job_id"))
         assert job.counts.succeeded == 25
-        assert [image.size for image in job.images] == [image.size for image in job.images if image.size > 400_000]
+        assert [image.size for image in job.images] == [
+            image.size for image in job.images if image.size > 400_000
+        ]
 
 
 async def test_requests_are_shared_out_evenly(make_cluster: MakeCluster) -> None:
@@ -43,12 +45,16 @@ async def test_api_sees_the_real_client_and_no_other(make_cluster: MakeCluster) 
 
 async def test_balancer_in_front_is_believed(make_cluster: MakeCluster) -> None:
     async with make_cluster(replicas=1, workers=0) as cluster:
-        await cluster.upload(batch(), source="127.0.0.1", x_forwarded_for="6.6.6.6, 198.51.100.7", x_request_id="mine-2")
+        await cluster.upload(
+            batch(), source="127.0.0.1", x_forwarded_for="6.6.6.6, 198.51.100.7", x_request_id="mine-2"
+        )
         assert await _client_logged(cluster, "mine-2") == "198.51.100.7"
 
 
 async def test_nginx_refuses_in_the_form_of_the_api(make_cluster: MakeCluster) -> None:
-    async with make_cluster(replicas=1, workers=0, I2M_BODY_LIMIT="1m", I2M_ADDRESS_BURST="5", I2M_ADDRESS_RATE="1r/s") as cluster:
+    async with make_cluster(
+        replicas=1, workers=0, I2M_BODY_LIMIT="1m", I2M_ADDRESS_BURST="5", I2M_ADDRESS_RATE="1r/s"
+    ) as cluster:
         _is_problem(await cluster.upload(batch(1, size=3_000_000)), 413, "body_too_large")
         _is_problem(await cluster.request("GET", "/../../metrics"), 404, "not_found")
         answers = await asyncio.gather(
@@ -123,7 +129,9 @@ def _upstreams(cluster: Cluster, method: str) -> dict[str, int]:
 
 
 def _is_problem(answer: Answer, status: int, code: str) -> None:
-    assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json"), answer.content
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json"), (
+        answer.content
+    )
     assert answer.text("code") == code
     assert answer.text("status") == str(status)
     assert answer.text("request_id") == answer.headers["x-request-id"]

@@ -64,7 +64,10 @@ def test_store_keeps_every_commit_and_evicts_nothing(store: tuple[Redis, int]) -
 
 def test_store_asks_for_the_password(store: tuple[Redis, int]) -> None:
     client, _ = store
-    with Redis(port=client.connection_pool.connection_kwargs["port"]) as stranger, pytest.raises(AuthenticationError):
+    with (
+        Redis(port=client.connection_pool.connection_kwargs["port"]) as stranger,
+        pytest.raises(AuthenticationError),
+    ):
         stranger.ping()
 
 

@@ -30,7 +30,10 @@ async def test_no_event_waits_for_a_later_one(make_cluster: MakeCluster) -> None
         redis = cluster.fleet.redis
         job_id = (await cluster.upload(batch(20))).text("job_id")
         delays = []
-        async with opened(cluster.address, job_path(job_id)) as job, opened(cluster.address, EVENTS) as all_jobs:
+        async with (
+            opened(cluster.address, job_path(job_id)) as job,
+            opened(cluster.address, EVENTS) as all_jobs,
+        ):
             await job.next()
             await all_jobs.next()
             for _ in range(20):
@@ -44,7 +47,9 @@ async def test_no_event_waits_for_a_later_one(make_cluster: MakeCluster) -> None
         assert sorted(delays)[10] < FIRST_EVENT_SECONDS, delays
 
 
-async def test_stream_goes_on_at_another_replica_after_the_first_was_killed(make_cluster: MakeCluster) -> None:
+async def test_stream_goes_on_at_another_replica_after_the_first_was_killed(
+    make_cluster: MakeCluster,
+) -> None:
     async with make_cluster(workers=0) as cluster:
         redis = cluster.fleet.redis
         job_id = (await cluster.upload(batch(3))).text("job_id")

@@ -23,4 +23,6 @@ def batch(count: int = 1, *, size: int = 0, seed: int = 0) -> Body:
 
 def _chunk(size: int) -> bytes:
     payload = b"i2m\0" + bytes(size)
-    return struct.pack("!I", len(payload)) + b"prVt" + payload + struct.pack("!I", zlib.crc32(b"prVt" + payload))
+    return (
+        struct.pack("!I", len(payload)) + b"prVt" + payload + struct.pack("!I", zlib.crc32(b"prVt" + payload))
+    )

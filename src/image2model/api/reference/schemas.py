@@ -74,4 +74,5 @@ def _complete(schema: dict[str, Any]) -> None:
 
 def plain(example: object) -> object:
     """An example as JSON has it."""
-    return msgspec.to_builtins(example, str_keys=True)
+    decoded: object = msgspec.json.decode(msgspec.json.encode(example))
+    return decoded
