@@ -75,10 +75,16 @@ def _headers(headers: dict[str, Any]) -> str:
 
 def _contents(content: dict[str, Any]) -> Iterator[str]:
     for media_type, media in content.items():
+        if "x-events" in media:
+            yield f"<p><code>{escape(media_type)}</code></p>{joined(_events(media['x-events']))}"
+            continue
         yield f"<p><code>{escape(media_type)}</code> {in_words(media['schema'])}</p>"
-        for name, event in media.get("x-events", {}).items():
-            yield prose(f"Event `{name}`: {event['description']}")
-            yield f"<p>{in_words(event['schema'])}</p>{pretty(event['example'])}"
         if "example" in media:
             yield pretty(media["example"])
         yield from (pretty(one["value"]) for one in media.get("examples", {}).values())
+
+
+def _events(events: dict[str, Any]) -> Iterator[str]:
+    for name, event in events.items():
+        yield prose(f"Event `{name}`: {event['description']}")
+        yield f"<p>Its data: {in_words(event['schema'])}</p>{pretty(event['example'])}"

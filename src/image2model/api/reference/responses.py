@@ -99,11 +99,17 @@ def _content(answer: Answer) -> dict[str, Any] | None:
 
 
 def _stream(events: Iterable[SseEvent]) -> dict[str, Any]:
-    """OpenAPI 3.1 has no words for events: the schema is text, `x-events` says what is in it."""
+    """The schema is that of one event, as OpenAPI 3.2 has `itemSchema`; 3.1 knows no streams.
+
+    `x-events` shows what is in the data of each.
+    """
     known = list(events)
     return {
-        "schema": {"type": "string"},
-        "example": "retry: 2000\n\n" + "".join(map(_as_sent, range(6, 6 + len(known)), known)),
+        "schema": {"oneOf": [_sse_schema(one) for one in known]},
+        "examples": {
+            one.name: {"value": {"id": str(number), "event": one.name, "data": _data(one)}}
+            for number, one in enumerate(known, 6)
+        },
         "x-events": {
             one.name: {
                 "description": one.description,
@@ -115,9 +121,21 @@ def _stream(events: Iterable[SseEvent]) -> dict[str, Any]:
     }
 
 
-def _as_sent(number: int, event: SseEvent) -> str:
-    data = msgspec.json.encode(event.example).decode()
-    return f"id: {number}\nevent: {event.name}\ndata: {data}\n\n"
+def _sse_schema(event: SseEvent) -> dict[str, Any]:
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": reference(event.shape),
+    }
+    return {
+        "type": "object",
+        "required": ["id", "event", "data"],
+        "properties": {"id": {"type": "string"}, "event": {"const": event.name}, "data": data},
+    }
+
+
+def _data(event: SseEvent) -> str:
+    return msgspec.json.encode(event.example).decode()
 
 
 def _refusal(status: int, problems: list[type[Problem]], *, counted: bool) -> dict[str, Any]:
