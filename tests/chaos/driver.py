@@ -15,6 +15,7 @@ from image2model.store.connection import connect
 from image2model.store.keys import Queue
 from image2model.store.upkeep import unfinished_jobs
 from tests.chaos.draws import draws
+from tests.chaos.history import outcomes
 from tests.chaos.listener import Listener
 from tests.chaos.strike import Strikes
 from tests.chaos.uploads import Uploads
@@ -103,6 +104,7 @@ async def run(folder: Path, size: Size) -> Verdict:
         chaos_s = time.monotonic() - started
         async with connect(world.store.url) as redis:
             drain_s = await this.drain(redis)
-            await this.last_words(size.images)
+            truth = {job_id: await outcomes(redis, job_id) for job_id in this.uploads.accepted}
+            await this.last_words(sum(told.total() for told in truth.values()))
             times = {"chaos": chaos_s, "drain": drain_s}
-            return await judge(this, redis, times)
+            return await judge(this, redis, truth, times)

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from image2model.up.parentage import die_with_parent
+
 _READY = {"worker": b'"worker ready"', "api": b'"ready"'}
 
 
@@ -84,7 +86,9 @@ class Slot:
         with self.log.open("ab") as out:
             offset = out.tell()
             command = [sys.executable, "-m", "image2model", self._command]
-            self._process = subprocess.Popen(command, env=self._environment, stdout=out, stderr=out)
+            self._process = subprocess.Popen(
+                command, env=self._environment, stdout=out, stderr=out, preexec_fn=die_with_parent()
+            )
         return self._process, offset
 
     def _said_ready(self, offset: int) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
-from image2model.store import events, jobs
+from image2model.store import jobs
 from image2model.store.keys import Queue, key
 from image2model.store.rows import ImageRow, JobSnapshot
 from tests.chaos.leftovers import files_of, leftovers
@@ -50,13 +50,14 @@ class Verdict(msgspec.Struct):
         return "\n".join([*lines, *(f"BROKEN: {sentence}" for sentence in self.broken)])
 
 
-async def judge(run: "Run", redis: Redis, times: dict[str, float]) -> Verdict:
-    """Look at everything."""
+async def judge(
+    run: "Run", redis: Redis, truth: dict[str, Counter[Outcome]], times: dict[str, float]
+) -> Verdict:
+    """Look at everything. `truth`: the outcomes of each job."""
     accepted = run.uploads.accepted
     found = {job_id: await jobs.read(redis, job_id) for job_id in accepted}
     images = {image.image_id: image for job in found.values() for image in job.images}
     ledger = run.world.emulator.submissions()
-    truth = {job_id: await outcomes(redis, job_id) for job_id in accepted}
     lost = [image_id for image_id, image in images.items() if image.status.value not in FINAL]
     broken = [
         *run.uploads.faults,
@@ -85,16 +86,6 @@ async def job_ids(redis: Redis) -> set[str]:
 async def hashes(redis: Redis, found: dict[str, JobSnapshot]) -> dict[str, dict[bytes, bytes]]:
     """The raw hash of each job."""
     return {job_id: await redis.hgetall(key("job", job_id)) for job_id in found}
-
-
-async def outcomes(redis: Redis, job_id: str) -> Counter[Outcome]:
-    """Every end of an attempt in the job's history."""
-    told: Counter[Outcome] = Counter()
-    for event in await events.of_job(redis, job_id, 0):
-        if isinstance(event.body, events.ImageChanged) and event.body.image.status.value in FINAL:
-            image = event.body.image
-            told[Outcome(image.image_id, image.attempt, image.status.value)] += 1
-    return told
 
 
 def unknown_jobs(existing: set[str], accepted: set[str]) -> list[str]:
@@ -208,6 +199,10 @@ def numbers(
     statuses = Counter(image.status.value for image in images.values())
     failed = Counter(image.error.code for image in images.values() if image.error)
     attempts = Counter(entry["tags"]["i2m.attempt"] for entry in ledger)
+    bought = {entry["tags"]["i2m.image"] for entry in ledger}
+    unconfirmed = [
+        i.image_id for i in images.values() if i.error and i.error.code == "submission_unconfirmed"
+    ]
     listeners = [*run.jobs.values(), *run.owners]
     return {
         "seed": run.world.size.seed,
@@ -215,7 +210,7 @@ def numbers(
         "accepted": len(images),
         "succeeded": statuses["succeeded"],
         "failed": dict(failed.most_common()),
-        "unconfirmed": failed["submission_unconfirmed"],
+        "unconfirmed, yet accepted": sum(image_id in bought for image_id in unconfirmed),
         "lost": len(lost),
         "submissions": len(ledger),
         "submitted twice": sum(count - 1 for count in attempts.values()),

@@ -5,22 +5,26 @@ import gzip
 import json
 import re
 
+import pytest
+
 from tests.docker.conftest import MakeCluster
+from tests.support.batches import batch
 from tests.support.cluster import Answer, Cluster
 from tests.support.multipart_body import Body
-from tests.support.batches import batch
+from tests.support.nginx import debian_binary
+from tests.support.sse import job_path, opened
 
 
-async def test_batch_of_25_goes_through_whole(make_cluster: MakeCluster) -> None:
-    async with make_cluster(replicas=1) as cluster:
-        answer = await cluster.upload(batch(25, size=400_000))
+async def test_largest_batch_goes_through_whole(make_cluster: MakeCluster) -> None:
+    async with make_cluster(replicas=1, workers=0) as cluster:
+        largest = 10 * 1024 * 1024
+        answer = await cluster.upload(batch(25, size=largest - 10_000))
         assert answer.status == 202, answer.content
         assert answer.headers["location"] == f"/api/v1/status/{answer.text('job_id')}"
-        job = await cluster.fleet.until_finished(answer.text("job_id"))
-        assert job.counts.succeeded == 25
-        assert [image.size for image in job.images] == [
-            image.size for image in job.images if image.size > 400_000
-        ]
+        job = await cluster.fleet.job(answer.text("job_id"))
+        assert job.counts.queued == 25
+        assert all(largest - 10_000 < image.size <= largest for image in job.images)
+        assert not list(cluster.front.folder.glob("client_body/*")), "nginx kept what it should pass on"
 
 
 async def test_requests_are_shared_out_evenly(make_cluster: MakeCluster) -> None:
@@ -119,11 +123,27 @@ async def _client_logged(cluster: Cluster, request_id: str) -> str:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.skipif(debian_binary() is None, reason="the distribution's nginx is not installed")
+async def test_older_nginx_of_the_distribution_takes_the_same_configuration(
+    make_cluster: MakeCluster,
+) -> None:
+    async with make_cluster(program=debian_binary(), replicas=2) as cluster:
+        job_id = (await cluster.upload(batch(5, size=1_000_000))).text("job_id")
+        async with opened(cluster.address, job_path(job_id)) as stream:
+            events = await stream.rest()
+        assert events[-1].brief == ("complete", "succeeded")
+        _is_problem(
+            await cluster.request("POST", "/upload/batch", bytes(1), content_length="999999999"),
+            413,
+            "body_too_large",
+        )
+
+
 def _upstreams(cluster: Cluster, method: str) -> dict[str, int]:
     counts: dict[str, int] = {}
     for line in cluster.front.access_log.splitlines():
         entry = json.loads(line)
-        if entry["method"] == method:
+        if entry["method"] == method and entry["status"] < 300:
             counts[entry["upstream"]] = counts.get(entry["upstream"], 0) + 1
     return counts
 

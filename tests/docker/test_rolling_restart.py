@@ -76,7 +76,8 @@ class Traffic:
         job_id = self.job_ids[-1]
         async with opened(self._cluster.address, job_path(job_id)) as stream:
             if stream.status != 200:
-                self.failures.append(f"stream of {job_id}: {stream.status}")
+                self.failures.append(f"stream of {job_id}: {stream.status} {await stream.body()!r}")
+                return
             await stream.rest()
             self.streams += 1
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from redis import AuthenticationError, Redis, RedisError
@@ -56,7 +57,7 @@ def _answers(client: Redis) -> bool:
 
 def test_store_keeps_every_commit_and_evicts_nothing(store: tuple[Redis, int]) -> None:
     client, _ = store
-    settings = client.config_get("*")
+    settings = cast("dict[str, str]", client.config_get("*"))
     assert (settings["appendonly"], settings["appendfsync"]) == ("yes", "always")
     assert (settings["maxmemory-policy"], settings["maxmemory"]) == ("noeviction", str(64 << 20))
     assert settings["save"] == ""

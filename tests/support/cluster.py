@@ -8,7 +8,7 @@ import asyncio
 import http.client
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -105,9 +105,18 @@ class Cluster:
 
 @asynccontextmanager
 async def cluster_on(
-    redis_url: str, folder: Path, *flags: str, replicas: int = 3, workers: int = 1, **values: str
+    redis_url: str,
+    folder: Path,
+    *flags: str,
+    replicas: int = 3,
+    workers: int = 1,
+    program: Path | None = None,
+    **values: str,
 ) -> AsyncIterator[Cluster]:
-    """Everything is ready. `flags` are the emulator's, `values` go into the templates."""
+    """Everything is ready. `flags` are the emulator's, `values` go into nginx's templates.
+
+    `program` is an nginx older than 1.27.3: it cannot look names up while it runs, so it gets addresses.
+    """
     hosts = [f"127.0.1.{number}" for number in range(1, replicas + 1)]
     async with AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(fleet_on(redis_url, folder, *flags))
@@ -116,20 +125,19 @@ async def cluster_on(
         for _ in range(workers):
             fleet.start_worker()
         await asyncio.gather(*map(cluster.start, hosts))
-        cluster.front = stack.enter_context(_front(folder, names, cluster.port, values))
+        address = Address("127.0.0.1", nginx.free_port("127.0.0.1"))
+        main = _configuration(folder / "nginx", cluster, address, values)
+        if program:
+            nginx.write_addresses_for_names(main, hosts)
+        cluster.front = stack.enter_context(nginx.running(program or nginx.binary(), main, address))
         yield cluster
 
 
-def _front(
-    folder: Path, names: NameServer, api_port: int, values: dict[str, str]
-) -> AbstractContextManager[nginx.Nginx]:
-    run = folder / "nginx"
+def _configuration(run: Path, cluster: Cluster, address: Address, values: dict[str, str]) -> Path:
     run.mkdir()
-    address = Address("127.0.0.1", nginx.free_port("127.0.0.1"))
-    given = {
+    own = {
         "I2M_HTTP_LISTEN": f"{address.host}:{address.port}",
-        "I2M_RESOLVER": names.at,
-        "I2M_API_PORT": str(api_port),
-        **values,
+        "I2M_RESOLVER": cluster.names.at,
+        "I2M_API_PORT": str(cluster.port),
     }
-    return nginx.running(nginx.binary(), nginx.render(run, nginx.variables(run, **given)), address)
+    return nginx.render(run, nginx.variables(run, **own, **values))

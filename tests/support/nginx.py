@@ -81,6 +81,14 @@ def render(folder: Path, values: Mapping[str, str]) -> Path:
     return folder / "nginx.conf"
 
 
+def write_addresses_for_names(main: Path, hosts: list[str]) -> None:
+    """For an nginx that knows no `resolve`: a line for each replica."""
+    file = main.parent / "upstream.conf"
+    line = re.compile(r"^    server api:(\d+) resolve (.*;)$", re.MULTILINE)
+    lines = "\n".join(rf"    server {host}:\1 \2" for host in hosts)
+    file.write_text(line.sub(lines, file.read_text()))
+
+
 @contextmanager
 def running(program: Path, main: Path, address: Address) -> Iterator[Nginx]:
     """Run it until the block ends; it has then let every connection go."""
@@ -99,15 +107,20 @@ def running(program: Path, main: Path, address: Address) -> Iterator[Nginx]:
 
 
 def _answers(address: Address) -> bool:
-    """Whether a request gets through: the names of replicas are looked up after the start."""
+    """Whether reads and writes get through: the names of replicas are looked up after the start."""
     connection = http.client.HTTPConnection(address.host, address.port, timeout=5)
     try:
-        connection.request("GET", "/api/v1/health/live")
-        return connection.getresponse().status < 500
+        for method in ("GET", "POST"):
+            connection.request(method, "/api/v1/health/live")
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status >= 500:
+                return False
     except OSError:
         return False
     finally:
         connection.close()
+    return True
 
 
 def free_port(*hosts: str) -> int:

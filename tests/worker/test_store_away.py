@@ -114,7 +114,7 @@ async def test_batch_that_was_stored_without_a_reply_is_not_lost(store: Crashing
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
         headers = {"Idempotency-Key": "once"}
         first = asyncio.create_task(http.post(UPLOAD, files=_pictures(3), headers=headers))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             await hold.reached.wait()
         restarting = asyncio.create_task(store.restart(signal.SIGKILL, 8))
         assert (await first).status_code == 503
@@ -134,16 +134,37 @@ async def test_batch_without_a_key_that_was_stored_without_a_reply_is_taken_back
     await stage.fleet.start_api(port, **stage.settings())
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
         first = asyncio.create_task(http.post(UPLOAD, files=_pictures(3)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             await hold.reached.wait()
         restarting = asyncio.create_task(store.restart(signal.SIGKILL, 8))
         assert (await first).status_code == 503
         await restarting
     stage.start_worker()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while await stage.fleet.redis.keys("i2m:job:*") or await _stored(stage):
             await asyncio.sleep(0.05)
     assert stage.fleet.emulator.submissions() == []
+
+
+async def test_api_ends_at_once_while_streams_wait_for_the_store(store: CrashingStore, stage: Stage) -> None:
+    (port,) = free_ports(1)
+    api = await stage.fleet.start_api(port)
+    store.stop()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+        asking = asyncio.create_task(http.get("/api/v1/events"))
+        await _begun(port)
+        api.send(signal.SIGTERM)
+        started = time.monotonic()
+        assert (await asking).status_code == 503
+    assert await api.exit_code() == 0
+    assert time.monotonic() - started < 3
+
+
+async def _begun(port: int) -> None:
+    """The API serves again, so the request sent before is under way."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+        for _ in range(2):
+            await http.get("/api/v1/health/live")
 
 
 def _pictures(count: int) -> list[tuple[str, tuple[str, bytes, str]]]:

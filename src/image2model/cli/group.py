@@ -18,6 +18,7 @@ COMMANDS: Final[dict[str, str]] = {
     "worker": "Run one worker process.",
     "emulator": "Run FAL on this machine, for trials and tests.",
     "submit": "Upload pictures and download their models.",
+    "watch": "Make models of all pictures that appear in a folder.",
     "jobs": "List jobs, newest first.",
     "status": "Show a job.",
     "download": "Download the models of a job.",

@@ -26,6 +26,8 @@ _log = structlog.get_logger("worker.dispatch")
 POLL_S: Final = 0.25
 """The bell starts tasks at once; this is for the bell that is not heard."""
 _FOR_EVER: Final = 10**9
+_FIRST_PAUSE_S: Final = 0.1
+_LAST_PAUSE_S: Final = 1.0
 KEY: Final = "context"
 _REATTACH: Final = 2000
 """Images at FAL that one process follows besides those it started: following costs next to nothing."""
@@ -140,6 +142,10 @@ class LeasedWorker(Worker):
             await asyncio.wait([previous])
         try:
             await self.run_job(task.task_id, int(task.score))
+        except (RedisError, OSError) as error:
+            # ARQ did not come as far as our function, or not to its end
+            _log.warning("a task lost the store", task_id=task.task_id, error=str(error))
+            await self._let_go(task, finished=False, score=task.score)
         finally:
             task.leave_place()
             self._keeper.drop(self._queue, task)
@@ -177,18 +183,25 @@ class LeasedWorker(Worker):
         await self._let_go(self._context.running[job_id], finished=True, score=0)
 
     async def _let_go(self, task: RunningTask, *, finished: bool, score: float) -> None:
+        """Told until the store has heard it: a lease that just ran out would count as a crash."""
         self._keeper.drop(self._queue, task)
-        try:
-            await leases.let_go(
-                self._context.redis,
-                self._queue,
-                task.task_id,
-                task.token,
-                finished=finished,
-                score=score,
-            )
-        except (RedisError, OSError) as error:
-            _log.warning("could not let go; the lease runs out", task_id=task.task_id, error=str(error))
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                await leases.let_go(
+                    self._context.redis,
+                    self._queue,
+                    task.task_id,
+                    task.token,
+                    finished=finished,
+                    score=score,
+                )
+            except (RedisError, OSError) as error:
+                _log.debug("could not let go, again", task_id=task.task_id, error=str(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LAST_PAUSE_S)
+            else:
+                return
 
     async def stop(self) -> None:
         """Pick nothing more, stop what runs, and wait until all of it is given back."""

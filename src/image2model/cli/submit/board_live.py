@@ -35,7 +35,7 @@ class LiveBoard:
 
     def begin(self, items: list[Item]) -> None:
         """Start drawing."""
-        self._items = items
+        self._items = [*self._items, *items]
         self._live.start()
 
     def changed(self, item: Item, image: Image) -> None:
