@@ -49,9 +49,7 @@ check: $(DEV_DONE) ## format, lint, types, import layers, generated pages
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-<<<<<<< HEAD
 	$(BIN)/python -m image2model.docs --check
-=======
 	tools/audit.sh
 
 FUZZ_SECONDS ?= 600
@@ -60,7 +58,7 @@ FUZZ_SECONDS ?= 600
 fuzz: $(DEV_DONE) ## ten minutes each of enemies' bodies and files, guided by coverage (FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.long_run multipart $(FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.long_run sniffer $(FUZZ_SECONDS)
->>>>>>> main
+	FUZZ_EXAMPLES=60 $(BIN)/python -m pytest tests/reference/test_schemathesis.py
 
 .PHONY: lock
 lock: $(DEV_DONE) ## renew the lock files from pyproject.toml

@@ -13,7 +13,7 @@ from image2model.service.job_list import DEFAULT_LIMIT, MOST, JobPage
 
 _ONE: Final = (errors.NotFound, errors.Expired)
 _STATUSES: Final = "|".join(JobStatus)
-_STATUS: Final = Parameter(
+STATUS: Final = Parameter(
     name="status",
     where="query",
     description="Only jobs in this status, or in one of several, with commas between them.",
@@ -50,7 +50,7 @@ OPERATIONS: Final = (
         id="listJobs",
         summary="The caller's jobs, newest first",
         description="A page may be short of its limit; only a null `next_cursor` is the end.",
-        parameters=(_STATUS, limit(MOST, DEFAULT_LIMIT), CURSOR),
+        parameters=(STATUS, limit(MOST, DEFAULT_LIMIT), CURSOR),
         answers=(Answer(status=200, description="One page, without images.", shape=JobPage, example=_PAGE),),
         problems=(errors.InvalidParameter,),
     ),

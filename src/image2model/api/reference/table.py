@@ -4,6 +4,7 @@ from typing import Final
 
 from image2model.api.reference import (
     admin_dead,
+    admin_fleet,
     admin_keys,
     jobs,
     models,
@@ -24,6 +25,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *models.OPERATIONS,
     *webhooks.OPERATIONS,
     *sessions.OPERATIONS,
+    *admin_fleet.OPERATIONS,
     *admin_keys.OPERATIONS,
     *admin_dead.OPERATIONS,
     *operations.OPERATIONS,
