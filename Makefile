@@ -58,7 +58,7 @@ FUZZ_SECONDS ?= 600
 fuzz: $(DEV_DONE) ## ten minutes each of enemies' bodies and files, guided by coverage (FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.long_run multipart $(FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.long_run sniffer $(FUZZ_SECONDS)
-	FUZZ_EXAMPLES=60 $(BIN)/python -m pytest tests/reference/test_schemathesis.py
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/reference/test_schemathesis.py
 
 .PHONY: lock
 lock: $(DEV_DONE) ## renew the lock files from pyproject.toml

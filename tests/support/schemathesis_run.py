@@ -33,15 +33,17 @@ def with_real_ids(
 def run_schemathesis(
     url: str, document: dict[str, Any], folder: Path, *, max_examples: int, phases: str, max_time: int
 ) -> "subprocess.CompletedProcess[str]":
-    """One run to its end. `folder` takes the document and whatever else it writes."""
+    """One run to its end, of `max_time` seconds (0: as long as it takes). `folder` takes the document and whatever else it writes."""
     (folder / "openapi.json").write_text(json.dumps(document))
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", "--url", url),
         *("--checks", CHECKS, "--exclude-path", "/api/v1/events", "--phases", phases),
-        *("--max-examples", str(max_examples), "--max-time", str(max_time)),
-        *("--request-timeout", "20", "--suppress-health-check", "all", "--generation-database", "none"),
+        *("--max-examples", str(max_examples), "--request-timeout", "20"),
+        *("--suppress-health-check", "all", "--generation-database", "none"),
         *("--continue-on-failure", "--no-color"),
     ]
+    if max_time:
+        command += ["--max-time", str(max_time)]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=max_time + 100, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=100 + 3 * max_time, check=False
     )

@@ -79,7 +79,7 @@ OPERATIONS: Final = (
         id="uploadBatch",
         summary="Upload pictures as one job",
         description="What was answered 202 is stored and will run. A refused batch leaves nothing behind; "
-        "where files are to blame, `errors` of the answer names each of them. 404 is for an `Idempotency-Key` "
+        "where files are to blame, `errors` of the answer names each. 404 is for an `Idempotency-Key` "
         "whose job has been deleted since.",
         parameters=(_IDEMPOTENCY_KEY,),
         body=BATCH_FORM,
