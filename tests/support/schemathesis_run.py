@@ -33,7 +33,10 @@ def with_real_ids(
 def run_schemathesis(
     url: str, document: dict[str, Any], folder: Path, *, max_examples: int, phases: str, max_time: int
 ) -> "subprocess.CompletedProcess[str]":
-    """One run to its end, of `max_time` seconds (0: as long as it takes). `folder` takes the document and whatever else it writes."""
+    """One run to its end, of `max_time` seconds (0: as long as its examples take).
+
+    `folder` takes the document, and whatever the program writes.
+    """
     (folder / "openapi.json").write_text(json.dumps(document))
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", "--url", url),
