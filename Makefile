@@ -44,11 +44,12 @@ programs: ## the programs that the tests need: a browser, promtool, nginx, unzip
 	|| { echo "the tests need these packages:$$missing" >&2; exit 1; }
 
 .PHONY: check
-check: $(DEV_DONE) ## format, lint, types, import layers
+check: $(DEV_DONE) ## format, lint, types, import layers, generated pages
 	$(BIN)/ruff format --check src tests
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m image2model.docs --check
 	tools/audit.sh
 
 CHAOS ?= --images 5000 --workers 6 --apis 2 --kills 200 --duration 200
@@ -63,6 +64,7 @@ FUZZ_SECONDS ?= 600
 fuzz: $(DEV_DONE) ## ten minutes each of enemies' bodies and files, guided by coverage (FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.long_run multipart $(FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.long_run sniffer $(FUZZ_SECONDS)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/reference/test_schemathesis.py
 
 .PHONY: lock
 lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
