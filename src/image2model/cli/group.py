@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, str]] = {
     "jobs": "List jobs, newest first.",
     "status": "Show a job.",
     "download": "Download the models of a job.",
+    "report": "Write a contact sheet of a job.",
     "cancel": "Stop what is not finished of a job.",
     "retry": "Run the failed images of a job again.",
     "dead": "List or replay the images that failed for good.",

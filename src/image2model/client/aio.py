@@ -152,7 +152,9 @@ class AsyncClient:
 
         `size`: what the job document told. Raises ApiError, Unreachable, BadDownload, OSError.
         """
-        path = f"{_BASE}/download/{escaped(job_id, safe='')}/{escaped(image_id, safe='')}?file={escaped(file)}"
+        path = (
+            f"{_BASE}/download/{escaped(job_id, safe='')}/{escaped(image_id, safe='')}?file={escaped(file)}"
+        )
         patience = Patience(self._transport.patience)
         while True:
             try:
