@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from image2model.cli.connection import client, connected, for_scripts, print_json
-from image2model.cli.report.numbers import size
+from image2model.cli.numbers import size
 from image2model.cli.report.sheet import write
 from image2model.client import AsyncClient, Job
 

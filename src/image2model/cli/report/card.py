@@ -9,9 +9,8 @@ from html import escape
 import msgspec
 
 from image2model.cli.advice import advice
-from image2model.cli.report.numbers import dollars, extent, seconds, size, span
-from image2model.client import Image
-from image2model.errors import FileFault
+from image2model.cli.numbers import dollars, extent, seconds, size, span
+from image2model.client.documents import Image, RejectedFile
 
 
 class Pictures(msgspec.Struct, frozen=True):
@@ -29,15 +28,16 @@ def card(image: Image, pictures: Pictures, job_id: str) -> str:
         f'<article class="{"bad" if image.error else "good"}"><div class="pair">'
         f"{_figure(pictures.original, 'picture', name, 'not kept')}"
         f"{_figure(pictures.preview, 'model', name, absent)}</div>"
-        f'<h2>{name}</h2><span class="status {escape(image.status)}">{escape(image.status)}</span>'
+        f'<h2><bdi>{name}</bdi></h2><span class="status {escape(image.status)}">{escape(image.status)}</span>'
         f"{_facts(image)}{_error(image, job_id)}</article>\n"
     )
 
 
-def refused(one: FileFault) -> str:
+def refused(one: RejectedFile) -> str:
     """The card of a file that was refused at the upload."""
     return (
-        f'<article class="bad"><h2>{escape(one.file)}</h2><span class="status rejected">rejected</span>'
+        f'<article class="bad"><h2><bdi>{escape(one.file)}</bdi></h2>'
+        f'<span class="status rejected">rejected</span>'
         f"{_words(one.code, one.detail, None)}</article>\n"
     )
 

@@ -6,7 +6,7 @@ Who calls it: `sheet`. Pure. The page forbids itself every request by a policy o
 from html import escape
 from typing import Final
 
-from image2model.cli.report.numbers import dollars, seconds, size, span
+from image2model.cli.numbers import dollars, seconds, size, span
 from image2model.cli.report.style import CSS
 from image2model.client import Job
 
@@ -43,7 +43,7 @@ def _totals(job: Job) -> list[tuple[str, str]]:
     rows += [("not finished", str(unfinished))] if (unfinished := _unfinished(job)) else []
     rows += [
         ("triangles", f"{triangles:,}"),
-        ("of models", size(stored)),
+        ("size of models", size(stored)),
         ("cost", dollars(job.cost_usd or 0)),
     ]
     return [*rows, ("time", seconds(took))] if took is not None else rows

@@ -4,11 +4,10 @@ Who calls it: the command. The file appears whole or not at all: it is written b
 """
 
 import asyncio
-import os
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import IO, Final
+from typing import Final
 
 from image2model.cli.report.card import card, refused
 from image2model.cli.report.gathering import pictures_of
@@ -21,22 +20,16 @@ _AT_ONCE: Final = 8
 
 async def write(client: AsyncClient, job: Job, out: Path) -> int:
     """The sheet of a job, at `out`; returns its bytes. Raises ClientError, OSError."""
-    file = await asyncio.to_thread(_beside, out)
-    part = Path(file.name)
+    part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
+    await asyncio.to_thread(out.parent.mkdir, parents=True, exist_ok=True)
     try:
-        with file:
+        with await asyncio.to_thread(part.open, "xb") as file:
             async for text in _pieces(client, job):
                 await asyncio.to_thread(file.write, text.encode(errors="replace"))
-        await asyncio.to_thread(os.replace, part, out)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        await asyncio.to_thread(part.replace, out)
+    finally:
+        await asyncio.to_thread(part.unlink, missing_ok=True)
     return (await asyncio.to_thread(out.stat)).st_size
-
-
-def _beside(out: Path) -> IO[bytes]:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    return NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", suffix=".part", delete=False)
 
 
 async def _pieces(client: AsyncClient, job: Job) -> AsyncIterator[str]:
