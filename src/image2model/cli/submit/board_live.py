@@ -26,6 +26,7 @@ class LiveBoard:
     """Draws four times a second; what has ended scrolls away above it."""
 
     def __init__(self, console: Console) -> None:
+        self._console = console
         self._items: list[Item] = []
         self._since: dict[str, tuple[str, float]] = {}
         self._waiting: dict[str, str] = {}
@@ -68,11 +69,11 @@ class LiveBoard:
         word, _, rest = ending(item).partition(" ")
         line = Text.assemble((word, style), " ", rest)
         line.no_wrap, line.overflow = item.outcome is not Outcome.FAILED, "ellipsis"
-        self._live.console.print(line)
+        self._console.print(line)
 
     def note(self, text: str) -> None:
         """One line above the bars."""
-        self._live.console.print(Text(text, style="dim"))
+        self._console.print(Text(text, style="dim"))
 
     def close(self) -> None:
         """Stop drawing, and leave nothing of the bars."""
@@ -85,10 +86,11 @@ class LiveBoard:
         spent = time.monotonic() - self._began
         line = run_line(whole, cost, clock(spent), self._pace.words(whole.total - whole.ended))
         batches = [(job_id, tally(items)) for job_id, items in by_job(self._items).items()]
-        room = max(4, self._live.console.height - _LOG_LINES - 5)
+        room = max(4, self._console.height - _LOG_LINES - 7)
         shown = max(2, min(len(batches), room // 2))
         parts: list[RenderableType] = [Text(), line, *self._remarks()]
         parts.append(batch_table(batches, self._unsent(), shown))
+        parts.append(Text())
         parts.append(picture_table(self._moving(), self._since, room - shown))
         return Group(*parts)
 

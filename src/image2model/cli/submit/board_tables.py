@@ -18,21 +18,23 @@ from image2model.client.documents import Image
 
 def run_line(whole: Tally, cost: float, spent: str, pace: str) -> Table:
     """The whole run on one line."""
-    line = Table.grid(padding=(0, 1))
-    line.add_row(
-        ProgressBar(total=max(1, whole.total), completed=whole.ended, width=30),
-        Text(f"{whole.ended}/{whole.total}", style="bold"),
-        Text(f"{whole.failed} failed", style="red") if whole.failed else "",
-        Text(dollars(cost), style="bold"),
-        spent,
-        Text(pace, style="dim"),
-    )
+    line = Table.grid(padding=(0, 2))
+    counts = Text(f"{whole.ended}/{whole.total} pictures", style="bold")
+    facts = [counts, Text(dollars(cost)), Text(spent)]
+    if whole.failed:
+        facts.insert(1, Text(f"{whole.failed} failed", style="red"))
+    bar = ProgressBar(total=max(1, whole.total), completed=whole.ended, width=28)
+    line.add_row(bar, *facts, Text(pace, style="dim"))
     return line
 
 
 def batch_table(batches: Sequence[tuple[str, Tally]], unsent: int, most: int) -> Table:
     """A bar to each batch: those that move first, and a line on those that have no room."""
-    table = Table.grid(padding=(0, 1))
+    table = Table.grid(padding=(0, 2))
+    for _ in range(3):
+        table.add_column()
+    table.add_column(justify="right")
+    table.add_column()
     numbered = list(enumerate(batches, 1))
     moving = [one for one in numbered if one[1][1].ended < one[1][1].total]
     for number, (job_id, one) in moving[:most]:
@@ -49,9 +51,9 @@ def batch_table(batches: Sequence[tuple[str, Tally]], unsent: int, most: int) ->
 
 
 def _besides(done: int, hidden: int, unsent: int) -> list[str]:
-    words = [f"{done} batches done"] if done > 0 else []
-    words += [f"{hidden} more batches at work"] if hidden > 0 else []
-    words += [f"{unsent} pictures to be uploaded"] if unsent else []
+    words = [f"batches done: {done}"] if done > 0 else []
+    words += [f"more at work: {hidden}"] if hidden > 0 else []
+    words += [f"pictures to be uploaded: {unsent}"] if unsent else []
     return [", ".join(words)] if words else []
 
 
@@ -59,17 +61,13 @@ def picture_table(moving: Sequence[Item], since: Mapping[str, tuple[str, float]]
     """The pictures that are furthest, each with its status and how long it has had it."""
     table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
     for title in ("picture", "status", "for"):
-        table.add_column(
-            title, no_wrap=True, overflow="ellipsis", justify="right" if title == "for" else "left"
-        )
+        table.add_column(title, no_wrap=True, overflow="ellipsis")
     now = time.monotonic()
     rows = [(item, item.image) for item in moving if item.image and item.image.status in MOVING[:-1]]
     rows.sort(key=lambda row: (MOVING.index(row[1].status), since.get(row[0].sha256, ("", now))[1]))
     for item, image in rows[: max(0, most)]:
-        spent = now - since.get(item.sha256, ("", now))[1]
-        table.add_row(
-            Text(item.stems[0]), Text(_words(image), style="cyan"), Text(seconds(spent), style="dim")
-        )
+        spent = seconds(now - since.get(item.sha256, ("", now))[1])
+        table.add_row(Text(item.stems[0]), Text(_words(image), style="cyan"), Text(spent, style="dim"))
     return table if table.row_count else Table.grid()
 
 

@@ -19,6 +19,8 @@ MOVING: Final = (
     ImageStatus.PREPARING,
     ImageStatus.QUEUED,
 )
+_SHOWN: Final = (ImageStatus.SUCCEEDED, *MOVING)
+_DOING: Final = {ImageStatus.SUCCEEDED: "downloading"}  # the service is done, this machine is not
 _LOST: Final = frozenset({ImageStatus.FAILED, ImageStatus.CANCELLED})
 
 
@@ -38,7 +40,8 @@ class Tally(msgspec.Struct):
     @property
     def words(self) -> str:
         """`generating 8  queued 4`."""
-        return "  ".join(f"{status} {self.statuses[status]}" for status in MOVING if self.statuses[status])
+        counts = [(_DOING.get(status, status), self.statuses[status]) for status in _SHOWN]
+        return "  ".join(f"{word} {count}" for word, count in counts if count)
 
 
 def tally(items: Sequence[Item]) -> Tally:
