@@ -31,6 +31,10 @@ test: setup-test ## set up, then run the whole test suite
 .PHONY: setup-test
 setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) ## what the tests need besides
 
+.PHONY: bench
+bench: $(DEV_DONE) ## measure how fast it is (a quarter of an hour)
+	$(BIN)/python -m tests.bench
+
 .PHONY: check
 check: $(DEV_DONE) ## format, lint, types, import layers
 	$(BIN)/ruff format --check src tests

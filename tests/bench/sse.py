@@ -156,7 +156,7 @@ async def relay(options: argparse.Namespace) -> dict[str, object]:
     """Ours: a worker's steps in the store, the relay, the sockets."""
     Listener.lags_us.clear()
     with tempfile.TemporaryDirectory(prefix="i2m-") as folder:
-        store = EmbeddedStore(Path(folder), durable=False)
+        store = EmbeddedStore(Path(folder) / "store", durable=True)
         store.start()
         try:
             return await _relay(options, store.url, folder)
