@@ -73,13 +73,11 @@ class World(msgspec.Struct, frozen=True):
         return [job.job_id for job in jobs_of_25]
 
     async def finish(self, job_ids: list[str], *, every_s: float = 0.1) -> None:
-        """Wait until every image has ended. Raises AssertionError where one failed."""
-        left = list(job_ids)
-        while left:
-            await asyncio.sleep(every_s)
-            counts = {id_: (await jobs.read(self.fleet.redis, id_, images=False)).counts for id_ in left}
-            assert not any(count.failed for count in counts.values()), counts
-            left = [id_ for id_ in left if counts[id_].unfinished]
+        """Wait until every image has ended, job after job. Raises AssertionError where one failed."""
+        for job_id in job_ids:
+            while (counts := (await jobs.read(self.fleet.redis, job_id, images=False)).counts).unfinished:
+                await asyncio.sleep(every_s)
+            assert not counts.failed, counts
 
     async def at_fal(self, job_ids: list[str]) -> int:
         """How many of their images FAL has now."""
