@@ -9,7 +9,7 @@ import msgspec
 
 from tests.bench.row import Row
 
-_HEAD = ("what", "ours", "against", "ratio", "limit", "")
+_HEAD = ("what", "ours", "against", "ratio", "limit", "", "load")
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,4 +39,5 @@ def as_markdown(rows: Sequence[Row]) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
-    return (row.what, row.ours, row.against, ratio, row.limit, "ok" if row.passed else "SHORT")
+    verdict = "ok" if row.passed else "SHORT"
+    return (row.what, row.ours, row.against, ratio, row.limit, verdict, f"{row.load:.1f}")
