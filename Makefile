@@ -43,6 +43,10 @@ programs: ## the programs that the tests need: a browser, promtool, nginx, unzip
 	&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null; } \
 	|| { echo "the tests need these packages:$$missing" >&2; exit 1; }
 
+.PHONY: bench
+bench: $(DEV_DONE) ## measure how fast it is (a quarter of an hour)
+	$(BIN)/python -m tests.bench
+
 .PHONY: check
 check: $(DEV_DONE) ## format, lint, types, import layers, generated pages
 	$(BIN)/ruff format --check src tests
