@@ -181,9 +181,7 @@ async def test_job_of_a_thousand_images_is_made_cancelled_and_ended(redis: Redis
 
 
 @pytest.mark.parametrize("outcome", ["cancelled", "failed", "succeeded"])
-async def test_followers_of_a_run_are_woken_by_its_end(
-    redis: Redis, make_job: MakeJob, outcome: str
-) -> None:
+async def test_followers_of_a_run_are_woken_by_its_end(redis: Redis, make_job: MakeJob, outcome: str) -> None:
     first, second = await make_job(0), await make_job(0)
     template = await make_job(1, "template")
     await jobs.cancel(redis, template.job_id)
