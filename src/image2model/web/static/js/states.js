@@ -60,7 +60,7 @@ function times(picture) {
 }
 
 function done(picture) {
-  if (picture.cached) return 'Done · known already, free';
+  if (picture.cached) return 'Done · reused, free';
   const spent = picture.started_at && picture.finished_at ? Date.parse(picture.finished_at) - Date.parse(picture.started_at) : null;
   return spent === null ? 'Done' : `Done in ${seconds(Math.max(1, spent / 1000))}`;
 }

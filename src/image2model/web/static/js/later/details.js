@@ -40,7 +40,7 @@ export class Details {
     const { job } = picture;
     if (!job.job_id || !isFinished(picture)) return null;
     const holder = element('div', { class: 'viewer-part' });
-    const begin = button(picture.status === 'failed' ? 'Try again with other parameters' : 'Generate again with other parameters', {
+    const begin = button(picture.status === 'failed' ? 'Try again with other parameters' : 'Generate with other parameters', {
       kind: 'button', symbol: 'retry', on: { click: () => holder.replaceChildren(this.form(picture)) },
     });
     if (picture.status === 'failed') {
@@ -104,7 +104,7 @@ function facts(picture) {
   const { job, result } = picture;
   const mesh = result?.mesh;
   const rows = [
-    ['State', words(picture)],
+    ['State', picture.status === 'failed' ? 'Failed' : words(picture)],
     ['Triangles', mesh && number(mesh.triangles)],
     ['Vertices', mesh && number(mesh.vertices)],
     ['Textures', mesh && number(mesh.textures)],
