@@ -77,7 +77,11 @@ class World(msgspec.Struct, frozen=True):
         for job_id in job_ids:
             while (counts := (await jobs.read(self.fleet.redis, job_id, images=False)).counts).unfinished:
                 await asyncio.sleep(every_s)
-            assert not counts.failed, counts
+            assert not counts.failed, await self._errors(job_id)
+
+    async def _errors(self, job_id: str) -> list[str]:
+        images = (await self.fleet.job(job_id)).images
+        return [f"{image.error.code}: {image.error.message}" for image in images if image.error]
 
     async def at_fal(self, job_ids: list[str]) -> int:
         """How many of their images FAL has now."""
