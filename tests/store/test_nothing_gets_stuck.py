@@ -108,6 +108,28 @@ async def test_one_image_tries_the_circuit_though_all_permits_are_taken(
     assert await pick(redis, "w2", max_permits=2, look_ahead=4) == []
 
 
+async def test_image_that_left_fal_waits_for_the_pause_like_any_other(
+    redis: Redis, make_job: MakeJob
+) -> None:
+    await make_job(1)
+    (claim,) = await pick(redis)
+    await submit(redis, claim)
+    await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=0)
+    (claim,) = await pick(redis)
+    assert await images.try_again(redis, claim.task_id, claim.token, used_attempt=True, error=FAULT)
+    assert await pause.record_fault(redis, WaitingFor.ACCOUNT)
+    await leases.let_go(
+        redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=claim.score
+    )
+    assert await pick(redis) == []
+    await pause.allow_trial(redis)
+    (trial,) = await pick(redis)
+    permit = await images.take_permit(
+        redis, trial.task_id, trial.token, max_permits=9, attempt_token="a2", url="u"
+    )
+    assert permit is images.Permit.GRANTED
+
+
 async def test_operators_pause_holds_back_the_trial(redis: Redis, make_job: MakeJob) -> None:
     await make_job(2)
     await open_circuit(redis)

@@ -17,6 +17,8 @@ if image then
   if sent(id) then
     if score < CLOCK or score < at then score = FRONT_RUNNING else score = FOLLOW_AT + score end
   else
+    -- a place among those at FAL is no longer its own: from there it would pass by pauses and permits
+    score = math.max(score, FRONT)
     release_permit(id)
     if call('HGET', K.image(id), 'status') == 'preparing' then
       -- let go on purpose is no crash; an error that nobody expected is as good as one

@@ -33,6 +33,12 @@ local function follow(id, score)
   if token then call('HSET', K.image(id), 'fence', token) end
 end
 
+-- From the places of images at FAL. One that is there no more has to start like any other.
+local function follow_sent(id, score)
+  if sent(id) then return follow(id, score) end
+  call('ZADD', zset, FRONT, id)
+end
+
 local function start(id, score)
   if not is_waiting(id) then return end
   if sent(id) then return follow(id, score) end
@@ -79,8 +85,8 @@ if queue ~= GENERATION then
   if not queue_paused(queue) then take('-inf', at, free, claim) end
   return cmsgpack.pack(picked)
 end
-take(FOLLOW_AT, FOLLOW_AT + at, reserve, follow)
-take(FRONT_RUNNING, FRONT_RUNNING, reserve - #picked, follow)
+take(FOLLOW_AT, FOLLOW_AT + at, reserve, follow_sent)
+take(FRONT_RUNNING, FRONT_RUNNING, reserve - #picked, follow_sent)
 local paused = queue_paused(queue)
 local by_hand = call('HEXISTS', K.pause(queue), 'paused') == 1
 trial = paused and not by_hand and free > 0 and call('HDEL', K.circuit(), 'trial') == 1
