@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 LOCK_DONE := $(VENV)/.locked
 DEV_DONE := $(VENV)/.locked-dev
 NPM_TESTS_DONE := tests/npm/node_modules/.locked
+PAGE := src/image2model/web
+PAGE_DONE := $(PAGE)/vendor/.locked
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -22,25 +24,51 @@ run: setup ## set up, then run the whole service on this machine
 	exec $(BIN)/image2model up
 
 .PHONY: setup
-setup: $(LOCK_DONE) ## the virtual environment
+setup: $(LOCK_DONE) $(PAGE_DONE) ## the virtual environment, and the page's 3D viewer
 
 .PHONY: test
 test: setup-test ## set up, then run the whole test suite
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: setup-test
-setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) ## what the tests need besides
+setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) programs ## what the tests need besides
+
+# Programs of the system that tests run for real, as "program:Debian package".
+PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip
+
+.PHONY: programs
+programs: ## the programs that the tests need: a browser, promtool, nginx, unzip
+	@missing=""; for one in $(PROGRAMS); do PATH="$$PATH:/usr/sbin" command -v $${one%%:*} >/dev/null || missing="$$missing $${one##*:}"; done; \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null; } \
+	|| { echo "the tests need these packages:$$missing" >&2; exit 1; }
 
 .PHONY: bench
 bench: $(DEV_DONE) ## measure how fast it is (a quarter of an hour)
 	$(BIN)/python -m tests.bench
 
 .PHONY: check
-check: $(DEV_DONE) ## format, lint, types, import layers
+check: $(DEV_DONE) ## format, lint, types, import layers, generated pages
 	$(BIN)/ruff format --check src tests
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m image2model.docs --check
+	tools/audit.sh
+
+CHAOS ?= --images 5000 --workers 6 --apis 2 --kills 200 --duration 200
+
+.PHONY: chaos
+chaos: $(DEV_DONE) ## thousands of pictures while everything breaks; the seed is printed (CHAOS)
+	$(BIN)/python -m tests.chaos $(CHAOS)
+
+FUZZ_SECONDS ?= 600
+
+.PHONY: fuzz
+fuzz: $(DEV_DONE) ## ten minutes each of enemies' bodies and files, guided by coverage (FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz.long_run multipart $(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz.long_run sniffer $(FUZZ_SECONDS)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/reference/test_schemathesis.py
 
 .PHONY: lock
 lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
@@ -49,7 +77,7 @@ lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
 
 .PHONY: clean
 clean: ## remove what the set-up made
-	rm -rf $(VENV) tests/npm/node_modules
+	rm -rf $(VENV) tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "image2model needs Python 3.11 or later, this is " + sys.version.split()[0])'
@@ -68,3 +96,21 @@ $(NPM_TESTS_DONE): tests/npm/package-lock.json
 	@command -v npm >/dev/null || { echo "the tests need Node and npm: install Node 20 or later" >&2; exit 1; }
 	cd tests/npm && npm ci --silent --no-audit --no-fund
 	touch $@
+
+# The viewer and its decoders, checked against the lock file's hashes. Without npm the page works all the
+# same, and says in the viewer's place what is missing; then nothing is touched, so the next run tries again.
+$(PAGE_DONE): $(PAGE)/package-lock.json
+	@if command -v npm >/dev/null; then $(MAKE) page-parts; \
+	else echo "npm is missing, so the page has no 3D viewer: install Node 20 or later and run make setup again" >&2; fi
+
+.PHONY: page-parts
+page-parts:
+	cd $(PAGE) && npm ci --silent --no-audit --no-fund
+	rm -rf $(PAGE)/vendor
+	mkdir -p $(PAGE)/vendor/draco $(PAGE)/vendor/basis
+	cp $(PAGE)/node_modules/@google/model-viewer/dist/model-viewer.min.js $(PAGE)/vendor/
+	cp $(PAGE)/node_modules/@google/model-viewer/LICENSE $(PAGE)/vendor/LICENSE.model-viewer.txt
+	cp $(PAGE)/node_modules/three/LICENSE $(PAGE)/vendor/LICENSE.three.txt
+	cp $(PAGE)/node_modules/three/examples/jsm/libs/draco/gltf/draco_{wasm_wrapper.js,decoder.wasm,decoder.js} $(PAGE)/vendor/draco/
+	cp $(PAGE)/node_modules/three/examples/jsm/libs/basis/basis_transcoder.{js,wasm} $(PAGE)/vendor/basis/
+	touch $(PAGE_DONE)

@@ -99,6 +99,7 @@ async def test_replay_runs_one_again_and_takes_it_off_the_list(service: Service,
     answer = service.post(f"admin/dead/{first}/replay")
     assert answer.status == 202
     assert answer.body["job_id"] == job_id
+    assert await redis.zrange(key("dead"), 0, -1) == [second.encode()]
     assert listed(service) == [second]
     status = {image.image_id: image.status for image in (await jobs.read(redis, job_id)).images}
     assert status == {first: S.QUEUED, second: S.FAILED}

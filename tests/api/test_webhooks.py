@@ -1,5 +1,6 @@
 """`/jobs/{job_id}/webhooks`: the delivery log and the replay."""
 
+import asyncio
 from collections.abc import Callable
 
 from redis.asyncio import Redis
@@ -65,6 +66,17 @@ async def test_replay_plans_an_attempt_now(service: Service, redis: Redis) -> No
     assert len(answer.items("attempts")) == 1
     planned = await redis.zrange(queue_key(Queue.BATCH), 0, -1)
     assert f"webhook:{delivery.delivery_id}:2".encode() in planned
+
+
+async def test_changes_at_one_moment_are_all_kept(service: Service, redis: Redis) -> None:
+    job_id, delivery = await finished_job(service, redis)
+    noted = [
+        deliveries.change(redis, delivery.delivery_id, lambda one: after_attempt(one, 0, GONE))
+        for _ in range(10)
+    ]
+    await asyncio.gather(*noted)
+    (found,) = await deliveries.of_job(redis, job_id)
+    assert len(found.attempts) == 11
 
 
 async def test_replay_of_what_is_not_there_is_not_found(service: Service, redis: Redis) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from image2model.store import accounts
+from image2model.store import accounts, refill
 from image2model.store.accounts import Allowance, Usage
 from image2model.store.api_keys import digest
 from tests.api import hands
@@ -130,7 +130,7 @@ async def test_model_without_a_price_sets_its_unit_aside_and_pays_it(
 
 @pytest.mark.parametrize("period", ["day", "month", "total"])
 async def test_spending_counts_in_its_period_and_in_the_days_table(
-    make_caller: MakeCaller, redis: Redis, tmp_path: Path, period: str
+    make_caller: MakeCaller, admin: Caller, redis: Redis, tmp_path: Path, period: str
 ) -> None:
     ann = await make_caller(budget=f"0.50/{period}")
     job_id = ann.upload(batch()).text("job_id")
@@ -139,10 +139,26 @@ async def test_spending_counts_in_its_period_and_in_the_days_table(
     assert ann.upload(batch()).status == 402
     seconds, _ = await redis.time()
     day = datetime.fromtimestamp(seconds, UTC).date().isoformat()
-    (spent,) = await accounts.spent_on(redis, day)
+    ((spent,),) = await accounts.spent_on(redis, [day])
     assert (spent.owner, spent.model, spent.micro) == (ann.owner, "tripo3d/tripo/v2.5/image-to-3d", PRICE)
+    stats = admin.get("admin/stats?days=2")
+    (row,) = stats.items("spending")
+    assert row == {"day": day, "owner": ann.owner, "keys": ["ann"], "model": spent.model, "cost_usd": 0.3}
+    assert ann.get("admin/stats").status == 403
     account = await redis.hgetall(f"i2m:account:{ann.owner}")
     assert (account[b"day"].decode(), account[b"month"].decode()) == (day, day[:7])
+
+
+async def test_restored_account_holds_nothing_for_what_was_unfinished(
+    make_caller: MakeCaller, redis: Redis
+) -> None:
+    ann = await make_caller(budget="0.90/month")
+    job_id = ann.upload(batch(3)).text("job_id")
+    await redis.hset(f"i2m:account:{ann.owner}", mapping={"unfinished": 0, "reserved": 0})
+    assert await refill.settle(redis, job_id) == 3
+    assert await used(redis, ann) == Usage(0, 0, 0)
+    assert ann.post(f"jobs/{job_id}/retry").status == 202
+    assert await used(redis, ann) == Usage(3, 0, 3 * PRICE)
 
 
 async def test_yesterdays_money_does_not_count_today(make_caller: MakeCaller, redis: Redis) -> None:

@@ -1,9 +1,15 @@
 """Names that the service answers to, and addresses that it believes."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+
+from image2model.up.store import EmbeddedStore
 from tests.api.conftest import Service
 from tests.auth.conftest import ADMIN
+from tests.support.api_process import api_process
+from tests.support.servers import Address
 
 
 def test_other_names_are_refused_where_names_are_set(make_service: Callable[..., Service]) -> None:
@@ -20,3 +26,22 @@ def test_other_names_are_refused_where_names_are_set(make_service: Callable[...,
 def test_no_other_site_may_read_by_default(make_service: Callable[..., Service]) -> None:
     answer = make_service().send("GET", "/api/v1/health/live", None, {"Origin": "https://evil.example"})
     assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(("trusted", "limited"), [("", True), ("127.0.0.1", False)])
+def test_forwarded_address_counts_only_from_a_trusted_proxy(
+    valkey: EmbeddedStore, tmp_path: Path, trusted: str, limited: bool
+) -> None:
+    settings = {
+        "I2M_REDIS_URL": valkey.url,
+        "I2M_STORAGE_URL": (tmp_path / "files").as_uri(),
+        "I2M_AUTH": "keys",
+        "I2M_TRUSTED_PROXIES": trusted,
+    }
+    with api_process(tmp_path / "api.log", **settings) as port:
+        service = Service(Address("127.0.0.1", port), tmp_path)
+        statuses = set()
+        for number in range(250):
+            guess = {"Authorization": f"Bearer guess-{number}", "X-Forwarded-For": f"198.51.100.{number}"}
+            statuses.add(service.send("GET", "/api/v1/session", None, guess).status)
+    assert statuses == ({401, 429} if limited else {401})

@@ -1,9 +1,7 @@
 """Two keys on all routes across each other: what another owns does not exist, in any way that shows."""
 
-import statistics
 import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,14 +88,12 @@ async def test_foreign_and_missing_jobs_take_the_same_time(couple: tuple[Caller,
     ann, bob = couple
     job_id = ann.upload(batch(5)).text("job_id")
 
-    def median(ask: Callable[[], Answer]) -> float:
-        times = []
-        for _ in range(60):
-            begun = time.perf_counter()
-            assert ask().status == 404
-            times.append(time.perf_counter() - begun)
-        return statistics.median(times)
+    def took(path: str) -> float:
+        begun = time.perf_counter()
+        assert bob.get(path).status == 404
+        return time.perf_counter() - begun
 
-    foreign = median(lambda: bob.get(f"status/{job_id}"))
-    missing = median(lambda: bob.get(f"status/{uuid.uuid4().hex}"))
-    assert abs(foreign - missing) < max(0.003, 0.5 * missing)
+    # in turn, and by the quickest, which a busy machine disturbs least
+    pairs = [(took(f"status/{job_id}"), took(f"status/{uuid.uuid4().hex}")) for _ in range(100)]
+    foreign, missing = (min(side) for side in zip(*pairs, strict=True))
+    assert abs(foreign - missing) < max(0.001, 0.5 * missing)

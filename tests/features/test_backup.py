@@ -158,6 +158,18 @@ async def test_secret_history_and_idempotency_come_back(
     assert float(ends) == float(stated)
 
 
+async def test_nothing_stays_reserved_for_what_was_unfinished(
+    fleet: Fleet, elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    await fleet.submit(2)
+    held = await command(fleet.redis, "HMGET", key("account", "ann"), "unfinished", "reserved")
+    assert held[0] == b"2"
+    await backup.make(fleet.redis, None, tmp_path / "b.zip")
+    await restore(elsewhere.redis, elsewhere.storage, tmp_path / "b.zip")
+    left = await command(elsewhere.redis, "HMGET", key("account", "ann"), "unfinished", "reserved")
+    assert left == [b"0", b"0"]
+
+
 async def test_restore_refuses_a_server_that_has_something(fleet: Fleet, tmp_path: Path) -> None:
     await fleet.submit(1)
     await backup.make(fleet.redis, fleet.storage, tmp_path / "b.zip")

@@ -2,11 +2,12 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import Counts, FalRequest, ImageError, ImageResult, ImageStatus, JobStatus, ResultFile
-from image2model.errors import NotFound, StaleFence
+from image2model.errors import IdempotencyConflict, NotFound, StaleFence
 from image2model.store import events, images, jobs, leases
 from image2model.store.events import ImageChanged, JobCompleted
 from image2model.store.keys import Queue
@@ -256,3 +257,22 @@ async def test_owner_history_is_consecutive_over_jobs(redis: Redis, make_job: Ma
     history = await events.of_owner(redis, "ann", 0)
     assert [seq for seq, _ in history] == [1, 2, 3, 4, 5]
     assert [seq for seq, _ in await events.of_owner(redis, "ann", 3)] == [4, 5]
+
+
+async def test_attempt_whose_end_is_told_twice_counts_once(redis: Redis, make_job: MakeJob) -> None:
+    job = await make_job(1)
+    (claim,) = await pick(redis)
+    await submit(redis, claim)
+    for _ in range(2):  # as a connection does that lost the first reply
+        assert await images.try_again(redis, claim.task_id, claim.token, used_attempt=True)
+    assert (await jobs.read(redis, job.job_id)).images[0].attempt == 2
+    assert (await images.load(redis, claim.task_id)).attempts_used == 1
+
+
+async def test_job_that_was_given_up_never_comes_to_be(redis: Redis, make_job: MakeJob) -> None:
+    job = await make_job(1)
+    assert await jobs.forbid(redis, job.job_id)
+    assert not await jobs.forbid(redis, "late")
+    with pytest.raises(IdempotencyConflict):
+        await jobs.create(redis, msgspec.structs.replace(job, job_id="late"))
+    assert not await redis.exists("i2m:job:late")

@@ -3,10 +3,13 @@
 Who calls it: the server, and tests.
 """
 
+from collections.abc import Sequence
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 
 from image2model.api import problems
 from image2model.api.lifespan import Process
@@ -26,13 +29,16 @@ from image2model.settings import Settings
 from image2model.telemetry.metrics import HTTP_DURATION, HTTP_REQUESTS
 
 
-def create_app(settings: Settings) -> Starlette:
-    """The application of these settings. Raises ConfigurationError where they cannot be served."""
+def create_app(settings: Settings, page: Sequence[BaseRoute] = ()) -> Starlette:
+    """The application of these settings, with the page's routes besides its own.
+
+    Raises ConfigurationError where the settings cannot be served.
+    """
     if settings.redis_url is None:
         raise ConfigurationError(["I2M_REDIS_URL: the API needs a store; `image2model up` brings its own"])
     limits = UploadLimits(max_files=settings.max_files, max_file_bytes=settings.max_file_bytes)
     return Starlette(
-        routes=routes(),
+        routes=[*routes(), *page],
         middleware=_middleware(settings, limits),
         exception_handlers={HTTPException: problems.raise_problem},
         lifespan=Process(settings, settings.redis_url, limits).lifespan,

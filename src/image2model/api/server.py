@@ -10,13 +10,14 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import structlog
 import uvicorn
 from redis.exceptions import RedisError
+from starlette.routing import BaseRoute
 
 from image2model.api.app import create_app
 from image2model.api.events import SeverableProtocol
@@ -34,8 +35,8 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _log: Final = structlog.stdlib.get_logger(__name__)
 
 
-def run(settings: Settings) -> int:
-    """Serve until a signal; returns the exit code 0. Call it from the main thread.
+def run(settings: Settings, page: Sequence[BaseRoute] = ()) -> int:
+    """Serve until a signal; returns the exit code 0. Call it from the main thread. `page`: further routes.
 
     One log line with the event `ready` tells host and port (a port of 0 is chosen by the system). Raises
     ConfigurationError where the settings cannot be served.
@@ -45,7 +46,7 @@ def run(settings: Settings) -> int:
         _log.warning("unknown_setting", name=name, advice="no setting has this name: is it misspelt?")
     if settings.redis_url is not None:
         asyncio.run(_reach_store(settings.redis_url))
-    server = ApiServer(settings)
+    server = ApiServer(settings, page)
     with _listen(settings.host, settings.port) as listener:
         server.run(sockets=[listener])
     forget_process(os.getpid())
@@ -72,11 +73,11 @@ def _listen(host: str, port: int) -> socket.socket:
 class ApiServer(uvicorn.Server):
     """uvicorn with our signals: a stop that was asked for is no failure."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, page: Sequence[BaseRoute] = ()) -> None:
         self._grace = settings.shutdown_grace
         super().__init__(
             uvicorn.Config(
-                create_app(settings),
+                create_app(settings, page),
                 loop="uvloop",
                 http=SeverableProtocol,
                 ws="none",
@@ -110,6 +111,28 @@ class ApiServer(uvicorn.Server):
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, serve whoever is connected, end."""
+        await self._take_last(sockets or [])
+        await super().shutdown(sockets)
+
+    async def _take_last(self, listeners: list[socket.socket]) -> None:
+        """Stop listening without resetting those whom the kernel has let in but nobody has taken yet.
+
+        Our own descriptor keeps the queue alive while the loop lets go of its one.
+        """
+        ours = [listener.dup() for listener in listeners]
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0)
+        last = [connection for listener in ours for connection in _drain(listener)]
+        loop = asyncio.get_running_loop()
+        for connection in last:
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> SeverableProtocol:
+        return SeverableProtocol(self.config, self.server_state, self.lifespan.state)
+
     def stop(self) -> None:
         """Begin to end; asked a second time, do not wait for what is under way."""
         if self.should_exit:
@@ -119,6 +142,16 @@ class ApiServer(uvicorn.Server):
         _end_after(self._grace)
         state: ApiState = self.lifespan.state["api"]
         state.relay.close_streams()
+
+
+def _drain(listener: socket.socket) -> list[socket.socket]:
+    """Those who wait; then the listener is closed, and whoever comes later is refused."""
+    waiting = []
+    with listener, suppress(BlockingIOError):
+        listener.setblocking(False)
+        while True:
+            waiting.append(listener.accept()[0])
+    return waiting
 
 
 def _end_after(seconds: float) -> None:

@@ -4,6 +4,7 @@ Who calls it: the upload route, which feeds the pictures in. Whatever refuses th
 behind; whatever is answered with a job is safe in the store.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,7 @@ from image2model.service.batch_request import BatchRequest
 from image2model.service.content import digest
 from image2model.service.idempotency import fingerprint
 from image2model.service.originals import Originals, Picture
+from image2model.service.unsettled import settle
 from image2model.storage.objects import ObjectStorage
 from image2model.store import idempotency, jobs
 from image2model.store.accounts import Allowance
@@ -71,11 +73,17 @@ async def create(
     answer = _answer(place, submission, job.job_id) if place else None
     try:
         made_at = await jobs.create(redis, job, answer, submission.allowance)
+    except asyncio.CancelledError:
+        # the job may have come to be: its pictures stay, and the cleanup takes those that belong to nobody
+        originals.hand_over()
+        raise
     except RedisError as error:
-        # The caller discards the pictures: should the job have come to be, no image of it can be paid for.
-        _log.error("batch_not_created", job_id=job.job_id, reason=str(error))
+        _log.error("batch_not_confirmed", job_id=job.job_id, reason=str(error))
+        settle(redis, originals, keyed=place is not None)
         raise StoreUnavailable.after(
-            "The batch could not be stored. Nothing of it is kept; send it again.", RETRY_SECONDS
+            "The store did not confirm the batch. Send it again: under the same Idempotency-Key it is made "
+            "once; without one nothing of this request is kept.",
+            RETRY_SECONDS,
         ) from error
     return first_answer.of_new(job, made_at)
 

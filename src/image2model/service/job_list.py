@@ -1,6 +1,7 @@
-"""The caller's jobs page by page, newest first, the same however many are made meanwhile.
+"""The caller's jobs, or everybody's, page by page, newest first, the same however many are made meanwhile.
 
-Who calls it: `GET /jobs`. A cursor names the last job that was seen, so a page never repeats or skips one.
+Who calls it: `GET /jobs` and `GET /admin/jobs`. A cursor names the last job that was seen, so a page never
+repeats or skips one.
 """
 
 import binascii
@@ -17,6 +18,7 @@ from image2model.service import documents
 from image2model.service.ownership import is_job_id
 from image2model.store import job_list
 from image2model.store.job_list import Listed, Place
+from image2model.store.rows import JobSnapshot
 
 DEFAULT_LIMIT: Final = 20
 MOST: Final = 100
@@ -31,6 +33,19 @@ class JobPage(msgspec.Struct, frozen=True):
     """One page. `next_cursor` is null where no more follow."""
 
     jobs: tuple[documents.JobHead, ...]
+    next_cursor: str | None
+
+
+class OwnedJob(documents.JobHead, frozen=True, kw_only=True):
+    """A job as an admin sees it."""
+
+    owner: str
+
+
+class OwnedJobPage(msgspec.Struct, frozen=True):
+    """One page of everybody's jobs. `next_cursor` is null where no more follow."""
+
+    jobs: tuple[OwnedJob, ...]
     next_cursor: str | None
 
 
@@ -49,6 +64,22 @@ def question(status: str | None, limit: str | None, cursor: str | None) -> Quest
 
 async def page(redis: Redis, owner: str, asked: Question) -> JobPage:
     """The page that was asked for; jobs that have expired are not in it."""
+    found, after = await _found(redis, owner, asked)
+    return JobPage(tuple(map(documents.job_head, found)), _cursor(after) if after else None)
+
+
+async def page_of_all(redis: Redis, asked: Question) -> OwnedJobPage:
+    """The same of everybody's jobs."""
+    found, after = await _found(redis, None, asked)
+    return OwnedJobPage(tuple(map(_owned, found)), _cursor(after) if after else None)
+
+
+def _owned(job: JobSnapshot) -> OwnedJob:
+    return OwnedJob(owner=job.owner, **msgspec.structs.asdict(documents.job_head(job)))
+
+
+async def _found(redis: Redis, owner: str | None, asked: Question) -> tuple[list[JobSnapshot], Place | None]:
+    """The jobs of a page, and the place after which the next one begins."""
     found: list[Listed] = []
     after, looked_at = asked.after, 0
     size = _STRETCH if asked.statuses else asked.limit + 1
@@ -56,17 +87,16 @@ async def page(redis: Redis, owner: str, asked: Question) -> JobPage:
         listed = await job_list.stretch(redis, owner, after, size)
         found += [one for one in listed if _is_wanted(one, asked.statuses)]
         if len(found) > asked.limit:
-            return _page(found[: asked.limit], found[asked.limit - 1].place)
+            return _jobs(found[: asked.limit]), found[asked.limit - 1].place
         if len(listed) < size:
-            return _page(found, None)
+            return _jobs(found), None
         looked_at += len(listed)
         after = listed[-1].place
-    return _page(found, after)
+    return _jobs(found), after
 
 
-def _page(found: list[Listed], after: Place | None) -> JobPage:
-    heads = tuple(documents.job_head(one.job) for one in found if one.job is not None)
-    return JobPage(heads, _cursor(after) if after else None)
+def _jobs(found: list[Listed]) -> list[JobSnapshot]:
+    return [one.job for one in found if one.job is not None]
 
 
 def _is_wanted(one: Listed, statuses: frozenset[JobStatus]) -> bool:

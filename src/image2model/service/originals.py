@@ -42,7 +42,7 @@ class Originals:
 
     def __init__(self, storage: ObjectStorage) -> None:
         self.job_id = new_id()
-        self._storage = storage
+        self.storage = storage
         self._keys: dict[int, tuple[str, str]] = {}
 
     async def put(self, picture: Picture, data: bytes) -> None:
@@ -50,14 +50,18 @@ class Originals:
         image_id = new_id()
         key = layout.original(self.job_id, image_id, picture.format)
         self._keys[picture.index] = (image_id, key)
-        await self._storage.put(key, data, content_type=f"image/{picture.format}", filename=picture.filename)
+        await self.storage.put(key, data, content_type=f"image/{picture.format}", filename=picture.filename)
+
+    def hand_over(self) -> list[str]:
+        """The keys of what is stored; from now on they are the caller's affair."""
+        keys = [key for _, key in self._keys.values()]
+        self._keys.clear()
+        return keys
 
     async def discard(self) -> None:
         """Take everything away again; waited for even where the caller is being cancelled."""
-        keys = [key for _, key in self._keys.values()]
-        self._keys.clear()
-        if keys:
-            await asyncio.shield(asyncio.create_task(self._storage.delete(keys)))
+        if keys := self.hand_over():
+            await asyncio.shield(asyncio.create_task(self.storage.delete(keys)))
 
     def image(self, picture: Picture, digest: str) -> NewImage:
         """The stored picture as the job's image; `digest` is what makes two runs the same."""

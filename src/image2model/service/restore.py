@@ -10,7 +10,8 @@ import hashlib
 import time
 import zipfile
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Final, Protocol
 
@@ -35,7 +36,7 @@ class BackupUnusable(Image2ModelError):
 
 
 class StoreNotEmpty(Image2ModelError):
-    """There are jobs or keys in the store already."""
+    """There are jobs in the store already."""
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,11 +61,14 @@ async def _restore(redis: Redis, storage: ObjectStorage, archive: zipfile.ZipFil
     contents = await asyncio.to_thread(_contents, archive)
     await asyncio.to_thread(_check_records, archive, contents)
     if await refill.holds_data(redis):
-        raise StoreNotEmpty("The store has jobs or keys already. Restore into an empty one only.")
+        raise StoreNotEmpty("The store has jobs already. Restore into an empty one only.")
     files = await _restore_files(storage, archive)
-    jobs, images = await _restore_records(redis, archive, contents)
-    unconfirmed = sum([await refill.settle(redis, job_id) for job_id in jobs])
-    return Restored(jobs=len(jobs), images=images, files=files, unconfirmed=unconfirmed)
+    names = await _restore_records(redis, archive, contents)
+    unconfirmed = 0
+    for job in names["job"]:
+        unconfirmed += await refill.settle(redis, job.rpartition(":")[2])
+    await refill.release_accounts(redis, names["account"])
+    return Restored(jobs=len(names["job"]), images=len(names["image"]), files=files, unconfirmed=unconfirmed)
 
 
 def _contents(archive: zipfile.ZipFile) -> Contents:
@@ -100,18 +104,18 @@ def _frames(records: _Readable) -> Iterator[bytes]:
 
 async def _restore_records(
     redis: Redis, archive: zipfile.ZipFile, contents: Contents
-) -> tuple[list[str], int]:
+) -> Mapping[str, list[str]]:
+    """Write them all; returns their names by kind."""
     shift_ms = max(0, int(time.time() * 1000) - contents.made_at)
-    jobs: list[str] = []
-    images = 0
+    names: defaultdict[str, list[str]] = defaultdict(list)
     with archive.open(RECORDS) as packed, gzip.open(packed) as stream:
         frames = _frames(stream)
         while batch := await asyncio.to_thread(_some, frames):
             kept = [record for record in batch if record.kind is not None]
             await refill.write(redis, kept, shift_ms=shift_ms)
-            jobs += [record.name.rpartition(":")[2] for record in kept if record.kind == "job"]
-            images += sum(record.kind == "image" for record in kept)
-    return jobs, images
+            for record in kept:
+                names[record.kind or ""].append(record.name)
+    return names
 
 
 def _some(frames: Iterator[bytes]) -> list[Record]:

@@ -5,6 +5,7 @@ same step as the move that they count, so that the numbers hold however many ask
 micro-dollars.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -13,7 +14,6 @@ from redis.asyncio import Redis
 from image2model.errors import BudgetExceeded, Problem, QueueFull, Unauthenticated
 from image2model.money import to_usd
 from image2model.store.api_keys import Budget
-from image2model.store.connection import command
 from image2model.store.keys import key
 from image2model.store.script import Script
 
@@ -63,9 +63,15 @@ async def usage(redis: Redis, owner: str, allowance: Allowance) -> Usage:
     return _usage.decode(await _USAGE.packed(redis, owner, period))
 
 
-async def spent_on(redis: Redis, day: str) -> list[Spent]:
-    """Who spent what on a UTC day (`2026-11-24`), by owner and model."""
-    row: dict[bytes, bytes] = await command(redis, "HGETALL", key("spend", day))
+async def spent_on(redis: Redis, days: Sequence[str]) -> list[list[Spent]]:
+    """Who spent what on each of these UTC days (`2026-11-24`), by owner and model."""
+    pipe = redis.pipeline(transaction=False)
+    for day in days:
+        pipe.hgetall(key("spend", day))
+    return [_table(row) for row in await pipe.execute()]
+
+
+def _table(row: dict[bytes, bytes]) -> list[Spent]:
     table = []
     for name, micro in row.items():
         owner, _, model = name.decode().partition(" ")

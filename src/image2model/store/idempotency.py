@@ -14,8 +14,8 @@ from image2model.store.connection import command
 from image2model.store.keys import key
 from image2model.store.script import Script
 
-RESERVED_MS: Final = 60_000
-"""Life of a reservation that nobody renews."""
+RESERVED_MS: Final = 15_000
+"""Life of a reservation that nobody renews: so long a client waits whose API process was killed."""
 KEPT_MS: Final = 86_400_000
 """Life of an answer."""
 

@@ -1,6 +1,7 @@
-"""An owner's jobs, newest first, from a place on: the place is a job, so what is new does not shift it.
+"""An owner's jobs, or everybody's, newest first, from a place on: the place is a job, so what is new does not
+shift it.
 
-Who calls it: the use case of the job list. One stretch is one round trip.
+Who calls it: the use cases of the job lists. One stretch is one round trip.
 """
 
 from typing import Final, NamedTuple
@@ -15,7 +16,7 @@ from image2model.store.script import Script
 _LIST: Final = Script("list_jobs")
 _Eight = tuple[int, int, int, int, int, int, int, int]
 _stretch = msgspec.msgpack.Decoder(list[tuple[object, ...]])
-_Full = tuple[str, int, int, list[str], _Eight]
+_Full = tuple[str, int, str, int, list[str], _Eight]
 
 
 class Place(NamedTuple):
@@ -32,18 +33,21 @@ class Listed(NamedTuple):
     job: rows.JobSnapshot | None
 
 
-async def stretch(redis: Redis, owner: str, after: Place | None, limit: int) -> list[Listed]:
-    """Up to `limit` jobs after a place (None: from the newest). Fewer: there are no more."""
+async def stretch(redis: Redis, owner: str | None, after: Place | None, limit: int) -> list[Listed]:
+    """Up to `limit` jobs of an owner (None: of everybody) after a place (None: from the newest).
+
+    Fewer: there are no more.
+    """
     score, job_id = (after.created_at, after.job_id) if after else (False, "")
-    packed = await _LIST.packed(redis, owner, score, job_id, limit)
-    return [_listed(owner, row) for row in _stretch.decode(packed)] if packed else []
+    packed = await _LIST.packed(redis, owner or "", score, job_id, limit)
+    return [_listed(row) for row in _stretch.decode(packed)] if packed else []
 
 
-def _listed(owner: str, row: tuple[object, ...]) -> Listed:
-    if len(row) == 2:
-        job_id, created_at = msgspec.convert(row, tuple[str, int])
+def _listed(row: tuple[object, ...]) -> Listed:
+    if len(row) == 3:
+        job_id, created_at, _ = msgspec.convert(row, tuple[str, int, str])
         return Listed(Place(created_at, job_id), None)
-    job_id, created_at, version, job, counts = msgspec.convert(row, _Full)
+    job_id, created_at, owner, version, job, counts = msgspec.convert(row, _Full)
     snapshot = rows.JobSnapshot(
         job_id=job_id,
         version=version,

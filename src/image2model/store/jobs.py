@@ -33,6 +33,7 @@ class Retried(msgspec.Struct, frozen=True, array_like=True):
 
 
 _CREATE: Final = Script("create_job")
+_FORBID: Final = Script("forbid_job")
 _READ: Final = Script("read_job")
 _CANCEL: Final = Script("cancel_job")
 _RETRY: Final = Script("retry_images")
@@ -152,6 +153,11 @@ def _refused_creation(refused: Refused, allowance: Allowance | None) -> Problem:
             "This Idempotency-Key ran out while the upload was under way; send it again."
         )
     return refuse(refused, allowance)
+
+
+async def forbid(redis: Redis, job_id: str) -> bool:
+    """After a creation without a reply: whether the job exists. If not, it never will."""
+    return bool(await _FORBID(redis, job_id))
 
 
 async def read(redis: Redis, job_id: str, *, images: bool = True) -> rows.JobSnapshot:

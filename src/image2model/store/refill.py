@@ -17,7 +17,10 @@ from image2model.store.keys import PREFIX
 from image2model.store.script import Script
 
 _SETTLE: Final = Script("settle_restored")
-_MAY_BE_THERE: Final = "signing_secret"
+_MAY_BE_THERE: Final = frozenset(
+    {"signing_secret", "webhook_secret", "api_key", "api_keys", "account", "spend"}
+)
+"""What a service makes by itself when it starts, or an operator before anybody uses it."""
 _UNCONFIRMED: Final = ImageError(
     code="submission_unconfirmed",
     message=(
@@ -35,9 +38,10 @@ _entries = msgspec.msgpack.Decoder(list[tuple[bytes, dict[bytes, bytes]]])
 
 
 async def holds_data(redis: Redis) -> bool:
-    """Whether the store has anything that a restore would write over or mix with."""
+    """Whether the store has been in use: jobs, or traces of them. Keys and budgets alone are no use yet."""
     async for name in redis.scan_iter(match=f"{PREFIX}*", count=1000):
-        if kind_of(name.decode()) not in (None, _MAY_BE_THERE):
+        kind = kind_of(name.decode())
+        if kind is not None and kind not in _MAY_BE_THERE:
             return True
     return False
 
@@ -54,9 +58,6 @@ async def write(redis: Redis, records: Sequence[Record], *, shift_ms: int) -> No
             pipe.pexpireat(record.name, record.expires_at + shift_ms)
         if record.kind == "job":
             _postpone(pipe, record, shift_ms)
-        if record.kind == "account":
-            # what was held for unfinished images: none of them is unfinished any more
-            pipe.hset(record.name, mapping={"unfinished": 0, "reserved": 0})
     await pipe.execute()
 
 
@@ -64,6 +65,14 @@ async def settle(redis: Redis, job_id: str) -> int:
     """Fail what was unfinished in a restored job; returns how many images. Raises redis.RedisError."""
     error = msgspec.json.encode(_UNCONFIRMED).decode()
     return int(await _SETTLE.packed(redis, job_id, error))
+
+
+async def release_accounts(redis: Redis, names: Sequence[str]) -> None:
+    """Once all jobs are settled nothing is held for unfinished images any more. `names` are keys."""
+    pipe = redis.pipeline(transaction=False)
+    for name in names:
+        pipe.hset(name, mapping={"unfinished": 0, "reserved": 0})
+    await pipe.execute()
 
 
 def _write(pipe: Pipeline, record: Record) -> None:

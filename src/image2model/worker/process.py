@@ -33,6 +33,7 @@ from image2model.worker.circuit import probe_forever
 from image2model.worker.context import WorkerContext
 from image2model.worker.deliver import deliver_webhook
 from image2model.worker.dispatch import LeasedWorker, task
+from image2model.worker.ending import end_other_tasks, exit_after
 from image2model.worker.generate import generate_model
 from image2model.worker.house import (
     RECONCILE_S,
@@ -46,6 +47,8 @@ from image2model.worker.keeper import LeaseKeeper
 
 _log = structlog.get_logger("worker")
 
+_ENDING_S: Final = 3.0
+"""What ends after the grace has this long before the process is cut off."""
 _SLOTS: Final = {Queue.BATCH: 32, Queue.MAINTENANCE: 4}
 """Webhooks wait for slow receivers, which must not hold up the next batch."""
 _FUNCTIONS: Final[dict[Queue, Sequence[Function]]] = {
@@ -135,10 +138,9 @@ class WorkerProcess:
         await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         broken = [running for running in background if running.done()]
+        exit_after(self._context.settings.shutdown_grace + _ENDING_S)
         await self._let_go()
-        for running in background:
-            running.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await end_other_tasks()
         for running in broken:
             # none of them ends by itself: an error that nobody expected
             running.result()

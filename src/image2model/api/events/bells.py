@@ -54,6 +54,8 @@ class Bells:
         self._unconfirmed: set[str] = set()
         self._confirmed = asyncio.Event()
         self._last_sign = 0.0
+        self._waiting: set[asyncio.Timeout] = set()
+        self._given_up = False
 
     def want(self, owner: str) -> None:
         """Listen to an owner from soon on; `listening` says when."""
@@ -69,9 +71,19 @@ class Bells:
             self._changed.set()
 
     async def listening(self, owner: str) -> None:
-        """Return when the owner's bell is heard. Raises TimeoutError."""
-        async with asyncio.timeout(CONFIRM_S):
-            await self._heard[owner].wait()
+        """Return when the owner's bell is heard. Raises TimeoutError, at once after `give_up`."""
+        async with asyncio.timeout(0 if self._given_up else CONFIRM_S) as limit:
+            self._waiting.add(limit)
+            try:
+                await self._heard[owner].wait()
+            finally:
+                self._waiting.discard(limit)
+
+    def give_up(self) -> None:
+        """The process ends: nobody waits any longer to be heard."""
+        self._given_up = True
+        for limit in self._waiting:
+            limit.reschedule(0)
 
     async def run(self) -> None:
         """Listen until cancelled, over one connection after another."""

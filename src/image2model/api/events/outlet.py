@@ -7,12 +7,14 @@ written to it; a severed one is gone at once.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _ABORT: Final = "image2model.abort"
+_FIRST_REQUEST_S: Final = 0.5
+"""How long a connection that has asked nothing yet may live on when the process stops."""
 
 
 class SeverableProtocol(HttpToolsProtocol):
@@ -22,6 +24,17 @@ class SeverableProtocol(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self.scope[_ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+
+    def shutdown(self) -> None:
+        """uvicorn's hook for the stop of the process.
+
+        A connection that was just made has its request on the way: closed now, it would be lost without a
+        word, and a proxy must not send an upload a second time.
+        """
+        if cast("object | None", self.cycle) is None:  # uvicorn types it as it is from the first request on
+            self.loop.call_later(_FIRST_REQUEST_S, super().shutdown)
+        else:
+            super().shutdown()
 
 
 def severing(scope: Scope, handler: "asyncio.Task[None]") -> Callable[[], None]:

@@ -71,6 +71,7 @@ class EventRelay:
     def close_streams(self) -> None:
         """End every stream at once, in good order; no new one begins. Clients come back elsewhere."""
         self.closing = True
+        self._bells.give_up()
         for subscriber in self._pulse.everybody():
             subscriber.end()
 

@@ -17,6 +17,7 @@ def command(host: str | None, port: int | None) -> None:
     given = {"host": host, "port": None if port is None else str(port)}
     settings = load(None, **{name: value for name, value in given.items() if value})
     logs.configure(level=settings.log_level, json=settings.log_format == "json", process="api")
+    from image2model import web
     from image2model.api.server import run
 
-    run(settings)
+    run(settings, web.routes())

@@ -14,7 +14,8 @@ from image2model.service.restore import Restored, restore
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @for_scripts
 def command(file: Path, as_json: bool) -> None:
-    """Bring a backup back into an empty service. A store that has jobs or keys is refused.
+    """Bring a backup back into an empty service. A store that has jobs is refused; API keys
+    that it has stay beside those of the backup.
 
     Nothing is sent to FAL: pictures that were unfinished have failed with `submission_unconfirmed`, and
     only a retry sends them. Lives go on as if the time since the backup had not passed. API processes

@@ -69,4 +69,4 @@ def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> in
             err=True,
         )
         return 130
-    return report(result, as_json=as_json)
+    return report(result, as_json=as_json, out=request.out)

@@ -1,7 +1,7 @@
 """Finds the pictures among the paths of the command line, by their content and never by their name.
 
-Who calls it: `submit`. A folder is walked, and what is no picture in it is left out; a path named by the
-person must be a picture.
+Who calls it: `submit` and `watch`. A folder is walked, and what is no picture in it is left out; a path
+named by the person must be a picture.
 """
 
 import hashlib
@@ -43,15 +43,15 @@ def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
     found: dict[Path, str] = {}
     skipped: set[Path] = set()
     for argument in arguments:
-        for path, wanted in _below(argument, _absolute(leave_out)):
+        for path, wanted in below(argument, absolute(leave_out)):
             if is_picture(path):
-                found.setdefault(_absolute(path), wanted)
+                found.setdefault(absolute(path), wanted)
             elif argument.is_dir():
                 skipped.add(path)
             else:
                 raise click.UsageError(f"{argument} is no PNG, JPEG or WebP picture")
     with ThreadPoolExecutor(_HASHERS) as pool:
-        pictures = tuple(pool.map(_found, found.keys(), found.values()))
+        pictures = tuple(pool.map(found_at, found.keys(), found.values()))
     return Collected(tuple(sorted(pictures, key=_order)), tuple(sorted(skipped)))
 
 
@@ -64,7 +64,8 @@ def is_picture(path: Path) -> bool:
     )
 
 
-def _below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
+def below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
+    """The files of a path, each with what `Found.wanted` is; `leave_out` is absolute."""
     if not argument.is_dir():
         yield argument, argument.with_suffix("").name
         return
@@ -78,15 +79,16 @@ def _below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _is_input(folder: Path, leave_out: Path) -> bool:
-    return folder.name != LEDGER_FOLDER and _absolute(folder) != leave_out
+    return folder.name != LEDGER_FOLDER and absolute(folder) != leave_out
 
 
-def _absolute(path: Path) -> Path:
+def absolute(path: Path) -> Path:
     """Without `..`, so that one file has one name; symbolic links stay what they are."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`
 
 
-def _found(path: Path, wanted: str) -> Found:
+def found_at(path: Path, wanted: str) -> Found:
+    """The picture at this path, hashed. Raises OSError."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Found(path=path, wanted=wanted, size=path.stat().st_size, sha256=digest)

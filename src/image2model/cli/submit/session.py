@@ -4,6 +4,7 @@ Who calls it: the command. Nothing is sent before every argument has been checke
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ async def run(request: Request, client: AsyncClient) -> list[Item]:
     collected = await asyncio.to_thread(collect, request.paths, leave_out=request.out)
     places = Places(request.out)
     await asyncio.to_thread(places.folder.mkdir, parents=True, exist_ok=True)
-    lock = _lock(places)
+    lock = lock_of(places)
     try:
         await asyncio.to_thread(places.prepare)
         with Ledger(places.folder / "ledger.db") as ledger:
@@ -56,7 +57,7 @@ async def run(request: Request, client: AsyncClient) -> list[Item]:
 async def _run(request: Request, client: AsyncClient, collected: Collected, ledger: Ledger) -> list[Item]:
     wish = Wish(client.url, request.model or "", Options(request.params or {}, request.face_limit).text)
     plan = await asyncio.to_thread(_plan, collected.pictures, ledger, wish, request.out)
-    board = _board(request)
+    board = board_of(as_json=request.as_json)
     board.begin(plan.items)
     for path in collected.skipped:
         board.note(f"left out {path}: no PNG, JPEG or WebP picture")
@@ -78,7 +79,8 @@ async def _run(request: Request, client: AsyncClient, collected: Collected, ledg
     return plan.items
 
 
-def _lock(places: Places) -> FolderLock:
+def lock_of(places: Places) -> FolderLock:
+    """Held while a run is at work on its output folder. Raises FolderInUse."""
     lock = FolderLock(places.folder / "lock")
     try:
         lock.acquire()
@@ -95,10 +97,11 @@ def _plan(pictures: Sequence[Found], ledger: Ledger, wish: Wish, out: Path) -> P
     return make_plan(pictures, stems, ledger, wish, out)
 
 
-def _board(request: Request) -> Board:
-    if request.as_json:
+def board_of(*, as_json: bool) -> Board:
+    """The board that suits standard output."""
+    if as_json:
         return JsonBoard()
-    if not sys.stdout.isatty():
+    if not sys.stdout.isatty() or os.environ.get("TERM") in {"dumb", "unknown"}:
         return PlainBoard()
     from rich.console import Console
 

@@ -80,10 +80,11 @@ local function open_account(image_id, owner, unit)
   call('HINCRBY', K.account(owner), 'reserved', unit)
 end
 
--- An image is final: it no longer counts, and what was set aside is free.
+-- An image that counts no longer does, and what was set aside is free. Twice is as good as once.
 local function close_account(image_id)
   local row = call('HMGET', K.image(image_id), 'owner', 'reserved_micro')
-  call('HSET', K.image(image_id), 'reserved_micro', 0)
+  if text(row[2]) == '' then return end
+  call('HSET', K.image(image_id), 'reserved_micro', '')
   call('HINCRBY', K.account(row[1]), 'unfinished', -1)
   call('HINCRBY', K.account(row[1]), 'reserved', -num(row[2]))
 end

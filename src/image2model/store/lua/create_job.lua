@@ -2,10 +2,11 @@
 -- {job_id, owner, job_fields, {{image_id, image_fields}, ...}, low, {idem_key, idem_token, idem_value, idem_ttl} or false,
 -- unit_micro, allowance or false}. `unit_micro`: what is set aside for each image; see `refusal` for the last.
 -- Returns {when it was made}, the same for the same call again, or {0, {why not, ...}}; `lost`: the idempotency
--- key is no longer ours.
+-- key is no longer ours, or the job was given up meanwhile.
 local job_id, owner, fields, images, low, idem, unit, allowance = unpack(cmsgpack.unpack(ARGV[1]))
 local made_at = call('HGET', K.job(job_id), 'created_at')
 if made_at then return cmsgpack.pack({num(made_at)}) end
+if call('EXISTS', K.lock('job:' .. job_id)) == 1 then return cmsgpack.pack({0, {'lost'}}) end
 if idem and call('GET', idem[1]) ~= idem[2] then return cmsgpack.pack({0, {'lost'}}) end
 local at = now_ms()
 local refused = refusal(owner, allowance, #images, #images * unit, at)

@@ -4,8 +4,11 @@ local job_id, failure = unpack(cmsgpack.unpack(ARGV[1]))
 local job, at, failed = K.job(job_id), now_ms(), 0
 local owner = call('HGET', job, 'owner')
 for _, id in ipairs(image_ids(job_id)) do
-  if UNFINISHED[text(call('HGET', K.image(id), 'status'))] then
+  local image = call('HMGET', K.image(id), 'status', 'finished_at')
+  if image[1] == 'failed' then bury(id, num(image[2])) end
+  if UNFINISHED[text(image[1])] then
     failed = failed + 1
+    call('HSET', K.image(id), 'reserved_micro', '')  -- the restored account holds nothing for it
     move(id, 'failed', {'error', failure, 'cancel_requested', ''}, at)
   end
 end

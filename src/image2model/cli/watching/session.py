@@ -1,0 +1,61 @@
+"""One `watch` from its arguments until it is interrupted. Who calls it: the command."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from image2model.cli.submit.board import Board
+from image2model.cli.submit.ledger import Ledger, Options, Wish
+from image2model.cli.submit.saving import Places
+from image2model.cli.submit.session import board_of, lock_of
+from image2model.cli.watching.watcher import Watcher
+from image2model.cli.watching.waves import Waves
+from image2model.client import AsyncClient
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The arguments of the command."""
+
+    folder: Path
+    out: Path
+    model: str | None
+    params: dict[str, object] | None
+    face_limit: int | None
+    at_once: int
+    max_pixels: int
+    as_json: bool
+
+
+async def run(request: Request, client: AsyncClient) -> None:
+    """Until cancelled. Raises ClientError that no patience helps, FolderInUse, OSError."""
+    places = Places(request.out)
+    await asyncio.to_thread(places.folder.mkdir, parents=True, exist_ok=True)
+    lock = lock_of(places)
+    try:
+        await asyncio.to_thread(places.prepare)
+        with Ledger(places.folder / "ledger.db") as ledger:
+            await _run(request, client, ledger)
+    finally:
+        lock.release()
+
+
+async def _run(request: Request, client: AsyncClient, ledger: Ledger) -> None:
+    wish = Wish(client.url, request.model or "", Options(request.params or {}, request.face_limit).text)
+    board = board_of(as_json=request.as_json)
+    board.note(f"watching {request.folder}; models go to {request.out}")
+    async with client:
+        waves = Waves(client, ledger, wish, request.out, board, at_once=request.at_once)
+        try:
+            await _watch(Watcher(request.folder, request.out, max_pixels=request.max_pixels), waves, board)
+        finally:
+            waves.stop()
+            board.close()
+
+
+async def _watch(watcher: Watcher, waves: Waves, board: Board) -> None:
+    async for found, given_up in watcher.pictures():
+        for path, problem in given_up:
+            board.note(f"left out {path}: {problem}")
+        if found:
+            waves.send(found)

@@ -1,0 +1,66 @@
+"""Looks at a folder: what is there, what appears, and which of it is whole.
+
+Who calls it: the command. It never sends a file that is still being written.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from watchfiles import awatch
+
+from image2model.cli.submit.collect import Found, absolute, below, found_at
+from image2model.cli.watching.wholeness import Wholeness
+
+_LOOK_SECONDS: Final = 0.25
+_LISTEN_MS: Final = 1000
+
+
+class Watcher:
+    """`folder` with everything below it, but for `leave_out`, the output folder."""
+
+    def __init__(self, folder: Path, leave_out: Path, *, max_pixels: int) -> None:
+        self.folder = folder
+        self._leave_out = leave_out
+        self._whole = Wholeness(max_pixels=max_pixels)
+        self._looking: dict[Path, str] = {}
+
+    async def pictures(self) -> AsyncIterator[tuple[list[Found], list[tuple[Path, str]]]]:
+        """Without end: pictures that are whole, and files that were given up with the reason."""
+        listening = asyncio.create_task(self._listen())
+        try:
+            self._looking |= await asyncio.to_thread(self._files)
+            while True:
+                found, given_up = await asyncio.to_thread(self._look)
+                if found or given_up:
+                    yield found, given_up
+                if listening.done():
+                    listening.result()
+                await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            listening.cancel()
+
+    async def _listen(self) -> None:
+        async for changes in awatch(self.folder, watch_filter=None, debounce=200, rust_timeout=_LISTEN_MS):
+            touched = {absolute(Path(name)) for _, name in changes}
+            for path, wanted in (await asyncio.to_thread(self._files)).items():
+                # a folder that was moved in is told of by its own name alone
+                if path in touched or not touched.isdisjoint(path.parents):
+                    self._looking[path] = wanted
+
+    def _files(self) -> dict[Path, str]:
+        return {absolute(path): wanted for path, wanted in below(self.folder, absolute(self._leave_out))}
+
+    def _look(self) -> tuple[list[Found], list[tuple[Path, str]]]:
+        found: list[Found] = []
+        given_up: list[tuple[Path, str]] = []
+        for path, wanted in list(self._looking.items()):
+            verdict = self._whole.look(path)
+            if verdict:
+                found.append(found_at(path, wanted))
+            elif verdict is None and (problem := self._whole.problem(path)):
+                given_up.append((path, problem))
+            if verdict is not False:
+                self._looking.pop(path, None)
+        return found, given_up

@@ -1,0 +1,97 @@
+"""The operator's numbers: what was spent, by whom, on which model and day, and what the fleet does.
+
+Who calls it: `/admin/stats`. It only reads.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.errors import InvalidParameter
+from image2model.money import to_usd
+from image2model.store import accounts, api_keys, fleet
+
+DEFAULT_DAYS: Final = 30
+MOST_DAYS: Final = 366
+
+
+class Spending(msgspec.Struct, frozen=True, kw_only=True):
+    """One day's spending of one owner on one model; `keys` names the owner's keys."""
+
+    day: str
+    owner: str
+    keys: tuple[str, ...]
+    model: str
+    cost_usd: float
+
+
+class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
+    """One queue."""
+
+    name: str
+    waiting: int
+    oldest_seconds: float
+    paused: tuple[str, ...]
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it. `spending` has the newest day first; days are UTC."""
+
+    images_in_flight: int
+    workers: int
+    queues: tuple[QueueStats, ...]
+    total_cost_usd: float
+    spending: tuple[Spending, ...]
+
+
+def days_of(text: str | None) -> int:
+    """The `days` of a query. Raises InvalidParameter."""
+    if text is None:
+        return DEFAULT_DAYS
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= MOST_DAYS and len(text) < 4):
+        raise InvalidParameter(f"`days` must be 1 to {MOST_DAYS}.")
+    return int(text)
+
+
+async def read(redis: Redis, days: int, now: datetime | None = None) -> Stats:
+    """The numbers of this moment, and the spending of the last `days` days."""
+    found = await fleet.read(redis)
+    spending = await _spending(redis, days, now or datetime.now(UTC))
+    return Stats(
+        images_in_flight=found.permits,
+        workers=len(found.workers),
+        queues=tuple(
+            QueueStats(
+                name=one.queue,
+                waiting=one.waiting,
+                oldest_seconds=one.oldest_ms / 1000,
+                paused=tuple(one.paused),
+            )
+            for one in found.queues
+        ),
+        total_cost_usd=to_usd(sum(micro for _, micro in spending)),
+        spending=tuple(row for row, _ in spending),
+    )
+
+
+async def _spending(redis: Redis, days: int, now: datetime) -> list[tuple[Spending, int]]:
+    names: dict[str, tuple[str, ...]] = {}
+    for key in await api_keys.listing(redis):
+        names[key.owner] = (*names.get(key.owner, ()), key.name)
+    dates = [(now - timedelta(days=back)).date().isoformat() for back in range(days)]
+    return [
+        (
+            Spending(
+                day=day,
+                owner=one.owner,
+                keys=names.get(one.owner, ()),
+                model=one.model,
+                cost_usd=to_usd(one.micro),
+            ),
+            one.micro,
+        )
+        for day, table in zip(dates, await accounts.spent_on(redis, dates), strict=True)
+        for one in table
+    ]

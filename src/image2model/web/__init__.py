@@ -1,0 +1,9 @@
+"""The page at `/`: its files, and the HTTP that serves them.
+
+Who calls it: the command line, which joins it to the API's application. It talks to nothing: what the page
+shows, the browser asks the API for.
+"""
+
+from image2model.web.routes import routes
+
+__all__ = ["routes"]

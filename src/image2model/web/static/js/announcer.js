@@ -1,0 +1,31 @@
+// Tells a screen reader what happened, at most once in a while and summed up.
+
+import { byId } from './dom.js';
+import { plural } from './format.js';
+import * as jobs from './jobs.js';
+
+const EVERY_MS = 4000;
+const seen = new WeakMap();
+let done = 0;
+let failed = 0;
+let timer = 0;
+
+export function start() {
+  jobs.onChange(({ pictures }) => pictures.forEach(note));
+}
+
+function note(picture) {
+  const before = seen.get(picture);
+  seen.set(picture, picture.status);
+  if (before === undefined || before === picture.status) return; // what is old when it is first seen is no news
+  if (picture.status === 'succeeded') done += 1;
+  else if (picture.status === 'failed') failed += 1;
+  else return;
+  timer ||= setTimeout(tell, EVERY_MS);
+}
+
+function tell() {
+  const parts = [done && `${plural(done, 'model')} done`, failed && `${plural(failed, 'picture')} failed`].filter(Boolean);
+  byId('announcer').textContent = `${parts.join(', ')}.`;
+  done = failed = timer = 0;
+}

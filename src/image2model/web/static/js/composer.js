@@ -1,0 +1,142 @@
+// The side panel: pictures that were taken in, the model, its parameters, the price, and the button.
+
+import { byId, element, icon, say, show } from './dom.js';
+import { bytes, plural, usd } from './format.js';
+import * as intake from './intake.js';
+import { modelOf, models, standardModel } from './models.js';
+import { ParameterForm } from './parameters.js';
+import { priceOf } from './price.js';
+import { thumbnail } from './thumbnails.js';
+import { toast } from './toasts.js';
+import * as uploads from './uploads.js';
+
+const LARGEST = 10 * 1024 * 1024;
+const ASK_AFTER_MS = 350;
+const staged = [];
+let form = null;
+let each = null;
+let asking = 0;
+let timer = 0;
+
+export function start() {
+  intake.start(take);
+  byId('model').addEventListener('change', () => choose(byId('model').value));
+  byId('clear').addEventListener('click', clear);
+  byId('composer').addEventListener('submit', (event) => {
+    event.preventDefault();
+    send();
+  });
+}
+
+export function offer() {
+  const select = byId('model');
+  select.replaceChildren(...models().map((one) => element('option', { value: one.id }, one.title)));
+  select.disabled = false;
+  choose(modelOf(recalled())?.id || standardModel());
+}
+
+const recalled = () => localStorage.getItem('model') || '';
+
+function choose(id) {
+  const model = modelOf(id);
+  byId('model').value = id;
+  localStorage.setItem('model', id);
+  say(byId('model-help'), model.down ? `FAL says of this model: ${model.down}.` : model.note);
+  form = new ParameterForm(byId('params'), model, {}, changed);
+  changed();
+}
+
+function changed() {
+  const count = Object.keys(form.values()).length;
+  say(byId('params-note'), count ? plural(count, 'change') : 'defaults');
+  clearTimeout(timer);
+  timer = setTimeout(ask, count ? ASK_AFTER_MS : 0);
+}
+
+async function ask() {
+  const round = (asking += 1);
+  each = null;
+  if (form.check()) {
+    try {
+      const found = await priceOf(form.model, form.values());
+      if (round === asking) each = found;
+    } catch (error) {
+      if (round === asking) each = { usd: null, note: `The price is not known: ${error.message}` };
+    }
+  }
+  if (round === asking) price();
+}
+
+function price() {
+  const line = byId('price');
+  const count = staged.length;
+  byId('send').disabled = !count || !form;
+  say(byId('send'), count ? `Generate ${plural(count, 'model')}` : 'Generate models');
+  show(byId('clear'), count > 0);
+  if (!each) return line.replaceChildren('Asking for the price…');
+  if (each.usd === null || each.usd === undefined) return line.replaceChildren(each.note);
+  const one = `${usd(each.usd)} a picture`;
+  if (!count) return line.replaceChildren(one);
+  const batches = Math.ceil(count / uploads.BATCH);
+  const split = batches > 1 ? ` in ${batches} batches` : '';
+  return line.replaceChildren(
+    element('span', {}, `${plural(count, 'picture')}${split} × ${usd(each.usd)}`),
+    element('strong', {}, usd(each.usd * count)),
+    element('small', {}, 'Pictures that were done before with these parameters cost nothing.'),
+  );
+}
+
+function take(files, others) {
+  const tooLarge = files.filter((file) => file.size > LARGEST);
+  const good = files.filter((file) => file.size && file.size <= LARGEST);
+  const list = byId('staged');
+  list.append(...good.map(add));
+  show(list, staged.length > 0);
+  if (others) toast(`${plural(others, 'file')} left out: only PNG, JPEG and WebP become models.`);
+  if (tooLarge.length) toast(`${tooLarge.map((file) => file.name).join(', ')}: over ${bytes(LARGEST)}, left out.`);
+  price();
+}
+
+function add(file) {
+  const one = { file, thumbnail: null };
+  staged.push(one);
+  const item = element('li', { title: file.name });
+  const remove = element('button', { type: 'button', 'aria-label': `Remove ${file.name}`, on: { click: () => drop(one, item) } }, icon('close'));
+  item.append(remove);
+  thumbnail(file).then((url) => {
+    one.thumbnail = url;
+    if (url) item.prepend(element('img', { src: url, alt: '' }));
+  });
+  return item;
+}
+
+function drop(one, item) {
+  const place = staged.indexOf(one);
+  if (place < 0) return;
+  staged.splice(place, 1);
+  const next = item.nextElementSibling || item.previousElementSibling;
+  item.remove();
+  (next?.querySelector('button') || byId('pick-files')).focus();
+  show(byId('staged'), staged.length > 0);
+  price();
+}
+
+function clear() {
+  staged.length = 0;
+  byId('staged').replaceChildren();
+  show(byId('staged'), false);
+  price();
+}
+
+function send() {
+  if (!staged.length || !form) return;
+  if (!form.check()) {
+    byId('params-box').open = true;
+    byId('params').querySelector('[aria-invalid="true"]')?.focus();
+    return;
+  }
+  uploads.send([...staged], { model: form.model.id, params: form.values() });
+  clear();
+  byId('gallery').focus({ preventScroll: true });
+  if (matchMedia('(max-width: 900px)').matches) byId('gallery').scrollIntoView({ behavior: 'smooth' });
+}

@@ -1,0 +1,82 @@
+// Which pictures are shown: by state, by model, by name.
+
+import { byId, element, say } from './dom.js';
+import * as jobs from './jobs.js';
+import { titleOf } from './models.js';
+import { isFinished } from './states.js';
+
+const GROUPS = {
+  all: ['All', () => true],
+  running: ['Running', (picture) => !isFinished(picture)],
+  done: ['Done', (picture) => picture.status === 'succeeded'],
+  failed: ['Failed', (picture) => picture.status === 'failed' || picture.status === 'rejected'],
+};
+
+const wanted = { group: 'all', model: '', text: '' };
+const buttons = new Map();
+
+export const narrowed = () => wanted.group !== 'all' || wanted.text !== '' || wanted.model !== '';
+// Whether pictures must be known to say which of them are shown.
+export const needsPictures = () => wanted.group !== 'all' || wanted.text !== '';
+
+export function matches(picture) {
+  return GROUPS[wanted.group][1](picture)
+    && (!wanted.model || picture.job.model === wanted.model)
+    && (!wanted.text || picture.filename.toLowerCase().includes(wanted.text));
+}
+
+export function start(changed) {
+  for (const [group, [label]] of Object.entries(GROUPS)) buttons.set(group, segment(group, label, changed));
+  byId('filter-state').append(...[...buttons.values()].map((one) => one.button));
+  byId('filter-text').addEventListener('input', (event) => {
+    wanted.text = event.target.value.trim().toLowerCase();
+    changed();
+  });
+  byId('filter-model').addEventListener('change', (event) => {
+    wanted.model = event.target.value;
+    changed();
+  });
+  choose('all');
+}
+
+function segment(group, label, changed) {
+  const count = element('span', { class: 'count' });
+  const click = () => {
+    choose(group);
+    changed();
+  };
+  return { button: element('button', { type: 'button', on: { click } }, label, count), count };
+}
+
+function choose(group) {
+  wanted.group = group;
+  for (const [name, { button }] of buttons) button.setAttribute('aria-pressed', String(name === group));
+}
+
+// Numbers beside the states, from the jobs' counts, and the models that are there.
+export function draw() {
+  const totals = { all: 0, running: 0, done: 0, failed: 0 };
+  const models = new Set();
+  for (const job of jobs.all()) {
+    if (job.hidden) continue;
+    models.add(job.model);
+    count(totals, job);
+  }
+  for (const [name, { count: node }] of buttons) say(node, totals[name] ? String(totals[name]) : '');
+  offer(models);
+  return totals;
+}
+
+function count(totals, job) {
+  const { succeeded = 0, failed = 0, cancelled = 0 } = job.counts || {};
+  totals.all += job.total;
+  totals.done += succeeded;
+  totals.failed += failed;
+  totals.running += job.total - succeeded - failed - cancelled;
+}
+
+function offer(models) {
+  const select = byId('filter-model');
+  const known = new Set([...select.options].map((option) => option.value));
+  for (const model of models) if (!known.has(model)) select.append(element('option', { value: model }, titleOf(model)));
+}

@@ -1,0 +1,66 @@
+// Whether all is well, in the bar and, where it is not, in plain words above the page.
+
+import { get } from './api.js';
+import { byId, element, icon, say, show } from './dom.js';
+import { onConnection } from './events.js';
+
+const EVERY_MS = 15_000;
+const AFTER_LOSS_MS = 1500;
+const WORDS = { ready: 'Ready', degraded: 'Not all is well', unready: 'Cannot work now', offline: 'Connecting again…' };
+let connected = true;
+let found = null;
+let lossTimer = 0;
+
+export function start() {
+  onConnection((now) => {
+    clearTimeout(lossTimer);
+    if (now) settle(true);
+    else lossTimer = setTimeout(() => settle(false), AFTER_LOSS_MS); // a blink is not worth a word
+  });
+  ask();
+  setInterval(() => document.hidden || ask(), EVERY_MS);
+  document.addEventListener('visibilitychange', () => document.hidden || ask());
+}
+
+function settle(now) {
+  if (connected !== now && now) ask();
+  connected = now;
+  draw();
+}
+
+async function ask() {
+  try {
+    found = await get('/health/ready', { quiet: true });
+  } catch {
+    found = null; // the line below says that the connection is away
+  }
+  draw();
+}
+
+function draw() {
+  const state = !connected || !found ? 'offline' : found.status;
+  const bar = byId('health');
+  if (!found && connected) return;
+  bar.dataset.state = state;
+  show(bar, true);
+  say(bar.lastElementChild, WORDS[state] || state);
+  notice(state);
+}
+
+function notice(state) {
+  const box = byId('notice');
+  const text = state === 'offline'
+    ? 'The connection to the service is lost. What runs goes on; this page catches up by itself.'
+    : Object.entries(found.checks).filter(([, check]) => !check.ok).map(([name, check]) => sentence(name, check)).join(' ');
+  box.dataset.kind = state === 'unready' ? 'bad' : 'warn';
+  if (text !== box.dataset.text) box.replaceChildren(icon('warning'), element('span', {}, text));
+  box.dataset.text = text;
+  show(box, Boolean(text));
+}
+
+const SUBJECT = { redis: 'Store', disk_space: 'Disk', fal_api: 'FAL', workers: 'Workers' };
+
+function sentence(name, check) {
+  const words = `${SUBJECT[name] || name}: ${check.detail}`.trim();
+  return /[.!?]$/.test(words) ? words : `${words}.`;
+}

@@ -1,0 +1,83 @@
+// Takes pictures in: dropped files and folders, pasted ones, and those chosen in a dialog.
+
+import { byId, show } from './dom.js';
+
+const PICTURES = /\.(png|jpe?g|jfif|webp)$/i;
+const TYPES = new Set(['image/png', 'image/jpeg', 'image/webp']);
+
+const isPicture = (file) => TYPES.has(file.type) || PICTURES.test(file.name);
+
+// `take(pictures, others)`: the pictures among what came in, and how many other files there were.
+export function start(take) {
+  const give = (files) => take(files.filter(isPicture), files.filter((file) => !isPicture(file)).length);
+  chooser('pick-files', 'files', give);
+  chooser('pick-folder', 'folder', give);
+  dropping(give);
+  window.addEventListener('paste', (event) => {
+    const files = [...(event.clipboardData?.files || [])];
+    if (files.length) give(files.map(named));
+  });
+}
+
+function chooser(buttonId, inputId, give) {
+  const input = byId(inputId);
+  byId(buttonId).addEventListener('click', () => input.click());
+  input.addEventListener('change', () => {
+    give([...input.files]);
+    input.value = '';
+  });
+}
+
+// A pasted screenshot is always called image.png.
+function named(file, index) {
+  if (file.name !== 'image.png') return file;
+  const stamp = new Date().toISOString().slice(0, 19).replace(/[T:]/g, '-');
+  return new File([file], `pasted-${stamp}${index ? `-${index}` : ''}.png`, { type: file.type });
+}
+
+function dropping(give) {
+  let depth = 0;
+  const cover = (shown) => {
+    depth = shown ? depth : 0;
+    show(byId('drop-cover'), shown);
+    document.body.classList.toggle('dragging', shown);
+  };
+  const carries = (event) => event.dataTransfer?.types.includes('Files');
+  window.addEventListener('dragenter', (event) => {
+    if (!carries(event)) return;
+    event.preventDefault();
+    depth += 1;
+    cover(true);
+  });
+  window.addEventListener('dragover', (event) => carries(event) && event.preventDefault());
+  window.addEventListener('dragleave', (event) => {
+    if (carries(event) && (depth -= 1) <= 0) cover(false);
+  });
+  window.addEventListener('drop', async (event) => {
+    if (!carries(event)) return;
+    event.preventDefault();
+    cover(false);
+    give(await dropped(event.dataTransfer));
+  });
+}
+
+// The entries must be taken before the first `await`: afterwards the list is empty.
+async function dropped(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
+  const found = await Promise.all(entries.map(walk));
+  return found.flat();
+}
+
+async function walk(entry) {
+  if (entry.isFile) return [await new Promise((take, refuse) => entry.file(take, refuse))];
+  const reader = entry.createReader();
+  const found = [];
+  for (;;) {
+    const some = await new Promise((take, refuse) => reader.readEntries(take, refuse));
+    if (!some.length) break; // a reader gives at most 100 at a time
+    found.push(...some);
+  }
+  found.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+  return (await Promise.all(found.map(walk))).flat();
+}

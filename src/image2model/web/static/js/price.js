@@ -1,0 +1,30 @@
+// What one picture costs with given parameters. The service knows; it is asked with a tiny picture of ours,
+// because the price does not depend on what is in it.
+
+import { call } from './api.js';
+
+const known = new Map();
+let probe = null;
+
+// `{usd, note}`; `usd` is null where only the run tells.
+export async function priceOf(model, params) {
+  if (!Object.keys(params).length) return { usd: model.price, note: model.note };
+  const question = JSON.stringify([model.id, params]);
+  if (!known.has(question)) known.set(question, await ask(model, params));
+  return known.get(question);
+}
+
+async function ask(model, params) {
+  const form = new FormData();
+  form.append('model', model.id);
+  form.append('params', JSON.stringify(params));
+  form.append('files', (probe ??= await blank()), 'price.png');
+  const quote = await call('POST', '/quote', { form });
+  return { usd: quote.cost_usd_each, note: quote.price_note };
+}
+
+function blank() {
+  const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 64 });
+  canvas.getContext('2d').fillRect(16, 16, 32, 32);
+  return new Promise((done) => canvas.toBlob(done, 'image/png'));
+}

@@ -1,0 +1,27 @@
+// Short messages at the foot of the page, some with a way back.
+
+import { byId, element } from './dom.js';
+
+const LIFE_MS = 6000;
+
+// Returns a function that takes the message away. `undo`: `{label, run}`; `ended` is called when the message
+// goes without it.
+export function toast(text, { undo = null, ended = null, life = LIFE_MS } = {}) {
+  const message = element('div', { class: 'toast' }, element('p', {}, text));
+  let open = true;
+  const close = () => {
+    if (!open) return false;
+    open = false;
+    clearTimeout(timer);
+    message.remove();
+    return true;
+  };
+  const end = () => close() && ended?.();
+  const act = () => close() && undo?.run();
+  message.append(element('button', { type: 'button', on: { click: undo ? act : end } }, undo?.label || 'Close'));
+  byId('toasts').append(message);
+  const timer = setTimeout(end, life);
+  return end;
+}
+
+export const failed = (error) => toast(error.message);

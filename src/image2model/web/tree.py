@@ -1,0 +1,62 @@
+"""All files of the page under one address that changes with any of them, so that each may be kept for ever.
+
+Who calls it: the routes, once at the start. Modules import each other by relative addresses and so stay
+within one version; a page that was opened before an upgrade asks for the old one, which is gone.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from image2model.web.asset import Asset
+
+_FOLDER: Final = Path(__file__).parent
+_INDEX: Final = "index.html"
+_EAGER: Final = "js/"
+_LATER: Final = "js/later/"
+VIEWER: Final = "vendor/model-viewer.min.js"
+"""There only where the set-up had Node."""
+
+
+class Tree:
+    """`files` by path; `index` is the page itself with the addresses of this version filled in."""
+
+    def __init__(self, files: dict[str, Asset]) -> None:
+        self.files = {path: asset for path, asset in files.items() if path != _INDEX}
+        self.version = _digest(self.files)
+        self.index = Asset(_INDEX, _filled(files[_INDEX].data, self))
+
+    @property
+    def base(self) -> str:
+        """The address under which the files are."""
+        return f"/assets/{self.version}/"
+
+    def eager(self) -> list[str]:
+        """The modules that the page needs at once."""
+        return [path for path in self.files if path.startswith(_EAGER) and not path.startswith(_LATER)]
+
+
+def load() -> Tree:
+    """Read the page's files, and those of the viewer where they were installed."""
+    files = _read(_FOLDER / "static", "") | _read(_FOLDER / "vendor", "vendor/")
+    return Tree(files)
+
+
+def _read(folder: Path, prefix: str) -> dict[str, Asset]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    paths = {path: prefix + path.relative_to(folder).as_posix() for path in found}
+    return {name: Asset(name, path.read_bytes()) for path, name in paths.items()}
+
+
+def _digest(files: dict[str, Asset]) -> str:
+    whole = hashlib.sha256()
+    for path, asset in sorted(files.items()):
+        whole.update(f"{path} {asset.digest}\n".encode())
+    return whole.hexdigest()[:16]
+
+
+def _filled(page: bytes, tree: Tree) -> bytes:
+    preloads = "\n".join(f'<link rel="modulepreload" href="{tree.base}{path}">' for path in tree.eager())
+    viewer = "yes" if VIEWER in tree.files else "no"
+    text = page.decode().replace("{{preloads}}", preloads).replace("{{base}}", tree.base)
+    return text.replace("{{viewer}}", viewer).encode()

@@ -1,0 +1,105 @@
+"""A place in the fleet that is always filled: a worker or an API process, started again when it ends.
+
+Who calls it: the world makes them, the driver strikes them. The log of all incarnations is one file.
+"""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from image2model.up.parentage import die_with_parent
+
+_READY = {"worker": b'"worker ready"', "api": b'"ready"'}
+
+
+class Slot:
+    """One process after the other. `run` keeps it filled until `end`."""
+
+    def __init__(self, command: str, number: int, environment: Mapping[str, str], folder: Path) -> None:
+        self.name = f"{command}-{number}"
+        self.log = folder / f"{self.name}.log"
+        self.starts = 0
+        self.bad_ends: list[int] = []
+        self._command = command
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
+        self._stopped = False
+        self._expected = False
+        self._ending = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it works just now: started, and neither stopped nor told to end."""
+        return self._ready and not self._stopped and not self._expected
+
+    async def run(self) -> None:
+        """Fill the slot for ever."""
+        while not self._ending:
+            process, offset = self._start()
+            while process.poll() is None:
+                if not self._ready:
+                    self._ready = self._said_ready(offset)
+                await asyncio.sleep(0.05)
+            if not self._expected:
+                # one that does not find the store at its start may say so and end; one that works may not
+                if self._ready:
+                    self.bad_ends.append(process.returncode)
+                await asyncio.sleep(0.5)
+            self._ready = False
+
+    def kill(self) -> None:
+        """As a crash would."""
+        self._strike(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """As a deploy would."""
+        self._strike(signal.SIGTERM)
+
+    async def stop(self, seconds: float) -> None:
+        """Frozen for so long, as by a sleeping laptop or a swapping host."""
+        self._stopped = True
+        self._send(signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        self._send(signal.SIGCONT)
+        self._stopped = False
+
+    async def end(self) -> None:
+        """Gone for good."""
+        self._ending = True
+        self._send(signal.SIGCONT)
+        self._strike(signal.SIGTERM)
+        for _ in range(400):
+            if self._process is None or self._process.poll() is not None:
+                return
+            await asyncio.sleep(0.02)
+        self._strike(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], int]:
+        self.starts += 1
+        self._ready = self._expected = False
+        with self.log.open("ab") as out:
+            offset = out.tell()
+            command = [sys.executable, "-m", "image2model", self._command]
+            self._process = subprocess.Popen(
+                command, env=self._environment, stdout=out, stderr=out, preexec_fn=die_with_parent()
+            )
+        return self._process, offset
+
+    def _said_ready(self, offset: int) -> bool:
+        with self.log.open("rb") as log:
+            log.seek(offset)
+            return _READY[self._command] in log.read()
+
+    def _strike(self, number: signal.Signals) -> None:
+        self._expected = True
+        self._send(number)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)

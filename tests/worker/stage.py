@@ -1,0 +1,60 @@
+"""A fleet that reaches FAL and the store through gates: a test can stop time between two steps.
+
+Used by the tests of the windows around the submit.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from image2model.store.script import Script
+from tests.support.fleet import Fleet, ServiceProcess, fleet_on
+from tests.support.gate import Gate, Hold, calls, gate_to
+
+SCRIPTS = ("write", "commit_submission", "step", "create_job")
+
+
+class Stage:
+    """A fleet behind gates."""
+
+    def __init__(self, fleet: Fleet, fal: Gate, store: Gate) -> None:
+        self.fleet = fleet
+        self.fal = fal
+        self.store = store
+
+    def start_worker(self, **settings: str) -> ServiceProcess:
+        """A worker that goes through the gates."""
+        return self.fleet.start_worker(**self.settings(), **settings)
+
+    def settings(self) -> dict[str, str]:
+        """Where a process finds FAL and the store."""
+        return {
+            "I2M_REDIS_URL": f"redis://127.0.0.1:{self.store.port}",
+            "I2M_FAL_BASE_URL": f"http://127.0.0.1:{self.fal.port}",
+        }
+
+    def window(self, name: str) -> Hold:
+        """Hold the first image in one of the windows around its submit."""
+        if name == "before the mark":
+            return self.store.hold(calls("write", b"posting_at"), answer=False)
+        if name == "between mark and POST":
+            return self.store.hold(calls("write", b"posting_at"), answer=True)
+        if name == "accepted, before the reply":
+            return self.fal.hold(lambda message: message.startswith(b"POST /tripo3d/"), answer=True)
+        return self.store.hold(calls("commit_submission"), answer=name == "after the commit")
+
+
+@asynccontextmanager
+async def stage_on(redis_url: str, folder: Path, store_url: str) -> AsyncIterator[Stage]:
+    """`redis_url` is the test's own way to the store, `store_url` what is behind the gate."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(gate_to(store_url))
+        fleet = await stack.enter_async_context(fleet_on(redis_url, folder))
+        fal = await stack.enter_async_context(gate_to(fleet.emulator.url))
+        for name in SCRIPTS:
+            await fleet.redis.script_load(Script(name).load())
+        try:
+            yield Stage(fleet, fal, store)
+        finally:
+            for worker in fleet.workers:
+                await worker.end()
