@@ -18,11 +18,11 @@ def run(quick: bool) -> list[Row]:
     """Two rows."""
     count = 300 if quick else 1000
     took, cpu, fal = asyncio.run(_measure(count))
-    ideal = count / _LIMIT * _FAL_S
+    ideal = count / _LIMIT * _FAL_S  # a run that took longer must not make the share look smaller
     note = f"(the emulator used {fal / took:.0%} of a core)"
     return [
         ratio_at_most(f"{count:,} images of 256 px, FAL 2 s, limit 100", took, ideal, 1.06, "s"),
-        at_most("the same: the one worker's CPU", cpu / took * 100, 60, "% of a core", against=note),
+        at_most("the same: the one worker's CPU", cpu / ideal * 100, 60, "% of a core", against=note),
     ]
 
 
