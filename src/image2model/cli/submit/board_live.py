@@ -41,7 +41,7 @@ class LiveBoard:
         self._items = [*self._items, *items]
         if kept := sum(item.outcome is Outcome.KEPT for item in items):
             self.note(f"{kept} of {len(items)} done before")
-        self._live.start()
+        self._live.start(refresh=True)
 
     def changed(self, item: Item, image: Image) -> None:
         """Drawn next time: the item holds the image."""
