@@ -61,16 +61,17 @@ async def test_models_are_typed(url: str) -> None:
 async def test_quote_tells_the_price_and_what_is_wrong_and_runs_nothing(url: str) -> None:
     pictures = [Picture.from_bytes("good.png", _png(1)), Picture.from_bytes("text.png", b"hello")]
     async with AsyncClient(url) as client:
+        before = await client.jobs()
         quote = await client.quote(pictures, face_limit=1000)
         assert [image.ok for image in quote.images] == [True, False]
         assert quote.images[1].code == "not_an_image"
         assert (quote.good, quote.bad, quote.accepted) == (1, 1, False)
         assert quote.total_cost_usd == 0.3
         assert quote.params["face_limit"] == 1000
-        with pytest.raises(ApiError, match="model") as refused:
+        with pytest.raises(ApiError, match="not on offer") as refused:
             await client.quote(pictures, model="no/such")
         assert refused.value.code == "unknown_model"
-        assert (await client.jobs()).jobs == ()
+        assert await client.jobs() == before
 
 
 def test_sync_client_quotes_lists_and_shows(url: str) -> None:
@@ -80,7 +81,7 @@ def test_sync_client_quotes_lists_and_shows(url: str) -> None:
         job = client.submit([Picture.from_bytes("a.png", _png(2))])
         for _ in client.events(job.job_id):
             pass
-        assert [found.job_id for found in client.jobs(status="succeeded").jobs] == [job.job_id]
+        assert job.job_id in [found.job_id for found in client.jobs(status="succeeded").jobs]
         assert client.jobs(status="failed").jobs == ()
         (listed,) = client.downloads(job.job_id)
         assert {file.kind for file in listed.files} >= {"model", "preview"}
