@@ -34,14 +34,14 @@ class LiveBoard:
         self._began = time.monotonic()
         self._pace = Pace()
         # last: it draws at once
-        self._live = Live(console=console, refresh_per_second=_FRAMES, get_renderable=self._draw)
+        self._live = Live(console=console, refresh_per_second=_FRAMES, get_renderable=self.screen)
 
     def begin(self, items: list[Item]) -> None:
         """Start drawing."""
         self._items = [*self._items, *items]
         if kept := sum(item.outcome is Outcome.KEPT for item in items):
             self.note(f"{kept} of {len(items)} done before")
-        self._live.start()
+        self._live.start(refresh=True)
 
     def changed(self, item: Item, image: Image) -> None:
         """Drawn next time: the item holds the image."""
@@ -80,7 +80,8 @@ class LiveBoard:
         self._live.transient = True
         self._live.stop()
 
-    def _draw(self) -> Group:
+    def screen(self) -> Group:
+        """What is drawn just now."""
         whole = tally(self._items)
         cost = sum(item.cost_usd for item in self._items)
         spent = time.monotonic() - self._began

@@ -10,6 +10,7 @@ from typing import Final
 
 _WINDOW_SECONDS: Final = 60.0
 _ENOUGH: Final = 5
+_ENOUGH_SECONDS: Final = 3.0
 
 
 class Pace:
@@ -17,7 +18,6 @@ class Pace:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began = clock()
         self._ends: deque[float] = deque()
 
     def ended(self) -> None:
@@ -25,13 +25,14 @@ class Pace:
         self._ends.append(self._clock())
 
     def rate(self) -> float | None:
-        """Pictures a second over the last minute; None while fewer than five have ended in it."""
+        """Pictures a second over the last minute; None before five have ended over at least three seconds."""
         now = self._clock()
         while self._ends and now - self._ends[0] > _WINDOW_SECONDS:
             self._ends.popleft()
-        if len(self._ends) < _ENOUGH:
+        spent = now - self._ends[0] if self._ends else 0.0
+        if len(self._ends) < _ENOUGH or spent < _ENOUGH_SECONDS:
             return None
-        return len(self._ends) / max(0.001, min(_WINDOW_SECONDS, now - self._began))
+        return (len(self._ends) - 1) / spent
 
     def words(self, remaining: int) -> str:
         """`41/min, about 1 min 20 s left`; empty where nothing is known."""
