@@ -39,9 +39,9 @@ async def test_cancel_stops_a_batch(page: Page, service: Service) -> None:
     places = page.locator(".card-badge:visible")
     await expect(places).to_have_count(2)
     assert sorted(await places.all_inner_texts()) == ["Next", "Place 1"]
-    await page.get_by_role("button", name="Cancel").click()
+    await page.get_by_role("button", name="Cancel", exact=True).click()
     await settled(page, "cancelled", 2)
-    await expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    await expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_hidden()
 
 
 async def test_the_zip_holds_all_models(page: Page) -> None:
