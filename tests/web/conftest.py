@@ -117,7 +117,9 @@ async def context(
 
     Graphics in software take most of a processor, so models are drawn only for tests marked `draws`.
     """
-    made = await browser.new_context(base_url=service.url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    made = await browser.new_context(
+        base_url=service.url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
+    )
     made.set_default_timeout(PATIENCE_MS)
     if request.node.get_closest_marker("draws") is None:
         await made.route("**/model-viewer.min.js", _draw_nothing)
@@ -139,7 +141,7 @@ async def page(context: BrowserContext, service: Service) -> Page:
 
 async def sign_in(context: BrowserContext, key: str) -> None:
     """The cookie that the sign-in form would bring."""
-    headers = {"Origin": f"http://{urlsplit((await _url(context))).netloc}"}
+    headers = {"Origin": f"http://{urlsplit(await _url(context)).netloc}"}
     answer = await context.request.post("/api/v1/session", data={"key": key}, headers=headers)
     assert answer.status == 201
 

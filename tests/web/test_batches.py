@@ -42,7 +42,7 @@ async def test_a_reload_in_the_middle_of_an_upload_sends_it_once(
     first = await open_page(context)
     held: list[str] = []
 
-    async def hold(route: object) -> None:
+    async def hold(_route: object) -> None:
         held.append("upload")  # never let through: the page is reloaded while it waits
 
     await first.route("**/upload/batch", hold)
@@ -73,9 +73,8 @@ async def test_the_page_catches_up_after_the_api_was_killed(page: Page, service:
     await expect(page.locator("#health")).not_to_have_attribute("data-state", "offline")
 
 
-async def test_a_batch_from_elsewhere_appears_by_itself(
-    context: BrowserContext, page: Page, service: Service
-) -> None:
+@pytest.mark.usefixtures("service")
+async def test_a_batch_from_elsewhere_appears_by_itself(context: BrowserContext, page: Page) -> None:
     other = await open_page(context)
     await generate(page, ["bowl.png"], seed=400)
     await expect(other.locator(".card-name")).to_have_text("bowl.png")

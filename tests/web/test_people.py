@@ -105,9 +105,7 @@ async def test_it_is_there_at_once_and_stays_small(context: BrowserContext, serv
 async def _first_paint(page: Page) -> float:
     """Milliseconds from the start of the navigation."""
     await until(page, "performance.getEntriesByName('first-contentful-paint').length")
-    found: float = await page.evaluate(
-        "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-    )
+    found: float = await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     return found
 
 

@@ -62,7 +62,12 @@ async def _stage(page: Page) -> Image.Image:
     await page.wait_for_timeout(400)  # a frame that is on its way; nothing tells of it
     box = await page.locator(".stage").bounding_box()
     assert box is not None
-    clip = {"x": box["x"] + 60, "y": box["y"] + 60, "width": box["width"] - 120, "height": box["height"] - 160}
+    clip = {
+        "x": box["x"] + 60,
+        "y": box["y"] + 60,
+        "width": box["width"] - 120,
+        "height": box["height"] - 160,
+    }
     data = await page.screenshot(clip=clip)  # type: ignore[arg-type]
     return Image.open(io.BytesIO(data)).convert("RGB")
 

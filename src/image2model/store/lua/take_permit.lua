@@ -3,6 +3,8 @@
 -- 3 generations are paused.
 local id, token, max_permits, attempt_token, url = unpack(cmsgpack.unpack(ARGV[1]))
 if not holds(id, token) or FINISHED[call('HGET', K.image(id), 'status')] then return 0 end
+-- it is prepared: whatever ends a worker from here on, this picture does not
+call('HSET', K.image(id), 'pickups', 0)
 local by_hand = call('HEXISTS', K.pause(GENERATION), 'paused') == 1
 if by_hand or (queue_paused(GENERATION) and call('HGET', K.circuit(), 'trial_image') ~= id) then return 3 end
 if not call('ZSCORE', K.permits(), id) then
