@@ -213,11 +213,6 @@ async def mark_posting(redis: Redis, image_id: str, fence: str) -> int:
     return await _write(redis, image_id, fence, (), "posting_at")
 
 
-async def unmark_posting(redis: Redis, image_id: str, fence: str) -> None:
-    """FAL provably did not accept it: nothing is out."""
-    await _write(redis, image_id, fence, ("posting_at", ""), None)
-
-
 async def commit_submission(
     redis: Redis, image_id: str, fence: str, attempt_token: str, request: FalRequest
 ) -> Committed:

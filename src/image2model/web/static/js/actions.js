@@ -8,8 +8,9 @@ const UNDO_MS = 7000;
 const leaving = new Map();
 
 async function run(job, path, body) {
+  const asked = jobs.tick(); // what is heard while the answer is on its way is newer than the answer
   try {
-    jobs.put(await post(`/jobs/${job.job_id}${path}`, body), jobs.tick());
+    jobs.put(await post(`/jobs/${job.job_id}${path}`, body), asked);
   } catch (error) {
     failed(error);
   }

@@ -3,7 +3,7 @@
 import { BASE } from './api.js';
 import * as actions from './actions.js';
 import { button, element, say, show } from './dom.js';
-import { isMoving, words } from './states.js';
+import { isMoving, place, words } from './states.js';
 
 const SHARE = { queued: 0, preparing: 0.05, submitted: 0.1, generating: 0.5, storing: 0.9 };
 
@@ -43,19 +43,21 @@ export class Card {
     show(this.progress, share !== undefined);
     if (share !== undefined) this.progress.style.setProperty('--share', share);
     show(this.retry, status === 'failed');
-    say(this.badge, picture.attempt > 1 ? `Attempt ${picture.attempt}` : '');
-    show(this.badge, picture.attempt > 1 && status !== 'succeeded');
+    const badge = place(picture) || (picture.attempt > 1 && moving === 'true' ? `Attempt ${picture.attempt}` : '');
+    say(this.badge, badge);
+    show(this.badge, Boolean(badge));
     this.tell();
   }
 
   // The words alone: they count seconds.
   tell() {
     const text = words(this.picture);
+    const queued = place(this.picture);
     if (this.said === text) return;
     this.said = text;
     say(this.state, text);
     this.state.title = text;
-    this.open.setAttribute('aria-label', `${this.picture.filename}: ${text}`);
+    this.open.setAttribute('aria-label', `${this.picture.filename}: ${text}${queued && `, ${queued.toLowerCase()}`}`);
   }
 
   source() {

@@ -6,6 +6,7 @@ import * as jobs from './jobs.js';
 
 const PAGE = 50;
 const AT_ONCE = 3;
+const AGAIN_MS = 3000;
 let cursor = null;
 let running = 0;
 const waiting = [];
@@ -47,24 +48,36 @@ export function want(job) {
   if (job && job.job_id && job.images === null) fetchJob(job.job_id);
 }
 
+// One request at a time for each job, so that an old answer never follows a new one. What asks meanwhile
+// wants newer news, and causes one more.
 export function fetchJob(jobId) {
-  if (!underWay.has(jobId)) underWay.set(jobId, queued(jobId));
-  return underWay.get(jobId);
+  if (underWay.has(jobId)) underWay.set(jobId, true);
+  else begin(jobId);
 }
 
-async function queued(jobId) {
+async function begin(jobId) {
+  underWay.set(jobId, false);
   if (running >= AT_ONCE) await new Promise((go) => waiting.push(go));
   running += 1;
-  underWay.delete(jobId); // what is asked for from now on may want newer news
+  underWay.set(jobId, false);
+  const again = await read(jobId);
+  running -= 1;
+  waiting.shift()?.();
+  const asked = underWay.get(jobId);
+  underWay.delete(jobId);
+  if (asked) begin(jobId);
+  else if (again) setTimeout(() => fetchJob(jobId), AGAIN_MS);
+}
+
+// True where it must be tried again.
+async function read(jobId) {
   const asked = jobs.tick();
   try {
     jobs.put(await get(`/status/${jobId}`), asked);
+    return false;
   } catch (error) {
     if (error.status === 404 || error.status === 410) removed(jobId);
-    else if (error.status !== 401) setTimeout(() => fetchJob(jobId), 3000);
-  } finally {
-    running -= 1;
-    waiting.shift()?.();
+    return ![401, 404, 410].includes(error.status);
   }
 }
 

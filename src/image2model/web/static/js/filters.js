@@ -45,7 +45,7 @@ function segment(group, label, changed) {
     choose(group);
     changed();
   };
-  return { button: element('button', { type: 'button', on: { click } }, label, count), count };
+  return { button: element('button', { type: 'button', on: { click } }, `${label} `, count), count };
 }
 
 function choose(group) {

@@ -25,7 +25,7 @@ export function usd(value) {
 // Seconds as `8 s`, `1:20 min`, `2:05 h`.
 export function seconds(value) {
   const total = Math.max(0, Math.round(value));
-  if (total < 60) return `${total} s`;
+  if (total < 60) return `${total}\u00a0s`;
   const [large, small, unit] = total < 3600 ? [total / 60, total % 60, 'min'] : [total / 3600, (total % 3600) / 60, 'h'];
   return `${Math.floor(large)}:${String(Math.floor(small)).padStart(2, '0')} ${unit}`;
 }

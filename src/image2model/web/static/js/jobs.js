@@ -44,7 +44,8 @@ export function picture(job, fields) {
   return { job, image_id: null, status: 'waiting', sent: 0, thumbnail: null, heard: 0, ...fields };
 }
 
-// The answer to an upload: the job that was local so far gets its name.
+// The answer to an upload: the job that was local so far gets its name. False where events of it came
+// before the answer, which is then old: the job must be asked for.
 export function accepted(job, document) {
   const earlier = byId.get(document.job_id);
   if (earlier && earlier !== job) remove(earlier); // an event was faster than the answer
@@ -62,6 +63,7 @@ export function accepted(job, document) {
   }
   if (earlier) Object.assign(job, headOf(earlier));
   changed({ job, list: true });
+  return earlier === undefined;
 }
 
 function adopt(job, waiting, image) {
@@ -71,7 +73,7 @@ function adopt(job, waiting, image) {
 }
 
 function headOf(document) {
-  const { images: _, ...head } = document;
+  const { images: _, upload: __, ...head } = document;
   return head;
 }
 

@@ -37,6 +37,7 @@ async function enter() {
   if (!resumed) uploads.resume();
   resumed = true;
   document.documentElement.dataset.ready = 'yes';
+  performance.mark('ready');
 }
 
 function leave() {

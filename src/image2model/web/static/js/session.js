@@ -3,6 +3,7 @@
 import { call, get, onUnauthenticated, post } from './api.js';
 import { byId, element, say, show } from './dom.js';
 
+const OPEN = 'local'; // what the service calls everybody where no keys are used
 let dialog = null;
 let current = null;
 
@@ -11,7 +12,7 @@ export const role = () => current?.role || '';
 // Who is signed in; null where nobody is. `none`: nobody has to be.
 export async function ask() {
   current = await get('/session');
-  show(byId('sign-out'), current.expires_in !== null || current.key_id !== '');
+  show(byId('sign-out'), current.key_id !== OPEN);
   show(byId('admin-open'), current.role === 'admin');
   return current;
 }

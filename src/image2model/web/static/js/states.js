@@ -36,18 +36,19 @@ const WORDS = {
   rejected: (picture) => picture.error?.message || 'Refused',
   queued: (picture) => WAITS[picture.job.waiting_for] || 'Queued',
   preparing: () => 'Preparing',
-  submitted: (picture) => [place(picture), ...times(picture)].join(' · '),
+  submitted: (picture) => ['In FAL’s queue', ...times(picture)].join(' · '),
   generating: (picture) => ['Generating', ...times(picture)].join(' · '),
-  storing: (picture) => ['Saving the model', ...times(picture).slice(0, 1)].join(' · '),
+  storing: (picture) => ['Saving the model', ...times(picture)].join(' · '),
   succeeded: done,
   failed: (picture) => picture.error?.message || 'Failed',
   cancelled: () => 'Cancelled',
 };
 
-function place(picture) {
+// FAL's own count of those before it, as people count.
+export function place(picture) {
   const position = picture.queue_position;
-  if (position === null || position === undefined) return 'In FAL’s queue';
-  return position > 0 ? `Place ${position} in FAL’s queue` : 'Next in FAL’s queue';
+  if (picture.status !== 'submitted' || position === null || position === undefined) return '';
+  return position > 0 ? `Place ${position}` : 'Next';
 }
 
 function times(picture) {
@@ -55,11 +56,11 @@ function times(picture) {
   if (!picture.started_at) return [];
   const spent = (now() - Date.parse(picture.started_at)) / 1000;
   const usual = expected(picture.job.model);
-  return usual === null ? [seconds(spent)] : [seconds(spent), `usually ${seconds(usual)}`];
+  return [usual === null ? seconds(spent) : `${seconds(spent)} of ~${seconds(usual)}`];
 }
 
 function done(picture) {
-  if (picture.cached) return 'Done · known already, free';
+  if (picture.cached) return 'Done · reused, free';
   const spent = picture.started_at && picture.finished_at ? Date.parse(picture.finished_at) - Date.parse(picture.started_at) : null;
   return spent === null ? 'Done' : `Done in ${seconds(Math.max(1, spent / 1000))}`;
 }

@@ -2,6 +2,7 @@
 // has accepted or refused them.
 
 import { ApiError, BASE, Unreachable, refused } from './api.js';
+import { fetchJob } from './documents.js';
 import * as jobs from './jobs.js';
 import * as outbox from './outbox.js';
 import { thumbnail } from './thumbnails.js';
@@ -125,7 +126,7 @@ function progress(job, share) {
 }
 
 function taken(job, document) {
-  jobs.accepted(job, document);
+  if (!jobs.accepted(job, document)) fetchJob(job.job_id);
 }
 
 async function refuse(job, error) {

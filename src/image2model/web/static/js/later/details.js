@@ -1,0 +1,141 @@
+// Beside the stage: the original, the numbers, the files, and the way to try again.
+
+import * as actions from '../actions.js';
+import { BASE } from '../api.js';
+import { button, element, icon } from '../dom.js';
+import { between, bytes, moment, number, seconds, usd } from '../format.js';
+import { modelOf, titleOf } from '../models.js';
+import { ParameterForm } from '../parameters.js';
+import { isFinished, words } from '../states.js';
+import { failed } from '../toasts.js';
+import * as uploads from '../uploads.js';
+
+const KINDS = { model: 'Model', preview: 'Preview', base: 'Base model', pbr: 'PBR model', original: 'Original picture' };
+
+export class Details {
+  // `close`: the button that closes the dialog. `sent` is called when something was set going from here.
+  constructor(close, sent) {
+    this.close = close;
+    this.sent = sent;
+    this.element = element('div', { class: 'viewer-side' });
+    this.shown = '';
+  }
+
+  display(picture) {
+    const seen = JSON.stringify([picture.image_id, picture.status, picture.attempt, words(picture)]);
+    if (seen === this.shown && this.element.childElementCount) return;
+    const asking = this.element.querySelector('.again');
+    if (asking && this.picture === picture && isFinished(picture)) return; // somebody fills in the form
+    this.shown = seen;
+    this.picture = picture;
+    const focused = this.element.contains(document.activeElement);
+    this.element.replaceChildren(
+      element('div', { class: 'viewer-head' }, element('h2', {}, picture.filename), this.close),
+      ...[original(picture), problem(picture), facts(picture), files(picture), this.again(picture)].filter(Boolean),
+    );
+    if (focused) this.close.focus();
+  }
+
+  again(picture) {
+    const { job } = picture;
+    if (!job.job_id || !isFinished(picture)) return null;
+    const holder = element('div', { class: 'viewer-part' });
+    const begin = button(picture.status === 'failed' ? 'Try again with other parameters' : 'Generate with other parameters', {
+      kind: 'button', symbol: 'retry', on: { click: () => holder.replaceChildren(this.form(picture)) },
+    });
+    if (picture.status === 'failed') {
+      holder.append(button('Try again', { kind: 'button primary', symbol: 'retry', on: { click: () => this.retry(picture, null) } }));
+    }
+    holder.append(begin);
+    return holder;
+  }
+
+  form(picture) {
+    const model = modelOf(picture.job.model);
+    const fields = element('div', { class: 'params-fields' });
+    const parameters = new ParameterForm(fields, model, picture.job.params);
+    const go = element('button', { class: 'button primary', type: 'submit' }, icon('retry'), 'Generate');
+    const made = element('form', { class: 'again', novalidate: true }, element('h3', {}, 'Parameters'), fields, go);
+    made.noValidate = true;
+    made.addEventListener('submit', (event) => {
+      event.preventDefault();
+      if (parameters.check()) this.retry(picture, parameters.values());
+    });
+    return made;
+  }
+
+  // A failed picture runs again in its own batch; a good one keeps its result, and becomes a new batch.
+  async retry(picture, params) {
+    try {
+      if (picture.status === 'failed') await actions.retry(picture.job, [picture], params);
+      else uploads.send([{ file: await originalFile(picture), thumbnail: null }], { model: picture.job.model, params });
+      this.shown = '';
+      this.sent();
+    } catch (error) {
+      failed(error);
+    }
+  }
+}
+
+const fileUrl = (picture, kind) => `${BASE}/download/${picture.job.job_id}/${picture.image_id}?file=${kind}`;
+
+async function originalFile(picture) {
+  const answer = await fetch(fileUrl(picture, 'original'));
+  if (!answer.ok) throw new Error('The original picture is no longer there.');
+  return new File([await answer.blob()], picture.filename, { type: answer.headers.get('Content-Type') || '' });
+}
+
+function original(picture) {
+  const { image_id: id, thumbnail } = picture;
+  if (!id && !thumbnail) return null;
+  const size = picture.width ? `${picture.width} × ${picture.height}, ${bytes(picture.size)}` : bytes(picture.size);
+  return element('figure', { class: 'viewer-original' },
+    element('img', { src: id ? fileUrl(picture, 'original') : thumbnail, alt: `The original: ${picture.filename}` }),
+    element('figcaption', {}, `Original · ${size}`));
+}
+
+function problem(picture) {
+  if (!picture.error) return null;
+  const { message, code } = picture.error;
+  return element('div', { class: 'viewer-error', role: 'note' }, message, code ? element('p', { class: 'mono' }, code) : null);
+}
+
+function facts(picture) {
+  const { job, result } = picture;
+  const mesh = result?.mesh;
+  const rows = [
+    ['State', picture.status === 'failed' ? 'Failed' : words(picture)],
+    ['Triangles', mesh && number(mesh.triangles)],
+    ['Vertices', mesh && number(mesh.vertices)],
+    ['Textures', mesh && number(mesh.textures)],
+    ['Size', mesh?.bounds && extent(mesh.bounds)],
+    ['Cost', picture.cost_usd === null || picture.cost_usd === undefined ? null : usd(picture.cost_usd)],
+    ['Time', spent(picture)],
+    ['Model', titleOf(job.model)],
+    ...Object.entries(job.params || {}).map(([name, value]) => [name.replaceAll('_', ' '), String(value)]),
+    ['Attempt', picture.attempt > 1 ? String(picture.attempt) : null],
+    ['Finished', picture.finished_at && moment(picture.finished_at)],
+    ['FAL request', picture.fal_request_id],
+  ];
+  return element('dl', { class: 'facts' }, ...rows.filter(([, value]) => value).flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]));
+}
+
+function spent(picture) {
+  const span = picture.cached ? null : between(picture.started_at, picture.finished_at);
+  return span === null ? null : seconds(Math.max(1, span));
+}
+
+function extent([low, high]) {
+  return low.map((value, axis) => (high[axis] - value).toFixed(2)).join(' × ');
+}
+
+function files(picture) {
+  const found = picture.result?.files || [];
+  if (!found.length) return null;
+  return element('div', { class: 'viewer-part' }, element('h3', {}, 'Downloads'), element('div', { class: 'files' }, ...found.map(fileLink)));
+}
+
+function fileLink(file) {
+  const name = KINDS[file.kind] || file.kind;
+  return element('a', { href: file.url, download: '' }, icon('download'), element('span', {}, `${name} · ${file.format.toUpperCase()}`), element('span', {}, bytes(file.size)));
+}

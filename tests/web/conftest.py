@@ -1,0 +1,215 @@
+"""The service with its page, and a browser: one of each for all tests of a process.
+
+Each test signs in with a key of its own, and so sees an empty page. A page that asks another host for
+anything, or says an error in its console, fails its test.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
+
+from tests.support.pictures import picture
+from tests.support.up_process import Up
+
+ADMIN_KEY = "an-admin-key-for-the-tests-of-the-page"
+ARTIFACTS = Path(__file__).parent.parent / "artifacts"
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
+_FLAGS = [
+    *("--no-sandbox", "--disable-background-networking", "--disable-component-update"),
+    *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
+]
+_HARMLESS = ("GL Driver Message", "rAF timed out", "Failed to load resource", "net::ERR")
+
+
+class Service:
+    """`up` with keys, and its emulator."""
+
+    def __init__(self, up: Up) -> None:
+        self.up = up
+        self.url = up.url
+        self.emulator = next(line.split()[2] for line in up.seen if line.startswith("FAL emulator"))
+
+    def new_key(self, role: str = "user") -> str:
+        """A key whose owner has no jobs yet."""
+        made: str = self._ask("POST", "/api/v1/admin/keys", {"name": "page", "role": role})["key"]
+        return made
+
+    def fault(self, kind: str, count: int) -> None:
+        """The next requests to FAL meet a fault."""
+        _open("POST", f"{self.emulator}/_emulator/faults", {"kind": kind, "count": count})
+
+    def latency(self, seconds: float) -> None:
+        """How long a generation takes from now on."""
+        _open("POST", f"{self.emulator}/_emulator/settings", {"latency": seconds})
+
+    def runners(self, count: int) -> None:
+        """How many generations run at once from now on; the others wait in FAL's queue."""
+        _open("POST", f"{self.emulator}/_emulator/settings", {"concurrency": count})
+
+    def submissions(self) -> int:
+        """How many generations FAL was ever asked for."""
+        return len(_open("GET", f"{self.emulator}/_emulator/ledger")["submissions"])
+
+    def end_api(self) -> None:
+        """The API dies; `up` starts it again."""
+        for pid in self.up.pids("image2model api"):
+            os.kill(pid, 9)
+
+    def _ask(self, method: str, path: str, body: object) -> dict[str, str]:
+        answer: dict[str, str] = _open(method, self.url + path, body, ADMIN_KEY)
+        return answer
+
+
+def _open(method: str, url: str, body: object = None, key: str = "") -> dict:  # type: ignore[type-arg]
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    data = None if body is None else json.dumps(body).encode()
+    with urlopen(Request(url, data, headers, method=method), timeout=20) as answer:  # noqa: S310 - loopback
+        found: dict = json.load(answer)  # type: ignore[type-arg]
+        return found
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Service]:
+    """The service of all tests of this process."""
+    with tempfile.TemporaryDirectory(prefix="i2m ") as folder:
+        environment = {"I2M_AUTH": "keys", "I2M_ADMIN_KEY": ADMIN_KEY, "I2M_RATE_LIMIT": "6000/min"}
+        up = Up(Path(folder) / "data", "--port", "0", "--latency", "200ms", **environment)
+        try:
+            yield Service(up.ready())
+        finally:
+            up.end()
+
+
+@pytest.fixture
+def service(running: Service) -> Iterator[Service]:
+    """The same, left as it was found."""
+    yield running
+    _open("DELETE", f"{running.emulator}/_emulator/faults")
+    running.latency(0.2)
+    running.runners(1000)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium, with WebGL in software."""
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=_FLAGS)
+        yield started
+        await started.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(
+    browser: Browser, service: Service, request: pytest.FixtureRequest
+) -> AsyncIterator[BrowserContext]:
+    """A fresh profile that nobody has signed in with.
+
+    Graphics in software take most of a processor, so models are drawn only for tests marked `draws`.
+    """
+    made = await browser.new_context(base_url=service.url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    made.set_default_timeout(PATIENCE_MS)
+    if request.node.get_closest_marker("draws") is None:
+        await made.route("**/model-viewer.min.js", _draw_nothing)
+    faults: list[str] = []
+    made.on("request", lambda request: _watch(request.url, service.url, faults))
+    made.on("console", lambda said: said.type in ("error", "warning") and _note(said.text, faults))
+    made.on("weberror", lambda error: faults.append(str(error.error)))
+    yield made
+    await made.close()
+    assert faults == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(context: BrowserContext, service: Service) -> Page:
+    """The page, signed in with a key of its own."""
+    await sign_in(context, service.new_key())
+    return await open_page(context)
+
+
+async def sign_in(context: BrowserContext, key: str) -> None:
+    """The cookie that the sign-in form would bring."""
+    headers = {"Origin": f"http://{urlsplit((await _url(context))).netloc}"}
+    answer = await context.request.post("/api/v1/session", data={"key": key}, headers=headers)
+    assert answer.status == 201
+
+
+async def open_page(context: BrowserContext) -> Page:
+    """Open the page and wait until it is usable."""
+    opened = await context.new_page()
+    await opened.goto("/")
+    await opened.wait_for_selector("html[data-ready]")
+    return opened
+
+
+async def drop(page: Page, names: list[str], seed: int = 0) -> None:
+    """Drag pictures from outside and let them go over the page."""
+    files = [
+        {"name": name, "data": base64.b64encode(picture("png", (96, 96), seed=seed + index)).decode()}
+        for index, name in enumerate(names)
+    ]
+    transfer = await page.evaluate_handle(
+        """files => { const transfer = new DataTransfer();
+        for (const { name, data } of files) {
+          const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
+          transfer.items.add(new File([bytes], name, { type: 'image/png' }));
+        } return transfer; }""",
+        files,
+    )
+    for kind in ("dragenter", "dragover", "drop"):
+        await page.dispatch_event("#dropzone", kind, {"dataTransfer": transfer})
+    await expect(page.locator("#staged li")).to_have_count(len(names))
+
+
+async def generate(page: Page, names: list[str], seed: int = 0) -> None:
+    """Drop pictures and send them."""
+    await drop(page, names, seed)
+    await page.click("#send")
+
+
+async def settled(page: Page, status: str, count: int) -> None:
+    """Wait until so many cards have a state."""
+    await expect(page.locator(f".card[data-status={status}]")).to_have_count(count)
+
+
+async def until(page: Page, expression: str) -> None:
+    """Wait until it is true. Playwright's own way evaluates text in the page, which the policy forbids."""
+    async with asyncio.timeout(PATIENCE_MS / 1000):
+        while not await page.evaluate(expression):
+            await asyncio.sleep(0.02)
+
+
+async def picture_of(page: Page, name: str) -> None:
+    """Keep what the screen shows, for people to look at."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    await page.screenshot(path=ARTIFACTS / f"{name}.png")
+
+
+async def _url(context: BrowserContext) -> str:
+    answer = await context.request.get("/api/v1/health/live")
+    return answer.url
+
+
+async def _draw_nothing(route: Route) -> None:
+    script = "customElements.define('model-viewer', class extends HTMLElement {})"
+    await route.fulfill(body=script, content_type="text/javascript")
+
+
+def _watch(url: str, own: str, faults: list[str]) -> None:
+    if not url.startswith((own, "blob:", "data:")):
+        faults.append(f"asked another host: {url}")
+
+
+def _note(text: str, faults: list[str]) -> None:
+    if not any(part in text for part in _HARMLESS):
+        faults.append(text)

@@ -1,0 +1,84 @@
+"""What a person does to batches that are there."""
+
+import io
+import zipfile
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.web.conftest import Service, generate, picture_of, settled
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_failed_picture_says_why_and_runs_again(page: Page, service: Service) -> None:
+    service.fault("422", 1)
+    await generate(page, ["odd.png", "even.png"], seed=600)
+    await settled(page, "failed", 1)
+    await settled(page, "succeeded", 1)
+    failed = page.locator(".card[data-status=failed]")
+    assert len(await failed.locator(".card-state").inner_text()) > 20
+    await picture_of(page, "failed")
+    await failed.get_by_role("button", name="Try again").click()
+    await settled(page, "succeeded", 2)
+
+
+async def test_retry_failed_runs_all_failures_of_a_batch(page: Page, service: Service) -> None:
+    service.fault("422", 2)
+    await generate(page, ["one.png", "two.png"], seed=610)
+    await settled(page, "failed", 2)
+    await page.get_by_role("button", name="Retry failed").click()
+    await settled(page, "succeeded", 2)
+    await expect(page.get_by_role("button", name="Retry failed")).to_be_hidden()
+
+
+async def test_cancel_stops_a_batch(page: Page, service: Service) -> None:
+    service.runners(0)
+    await generate(page, ["slow-1.png", "slow-2.png"], seed=620)
+    await settled(page, "submitted", 2)
+    places = page.locator(".card-badge:visible")
+    await expect(places).to_have_count(2)
+    assert sorted(await places.all_inner_texts()) == ["Next", "Place 1"]
+    await page.get_by_role("button", name="Cancel", exact=True).click()
+    await settled(page, "cancelled", 2)
+    await expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_hidden()
+
+
+async def test_the_zip_holds_all_models(page: Page) -> None:
+    await generate(page, ["left.png", "right.png"], seed=630)
+    await settled(page, "succeeded", 2)
+    async with page.expect_download() as found:
+        await page.get_by_role("link", name="Download all models as ZIP").click()
+    path = await (await found.value).path()
+    names = set(zipfile.ZipFile(io.BytesIO(path.read_bytes())).namelist())
+    assert {"left.glb", "right.glb", "manifest.json"} <= {name.rpartition("/")[2] for name in names}
+
+
+async def test_a_deleted_batch_can_be_taken_back_and_is_gone_for_good_otherwise(page: Page) -> None:
+    await generate(page, ["here.png"], seed=640)
+    await settled(page, "succeeded", 1)
+    await page.get_by_role("button", name="Delete batch").click()
+    await expect(page.locator(".batch:visible")).to_have_count(0)
+    await page.get_by_role("button", name="Undo").click()
+    await expect(page.locator(".batch:visible")).to_have_count(1)
+    await page.reload()
+    await settled(page, "succeeded", 1)
+    await page.get_by_role("button", name="Delete batch").click()
+    await page.reload()  # nobody waits for the time to take it back: leaving the page deletes
+    await expect(page.locator("#empty")).to_be_visible()
+    await expect(page.locator(".batch")).to_have_count(0)
+
+
+async def test_filters_show_only_what_is_asked_for(page: Page, service: Service) -> None:
+    service.fault("422", 1)
+    await generate(page, ["apple.png", "pear.png"], seed=650)
+    await settled(page, "failed", 1)
+    await settled(page, "succeeded", 1)
+    await page.get_by_role("button", name="Failed 1", exact=False).click()
+    await expect(page.locator(".card:visible")).to_have_count(1)
+    await expect(page.locator(".card[data-status=failed]")).to_be_visible()
+    await page.get_by_role("button", name="All").first.click()
+    await page.get_by_label("Find by name").fill("pear")
+    await expect(page.locator(".card:visible .card-name")).to_have_text("pear.png")
+    await page.get_by_label("Find by name").fill("nothing has this name")
+    await expect(page.locator("#empty-title")).to_have_text("Nothing matches")

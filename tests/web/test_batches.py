@@ -1,0 +1,118 @@
+"""Pictures in, models out, through everything that may happen on the way."""
+
+import asyncio
+
+import pytest
+from playwright.async_api import BrowserContext, Page, expect
+
+from tests.web.conftest import Service, drop, generate, open_page, picture_of, settled, sign_in, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_thirty_dropped_pictures_become_two_batches_and_thirty_models(
+    page: Page, service: Service
+) -> None:
+    before = service.submissions()
+    names = [f"chair-{number}.png" for number in range(30)]
+    await drop(page, names, seed=100)
+    await expect(page.locator("#send")).to_have_text("Generate 30 models")
+    await expect(page.locator("#price strong")).to_have_text("$9.00")
+    await picture_of(page, "staged")
+    await page.click("#send")
+    await expect(page.locator(".card")).to_have_count(30)
+    await picture_of(page, "running")
+    await settled(page, "succeeded", 30)
+    facts = page.locator(".batch-facts")
+    await expect(facts).to_have_count(2)
+    assert [text.split(" · ")[0] for text in await facts.all_inner_texts()] == [
+        "25 of 25 done",
+        "5 of 5 done",
+    ]
+    assert await page.locator(".card-name").all_inner_texts() == names
+    assert service.submissions() - before == 30
+    await picture_of(page, "done")
+
+
+async def test_a_reload_in_the_middle_of_an_upload_sends_it_once(
+    context: BrowserContext, service: Service
+) -> None:
+    await sign_in(context, service.new_key())
+    before = service.submissions()
+    first = await open_page(context)
+    held: list[str] = []
+
+    async def hold(route: object) -> None:
+        held.append("upload")  # never let through: the page is reloaded while it waits
+
+    await first.route("**/upload/batch", hold)
+    await generate(first, ["lamp-1.png", "lamp-2.png"], seed=200)
+    await expect(first.locator(".card")).to_have_count(2)
+    await until(first, "indexedDB.databases().then(all => all.length > 0)")
+    async with asyncio.timeout(20):
+        while not held:
+            await asyncio.sleep(0.02)
+    await first.unroute("**/upload/batch", hold)
+    await first.reload()
+    await settled(first, "succeeded", 2)
+    assert await first.locator(".card-name").all_inner_texts() == ["lamp-1.png", "lamp-2.png"]
+    assert service.submissions() - before == 2
+    await first.reload()
+    await settled(first, "succeeded", 2)
+    assert service.submissions() - before == 2
+
+
+async def test_the_page_catches_up_after_the_api_was_killed(page: Page, service: Service) -> None:
+    service.latency(4)
+    await generate(page, ["cup-1.png", "cup-2.png", "cup-3.png"], seed=300)
+    await settled(page, "generating", 3)
+    service.end_api()
+    await expect(page.locator("#health")).to_have_attribute("data-state", "offline")
+    await picture_of(page, "offline")
+    await settled(page, "succeeded", 3)
+    await expect(page.locator("#health")).not_to_have_attribute("data-state", "offline")
+
+
+async def test_a_batch_from_elsewhere_appears_by_itself(
+    context: BrowserContext, page: Page, service: Service
+) -> None:
+    other = await open_page(context)
+    await generate(page, ["bowl.png"], seed=400)
+    await expect(other.locator(".card-name")).to_have_text("bowl.png")
+    await settled(other, "succeeded", 1)
+
+
+async def test_a_bad_file_is_named_and_the_good_ones_run(page: Page) -> None:
+    await page.set_input_files(
+        "#files",
+        [
+            {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture at all"},
+            {"name": "good.webp", "mimeType": "image/webp", "buffer": _webp()},
+            {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"},
+        ],
+    )
+    await expect(page.locator(".toast")).to_contain_text("1 file left out")
+    await page.click("#send")
+    await settled(page, "succeeded", 1)
+    await expect(page.locator(".batch-rejected")).to_contain_text("broken.png")
+
+
+async def test_parameters_change_the_price_and_are_sent(page: Page) -> None:
+    await drop(page, ["vase.png"], seed=500)
+    await page.click("#params-box summary")
+    await page.get_by_label("Texture", exact=True).select_option(label="HD")
+    await expect(page.locator("#price strong")).to_have_text("$0.40")
+    await page.get_by_label("Face limit").fill("0")
+    await page.click("#send")
+    await expect(page.get_by_label("Face limit")).to_have_attribute("aria-invalid", "true")
+    await expect(page.locator(".card")).to_have_count(0)
+    await page.get_by_label("Face limit").fill("9000")
+    await page.click("#send")
+    await settled(page, "succeeded", 1)
+    await expect(page.locator(".batch-facts")).to_contain_text("$0.40")
+
+
+def _webp() -> bytes:
+    from tests.support.pictures import picture
+
+    return picture("webp", (80, 80), seed=77)
