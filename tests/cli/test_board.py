@@ -35,7 +35,7 @@ def _screen(items: list[Item], *, height: int = 30) -> str:
     board.waiting(items[0].job_id or "", "account")
     board.close()
     with console.capture() as capture:
-        console.print(board.screen())
+        console.print(board)
     return capture.get().lstrip("\r\n")
 
 

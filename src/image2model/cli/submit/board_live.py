@@ -33,15 +33,14 @@ class LiveBoard:
         self._lost: list[float] = []
         self._began = time.monotonic()
         self._pace = Pace()
-        # last: it draws at once
-        self._live = Live(console=console, refresh_per_second=_FRAMES, get_renderable=self.screen)
+        self._live = Live(self, console=console, refresh_per_second=_FRAMES)
 
     def begin(self, items: list[Item]) -> None:
         """Start drawing."""
         self._items = [*self._items, *items]
         if kept := sum(item.outcome is Outcome.KEPT for item in items):
             self.note(f"{kept} of {len(items)} done before")
-        self._live.start(refresh=True)
+        self._live.start()
 
     def changed(self, item: Item, image: Image) -> None:
         """Drawn next time: the item holds the image."""
@@ -80,8 +79,8 @@ class LiveBoard:
         self._live.transient = True
         self._live.stop()
 
-    def screen(self) -> Group:
-        """What is drawn just now."""
+    def __rich__(self) -> Group:
+        """The screen as it is now: rich asks for it at each frame, and at each line above the bars."""
         whole = tally(self._items)
         cost = sum(item.cost_usd for item in self._items)
         spent = time.monotonic() - self._began

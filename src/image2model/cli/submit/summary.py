@@ -41,8 +41,9 @@ def _print(items: Sequence[Item], counts: Counter[Outcome], cost: float, seconds
     )
     for item in failed:
         click.echo(f"  {item.path}  {item.code}: {item.reason} (cost {item.cost_usd:.2f} USD)")
-    for code, first in {item.code: item for item in reversed(failed)}.items():
-        if todo := advice(code, first.job_id):
+    jobs = list(by_job(failed))
+    for code in dict.fromkeys(item.code for item in failed):
+        if todo := advice(code, jobs[0] if len(jobs) == 1 else None):
             click.echo(f"  {code}: {todo}")
     if any(item.image is not None for item in failed):
         click.echo("`--retry-failed` runs them again; each is a new paid attempt.")
