@@ -26,6 +26,8 @@ async def _complaints(page: Page) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_nothing(page: Page, service: Service, scheme: str) -> None:
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    await page.reload()
+    await page.wait_for_selector("html[data-ready]")
     assert await _complaints(page) == []
     service.fault("422", 1)
     await generate(page, ["seen.png", "heard.png"], seed=800)

@@ -17,7 +17,8 @@ export function start() {
 function note(picture) {
   const before = seen.get(picture);
   seen.set(picture, picture.status);
-  if (before === undefined || before === picture.status) return; // what is old when it is first seen is no news
+  const old = before === undefined && !picture.sent; // done when it is first seen, and not sent from here
+  if (old || before === picture.status) return;
   if (picture.status === 'succeeded') done += 1;
   else if (picture.status === 'failed') failed += 1;
   else return;

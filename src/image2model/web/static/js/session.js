@@ -40,7 +40,7 @@ function build(entered) {
   const form = element('form', { class: 'ask' },
     element('h2', { id: 'sign-in-title' }, 'Sign in'),
     element('div', { class: 'field' }, element('label', { for: 'key' }, 'API key'), key,
-      element('p', { class: 'field-help', id: 'key-help' }, 'An operator makes one with `image2model keys create`. The key stays with the service; this browser keeps only a cookie that no script can read.'), error),
+      element('p', { class: 'field-help', id: 'key-help' }, 'An operator makes one with the command ', element('code', {}, 'image2model keys create'), '. The key stays with the service; this browser keeps only a cookie that no script can read.'), error),
     element('div', { class: 'ask-buttons' }, element('button', { class: 'button primary', type: 'submit' }, 'Sign in')));
   const made = element('dialog', { 'aria-labelledby': 'sign-in-title' }, form);
   made.addEventListener('cancel', (event) => event.preventDefault()); // there is nothing behind it
