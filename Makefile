@@ -31,20 +31,36 @@ test: setup-test ## set up, then run the whole test suite
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: setup-test
-setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) browser ## what the tests need besides
+setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) programs ## what the tests need besides
 
-.PHONY: browser
-browser: ## the browser that the page's tests need
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } \
-	|| { echo "the page's tests need Chromium: install the package chromium" >&2; exit 1; }
+# Programs of the system that tests run for real, as "program:Debian package".
+PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip
+
+.PHONY: programs
+programs: ## the programs that the tests need: a browser, promtool, nginx, unzip
+	@missing=""; for one in $(PROGRAMS); do PATH="$$PATH:/usr/sbin" command -v $${one%%:*} >/dev/null || missing="$$missing $${one##*:}"; done; \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null; } \
+	|| { echo "the tests need these packages:$$missing" >&2; exit 1; }
+
+.PHONY: bench
+bench: $(DEV_DONE) ## measure how fast it is (a quarter of an hour)
+	$(BIN)/python -m tests.bench
 
 .PHONY: check
-check: $(DEV_DONE) ## format, lint, types, import layers
+check: $(DEV_DONE) ## format, lint, types, import layers, generated pages
 	$(BIN)/ruff format --check src tests
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m image2model.docs --check
 	tools/audit.sh
+
+CHAOS ?= --images 5000 --workers 6 --apis 2 --kills 200 --duration 200
+
+.PHONY: chaos
+chaos: $(DEV_DONE) ## thousands of pictures while everything breaks; the seed is printed (CHAOS)
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 FUZZ_SECONDS ?= 600
 
@@ -52,6 +68,7 @@ FUZZ_SECONDS ?= 600
 fuzz: $(DEV_DONE) ## ten minutes each of enemies' bodies and files, guided by coverage (FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.long_run multipart $(FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.long_run sniffer $(FUZZ_SECONDS)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/reference/test_schemathesis.py
 
 .PHONY: lock
 lock: $(DEV_DONE) ## renew the lock files from pyproject.toml

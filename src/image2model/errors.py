@@ -27,7 +27,8 @@ Who calls it: everybody. It imports nothing of the package.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -197,6 +198,27 @@ class StoreUnavailable(Problem):
 
 class DiskFull(Problem):
     status, code, title = 507, "disk_full", "Disk full"
+
+
+IMAGE_FAILURES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "image_unreadable": "The picture cannot be decoded. Save it anew, as PNG or JPEG, and upload that.",
+        "rejected_by_model": "FAL refuses this picture or these parameters, in FAL's words. The same again "
+        "fails again.",
+        "content_policy": "FAL's content policy does not allow this picture.",
+        "generation_failed": "FAL could not make the model, or did not accept the request within "
+        "`I2M_START_TIMEOUT`. A retry may work.",
+        "generation_timeout": "The generation took longer than `I2M_TASK_TIMEOUT`, or than FAL allows.",
+        "submission_unconfirmed": "The reply to the paid submit was lost and FAL knows nothing of it yet. "
+        "Only an explicit retry submits again; a late result still turns it into a success.",
+        "result_expired": "FAL no longer has the result. A retry makes a new one, which is paid for.",
+        "result_invalid": "FAL's result holds no model, or a broken one.",
+        "storage_failed": "The result could not be stored, or the uploaded picture is gone.",
+        "worker_crashed": "Workers ended five times while they prepared this picture; nothing was sent.",
+        "cancelled": "FAL cancelled the request.",
+    }
+)
+"""Every code of an image's `error`, and what it means."""
 
 
 class ImageFailure(Image2ModelError):

@@ -102,15 +102,16 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+async def _connect(listener: Listener, port: int) -> None:
+    await asyncio.get_running_loop().create_connection(lambda: listener, "127.0.0.1", port)
+
+
 async def crowd(port: int, paths: list[str], size: int) -> list[Listener]:
     """Connect them all, a few at a time, until each has its answer."""
-    loop = asyncio.get_running_loop()
     listeners = [Listener(paths[i % len(paths)]) for i in range(size)]
     for start in range(0, size, 100):
         some = listeners[start : start + 100]
-        await asyncio.gather(
-            *(loop.create_connection(lambda one=one: one, "127.0.0.1", port) for one in some)
-        )
+        await asyncio.gather(*(_connect(one, port) for one in some))
         while not all(one.open for one in some):
             await asyncio.sleep(0.005)
     return listeners
@@ -156,7 +157,7 @@ async def relay(options: argparse.Namespace) -> dict[str, object]:
     """Ours: a worker's steps in the store, the relay, the sockets."""
     Listener.lags_us.clear()
     with tempfile.TemporaryDirectory(prefix="i2m-") as folder:
-        store = EmbeddedStore(Path(folder), durable=False)
+        store = EmbeddedStore(Path(folder) / "store", durable=True)
         store.start()
         try:
             return await _relay(options, store.url, folder)

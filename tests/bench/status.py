@@ -83,7 +83,7 @@ def get(path: str, **headers: str) -> bytes:
     return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode()
 
 
-async def measure(store_url: str, folder: Path) -> dict[str, float]:
+async def measure(store_url: str, folder: Path, rounds: int = ROUNDS) -> dict[str, float]:
     async with connect(store_url) as redis:
         key = (await keys.create(redis, keys.KeyWish(name="bench"))).key
         owner = (await keys.listing(redis, 0)).keys[0].owner
@@ -107,7 +107,7 @@ async def measure(store_url: str, folder: Path) -> dict[str, float]:
             "get_304": (theirs, get("/unchanged")),
         }
         rates: dict[str, list[float]] = {name: [] for name in sides}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for name, (port, request) in sides.items():
                 rates[name].append(await rate(port, request))
     return {name: statistics.median(values) for name, values in rates.items()}

@@ -116,3 +116,19 @@ def test_doctor_finds_the_running_service_healthy(run: Run) -> None:
     assert done.returncode == 0, findings
     assert {one["part"] for one in findings} == {"settings", "redis", "workers", "storage", "fal", "webhooks"}
     assert not [one for one in findings if one["state"] == "broken"]
+
+
+def test_contact_sheet_shows_pictures_models_and_errors(run: Run, tmp_path: Path) -> None:
+    for number in range(3):
+        _picture(tmp_path / "photos" / f"<b>{number}&.png", number)
+    lines = [json.loads(line) for line in run("submit", "photos", "--json").stdout.splitlines()]
+    job_id = next(line["job_id"] for line in lines if line["type"] == "outcome")
+    done = run("report", job_id, "--out", "sheets/report.html")
+    assert done.returncode == 0, done.stderr
+    assert "3 pictures, 3 models" in done.stdout
+    text = (tmp_path / "sheets" / "report.html").read_text()
+    assert text.count("data:image/webp;base64,") == 6  # each picture, and each model's preview
+    assert "&lt;b&gt;0&amp;.png" in text
+    assert "triangles" in text
+    assert "$0.90" in text
+    assert "http" not in re.sub(r"<style>.*?</style>|http-equiv", "", text, flags=re.DOTALL)

@@ -62,10 +62,10 @@ def test_script_is_executable_and_parses(script: Path) -> None:
     assert os.access(script, os.X_OK)
 
 
-def test_only_nginx_is_published_and_without_keys_on_loopback_alone() -> None:
+def test_only_nginx_is_published_on_loopback_and_keys_are_asked_for() -> None:
     document = compose()
     assert published(document) == {"nginx": ["127.0.0.1:8000:8080"]}
-    assert document["services"]["api-1"]["environment"]["I2M_AUTH"] == "none"
+    assert document["services"]["api-1"]["environment"]["I2M_AUTH"] == "keys"
 
 
 def test_store_is_on_the_data_network_alone_and_only_ours_get_out() -> None:

@@ -11,7 +11,6 @@ import urllib.request
 from pathlib import Path
 from typing import Final
 
-
 from tests.support.processes import children_of, command_of
 
 READY_SECONDS: Final = 20.0

@@ -154,12 +154,11 @@ async def open_page(context: BrowserContext) -> Page:
     return opened
 
 
-async def drop(page: Page, names: list[str], seed: int = 0) -> None:
-    """Drag pictures from outside and let them go over the page."""
-    files = [
-        {"name": name, "data": base64.b64encode(picture("png", (96, 96), seed=seed + index)).decode()}
-        for index, name in enumerate(names)
-    ]
+async def drop(page: Page, names: list[str], seed: int = 0, *, different: int = 1000) -> None:
+    """Drag pictures from outside and let them go over the page; after `different` ones they repeat."""
+    pictures = [picture("png", (96, 96), seed=seed + index) for index in range(min(different, len(names)))]
+    encoded = [base64.b64encode(one).decode() for one in pictures]
+    files = [{"name": name, "data": encoded[index % different]} for index, name in enumerate(names)]
     transfer = await page.evaluate_handle(
         """files => { const transfer = new DataTransfer();
         for (const { name, data } of files) {
@@ -173,9 +172,9 @@ async def drop(page: Page, names: list[str], seed: int = 0) -> None:
     await expect(page.locator("#staged li")).to_have_count(len(names))
 
 
-async def generate(page: Page, names: list[str], seed: int = 0) -> None:
+async def generate(page: Page, names: list[str], seed: int = 0, *, different: int = 1000) -> None:
     """Drop pictures and send them."""
-    await drop(page, names, seed)
+    await drop(page, names, seed, different=different)
     await page.click("#send")
 
 

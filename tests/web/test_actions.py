@@ -82,3 +82,14 @@ async def test_filters_show_only_what_is_asked_for(page: Page, service: Service)
     await expect(page.locator(".card:visible .card-name")).to_have_text("pear.png")
     await page.get_by_label("Find by name").fill("nothing has this name")
     await expect(page.locator("#empty-title")).to_have_text("Nothing matches")
+
+
+async def test_another_try_with_other_parameters_becomes_a_batch_of_its_own(page: Page) -> None:
+    await generate(page, ["again.png"], seed=710)
+    await settled(page, "succeeded", 1)
+    await page.locator(".card-open").click()
+    await page.get_by_role("button", name="Generate with other parameters").click()
+    await page.locator(".again").get_by_label("Texture", exact=True).select_option(label="no")
+    await page.locator(".again").get_by_role("button", name="Generate").click()
+    await settled(page, "succeeded", 2)
+    await expect(page.locator(".batch-facts").first).to_contain_text("$0.20")

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
-from tests.support.pictures import picture
 from tests.web.conftest import Service, drop, generate, open_page, picture_of, settled, sign_in, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -74,6 +73,7 @@ async def test_the_page_catches_up_after_the_api_was_killed(page: Page, service:
     await expect(page.locator("#health")).not_to_have_attribute("data-state", "offline")
 
 
+@pytest.mark.usefixtures("service")
 async def test_a_batch_from_elsewhere_appears_by_itself(context: BrowserContext, page: Page) -> None:
     other = await open_page(context)
     await generate(page, ["bowl.png"], seed=400)
@@ -112,4 +112,6 @@ async def test_parameters_change_the_price_and_are_sent(page: Page) -> None:
 
 
 def _webp() -> bytes:
+    from tests.support.pictures import picture
+
     return picture("webp", (80, 80), seed=77)

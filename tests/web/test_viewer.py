@@ -47,17 +47,6 @@ async def test_the_viewer_is_loaded_with_the_first_model_and_shows_it(page: Page
     await expect(page.locator(".card-open")).to_be_focused()
 
 
-async def test_another_try_with_other_parameters_becomes_a_batch_of_its_own(page: Page) -> None:
-    await generate(page, ["again.png"], seed=710)
-    await settled(page, "succeeded", 1)
-    await page.locator(".card-open").click()
-    await page.get_by_role("button", name="Generate with other parameters").click()
-    await page.locator(".again").get_by_label("Texture", exact=True).select_option(label="no")
-    await page.locator(".again").get_by_role("button", name="Generate").click()
-    await settled(page, "succeeded", 2)
-    await expect(page.locator(".batch-facts").first).to_contain_text("$0.20")
-
-
 async def _stage(page: Page) -> Image.Image:
     await page.wait_for_timeout(400)  # a frame that is on its way; nothing tells of it
     box = await page.locator(".stage").bounding_box()

@@ -114,7 +114,7 @@ async def test_batch_that_was_stored_without_a_reply_is_not_lost(store: Crashing
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
         headers = {"Idempotency-Key": "once"}
         first = asyncio.create_task(http.post(UPLOAD, files=_pictures(3), headers=headers))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             await hold.reached.wait()
         restarting = asyncio.create_task(store.restart(signal.SIGKILL, 8))
         assert (await first).status_code == 503
@@ -134,13 +134,13 @@ async def test_batch_without_a_key_that_was_stored_without_a_reply_is_taken_back
     await stage.fleet.start_api(port, **stage.settings())
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
         first = asyncio.create_task(http.post(UPLOAD, files=_pictures(3)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             await hold.reached.wait()
         restarting = asyncio.create_task(store.restart(signal.SIGKILL, 8))
         assert (await first).status_code == 503
         await restarting
     stage.start_worker()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while await stage.fleet.redis.keys("i2m:job:*") or await _stored(stage):
             await asyncio.sleep(0.05)
     assert stage.fleet.emulator.submissions() == []

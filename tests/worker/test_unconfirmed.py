@@ -108,3 +108,13 @@ async def test_webhook_that_fal_did_not_sign_is_refused(fleet: Fleet) -> None:
         body = {"request_id": "r", "status": "OK", "payload": {}}
         assert (await http.post(url, json=body, headers=headers)).status_code == 401
         assert (await http.post(url, json=body)).status_code == 401
+
+
+async def test_new_submits_end_with_the_attempts(fleet: Fleet) -> None:
+    fleet.emulator.fault("lookup_blind", rate=1)
+    fleet.emulator.fault("drop_after_accept", rate=1)
+    fleet.start_worker(I2M_UNCONFIRMED_GRACE="1", I2M_ON_UNCONFIRMED="resubmit", I2M_MAX_ATTEMPTS="2")
+    fleet.emulator.settings(concurrency=0)
+    job = await fleet.until_finished(await fleet.submit(1))
+    assert failed_codes(job) == ["submission_unconfirmed"]
+    assert len(fleet.submissions_of(job)) == 2

@@ -30,7 +30,7 @@ async def killed_in(stage: Stage, window: str) -> str:
     hold = stage.window(window)
     worker = stage.start_worker()
     job_id = await stage.fleet.submit(1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         await hold.reached.wait()
     worker.send(signal.SIGKILL)
     await worker.exit_code()
@@ -87,7 +87,7 @@ async def test_killed_before_the_commit_is_found_by_the_webhook(stage: Stage, wi
     await stage.fleet.start_api(port, **stage.settings(), **public)
     worker = stage.start_worker(**public)
     job_id = await stage.fleet.submit(1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         await hold.reached.wait()
     worker.send(signal.SIGKILL)
     stage.start_worker(**public)
@@ -110,7 +110,7 @@ async def slept_through(stage: Stage, window: str) -> str:
     hold = stage.window(window)
     asleep = stage.start_worker()
     job_id = await stage.fleet.submit(1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         await hold.reached.wait()
     asleep.send(signal.SIGSTOP)
     (image,) = (await stage.fleet.job(job_id)).images
@@ -123,7 +123,7 @@ async def slept_through(stage: Stage, window: str) -> str:
 
 
 async def _held_by_another(stage: Stage, image_id: str, fence: bytes) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while await stage.fleet.redis.hget(f"i2m:image:{image_id}", "fence") in (fence, b""):
             await asyncio.sleep(0.01)
 
@@ -151,7 +151,7 @@ async def test_worker_that_slept_while_it_fetched_the_result_changes_nothing(sta
     hold = stage.fal.hold(lambda message: message.startswith(b"GET /files/"), answer=True)
     asleep = stage.start_worker()
     job_id = await stage.fleet.submit(1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         await hold.reached.wait()
     asleep.send(signal.SIGSTOP)
     stage.start_worker()

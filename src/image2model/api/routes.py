@@ -23,6 +23,7 @@ from image2model.api import (
     jobs,
     metrics,
     models,
+    openapi,
     quotes,
     sessions,
     status,
@@ -71,6 +72,8 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/health/ready", health.ready),
         Route(f"{API}/webhooks/fal", fal_callbacks.fal_webhook, methods=["POST"]),
         Route("/metrics", metrics.metrics),
+        Route(f"{API}/openapi.json", openapi.document),
+        Route(f"{API}/docs", openapi.page),
         *map(_guarded, events.routes(_relay_of, caller_of, prefix=API)),
     ]
 

@@ -16,6 +16,7 @@ from image2model.api.json_body import read_json
 from image2model.api.principal import Principal
 from image2model.api.state import state_of
 from image2model.store import sessions
+from image2model.store.api_keys import Role
 from image2model.store.sessions import LIFE_SECONDS
 
 
@@ -29,7 +30,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """Who has signed in. `expires_in` is seconds, null where nothing expires."""
 
     key_id: str
-    role: str
+    role: Role
     expires_in: int | None
 
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from image2model import __version__
 
@@ -22,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "jobs": "List jobs, newest first.",
     "status": "Show a job.",
     "download": "Download the models of a job.",
+    "report": "Write a contact sheet of a job.",
     "cancel": "Stop what is not finished of a job.",
     "retry": "Run the failed images of a job again.",
     "dead": "List or replay the images that failed for good.",
@@ -29,6 +31,7 @@ COMMANDS: Final[dict[str, str]] = {
     "backup": "Write jobs, keys and files into one archive.",
     "restore": "Bring a backup back into an empty service.",
     "doctor": "Check the settings and what they lead to.",
+    "completion": "Print the completion script of a shell.",
 }
 
 
@@ -45,6 +48,12 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = import_module(f"image2model.cli.commands.{cmd_name}").command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands from the table, without importing them, and the group's own options."""
+        fitting = {name: words for name, words in COMMANDS.items() if name.startswith(incomplete)}
+        named = [CompletionItem(name, help=words) for name, words in fitting.items()]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The table itself, without importing anything."""

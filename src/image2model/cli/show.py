@@ -5,6 +5,7 @@ Who calls it: `status`, `cancel` and `retry`.
 
 import click
 
+from image2model.cli.advice import advice
 from image2model.cli.connection import print_json
 from image2model.client.documents import Image, Job
 
@@ -21,12 +22,19 @@ def show_job(job: Job, *, as_json: bool) -> None:
         click.echo(f"  {image.status:<11} {image.filename}  {_remark(image)}".rstrip())
     for one in job.rejected:
         click.echo(f"  {'rejected':<11} {one.file}  {one.code}: {one.detail}")
+    for code in dict.fromkeys(_codes(job)):
+        if todo := advice(code, job.job_id):
+            click.echo(f"  {code}: {todo}")
     click.echo(f"  cost {job.cost_usd or 0:.2f} USD")
 
 
 def exit_code(job: Job) -> int:
     """1 where an image of the job has failed or was refused."""
     return 1 if job.counts.failed or job.rejected else 0
+
+
+def _codes(job: Job) -> list[str]:
+    return [image.error.code for image in job.images if image.error] + [one.code for one in job.rejected]
 
 
 def _remark(image: Image) -> str:

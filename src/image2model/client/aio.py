@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote as escaped
 from uuid import uuid4
 
 import aiohttp
@@ -19,6 +19,7 @@ from image2model.client.documents import DeadPage, Download, Job, JobPage, Repla
 from image2model.client.errors import BadDownload, ClientError, Unreachable
 from image2model.client.events import Event
 from image2model.client.multipart import MultipartBody
+from image2model.client.offers import ModelList, Quote
 from image2model.client.picture import Picture
 from image2model.client.retry import Patience
 from image2model.client.save import save
@@ -68,23 +69,42 @@ class AsyncClient:
 
         Without a key a random one is made. Raises ApiError, Unreachable, ClientError.
         """
-        fields = {
-            "model": model,
-            "params": json.dumps(params) if params else None,
-            "face_limit": str(face_limit) if face_limit is not None else None,
-            "priority": priority,
-            "webhook_url": webhook_url,
-            "on_invalid": on_invalid,
-            "no_cache": "true" if no_cache else None,
-        }
-        given = {name: value for name, value in fields.items() if value is not None}
-        body = MultipartBody(given, [_picture(source) for source in pictures])
-        reply = await self._transport.send(_upload(body, idempotency_key or uuid4().hex))
-        return _decoded(reply, Job)
+        body = _form(
+            pictures,
+            model=model,
+            params=params,
+            face_limit=face_limit,
+            priority=priority,
+            webhook_url=webhook_url,
+            on_invalid=on_invalid,
+            no_cache=no_cache,
+        )
+        call = _multipart("/upload/batch", body, {"Idempotency-Key": idempotency_key or uuid4().hex})
+        return _decoded(await self._transport.send(call), Job)
+
+    async def quote(
+        self,
+        pictures: Sequence[Source],
+        *,
+        model: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        face_limit: int | None = None,
+        no_cache: bool = False,
+    ) -> Quote:
+        """What the same `submit` would cost, and what is wrong with each picture. Runs and keeps nothing.
+
+        Raises ApiError where the whole upload would be refused, such as for an unknown model.
+        """
+        body = _form(pictures, model=model, params=params, face_limit=face_limit, no_cache=no_cache)
+        return _decoded(await self._transport.send(_multipart("/quote", body)), Quote)
+
+    async def models(self) -> ModelList:
+        """The models on offer, the default first, with their parameters and prices."""
+        return await self._get("/models", ModelList)
 
     async def job(self, job_id: str) -> Job:
         """The job document."""
-        return await self._get(f"/status/{quote(job_id, safe='')}", Job)
+        return await self._get(f"/status/{escaped(job_id, safe='')}", Job)
 
     async def jobs(self, *, status: str | None = None, limit: int = 50, cursor: str | None = None) -> JobPage:
         """One page of the caller's jobs, newest first."""
@@ -103,7 +123,7 @@ class AsyncClient:
         A lost connection is made again and resumes; `on_connection` hears of both.
         Raises ApiError, Unreachable.
         """
-        path = "/events" if job_id is None else f"/status/stream/{quote(job_id, safe='')}"
+        path = "/events" if job_id is None else f"/status/stream/{escaped(job_id, safe='')}"
         stream = EventStream(
             self._transport,
             _BASE + path,
@@ -115,7 +135,7 @@ class AsyncClient:
 
     async def downloads(self, job_id: str) -> tuple[Download, ...]:
         """The files of each image of a job."""
-        listing = await self._get(f"/download/{quote(job_id, safe='')}", _Listing)
+        listing = await self._get(f"/download/{escaped(job_id, safe='')}", _Listing)
         return listing.images
 
     async def download(
@@ -132,7 +152,9 @@ class AsyncClient:
 
         `size`: what the job document told. Raises ApiError, Unreachable, BadDownload, OSError.
         """
-        path = f"{_BASE}/download/{quote(job_id, safe='')}/{quote(image_id, safe='')}?file={quote(file)}"
+        path = (
+            f"{_BASE}/download/{escaped(job_id, safe='')}/{escaped(image_id, safe='')}?file={escaped(file)}"
+        )
         patience = Patience(self._transport.patience)
         while True:
             try:
@@ -145,9 +167,14 @@ class AsyncClient:
                 if not await patience.pause():
                     raise
 
+    async def thumbnail(self, job_id: str, image_id: str) -> bytes:
+        """The uploaded picture as a WebP of at most 256 px. Raises ApiError `not_found`."""
+        path = f"{_BASE}/images/{escaped(job_id, safe='')}/{escaped(image_id, safe='')}/thumbnail"
+        return (await self._transport.send(Call(method="GET", path=path, safe=True))).body
+
     async def cancel(self, job_id: str) -> Job:
         """Ask to stop what is not finished. Raises ApiError `already_finished` where nothing is left."""
-        return await self._post(f"/jobs/{quote(job_id, safe='')}/cancel", None, Job)
+        return await self._post(f"/jobs/{escaped(job_id, safe='')}/cancel", None, Job)
 
     async def retry(
         self, job_id: str, *, image_ids: Iterable[str] | None = None, params: Mapping[str, Any] | None = None
@@ -155,14 +182,14 @@ class AsyncClient:
         """Run failed images again, all or those named; each is a new paid attempt."""
         wanted = {"image_ids": list(image_ids) if image_ids is not None else None, "params": params}
         return await self._post(
-            f"/jobs/{quote(job_id, safe='')}/retry",
+            f"/jobs/{escaped(job_id, safe='')}/retry",
             {name: value for name, value in wanted.items() if value is not None},
             Job,
         )
 
     async def delete(self, job_id: str) -> None:
         """Erase a job; what still runs is cancelled first. One that is gone already is no error."""
-        call = Call(method="DELETE", path=f"{_BASE}/jobs/{quote(job_id, safe='')}", safe=True)
+        call = Call(method="DELETE", path=f"{_BASE}/jobs/{escaped(job_id, safe='')}", safe=True)
         await self._transport.send(call)
 
     async def dead(
@@ -176,7 +203,7 @@ class AsyncClient:
 
     async def replay(self, image_id: str) -> Job:
         """Run one dead image again, whoever owns it: a new paid attempt. For admins."""
-        return await self._post(f"/admin/dead/{quote(image_id, safe='')}/replay", None, Job)
+        return await self._post(f"/admin/dead/{escaped(image_id, safe='')}/replay", None, Job)
 
     async def replay_many(
         self, *, code: str = "", model: str = "", owner: str = "", every: bool = False, limit: int = 20
@@ -204,14 +231,32 @@ def _picture(source: Source) -> Picture:
     return source if isinstance(source, Picture) else Picture.from_path(source)
 
 
-def _upload(body: MultipartBody, key: str) -> Call:
+def _form(
+    pictures: Sequence[Source],
+    *,
+    params: Mapping[str, Any] | None,
+    face_limit: int | None,
+    no_cache: bool,
+    **texts: str | None,
+) -> MultipartBody:
+    fields = {
+        **texts,
+        "params": json.dumps(params) if params else None,
+        "face_limit": str(face_limit) if face_limit is not None else None,
+        "no_cache": "true" if no_cache else None,
+    }
+    given = {name: value for name, value in fields.items() if value is not None}
+    return MultipartBody(given, [_picture(source) for source in pictures])
+
+
+def _multipart(path: str, body: MultipartBody, headers: Mapping[str, str] | None = None) -> Call:
     return Call(
         method="POST",
-        path=f"{_BASE}/upload/batch",
+        path=_BASE + path,
         headers={
             "Content-Type": body.content_type,
             "Content-Length": str(body.length),
-            "Idempotency-Key": key,
+            **(headers or {}),
         },
         body=body.chunks,
         safe=True,

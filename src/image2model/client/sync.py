@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mappin
 from typing import Any, Self, TypeVar
 
 from image2model.client.aio import AsyncClient, Source
-from image2model.client.documents import Job, JobPage
+from image2model.client.documents import Download, Job, JobPage
 from image2model.client.events import Event
+from image2model.client.offers import ModelList, Quote
 
 _T = TypeVar("_T")
 
@@ -45,6 +46,14 @@ class Client:
         """Upload one batch; `options` are those of `AsyncClient.submit`."""
         return self._run(self._client.submit(pictures, **options))
 
+    def quote(self, pictures: Sequence[Source], **options: Any) -> Quote:
+        """What a `submit` would cost; `options` are those of `AsyncClient.quote`."""
+        return self._run(self._client.quote(pictures, **options))
+
+    def models(self) -> ModelList:
+        """The models on offer, with their parameters and prices."""
+        return self._run(self._client.models())
+
     def job(self, job_id: str) -> Job:
         """The job document."""
         return self._run(self._client.job(job_id))
@@ -61,6 +70,14 @@ class Client:
                 yield event
         finally:
             self._run(_close(events))
+
+    def downloads(self, job_id: str) -> tuple[Download, ...]:
+        """The files of each image of a job."""
+        return self._run(self._client.downloads(job_id))
+
+    def thumbnail(self, job_id: str, image_id: str) -> bytes:
+        """The uploaded picture as a WebP of at most 256 px."""
+        return self._run(self._client.thumbnail(job_id, image_id))
 
     def download(
         self, job_id: str, image_id: str, target: str | os.PathLike[str], *, file: str = "model"

@@ -4,6 +4,7 @@ Who calls it: the upload route, which feeds the pictures in. Whatever refuses th
 behind; whatever is answered with a job is safe in the store.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -72,6 +73,10 @@ async def create(
     answer = _answer(place, submission, job.job_id) if place else None
     try:
         made_at = await jobs.create(redis, job, answer, submission.allowance)
+    except asyncio.CancelledError:
+        # the job may have come to be: its pictures stay, and the cleanup takes those that belong to nobody
+        originals.hand_over()
+        raise
     except RedisError as error:
         _log.error("batch_not_confirmed", job_id=job.job_id, reason=str(error))
         settle(redis, originals, keyed=place is not None)

@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.domain import ImageError
+from image2model.domain import ImageError, ImageStatus
 from image2model.errors import AlreadyFinished, InvalidParameter, NotFound
-from image2model.service.documents import ImageDocument, image_document, moment
+from image2model.service.documents import ImageDocument, Moment, image_document, moment
 from image2model.store import dead, heads, jobs
 from image2model.store.dead import Change, DeadFilter, DeadLetter, Place
 from image2model.store.rows import JobSnapshot
@@ -28,8 +28,8 @@ _place = msgspec.msgpack.Decoder(tuple[int, str])
 class ChangeDocument(msgspec.Struct, frozen=True):
     """One step of an image's history."""
 
-    at: str
-    status: str
+    at: Moment
+    status: ImageStatus
     attempt: int
     fal_request_id: str | None
     error: ImageError | None
@@ -43,9 +43,9 @@ class AttemptDocument(msgspec.Struct, frozen=True):
 
     attempt: int
     fal_request_id: str | None
-    started_at: str
-    ended_at: str
-    status: str
+    started_at: Moment
+    ended_at: Moment
+    status: ImageStatus
     error: ImageError | None
 
 
@@ -56,7 +56,7 @@ class DeadDocument(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     owner: str
     model: str
-    failed_at: str
+    failed_at: Moment
     error: ImageError | None
     image: ImageDocument
     attempts: tuple[AttemptDocument, ...]
@@ -166,7 +166,7 @@ def _document(letter: DeadLetter, changes: tuple[Change, ...]) -> DeadDocument:
             for number, group in groupby(changes, key=lambda one: one.attempt)
         ),
         history=tuple(
-            ChangeDocument(moment(one.at) or "", one.status.value, one.attempt, one.request_id, one.error)
+            ChangeDocument(moment(one.at) or "", one.status, one.attempt, one.request_id, one.error)
             for one in changes
         ),
     )
@@ -178,7 +178,7 @@ def _attempt(number: int, changes: tuple[Change, ...], earlier: ImageError | Non
         fal_request_id=next((one.request_id for one in reversed(changes) if one.request_id), None),
         started_at=moment(changes[0].at) or "",
         ended_at=moment(changes[-1].at) or "",
-        status=changes[-1].status.value,
+        status=changes[-1].status,
         error=next((one.error for one in reversed(changes) if one.error), earlier),
     )
 

@@ -4,15 +4,30 @@ Who calls it: the API (answers and events) and the worker (webhooks). Pure: rows
 """
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
 
-from image2model.domain import PROGRESS, Counts, ImageError, ImageResult, Mesh, RejectedFile, ResultFile
+from image2model.domain import (
+    PROGRESS,
+    Counts,
+    ImageError,
+    ImageResult,
+    ImageStatus,
+    JobStatus,
+    Mesh,
+    RejectedFile,
+    ResultFile,
+    WaitingFor,
+)
 from image2model.money import to_usd
 from image2model.store.events import ImageChanged, JobCompleted
 from image2model.store.rows import ImageRow, JobRow, JobSnapshot
 
 API: str = "/api/v1"
+
+Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+"""A time as RFC 3339 UTC."""
 
 
 class FileDocument(msgspec.Struct, frozen=True):
@@ -41,7 +56,7 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     width: int
     height: int
-    status: str
+    status: ImageStatus
     progress: float
     queue_position: int | None
     attempt: int
@@ -50,9 +65,9 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float | None
     error: ImageError | None
     result: ResultDocument | None
-    created_at: str
-    started_at: str | None
-    finished_at: str | None
+    created_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -69,7 +84,7 @@ class JobHead(msgspec.Struct, frozen=True, kw_only=True):
     """A job without its images, as `/events` and lists show it."""
 
     job_id: str
-    status: str
+    status: JobStatus
     model: str
     params: dict[str, object]
     total: int
@@ -77,13 +92,13 @@ class JobHead(msgspec.Struct, frozen=True, kw_only=True):
     progress: float
     cost_usd: float
     estimated_cost_usd: float | None
-    waiting_for: str | None
+    waiting_for: WaitingFor | None
     cancel_requested: bool
     rejected: tuple[RejectedFile, ...]
-    created_at: str
-    updated_at: str
-    finished_at: str | None
-    expires_at: str | None
+    created_at: Moment
+    updated_at: Moment
+    finished_at: Moment | None
+    expires_at: Moment | None
     links: Links
 
 
@@ -97,10 +112,10 @@ class ImageEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The data of an `image` event."""
 
     job_id: str
-    status: str
+    status: JobStatus
     counts: Counts
     progress: float
-    waiting_for: str | None
+    waiting_for: WaitingFor | None
     image: ImageDocument
 
 
@@ -138,7 +153,7 @@ def image_document(job_id: str, row: ImageRow) -> ImageDocument:
         sha256=row.sha256,
         width=row.width,
         height=row.height,
-        status=row.status.value,
+        status=row.status,
         progress=PROGRESS[row.status],
         queue_position=row.queue_position,
         attempt=row.attempt,
@@ -168,7 +183,7 @@ def _file(job_id: str, image_id: str, file: ResultFile) -> FileDocument:
 def _head(job_id: str, job: JobRow, counts: Counts) -> dict[str, object]:
     return {
         "job_id": job_id,
-        "status": counts.status.value,
+        "status": counts.status,
         "model": job.model,
         "params": job.params,
         "total": job.total,
@@ -176,7 +191,7 @@ def _head(job_id: str, job: JobRow, counts: Counts) -> dict[str, object]:
         "progress": counts.progress,
         "cost_usd": to_usd(job.cost_micro),
         "estimated_cost_usd": None if job.estimated_micro is None else to_usd(job.estimated_micro),
-        "waiting_for": job.waiting_for.value if job.waiting_for else None,
+        "waiting_for": job.waiting_for,
         "cancel_requested": job.cancel_requested,
         "rejected": job.rejected,
         "created_at": moment(job.created_at),
@@ -232,9 +247,9 @@ def image_event(job_id: str, body: ImageChanged) -> ImageEvent:
     """The data of an `image` event."""
     return ImageEvent(
         job_id=job_id,
-        status=body.counts.status.value,
+        status=body.counts.status,
         counts=body.counts,
         progress=body.counts.progress,
-        waiting_for=body.waiting_for.value if body.waiting_for else None,
+        waiting_for=body.waiting_for,
         image=image_document(job_id, body.image),
     )

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from image2model.domain import IMAGE_FINISHED, ResultFile
+from image2model.domain import IMAGE_FINISHED, ImageStatus, JobStatus, ResultFile
 from image2model.errors import NotFound, NotReady
 from image2model.fal.hosts import FalHosts
 from image2model.service import documents
@@ -32,7 +32,7 @@ class ImageFiles(msgspec.Struct, frozen=True, kw_only=True):
     image_id: str
     index: int
     filename: str
-    status: str
+    status: ImageStatus
     files: tuple[documents.FileDocument, ...]
 
 
@@ -40,8 +40,8 @@ class Downloads(msgspec.Struct, frozen=True, kw_only=True):
     """All files of a job."""
 
     job_id: str
-    status: str
-    expires_at: str | None
+    status: JobStatus
+    expires_at: documents.Moment | None
     images: tuple[ImageFiles, ...]
 
 
@@ -58,7 +58,7 @@ def listing(job: JobSnapshot) -> Downloads:
     entries = (documents.image_document(job.job_id, row) for row in job.images)
     return Downloads(
         job_id=job.job_id,
-        status=job.counts.status.value,
+        status=job.counts.status,
         expires_at=documents.moment(job.job.expires_at),
         images=tuple(
             ImageFiles(

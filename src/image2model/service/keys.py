@@ -11,10 +11,10 @@ from redis.asyncio import Redis
 
 from image2model.errors import InvalidParameter, NotFound
 from image2model.money import to_usd
-from image2model.service.documents import moment
+from image2model.service.documents import Moment, moment
 from image2model.settings import parse
 from image2model.store import api_keys
-from image2model.store.api_keys import ApiKey, Budget, NewKey, Period
+from image2model.store.api_keys import ApiKey, Budget, NewKey, Period, Role
 
 _OWNER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _MOST_NAME: Final = 200
@@ -38,16 +38,16 @@ class KeyDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     key_id: str
     prefix: str
     name: str
-    role: str
+    role: Role
     owner: str
     status: Literal["active", "expired", "revoked"]
     rate: str | None
     budget: str | None
     max_queued: int | None
-    created_at: str | None
-    expires_at: str | None
-    last_used_at: str | None
-    revoked_at: str | None
+    created_at: Moment | None
+    expires_at: Moment | None
+    last_used_at: Moment | None
+    revoked_at: Moment | None
     key: str = ""
 
 

@@ -14,7 +14,7 @@ from image2model.money import to_usd
 from image2model.store import accounts, api_keys, fleet
 
 DEFAULT_DAYS: Final = 30
-_MOST_DAYS: Final = 366
+MOST_DAYS: Final = 366
 
 
 class Spending(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +50,8 @@ def days_of(text: str | None) -> int:
     """The `days` of a query. Raises InvalidParameter."""
     if text is None:
         return DEFAULT_DAYS
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= _MOST_DAYS and len(text) < 4):
-        raise InvalidParameter(f"`days` must be 1 to {_MOST_DAYS}.")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= MOST_DAYS and len(text) < 4):
+        raise InvalidParameter(f"`days` must be 1 to {MOST_DAYS}.")
     return int(text)
 
 

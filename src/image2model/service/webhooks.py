@@ -11,11 +11,11 @@ from redis.asyncio import Redis
 
 from image2model.errors import NotFound
 from image2model.service import ownership
-from image2model.service.documents import JobDocument, completed_document, job_document, moment
+from image2model.service.documents import JobDocument, Moment, completed_document, job_document, moment
 from image2model.service.webhook_schedule import replayed
 from image2model.service.webhook_url import shown
 from image2model.store import deliveries, events, jobs
-from image2model.store.deliveries import Delivery, delivery_id_of
+from image2model.store.deliveries import Delivery, DeliveryState, delivery_id_of
 from image2model.store.events import JobCompleted
 
 EVENT: Final = "job.finished"
@@ -25,14 +25,14 @@ class Payload(msgspec.Struct, frozen=True):
     """The body of a webhook; the same in each attempt. `data` is the job as it was when it ended."""
 
     type: str
-    timestamp: str
+    timestamp: Moment
     data: JobDocument
 
 
-class AttemptDocument(msgspec.Struct, frozen=True):
+class DeliveryAttempt(msgspec.Struct, frozen=True):
     """One call. `status` is null where nothing was answered, `error` where it was taken."""
 
-    at: str
+    at: Moment
     status: int | None
     duration_ms: int
     error: str | None
@@ -44,10 +44,10 @@ class DeliveryDocument(msgspec.Struct, frozen=True, kw_only=True):
     delivery_id: str
     event: str
     url: str
-    state: str
-    attempts: tuple[AttemptDocument, ...]
-    next_at: str | None
-    created_at: str
+    state: DeliveryState
+    attempts: tuple[DeliveryAttempt, ...]
+    next_at: Moment | None
+    created_at: Moment
 
 
 class DeliveryList(msgspec.Struct, frozen=True):
@@ -104,9 +104,9 @@ def document_of(delivery: Delivery) -> DeliveryDocument:
         delivery_id=delivery.delivery_id,
         event=EVENT,
         url=delivery.url,
-        state=delivery.state.value,
+        state=delivery.state,
         attempts=tuple(
-            AttemptDocument(moment(one.at) or "", one.status, one.duration_ms, one.error)
+            DeliveryAttempt(moment(one.at) or "", one.status, one.duration_ms, one.error)
             for one in delivery.attempts
         ),
         next_at=moment(delivery.next_at),

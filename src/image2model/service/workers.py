@@ -3,7 +3,7 @@
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.service.documents import moment
+from image2model.service.documents import Moment, moment
 from image2model.store import fleet
 from image2model.store.fleet import WorkerState
 
@@ -17,8 +17,8 @@ class WorkerDocument(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...]
     running: int
     slots: int
-    started_at: str
-    last_beat_at: str
+    started_at: Moment
+    last_beat_at: Moment
 
 
 class WorkerList(msgspec.Struct, frozen=True):

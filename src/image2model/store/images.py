@@ -18,6 +18,7 @@ from image2model.store.script import Script
 
 _STEP: Final = Script("step")
 _WRITE: Final = Script("write")
+_NOT_SENT: Final = Script("not_sent")
 _COMMIT: Final = Script("commit_submission")
 _AGAIN: Final = Script("try_again")
 _PERMIT: Final = Script("take_permit")
@@ -213,9 +214,9 @@ async def mark_posting(redis: Redis, image_id: str, fence: str) -> int:
     return await _write(redis, image_id, fence, (), "posting_at")
 
 
-async def unmark_posting(redis: Redis, image_id: str, fence: str) -> None:
-    """FAL provably did not accept it: nothing is out."""
-    await _write(redis, image_id, fence, ("posting_at", ""), None)
+async def not_sent(redis: Redis, image_id: str, attempt_token: str) -> None:
+    """The mark's reply was lost and nothing was POSTed: take the mark back. Repeat it until it answers."""
+    await _NOT_SENT.packed(redis, image_id, attempt_token)
 
 
 async def commit_submission(

@@ -14,6 +14,7 @@ from image2model.store.script import Script
 _ENQUEUE: Final = Script("enqueue_once")
 _WAITING: Final = Script("refresh_waiting")
 _REPAIR: Final = Script("repair")
+_PLACES: Final = Script("free_places")
 _MOST_JOBS: Final = 1000
 
 
@@ -44,12 +45,18 @@ async def repair(redis: Redis, job_id: str) -> int:
     return int(await _REPAIR(redis, job_id))
 
 
+async def free_places(redis: Redis) -> int:
+    """Free permits and places ahead whose image needs none any more; returns how many."""
+    return int(await _PLACES(redis))
+
+
 async def renew_lives(redis: Redis) -> None:
     """Renew the keys that live as long as the fleet or their owner does."""
     pipe = redis.pipeline(transaction=False)
     for name, (template, life) in LIVES.items():
-        if life is Life.FLEET and "{}" not in template:
-            pipe.pexpire(key(name), FLEET_TTL_MS)
+        if life is Life.FLEET:
+            for ids in [(queue.value,) for queue in Queue] if "{}" in template else [()]:
+                pipe.pexpire(key(name, *ids), FLEET_TTL_MS)
     for owner in await command(redis, "SMEMBERS", key("owners")):
         for name, (_, life) in LIVES.items():
             if life is Life.OWNER:

@@ -6,6 +6,7 @@ the way is tried again with the same request, never by a new one.
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -30,7 +31,8 @@ from image2model.worker.context import WorkerContext
 
 _log = structlog.get_logger("worker.collect")
 
-_TRIES: Final = 6
+_PATIENCE_S: Final = 1800.0
+"""FAL keeps a small result for an hour, one of 10 KB or more for minutes."""
 _TRIES_OF_A_CUT_FILE: Final = 3
 _MOST_BYTES: Final = 1 << 30
 _SUFFIX: Final = re.compile(r"\.([A-Za-z0-9]{1,8})$")
@@ -55,14 +57,17 @@ async def collect(
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """Repeat what the network or the storage spoilt: the request stands, so nothing is bought."""
-    tries = 0
+    """Repeat what the network or the storage spoilt: the request stands, so nothing is bought.
+
+    For long, because what is given up here is paid for: until FAL says that the result is gone.
+    """
+    tries, until = 0, time.monotonic() + _PATIENCE_S
     while True:
         try:
             return await call()
         except (FalUnreachable, FalUnfinished, StorageError, OSError) as error:
             tries += 1
-            if tries >= _TRIES:
+            if time.monotonic() > until:
                 raise _given_up(error) from error
             _log.warning("could not fetch the result, again", reason=str(error), tries=tries)
         except ImageFailure as failure:
@@ -70,7 +75,7 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
             tries += 1
             if not failure.retryable or tries >= _TRIES_OF_A_CUT_FILE:
                 raise
-        await asyncio.sleep(full_jitter(tries, cap_s=15))
+        await asyncio.sleep(full_jitter(tries, cap_s=30))
 
 
 def _given_up(error: Exception) -> ImageFailure:

@@ -7,6 +7,7 @@ and the job's serialisation; picking and finishing are ours, because stock ARQ k
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import ContextVar
 from typing import Any, Final
 
 import structlog
@@ -29,6 +30,9 @@ _FOR_EVER: Final = 10**9
 _FIRST_PAUSE_S: Final = 0.1
 _LAST_PAUSE_S: Final = 1.0
 KEY: Final = "context"
+_CURRENT: Final[ContextVar[RunningTask]] = ContextVar("running_task")
+"""The lease that a run works under. An id may be picked again while its last run still unwinds, so the id
+alone does not tell which."""
 _REATTACH: Final = 2000
 """Images at FAL that one process follows besides those it started: following costs next to nothing."""
 
@@ -42,7 +46,7 @@ def task(name: str, work: Work) -> Function:
 
     async def run(ctx: dict[str, Any], argument: str) -> None:
         context: WorkerContext = ctx[KEY]
-        running = context.running[ctx["job_id"]]
+        running = _CURRENT.get()
         current = asyncio.current_task()
         if current is not None:
             running.works_in(current)
@@ -137,6 +141,7 @@ class LeasedWorker(Worker):
         running.add_done_callback(lambda _: self._ended(task))
 
     async def _run(self, task: RunningTask, previous: "asyncio.Task[Any] | None") -> None:
+        _CURRENT.set(task)
         if previous is not None:
             # an id that still runs here is never started beside itself
             await asyncio.wait([previous])
@@ -165,22 +170,22 @@ class LeasedWorker(Worker):
 
     async def finish_job(
         self,
-        job_id: str,
+        job_id: str,  # noqa: ARG002 - ARQ's signature
         finish: bool,
-        result_data: bytes | None,  # noqa: ARG002 - ARQ's signature
+        result_data: bytes | None,  # noqa: ARG002
         result_timeout_s: float | None,  # noqa: ARG002
         keep_result_forever: bool,  # noqa: ARG002
         incr_score: int | None,
         keep_in_progress: float | None,  # noqa: ARG002
     ) -> None:
         """ARQ's end of a run, fenced: it acts only while the task is ours."""
-        task = self._context.running[job_id]
+        task = _CURRENT.get()
         await self._let_go(task, finished=finish, score=task.score + (incr_score or 0))
 
     async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:  # noqa: ARG002
         """ARQ's end of a job that it could not start (expired, unknown, unreadable), fenced."""
         _log.error("ARQ could not start a task", task_id=job_id, queue=self._queue.value)
-        await self._let_go(self._context.running[job_id], finished=True, score=0)
+        await self._let_go(_CURRENT.get(), finished=True, score=0)
 
     async def _let_go(self, task: RunningTask, *, finished: bool, score: float) -> None:
         """Told until the store has heard it: a lease that just ran out would count as a crash."""

@@ -5,9 +5,11 @@ their order, and what becomes of each failure (design: "The call that costs mone
 """
 
 import time
+from typing import Final
 
 import structlog
 from arq.worker import Retry
+from redis.exceptions import RedisError
 
 from image2model.domain import FalRequest, ImageError, ImageStatus
 from image2model.errors import (
@@ -38,6 +40,8 @@ from image2model.worker.unconfirmed import look_up, next_look_s
 
 _log = structlog.get_logger("worker.generate")
 
+_AWAY_S: Final = 1.0
+
 
 async def generate_model(context: WorkerContext, running: RunningTask, image_id: str) -> None:
     """Take one image as far as it goes. Raises arq.Retry to have it again later."""
@@ -52,6 +56,10 @@ async def generate_model(context: WorkerContext, running: RunningTask, image_id:
     except Retry:
         outcome = "retry"
         raise
+    except (RedisError, StorageError, OSError) as error:
+        outcome = "retry"
+        _log.warning("the store or the storage does not answer, again later", error=str(error))
+        raise Retry(defer=_AWAY_S) from error
     finally:
         elapsed = time.monotonic() - started
         metrics.TASK_DURATION.labels("generate_model", outcome).observe(elapsed)
@@ -120,7 +128,8 @@ class ImageRun:
             return await commit(context, task, self._fence, task.attempt_token, request)
         if (wait := next_look_s(task, settings.unconfirmed_grace)) is not None:
             raise Retry(defer=wait)
-        if settings.on_unconfirmed == "resubmit" and not task.cancel_requested:
+        attempts_left = task.attempts_used + 1 < settings.max_attempts
+        if settings.on_unconfirmed == "resubmit" and attempts_left and not task.cancel_requested:
             await images.try_again(context.redis, self._image_id, self._fence, used_attempt=True)
             raise Retry(defer=0)
         raise to_image_failure(
@@ -176,7 +185,7 @@ class ImageRun:
 
     async def _stopped(self, task: Task, stopped: FalCancelled) -> str:
         """FAL obeyed a cancel: a client's, or ours after I2M_TASK_TIMEOUT."""
-        if self._running.cancel_requested:
+        if self._running.cancel_requested or task.cancel_requested:
             await images.move(self._context.redis, self._image_id, self._fence, ImageStatus.CANCELLED)
             return self._count(task, ImageStatus.CANCELLED)
         if self._running.timed_out:

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from image2model.service import cleanup as house_cleaning
 from image2model.service import webhooks
 from image2model.service.erase import erase_if_deleted
+from image2model.storage.errors import StorageError
 from image2model.store import expiry, upkeep
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics
@@ -55,14 +56,22 @@ async def _announce(redis: Redis, job_id: str, version: int) -> None:
 
 async def reconcile(context: WorkerContext, _running: RunningTask, _nothing: str) -> None:
     """Compare every unfinished job with the queue and mend either; then queue itself for later."""
-    mended = 0
+    await upkeep.renew_lives(context.redis)
+    mended = await upkeep.free_places(context.redis)
     for job_id in await upkeep.unfinished_jobs(context.redis):
         mended += await upkeep.repair(context.redis, job_id)
     for job_id in await upkeep.deleted_jobs(context.redis):
-        await erase_if_deleted(context.redis, context.storage, job_id)
-    await upkeep.renew_lives(context.redis)
+        await _erase(context, job_id)
     if mended:
         _log.warning("the reconciler mended the store", count=mended)
+
+
+async def _erase(context: WorkerContext, job_id: str) -> None:
+    """One job whose files cannot be deleted just now does not keep the others."""
+    try:
+        await erase_if_deleted(context.redis, context.storage, job_id)
+    except StorageError as error:
+        _log.warning("could not erase a deleted job, again later", job_id=job_id, error=str(error))
 
 
 async def schedule_reconcile(redis: Redis, *, at_start: bool) -> None:

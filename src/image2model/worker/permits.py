@@ -17,7 +17,7 @@ _ASK_AGAIN_S: Final = 0.25
 
 
 class Paused(Exception):
-    """Generations were paused while the picture was prepared."""
+    """Nothing was sent, by nobody's fault: generations were paused meanwhile, or the store was away."""
 
 
 async def take(context: WorkerContext, running: RunningTask, *, attempt_token: str, url: str) -> None:

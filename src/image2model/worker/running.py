@@ -20,6 +20,7 @@ class RunningTask:
         self.lost = False
         self.cancel_requested = False
         self.timed_out = False
+        self._stopped = False
         self._places: asyncio.Semaphore | None = None
         self._work: asyncio.Task[Any] | None = None
         self._on_cancel: Callable[[], None] | None = None
@@ -38,7 +39,7 @@ class RunningTask:
     def works_in(self, work: asyncio.Task[Any]) -> None:
         """The asyncio task to stop when the lease is lost."""
         self._work = work
-        if self.lost:
+        if self._stopped:
             self.stop()
 
     def on_cancel(self, callback: Callable[[], None]) -> None:
@@ -61,11 +62,12 @@ class RunningTask:
         self.stop()
 
     def stop(self) -> None:
-        """Stop the local work; what it holds is given back as it unwinds.
+        """Stop the local work, also what has yet to begin; what it holds is given back as it unwinds.
 
         Asked again until it has ended: Python 3.11's `wait_for`, in which redis-py sends, swallows a
         cancellation that arrives together with its result (bpo-37658).
         """
+        self._stopped = True
         if self._work is not None and not self._work.done():
             self._work.cancel()
             asyncio.get_running_loop().call_later(_ASK_AGAIN_S, self.stop)

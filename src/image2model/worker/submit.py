@@ -6,6 +6,8 @@ image's task: a worker that loses the image meanwhile is the only one who knows 
 
 import asyncio
 import secrets
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 from urllib.parse import urlencode
 
 import structlog
@@ -20,9 +22,12 @@ from image2model.store import images
 from image2model.store.images import Committed, Task
 from image2model.worker import permits
 from image2model.worker.context import WorkerContext
+from image2model.worker.permits import Paused
 from image2model.worker.running import RunningTask
 
-_log = structlog.get_logger("worker.submit")
+_log: Final = structlog.get_logger("worker.submit")
+
+T = TypeVar("T")
 
 
 async def submit(context: WorkerContext, task: Task, running: RunningTask) -> FalRequest:
@@ -60,15 +65,32 @@ async def _post(
     async def mark() -> None:
         await images.mark_posting(context.redis, task.image_id, fence)
 
-    request = await context.fal.submit(
-        endpoint.id,
-        payload(endpoint, url, task.params),  # type: ignore[arg-type]  # normalised at the door
-        tags={"i2m.attempt": attempt_token, "i2m.image": task.image_id},
-        webhook_url=_webhook_url(context, task, attempt_token),
-        before_send=mark,
-        priority="low" if task.priority == "low" else None,
-    )
+    try:
+        request = await context.fal.submit(
+            endpoint.id,
+            payload(endpoint, url, task.params),  # type: ignore[arg-type]  # normalised at the door
+            tags={"i2m.attempt": attempt_token, "i2m.image": task.image_id},
+            webhook_url=_webhook_url(context, task, attempt_token),
+            before_send=mark,
+            priority="low" if task.priority == "low" else None,
+        )
+    except RedisError as error:
+        # only the mark asks the store, and without its answer nothing was sent
+        await _told(lambda: images.not_sent(context.redis, task.image_id, attempt_token))
+        raise Paused from error
     return await commit(context, task, fence, attempt_token, request)
+
+
+async def _told(tell: Callable[[], Awaitable[T]]) -> T:
+    """What only this process knows, until it is stored or the process ends."""
+    pause = 0.05
+    while True:
+        try:
+            return await tell()
+        except (RedisError, OSError) as error:
+            _log.error("could not store what became of a submit, again", error=str(error))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
 
 
 def _webhook_url(context: WorkerContext, task: Task, attempt_token: str) -> str | None:
@@ -84,17 +106,9 @@ async def commit(
     context: WorkerContext, task: Task, fence: str, attempt_token: str, request: FalRequest
 ) -> FalRequest:
     """Store FAL's id, until it is stored or the process ends. Raises StaleFence where it is another's now."""
-    pause = 0.05
-    while True:
-        try:
-            stored = await images.commit_submission(
-                context.redis, task.image_id, fence, attempt_token, request
-            )
-            break
-        except (RedisError, OSError) as error:
-            _log.error("could not store FAL's id, again", request_id=request.request_id, error=str(error))
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 1.0)
+    stored = await _told(
+        lambda: images.commit_submission(context.redis, task.image_id, fence, attempt_token, request)
+    )
     if stored is Committed.SUPERSEDED:
         await _abandon(context, request)
     if stored is not Committed.MINE:

@@ -5,6 +5,7 @@ a store or storage that fails is `store_unavailable`;
 anything else is a fault of ours, logged with its traceback and told as `internal_error`.
 """
 
+import asyncio
 from typing import Final
 
 import structlog
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from image2model.api import problems
 from image2model.api.middleware.request_id import request_id
-from image2model.errors import Problem
+from image2model.errors import Problem, StoreUnavailable
 from image2model.storage.errors import StorageError
 
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -42,6 +43,12 @@ class ProblemAnswers:
             await self.app(scope, receive, watched_send)
         except ClientDisconnect:
             _log.info("client_disconnected")
+        except asyncio.CancelledError:
+            # the server stops and waits no longer; without an answer of ours it would say 500
+            if not begun:
+                stopping = StoreUnavailable.after("This server is stopping. Try again at once.", 1)
+                await problems.render(stopping, request_id(scope))(scope, receive, send)
+            raise
         except Exception as error:
             problem = _problem_of(error)
             if begun:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import click
 
+from image2model.cli.advice import advice
 from image2model.cli.connection import client, connected, for_scripts, print_json
 from image2model.cli.tasks import first_error
 from image2model.client import AsyncClient, Image, Job
@@ -83,4 +84,6 @@ def _has_size(path: Path, size: int) -> bool:
 
 
 def _why(image: Image) -> str:
-    return f"{image.error.code}: {image.error.message}" if image.error else f"it is {image.status}"
+    if image.error is None:
+        return f"it is {image.status}"
+    return f"{image.error.code}: {image.error.message} {advice(image.error.code)}".rstrip()

@@ -1,6 +1,7 @@
 """`image2model submit PATH...`: pictures in, models out."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,14 @@ def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> in
     Exit code 1 if any picture has no model. The file `.image2model/ledger.db` in --out remembers it all.
     """
     request = Request(**given, as_json=as_json)
+    began = time.monotonic()
     try:
         result = asyncio.run(run(request, client(url, key, patience=600)))
     except KeyboardInterrupt:
         click.echo(
             "Interrupted. The jobs go on at the service; run the same command again to pick them up, "
-            "or stop one with `image2model cancel JOB`.",
+            "or stop one with `image2model cancel JOB` (`image2model jobs --status running` lists them).",
             err=True,
         )
         return 130
-    return report(result, as_json=as_json)
+    return report(result, as_json=as_json, out=request.out, seconds=time.monotonic() - began)

@@ -6,6 +6,7 @@ Who calls it: `submit`.
 import click
 import msgspec
 
+from image2model.cli.numbers import dollars, seconds, span
 from image2model.cli.submit.item import Item, Outcome
 from image2model.client.documents import Image
 
@@ -93,4 +94,13 @@ def ending(item: Item) -> str:
     """One line on an item's end."""
     if item.outcome is Outcome.FAILED:
         return f"failed  {item.path}  {item.code}: {item.reason}"
-    return f"{item.outcome}  {', '.join(item.files)}"
+    return "  ".join([item.outcome, ", ".join(item.files), *_facts(item.image)])
+
+
+def _facts(image: Image | None) -> list[str]:
+    if image is None or image.result is None:
+        return []
+    took = span(image.started_at, image.finished_at)
+    facts = [f"{image.result.mesh.triangles:,} triangles"] if image.result.mesh else []
+    facts += [seconds(took)] if took is not None and not image.cached else []
+    return [*facts, "reused" if image.cached else dollars(image.cost_usd)]

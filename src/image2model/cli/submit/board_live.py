@@ -1,107 +1,119 @@
-"""The board of a terminal: a bar, the counts by status, and the pictures that move just now.
+"""The board of a terminal: the whole run, a bar to each batch, and a table of the pictures that move.
 
-Who calls it: `submit`. All of it comes from the event streams; the bar is the share of pictures that have
-ended, and nothing is guessed in between.
+Who calls it: `submit` and `watch`. All of it comes from the event streams; a bar is the share of pictures
+that have ended, and nothing is guessed in between.
 """
 
 import time
-from collections import Counter
 from typing import Final
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from image2model.cli.submit.board_lines import ending
+from image2model.cli.submit.board_tables import batch_table, picture_table, run_line
 from image2model.cli.submit.item import Item, Outcome
+from image2model.cli.submit.pace import Pace, clock
+from image2model.cli.submit.tally import by_job, has_failed, tally
 from image2model.client.documents import Image
 
-_ROWS: Final = 10
-_ORDER: Final = ("storing", "generating", "submitted", "preparing", "queued")
+_FRAMES: Final = 4  # a second
+_LOG_LINES: Final = 8  # of the screen, left to what scrolls above
 
 
 class LiveBoard:
     """Draws four times a second; what has ended scrolls away above it."""
 
     def __init__(self, console: Console) -> None:
+        self._console = console
         self._items: list[Item] = []
+        self._since: dict[str, tuple[str, float]] = {}
         self._waiting: dict[str, str] = {}
-        self._lost = 0
+        self._lost: list[float] = []
         self._began = time.monotonic()
-        # last: it draws at once
-        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._draw)
+        self._pace = Pace()
+        self._live = Live(self, console=console, refresh_per_second=_FRAMES)
 
     def begin(self, items: list[Item]) -> None:
         """Start drawing."""
         self._items = [*self._items, *items]
+        if kept := sum(item.outcome is Outcome.KEPT for item in items):
+            self.note(f"{kept} of {len(items)} done before")
         self._live.start()
 
     def changed(self, item: Item, image: Image) -> None:
         """Drawn next time: the item holds the image."""
+        known = self._since.get(item.sha256)
+        if known is None or known[0] != image.status:
+            self._since[item.sha256] = (image.status, time.monotonic())
 
     def waiting(self, job_id: str, reason: str | None) -> None:
-        """Shown below the bar for as long as it lasts."""
+        """Shown for as long as it lasts."""
         self._waiting.pop(job_id, None)
         if reason:
             self._waiting[job_id] = reason
 
     def connected(self, yes: bool) -> None:
-        """Shown below the bar for as long as it lasts."""
-        self._lost = max(0, self._lost + (-1 if yes else 1))
+        """Shown for as long as it lasts."""
+        if not yes:
+            self._lost.append(time.monotonic())
+        elif self._lost:
+            self._lost.pop()
 
     def ended(self, item: Item) -> None:
-        """One line above the bar."""
+        """One line above the bars."""
+        self._pace.ended()
         style = "red" if item.outcome is Outcome.FAILED else "green"
-        self._live.console.print(Text(ending(item), style=style))
+        word, _, rest = ending(item).partition(" ")
+        line = Text.assemble((word, style), " ", rest)
+        line.no_wrap, line.overflow = item.outcome is not Outcome.FAILED, "ellipsis"
+        self._console.print(line)
 
     def note(self, text: str) -> None:
-        """One line above the bar."""
-        self._live.console.print(Text(text, style="dim"))
+        """One line above the bars."""
+        self._console.print(Text(text, style="dim"))
 
     def close(self) -> None:
-        """Stop drawing, and leave nothing of the bar."""
+        """Stop drawing, and leave nothing of the bars."""
         self._live.transient = True
         self._live.stop()
 
-    def _draw(self) -> Group:
-        return Group(self._bar(), *self._remarks(), self._moving())
+    def __rich__(self) -> Group:
+        """The screen as it is now: rich asks for it at each frame, and at each line above the bars."""
+        whole = tally(self._items)
+        cost = sum(item.cost_usd for item in self._items)
+        spent = time.monotonic() - self._began
+        line = run_line(whole, cost, clock(spent), self._pace.words(whole.total - whole.ended))
+        batches = [(job_id, tally(items)) for job_id, items in by_job(self._items).items()]
+        room = max(4, self._console.height - _LOG_LINES - 7)
+        shown = max(2, min(len(batches), room // 2))
+        parts: list[RenderableType] = [Text(), line, *self._remarks()]
+        parts.append(batch_table(batches, self._unsent(), shown))
+        parts.append(Text())
+        parts.append(picture_table(self._moving(), self._since, room - shown))
+        return Group(*parts)
 
-    def _bar(self) -> Table:
-        done = sum(item.outcome is not Outcome.PENDING for item in self._items)
-        line = Table.grid(padding=(0, 1))
-        line.add_row(
-            ProgressBar(total=max(1, len(self._items)), completed=done, width=32),
-            f"{done}/{len(self._items)}",
-            Text(self._counts(), style="cyan"),
-            Text(f"{time.monotonic() - self._began:.0f} s", style="dim"),
-        )
-        return line
+    def _moving(self) -> list[Item]:
+        return [item for item in self._items if item.outcome is Outcome.PENDING and not has_failed(item)]
 
-    def _counts(self) -> str:
-        statuses = Counter(item.image.status for item in self._pending() if item.image)
-        return "  ".join(f"{status} {statuses[status]}" for status in _ORDER if statuses[status])
+    def _unsent(self) -> int:
+        return sum(item.job_id is None and item.outcome is Outcome.PENDING for item in self._items)
 
     def _remarks(self) -> list[Text]:
-        remarks = [f"waiting for: {reason}" for reason in sorted(set(self._waiting.values()))]
+        remarks = [
+            _REASONS.get(reason, f"waiting for: {reason}") for reason in sorted({*self._waiting.values()})
+        ]
         if self._lost:
-            remarks.append("connection lost; trying again")
+            spent = clock(time.monotonic() - min(self._lost))
+            remarks.append(f"No answer from the service for {spent}; trying again. The jobs are safe there.")
         return [Text(remark, style="yellow") for remark in remarks]
 
-    def _moving(self) -> Table:
-        table = Table.grid(padding=(0, 2))
-        moving = [item for item in self._pending() if item.image and item.image.status in _ORDER[:-1]]
-        moving.sort(key=lambda item: _ORDER.index(item.image.status) if item.image else 0)
-        for item in moving[:_ROWS]:
-            table.add_row(item.stems[0], _words(item.image) if item.image else "")
-        return table
 
-    def _pending(self) -> list[Item]:
-        return [item for item in self._items if item.outcome is Outcome.PENDING]
-
-
-def _words(image: Image) -> str:
-    if image.queue_position is not None:
-        return f"{image.status}, place {image.queue_position} in FAL's queue"
-    return image.status
+_REASONS: Final = {
+    "limit": "Waiting: as many pictures as allowed are at FAL; the rest follow as they finish.",
+    "account": "Waiting: FAL refuses the service's account (key or balance). Its operator can mend that; "
+    "nothing is lost.",
+    "fal": "Waiting: FAL is not answering. It goes on by itself once FAL is back.",
+    "paused": "Waiting: the service's operator has paused the queue.",
+}

@@ -4,6 +4,7 @@ Who calls it: the command. Nothing is sent before every argument has been checke
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,7 +101,7 @@ def board_of(*, as_json: bool) -> Board:
     """The board that suits standard output."""
     if as_json:
         return JsonBoard()
-    if not sys.stdout.isatty():
+    if not sys.stdout.isatty() or os.environ.get("TERM") in {"dumb", "unknown"}:
         return PlainBoard()
     from rich.console import Console
 

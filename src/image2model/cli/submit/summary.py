@@ -5,14 +5,18 @@ Who calls it: the command.
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import msgspec
 
+from image2model.cli.advice import advice
 from image2model.cli.submit.item import Item, Outcome
+from image2model.cli.submit.pace import clock
+from image2model.cli.submit.tally import by_job
 
 
-def report(items: Sequence[Item], *, as_json: bool) -> int:
+def report(items: Sequence[Item], *, as_json: bool, out: Path, seconds: float) -> int:
     """Print it and return the exit code: 1 if any picture has no model."""
     counts = Counter(item.outcome for item in items)
     cost = round(sum(item.cost_usd for item in items), 6)
@@ -21,20 +25,35 @@ def report(items: Sequence[Item], *, as_json: bool) -> int:
         outcomes = {outcome.value: counts[outcome] for outcome in Outcome if outcome is not Outcome.PENDING}
         click.echo(msgspec.json.encode({**document, **outcomes}).decode())
     else:
-        _print(items, counts, cost)
+        _print(items, counts, cost, seconds)
+        _next_steps(items, out)
     return 1 if counts[Outcome.FAILED] or not items else 0
 
 
-def _print(items: Sequence[Item], counts: Counter[Outcome], cost: float) -> None:
+def _print(items: Sequence[Item], counts: Counter[Outcome], cost: float, seconds: float) -> None:
     if not items:
         click.echo("No pictures were found.")
         return
     failed = [item for item in items if item.outcome is Outcome.FAILED]
     click.echo(
         f"{len(items)} pictures: {counts[Outcome.SAVED]} models saved, {counts[Outcome.KEPT]} done before, "
-        f"{len(failed)} failed; cost {cost:.2f} USD"
+        f"{len(failed)} failed; cost {cost:.2f} USD; {clock(seconds)}"
     )
     for item in failed:
         click.echo(f"  {item.path}  {item.code}: {item.reason} (cost {item.cost_usd:.2f} USD)")
+    jobs = list(by_job(failed))
+    for code in dict.fromkeys(item.code for item in failed):
+        if todo := advice(code, jobs[0] if len(jobs) == 1 else None):
+            click.echo(f"  {code}: {todo}")
     if any(item.image is not None for item in failed):
         click.echo("`--retry-failed` runs them again; each is a new paid attempt.")
+
+
+def _next_steps(items: Sequence[Item], out: Path) -> None:
+    """Where the models are, and how to look at them."""
+    jobs = list(by_job([item for item in items if item.outcome is Outcome.SAVED]))
+    if not jobs:
+        return
+    click.echo(f"Models: {out}")
+    others = f"; all {len(jobs)}: `image2model jobs`" if len(jobs) > 1 else ""
+    click.echo(f"Contact sheet: `image2model report {jobs[0]}`{others}")

@@ -8,7 +8,7 @@ if image and not holds(id, token) then return 0 end
 if owner and owner ~= token then return 0 end
 if not owner and not image then return 0 end
 if image then
-  local at = now_ms()
+  local at, on_purpose = now_ms(), not finish
   if finish then
     -- the function ended and the image did not: that is no end, it runs again
     finish, score = false, at + 1000
@@ -17,10 +17,12 @@ if image then
   if sent(id) then
     if score < CLOCK or score < at then score = FRONT_RUNNING else score = FOLLOW_AT + score end
   else
+    -- a place among those at FAL is no longer its own: from there it would pass by pauses and permits
+    score = math.max(score, FRONT)
     release_permit(id)
     if call('HGET', K.image(id), 'status') == 'preparing' then
-      -- let go on purpose is no crash
-      call('HINCRBY', K.image(id), 'pickups', -1)
+      -- let go on purpose is no crash; an error that nobody expected is as good as one
+      if on_purpose then call('HINCRBY', K.image(id), 'pickups', -1) end
       move(id, 'queued', {}, at)
     end
   end

@@ -171,7 +171,7 @@ end
 
 -- FAL accepted a submit: neither it nor the account is at fault.
 local function circuit_closes(at)
-  call('HDEL', K.circuit(), 'failures', 'probe_at', 'probe_gap', 'trial', 'tried')
+  call('HDEL', K.circuit(), 'failures', 'probe_at', 'probe_gap', 'trial', 'tried', 'trial_image')
   resume_queue(GENERATION, {'account', 'fal'}, at)
 end
 

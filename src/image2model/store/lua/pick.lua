@@ -3,6 +3,7 @@
 -- `free`: tasks it may start; `reserve`: images at FAL that it may follow besides. Returns {{id, token, score}, ...}.
 local queue, worker, free, reserve, lease, max_permits, look_ahead, max_pickups = unpack(cmsgpack.unpack(ARGV[1]))
 local zset, at, picked = ARQ_QUEUE .. queue, now_ms(), {}
+local trial = false
 
 local function claim(id, score)
   if call('EXISTS', ARQ_IN_PROGRESS .. id) == 1 then return end
@@ -11,6 +12,10 @@ local function claim(id, score)
   call('SET', ARQ_IN_PROGRESS .. id, token, 'PX', lease)
   call('ZADD', zset, RUNNING, id)
   call('ZADD', K.leases(queue), at + lease, id)
+  -- ARQ cannot run what has lost its job key, and each vain try would count as a crash
+  if queue == GENERATION and call('EXISTS', ARQ_JOB .. id) == 0 then
+    enqueue(queue, id, 'generate_model', id, RUNNING, at)
+  end
   picked[#picked + 1] = {id, token, score}
   return token
 end
@@ -26,6 +31,12 @@ local function follow(id, score)
   if not is_waiting(id) then return end
   local token = claim(id, score)
   if token then call('HSET', K.image(id), 'fence', token) end
+end
+
+-- From the places of images at FAL. One that is there no more has to start like any other.
+local function follow_sent(id, score)
+  if sent(id) then return follow(id, score) end
+  call('ZADD', zset, FRONT, id)
 end
 
 local function start(id, score)
@@ -63,6 +74,8 @@ end
 -- Once every permit is taken, pictures are prepared a little ahead of those that come free, so that these
 -- never wait for them. While one is free this worker takes no more than it may submit: another has room.
 local function room()
+  -- half open: one image tries whether FAL takes it again
+  if trial then return free end
   local placed = call('ZCARD', K.permits()) + call('ZCARD', K.ahead())
   if placed < max_permits then return math.min(free, max_permits - placed) end
   return math.min(free + look_ahead, max_permits + look_ahead - placed)
@@ -72,11 +85,11 @@ if queue ~= GENERATION then
   if not queue_paused(queue) then take('-inf', at, free, claim) end
   return cmsgpack.pack(picked)
 end
-take(FOLLOW_AT, FOLLOW_AT + at, reserve, follow)
-take(FRONT_RUNNING, FRONT_RUNNING, reserve - #picked, follow)
+take(FOLLOW_AT, FOLLOW_AT + at, reserve, follow_sent)
+take(FRONT_RUNNING, FRONT_RUNNING, reserve - #picked, follow_sent)
 local paused = queue_paused(queue)
-local trial = paused and free > 0 and call('HDEL', K.circuit(), 'trial') == 1
--- half open: one image tries whether FAL takes it again
+local by_hand = call('HEXISTS', K.pause(queue), 'paused') == 1
+trial = paused and not by_hand and free > 0 and call('HDEL', K.circuit(), 'trial') == 1
 if trial then free = 1 end
 if trial or not paused then
   take(FRONT, FRONT, room(), start)

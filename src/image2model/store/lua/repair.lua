@@ -9,7 +9,6 @@ end
 local true_counts, finished = {}, true
 for _, id in ipairs(image_ids(job_id)) do
   local status = text(call('HGET', K.image(id), 'status'))
-  true_counts[status] = (true_counts[status] or 0) + 1
   if UNFINISHED[status] then
     finished = false
     local score = tonumber(call('ZSCORE', ARQ_QUEUE .. GENERATION, id))
@@ -23,21 +22,29 @@ for _, id in ipairs(image_ids(job_id)) do
     end
     if lost and call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then
       local front = sent(id) and FRONT_RUNNING or FRONT
-      if front == FRONT and status ~= 'queued' then move(id, 'queued', {}, at) end
+      if front == FRONT then
+        release_permit(id)
+        if status ~= 'queued' then move(id, 'queued', {}, at) end
+      end
       enqueue(GENERATION, id, 'generate_model', id, front, at)
       mended = mended + 1
     end
     call('PEXPIRE', ARQ_JOB .. id, UNFINISHED_TTL)
   end
+  -- counted as it is now: the mending may have moved it
+  status = text(call('HGET', K.image(id), 'status'))
+  true_counts[status] = (true_counts[status] or 0) + 1
 end
+local ids, counted = image_ids(job_id), true
 for _, status in ipairs(STATUSES) do
   local real = true_counts[status] or 0
   if num(call('HGET', job, 'n_' .. status)) ~= real then
     call('HSET', job, 'n_' .. status, real)
-    call('HINCRBY', job, 'version', 1)
-    mended = mended + 1
+    counted, mended = false, mended + 1
   end
 end
+-- a version without an event would be a gap in the history
+if not counted and ids[1] then emit_image(job_id, ids[1], at) end
 if not finished then
   open_job(job_id, call('HGET', job, 'owner'), num(call('HGET', job, 'created_at')))
   expire_job(job_id, UNFINISHED_TTL)

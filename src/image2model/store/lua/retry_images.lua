@@ -2,15 +2,16 @@
 -- `unit_micro`: what is set aside for each; without it the same as before. See `refusal` for the last.
 -- Returns {{image ids}}, {{}, {why not, ...}}, or nothing when there is no such job.
 local job_id, wanted, params, low, unit, allowance = unpack(cmsgpack.unpack(ARGV[1]))
-local owner, at, retried = call('HGET', K.job(job_id), 'owner'), now_ms(), {}
-if not owner then return false end
+local head, at, retried = call('HMGET', K.job(job_id), 'owner', 'deleted'), now_ms(), {}
+local owner = head[1]
+if not owner or text(head[2]) == '1' then return false end
 local chosen = {}
 for _, id in ipairs(wanted or image_ids(job_id)) do chosen[id] = true end
 local count, micro = 0, 0
 for _, id in ipairs(image_ids(job_id)) do
-  local head = call('HMGET', K.image(id), 'status', 'unit_micro')
-  chosen[id] = chosen[id] and head[1] == 'failed'
-  if chosen[id] then count, micro = count + 1, micro + (unit or num(head[2])) end
+  local image = call('HMGET', K.image(id), 'status', 'unit_micro')
+  chosen[id] = chosen[id] and image[1] == 'failed'
+  if chosen[id] then count, micro = count + 1, micro + (unit or num(image[2])) end
 end
 local refused = count > 0 and refusal(owner, allowance, count, micro, at)
 if refused then return cmsgpack.pack({{}, refused}) end

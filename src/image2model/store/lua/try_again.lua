@@ -1,13 +1,17 @@
 -- Back to `queued` for another try or attempt; the holder lets go by `finish_task`, with the delay.
 -- {image_id, token, used_attempt, start_timeout_ms, error or false}. `used_attempt`: FAL accepted the one that
 -- ended, so it counts, once however often it is told, and the time to get accepted begins anew; `error`, as
--- JSON, says why it ended. Returns 1; 0 when the fence is another's, -1 when the move is illegal, 2 (nothing
--- changed) when the time to get accepted is over, pauses not counted.
+-- JSON, says why it ended. Returns 1; 0 when the fence is another's, -1 when the move is illegal or a cancel
+-- was asked for, which ends the image here, for nothing is at FAL; 2 (nothing changed) when the time to get accepted is over, pauses not counted.
 local id, token, used, start_timeout, error = unpack(cmsgpack.unpack(ARGV[1]))
 if not holds(id, token) then return 0 end
 local image, at = K.image(id), now_ms()
 -- the next attempt has not begun: this call is a repetition whose first reply was lost
 if used and text(call('HGET', image, 'attempt_token')) == '' then return 1 end
+if text(call('HGET', image, 'cancel_requested')) == '1' then
+  move(id, 'cancelled', {}, at)
+  return -1
+end
 local still = stood_still(at)
 local head = call('HMGET', image, 'first_try_at', 'first_try_still')
 if not used and num(head[1]) > 0 and at - num(head[1]) - (still - num(head[2])) > start_timeout then return 2 end

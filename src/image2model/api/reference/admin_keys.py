@@ -1,0 +1,77 @@
+"""API keys, for the role `admin`. Who calls it: the table."""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from image2model import errors
+from image2model.api.reference.operation import Answer, Body, Operation, Parameter
+from image2model.service.keys import KeyDocument, KeyList, KeyWish
+
+_KEY: Final = KeyDocument(
+    key_id="3f9a1c20b7d84e55",
+    prefix="i2m_Zm9vYm",
+    name="shop",
+    role="user",
+    owner="3f9a1c20b7d84e55",
+    status="active",
+    rate="60/min",
+    budget="25.00/month",
+    max_queued=None,
+    created_at="2026-11-24T09:00:00.000Z",
+    expires_at=None,
+    last_used_at=None,
+    revoked_at=None,
+)
+_KEY_ID: Final = Parameter(
+    name="key_id", where="path", description="The key's id, or its prefix.", example=_KEY.key_id
+)
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/api/v1/admin/keys",
+        tag="Administration",
+        id="listKeys",
+        summary="All keys",
+        description="The oldest first, revoked ones too. Nobody can be told a key's text again.",
+        answers=(Answer(status=200, description="The keys.", shape=KeyList, example=KeyList(keys=(_KEY,))),),
+        access="admin",
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/admin/keys",
+        tag="Administration",
+        id="createKey",
+        summary="Make a key",
+        description="What is left out is as the settings say. With `owner` it is one more key of that owner.",
+        body=Body(
+            description="The key to be made. `rate` is such as `60/min`, `budget` such as `25.00/month`, "
+            "`expires` a duration such as `90d`.",
+            shape=KeyWish,
+            examples={"a shop's": KeyWish(name="shop", rate="60/min", budget="25.00/month", expires="90d")},
+        ),
+        answers=(
+            Answer(
+                status=201,
+                description="The key with its text, `key`, which is never shown again.",
+                shape=KeyDocument,
+                example=replace(_KEY, key="i2m_Zm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm8"),
+            ),
+        ),
+        problems=(errors.InvalidParameter, errors.BodyTooLarge),
+        access="admin",
+    ),
+    Operation(
+        method="DELETE",
+        path="/api/v1/admin/keys/{key_id}",
+        tag="Administration",
+        id="revokeKey",
+        summary="Revoke a key",
+        description="From the answer on it opens nothing, and the event streams that it has open end.",
+        parameters=(_KEY_ID,),
+        answers=(Answer(status=204, description="Revoked; also where it was before."),),
+        problems=(errors.NotFound,),
+        access="admin",
+    ),
+)

@@ -1,0 +1,133 @@
+"""The OpenAPI 3.1 document, made from the table of operations and the Structs of the code.
+
+Who calls it: the routes of the reference, the page and the generator of `docs/`. It reads no settings: a
+limit that they change is told with the setting's name.
+"""
+
+from functools import cache
+from typing import Any, Final
+
+from image2model import __version__
+from image2model.api.credentials import COOKIE
+from image2model.api.problems import ProblemDocument
+from image2model.api.reference.examples import ENDED, PARTIAL_JOB
+from image2model.api.reference.operation import Body, Operation, Parameter
+from image2model.api.reference.responses import responses
+from image2model.api.reference.schemas import components, plain, reference
+from image2model.api.reference.table import OPERATIONS
+from image2model.service.archive import Manifest
+from image2model.service.webhooks import EVENT, Payload
+
+_ABOUT: Final = (
+    "Batches of pictures in, 3D models out. Send pictures to `/api/v1/upload/batch`, follow the job at its "
+    "`links.stream` or `links.self`, and fetch the models at its `links.download`.\n\n"
+    "JSON is snake_case, times are RFC 3339 in UTC, ids are opaque. Refusals are RFC 9457 "
+    "`application/problem+json` with a stable `code`. Fields may be added at any time: ignore those that "
+    "you do not know. What answers GET answers HEAD too.\n\n"
+    "A key is sent as `Authorization: Bearer <key>`; the page uses a cookie instead. Under `I2M_AUTH=none` "
+    "no key is asked for."
+)
+_SECURITY: Final[dict[str, list[dict[str, list[str]]]]] = {
+    "key": [{"key": []}, {"session": []}],
+    "admin": [{"key": []}, {"session": []}],
+    "metrics": [{"metrics": []}],
+    "open": [],
+}
+_SCHEMES: Final = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key, `i2m_…`."},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "The page's session. Changes are taken only from the service's own page.",
+    },
+    "metrics": {"type": "http", "scheme": "bearer", "description": "`I2M_METRICS_TOKEN`, where it is set."},
+}
+
+
+@cache
+def openapi() -> dict[str, Any]:
+    """The document. It is made once and shared: do not change it."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "image2model", "version": __version__, "description": _ABOUT},
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in OPERATIONS)],
+        "paths": _paths(),
+        "webhooks": _webhooks(),
+        "components": {
+            "schemas": components(OPERATIONS, [ProblemDocument, Payload, Manifest]),
+            "securitySchemes": _SCHEMES,
+        },
+    }
+
+
+def _paths() -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return paths
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.id,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "description": _description(operation),
+        "security": _SECURITY[operation.access],
+        "parameters": [_parameter(one) for one in operation.parameters],
+        "responses": responses(operation),
+    }
+    if operation.body is not None:
+        described["requestBody"] = _body(operation.body)
+    return described
+
+
+def _description(operation: Operation) -> str:
+    if operation.access == "admin":
+        return f"{operation.description}\n\nNeeds a key with the role `admin`."
+    if operation.counted:
+        return f"{operation.description}\n\nCounted by the rate limits."
+    return operation.description
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "name": parameter.name,
+        "in": parameter.where,
+        "description": parameter.description,
+        "required": parameter.where == "path",
+        "schema": dict(parameter.schema),
+    }
+    if parameter.example is not None:
+        described["example"] = parameter.example
+    return described
+
+
+def _body(body: Body) -> dict[str, Any]:
+    media: dict[str, Any] = {"schema": reference(body.shape) if body.shape else dict(body.schema or {})}
+    if body.encoding is not None:
+        media["encoding"] = dict(body.encoding)
+    if body.examples:
+        media["examples"] = {name: {"value": plain(value)} for name, value in body.examples.items()}
+    return {"description": body.description, "required": body.required, "content": {body.media_type: media}}
+
+
+def _webhooks() -> dict[str, Any]:
+    body = Body(
+        description="The job as it was when it ended; the same in each attempt.",
+        shape=Payload,
+        examples={"ended": Payload(EVENT, ENDED, PARTIAL_JOB)},
+    )
+    call = {
+        "operationId": "jobFinished",
+        "tags": ["Webhooks"],
+        "summary": "What a batch's `webhook_url` is called with",
+        "description": "Once each time the job ends, signed as Standard Webhooks (`webhook-id`, "
+        "`webhook-timestamp`, `webhook-signature`). Anything but 2xx is tried again.",
+        "requestBody": _body(body),
+        "responses": {"2XX": {"description": "Taken."}},
+    }
+    return {EVENT: {"post": call}}

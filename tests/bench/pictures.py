@@ -1,0 +1,40 @@
+"""Pictures to upload, made before anything is timed: distinct, smooth, valid PNGs.
+
+Who calls it: the rows.
+"""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from tests.support.multipart_body import Body
+
+_SIDE_OF_4_MB = 1183
+
+
+def small(count: int) -> list[bytes]:
+    """`count` pictures of 256 x 256 px."""
+    return [_png(seed, 256, compress_level=1) for seed in range(count)]
+
+
+def large(count: int) -> list[bytes]:
+    """`count` pictures of 4.2 MB, not compressed."""
+    return [_png(seed, _SIDE_OF_4_MB, compress_level=0) for seed in range(count)]
+
+
+def batch(pictures: list[bytes]) -> bytes:
+    """A multipart body with all of them."""
+    body = Body()
+    for number, data in enumerate(pictures):
+        body.file(f"{number}.png", data)
+    return bytes(body)
+
+
+def _png(seed: int, side: int, *, compress_level: int) -> bytes:
+    ramp = np.arange(side, dtype=np.uint32)
+    plane = (ramp[:, None] * (seed % 7 + 1) + ramp[None, :] + seed * 31) % 256
+    pixels = np.stack([plane, plane.T, np.full_like(plane, seed % 256)], axis=-1).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels, "RGB").save(buffer, "PNG", compress_level=compress_level)
+    return buffer.getvalue()

@@ -1,0 +1,55 @@
+"""One line of the table: what was measured, beside what, and the limit that it must keep.
+
+Who calls it: every module with a row. A row never raises over a missed limit; it says so.
+"""
+
+import msgspec
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """`ratio` is ours by theirs, None where nothing is compared; `load` is how busy the machine was."""
+
+    what: str
+    ours: str
+    against: str = "-"
+    ratio: float | None = None
+    limit: str
+    passed: bool
+    load: float = 0.0
+
+
+def at_most(what: str, ours: float, limit: float, unit: str, *, against: str = "-") -> Row:
+    """A figure with an upper limit of its own."""
+    return Row(
+        what=what,
+        ours=f"{ours:.4g} {unit}",
+        against=against,
+        limit=f"<= {limit:g} {unit}",
+        passed=ours <= limit,
+    )
+
+
+def ratio_at_most(what: str, ours: float, theirs: float, limit: float, unit: str) -> Row:
+    """Ours costs at most `limit` times theirs."""
+    ratio = ours / theirs
+    return Row(
+        what=what,
+        ours=f"{ours:.4g} {unit}",
+        against=f"{theirs:.4g} {unit}",
+        ratio=ratio,
+        limit=f"<= {limit:g} x",
+        passed=ratio <= limit,
+    )
+
+
+def ratio_at_least(what: str, ours: float, theirs: float, limit: float, unit: str) -> Row:
+    """Ours reaches at least `limit` times theirs."""
+    ratio = ours / theirs
+    return Row(
+        what=what,
+        ours=f"{ours:.4g} {unit}",
+        against=f"{theirs:.4g} {unit}",
+        ratio=ratio,
+        limit=f">= {limit:g} x",
+        passed=ratio >= limit,
+    )
