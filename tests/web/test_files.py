@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 
 from image2model import web
 from image2model.api.middleware import ProblemAnswers
+from image2model.settings import load
 from image2model.web import tree
 
 
@@ -64,6 +65,17 @@ async def test_downloads_from_another_store_are_allowed_where_it_is_named() -> N
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page") as client:
         policy = (await client.get("/")).headers["content-security-policy"]
     assert policy.count("https://models.example") == 2
+
+
+def test_the_hosts_of_redirected_downloads_come_from_the_settings() -> None:
+    def origins(endpoint: str = "", **settings: str) -> tuple[str, ...]:
+        return web.media_origins(load({}, **settings), {"AWS_ENDPOINT_URL_S3": endpoint})
+
+    assert origins() == ()
+    bucket = {"storage_url": "s3://bucket/models"}
+    assert origins("http://minio:9000/", **bucket) == ("http://minio:9000",)
+    assert origins(**bucket) == ("https://*.amazonaws.com",)
+    assert "https://*.fal.media" in origins(results="redirect")
 
 
 async def test_a_file_of_another_version_is_not_found(client: httpx.AsyncClient) -> None:

@@ -1,5 +1,7 @@
 """`image2model api`: one API process, for real deployments."""
 
+import os
+
 import click
 
 from image2model.settings import load
@@ -20,4 +22,4 @@ def command(host: str | None, port: int | None) -> None:
     from image2model import web
     from image2model.api.server import run
 
-    run(settings, web.routes())
+    run(settings, web.routes(web.media_origins(settings, os.environ)))
