@@ -10,6 +10,7 @@ from tests.support.sketches import picture
 async def test_upload_subscribe_and_cancel(emulator: RunningEmulator, tmp_path: Path) -> None:
     file = tmp_path / "chair.png"
     file.write_bytes(picture(1))
+    await emulator.settings(latency=1.0)  # long enough to be seen under way on a busy machine
     seen = await run_script("fal_client.js", emulator.url, file)
 
     assert seen["streamed"][-1] == "COMPLETED"
