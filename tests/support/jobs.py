@@ -18,6 +18,11 @@ S = ImageStatus
 
 async def create_job(redis: Redis, count: int = 1, owner: str = "ann") -> str:
     """A new job of `count` images; returns its id."""
+    return (await make_job(redis, count, owner)).job_id
+
+
+async def make_job(redis: Redis, count: int = 1, owner: str = "ann", *, low: bool = False) -> jobs.NewJob:
+    """The same, as it was made; `low`: of low priority."""
     job_id = uuid.uuid4().hex
     new = tuple(
         jobs.NewImage(
@@ -39,14 +44,14 @@ async def create_job(redis: Redis, count: int = 1, owner: str = "ann") -> str:
         params={"texture": "HD"},
         images=new,
         rejected=(),
-        low_priority=False,
+        low_priority=low,
         no_cache=False,
         webhook_url=None,
         estimated_micro=count * 400_000,
         ttl_ms=60_000,
     )
     await jobs.create(redis, job)
-    return job_id
+    return job
 
 
 async def pick(redis: Redis, free: int = 100) -> list[leases.Claim]:
