@@ -14,7 +14,9 @@ for _, pair in ipairs(held) do
       cancelled[#cancelled + 1] = id
     end
   else
-    lost[#lost + 1] = id
+    local status = queue == GENERATION and call('HGET', K.image(id), 'status')
+    -- what the holder itself has just ended is not lost
+    if status ~= 'succeeded' and status ~= 'failed' then lost[#lost + 1] = id end
   end
 end
 return cmsgpack.pack({lost, cancelled})
