@@ -5,8 +5,6 @@ import gzip
 import json
 import re
 
-import pytest
-
 from tests.docker.conftest import MakeCluster
 from tests.support.batches import batch
 from tests.support.cluster import Answer, Cluster
@@ -123,11 +121,12 @@ async def _client_logged(cluster: Cluster, request_id: str) -> str:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.skipif(debian_binary() is None, reason="the distribution's nginx is not installed")
 async def test_older_nginx_of_the_distribution_takes_the_same_configuration(
     make_cluster: MakeCluster,
 ) -> None:
-    async with make_cluster(program=debian_binary(), replicas=2) as cluster:
+    program = debian_binary()
+    assert program is not None, "run `make setup-test` first: the distribution's nginx is not installed"
+    async with make_cluster(program=program, replicas=2) as cluster:
         job_id = (await cluster.upload(batch(5, size=1_000_000))).text("job_id")
         async with opened(cluster.address, job_path(job_id)) as stream:
             events = await stream.rest()
