@@ -9,7 +9,7 @@ from typing import Final
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from image2model.api.events.outlet import severing
+from image2model.api.events.outlet import outlet_of
 from image2model.api.principal import Principal
 from image2model.api.state import state_of
 
@@ -28,7 +28,7 @@ class GuardedStream:
         principal = scope[_CALLER] = await gate.authenticate(scope)
         handler = asyncio.current_task()
         assert handler is not None  # noqa: S101 - a coroutine that runs is in a task
-        with gate.watching(principal, severing(scope, handler)):
+        with gate.watching(principal, outlet_of(scope, handler).sever):
             await self._stream(scope, receive, send)
 
 

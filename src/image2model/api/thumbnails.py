@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from image2model.api.state import state_of
 from image2model.errors import NotFound
+from image2model.media.thumbnail import SIZE
 from image2model.service import ownership
-from image2model.service.thumbnails import MEDIA_TYPE, SIZE
+from image2model.service.thumbnails import MEDIA_TYPE
 from image2model.store import pictures
 
 _CACHE: Final = "private, max-age=604800, immutable"

@@ -10,12 +10,11 @@ import io
 import msgspec
 from PIL import Image
 
-from image2model.errors import FileProblem, ImageFailure
 from image2model.media.colour import to_srgb
 from image2model.media.decode import decode, unreadable, upright
 from image2model.media.picture import PictureInfo
-from image2model.media.plain import PlainSource, plain_source
-from image2model.media.sniff import contiguous, inspect
+from image2model.media.source import read_source
+from image2model.media.thumbnail import small_webp
 
 # Above this an opaque picture becomes a JPEG: as a PNG it would be tens of megabytes to upload.
 _PNG_MAX_PIXELS = 4_000_000
@@ -24,13 +23,17 @@ _JPEG_QUALITY = 95
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """What is uploaded to FAL. `width` and `height` are pixels, orientation applied."""
+    """What is uploaded to FAL, and a WebP for whoever looks, made while the pixels are at hand.
+
+    `width` and `height` are pixels, orientation applied.
+    """
 
     data: bytes
     content_type: str
     suffix: str
     width: int
     height: int
+    thumbnail: bytes
 
 
 def prepare(data: bytes, *, max_pixels: int) -> Prepared:
@@ -41,33 +44,25 @@ def prepare(data: bytes, *, max_pixels: int) -> Prepared:
     info, source = read_source(data, max_pixels=max_pixels)
     stored = decode(source)
     plain = to_srgb(stored, source.profile, inverted=source.inverted)
+    small = small_webp(plain, source.orientation)
     if plain is stored and source.eight_bit_rgb and source.orientation == 1:
-        return _unchanged(source.data, info, stored)
+        return _unchanged(source.data, info, stored, small)
     del stored  # 60 MB at 20 megapixels, needed no more
-    return _encode(upright(plain, source.orientation), lossless=source.lossless)
+    return _encode(upright(plain, source.orientation), small, lossless=source.lossless)
 
 
-def read_source(data: bytes | bytearray, *, max_pixels: int) -> tuple[PictureInfo, PlainSource]:
-    """The picture's structure and its own bytes. Raises ImageFailure `image_unreadable`."""
-    try:
-        info = inspect(data, max_pixels=max_pixels)
-        return info, plain_source(contiguous(data), info)
-    except FileProblem as problem:
-        raise ImageFailure("image_unreadable", problem.detail, retryable=False) from problem
-
-
-def _unchanged(data: bytes, info: PictureInfo, image: Image.Image) -> Prepared:
+def _unchanged(data: bytes, info: PictureInfo, image: Image.Image, small: bytes) -> Prepared:
     if image.size != (info.width, info.height):
         raise unreadable("The picture has not the size that its header says.")
-    return Prepared(data, info.content_type, info.suffix, *image.size)
+    return Prepared(data, info.content_type, info.suffix, *image.size, small)
 
 
-def _encode(image: Image.Image, *, lossless: bool) -> Prepared:
+def _encode(image: Image.Image, small: bytes, *, lossless: bool) -> Prepared:
     image.info = {}  # Pillow would write a comment or a profile that it finds here
     out = io.BytesIO()
     if image.mode == "RGBA" or (lossless and image.width * image.height <= _PNG_MAX_PIXELS):
         image.save(out, "PNG", compress_level=_PNG_LEVEL)
-        return Prepared(out.getvalue(), "image/png", "png", *image.size)
+        return Prepared(out.getvalue(), "image/png", "png", *image.size, small)
     # 4:4:4: a second subsampling would smear the edges that the model reads.
     image.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    return Prepared(out.getvalue(), "image/jpeg", "jpg", *image.size)
+    return Prepared(out.getvalue(), "image/jpeg", "jpg", *image.size, small)

@@ -1,20 +1,20 @@
 """Thumbnails: made once for each picture, kept in the storage, made again where they are missing.
 
-Who calls it: the worker once a picture is at FAL, and the API for whoever looks earlier. Pictures are
-decoded in a small pool of threads, and one that many ask for at once is decoded once.
+Who calls it: the worker, which has one from its preflight, and the API for whoever looks earlier or finds
+none. Pictures are decoded in a small pool of threads, and one that many ask for at once is decoded once.
 """
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, Protocol
 
 from image2model.errors import DiskFull, ImageFailure, NotFound
-from image2model.media.thumbnail import thumbnail
+from image2model.media.thumbnail import SIZE, thumbnail
 from image2model.storage import layout
 from image2model.storage.errors import ObjectMissing
 from image2model.storage.objects import ObjectStorage
 
-SIZE: Final = 256
 MEDIA_TYPE: Final = "image/webp"
 
 
@@ -69,7 +69,7 @@ class Thumbnails:
     async def _make(self, picture: SourcePicture) -> bytes:
         async with self._slots:
             data = await self._decoded(picture)
-            await self._keep(picture, data)
+            await keep(self._storage, picture, data)
             return data
 
     async def _decoded(self, picture: SourcePicture) -> bytes:
@@ -84,9 +84,9 @@ class Thumbnails:
         except ImageFailure as failure:
             raise NotFound(f"This picture has no thumbnail. {failure.message}") from failure
 
-    async def _keep(self, picture: SourcePicture, data: bytes) -> None:
-        key = layout.thumbnail(picture.job_id, picture.image_id)
-        try:
-            await self._storage.put(key, data, content_type=MEDIA_TYPE)
-        except DiskFull:
-            return  # it can be shown all the same, and made again
+
+async def keep(storage: ObjectStorage, picture: SourcePicture, data: bytes) -> None:
+    """Store a thumbnail. On a full disk it is left out: it can be made again. Raises StorageError."""
+    key = layout.thumbnail(picture.job_id, picture.image_id)
+    with suppress(DiskFull):
+        await storage.put(key, data, content_type=MEDIA_TYPE)

@@ -10,7 +10,6 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from image2model.fal.gateway import FalGateway
-from image2model.service.thumbnails import Thumbnails
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
 from image2model.worker.running import RunningImages
@@ -44,12 +43,10 @@ class WorkerContext:
         self.places = asyncio.Semaphore(settings.worker_concurrency)
         self.next_permit = asyncio.Lock()
         self.ready = asyncio.Event()
-        self.thumbnails = Thumbnails(storage, max_pixels=settings.max_pixels, threads=1)
-        self.thumbnails_ahead = ThumbnailsAhead(self.thumbnails)
+        self.thumbnails_ahead = ThumbnailsAhead(storage)
         self.submissions: set[asyncio.Task[Any]] = set()
 
     def close(self) -> None:
         """Let the threads go; what they still decode is of no use to anybody."""
         self.thumbnails_ahead.close()
-        self.thumbnails.close()
         self.preflight.shutdown(wait=False, cancel_futures=True)

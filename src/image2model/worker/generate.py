@@ -82,7 +82,6 @@ class ImageRun:
             if task.reuse_of and await self._reuse(task):
                 return self._count(task, ImageStatus.SUCCEEDED)
             request = task.request or await self._submit(task)
-            self._context.thumbnails_ahead.make_soon(task)
             await self._finish(task, request)
         except ImageFailure as failure:
             return await self._fail(task, failure)

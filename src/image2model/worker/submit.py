@@ -42,7 +42,9 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
     posting = asyncio.create_task(_post(context, task, running.token, attempt_token, endpoint, url))
     context.submissions.add(posting)
     posting.add_done_callback(context.submissions.discard)
-    return await asyncio.shield(posting)
+    request = await asyncio.shield(posting)
+    context.thumbnails_ahead.keep_soon(task, prepared.thumbnail)
+    return request
 
 
 async def _prepare(context: WorkerContext, task: Task) -> Prepared:

@@ -1,30 +1,30 @@
-"""Thumbnails ahead of whoever looks: made once a picture is at FAL, where it stays for minutes anyway.
+"""Thumbnails ahead of whoever looks: the preflight has made one, it is stored once the picture is at FAL.
 
-Who calls it: `generate`. It is never waited for, takes one thread, and fails without a trace for the image:
-whoever looks for a thumbnail that is missing has it made then.
+Who calls it: `submit`. It is never waited for, and fails without a trace for the image: whoever looks for a
+thumbnail that is missing has it made then.
 """
 
 import asyncio
 
 import structlog
 
-from image2model.errors import NotFound
-from image2model.service.thumbnails import SourcePicture, Thumbnails
+from image2model.service.thumbnails import SourcePicture, keep
 from image2model.storage.errors import StorageError
+from image2model.storage.objects import ObjectStorage
 
 _log = structlog.get_logger("worker.thumbnails")
 
 
 class ThumbnailsAhead:
-    """Those that are under way in this process. Waiting ones hold no picture in memory."""
+    """Those that are being stored by this process."""
 
-    def __init__(self, thumbnails: Thumbnails) -> None:
-        self._thumbnails = thumbnails
+    def __init__(self, storage: ObjectStorage) -> None:
+        self._storage = storage
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def make_soon(self, picture: SourcePicture) -> None:
+    def keep_soon(self, picture: SourcePicture, data: bytes) -> None:
         """Begin, and return at once."""
-        task = asyncio.create_task(self._make(picture))
+        task = asyncio.create_task(self._keep(picture, data))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -33,8 +33,8 @@ class ThumbnailsAhead:
         for task in self._tasks:
             task.cancel()
 
-    async def _make(self, picture: SourcePicture) -> None:
+    async def _keep(self, picture: SourcePicture, data: bytes) -> None:
         try:
-            await self._thumbnails.get(picture)
-        except (NotFound, StorageError) as error:
+            await keep(self._storage, picture, data)
+        except StorageError as error:
             _log.info("no thumbnail", image_id=picture.image_id, reason=str(error))

@@ -1,29 +1,68 @@
-"""An HTTP server whose connections can be severed, which ASGI has no word for.
+"""What a stream must know of its connection, and ASGI has no word for: an end at once, and room to write.
 
 Who calls it: the process that serves passes `SeverableProtocol` to uvicorn as `http=`; the stream endpoint
-uses `severing`. A closed connection goes on waiting for a client that never reads, and holds what was
-written to it; a severed one is gone at once.
+asks for the `outlet_of` its request. A closed connection goes on waiting for a client that never reads, and
+holds what was written to it; a severed one is gone at once.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from starlette.types import Scope
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_ABORT: Final = "image2model.abort"
+_OUTLET: Final = "image2model.outlet"
 _FIRST_REQUEST_S: Final = 0.5
 """How long a connection that has asked nothing yet may live on when the process stops."""
 
 
+class Outlet(Protocol):
+    """One request's way to its client."""
+
+    def sever(self) -> None:
+        """End the connection at once, whatever the client has still to read."""
+
+    def has_room(self) -> bool:
+        """Whether a body message would be taken without waiting."""
+
+
+class _Connection:
+    """On our own protocol. It knows no request, so that none is kept alive by it."""
+
+    __slots__ = ("_flow", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
+        self._transport = transport
+        self._flow = flow
+
+    def sever(self) -> None:
+        self._transport.abort()
+
+    def has_room(self) -> bool:
+        return not (self._flow.write_paused or self._transport.is_closing())
+
+
+class _Handler:
+    """On another server than ours: the handler is cancelled, and room is never certain."""
+
+    def __init__(self, handler: "asyncio.Task[None]") -> None:
+        self._handler = handler
+
+    def sever(self) -> None:
+        self._handler.cancel()
+
+    def has_room(self) -> bool:
+        return False
+
+
 class SeverableProtocol(HttpToolsProtocol):
-    """uvicorn's own protocol; each request's scope can end its connection."""
+    """uvicorn's own protocol; each request's scope leads to its connection."""
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self.scope[_ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+        self.scope[_OUTLET] = _Connection(self.transport, self.flow)  # type: ignore[typeddict-unknown-key]
 
     def shutdown(self) -> None:
         """uvicorn's hook for the stop of the process.
@@ -37,13 +76,7 @@ class SeverableProtocol(HttpToolsProtocol):
             super().shutdown()
 
 
-def severing(scope: Scope, handler: "asyncio.Task[None]") -> Callable[[], None]:
-    """What ends the request's connection; on another server than ours its handler is cancelled."""
-    abort: Callable[[], None] | None = scope.get(_ABORT)
-    if abort is not None:
-        return abort
-
-    def cancel() -> None:
-        handler.cancel()
-
-    return cancel
+def outlet_of(scope: Scope, handler: "asyncio.Task[None]") -> Outlet:
+    """The request's way out."""
+    outlet: Outlet | None = scope.get(_OUTLET)
+    return outlet or _Handler(handler)

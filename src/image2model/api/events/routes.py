@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from image2model.api.events.outlet import severing
+from image2model.api.events.outlet import outlet_of
 from image2model.api.events.relay import EventRelay
 from image2model.api.events.subscriber import Subscriber
 from image2model.api.events.topic import Resume, Topic
@@ -110,7 +110,7 @@ class EventStream:
             return None
         handler = asyncio.current_task()
         assert handler is not None  # noqa: S101 - a coroutine that runs is in a task
-        subscriber = Subscriber(topic, opening, send, severing(scope, handler), relay.writers)
+        subscriber = Subscriber(topic, opening, send, outlet_of(scope, handler), relay.writers)
         relay.attach(subscriber)
         subscriber.begin()
         return subscriber

@@ -7,6 +7,9 @@ gap shows by counting. A topic never waits for a subscriber.
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
 from typing import Final, Protocol
 
 import msgspec
@@ -21,6 +24,8 @@ _log: Final = structlog.stdlib.get_logger(__name__)
 
 PAGE: Final = 128
 """Events of history read at once."""
+_TURN: Final = 250
+"""Readers that get an event in one turn of the loop: a crowd of thousands must not hold up everybody else."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -83,6 +88,7 @@ class Topic(ABC):
         self._heard = 0
         self._live: set[Reader] = set()
         self._behind: set[Reader] = set()
+        self._waves: deque[tuple[Frame, Iterator[Reader]]] = deque()
         self._filler: asyncio.Task[None] | None = None
 
     @abstractmethod
@@ -161,8 +167,23 @@ class Topic(ABC):
 
     def _pass_on(self, frame: Frame) -> None:
         self.position = frame.position
-        for reader in list(self._live):
-            reader.offer(frame)
+        self._waves.append((frame, iter(list(self._live))))
+        if len(self._waves) == 1:
+            self._next_turn()
+
+    def _next_turn(self) -> None:
+        """Pass on what waits, one event after the other, to as many readers as one turn allows."""
+        left = _TURN
+        while self._waves:
+            frame, readers = self._waves[0]
+            for reader in islice(readers, left):
+                left -= 1
+                if reader in self._live:
+                    reader.offer(frame)
+            if not left:
+                asyncio.get_running_loop().call_soon(self._next_turn)
+                return
+            self._waves.popleft()
 
     def _fill_up(self) -> None:
         if self.started and self._filler is None and self._heard > self.position and not self.ended:
