@@ -12,7 +12,8 @@ from typing import Final
 from image2model.api.events.subscriber import Subscriber
 
 COMMENT_S: Final = 15.0
-_TICK_S: Final = 0.25
+_TICK_S: Final = 0.05
+"""Short, so that the comments of a crowd do not hold up an event."""
 
 
 class Pulse:

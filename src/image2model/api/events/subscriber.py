@@ -100,7 +100,9 @@ class Subscriber:
 
     def ping(self) -> None:
         """Send a comment, unless something is on its way anyway."""
-        if self._pump is None:
+        if self._writes_at_once():
+            self._send_now(COMMENT)
+        elif self._pump is None:
             self._ping = True
             self.wake()
 
@@ -129,11 +131,8 @@ class Subscriber:
             self._pump = asyncio.create_task(self._write_all())
 
     def _passed_on(self, frame: Frame) -> bool:
-        """Write it at once, if nothing is to go before it and the connection has room.
-
-        A crowd costs half as much so: waking a task for each of its clients is most of the work.
-        """
-        if self._pump is not None or self._done or self._ending or not self._outlet.has_room():
+        """Write it at once, if that can be; False: it must wait."""
+        if not self._writes_at_once():
             return False
         self.position = self._sent = frame.position
         self._at_end = frame.last
@@ -144,6 +143,14 @@ class Subscriber:
         if self._at_end:
             self.wake()
         return True
+
+    def _writes_at_once(self) -> bool:
+        """Whether nothing goes before what comes now, and the connection has room.
+
+        Waking a task for each client would be most of what a crowd costs.
+        """
+        idle = self._pump is None and not (self._done or self._ending)
+        return idle and self._outlet.has_room()
 
     def _send_now(self, data: bytes) -> bool:
         """One step of `send`, which is all that it takes where there is room; if not, that is our fault."""
