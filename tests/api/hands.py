@@ -7,6 +7,7 @@ from image2model.storage.address import open_storage
 from image2model.storage.layout import result
 from image2model.store import images, leases
 from image2model.store.keys import Queue
+from tests.support.jobs import take_permit
 
 MODEL = b"glTF" + bytes(range(256)) * 40
 
@@ -19,9 +20,7 @@ async def claim(redis: Redis, count: int = 1) -> list[leases.Claim]:
 async def submit(redis: Redis, claim: leases.Claim) -> None:
     """FAL has it."""
     token = f"attempt-{claim.task_id}"
-    await images.take_permit(
-        redis, claim.task_id, claim.token, max_permits=100, attempt_token=token, url="https://v3.fal.media/x"
-    )
+    await take_permit(redis, claim, token)
     await images.mark_posting(redis, claim.task_id, claim.token)
     request = FalRequest(f"r-{claim.task_id}", "http://s", "http://r", "http://c")
     await images.commit_submission(redis, claim.task_id, claim.token, token, request)

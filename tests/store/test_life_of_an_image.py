@@ -12,6 +12,7 @@ from image2model.store import events, images, jobs, leases
 from image2model.store.events import ImageChanged, JobCompleted
 from image2model.store.keys import Queue
 from tests.store.conftest import MakeJob
+from tests.support.jobs import take_permit
 
 S = ImageStatus
 REQUEST = FalRequest("req-1", "http://fal/status", "http://fal/response", "http://fal/cancel")
@@ -24,9 +25,7 @@ async def pick(redis: Redis, worker: str = "w1", free: int = 10, **options: floa
 
 async def submit(redis: Redis, claim: leases.Claim) -> None:
     """Take a picked image as far as FAL."""
-    await images.take_permit(
-        redis, claim.task_id, claim.token, max_permits=100, attempt_token="a1", url="http://cdn/1.png"
-    )
+    await take_permit(redis, claim)
     await images.mark_posting(redis, claim.task_id, claim.token)
     await images.commit_submission(redis, claim.task_id, claim.token, "a1", REQUEST)
 
@@ -128,7 +127,7 @@ async def test_image_at_fal_is_followed_by_another_worker_without_a_slot(
 async def test_stale_worker_may_still_store_the_id_of_what_it_posted(redis: Redis, make_job: MakeJob) -> None:
     job = await make_job(1)
     (claim,) = await pick(redis, lease_s=1.0)
-    await images.take_permit(redis, claim.task_id, claim.token, max_permits=100, attempt_token="a1", url="u")
+    await take_permit(redis, claim)
     await images.mark_posting(redis, claim.task_id, claim.token)
     await until_swept(redis)
     (again,) = await pick(redis, "w2", free=0)
@@ -141,7 +140,7 @@ async def test_stale_worker_may_still_store_the_id_of_what_it_posted(redis: Redi
 async def test_late_id_reopens_an_unconfirmed_image(redis: Redis, make_job: MakeJob) -> None:
     job = await make_job(1)
     (claim,) = await pick(redis)
-    await images.take_permit(redis, claim.task_id, claim.token, max_permits=100, attempt_token="a1", url="u")
+    await take_permit(redis, claim)
     await images.mark_posting(redis, claim.task_id, claim.token)
     error = ImageError("submission_unconfirmed", "lost", retryable=True)
     await images.fail(redis, claim.task_id, claim.token, error)
@@ -158,7 +157,7 @@ async def test_late_id_reopens_an_unconfirmed_image(redis: Redis, make_job: Make
 async def test_id_of_a_superseded_attempt_is_refused(redis: Redis, make_job: MakeJob) -> None:
     await make_job(1)
     (claim,) = await pick(redis)
-    await images.take_permit(redis, claim.task_id, claim.token, max_permits=100, attempt_token="a2", url="u")
+    await take_permit(redis, claim, "a2")
     stored = await images.commit_submission(redis, claim.task_id, claim.token, "a1", REQUEST)
     assert stored is images.Committed.SUPERSEDED
 

@@ -11,8 +11,10 @@ from image2model.errors import NotFound, StaleFence
 from image2model.store import events, images, jobs, leases, pause, upkeep
 from image2model.store.events import JobCompleted
 from image2model.store.keys import UNFINISHED_TTL_MS, Queue, key
+from image2model.store.permits import Permit
 from tests.store.conftest import MakeJob
 from tests.store.test_life_of_an_image import finish, pick, submit
+from tests.support.jobs import take_permit
 
 QUEUE = "arq:queue:model_generation"
 FAULT = ImageError("generation_failed", "FAL broke", retryable=True)
@@ -20,7 +22,7 @@ FAULT = ImageError("generation_failed", "FAL broke", retryable=True)
 
 async def begin_post(redis: Redis, claim: leases.Claim) -> None:
     """Take a picked image to where FAL may have it."""
-    await images.take_permit(redis, claim.task_id, claim.token, max_permits=100, attempt_token="a1", url="u")
+    await take_permit(redis, claim)
     await images.mark_posting(redis, claim.task_id, claim.token)
 
 
@@ -124,10 +126,8 @@ async def test_image_that_left_fal_waits_for_the_pause_like_any_other(
     assert await pick(redis) == []
     await pause.allow_trial(redis)
     (trial,) = await pick(redis)
-    permit = await images.take_permit(
-        redis, trial.task_id, trial.token, max_permits=9, attempt_token="a2", url="u"
-    )
-    assert permit is images.Permit.GRANTED
+    permit = await take_permit(redis, trial, "a2")
+    assert permit is Permit.GRANTED
 
 
 async def test_operators_pause_holds_back_the_trial(redis: Redis, make_job: MakeJob) -> None:
@@ -135,10 +135,8 @@ async def test_operators_pause_holds_back_the_trial(redis: Redis, make_job: Make
     await open_circuit(redis)
     (trial,) = await pick(redis)
     await pause.pause(redis, Queue.GENERATION)
-    permit = await images.take_permit(
-        redis, trial.task_id, trial.token, max_permits=9, attempt_token="a", url="u"
-    )
-    assert permit is images.Permit.PAUSED
+    permit = await take_permit(redis, trial, "a")
+    assert permit is Permit.PAUSED
     await pause.allow_trial(redis)
     assert await pick(redis) == []
     await pause.resume(redis, Queue.GENERATION)

@@ -8,7 +8,7 @@ import uuid
 from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, ResultFile
-from image2model.store import images, jobs, leases
+from image2model.store import images, jobs, leases, permits
 from image2model.store.keys import Queue
 
 REQUEST = FalRequest("req-1", "http://fal/status", "http://fal/response", "http://fal/cancel")
@@ -61,11 +61,16 @@ async def pick(redis: Redis, free: int = 100) -> list[leases.Claim]:
     )
 
 
+async def take_permit(redis: Redis, claim: leases.Claim, attempt: str = "a1") -> permits.Permit:
+    """One of a hundred, for a picked image."""
+    wish = permits.Wish(claim.task_id, claim.token, attempt, "http://cdn/1.png")
+    (permit,) = await permits.take(redis, [wish], max_permits=100)
+    return permit
+
+
 async def submit(redis: Redis, claim: leases.Claim) -> None:
     """Take a picked image into FAL's queue."""
-    await images.take_permit(
-        redis, claim.task_id, claim.token, max_permits=100, attempt_token="a1", url="http://cdn/1.png"
-    )
+    await take_permit(redis, claim)
     await images.mark_posting(redis, claim.task_id, claim.token)
     await images.commit_submission(redis, claim.task_id, claim.token, "a1", REQUEST)
 

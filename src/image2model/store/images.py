@@ -16,12 +16,12 @@ from image2model.store.connection import command
 from image2model.store.keys import key
 from image2model.store.script import Script
 
+_LOAD: Final = Script("load_image")
 _STEP: Final = Script("step")
 _WRITE: Final = Script("write")
 _NOT_SENT: Final = Script("not_sent")
 _COMMIT: Final = Script("commit_submission")
 _AGAIN: Final = Script("try_again")
-_PERMIT: Final = Script("take_permit")
 _NO_REUSE: Final = Script("no_reuse")
 
 Field = str | int
@@ -52,14 +52,6 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     reuse_of: str
     request: FalRequest | None
-
-
-class Permit(IntEnum):
-    """Whether an image may be POSTed now."""
-
-    GRANTED = 1
-    NONE_FREE = 2
-    PAUSED = 3
 
 
 class Committed(IntEnum):
@@ -100,10 +92,11 @@ _IMAGE: Final = (
 
 async def load(redis: Redis, image_id: str) -> Task:
     """Read an image and what it needs of its job. Raises StaleFence where it no longer exists."""
-    image = dict(zip(_IMAGE, await _texts(redis, key("image", image_id), _IMAGE), strict=True))
+    of_image, of_job = await _LOAD.packed(redis, image_id, _IMAGE, _JOB)
+    image = dict(zip(_IMAGE, _as_texts(of_image), strict=True))
     if not image["job_id"]:
         raise StaleFence(f"image {image_id} does not exist")
-    model, params, priority = await _texts(redis, key("job", image["job_id"]), _JOB)
+    model, params, priority = _as_texts(of_job)
     request = (
         FalRequest(image["request_id"], image["status_url"], image["response_url"], image["cancel_url"])
         if image["request_id"]
@@ -136,7 +129,10 @@ async def load(redis: Redis, image_id: str) -> Task:
 
 
 async def _texts(redis: Redis, hash_key: str, names: tuple[str, ...]) -> list[str]:
-    values: list[bytes | None] = await command(redis, "HMGET", hash_key, *names)
+    return _as_texts(await command(redis, "HMGET", hash_key, *names))
+
+
+def _as_texts(values: list[bytes | None]) -> list[str]:
     return [value.decode() if value else "" for value in values]
 
 
@@ -195,18 +191,6 @@ async def give_up_reuse(redis: Redis, image_id: str, fence: str, task: Task) -> 
 async def fail(redis: Redis, image_id: str, fence: str, error: ImageError) -> None:
     """The end with a reason."""
     await move(redis, image_id, fence, ImageStatus.FAILED, "error", msgspec.json.encode(error).decode())
-
-
-async def take_permit(
-    redis: Redis, image_id: str, fence: str, *, max_permits: int, attempt_token: str, url: str
-) -> Permit:
-    """Step 2 of a submission: one of the fleet's permits, and the intent: which attempt, and the URL by
-    which it can be found again. Raises StaleFence.
-    """
-    answer = await _PERMIT.packed(redis, image_id, fence, max_permits, attempt_token, url)
-    if answer == 0:
-        raise StaleFence(f"image {image_id} is no longer ours")
-    return Permit(answer)
 
 
 async def mark_posting(redis: Redis, image_id: str, fence: str) -> int:

@@ -64,7 +64,7 @@ class Channel:
 
     def _hear(self, channel: str, data: bytes) -> None:
         if channel == READY:
-            self._context.ready.set()
+            self._context.permits.bell.set()
             for queue, rung in self._rung.items():
                 if queue.value == data.decode():
                     rung.set()

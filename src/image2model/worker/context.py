@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from image2model.fal.gateway import FalGateway
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
+from image2model.worker.permits import PermitDesk
 from image2model.worker.running import RunningImages
 from image2model.worker.thumbnails import ThumbnailsAhead
 from image2model.worker.webhook_sender import WebhookSender
@@ -27,9 +28,8 @@ def look_ahead(permits: int) -> int:
 
 
 class WorkerContext:
-    """The open parts. `places` are this worker's share of FAL's hands, `ready` is set when a permit may have
-    come free, and whoever waits for one holds `next_permit`. `preflight` decodes pictures, two at a time: 20
-    megapixels take 60 MB. `webhooks` is opened by the process."""
+    """The open parts. `places` are this worker's share of FAL's hands. `preflight` decodes pictures, two at a
+    time: 20 megapixels take 60 MB. `webhooks` is opened by the process."""
 
     def __init__(self, settings: Settings, redis: Redis, storage: ObjectStorage, fal: FalGateway) -> None:
         self.settings = settings
@@ -41,12 +41,12 @@ class WorkerContext:
         self.preflight = ThreadPoolExecutor(2, thread_name_prefix="preflight")
         self.fetches = asyncio.Semaphore(_FETCHES)
         self.places = asyncio.Semaphore(settings.worker_concurrency)
-        self.next_permit = asyncio.Lock()
-        self.ready = asyncio.Event()
+        self.permits = PermitDesk(redis, max_permits=settings.max_concurrent)
         self.thumbnails_ahead = ThumbnailsAhead(storage)
         self.submissions: set[asyncio.Task[Any]] = set()
 
     def close(self) -> None:
         """Let the threads go; what they still decode is of no use to anybody."""
+        self.permits.close()
         self.thumbnails_ahead.close()
         self.preflight.shutdown(wait=False, cancel_futures=True)

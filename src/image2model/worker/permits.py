@@ -1,45 +1,92 @@
-"""The last gate before a POST: a place of this worker and a permit of the fleet.
+"""The last gate before a POST: a permit of the fleet.
 
 Who calls it: `submit`, with the picture already at FAL's storage, so that a permit that comes free is used
-at once. The image that waits longest in this worker asks for all of them.
+at once. One clerk asks for all images of this worker, those that wait longest first: permits come free in
+waves, and a wave is taken in one round trip.
 """
 
 import asyncio
+from collections import deque
 from typing import Final
 
-from image2model.store import images
-from image2model.store.images import Permit
-from image2model.worker.context import WorkerContext
-from image2model.worker.running import RunningTask
+from redis.asyncio import Redis
+
+from image2model.errors import StaleFence
+from image2model.store import permits
+from image2model.store.permits import Permit, Wish
 
 _ASK_AGAIN_S: Final = 0.25
 """For the bell that is not heard."""
+_AT_ONCE: Final = 64
 
 
 class Paused(Exception):
     """Nothing was sent, by nobody's fault: generations were paused meanwhile, or the store was away."""
 
 
-async def take(context: WorkerContext, running: RunningTask, *, attempt_token: str, url: str) -> None:
-    """Wait for a permit and write the intent. Raises StaleFence, and Paused."""
-    await running.take_place(context.places)
-    async with context.next_permit:
-        while True:
-            context.ready.clear()
-            permit = await images.take_permit(
-                context.redis,
-                running.task_id,
-                running.token,
-                max_permits=context.settings.max_concurrent,
-                attempt_token=attempt_token,
-                url=url,
+class PermitDesk:
+    """Belongs to one event loop. `bell` is set when a permit may have come free."""
+
+    def __init__(self, redis: Redis, *, max_permits: int) -> None:
+        self.bell = asyncio.Event()
+        self._redis = redis
+        self._max_permits = max_permits
+        self._waiting: deque[tuple[Wish, asyncio.Future[Permit]]] = deque()
+        self._clerk: asyncio.Task[None] | None = None
+
+    async def take(self, wish: Wish) -> None:
+        """Wait for a permit; the intent is written with it. Raises StaleFence, Paused, RedisError."""
+        answer: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        self._waiting.append((wish, answer))
+        if self._clerk is None:
+            self._clerk = asyncio.create_task(self._serve())
+        permit = await answer
+        if permit is Permit.STALE:
+            raise StaleFence(f"image {wish.image_id} is no longer ours")
+        if permit is Permit.PAUSED:
+            raise Paused
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        if self._clerk is not None:
+            self._clerk.cancel()
+
+    async def _serve(self) -> None:
+        """Until nobody waits."""
+        try:
+            while self._forget_gone():
+                self.bell.clear()
+                some = [one for one in self._waiting if not one[1].done()][:_AT_ONCE]
+                if not await self._ask(some):
+                    await self._listen()
+        finally:
+            self._clerk = None
+
+    def _forget_gone(self) -> bool:
+        """Whether somebody still waits: a task that was stopped does not."""
+        while self._waiting and self._waiting[0][1].done():
+            self._waiting.popleft()
+        return bool(self._waiting)
+
+    async def _ask(self, some: "list[tuple[Wish, asyncio.Future[Permit]]]") -> bool:
+        """Answer them; False where the last of them must go on waiting."""
+        try:
+            permits_now = await permits.take(
+                self._redis, [wish for wish, _ in some], max_permits=self._max_permits
             )
-            if permit is Permit.GRANTED:
-                return
-            if permit is Permit.PAUSED:
-                raise Paused
-            try:
-                async with asyncio.timeout(_ASK_AGAIN_S):
-                    await context.ready.wait()
-            except TimeoutError:
-                continue
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            for _, answer in some:
+                if not answer.done():
+                    answer.set_exception(error)
+            return True
+        for (_, answer), permit in zip(some, permits_now, strict=True):
+            if permit is not Permit.NONE_FREE and not answer.done():
+                answer.set_result(permit)
+        return permits_now[-1] is not Permit.NONE_FREE
+
+    async def _listen(self) -> None:
+        try:
+            async with asyncio.timeout(_ASK_AGAIN_S):
+                await self.bell.wait()
+        except TimeoutError:
+            return

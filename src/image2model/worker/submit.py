@@ -20,7 +20,7 @@ from image2model.media.preflight import Prepared, prepare
 from image2model.storage.errors import ObjectMissing
 from image2model.store import images
 from image2model.store.images import Committed, Task
-from image2model.worker import permits
+from image2model.store.permits import Wish
 from image2model.worker.context import WorkerContext
 from image2model.worker.permits import Paused
 from image2model.worker.running import RunningTask
@@ -38,12 +38,13 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
         prepared.data, filename=f"{task.image_id}.{prepared.suffix}", content_type=prepared.content_type
     )
     attempt_token = secrets.token_hex(12)
-    await permits.take(context, running, attempt_token=attempt_token, url=url)
+    await running.take_place(context.places)
+    await context.permits.take(Wish(task.image_id, running.token, attempt_token, url))
     posting = asyncio.create_task(_post(context, task, running.token, attempt_token, endpoint, url))
     context.submissions.add(posting)
     posting.add_done_callback(context.submissions.discard)
     request = await asyncio.shield(posting)
-    context.thumbnails_ahead.keep_soon(task, prepared.thumbnail)
+    context.thumbnails_ahead.make_soon(task, prepared.small)
     return request
 
 
