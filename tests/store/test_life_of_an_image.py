@@ -260,6 +260,10 @@ async def test_result_that_kills_workers_fails_with_a_reason(redis: Redis, make_
     job = await make_job(1)
     (claim,) = await pick(redis)
     await submit(redis, claim)
+    assert await images.try_again(redis, claim.task_id, claim.token, used_attempt=True)
+    await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=0)
+    (claim,) = await pick(redis)
+    await submit(redis, claim)
     for _ in range(leases.MAX_PICKUPS + 1):
         await _crash_over(redis, claim)  # at FAL it outlives any number of crashes
         (claim,) = await pick(redis)
