@@ -24,7 +24,7 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
 async def test_uploads_and_generations_go_on_and_a_stop_is_prompt(
     fleet: Fleet, ann: Ann, port: int, endpoint: str
 ) -> None:
-    settings = {"I2M_OTEL_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TIMEOUT": "2", **SOON}
+    settings = {"I2M_OTEL_ENDPOINT": endpoint, **SOON}
     api = await fleet.start_api(port, I2M_AUTH="keys", I2M_ADMIN_KEY=ADMIN_KEY, **settings)
     worker = fleet.start_worker(**settings)
     for _ in range(3):
