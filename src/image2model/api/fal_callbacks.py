@@ -10,8 +10,9 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from image2model.api.small_body import read_small
 from image2model.api.state import state_of
-from image2model.errors import BodyTooLarge, FalError, NotFound, StoreUnavailable, Unauthenticated
+from image2model.errors import FalError, NotFound, StoreUnavailable, Unauthenticated
 from image2model.service import fal_word
 
 _MOST_BYTES: Final = 8 << 20
@@ -22,7 +23,7 @@ async def fal_webhook(request: Request) -> Response:
     state = state_of(request)
     if state.settings.public_url is None:
         raise NotFound("FAL's webhooks are off: I2M_PUBLIC_URL is not set.")
-    body = await _body(request)
+    body = await read_small(request, _MOST_BYTES)
     from image2model.fal.webhook import WebhookRejected
 
     try:
@@ -34,14 +35,3 @@ async def fal_webhook(request: Request) -> Response:
     image_id, attempt = (request.query_params.get(name, "")[:128] for name in ("image", "attempt"))
     await fal_word.note_request(state.redis, state.hosts, image_id, attempt, word.request_id)
     return Response(status_code=200)
-
-
-async def _body(request: Request) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > _MOST_BYTES:
-            raise BodyTooLarge("FAL's webhooks are smaller than that.")
-        parts.append(chunk)
-    return b"".join(parts)

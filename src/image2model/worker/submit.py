@@ -32,8 +32,9 @@ T = TypeVar("T")
 
 
 async def submit(context: WorkerContext, task: Task, running: RunningTask) -> FalRequest:
-    """Buy one generation. Raises FalError, ImageFailure, StaleFence and Paused."""
+    """Buy one generation. Raises FalError, ImageFailure, StaleFence, NoRoom and Paused."""
     endpoint = endpoint_of(task.model)
+    await context.room.check()
     with tracing.span("prepare"):
         prepared = await _prepare(context, task)
     url = await context.fal.upload(

@@ -50,6 +50,7 @@ OPERATIONS: Final = (
             errors.Forbidden,
             errors.RateLimited,
             errors.BodyTooLarge,
+            errors.UploadTooSlow,
             errors.InvalidParameter,
         ),
         access="open",
