@@ -9,7 +9,9 @@ from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, ResultFile
 from image2model.store import images, jobs, leases, permits
+from image2model.store.accounts import Allowance
 from image2model.store.keys import Queue
+from image2model.store.replicas import Replicas
 
 REQUEST = FalRequest("req-1", "http://fal/status", "http://fal/response", "http://fal/cancel")
 RESULT = ImageResult(files=(ResultFile(kind="model", format="glb", size=3, key="k"),))
@@ -21,8 +23,15 @@ async def create_job(redis: Redis, count: int = 1, owner: str = "ann") -> str:
     return (await make_job(redis, count, owner)).job_id
 
 
-async def make_job(redis: Redis, count: int = 1, owner: str = "ann", *, low: bool = False) -> jobs.NewJob:
-    """The same, as it was made; `low`: of low priority."""
+async def make_job(
+    redis: Redis,
+    count: int = 1,
+    owner: str = "ann",
+    *,
+    low: bool = False,
+    allowance: Allowance | None = None,
+) -> jobs.NewJob:
+    """The same, as it was made; `low`: of low priority, `allowance`: what whoever asks for it may use."""
     job_id = uuid.uuid4().hex
     new = tuple(
         jobs.NewImage(
@@ -50,7 +59,7 @@ async def make_job(redis: Redis, count: int = 1, owner: str = "ann", *, low: boo
         estimated_micro=count * 400_000,
         ttl_ms=60_000,
     )
-    await jobs.create(redis, job)
+    await jobs.create(redis, job, None, allowance)
     return job
 
 
@@ -71,8 +80,8 @@ async def take_permit(redis: Redis, claim: leases.Claim, attempt: str = "a1") ->
 async def submit(redis: Redis, claim: leases.Claim) -> None:
     """Take a picked image into FAL's queue."""
     await take_permit(redis, claim)
-    await images.mark_posting(redis, claim.task_id, claim.token)
-    await images.commit_submission(redis, claim.task_id, claim.token, "a1", REQUEST)
+    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
 
 
 async def finish(redis: Redis, claim: leases.Claim) -> None:
