@@ -73,8 +73,8 @@ fuzz: $(DEV_DONE) ## ten minutes each of enemies' bodies and files, guided by co
 
 .PHONY: lock
 lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group pyproject.toml:build -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group pyproject.toml:build --group pyproject.toml:dev -o requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra otel --group pyproject.toml:build -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra otel --group pyproject.toml:build --group pyproject.toml:dev -o requirements-dev.lock
 
 .PHONY: clean
 clean: ## remove what the set-up made

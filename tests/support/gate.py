@@ -98,10 +98,10 @@ class _Connection:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            writer.close()  # first: the wait below may be cancelled when the gate stops
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            writer.close()
 
     async def _there(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while message := await reader.read(1 << 16):

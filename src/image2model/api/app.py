@@ -19,6 +19,7 @@ from image2model.api.middleware import (
     ProblemAnswers,
     RefusalDrain,
     RequestId,
+    RequestSpan,
     SecurityHeaders,
     SiteGuard,
 )
@@ -46,8 +47,10 @@ def create_app(settings: Settings, page: Sequence[BaseRoute] = ()) -> Starlette:
 
 
 def _middleware(settings: Settings, limits: UploadLimits) -> list[Middleware]:
+    traced = [Middleware(RequestSpan)] if settings.otel_endpoint else []
     layers = [
         Middleware(RequestId),
+        *traced,
         Middleware(AccessLog, requests=HTTP_REQUESTS, duration=HTTP_DURATION),
         Middleware(SecurityHeaders),
         Middleware(RefusalDrain, max_bytes=limits.max_body_bytes),

@@ -25,7 +25,7 @@ from image2model.api.state import ApiState
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, unknown_names
 from image2model.store.connection import command, connect
-from image2model.telemetry import logs
+from image2model.telemetry import logs, tracing
 from image2model.telemetry.exposition import forget_process
 
 _BACKLOG: Final = 2048
@@ -48,7 +48,11 @@ def run(settings: Settings, page: Sequence[BaseRoute] = ()) -> int:
         asyncio.run(_reach_store(settings.redis_url))
     server = ApiServer(settings, page)
     with _listen(settings.host, settings.port) as listener:
-        server.run(sockets=[listener])
+        tracing.start(settings.otel_endpoint, process="api")
+        try:
+            server.run(sockets=[listener])
+        finally:
+            tracing.stop()
     forget_process(os.getpid())
     _log.info("stopped")
     return 0

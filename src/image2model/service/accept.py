@@ -25,6 +25,7 @@ from image2model.storage.objects import ObjectStorage
 from image2model.store import idempotency, jobs
 from image2model.store.accounts import Allowance
 from image2model.store.idempotency import Answered, Reservation
+from image2model.telemetry import tracing
 
 _log = structlog.stdlib.get_logger(__name__)
 RETRY_SECONDS = 5
@@ -119,6 +120,7 @@ def _new_job(originals: Originals, submission: Submission, ttl_s: float) -> jobs
         estimated_micro=request.estimate(len(submission.pictures)),
         unit_micro=request.reservation,
         ttl_ms=int(ttl_s * 1000),
+        traceparent=tracing.traceparent(),
     )
 
 

@@ -4,6 +4,7 @@ Who calls it: the settings table alone. The error's words complete "I2M_X: ".
 """
 
 import base64
+import importlib.util
 import ipaddress
 import re
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 from image2model.money import to_micro
 
+_OTLP_EXPORTER: Final = "opentelemetry.exporter.otlp.proto.http"
 _UNITS: Final = {"": 1, "k": 1024, "kib": 1024, "m": 1024**2, "mib": 1024**2, "g": 1024**3, "gib": 1024**3}
 _SECONDS: Final = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _RATE_PERIODS: Final = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "hour": 3600, "day": 86400}
@@ -99,6 +101,26 @@ def url(*schemes: str) -> Callable[[str], str]:
         return value.rstrip("/")
 
     return read
+
+
+def otlp_endpoint(value: str) -> str:
+    """Where traces go. Refused where the optional packages that send them are missing."""
+    read = url("http", "https")(value)
+    if "?" in read or "#" in read:
+        raise ValueError("must have no query; credentials go into OTEL_EXPORTER_OTLP_HEADERS")
+    if not _installed(_OTLP_EXPORTER):
+        raise ValueError(
+            "traces need OpenTelemetry, which is not installed here; install it with "
+            "`python -m pip install opentelemetry-exporter-otlp-proto-http`, or unset this"
+        )
+    return read
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:  # a package above it is missing
+        return False
 
 
 def path(value: str) -> Path:

@@ -167,5 +167,11 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         "I2M_LOG_LEVEL", parse.choice("debug", "info", "warning", "error"), "info", "Least level of the log."
     ),
-    Setting("I2M_OTEL_ENDPOINT", parse.url("http", "https"), None, "OTLP endpoint for traces."),
+    Setting(
+        "I2M_OTEL_ENDPOINT",
+        parse.otlp_endpoint,
+        None,
+        "Collector that traces go to by OTLP over HTTP, such as `http://collector:4318` (`/v1/traces` is "
+        "added). Not set: no traces.",
+    ),
 )

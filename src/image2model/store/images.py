@@ -53,6 +53,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested: bool
     digest: str
     reuse_of: str
+    traceparent: str
     request: FalRequest | None
 
 
@@ -65,7 +66,7 @@ class Committed(IntEnum):
 
 
 _params = msgspec.json.Decoder(dict[str, object])
-_JOB: Final = ("model", "params", "priority")
+_JOB: Final = ("model", "params", "priority", "traceparent")
 _IMAGE: Final = (
     "job_id",
     "owner",
@@ -99,7 +100,7 @@ async def load(redis: Redis, image_id: str) -> Task:
     image = dict(zip(_IMAGE, _as_texts(of_image), strict=True))
     if not image["job_id"]:
         raise StaleFence(f"image {image_id} does not exist")
-    model, params, priority = _as_texts(of_job)
+    model, params, priority, traceparent = _as_texts(of_job)
     request = (
         FalRequest(image["request_id"], image["status_url"], image["response_url"], image["cancel_url"])
         if image["request_id"]
@@ -128,6 +129,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         cancel_requested=image["cancel_requested"] == "1",
         digest=image["digest"],
         reuse_of=image["reuse_of"],
+        traceparent=traceparent,
         request=request,
     )
 

@@ -78,6 +78,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     unit_micro: int = 0
     """Micro-dollars that are set aside for each image until it is final."""
     ttl_ms: int
+    traceparent: str = ""
+    """The trace that the batch came in by (W3C), which its images' runs go on with. Empty: none."""
 
 
 class IdempotentAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +109,7 @@ def _job_fields(job: NewJob) -> list[str | int]:
         "" if job.estimated_micro is None else job.estimated_micro,
         "ttl_ms",
         job.ttl_ms,
+        *(("traceparent", job.traceparent) if job.traceparent else ()),
     ]
 
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import structlog
 
+from image2model.telemetry import tracing
+
 _SECRET_NAME: Final = re.compile(r"(?i)(authorization|api_?key|fal_key|secret|password|token|cookie)$")
 _SECRET_TEXT: Final = re.compile(r"(?i)\b(bearer|key)\s+[\w:.\-]{8,}|(://[^/\s:@]*:)[^@\s/]+(?=@)")
 
@@ -20,6 +22,7 @@ def configure(*, level: str, json: bool, process: str) -> None:
     """Send all logs to standard error. `process` is bound to each line (`api`, `worker`, `up`)."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        add_trace_ids,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -39,7 +42,7 @@ def configure(*, level: str, json: bool, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("arq.worker", "httpx", "httpcore", "aiohttp.access", "uvicorn.access", "PIL"):
+    for noisy in ("arq.worker", "httpx", "httpcore", "aiohttp.access", "uvicorn.access", "PIL", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
@@ -52,6 +55,13 @@ def configure(*, level: str, json: bool, process: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
+
+
+def add_trace_ids(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Name the open span, so that a line leads to its trace."""
+    if found := tracing.ids():
+        event["trace_id"], event["span_id"] = found
+    return event
 
 
 def blank_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

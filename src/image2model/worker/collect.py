@@ -25,7 +25,7 @@ from image2model.storage import layout
 from image2model.storage.errors import StorageError
 from image2model.store import images
 from image2model.store.images import Task
-from image2model.telemetry import metrics
+from image2model.telemetry import metrics, tracing
 from image2model.worker.backoff import full_jitter
 from image2model.worker.context import WorkerContext
 
@@ -129,7 +129,8 @@ async def _copy(context: WorkerContext, task: Task, file: FalFile) -> ResultFile
 
 async def _put(context: WorkerContext, key: str, data: bytes, content_type: str) -> None:
     try:
-        await context.storage.put(key, data, content_type=content_type)
+        with tracing.span("store", attributes={"image2model.bytes": len(data)}):
+            await context.storage.put(key, data, content_type=content_type)
     except DiskFull as full:
         raise StorageError("the disk is full") from full
 

@@ -17,6 +17,7 @@ from image2model.fal.failures import FalUnreachable
 from image2model.fal.update import FalStatus, FalUpdate
 from image2model.store import images
 from image2model.store.images import Task
+from image2model.telemetry import tracing
 from image2model.worker.backoff import full_jitter
 from image2model.worker.context import WorkerContext
 from image2model.worker.running import RunningTask
@@ -31,9 +32,11 @@ async def follow(context: WorkerContext, task: Task, running: RunningTask, reque
     if task.cancel_requested:
         running.ask_to_cancel()
     try:
-        async with aclosing(context.fal.follow(request)) as updates:
-            async for update in updates:
-                await follower.write(update)
+        with tracing.span("follow", expected=(StaleFence,)) as span:
+            async with aclosing(context.fal.follow(request)) as updates:
+                async for update in updates:
+                    span.event(update.status.value)
+                    await follower.write(update)
     finally:
         follower.close()
 

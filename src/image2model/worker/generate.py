@@ -26,7 +26,7 @@ from image2model.fal.failures import FalCancelled, FalThrottled, to_image_failur
 from image2model.storage.errors import StorageError
 from image2model.store import images
 from image2model.store.images import Task
-from image2model.telemetry import metrics
+from image2model.telemetry import metrics, tracing
 from image2model.worker.backoff import full_jitter
 from image2model.worker.circuit import report
 from image2model.worker.collect import collect
@@ -35,6 +35,7 @@ from image2model.worker.follow import follow
 from image2model.worker.permits import Paused
 from image2model.worker.reuse import take_result
 from image2model.worker.room import NoRoom
+from image2model.worker.run_span import run_span
 from image2model.worker.running import RunningTask
 from image2model.worker.submit import commit, submit
 from image2model.worker.unconfirmed import look_up, next_look_s
@@ -75,11 +76,20 @@ class ImageRun:
         self._running = running
         self._image_id = running.task_id
         self._fence = running.token
+        self._failed_with = ""
 
     async def go(self) -> str:
         """Returns the final status. Raises StaleFence and Retry."""
         task = await images.load(self._context.redis, self._image_id)
         structlog.contextvars.bind_contextvars(image_id=task.image_id, job_id=task.job_id)
+        with run_span(task) as span:
+            ended = await self._take_on(task)
+            span.set(tracing.OUTCOME, ended)
+            if self._failed_with:
+                span.fail(self._failed_with)
+            return ended
+
+    async def _take_on(self, task: Task) -> str:
         try:
             if task.reuse_of and await self._reuse(task):
                 return self._count(task, ImageStatus.SUCCEEDED)
@@ -200,6 +210,7 @@ class ImageRun:
     async def _fail(self, task: Task, failure: ImageFailure) -> str:
         await images.fail(self._context.redis, self._image_id, self._fence, _image_error(failure))
         _log.info("image failed", code=failure.code, reason=failure.message)
+        self._failed_with = failure.code
         return self._count(task, ImageStatus.FAILED)
 
     def _count(self, task: Task, status: ImageStatus) -> str:

@@ -10,9 +10,9 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from arq.worker import Function
@@ -27,13 +27,14 @@ from image2model.storage.address import open_storage
 from image2model.store import fleet
 from image2model.store.connection import connect
 from image2model.store.keys import Queue
-from image2model.telemetry import metrics
+from image2model.telemetry import metrics, tracing
 from image2model.worker.channel import Channel
 from image2model.worker.circuit import probe_forever
 from image2model.worker.context import WorkerContext
 from image2model.worker.deliver import deliver_webhook
 from image2model.worker.dispatch import LeasedWorker, task
 from image2model.worker.ending import end_other_tasks, exit_after
+from image2model.worker.fal_calls import observe
 from image2model.worker.generate import generate_model
 from image2model.worker.house import (
     RECONCILE_S,
@@ -64,12 +65,20 @@ def run(settings: Settings, queues: Sequence[str] = tuple(Queue)) -> None:
         raise ConfigurationError(["I2M_REDIS_URL: must be set for a worker; `image2model up` brings its own"])
     if not settings.fal_key and not settings.fal_base_url:
         raise ConfigurationError(["FAL_KEY: must be set for a worker, or I2M_FAL_BASE_URL for the emulator"])
+    tracing.start(settings.otel_endpoint, process="worker")
+    try:
+        _run_loop(_main(settings, tuple(map(Queue, queues))))
+    finally:
+        tracing.stop()
+
+
+def _run_loop(main: Coroutine[Any, Any, None]) -> None:
     try:
         import uvloop
     except ImportError:
-        asyncio.run(_main(settings, tuple(map(Queue, queues))))
+        asyncio.run(main)
     else:
-        uvloop.run(_main(settings, tuple(map(Queue, queues))))
+        uvloop.run(main)
 
 
 async def _main(settings: Settings, queues: tuple[Queue, ...]) -> None:
@@ -90,7 +99,7 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
     redis = connect(settings.redis_url)
     storage = open_storage(settings.storage_url)
     fal = FalGateway(
-        settings.fal_key or "emulator:emulator", FalHosts.at(settings.fal_base_url), observer=_observe
+        settings.fal_key or "emulator:emulator", FalHosts.at(settings.fal_base_url), observer=observe
     )
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
@@ -99,11 +108,6 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
                 yield context
         finally:
             context.close()
-
-
-def _observe(operation: str, outcome: str, seconds: float) -> None:
-    metrics.FAL_REQUESTS.labels(operation, outcome).inc()
-    metrics.FAL_LATENCY.labels(operation).observe(seconds)
 
 
 class WorkerProcess:

@@ -12,6 +12,7 @@ from image2model.storage import layout
 from image2model.storage.errors import ObjectMissing
 from image2model.store import images
 from image2model.store.images import Task
+from image2model.telemetry import tracing
 from image2model.worker.context import WorkerContext
 
 _log = structlog.get_logger("worker.reuse")
@@ -38,6 +39,7 @@ async def _copied(context: WorkerContext, task: Task, result: ImageResult) -> Im
             files.append(file)
             continue
         key = layout.result(task.job_id, task.image_id, file.kind, file.format)
-        await context.storage.copy(file.key, key)
+        with tracing.span("store", attributes={"image2model.reused": True}):
+            await context.storage.copy(file.key, key)
         files.append(msgspec.structs.replace(file, key=key))
     return msgspec.structs.replace(result, files=tuple(files))

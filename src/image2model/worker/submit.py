@@ -21,6 +21,7 @@ from image2model.storage.errors import ObjectMissing
 from image2model.store import images
 from image2model.store.images import Committed, Task
 from image2model.store.permits import Wish
+from image2model.telemetry import tracing
 from image2model.worker.context import WorkerContext
 from image2model.worker.permits import Paused
 from image2model.worker.running import RunningTask
@@ -34,7 +35,8 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
     """Buy one generation. Raises FalError, ImageFailure, StaleFence, NoRoom and Paused."""
     endpoint = endpoint_of(task.model)
     await context.room.check()
-    prepared = await _prepare(context, task)
+    with tracing.span("prepare"):
+        prepared = await _prepare(context, task)
     url = await context.fal.upload(
         prepared.data, filename=f"{task.image_id}.{prepared.suffix}", content_type=prepared.content_type
     )

@@ -21,7 +21,7 @@ _log: Final = structlog.stdlib.get_logger(__name__)
 _enabled: Final = logging.getLogger(__name__).isEnabledFor
 
 _READS: Final = frozenset({"GET", "HEAD"})
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STREAM: Final = b"text/event-stream"
 UNMATCHED: Final = "unmatched"
 CLIENT_GONE: Final = 499
@@ -38,6 +38,11 @@ def endpoint(scope: Scope, mounted_at: str = "") -> str:
         return UNMATCHED
     prefix: str = scope.get("root_path", "").removeprefix(mounted_at)
     return prefix + route.path_format
+
+
+def is_event_stream(start: Message) -> bool:
+    """Whether the answer that begins with this message has no end of its own."""
+    return any(name == b"content-type" and value.startswith(_STREAM) for name, value in start["headers"])
 
 
 class AccessLog:
@@ -87,7 +92,7 @@ class _Exchange:
 
     def _begin(self, start: Message) -> None:
         self._count(start["status"])
-        if any(name == b"content-type" and value.startswith(_STREAM) for name, value in start["headers"]):
+        if is_event_stream(start):
             self._observe()
 
     def end(self) -> None:
@@ -125,7 +130,7 @@ class _Exchange:
 
     @property
     def _method(self) -> str:
-        return self._scope["method"] if self._scope["method"] in _METHODS else "other"
+        return self._scope["method"] if self._scope["method"] in METHODS else "other"
 
     def _count(self, status: int) -> None:
         self._status = status

@@ -1,0 +1,74 @@
+"""One span for each request, named as OpenTelemetry's conventions for HTTP servers want it.
+
+Who calls it: the application, where traces are on. Names and attributes hold the route's template, never a
+path, a query or a header: these hold ids and tokens. An event stream's span is its opening: the stream
+itself ends when the client pleases. Health checks and scrapes have none.
+"""
+
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from image2model.api.middleware.access_log import METHODS, UNMATCHED, endpoint, is_event_stream
+from image2model.telemetry import tracing
+
+_UNTRACED: Final = frozenset({"/metrics", "/api/v1/health/live", "/api/v1/health/ready"})
+_HEADER: Final = b"traceparent"
+_OTHER: Final = "HTTP"
+"""The name of a request with a method that is none of the known."""
+
+
+class RequestSpan:
+    """Goes on with the caller's `traceparent`, if there is one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in _UNTRACED:
+            await self.app(scope, receive, send)
+            return
+        with tracing.span(
+            _name(scope), kind=tracing.Kind.SERVER, attributes=_about(scope), parent=_parent(scope)
+        ) as span:
+            await self.app(scope, receive, _watched(send, scope, span))
+
+
+def _watched(send: Send, scope: Scope, span: tracing.Span) -> Send:
+    mounted_at: str = scope.get("root_path", "")
+
+    async def watched(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            _tell(span, scope, endpoint(scope, mounted_at), message["status"])
+            if is_event_stream(message):
+                span.end()
+        await send(message)
+
+    return watched
+
+
+def _tell(span: tracing.Span, scope: Scope, template: str, status: int) -> None:
+    if template != UNMATCHED:
+        span.rename(f"{_name(scope)} {template}")
+        span.set("http.route", template)
+    span.set("http.response.status_code", status)
+    if status >= 500:
+        span.fail(str(status))
+
+
+def _name(scope: Scope) -> str:
+    method: str = scope["method"]
+    return method if method in METHODS else _OTHER
+
+
+def _about(scope: Scope) -> tracing.Attributes:
+    method: str = scope["method"]
+    return {
+        "http.request.method": method if method in METHODS else "_OTHER",
+        "url.scheme": scope["scheme"],
+        "network.protocol.version": scope["http_version"],
+    }
+
+
+def _parent(scope: Scope) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER), "")

@@ -1,0 +1,48 @@
+"""The span of one run of `generate_model`, in the trace of the upload that the image came by.
+
+Who calls it: `generate`. An image that runs again (a retry, a lost worker) has one for each run.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from arq.worker import Retry
+from redis.exceptions import RedisError
+
+from image2model.errors import StaleFence
+from image2model.storage.errors import StorageError
+from image2model.store.images import Task
+from image2model.telemetry import tracing
+
+_AGAIN: Final = (Retry, RedisError, StorageError, OSError)
+
+
+@contextmanager
+def run_span(task: Task) -> Iterator[tracing.Span]:
+    """Open for the run; the caller sets the outcome where it returns, here it is where it raises."""
+    about: tracing.Attributes = {
+        tracing.JOB_ID: task.job_id,
+        tracing.IMAGE_ID: task.image_id,
+        tracing.MODEL: task.model,
+        "image2model.attempt": task.attempt,
+    }
+    with tracing.span(
+        "generate_model",
+        kind=tracing.Kind.CONSUMER,
+        attributes=about,
+        parent=task.traceparent,
+        expected=(Retry, StaleFence),
+    ) as span:
+        try:
+            yield span
+        except BaseException as error:
+            span.set(tracing.OUTCOME, _outcome(error))
+            raise
+
+
+def _outcome(error: BaseException) -> str:
+    """The word that the metrics have for it."""
+    if isinstance(error, StaleFence):
+        return "stale"
+    return "retry" if isinstance(error, _AGAIN) else "interrupted"
