@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import pytest
 
 from tests.api.conftest import make_service, redis, service
+from tests.reference.keyed import Keyed, running_with_keys
 
-__all__ = ["make_service", "redis", "running", "service"]
+__all__ = ["keyed", "make_service", "redis", "running", "service"]
 
 
 @dataclass(frozen=True)
@@ -44,3 +45,10 @@ def running() -> Iterator[Running]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=40)
+
+
+@pytest.fixture(scope="module")
+def keyed() -> Iterator[Keyed]:
+    """The same with keys."""
+    with running_with_keys() as service:
+        yield service
