@@ -12,7 +12,8 @@ _SIGNED_IN: Final = Session(key_id=KEY, role="user", expires_in=LIFE_SECONDS)
 _LOCAL: Final = Session(key_id="local", role="admin", expires_in=None)
 _COOKIE: Final = Header(
     name="Set-Cookie",
-    description="The session: HttpOnly, `SameSite=Strict`, and `Secure` over https.",
+    description="The session: HttpOnly, `SameSite=Strict`; by https `Secure`, under the name "
+    "`__Host-i2m_session`.",
     example="i2m_session=…; HttpOnly; Path=/; SameSite=strict",
 )
 
