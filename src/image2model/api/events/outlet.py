@@ -10,7 +10,8 @@ from typing import Final, Protocol, cast
 
 from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from image2model.api.bounded_protocol import BoundedProtocol
 
 _OUTLET: Final = "image2model.outlet"
 _FIRST_REQUEST_S: Final = 0.5
@@ -56,7 +57,7 @@ class _Handler:
         return False
 
 
-class SeverableProtocol(HttpToolsProtocol):
+class SeverableProtocol(BoundedProtocol):
     """uvicorn's own protocol; each request's scope leads to its connection."""
 
     def on_message_begin(self) -> None:

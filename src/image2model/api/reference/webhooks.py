@@ -85,7 +85,13 @@ OPERATIONS: Final = (
             examples={"finished": _WORD},
         ),
         answers=(Answer(status=200, description="Stored."),),
-        problems=(errors.Unauthenticated, errors.NotFound, errors.BodyTooLarge, errors.InvalidParameter),
+        problems=(
+            errors.Unauthenticated,
+            errors.NotFound,
+            errors.UploadTooSlow,
+            errors.BodyTooLarge,
+            errors.InvalidParameter,
+        ),
         access="open",
     ),
 )
