@@ -214,7 +214,7 @@ IMAGE_FAILURES: Final[Mapping[str, str]] = MappingProxyType(
         "result_expired": "FAL no longer has the result. A retry makes a new one, which is paid for.",
         "result_invalid": "FAL's result holds no model, or a broken one.",
         "storage_failed": "The result could not be stored, or the uploaded picture is gone.",
-        "worker_crashed": "Workers ended five times while they prepared this picture; nothing was sent.",
+        "worker_crashed": "Workers ended five times while they prepared this picture, or fetched its result.",
         "cancelled": "FAL cancelled the request.",
     }
 )

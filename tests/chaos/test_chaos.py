@@ -11,12 +11,12 @@ from tests.chaos.world import Size
 async def test_chaos_loses_no_picture_and_buys_none_twice() -> None:
     seed = secrets.randbelow(1_000_000)
     size = Size(
-        images=300,
+        images=200,
         workers=2,
         apis=2,
-        kills=10,
+        kills=7,
         seed=seed,
-        duration=18,
+        duration=11,
         latency=0.7,
         lease=2,
         grace=4,

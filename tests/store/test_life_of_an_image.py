@@ -250,6 +250,56 @@ async def test_image_that_kills_workers_fails_with_a_reason(redis: Redis, make_j
     assert image.error.code == "worker_crashed"
 
 
+async def _crash_over(redis: Redis, claim: leases.Claim) -> None:
+    await redis.execute_command("ZADD", "i2m:leases:model_generation", 1, claim.task_id)
+    assert await leases.sweep(redis, Queue.GENERATION, lease_s=5) == 1
+
+
+async def test_result_that_kills_workers_fails_with_a_reason(redis: Redis, make_job: MakeJob) -> None:
+    job = await make_job(1)
+    (claim,) = await pick(redis)
+    await submit(redis, claim)
+    for _ in range(leases.MAX_PICKUPS + 1):
+        await _crash_over(redis, claim)  # at FAL it outlives any number of crashes
+        (claim,) = await pick(redis)
+    await images.move(redis, claim.task_id, claim.token, S.STORING)
+    for _ in range(leases.MAX_PICKUPS):
+        await _crash_over(redis, claim)
+        (claim,) = await pick(redis)
+    await _crash_over(redis, claim)
+    assert await pick(redis) == []
+    (image,) = (await jobs.read(redis, job.job_id)).images
+    assert image.error is not None
+    assert image.error.code == "worker_crashed"
+    assert "paid for" in image.error.message
+
+
+async def test_deploys_while_a_result_is_fetched_are_no_crashes(redis: Redis, make_job: MakeJob) -> None:
+    await make_job(1)
+    (claim,) = await pick(redis)
+    await submit(redis, claim)
+    await images.move(redis, claim.task_id, claim.token, S.STORING)
+    for _ in range(leases.MAX_PICKUPS + 2):
+        assert await leases.let_go(
+            redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=claim.score
+        )
+        (claim,) = await pick(redis)
+
+
+async def test_timeout_is_known_to_the_next_holder_and_to_no_later_attempt(
+    redis: Redis, make_job: MakeJob
+) -> None:
+    await make_job(1)
+    (claim,) = await pick(redis)
+    await submit(redis, claim)
+    await images.note_timeout(redis, claim.task_id, claim.token)
+    await _crash_over(redis, claim)
+    (claim,) = await pick(redis, "w2")
+    assert (await images.load(redis, claim.task_id)).timed_out
+    assert await images.try_again(redis, claim.task_id, claim.token, used_attempt=True)
+    assert not (await images.load(redis, claim.task_id)).timed_out
+
+
 async def test_owner_history_is_consecutive_over_jobs(redis: Redis, make_job: MakeJob) -> None:
     await make_job(2)
     await make_job(3)

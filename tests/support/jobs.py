@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, ResultFile
 from image2model.store import images, jobs, leases, permits
+from image2model.store.accounts import Allowance
 from image2model.store.keys import Queue
 
 REQUEST = FalRequest("req-1", "http://fal/status", "http://fal/response", "http://fal/cancel")
@@ -21,8 +22,15 @@ async def create_job(redis: Redis, count: int = 1, owner: str = "ann") -> str:
     return (await make_job(redis, count, owner)).job_id
 
 
-async def make_job(redis: Redis, count: int = 1, owner: str = "ann", *, low: bool = False) -> jobs.NewJob:
-    """The same, as it was made; `low`: of low priority."""
+async def make_job(
+    redis: Redis,
+    count: int = 1,
+    owner: str = "ann",
+    *,
+    low: bool = False,
+    allowance: Allowance | None = None,
+) -> jobs.NewJob:
+    """The same, as it was made; `low`: of low priority, `allowance`: what whoever asks for it may use."""
     job_id = uuid.uuid4().hex
     new = tuple(
         jobs.NewImage(
@@ -50,7 +58,7 @@ async def make_job(redis: Redis, count: int = 1, owner: str = "ann", *, low: boo
         estimated_micro=count * 400_000,
         ttl_ms=60_000,
     )
-    await jobs.create(redis, job)
+    await jobs.create(redis, job, None, allowance)
     return job
 
 

@@ -1,6 +1,7 @@
 """`up` on real processes: comes up, mends itself, and leaves nothing behind however it ends."""
 
 import os
+import resource
 import signal
 import socket
 import time
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from image2model.cli.open_files import MOST
 from image2model.up.lock import FolderLock
 from tests.support.processes import is_gone
 from tests.support.wait import wait_until
@@ -44,6 +46,21 @@ def test_whole_service_comes_up_and_says_what_it_is(up: Start, data_dir: Path) -
     assert "I2M_AUTH=none" in said
     with urllib.request.urlopen(f"{run.url}/metrics", timeout=5) as answer:  # noqa: S310
         assert b"image2model_" in answer.read()
+
+
+def _soft_limit(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("Max open files")).split()[3])
+
+
+def test_processes_do_not_live_with_a_shells_thousand_open_files(up: Start) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        run = up().ready()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert {_soft_limit(pid) for pid in run.pids()} == {min(hard, MOST)}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -42,7 +42,7 @@ async def test_dead_workers_images_overtake_the_backlog(fleet: Fleet) -> None:
 async def test_killed_while_submitting_buys_nothing_twice(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=1)
     job_id = await fleet.submit(60)
-    for _ in range(4):
+    for _ in range(3):
         worker = fleet.start_worker(I2M_UNCONFIRMED_GRACE="5")
         before = await fleet.job(job_id)
         await fleet.until(job_id, lambda job, before=before: job.counts != before.counts)  # type: ignore[misc]
@@ -57,7 +57,7 @@ async def test_killed_while_submitting_buys_nothing_twice(fleet: Fleet) -> None:
 
 
 async def test_sigterm_gives_everything_back_at_once_and_uses_no_attempt(fleet: Fleet) -> None:
-    fals_time = 8
+    fals_time = 5
     fleet.emulator.settings(latency=fals_time)
     first = fleet.start_worker()
     job_id = await fleet.submit(30)

@@ -19,6 +19,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _pending = 0
     """Bytes since a head, a piece of a body or a message was last complete."""
     _in_head = True
+    """Whether the next byte belongs to a head, the first one of a connection included."""
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""

@@ -17,7 +17,7 @@ from image2model.api.check import Check
 from image2model.api.state import ApiState, state_of
 from image2model.errors import DiskFull
 from image2model.storage.errors import StorageError
-from image2model.storage.objects import ObjectStorage
+from image2model.storage.objects import LEAST_FREE, ObjectStorage
 from image2model.store import fleet
 from image2model.store.keys import Queue
 
@@ -26,8 +26,6 @@ _PAUSED: Final = {
     "account": "FAL refuses the account (key, or balance): pictures wait, and go on once it is mended",
     "fal": "FAL is down: pictures wait, and go on once it answers",
 }
-_LEAST_FREE: Final = 256 << 20
-"""Bytes that a disk must have free for uploads to be taken."""
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -88,4 +86,4 @@ async def _disk_space(storage: ObjectStorage) -> Check:
         return Check(False, f"the storage cannot be read: {error}")
     if free is None:
         return Check(True, "the storage is on no disk of ours")
-    return Check(free >= _LEAST_FREE, f"{free >> 20} MiB free")
+    return Check(free >= LEAST_FREE, f"{free >> 20} MiB free")

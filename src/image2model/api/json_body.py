@@ -5,7 +5,8 @@ from typing import Final, TypeVar
 import msgspec
 from starlette.requests import Request
 
-from image2model.errors import BodyTooLarge, InvalidParameter
+from image2model.api.small_body import read_small
+from image2model.errors import InvalidParameter
 
 MAX_BYTES: Final = 64 << 10
 _S = TypeVar("_S", bound=msgspec.Struct)
@@ -14,13 +15,9 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 async def read_json(request: Request, shape: type[_S], example: str, *, empty: _S | None = None) -> _S:
     """The body, read up to 64 KiB. `empty` is what no body at all means.
 
-    Raises BodyTooLarge, and InvalidParameter with the example.
+    Raises BodyTooLarge, UploadTooSlow, and InvalidParameter with the example.
     """
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BYTES:
-            raise BodyTooLarge(f"This body has at most {MAX_BYTES} bytes.")
+    body = await read_small(request, MAX_BYTES)
     if empty is not None and not body.strip():
         return empty
     try:

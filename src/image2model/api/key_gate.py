@@ -15,11 +15,11 @@ from starlette.types import Scope
 from image2model.api import same_origin
 from image2model.api.credentials import credential_of, unauthenticated
 from image2model.api.principal import Principal
-from image2model.api.rate_guard import RateGuard
+from image2model.api.rate_guard import RateGuard, address
 from image2model.api.stream_guard import StreamGuard
 from image2model.settings import Settings
-from image2model.store.accounts import Allowance
-from image2model.store.api_keys import digest
+from image2model.store.accounts import AddressCap, Allowance
+from image2model.store.api_keys import Budget, digest
 from image2model.store.heads import JobHead
 from image2model.store.lookups import Credential, KeyFound, Lookups
 
@@ -36,8 +36,8 @@ class KeyGate:
         self._rates = RateGuard(redis, settings.address_rate_limit)
         self._rate = settings.rate_limit
         self._max_queued = settings.max_queued
+        self._address_max_queued = settings.address_max_queued
         self._admin = digest(settings.admin_key) if settings.admin_key else ""
-        self._admin_allowance = Allowance(key="", max_queued=settings.max_queued, budget=None)
 
     async def authenticate(self, scope: Scope) -> Principal:
         """Raises Unauthenticated, Forbidden, and RateLimited for an address that guesses."""
@@ -72,11 +72,11 @@ class KeyGate:
 
     async def _principal(self, scope: Scope, credential: Credential, found: KeyFound) -> Principal:
         if found.good:
-            principal = self._of_key(credential, found)
+            principal = self._of_key(scope, credential, found)
         elif self._is_admin(found.digest):
             if credential.kind == "key":  # a person chose it: it can be guessed, as no session can
                 await self._rates.refuse_guessers(scope)
-            principal = self._of_admin(credential, found)
+            principal = self._of_admin(scope, credential, found)
         else:
             await self._rates.count_guess(scope)
             raise unauthenticated(_REFUSALS[credential.kind])
@@ -87,7 +87,7 @@ class KeyGate:
     def _is_admin(self, key_digest: str) -> bool:
         return bool(self._admin) and hmac.compare_digest(key_digest, self._admin)
 
-    def _of_key(self, credential: Credential, found: KeyFound) -> Principal:
+    def _of_key(self, scope: Scope, credential: Credential, found: KeyFound) -> Principal:
         return Principal(
             owner=found.owner,
             role="admin" if found.role == "admin" else "user",
@@ -95,22 +95,25 @@ class KeyGate:
             key=found.digest,
             credential=credential,
             rate=found.rate,
-            allowance=Allowance(
-                key=found.digest,
-                max_queued=self._max_queued if found.max_queued is None else found.max_queued,
-                budget=found.budget,
-            ),
+            allowance=self._allowance(scope, found.digest, found.max_queued, found.budget),
         )
 
-    def _of_admin(self, credential: Credential, found: KeyFound) -> Principal:
+    def _of_admin(self, scope: Scope, credential: Credential, found: KeyFound) -> Principal:
         return Principal(
             owner=_ADMIN,
             role="admin",
             name=_ADMIN,
             key=found.digest,
             credential=credential,
-            allowance=self._admin_allowance,
+            allowance=self._allowance(scope, "", None, None),
         )
+
+    def _allowance(self, scope: Scope, key: str, max_queued: int | None, budget: Budget | None) -> Allowance:
+        """A key that may have more images than an address in general is not held back by its address."""
+        most = self._max_queued if max_queued is None else max_queued
+        held = most <= self._address_max_queued
+        place = AddressCap(address(scope), self._address_max_queued) if held else None
+        return Allowance(key=key, max_queued=most, budget=budget, address=place)
 
 
 _REFUSALS: Final = {

@@ -16,9 +16,11 @@ from starlette.responses import Response
 
 from image2model.api.state import state_of
 from image2model.errors import Unauthenticated
+from image2model.money import to_usd
+from image2model.service import spending
 from image2model.store import fleet
 from image2model.telemetry.exposition import MEDIA_TYPE, exposition
-from image2model.telemetry.fleet_gauges import FleetGauges, QueueGauge
+from image2model.telemetry.fleet_gauges import FleetGauges, QueueGauge, SpendGauge
 
 _DEADLINE: Final = 2.0
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -42,7 +44,7 @@ def _check_token(token: str | None, sent: str) -> None:
 async def _gauges(redis: Redis) -> FleetGauges | None:
     try:
         async with asyncio.timeout(_DEADLINE):
-            found = await fleet.read(redis)
+            found, spent = await fleet.read(redis), await spending.today(redis)
     except (RedisError, TimeoutError) as error:
         _log.warning("fleet_gauges_missing", reason=str(error))
         return None
@@ -50,4 +52,5 @@ async def _gauges(redis: Redis) -> FleetGauges | None:
         in_flight=found.permits,
         queues=[QueueGauge(one.queue, one.waiting, one.oldest_ms / 1000, one.paused) for one in found.queues],
         heartbeats=[(one.beat.worker_id, one.beat_at / 1000) for one in found.workers],
+        spending=[SpendGauge(one.names, one.model, to_usd(one.micro)) for one in spent],
     )

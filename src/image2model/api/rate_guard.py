@@ -61,7 +61,7 @@ class RateGuard:
 
 
 def address(scope: Scope) -> str:
-    """Whose requests count together: an IPv4 address, or an IPv6 network of one customer."""
+    """Who counts as one: an IPv4 address, or an IPv6 network of one customer."""
     client = scope.get("client")
     if not client:
         return "local"

@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram, Metric
 
 from image2model.docs.markdown import page, table
 from image2model.telemetry import metrics
-from image2model.telemetry.fleet_gauges import FleetGauges, QueueGauge
+from image2model.telemetry.fleet_gauges import FleetGauges, QueueGauge, SpendGauge
 
 LABELS: Final = {
     "method": "HTTP method; `other` for unusual ones",
@@ -15,6 +15,8 @@ LABELS: Final = {
     "status": "HTTP status, or the final status of an image or a task",
     "task_name": "`process_batch`, `generate_model`, `cleanup` and the other queued tasks",
     "model": "FAL's endpoint id",
+    "key": "names of keys, those of one owner joined by a comma; `(no key)` for `I2M_ADMIN_KEY` and under "
+    "`I2M_AUTH=none`; `(others)` beyond the 500 pairs of key and model that spent most",
     "operation": "what was asked of FAL: a submit, an upload, a status …",
     "outcome": "how the call ended",
     "queue": "`model_generation`, `batch_processing`, `maintenance`",
@@ -59,4 +61,5 @@ def _sampled(metric: Metric) -> tuple[str, ...]:
 def _fleet() -> FleetGauges:
     """A fleet with something of everything, for its labels."""
     queue = QueueGauge("model_generation", 0, 0.0, ("account",))
-    return FleetGauges(in_flight=0, queues=[queue], heartbeats=[("worker", 0.0)])
+    spend = SpendGauge("name", "model", 0.0)
+    return FleetGauges(in_flight=0, queues=[queue], heartbeats=[("worker", 0.0)], spending=[spend])

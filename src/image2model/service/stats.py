@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 
 from image2model.errors import InvalidParameter
 from image2model.money import to_usd
-from image2model.store import accounts, api_keys, fleet
+from image2model.service import spending
+from image2model.store import accounts, fleet
 
 DEFAULT_DAYS: Final = 30
 MOST_DAYS: Final = 366
@@ -58,7 +59,7 @@ def days_of(text: str | None) -> int:
 async def read(redis: Redis, days: int, now: datetime | None = None) -> Stats:
     """The numbers of this moment, and the spending of the last `days` days."""
     found = await fleet.read(redis)
-    spending = await _spending(redis, days, now or datetime.now(UTC))
+    spent = await _spending(redis, days, now or datetime.now(UTC))
     return Stats(
         images_in_flight=found.permits,
         workers=len(found.workers),
@@ -71,15 +72,13 @@ async def read(redis: Redis, days: int, now: datetime | None = None) -> Stats:
             )
             for one in found.queues
         ),
-        total_cost_usd=to_usd(sum(micro for _, micro in spending)),
-        spending=tuple(row for row, _ in spending),
+        total_cost_usd=to_usd(sum(micro for _, micro in spent)),
+        spending=tuple(row for row, _ in spent),
     )
 
 
 async def _spending(redis: Redis, days: int, now: datetime) -> list[tuple[Spending, int]]:
-    names: dict[str, tuple[str, ...]] = {}
-    for key in await api_keys.listing(redis):
-        names[key.owner] = (*names.get(key.owner, ()), key.name)
+    names = await spending.names_of_owners(redis)
     dates = [(now - timedelta(days=back)).date().isoformat() for back in range(days)]
     return [
         (

@@ -52,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit: tuple[int, int]
     address_rate_limit: tuple[int, int]
     max_queued: int
+    address_max_queued: int
     worker_metrics_port: int | None
     sse_send_timeout: float
     webhook_secret: str | None

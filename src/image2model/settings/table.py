@@ -130,6 +130,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Uploads, quotes and retries per address; a key with a higher rate of its own is not held to it.",
     ),
     Setting("I2M_MAX_QUEUED", _count, "2500", "Unfinished images per key."),
+    Setting(
+        "I2M_ADDRESS_MAX_QUEUED",
+        _count,
+        "10000",
+        "Unfinished images per address, over its keys; a key that may have more is not held to it.",
+    ),
     Setting("I2M_WORKER_METRICS_PORT", parse.whole(1, 65535), None, "Port of a worker's own `/metrics`."),
     Setting(
         "I2M_SSE_SEND_TIMEOUT",

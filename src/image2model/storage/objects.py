@@ -23,6 +23,8 @@ from image2model.storage.settle import settled
 from image2model.storage.streamed_put import PART_BYTES, StreamedPut, file_chunks, head_of
 
 DEADLINE_S = 60.0
+LEAST_FREE = 256 << 20
+"""Bytes that a disk must have free for new work to be taken: see `free_bytes`."""
 _LIST_PAGE = 1000
 
 Buffer = bytes | bytearray | memoryview

@@ -1,5 +1,7 @@
 """What an owner uses: unfinished images, money spent and money set aside for what is under way.
 
+An address uses places in the queue as well, over all keys that come from it.
+
 Who calls it: the acceptance of a batch and a retry, before they begin. The scripts do the counting, in the
 same step as the move that they count, so that the numbers hold however many ask at once. All money is in
 micro-dollars.
@@ -22,24 +24,41 @@ _RETRY_SECONDS: Final = 30
 _PERIODS: Final = {"day": "a day", "month": "a month", "total": "in all"}
 
 
+class AddressCap(msgspec.Struct, frozen=True):
+    """Unfinished images that all keys from one address may have together."""
+
+    address: str
+    max_queued: int
+
+
 class Allowance(msgspec.Struct, frozen=True, kw_only=True):
-    """What a key may use. `key` is its digest, empty for the key of the settings; no `budget`: no bound."""
+    """What a key may use. `key` is its digest, empty for the key of the settings; no `budget`: no bound.
+
+    Without an `address` what is asked for counts for none.
+    """
 
     key: str
     max_queued: int
     budget: Budget | None
+    address: AddressCap | None = None
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):
-    """What an owner uses: images that are not final, money spent in the period, money set aside."""
+    """What an owner uses: images that are not final, money spent in the period, money set aside.
+
+    `at_address`: images that are not final of all keys from the allowance's address.
+    """
 
     unfinished: int
     spent: int
     reserved: int
+    at_address: int = 0
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True):
-    """Why a script began nothing: `revoked`, `queue_full` (unfinished, most), `budget` (left), `lost`."""
+    """Why a script began nothing: `revoked`, `queue_full` (unfinished, most), `address_full` (most),
+    `budget` (left), `lost`.
+    """
 
     why: str
     first: int = 0
@@ -60,7 +79,8 @@ _usage = msgspec.msgpack.Decoder(Usage)
 async def usage(redis: Redis, owner: str, allowance: Allowance) -> Usage:
     """What the owner uses just now, in the period of the allowance's budget."""
     period = allowance.budget.period if allowance.budget else "total"
-    return _usage.decode(await _USAGE.packed(redis, owner, period))
+    address = allowance.address.address if allowance.address else ""
+    return _usage.decode(await _USAGE.packed(redis, owner, period, address))
 
 
 async def spent_on(redis: Redis, days: Sequence[str]) -> list[list[Spent]]:
@@ -83,25 +103,30 @@ def check(used: Usage, allowance: Allowance) -> None:
     """Raises BudgetExceeded where nothing is left, QueueFull where no image more may wait."""
     if used.unfinished >= allowance.max_queued:
         raise _queue_full(used.unfinished, allowance.max_queued)
+    if allowance.address is not None and used.at_address >= allowance.address.max_queued:
+        raise _address_full(allowance.address.max_queued)
     if allowance.budget is not None:
         left = allowance.budget.micro - used.spent - used.reserved
         if left <= 0:
             raise _over_budget(left, allowance.budget)
 
 
-def terms(allowance: Allowance | None) -> tuple[str, int, int | bool, str] | bool:
+def terms(allowance: Allowance | None) -> tuple[str, int, int | bool, str, str, int] | bool:
     """An allowance as the scripts take it."""
     if allowance is None:
         return False
-    if allowance.budget is None:
-        return (allowance.key, allowance.max_queued, False, "total")
-    return (allowance.key, allowance.max_queued, allowance.budget.micro, allowance.budget.period)
+    budget, place = allowance.budget, allowance.address
+    micro, period = (budget.micro, budget.period) if budget else (False, "total")
+    address, most = (place.address, place.max_queued) if place else ("", 0)
+    return (allowance.key, allowance.max_queued, micro, period, address, most)
 
 
 def refuse(refused: Refused, allowance: Allowance | None) -> Problem:
     """A script's refusal as the problem to answer with."""
     if refused.why == "queue_full":
         return _queue_full(refused.first, refused.second)
+    if refused.why == "address_full":
+        return _address_full(refused.first)
     if refused.why == "budget" and allowance is not None and allowance.budget is not None:
         return _over_budget(refused.first, allowance.budget)
     return Unauthenticated("This API key is no longer valid.")
@@ -110,6 +135,15 @@ def refuse(refused: Refused, allowance: Allowance | None) -> Problem:
 def _queue_full(unfinished: int, most: int) -> Problem:
     return QueueFull.after(
         f"This key may have {most} unfinished images, and has {unfinished}. Wait until some have ended.",
+        _RETRY_SECONDS,
+    )
+
+
+def _address_full(most: int) -> Problem:
+    """How many there are is not said: it would tell what other keys do."""
+    return QueueFull.after(
+        f"Your address may have {most} unfinished images, over all keys that are used from it, and this "
+        "would be more. Wait until some have ended.",
         _RETRY_SECONDS,
     )
 

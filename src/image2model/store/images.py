@@ -46,6 +46,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     intent_url: str
     posting_at: int
     running_at: int
+    timed_out: bool
     created_at: int
     start_tries: int
     cancel_requested: bool
@@ -78,6 +79,7 @@ _IMAGE: Final = (
     "intent_url",
     "posting_at",
     "running_at",
+    "timed_out",
     "created_at",
     "start_tries",
     "cancel_requested",
@@ -119,6 +121,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         intent_url=image["intent_url"],
         posting_at=int(image["posting_at"] or 0),
         running_at=int(image["running_at"] or 0),
+        timed_out=image["timed_out"] == "1",
         created_at=int(image["created_at"]),
         start_tries=int(image["start_tries"] or 0),
         cancel_requested=image["cancel_requested"] == "1",
@@ -196,6 +199,11 @@ async def fail(redis: Redis, image_id: str, fence: str, error: ImageError) -> No
 async def mark_posting(redis: Redis, image_id: str, fence: str) -> int:
     """Step 3, right before the first byte: from here on FAL may have it. Returns the time in ms."""
     return await _write(redis, image_id, fence, (), "posting_at")
+
+
+async def note_timeout(redis: Redis, image_id: str, fence: str) -> None:
+    """It ran too long and will be cancelled: whoever sees its end must know why. Raises StaleFence."""
+    await _write(redis, image_id, fence, ("timed_out", 1), None)
 
 
 async def not_sent(redis: Redis, image_id: str, attempt_token: str) -> None:

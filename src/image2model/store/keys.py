@@ -46,6 +46,8 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "ahead": ("ahead", Life.FLEET),
     "permits": ("permits", Life.FLEET),
     "turn": ("turn", Life.FLEET),
+    "origins": ("origins", Life.FLEET),
+    "addresses": ("addresses", Life.FLEET),
     "claims": ("claims", Life.FLEET),
     "sweep": ("sweep:{}", Life.FLEET),
     "workers": ("workers", Life.FLEET),

@@ -13,7 +13,7 @@ from image2model.store.keys import Queue
 from image2model.store.script import Script
 
 MAX_PICKUPS: Final = 5
-"""An image picked up so often without reaching its POST fails with `worker_crashed`."""
+"""An image picked up so often without reaching its POST, or with its result, fails with `worker_crashed`."""
 
 _PICK: Final = Script("pick")
 _RENEW: Final = Script("renew")

@@ -62,11 +62,13 @@ ATTEMPT_FIELDS: Final = (
     "posting_at",
     "submitted_at",
     "running_at",
+    "timed_out",
     "request_id",
     "status_url",
     "response_url",
     "cancel_url",
     "queue_position",
+    "fetches",
 )
 """What belongs to one attempt and is forgotten when the next one begins."""
 

@@ -29,6 +29,12 @@ _WORKER_CRASHED: Final = ImageError(
     message="The worker died five times while it prepared this picture. Check the worker's log.",
     retryable=True,
 )
+_RESULT_CRASHED: Final = ImageError(
+    code="worker_crashed",
+    message="The worker died five times while it fetched this picture's result, which is paid for and which "
+    "FAL keeps for minutes only; a retry pays again. Check the worker's log.",
+    retryable=True,
+)
 _LIBRARY: Final = ("base", "accounts", "lib")
 _OWNER_HISTORY: Final = 20_000
 """How many events `/events` can go back over."""
@@ -103,6 +109,7 @@ def prelude() -> str:
         "GRACE_TTL": _lua(_GRACE_TTL_MS),
         "OWNER_HISTORY": _lua(_OWNER_HISTORY),
         "WORKER_CRASHED": _lua(msgspec.json.encode(_WORKER_CRASHED).decode()),
+        "RESULT_CRASHED": _lua(msgspec.json.encode(_RESULT_CRASHED).decode()),
     }
     lines = [f"local {name} = {value}" for name, value in constants.items()]
     return "\n".join([*lines, _key_functions(), *map(_source, _LIBRARY)])

@@ -15,6 +15,8 @@ _ENQUEUE: Final = Script("enqueue_once")
 _WAITING: Final = Script("refresh_waiting")
 _REPAIR: Final = Script("repair")
 _PLACES: Final = Script("free_places")
+_ADDRESSES: Final = Script("free_addresses")
+_PAGE: Final = 500
 _MOST_JOBS: Final = 1000
 
 
@@ -48,6 +50,17 @@ async def repair(redis: Redis, job_id: str) -> int:
 async def free_places(redis: Redis) -> int:
     """Free permits and places ahead whose image needs none any more; returns how many."""
     return int(await _PLACES(redis))
+
+
+async def free_addresses(redis: Redis) -> int:
+    """Images that are final or gone count for their address no longer; returns how many did."""
+    freed, page = 0, list[str]()
+    async for image_id, _ in redis.hscan_iter(key("origins"), count=_PAGE):
+        page.append(image_id.decode())
+        if len(page) == _PAGE:
+            freed += int(await _ADDRESSES.packed(redis, *page))
+            page = []
+    return freed + (int(await _ADDRESSES.packed(redis, *page)) if page else 0)
 
 
 async def renew_lives(redis: Redis) -> None:

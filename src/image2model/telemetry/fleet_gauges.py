@@ -1,4 +1,4 @@
-"""Gauges of what no process owns: queues, permits, workers. They are read when somebody scrapes.
+"""Gauges of what no process owns: queues, permits, workers, spending. They are read when somebody scrapes.
 
 Who calls it: `/metrics`, with what the store says at that moment. Nothing is kept between two scrapes, so
 a worker or a pause that is gone is gone from here too.
@@ -20,12 +20,21 @@ class QueueGauge(msgspec.Struct, frozen=True):
     paused: Sequence[str]
 
 
+class SpendGauge(msgspec.Struct, frozen=True):
+    """What keys, told by their names, spent on one model since midnight UTC, in dollars."""
+
+    key: str
+    model: str
+    usd: float
+
+
 class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
     """A reading of the fleet; `heartbeats` is (worker, Unix time of its last beat)."""
 
     in_flight: int
     queues: Sequence[QueueGauge]
     heartbeats: Sequence[tuple[str, float]]
+    spending: Sequence[SpendGauge]
 
     def collect(self) -> Iterator[Metric]:
         """prometheus_client's collector interface."""
@@ -40,6 +49,17 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
         for worker, at in self.heartbeats:
             beats.add_metric([worker], at)
         yield beats
+        yield self._spending()
+
+    def _spending(self) -> Metric:
+        spend = GaugeMetricFamily(
+            "image2model_spend_usd",
+            "Dollars spent since midnight UTC, by the name of the key.",
+            labels=["key", "model"],
+        )
+        for one in self.spending:
+            spend.add_metric([one.key, one.model], one.usd)
+        return spend
 
     def _queues(self) -> Iterator[Metric]:
         depth = GaugeMetricFamily("image2model_queue_depth", "Tasks waiting.", labels=["queue"])

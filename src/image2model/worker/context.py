@@ -13,6 +13,7 @@ from image2model.fal.gateway import FalGateway
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
 from image2model.worker.permits import PermitDesk
+from image2model.worker.room import DiskRoom
 from image2model.worker.running import RunningImages
 from image2model.worker.thumbnails import ThumbnailsAhead
 from image2model.worker.webhook_sender import WebhookSender
@@ -41,6 +42,7 @@ class WorkerContext:
         self.preflight = ThreadPoolExecutor(2, thread_name_prefix="preflight")
         self.fetches = asyncio.Semaphore(_FETCHES)
         self.places = asyncio.Semaphore(settings.worker_concurrency)
+        self.room = DiskRoom(storage)
         self.permits = PermitDesk(redis, max_permits=settings.max_concurrent)
         self.thumbnails_ahead = ThumbnailsAhead(storage)
         self.submissions: set[asyncio.Task[Any]] = set()

@@ -9,9 +9,10 @@ import time
 from contextlib import aclosing
 
 import structlog
+from redis.exceptions import RedisError
 
 from image2model.domain import FalRequest, ImageStatus
-from image2model.errors import FalError
+from image2model.errors import FalError, StaleFence
 from image2model.fal.failures import FalUnreachable
 from image2model.fal.update import FalStatus, FalUpdate
 from image2model.store import images
@@ -81,6 +82,8 @@ class _Follower:
 
     async def _cancel(self) -> None:
         tries = 0
+        if self._running.timed_out:
+            await self._note_timeout()
         while True:
             try:
                 reply = await self._context.fal.cancel(self._request)
@@ -94,6 +97,13 @@ class _Follower:
                 return
             await asyncio.sleep(full_jitter(tries, cap_s=10))
             tries += 1
+
+    async def _note_timeout(self) -> None:
+        """For another worker that may have to see the end of it."""
+        try:
+            await images.note_timeout(self._context.redis, self._task.image_id, self._running.token)
+        except (RedisError, OSError, StaleFence) as error:
+            _log.warning("could not note the timeout", error=str(error))
 
     def close(self) -> None:
         """Nothing more is to be cancelled."""

@@ -34,6 +34,7 @@ from image2model.worker.context import WorkerContext
 from image2model.worker.follow import follow
 from image2model.worker.permits import Paused
 from image2model.worker.reuse import take_result
+from image2model.worker.room import NoRoom
 from image2model.worker.running import RunningTask
 from image2model.worker.submit import commit, submit
 from image2model.worker.unconfirmed import look_up, next_look_s
@@ -41,6 +42,7 @@ from image2model.worker.unconfirmed import look_up, next_look_s
 _log = structlog.get_logger("worker.generate")
 
 _AWAY_S: Final = 1.0
+_NO_ROOM_S: Final = 10.0
 
 
 async def generate_model(context: WorkerContext, running: RunningTask, image_id: str) -> None:
@@ -111,6 +113,8 @@ class ImageRun:
             return await submit(self._context, task, self._running)
         except Paused as paused:
             raise Retry(defer=0) from paused
+        except NoRoom as full:
+            raise Retry(defer=_NO_ROOM_S) from full
         except (FalNotAccepted, FalAccountFault, FalTransient) as failure:
             # nothing was bought
             raise await self._try_later(task, failure) from failure
@@ -187,7 +191,7 @@ class ImageRun:
         if self._running.cancel_requested or task.cancel_requested:
             await images.move(self._context.redis, self._image_id, self._fence, ImageStatus.CANCELLED)
             return self._count(task, ImageStatus.CANCELLED)
-        if self._running.timed_out:
+        if self._running.timed_out or task.timed_out:
             limit = self._context.settings.task_timeout
             message = f"The generation ran longer than {limit:.0f} s (I2M_TASK_TIMEOUT) and was cancelled."
             return await self._fail(task, ImageFailure("generation_timeout", message, retryable=True))

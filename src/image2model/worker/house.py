@@ -57,7 +57,7 @@ async def _announce(redis: Redis, job_id: str, version: int) -> None:
 async def reconcile(context: WorkerContext, _running: RunningTask, _nothing: str) -> None:
     """Compare every unfinished job with the queue and mend either; then queue itself for later."""
     await upkeep.renew_lives(context.redis)
-    mended = await upkeep.free_places(context.redis)
+    mended = await upkeep.free_places(context.redis) + await upkeep.free_addresses(context.redis)
     for job_id in await upkeep.unfinished_jobs(context.redis):
         mended += await upkeep.repair(context.redis, job_id)
     for job_id in await upkeep.deleted_jobs(context.redis):

@@ -31,8 +31,9 @@ T = TypeVar("T")
 
 
 async def submit(context: WorkerContext, task: Task, running: RunningTask) -> FalRequest:
-    """Buy one generation. Raises FalError, ImageFailure, StaleFence and Paused."""
+    """Buy one generation. Raises FalError, ImageFailure, StaleFence, NoRoom and Paused."""
     endpoint = endpoint_of(task.model)
+    await context.room.check()
     prepared = await _prepare(context, task)
     url = await context.fal.upload(
         prepared.data, filename=f"{task.image_id}.{prepared.suffix}", content_type=prepared.content_type

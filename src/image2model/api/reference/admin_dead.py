@@ -105,7 +105,7 @@ OPERATIONS: Final = (
                 example=Replayed(replayed=1, job_ids=(JOB,), more=False),
             ),
         ),
-        problems=(errors.InvalidParameter, errors.BodyTooLarge),
+        problems=(errors.InvalidParameter, errors.BodyTooLarge, errors.UploadTooSlow),
         access="admin",
     ),
 )

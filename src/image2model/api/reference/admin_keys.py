@@ -60,7 +60,7 @@ OPERATIONS: Final = (
                 example=replace(_KEY, key="i2m_Zm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm8"),
             ),
         ),
-        problems=(errors.InvalidParameter, errors.BodyTooLarge),
+        problems=(errors.InvalidParameter, errors.BodyTooLarge, errors.UploadTooSlow),
         access="admin",
     ),
     Operation(

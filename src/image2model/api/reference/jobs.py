@@ -94,6 +94,7 @@ OPERATIONS: Final = (
             errors.AlreadyFinished,
             errors.InvalidParameter,
             errors.BodyTooLarge,
+            errors.UploadTooSlow,
             errors.BudgetExceeded,
             errors.QueueFull,
         ),

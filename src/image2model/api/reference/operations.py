@@ -63,7 +63,8 @@ OPERATIONS: Final = (
         tag="Operation",
         id="metrics",
         summary="Metrics for Prometheus",
-        description="Asks for `I2M_METRICS_TOKEN` as a Bearer token where that is set.",
+        description="Asks for `I2M_METRICS_TOKEN` as a Bearer token where that is set. Set it where "
+        "strangers reach this route, for it tells what each key, by its name, has spent today.",
         answers=(Answer(status=200, description="Text format.", media_type=MEDIA_TYPE, example=_METRICS),),
         access="metrics",
     ),

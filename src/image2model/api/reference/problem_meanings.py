@@ -18,7 +18,7 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
         "method_not_allowed": "The address does not take this method; `Allow` names those it takes.",
         "budget_exceeded": "The key's budget does not cover the batch. Send less, or ask for a larger one.",
         "rate_limited": "Too many requests. Wait as long as `Retry-After` says.",
-        "queue_full": "The key has too many unfinished images. Wait until some have ended.",
+        "queue_full": "The key, or the address, has too many unfinished images. Wait until some have ended.",
         "upload_too_slow": "The upload arrived too slowly and was cut off. Send it again over a faster line.",
         "body_too_large": "The whole body is larger than a batch can be. Send smaller batches.",
         "unsupported_media_type": "The body is not `multipart/form-data`.",

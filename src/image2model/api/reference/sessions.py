@@ -52,6 +52,7 @@ OPERATIONS: Final = (
             errors.Forbidden,
             errors.RateLimited,
             errors.BodyTooLarge,
+            errors.UploadTooSlow,
             errors.InvalidParameter,
         ),
         access="open",

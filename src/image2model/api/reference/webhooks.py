@@ -88,8 +88,8 @@ OPERATIONS: Final = (
         problems=(
             errors.Unauthenticated,
             errors.NotFound,
-            errors.UploadTooSlow,
             errors.BodyTooLarge,
+            errors.UploadTooSlow,
             errors.InvalidParameter,
         ),
         access="open",

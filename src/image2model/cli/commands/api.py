@@ -4,6 +4,7 @@ import os
 
 import click
 
+from image2model.cli.open_files import allow_many
 from image2model.settings import load
 from image2model.telemetry import logs
 
@@ -16,6 +17,7 @@ def command(host: str | None, port: int | None) -> None:
 
     It is stateless: run as many as you like behind a proxy. SIGTERM and Ctrl-C stop it cleanly.
     """
+    allow_many()
     given = {"host": host, "port": None if port is None else str(port)}
     settings = load(None, **{name: value for name, value in given.items() if value})
     logs.configure(level=settings.log_level, json=settings.log_format == "json", process="api")

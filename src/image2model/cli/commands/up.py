@@ -2,6 +2,7 @@
 
 import click
 
+from image2model.cli.open_files import allow_many
 from image2model.up.plan import Wishes
 
 
@@ -32,6 +33,7 @@ def command(
     An embedded Valkey, the workers and the API; without FAL_KEY also a FAL emulator, so that nothing is
     paid for. Data is kept in I2M_DATA_DIR. Ctrl-C stops everything cleanly. Port 0 takes any free one.
     """
+    allow_many()
     from image2model.up.run import run
 
     return run(

@@ -4,6 +4,7 @@ from typing import Final
 
 import click
 
+from image2model.cli.open_files import allow_many
 from image2model.settings import load
 from image2model.telemetry import logs
 
@@ -32,6 +33,7 @@ def command(queues: tuple[str, ...]) -> None:
     One process keeps I2M_WORKER_CONCURRENCY generations in flight. SIGTERM and Ctrl-C let go of its
     images within I2M_SHUTDOWN_GRACE; another worker goes on with them.
     """
+    allow_many()
     settings = load()
     logs.configure(level=settings.log_level, json=settings.log_format == "json", process="worker")
     from image2model.worker.process import run

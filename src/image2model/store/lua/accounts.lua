@@ -45,15 +45,22 @@ local function usage_of(owner, period, at)
   return {num(row[1]), spent_in(owner, period, at), num(row[2])}
 end
 
+-- Unfinished images of an address, over all the keys that are held to it.
+local function unfinished_at(address)
+  return address == '' and 0 or num(call('HGET', K.addresses(), address))
+end
+
 -- Whether `count` images for `micro` in all may begin. Nothing, or why not: {'revoked'},
--- {'queue_full', unfinished, most}, {'budget', what is left}.
--- `allowance` is {key digest or '', max_queued, budget or false, period}; without one there is no bound.
+-- {'queue_full', unfinished, most}, {'address_full', most}, {'budget', what is left}.
+-- `allowance` is {key digest or '', max_queued, budget or false, period, address or '', most of the address};
+-- without one there is no bound, and without an address none for it.
 local function refusal(owner, allowance, count, micro, at)
   if not allowance then return nil end
-  local key, most, budget, period = unpack(allowance)
+  local key, most, budget, period, address, most_there = unpack(allowance)
   if key ~= '' and not good_key(key, at) then return {'revoked'} end
   local usage = usage_of(owner, period, at)
   if usage[1] + count > most then return {'queue_full', usage[1], most} end
+  if address ~= '' and unfinished_at(address) + count > most_there then return {'address_full', most_there} end
   if budget then
     local left = budget - usage[2] - usage[3]
     if micro > left then return {'budget', left} end
@@ -80,8 +87,31 @@ local function open_account(image_id, owner, unit)
   call('HINCRBY', K.account(owner), 'reserved', unit)
 end
 
+-- An image counts for the address that asked for it just now, once, until it is final. `origins` (image ->
+-- address) and `addresses` (address -> how many) change together only, so the number cannot drift. They hold
+-- addresses as they are: these are few enough to try them all, so a digest would hide nothing from who can read
+-- the store, and the secret of a keyed one lies beside it. What protects them is that they are forgotten with
+-- the image's end, and that they are in no field of the image and no key that a backup keeps.
+local function count_at_address(image_id, allowance)
+  local address = allowance and allowance[5] or ''
+  if address == '' or call('HSETNX', K.origins(), image_id, address) == 0 then return end
+  call('HINCRBY', K.addresses(), address, 1)
+  call('PEXPIRE', K.origins(), FLEET_TTL)
+  call('PEXPIRE', K.addresses(), FLEET_TTL)
+end
+
+-- Whether there was something to free.
+local function free_address(image_id)
+  local address = call('HGET', K.origins(), image_id)
+  if not address then return false end
+  call('HDEL', K.origins(), image_id)
+  if call('HINCRBY', K.addresses(), address, -1) <= 0 then call('HDEL', K.addresses(), address) end
+  return true
+end
+
 -- An image that counts no longer does, and what was set aside is free. Twice is as good as once.
 local function close_account(image_id)
+  free_address(image_id)
   local row = call('HMGET', K.image(image_id), 'owner', 'reserved_micro')
   if text(row[2]) == '' then return end
   call('HSET', K.image(image_id), 'reserved_micro', '')

@@ -15,6 +15,7 @@ if image then
   end
   call('HSET', K.image(id), 'fence', '')
   if sent(id) then
+    if on_purpose and num(call('HGET', K.image(id), 'fetches')) > 0 then call('HINCRBY', K.image(id), 'fetches', -1) end
     if score < CLOCK or score < at then score = FRONT_RUNNING else score = FOLLOW_AT + score end
   else
     -- a place among those at FAL is no longer its own: from there it would pass by pauses and permits

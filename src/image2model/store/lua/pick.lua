@@ -29,8 +29,17 @@ end
 
 local function follow(id, score)
   if not is_waiting(id) then return end
+  local image = K.image(id)
+  -- at FAL an image outlives any crash, but a result must not kill whoever fetches it for ever
+  local storing = call('HGET', image, 'status') == 'storing'
+  if storing and num(call('HGET', image, 'fetches')) >= max_pickups then
+    move(id, 'failed', {'error', RESULT_CRASHED}, at)
+    return
+  end
   local token = claim(id, score)
-  if token then call('HSET', K.image(id), 'fence', token) end
+  if not token then return end
+  call('HSET', image, 'fence', token)
+  if storing then call('HINCRBY', image, 'fetches', 1) end
 end
 
 -- From the places of images at FAL. One that is there no more has to start like any other.

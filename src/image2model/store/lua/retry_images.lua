@@ -1,5 +1,7 @@
 -- Runs failed images again. {job_id, {image ids} or false, params json or false, low, unit_micro or false, allowance or false}
--- `unit_micro`: what is set aside for each; without it the same as before. See `refusal` for the last.
+-- `unit_micro`: what is set aside for each; without it the same as before. See `refusal` for the last: a retry
+-- counts for the address that asks for it, since the one of the upload was forgotten when the image ended, and
+-- whoever asks is who fills the queue. A replay by an admin has no allowance and counts for none.
 -- Returns {{image ids}}, {{}, {why not, ...}}, or nothing when there is no such job.
 local job_id, wanted, params, low, unit, allowance = unpack(cmsgpack.unpack(ARGV[1]))
 local head, at, retried = call('HMGET', K.job(job_id), 'owner', 'deleted'), now_ms(), {}
@@ -32,6 +34,7 @@ for _, id in ipairs(image_ids(job_id)) do
       fields[#fields + 1] = params
     end
     move(id, 'queued', fields, at)
+    count_at_address(id, allowance)
     enqueue(GENERATION, id, 'generate_model', id, next_turn(owner, low), at)
     retried[#retried + 1] = id
   end
