@@ -7,6 +7,7 @@ from image2model.storage.address import open_storage
 from image2model.storage.layout import result
 from image2model.store import images, leases
 from image2model.store.keys import Queue
+from image2model.store.replicas import Replicas
 from tests.support.jobs import take_permit
 
 MODEL = b"glTF" + bytes(range(256)) * 40
@@ -21,9 +22,9 @@ async def submit(redis: Redis, claim: leases.Claim) -> None:
     """FAL has it."""
     token = f"attempt-{claim.task_id}"
     await take_permit(redis, claim, token)
-    await images.mark_posting(redis, claim.task_id, claim.token)
+    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
     request = FalRequest(f"r-{claim.task_id}", "http://s", "http://r", "http://c")
-    await images.commit_submission(redis, claim.task_id, claim.token, token, request)
+    await images.commit_submission(Replicas(redis), claim.task_id, claim.token, token, request)
 
 
 async def fail(redis: Redis, claim: leases.Claim) -> None:

@@ -14,6 +14,7 @@ from image2model.store import images, jobs, leases, upkeep
 from image2model.store.accounts import AddressCap, Allowance
 from image2model.store.connection import command
 from image2model.store.keys import Queue, key
+from image2model.store.replicas import Replicas
 from tests.store.conftest import MakeJob
 from tests.support.jobs import REQUEST, fail, finish, pick, submit, take_permit
 
@@ -133,10 +134,10 @@ async def test_late_word_of_fal_on_a_failed_image_counts_for_no_address(
     await make_job(1, allowance=allowance(ADDRESSES[0]))
     (claim,) = await pick(redis)
     await take_permit(redis, claim)
-    await images.mark_posting(redis, claim.task_id, claim.token)
+    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
     await fail(redis, claim)
     await make_job(1, allowance=allowance(ADDRESSES[0]))
-    await images.commit_submission(redis, claim.task_id, claim.token, "a1", REQUEST)
+    await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
     assert await counted(redis) == {ADDRESSES[0]: 1}
     for again in await pick(redis):
         await fail(redis, again)

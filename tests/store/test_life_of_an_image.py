@@ -11,6 +11,7 @@ from image2model.errors import IdempotencyConflict, NotFound, StaleFence
 from image2model.store import events, images, jobs, leases
 from image2model.store.events import ImageChanged, JobCompleted
 from image2model.store.keys import Queue
+from image2model.store.replicas import Replicas
 from tests.store.conftest import MakeJob
 from tests.support.jobs import take_permit
 
@@ -26,8 +27,8 @@ async def pick(redis: Redis, worker: str = "w1", free: int = 10, **options: floa
 async def submit(redis: Redis, claim: leases.Claim) -> None:
     """Take a picked image as far as FAL."""
     await take_permit(redis, claim)
-    await images.mark_posting(redis, claim.task_id, claim.token)
-    await images.commit_submission(redis, claim.task_id, claim.token, "a1", REQUEST)
+    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
 
 
 async def finish(redis: Redis, claim: leases.Claim) -> None:
@@ -101,7 +102,7 @@ async def test_expired_lease_before_the_post_goes_back_to_queued_at_the_front(
     (again,) = await pick(redis, "w2", free=1)
     assert again.task_id == claim.task_id
     with pytest.raises(StaleFence):
-        await images.mark_posting(redis, claim.task_id, claim.token)
+        await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
 
 
 async def until_swept(redis: Redis) -> None:
@@ -128,10 +129,10 @@ async def test_stale_worker_may_still_store_the_id_of_what_it_posted(redis: Redi
     job = await make_job(1)
     (claim,) = await pick(redis, lease_s=1.0)
     await take_permit(redis, claim)
-    await images.mark_posting(redis, claim.task_id, claim.token)
+    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
     await until_swept(redis)
     (again,) = await pick(redis, "w2", free=0)
-    stored = await images.commit_submission(redis, claim.task_id, claim.token, "a1", REQUEST)
+    stored = await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
     assert stored is images.Committed.ANOTHERS
     assert (await images.load(redis, again.task_id)).request == REQUEST
     assert (await jobs.read(redis, job.job_id)).images[0].status is S.SUBMITTED
@@ -141,11 +142,11 @@ async def test_late_id_reopens_an_unconfirmed_image(redis: Redis, make_job: Make
     job = await make_job(1)
     (claim,) = await pick(redis)
     await take_permit(redis, claim)
-    await images.mark_posting(redis, claim.task_id, claim.token)
+    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
     error = ImageError("submission_unconfirmed", "lost", retryable=True)
     await images.fail(redis, claim.task_id, claim.token, error)
     assert (await jobs.read(redis, job.job_id)).counts.status is JobStatus.FAILED
-    await images.commit_submission(redis, claim.task_id, claim.token, "a1", REQUEST)
+    await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
     snapshot = await jobs.read(redis, job.job_id)
     assert snapshot.counts == Counts(submitted=1)
     assert snapshot.job.finished_at is None
@@ -158,7 +159,7 @@ async def test_id_of_a_superseded_attempt_is_refused(redis: Redis, make_job: Mak
     await make_job(1)
     (claim,) = await pick(redis)
     await take_permit(redis, claim, "a2")
-    stored = await images.commit_submission(redis, claim.task_id, claim.token, "a1", REQUEST)
+    stored = await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
     assert stored is images.Committed.SUPERSEDED
 
 
@@ -171,7 +172,7 @@ async def test_cancel_ends_what_was_not_posted_and_marks_the_rest(redis: Redis, 
     assert snapshot.counts == Counts(submitted=1, cancelled=2)
     assert snapshot.job.cancel_requested
     with pytest.raises(StaleFence):
-        await images.mark_posting(redis, second.task_id, second.token)
+        await images.mark_posting(Replicas(redis), second.task_id, second.token)
     renewal = await leases.renew(
         redis, Queue.GENERATION, [(first.task_id, first.token), (second.task_id, second.token)], lease_s=5
     )

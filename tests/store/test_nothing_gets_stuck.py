@@ -12,6 +12,7 @@ from image2model.store import events, images, jobs, leases, pause, upkeep
 from image2model.store.events import JobCompleted
 from image2model.store.keys import UNFINISHED_TTL_MS, Queue, key
 from image2model.store.permits import Permit
+from image2model.store.replicas import Replicas
 from tests.store.conftest import MakeJob
 from tests.store.test_life_of_an_image import finish, pick, submit
 from tests.support.jobs import take_permit
@@ -23,7 +24,7 @@ FAULT = ImageError("generation_failed", "FAL broke", retryable=True)
 async def begin_post(redis: Redis, claim: leases.Claim) -> None:
     """Take a picked image to where FAL may have it."""
     await take_permit(redis, claim)
-    await images.mark_posting(redis, claim.task_id, claim.token)
+    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
 
 
 async def permits(redis: Redis) -> int:

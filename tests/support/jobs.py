@@ -11,6 +11,7 @@ from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus,
 from image2model.store import images, jobs, leases, permits
 from image2model.store.accounts import Allowance
 from image2model.store.keys import Queue
+from image2model.store.replicas import Replicas
 
 REQUEST = FalRequest("req-1", "http://fal/status", "http://fal/response", "http://fal/cancel")
 RESULT = ImageResult(files=(ResultFile(kind="model", format="glb", size=3, key="k"),))
@@ -79,8 +80,8 @@ async def take_permit(redis: Redis, claim: leases.Claim, attempt: str = "a1") ->
 async def submit(redis: Redis, claim: leases.Claim) -> None:
     """Take a picked image into FAL's queue."""
     await take_permit(redis, claim)
-    await images.mark_posting(redis, claim.task_id, claim.token)
-    await images.commit_submission(redis, claim.task_id, claim.token, "a1", REQUEST)
+    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
 
 
 async def finish(redis: Redis, claim: leases.Claim) -> None:

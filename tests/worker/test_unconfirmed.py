@@ -9,6 +9,7 @@ import pytest
 from image2model.domain import Counts, FalRequest
 from image2model.store import images, jobs
 from image2model.store.images import Committed
+from image2model.store.replicas import Replicas
 from tests.support.fleet import Fleet, failed_codes
 
 
@@ -72,7 +73,7 @@ async def test_id_that_turns_up_late_makes_a_success_of_the_failure(fleet: Fleet
     base = f"{fleet.emulator.url}/tripo3d/tripo/requests/{entry['request_id']}"
     request = FalRequest(entry["request_id"], f"{base}/status", base, f"{base}/cancel")
     token = (await tokens(fleet, job_id))[image.image_id]
-    stored = await images.commit_submission(fleet.redis, image.image_id, "", token, request)
+    stored = await images.commit_submission(Replicas(fleet.redis), image.image_id, "", token, request)
     assert stored is Committed.ANOTHERS
     job = await fleet.until(job_id, lambda job: job.counts.succeeded == 1)
     assert len(fleet.submissions_of(job)) == 1

@@ -14,6 +14,7 @@ from image2model.errors import InvalidParameter, StaleFence
 from image2model.fal.hosts import FalHosts
 from image2model.store import images
 from image2model.store.images import Committed
+from image2model.store.replicas import Replicas
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -37,6 +38,6 @@ async def note_request(
     if not attempt_token or task.request is not None:
         return
     request = hosts.request(task.model, request_id)
-    stored = await images.commit_submission(redis, image_id, "", attempt_token, request)
+    stored = await images.commit_submission(Replicas(redis), image_id, "", attempt_token, request)
     if stored is not Committed.SUPERSEDED:
         _log.info("request_id_from_webhook", image_id=image_id, fal_request_id=request_id)

@@ -87,8 +87,9 @@ def _sentinel(url: str, timeout_s: float) -> Redis:
     sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py has no types here
         nodes, sentinel_kwargs={"socket_timeout": CONNECT_TIMEOUT_S}
     )
-    client: Redis = sentinel.master_for(
+    client: _Sentinelled = sentinel.master_for(
         master,
+        redis_class=_Sentinelled,
         username=unquote(user) or None,
         password=unquote(password) or None,
         socket_keepalive=True,
@@ -96,4 +97,17 @@ def _sentinel(url: str, timeout_s: float) -> Redis:
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         **_options(timeout_s),
     )
+    client.watchers = sentinel
     return client
+
+
+class _Sentinelled(Redis):
+    """Closes the connections to the Sentinels with its own."""
+
+    watchers: Sentinel
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Every connection."""
+        await super().aclose(close_connection_pool)
+        for one in self.watchers.sentinels:
+            await one.aclose()

@@ -14,6 +14,7 @@ from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus
 from image2model.errors import StaleFence
 from image2model.store.connection import command
 from image2model.store.keys import key
+from image2model.store.replicas import Replicas
 from image2model.store.script import Script
 
 _LOAD: Final = Script("load_image")
@@ -196,9 +197,12 @@ async def fail(redis: Redis, image_id: str, fence: str, error: ImageError) -> No
     await move(redis, image_id, fence, ImageStatus.FAILED, "error", msgspec.json.encode(error).decode())
 
 
-async def mark_posting(redis: Redis, image_id: str, fence: str) -> int:
-    """Step 3, right before the first byte: from here on FAL may have it. Returns the time in ms."""
-    return await _write(redis, image_id, fence, (), "posting_at")
+async def mark_posting(replicas: Replicas, image_id: str, fence: str) -> int:
+    """Step 3, right before the first byte: from here on FAL may have it. Returns the time in ms.
+
+    Raises StaleFence, and NotCopied.
+    """
+    return _written(image_id, await replicas.run(_WRITE, image_id, fence, (), "posting_at"))
 
 
 async def note_timeout(redis: Redis, image_id: str, fence: str) -> None:
@@ -212,9 +216,9 @@ async def not_sent(redis: Redis, image_id: str, attempt_token: str) -> None:
 
 
 async def commit_submission(
-    redis: Redis, image_id: str, fence: str, attempt_token: str, request: FalRequest
+    replicas: Replicas, image_id: str, fence: str, attempt_token: str, request: FalRequest
 ) -> Committed:
-    """Step 4: FAL's id, whoever holds the image now. Repeat it until it answers."""
+    """Step 4: FAL's id, whoever holds the image now. Repeat it until it answers. Raises NotCopied."""
     fields = (
         "request_id",
         request.request_id,
@@ -225,7 +229,7 @@ async def commit_submission(
         "cancel_url",
         request.cancel_url,
     )
-    return Committed(await _COMMIT.packed(redis, image_id, attempt_token, fence, fields))
+    return Committed(await replicas.run(_COMMIT, image_id, attempt_token, fence, fields))
 
 
 async def try_again(
@@ -253,7 +257,11 @@ async def try_again(
 async def _write(
     redis: Redis, image_id: str, fence: str, fields: tuple[Field, ...], stamp_field: str | None
 ) -> int:
-    at = int(await _WRITE.packed(redis, image_id, fence, fields, stamp_field or False))
+    return _written(image_id, await _WRITE.packed(redis, image_id, fence, fields, stamp_field or False))
+
+
+def _written(image_id: str, reply: int) -> int:
+    at = int(reply)
     if not at:
         raise StaleFence(f"image {image_id} is no longer ours")
     return at

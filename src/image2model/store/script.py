@@ -145,3 +145,21 @@ class Script:
     async def packed(self, redis: Redis, *args: object) -> Any:
         """Run it with `args` as one msgpack list, which Lua unpacks. No bytes: its cmsgpack has no `bin`."""
         return await self(redis, msgspec.msgpack.encode(args))
+
+    async def followed_by(
+        self, redis: Redis, then: tuple[str | int, ...], *args: object
+    ) -> tuple[Any, object]:
+        """Run it as `packed` does, and then one command over the same connection. The latter's reply may be
+        an exception. Raises redis.RedisError.
+        """
+        packed, text = msgspec.msgpack.encode(args), self.load()
+        for first in (("EVALSHA", self._sha), ("EVAL", text)):
+            pipe = redis.pipeline(transaction=False)
+            pipe.execute_command(*first, 0, packed)
+            pipe.execute_command(*then)
+            done, after = await pipe.execute(raise_on_error=False)
+            if not isinstance(done, NoScriptError):
+                break
+        if isinstance(done, Exception):
+            raise done
+        return done, after

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from image2model.fal.gateway import FalGateway
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
+from image2model.store.replicas import Replicas
 from image2model.worker.permits import PermitDesk
 from image2model.worker.room import DiskRoom
 from image2model.worker.running import RunningImages
@@ -35,6 +36,7 @@ class WorkerContext:
     def __init__(self, settings: Settings, redis: Redis, storage: ObjectStorage, fal: FalGateway) -> None:
         self.settings = settings
         self.redis = redis
+        self.replicas = Replicas(redis)
         self.storage = storage
         self.fal = fal
         self.webhooks = WebhookSender(allow_private=settings.webhook_allow_private)

@@ -67,7 +67,7 @@ async def _post(
     context: WorkerContext, task: Task, fence: str, attempt_token: str, endpoint: Endpoint, url: str
 ) -> FalRequest:
     async def mark() -> None:
-        await images.mark_posting(context.redis, task.image_id, fence)
+        await images.mark_posting(context.replicas, task.image_id, fence)
 
     try:
         request = await context.fal.submit(
@@ -111,7 +111,7 @@ async def commit(
 ) -> FalRequest:
     """Store FAL's id, until it is stored or the process ends. Raises StaleFence where it is another's now."""
     stored = await _told(
-        lambda: images.commit_submission(context.redis, task.image_id, fence, attempt_token, request)
+        lambda: images.commit_submission(context.replicas, task.image_id, fence, attempt_token, request)
     )
     if stored is Committed.SUPERSEDED:
         await _abandon(context, request)

@@ -1,0 +1,105 @@
+"""A primary, a replica of it and a Sentinel that watches them: real servers on loopback.
+
+Who calls it: tests of failover.
+"""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from image2model.up.parentage import die_with_parent
+from image2model.up.store import server_binary
+from tests.support.wait import wait_until
+
+_DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+_SENTINEL = """\
+port {port}
+sentinel monitor mymaster 127.0.0.1 {primary} 1
+sentinel down-after-milliseconds mymaster 500
+sentinel failover-timeout mymaster 3000
+"""
+
+
+class Replicated:
+    """The pair; `url` finds whoever is the primary."""
+
+    def __init__(self, folder: Path, ports: tuple[int, int, int], stack: ExitStack) -> None:
+        self._folder = folder
+        self._ports = ports
+        self._stack = stack
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://127.0.0.1:{self._ports[2]}/mymaster"
+
+    @property
+    def primary_url(self) -> str:
+        return f"redis://127.0.0.1:{self._ports[0]}"
+
+    def start(self, *replica: str) -> None:
+        """All three; `replica` are further options of the replica. Returns when they are in step."""
+        primary, copy, sentinel = self._ports
+        self._server(primary, *_DURABLE)
+        self._server(copy, *_DURABLE, "--replicaof", "127.0.0.1", str(primary), *replica)
+        wait_until(lambda: self._copies(primary) == ["online"], timeout=20)
+        config = self._folder / "sentinel.conf"
+        config.write_text(_SENTINEL.format(port=sentinel, primary=primary))
+        self._spawn(sentinel, str(config), "--sentinel")
+        wait_until(
+            lambda: self._about(sentinel, "sentinel").get("master0", {}).get("slaves") == 1, timeout=20
+        )
+
+    def kill_primary(self) -> None:
+        """As a crash would."""
+        self._processes[self._ports[0]].kill()
+        self._processes[self._ports[0]].wait()
+
+    def stop_replica(self, *, go_on: bool = False) -> None:
+        """It hangs; `go_on`: no longer."""
+        os.kill(self._processes[self._ports[1]].pid, signal.SIGCONT if go_on else signal.SIGSTOP)
+
+    def _server(self, port: int, *options: str) -> None:
+        self._spawn(port, "--port", str(port), "--repl-diskless-sync-delay", "0", *options)
+
+    def _spawn(self, port: int, *options: str) -> None:
+        folder = self._folder / str(port)
+        folder.mkdir()
+        with (folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [str(server_binary()), *options],
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent(),
+            )
+        self._processes[port] = process
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+
+    def _copies(self, port: int) -> list[str]:
+        about = self._about(port, "replication")
+        return [copy["state"] for name, copy in about.items() if re.fullmatch(r"slave\d", name)]
+
+    def _about(self, port: int, section: str) -> dict[str, Any]:
+        try:
+            with Redis(port=port, socket_timeout=2) as client:
+                found: dict[str, Any] = client.info(section)  # type: ignore[assignment]  # redis-py's Awaitable
+                return found
+        except RedisError:
+            return {}
+
+
+@contextmanager
+def replicated(folder: Path, ports: tuple[int, int, int]) -> Iterator[Replicated]:
+    """Not started yet; gone afterwards."""
+    with ExitStack() as stack:
+        yield Replicated(folder, ports, stack)
