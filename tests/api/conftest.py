@@ -18,6 +18,7 @@ from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
 from tests.support.keys import keys_without_life
 from tests.support.multipart_body import CONTENT_TYPE, Body
+from tests.support.secrecy import LEDGER
 from tests.support.servers import Address, serving
 from tests.support.sketches import picture
 
@@ -68,6 +69,7 @@ class Service:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
             content = answer.read()
+            LEDGER.note_exchange(headers or {}, dict(answer.getheaders()))
             return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, content)
         finally:
             connection.close()

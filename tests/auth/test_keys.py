@@ -50,6 +50,14 @@ def test_no_route_answers_without_a_key(service: Service) -> None:
             assert (answer.status, answer.code) == expected, (method, path)
 
 
+def test_no_other_spelling_of_a_route_answers_or_redirects(service: Service) -> None:
+    """A redirect to the right spelling would come before the gate, to whatever host the request named."""
+    for path in ("/api/v1/jobs/", "/api/v1/admin/keys/", "/metrics/", "/api/v1//jobs", "/API/v1/jobs"):
+        answer = service.send("GET", path, None, {"Host": "evil.example"})
+        assert (answer.status, answer.code) == (404, "not_found"), path
+        assert "location" not in answer.headers
+
+
 def test_health_and_metrics_need_no_key(service: Service) -> None:
     for path in PUBLIC:
         assert service.get(path).status == 200

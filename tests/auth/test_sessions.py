@@ -1,7 +1,9 @@
 """Sessions of the page: in by a key, out for good, and of no use to other sites."""
 
 import msgspec
+from redis.asyncio import Redis
 
+from image2model.store import sessions
 from tests.api.conftest import Answer, Service, batch
 from tests.auth.conftest import ADMIN, Caller, MakeCaller
 
@@ -70,6 +72,18 @@ async def test_signed_out_cookie_opens_nothing(service: Service, make_caller: Ma
 def test_admin_key_of_the_settings_has_sessions_too(service: Service) -> None:
     jar = cookie(sign_in(service, ADMIN))
     assert service.send("GET", "/api/v1/admin/keys", None, jar).status == 200
+
+
+async def test_a_hundred_sessions_of_a_key_are_kept_and_the_oldest_ends(
+    service: Service, make_caller: MakeCaller, redis: Redis
+) -> None:
+    """Whoever has a key could otherwise fill the store with them, one request each."""
+    ann, bob = await make_caller("ann"), await make_caller("bob")
+    of_bob = cookie(sign_in(service, bob.key))
+    jars = [cookie(sign_in(service, ann.key)) for _ in range(sessions.MOST + 1)]
+    asked = [service.send("GET", "/api/v1/session", None, jar).status for jar in (*jars, of_bob)]
+    assert asked == [401] + [200] * (sessions.MOST + 1)
+    assert len([name async for name in redis.scan_iter("i2m:session:*")]) == sessions.MOST + 1
 
 
 def test_wrong_key_gets_no_cookie(service: Service) -> None:

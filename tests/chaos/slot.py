@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from image2model.up.parentage import die_with_parent
+from tests.support.secrecy import Watch
 
 _READY = {"worker": b'"worker ready"', "api": b'"ready"'}
 
@@ -21,6 +22,7 @@ class Slot:
     def __init__(self, command: str, number: int, environment: Mapping[str, str], folder: Path) -> None:
         self.name = f"{command}-{number}"
         self.log = folder / f"{self.name}.log"
+        self.watch = Watch(environment, self.log)
         self.starts = 0
         self.bad_ends: list[int] = []
         self._command = command

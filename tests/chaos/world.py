@@ -120,6 +120,8 @@ async def world_in(folder: Path, size: Size) -> AsyncIterator[World]:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+            for slot in world.slots:
+                slot.watch.check()
 
 
 def free_ports(count: int) -> list[int]:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.up_process import Up
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SIZES = {"png": (256, 256), "jpg": (300, 200), "webp": (64, 64)}
 
@@ -22,24 +23,13 @@ SIZES = {"png": (256, 256), "jpg": (300, 200), "webp": (64, 64)}
 def environment() -> Iterator[dict[str, str]]:
     """Of a shell in which the service's URL is set, while the service runs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
-    with tempfile.TemporaryDirectory(prefix="i2m-") as data_dir:
-        command = [sys.executable, "-m", "image2model", "up", "--port", "0", "--emulator-port", "0"]
-        service = subprocess.Popen(
-            [*command, "--latency", "300ms"],
-            env={**kept, "I2M_DATA_DIR": data_dir},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert service.stdout is not None
-        url = service.stdout.readline().split()[-1]
-        ready = any(line.startswith("ready") for line in iter(service.stdout.readline, ""))
+    with tempfile.TemporaryDirectory(prefix="i2m-") as folder:
+        data_dir = Path(folder) / "data"
+        up = Up(data_dir, "--port", "0", "--latency", "300ms")
         try:
-            assert ready
-            yield {**kept, "I2M_DATA_DIR": data_dir, "I2M_URL": url}
+            yield {**kept, "I2M_DATA_DIR": str(data_dir), "I2M_URL": up.ready().url}
         finally:
-            service.send_signal(signal.SIGTERM)
-            service.communicate(timeout=40)
+            up.end()
 
 
 @pytest.fixture

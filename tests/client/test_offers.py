@@ -4,7 +4,6 @@ import asyncio
 import io
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,31 +14,19 @@ import pytest
 from PIL import Image as Pillow
 
 from image2model.client import ApiError, AsyncClient, Client, Picture
+from tests.support.up_process import Up
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
-    with tempfile.TemporaryDirectory(prefix="i2m-") as data_dir:
-        command = [sys.executable, "-m", "image2model", "up", "--port", "0", "--emulator-port", "0"]
-        service = subprocess.Popen(
-            [*command, "--latency", "200ms"],
-            env={**kept, "I2M_DATA_DIR": data_dir},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert service.stdout is not None
-        url = service.stdout.readline().split()[-1]
-        ready = any(line.startswith("ready") for line in iter(service.stdout.readline, ""))
+    with tempfile.TemporaryDirectory(prefix="i2m-") as folder:
+        up = Up(Path(folder) / "data", "--port", "0", "--latency", "200ms")
         try:
-            assert ready
-            yield url
+            yield up.ready().url
         finally:
-            service.send_signal(signal.SIGTERM)
-            service.communicate(timeout=40)
+            up.end()
 
 
 def _png(shade: int) -> bytes:

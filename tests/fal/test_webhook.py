@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from image2model.fal.endpoints import DEFAULT_MODEL, endpoint_of, payload
+from image2model.fal.failures import FalUnreachable
 from image2model.fal.gateway import FalGateway
 from image2model.fal.jwks import JwksCache
 from image2model.fal.webhook import WebhookRejected, public_keys, verify_webhook
@@ -84,9 +85,12 @@ class KeyHost:
     def __init__(self, *keys: Jwk) -> None:
         self.keys = keys
         self.asked = 0
+        self.away = False
 
     async def __call__(self) -> Jwks:
         self.asked += 1
+        if self.away:
+            raise FalUnreachable("FAL is away")
         return Jwks(self.keys)
 
 
@@ -111,6 +115,30 @@ async def test_new_key_is_looked_for_but_strangers_cannot_make_us_ask_often() ->
     host.keys = (SIGNER.jwk,)
     await cache.verified(SIGNER.headers(timestamp=NOW + 61), BODY, NOW + 61)
     assert host.asked == 2
+
+
+async def test_unsigned_bodies_do_not_make_us_ask_for_keys() -> None:
+    host = KeyHost(SIGNER.jwk)
+    old = SIGNER.headers(timestamp=NOW - 1000)
+    no_number = {**SIGNER.headers(), "x-fal-webhook-signature": "not hexadecimal"}
+    for headers in ({}, old, no_number):
+        with pytest.raises(WebhookRejected):
+            await JwksCache(host).verified(headers, BODY, NOW)
+    assert host.asked == 0
+
+
+async def test_while_keys_are_not_to_be_had_only_one_in_five_seconds_asks() -> None:
+    """Strangers would otherwise queue up, each to wait for an attempt of its own, and FAL behind them."""
+    host = KeyHost(SIGNER.jwk)
+    host.away = True
+    cache = JwksCache(host)
+    for _ in range(50):
+        with pytest.raises(FalUnreachable):
+            await cache.verified(SIGNER.headers(), BODY, NOW)
+    assert host.asked == 1
+    host.away = False
+    later = NOW + 5
+    assert (await cache.verified(SIGNER.headers(timestamp=later), BODY, later)).request_id == "r1"
 
 
 async def test_verified_body_that_is_no_webhook_is_refused() -> None:

@@ -1,50 +1,100 @@
 """Schemathesis finds nothing: no 5xx, and no answer that the document does not describe.
 
-A few examples of each call; the long run (`make fuzz`) sets `FUZZ_SECONDS` and goes on for so long.
+It calls as the owner of an open service, and of one with keys as an admin, as a user, and as nobody. A few
+examples of each call; the long run (`make fuzz`) sets `FUZZ_SECONDS`, and each goes on for so long.
 """
 
-import json
+import itertools
 import os
-import urllib.request
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from image2model.api.reference.shared import IMAGE, JOB
+from image2model.api.reference.shared import IMAGE, JOB, KEY
 from tests.reference.conftest import Running
-from tests.support.multipart_body import CONTENT_TYPE, Body
-from tests.support.schemathesis_run import run_schemathesis, with_real_ids
-from tests.support.sketches import picture
-from tests.support.wait import wait_until
+from tests.reference.keyed import Keyed, Visitor
+from tests.support.schemathesis_run import Exchange, run_schemathesis, with_real_ids
 
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "0"))
-EXAMPLES = 50 if SECONDS else 4
+EXAMPLES = 50 if SECONDS else 1
 PHASES = "examples,coverage,fuzzing" if SECONDS else "examples,fuzzing"
+ENDLESS = ("/api/v1/events",)
+OPEN = re.compile(r"/api/v1/health/(live|ready)|/metrics", re.ASCII)
+OWN_CREDENTIALS = re.compile(r"/api/v1/(files/[^/]*|webhooks/fal|session)", re.ASCII)
+FAL = "/api/v1/webhooks/fal"
+
+pytestmark = pytest.mark.timeout(120 + 4 * SECONDS)
 
 
-def ask(url: str, body: bytes | None = None) -> dict[str, Any]:
-    request = urllib.request.Request(url, body, {"Content-Type": CONTENT_TYPE})  # noqa: S310 - loopback
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        document: dict[str, Any] = json.load(answer)
-        return document
-
-
-def finished_job(url: str) -> tuple[str, str]:
-    """Ids of a job that has ended and of its image; made once, the others reuse its result."""
-    body = Body()
-    body.file("chair.png", picture(fmt="PNG", seed=3))
-    job = ask(f"{url}/api/v1/upload/batch", bytes(body))
-    status = f"{url}{job['links']['self']}"
-    wait_until(lambda: ask(status)["status"] == "succeeded", timeout=30)
-    return job["job_id"], job["images"][0]["image_id"]
-
-
-@pytest.mark.timeout(120 + 4 * SECONDS)
 def test_no_answer_is_a_5xx_or_outside_its_schema(running: Running, tmp_path: Path) -> None:
-    document = ask(f"{running.url}/api/v1/openapi.json")
-    real = with_real_ids(document, (JOB, IMAGE), lambda: finished_job(running.url))
-    done = run_schemathesis(
-        running.url, real, tmp_path, max_examples=EXAMPLES, phases=PHASES, max_time=SECONDS
+    owner = Visitor(running.url)
+    document = with_real_ids(owner.document(), (JOB, IMAGE), owner.finished_job)
+    run = run_schemathesis(
+        running.url,
+        document,
+        tmp_path,
+        max_examples=EXAMPLES,
+        phases=PHASES,
+        max_time=SECONDS,
+        leave_out=ENDLESS,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert run.good, run.said
+
+
+def explored(keyed: Keyed, who: Visitor, folder: Path, leave_out: tuple[str, ...] = ()) -> list[Exchange]:
+    """Every call made with the credentials of `who`, on jobs of its own, or else all on one of a user's.
+
+    Each address has a key of its own to end, so that only those of nobody are revoked.
+    """
+    keyed.resume_queues()
+    real = keyed.ids_of(who) if who.headers else itertools.repeat(next(keyed.ids_of(keyed.user())))
+    document = with_real_ids(keyed.admin.document(), (JOB, IMAGE, KEY), lambda: next(real))
+    run = run_schemathesis(
+        keyed.url,
+        document,
+        folder,
+        max_examples=EXAMPLES,
+        phases=PHASES,
+        max_time=SECONDS,
+        headers={**who.headers, "X-Forwarded-For": who.address},
+        leave_out=leave_out,
+    )
+    assert run.good, run.said
+    assert uncalled(document, run.exchanges, leave_out) == []
+    return list(run.exchanges)
+
+
+def uncalled(
+    document: dict[str, dict[str, object]], calls: Iterable[Exchange], left: tuple[str, ...]
+) -> list[str]:
+    """Routes of the document that no call went to."""
+    paths = {call.path for call in calls}
+    patterns = {path: re.compile(re.sub(r"\{\w+\}", "[^/]*", path)) for path in document["paths"]}
+    return [
+        path
+        for path, pattern in patterns.items()
+        if path not in left and not any(map(pattern.fullmatch, paths))
+    ]
+
+
+def test_an_admin_meets_no_5xx_and_no_answer_outside_its_schema(keyed: Keyed, tmp_path: Path) -> None:
+    """With the key of the settings: the runs pause queues and revoke keys, and that one cannot be revoked."""
+    calls = explored(keyed, keyed.admin, tmp_path, ENDLESS)
+    assert [call for call in calls if call.status in {401, 403} and call.path != FAL] == []
+    assert ("GET", 200) in {(call.method, call.status) for call in calls if "/admin/" in call.path}
+
+
+def test_a_user_meets_no_5xx_and_gets_nothing_of_the_admins(keyed: Keyed, tmp_path: Path) -> None:
+    calls = explored(keyed, keyed.user(), tmp_path, ENDLESS)
+    assert {call.status for call in calls if "/admin/" in call.path} <= {403, 405}
+    assert {call.status for call in calls} >= {200, 202, 204, 307}
+
+
+def test_nobody_gets_anything_without_a_key(keyed: Keyed, tmp_path: Path) -> None:
+    calls = explored(keyed, keyed.nobody, tmp_path)
+    closed = [call for call in calls if not OPEN.fullmatch(call.path)]
+    assert [call for call in closed if call.status < 400] == []
+    refusals = {call.status for call in closed if not OWN_CREDENTIALS.fullmatch(call.path)}
+    assert refusals <= {401, 404, 405, 429}, refusals

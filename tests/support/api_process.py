@@ -12,23 +12,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_RUN = "from image2model import settings; from image2model.api.server import run; run(settings.load())"
+from tests.support.secrecy import Watch
+
+RUN = "from image2model import settings; from image2model.api.server import run; run(settings.load())"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @contextmanager
-def api_process(log: Path, **settings: str) -> Iterator[int]:
-    """The port it listens on. `settings` are by their names, I2M_… and FAL_KEY; it logs into `log`."""
+def api_process(log: Path, program: str = RUN, **settings: str) -> Iterator[int]:
+    """The port it listens on. `settings` are by their names, I2M_… and FAL_KEY; it logs into `log`.
+
+    Raises SecretLeaked at the end if that holds a secret.
+    """
+    watch = Watch(settings, log)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-c", _RUN], env={**kept, "I2M_PORT": "0", **settings}, stderr=out
+            [sys.executable, "-c", program], env={**kept, "I2M_PORT": "0", **settings}, stderr=out
         )
     try:
         yield _port(process, log)
     finally:
         process.terminate()
         process.wait(30)
+        watch.check()
 
 
 def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:

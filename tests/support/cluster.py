@@ -17,6 +17,7 @@ from tests.support import nginx
 from tests.support.dns import NameServer, name_server
 from tests.support.fleet import Fleet, ServiceProcess, fleet_on
 from tests.support.multipart_body import CONTENT_TYPE, Body
+from tests.support.secrecy import LEDGER
 from tests.support.servers import Address
 
 BASE = "/api/v1"
@@ -98,6 +99,7 @@ class Cluster:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
             content = answer.read()
+            LEDGER.note_exchange(headers, dict(answer.getheaders()))
             return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, content)
         finally:
             connection.close()

@@ -8,12 +8,16 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import httpx
 import msgspec
+
+from tests.support.secrecy import Watch
 
 KEY = "test-id:test-secret"
 
@@ -51,10 +55,28 @@ class EmulatorProcess(msgspec.Struct, frozen=True):
 
 @contextmanager
 def emulator_process(*flags: str, environment: Mapping[str, str] | None = None) -> Iterator[EmulatorProcess]:
-    """A running emulator on a free port of loopback; it ends with the block, or with this process."""
+    """A running emulator on a free port of loopback; it ends with the block, or with this process.
+
+    Raises SecretLeaked at the end if it wrote a secret.
+    """
+    with tempfile.TemporaryDirectory(prefix="i2m-") as folder:
+        log = Path(folder) / "emulator.log"
+        watch = Watch({"FAL_KEY": KEY}, log)
+        try:
+            with log.open("wb") as out, _running(flags, environment or {}, out) as emulator:
+                yield emulator
+        finally:
+            watch.check()
+            sys.stderr.write(log.read_text())
+
+
+@contextmanager
+def _running(
+    flags: Sequence[str], environment: Mapping[str, str], log: IO[bytes]
+) -> Iterator[EmulatorProcess]:
     command = [sys.executable, "-m", "fal_emulator", "--port", "0", "--exit-with-parent", *flags]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
+        command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **environment}
     )
     try:
         assert process.stdout is not None

@@ -25,6 +25,7 @@ from image2model.store import jobs
 from image2model.store.connection import connect
 from image2model.store.rows import JobSnapshot
 from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
+from tests.support.secrecy import Watch
 from tests.support.sketches import picture
 
 MODEL = "tripo3d/tripo/v2.5/image-to-3d"
@@ -35,6 +36,7 @@ class ServiceProcess:
 
     def __init__(self, command: str, environment: dict[str, str], log: Path) -> None:
         self.log = log
+        self.watch = Watch(environment, log)
         with log.open("ab") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "image2model", command], env=environment, stderr=out, stdout=out
@@ -209,3 +211,5 @@ async def fleet_on(redis_url: str, folder: Path, *flags: str) -> AsyncIterator[F
         finally:
             for worker in fleet.workers:
                 await worker.end()
+            for worker in fleet.workers:
+                worker.watch.check()

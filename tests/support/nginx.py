@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.support.secrecy import Watch
 from tests.support.servers import Address
 from tests.support.wait import wait_until
 
@@ -94,6 +95,7 @@ def running(program: Path, main: Path, address: Address) -> Iterator[Nginx]:
     """Run it until the block ends; it has then let every connection go."""
     folder = main.parent
     command = [str(program), "-p", str(folder), "-c", str(main), "-g", "daemon off;"]
+    watch = Watch({}, folder / "stdout.log", folder / "stderr.log")
     with (folder / "stdout.log").open("wb") as out, (folder / "stderr.log").open("wb") as errors:
         process = subprocess.Popen(command, stdout=out, stderr=errors)
     nginx = Nginx(address, folder, process.pid)
@@ -104,6 +106,7 @@ def running(program: Path, main: Path, address: Address) -> Iterator[Nginx]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
+        watch.check()
 
 
 def _answers(address: Address) -> bool:

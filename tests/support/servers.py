@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -37,16 +38,24 @@ def serving(
     http: str | type[asyncio.Protocol] = "httptools",
     lifespan: str = "auto",
     send_buffer: int = 0,
+    certificate: Path | None = None,
 ) -> Iterator[Address]:
     """Serve `app` until the block ends; then every connection is closed and the thread has ended.
 
     `send_buffer`: bytes that the kernel holds for a client that does not read (0: its own choice).
+    `certificate`: a PEM file with its key in it, to serve by https.
     """
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     if send_buffer:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     config = uvicorn.Config(
-        app, http=http, lifespan=lifespan, log_config=None, access_log=False, timeout_graceful_shutdown=1
+        app,
+        http=http,
+        lifespan=lifespan,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+        ssl_certfile=certificate,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="uvicorn")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.processes import children_of, command_of
+from tests.support.secrecy import Watch
 
 READY_SECONDS: Final = 20.0
 
@@ -22,6 +23,7 @@ class Up:
     def __init__(self, data_dir: Path, *flags: str, **environment: str) -> None:
         self.data_dir = data_dir
         self.log = data_dir.parent / "up.log"
+        self._watch = Watch(environment, self.log)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
         command = [sys.executable, "-m", "image2model", "up", "--emulator-port", "0", "--latency", "100ms"]
         with self.log.open("ab") as log:
@@ -74,11 +76,12 @@ class Up:
         return self.wait()
 
     def wait(self) -> int:
-        """The exit code."""
+        """The exit code. Raises SecretLeaked if it, or a child of its, wrote a secret."""
         code = self.process.wait(40)
         self._reader.join(10)
         if self.process.stdout:
             self.process.stdout.close()
+        self._watch.check("\n".join([*self.seen, *filter(None, list(self._lines.queue))]))
         return code
 
     def _read(self) -> None:

@@ -38,12 +38,14 @@ def create_app(settings: Settings, page: Sequence[BaseRoute] = ()) -> Starlette:
     if settings.redis_url is None:
         raise ConfigurationError(["I2M_REDIS_URL: the API needs a store; `image2model up` brings its own"])
     limits = UploadLimits(max_files=settings.max_files, max_file_bytes=settings.max_file_bytes)
-    return Starlette(
+    app = Starlette(
         routes=[*routes(), *page],
         middleware=_middleware(settings, limits),
         exception_handlers={HTTPException: problems.raise_problem},
         lifespan=Process(settings, settings.redis_url, limits).lifespan,
     )
+    app.router.redirect_slashes = False  # it would answer before the gate, and with the Host it was sent
+    return app
 
 
 def _middleware(settings: Settings, limits: UploadLimits) -> list[Middleware]:

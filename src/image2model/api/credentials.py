@@ -12,8 +12,10 @@ from image2model.store.api_keys import digest
 from image2model.store.lookups import Credential
 
 COOKIE: Final = "i2m_session"
+COOKIE_BY_HTTPS: Final = f"__Host-{COOKIE}"
+"""Browsers take this name only by https, for the whole of this host and no other: a neighbour on the same
+domain cannot plant a session of its own."""
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="image2model"'}
-_COOKIE: Final = COOKIE.encode() + b"="
 _LONGEST: Final = 512
 
 
@@ -36,12 +38,18 @@ def key_of_header(scope: Scope) -> str | None:
     return None
 
 
+def cookie_name(scope: Scope) -> str:
+    """The session's cookie, by the scheme that the client used as far as a trusted proxy or TLS tells it."""
+    return COOKIE_BY_HTTPS if scope["scheme"] == "https" else COOKIE
+
+
 def _session_cookie(scope: Scope) -> str | None:
+    wanted = cookie_name(scope).encode() + b"="
     for name, value in scope["headers"]:
         if name == b"cookie":
             for pair in value.split(b";"):
-                if pair.strip().startswith(_COOKIE) and len(pair) < _LONGEST:
-                    return str(pair.strip()[len(_COOKIE) :], "latin-1")
+                if pair.strip().startswith(wanted) and len(pair) < _LONGEST:
+                    return str(pair.strip()[len(wanted) :], "latin-1")
     return None
 
 

@@ -1,12 +1,16 @@
 """FAL's public keys, for its callbacks. Who calls it: the route of the callbacks, by the process's state."""
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 from image2model.fal.hosts import FalHosts
 
 if TYPE_CHECKING:
     from image2model.fal.jwks import JwksCache
     from image2model.fal.wire import Jwks
+
+_LARGE_BODIES: Final = 4
+"""Read at once by one process, before anybody knows that they are FAL's."""
 
 
 class FalCallbacks:
@@ -16,6 +20,7 @@ class FalCallbacks:
         self._key = key
         self._hosts = hosts
         self._cache: JwksCache | None = None
+        self.large_bodies = asyncio.Semaphore(_LARGE_BODIES)
 
     @property
     def keys(self) -> "JwksCache":

@@ -74,7 +74,8 @@ class KeyGate:
         if found.good:
             principal = self._of_key(scope, credential, found)
         elif self._is_admin(found.digest):
-            await self._rates.refuse_guessers(scope)  # a person chose this key: it can be guessed
+            if credential.kind == "key":  # a person chose it: it can be guessed, as no session can
+                await self._rates.refuse_guessers(scope)
             principal = self._of_admin(scope, credential, found)
         else:
             await self._rates.count_guess(scope)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from image2model.api import same_origin
 from image2model.api.answers import json_answer
-from image2model.api.credentials import COOKIE, key_of_header, unauthenticated
+from image2model.api.credentials import cookie_name, key_of_header, unauthenticated
 from image2model.api.json_body import read_json
 from image2model.api.principal import Principal
 from image2model.api.state import state_of
@@ -52,11 +52,11 @@ async def begin(request: Request) -> Response:
     cookie = await sessions.begin(state.redis, principal.key)
     answer = json_answer(_session(principal, LIFE_SECONDS), 201)
     answer.set_cookie(
-        COOKIE,
+        cookie_name(request.scope),
         cookie,
         max_age=LIFE_SECONDS,
         path="/",
-        secure=request.url.scheme == "https",
+        secure=_by_https(request),
         httponly=True,
         samesite="strict",
     )
@@ -75,8 +75,14 @@ async def end(request: Request) -> Response:
     if principal.credential is not None and principal.credential.kind == "session":
         await sessions.end(state.redis, principal.credential.digest)
     answer = Response(status_code=204)
-    answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    answer.delete_cookie(
+        cookie_name(request.scope), path="/", secure=_by_https(request), httponly=True, samesite="strict"
+    )
     return answer
+
+
+def _by_https(request: Request) -> bool:
+    return bool(request.scope["scheme"] == "https")
 
 
 def _session(principal: Principal, expires_in: int | None) -> Session:

@@ -57,6 +57,9 @@ class StreamGuard:
             except RedisError as error:  # nothing can be told: the streams carry nothing new either
                 _log.info("streams_not_checked", error=str(error))
                 continue
+            except Exception:  # noqa: BLE001 - a guard that ends would leave every later stream unwatched
+                _log.exception("streams_not_checked")
+                continue
             for credential in [one for one, fine in zip(credentials, good, strict=True) if not fine]:
                 self._end(credential)
 

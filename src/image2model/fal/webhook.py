@@ -36,18 +36,28 @@ def verify_webhook(
 
     `headers` must look names up without regard to case, or have them in lower case.
     """
+    request_id, user_id, timestamp, signature = check_headers(headers, now)
+    digest = hashlib.sha256(raw_body).hexdigest()
+    message = f"{request_id}\n{user_id}\n{timestamp}\n{digest}".encode()
+    signed = bytes.fromhex(signature)
+    if not any(_verifies(key, signed, message) for key in keys):
+        raise UnknownSigner("no key of FAL's verifies the signature")
+
+
+def check_headers(headers: Mapping[str, str], now: float) -> tuple[str, str, str, str]:
+    """The id of the request, of the user, the time and the signature; no key is needed to tell a stranger.
+
+    Raises WebhookRejected where one is missing, the time is not about `now`, or the signature no number.
+    """
     request_id, user_id, timestamp, signature = (
         _header(headers, name) for name in ("request-id", "user-id", "timestamp", "signature")
     )
     _check_time(timestamp, now)
-    digest = hashlib.sha256(raw_body).hexdigest()
-    message = f"{request_id}\n{user_id}\n{timestamp}\n{digest}".encode()
     try:
-        signed = bytes.fromhex(signature)
+        bytes.fromhex(signature)
     except ValueError as error:
         raise WebhookRejected("the signature is no hexadecimal number") from error
-    if not any(_verifies(key, signed, message) for key in keys):
-        raise UnknownSigner("no key of FAL's verifies the signature")
+    return request_id, user_id, timestamp, signature
 
 
 def decode_webhook(raw_body: bytes) -> WebhookBody:

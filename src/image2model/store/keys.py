@@ -59,6 +59,7 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "idempotency": ("idempotency:{}:{}", Life.SHORT),
     "lock": ("lock:{}", Life.SHORT),
     "session": ("session:{}", Life.SHORT),
+    "sessions": ("sessions:{}", Life.SHORT),
     "rate": ("rate:{}", Life.SHORT),
     "spend": ("spend:{}", Life.SHORT),
     "api_key": ("key:{}", Life.FOREVER),

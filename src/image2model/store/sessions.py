@@ -12,14 +12,19 @@ from redis.asyncio import Redis
 from image2model.store.api_keys import digest
 from image2model.store.connection import command
 from image2model.store.keys import key
+from image2model.store.script import Script
 
 LIFE_SECONDS: Final = 7 * 86_400
+MOST: Final = 100
+"""Sessions of one key: whoever has it could otherwise fill the store with them."""
+
+_BEGIN: Final = Script("begin_session")
 
 
 async def begin(redis: Redis, key_digest: str) -> str:
-    """A new session of a key; returns the cookie's text."""
+    """A new session of a key; returns the cookie's text. The oldest ends where there are `MOST`."""
     cookie = secrets.token_urlsafe(32)
-    await command(redis, "SET", key("session", digest(cookie)), key_digest, "EX", LIFE_SECONDS)
+    await _BEGIN.packed(redis, digest(cookie), key_digest, LIFE_SECONDS, MOST)
     return cookie
 
 

@@ -10,7 +10,8 @@ from typing import Final, Protocol, cast
 
 from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from image2model.api.bounded_protocol import BoundedProtocol
 
 _OUTLET: Final = "image2model.outlet"
 HEAD_S: Final = 60.0
@@ -58,12 +59,11 @@ class _Handler:
         return False
 
 
-class SeverableProtocol(HttpToolsProtocol):
+class SeverableProtocol(BoundedProtocol):
     """uvicorn's own protocol; each request's scope leads to its connection, and no head takes for ever."""
 
     head_s = HEAD_S
     _head_due: asyncio.TimerHandle | None = None
-    _in_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's
         """A client is there, and has yet to say something."""
@@ -79,12 +79,10 @@ class SeverableProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._in_head = True
         self.scope[_OUTLET] = _Connection(self.transport, self.flow)  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
         """A head is whole."""
-        self._in_head = False
         self._forget_head()
         super().on_headers_complete()
 

@@ -6,14 +6,15 @@ from msgspec.structs import replace
 
 from image2model import errors
 from image2model.api.reference.operation import Answer, Body, Operation, Parameter
+from image2model.api.reference.shared import KEY
 from image2model.service.keys import KeyDocument, KeyList, KeyWish
 
 _KEY: Final = KeyDocument(
-    key_id="3f9a1c20b7d84e55",
+    key_id=KEY,
     prefix="i2m_Zm9vYm",
     name="shop",
     role="user",
-    owner="3f9a1c20b7d84e55",
+    owner=KEY,
     status="active",
     rate="60/min",
     budget="25.00/month",

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from image2model import __version__
-from image2model.api.credentials import COOKIE
+from image2model.api.credentials import COOKIE, COOKIE_BY_HTTPS
 from image2model.api.problems import ProblemDocument
 from image2model.api.reference.examples import ENDED, PARTIAL_JOB
 from image2model.api.reference.operation import Body, Operation, Parameter
@@ -39,7 +39,8 @@ _SCHEMES: Final = {
         "type": "apiKey",
         "in": "cookie",
         "name": COOKIE,
-        "description": "The page's session. Changes are taken only from the service's own page.",
+        "description": "The page's session; by https its name is "
+        f"`{COOKIE_BY_HTTPS}`. Changes are taken only from the service's own page.",
     },
     "metrics": {"type": "http", "scheme": "bearer", "description": "`I2M_METRICS_TOKEN`, where it is set."},
 }

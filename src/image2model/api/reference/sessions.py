@@ -4,14 +4,16 @@ from typing import Final
 
 from image2model import errors
 from image2model.api.reference.operation import Answer, Body, Header, Operation
+from image2model.api.reference.shared import KEY
 from image2model.api.sessions import Session, SignIn
 from image2model.store.sessions import LIFE_SECONDS
 
-_SIGNED_IN: Final = Session(key_id="3f9a1c20b7d84e55", role="user", expires_in=LIFE_SECONDS)
+_SIGNED_IN: Final = Session(key_id=KEY, role="user", expires_in=LIFE_SECONDS)
 _LOCAL: Final = Session(key_id="local", role="admin", expires_in=None)
 _COOKIE: Final = Header(
     name="Set-Cookie",
-    description="The session: HttpOnly, `SameSite=Strict`, and `Secure` over https.",
+    description="The session: HttpOnly, `SameSite=Strict`; by https `Secure`, under the name "
+    "`__Host-i2m_session`.",
     example="i2m_session=…; HttpOnly; Path=/; SameSite=strict",
 )
 
@@ -67,7 +69,7 @@ OPERATIONS: Final = (
                 status=200,
                 description="The caller.",
                 shape=Session,
-                example=Session(key_id="3f9a1c20b7d84e55", role="user", expires_in=None),
+                example=Session(key_id=KEY, role="user", expires_in=None),
             ),
         ),
     ),

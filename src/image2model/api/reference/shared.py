@@ -6,6 +6,7 @@ from image2model.api.reference.operation import Header, Parameter, Schema
 
 JOB: Final = "4cb9cb4570b42a4270af9524ec1d3a49"
 IMAGE: Final = "5a84bd3419a3fb8b6aab9cb26e890342"
+KEY: Final = "3f9a1c20b7d84e55"
 """The ids of the examples."""
 
 JOB_ID: Final = Parameter(

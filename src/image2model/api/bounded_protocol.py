@@ -1,0 +1,57 @@
+"""uvicorn's HTTP protocol with an end to what a client may send around its bodies.
+
+Who calls it: the protocol that the server runs is made of it. The parser itself bounds neither a request's
+head nor the trailers after a chunked body, and keeps all of both; bodies have limits of their own, at the
+routes that read them.
+"""
+
+from typing import Final, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST_BYTES: Final = 64 << 10
+"""Of a head, or of trailers. What the same read brings besides is let pass: a read has at most 256 KiB."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """400 for a head that does not end; trailers that do not end cut the connection."""
+
+    _pending = 0
+    """Bytes since a head, a piece of a body or a message was last complete."""
+    _in_head = True
+    """Whether the next byte belongs to a head, the first one of a connection included."""
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        self._pending += len(data)
+        super().data_received(data)
+        if self._pending > MOST_BYTES and not self.transport.is_closing():
+            self._refuse()
+
+    def on_message_begin(self) -> None:
+        """The parser's: a head begins."""
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The parser's: a head has ended."""
+        self._pending = 0
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """The parser's: a piece of a body."""
+        self._pending = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The parser's: a body, and its trailers, have ended."""
+        self._pending = 0
+        super().on_message_complete()
+
+    def _refuse(self) -> None:
+        answering = cast("object | None", self.cycle) is not None and not self.cycle.response_complete
+        if self._in_head and not answering:
+            self.send_400_response(f"The head of a request has at most {MOST_BYTES} bytes.")
+        else:  # whatever is written now would stand in the middle of another answer
+            self.transport.abort()

@@ -1,0 +1,22 @@
+"""The guard over open streams outlives whatever goes wrong in it."""
+
+import asyncio
+
+from image2model.api.stream_guard import StreamGuard
+from image2model.store.lookups import Credential
+
+
+async def test_a_check_that_fails_is_made_again() -> None:
+    """A guard that ended with it would leave every later stream unwatched."""
+    answers = iter([ValueError("an answer that cannot be read"), False])
+
+    async def still_good(_credential: Credential) -> bool:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    severed = asyncio.Event()
+    with StreamGuard(still_good).watching(Credential("key", "d"), severed.set):
+        async with asyncio.timeout(5):
+            await severed.wait()
