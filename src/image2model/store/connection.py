@@ -5,10 +5,12 @@ again a few times, which is safe because every script of the store may run twice
 """
 
 import socket
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -37,6 +39,7 @@ def connect(url: str, *, connections: int = 64, timeout_s: float = COMMAND_TIMEO
         options |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT_S}
     pool = BlockingConnectionPool.from_url(url, max_connections=connections, timeout=timeout_s, **options)
+    pool.connection_class = _telling(pool.connection_class)
     return Redis.from_pool(pool)
 
 
@@ -98,7 +101,27 @@ def _sentinel(url: str, timeout_s: float) -> Redis:
         **_options(timeout_s),
     )
     client.watchers = sentinel
+    pool = client.connection_pool
+    pool.connection_class = _telling(pool.connection_class)
     return client
+
+
+class _Telling(AbstractConnection):
+    """Says that the connection is lost where uvloop says that a handler is closed, which nobody expects."""
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        """Send. Raises redis.ConnectionError."""
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError(f"the connection is lost: {error}") from error
+
+
+def _telling(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    return type(kind.__name__, (_Telling, kind), {})
 
 
 class _Sentinelled(Redis):

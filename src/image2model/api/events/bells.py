@@ -86,7 +86,11 @@ class Bells:
             limit.reschedule(0)
 
     async def run(self) -> None:
-        """Listen until cancelled, over one connection after another."""
+        """Listen until cancelled, over one connection after another.
+
+        A task group that has an error to tell forgets that it was cancelled as well, and on Python 3.11 it
+        leaves its task marked as cancelled when it was not: only `give_up` tells what is meant.
+        """
         pause = _BACKOFF_S[0]
         while True:
             began = time.monotonic()
@@ -94,7 +98,8 @@ class Bells:
                 await self._session()
             except* (RedisError, OSError, TimeoutError, msgspec.MsgspecError) as errors:
                 _log.warning("bells_not_heard", error=repr(errors.exceptions[0]))
-            _stop_if_cancelled()
+            if self._given_up:
+                return
             pause = _BACKOFF_S[0] if time.monotonic() - began > _PING_S else min(pause * 2, _BACKOFF_S[1])
             await asyncio.sleep(pause)
 
@@ -186,13 +191,6 @@ class Bells:
                 await pubsub.ping()
             await asyncio.sleep(_PING_S)
         raise TimeoutError(f"the pub/sub connection was silent for {_SILENCE_S:.0f} s")
-
-
-def _stop_if_cancelled() -> None:
-    """A task group that has an error to tell forgets that it was cancelled as well."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def _close(pubsub: PubSub) -> None:

@@ -1,0 +1,50 @@
+"""Bells are heard again after each loss of the store, by those who listened and by whoever comes later."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from image2model.api.events.bells import Bells
+from image2model.store.connection import connect_for_pubsub
+from tests.chaos.store import CrashingStore
+
+
+async def _churn(bells: Bells, name: str) -> None:
+    """Listeners that come and go, so that the connection is written to when it breaks."""
+    for number in range(10**6):
+        owner = f"{name}-{number % 3}"
+        bells.want(owner)
+        await asyncio.sleep(0.005)
+        bells.drop(owner)
+
+
+async def _survives(folder: Path, number: signal.Signals) -> None:
+    store = CrashingStore(folder)
+    await store.start()
+    redis = connect_for_pubsub(store.url)
+    bells = Bells(redis, lambda _owner, _bell: None, lambda: None)
+    listening = asyncio.create_task(bells.run())
+    churn = [asyncio.create_task(_churn(bells, str(one))) for one in range(5)]
+    try:
+        for round_number in range(4):
+            await store.restart(number, 0.1)
+            bells.want(f"new-{round_number}")
+            await bells.listening(f"new-{round_number}")
+            assert not listening.done()
+    finally:
+        bells.give_up()
+        for task in (listening, *churn):
+            task.cancel()
+        await asyncio.gather(listening, *churn, return_exceptions=True)
+        await redis.aclose()
+        store.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_new_listeners_are_heard_after_every_loss_of_the_store(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    uvloop.run(_survives(tmp_path / "store", number))
