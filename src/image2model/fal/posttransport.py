@@ -15,7 +15,7 @@ from image2model.fal.paidpost import CURRENT
 LARGEST_REPLY = 1 << 20
 # Shorter than what servers keep idle connections for: a POST on a connection that the server is just
 # closing would be lost without a reply, and count as unconfirmed.
-_KEEPALIVE_SECONDS = 5
+_KEEPALIVE_SECONDS = 2
 
 
 class MarkedRequest(aiohttp.ClientRequest):

@@ -6,6 +6,7 @@ image's task: a worker that loses the image meanwhile is the only one who knows 
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 from urllib.parse import urlencode
@@ -28,7 +29,14 @@ from image2model.worker.running import RunningTask
 
 _log: Final = structlog.get_logger("worker.submit")
 
+_LONGEST_MARK_S: Final = 1.0
+"""A connection that has waited longer for the store may be closed by now, and a POST over it be lost."""
+
 T = TypeVar("T")
+
+
+class MarkTooLate(Exception):
+    """The mark is set, and nothing was sent."""
 
 
 async def submit(context: WorkerContext, task: Task, running: RunningTask) -> FalRequest:
@@ -69,7 +77,10 @@ async def _post(
     context: WorkerContext, task: Task, fence: str, attempt_token: str, endpoint: Endpoint, url: str
 ) -> FalRequest:
     async def mark() -> None:
+        began = time.monotonic()
         await images.mark_posting(context.replicas, task.image_id, fence)
+        if time.monotonic() - began > _LONGEST_MARK_S:
+            raise MarkTooLate
 
     try:
         request = await context.fal.submit(
@@ -80,8 +91,8 @@ async def _post(
             before_send=mark,
             priority="low" if task.priority == "low" else None,
         )
-    except RedisError as error:
-        # only the mark asks the store, and without its answer nothing was sent
+    except (RedisError, MarkTooLate) as error:
+        # only the mark asks the store, and without its answer in time nothing was sent
         await _told(lambda: images.not_sent(context.redis, task.image_id, attempt_token))
         raise Paused from error
     return await commit(context, task, fence, attempt_token, request)
