@@ -12,7 +12,7 @@ DEV_DONE := $(VENV)/.locked-dev
 NPM_TESTS_DONE := tests/npm/node_modules/.locked
 PAGE := src/image2model/web
 PAGE_DONE := $(PAGE)/vendor/.locked
-WORKERS ?= 2
+WORKERS ?= 3
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help
