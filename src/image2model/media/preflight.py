@@ -14,7 +14,7 @@ from image2model.media.colour import to_srgb
 from image2model.media.decode import decode, unreadable, upright
 from image2model.media.picture import PictureInfo
 from image2model.media.source import read_source
-from image2model.media.thumbnail import shrunk
+from image2model.media.thumbnail import shrunk, to_webp
 
 # Above this an opaque picture becomes a JPEG: as a PNG it would be tens of megabytes to upload.
 _PNG_MAX_PIXELS = 4_000_000
@@ -25,7 +25,7 @@ _JPEG_QUALITY = 95
 class Prepared(msgspec.Struct, frozen=True):
     """What is uploaded to FAL. `width` and `height` are pixels, orientation applied.
 
-    `small` becomes the thumbnail: shrunk here, while the pixels are at hand, and encoded when there is time.
+    `small` is the thumbnail, made here while the pixels are at hand: as a file, for it may have to wait.
     """
 
     data: bytes
@@ -33,7 +33,7 @@ class Prepared(msgspec.Struct, frozen=True):
     suffix: str
     width: int
     height: int
-    small: Image.Image
+    small: bytes
 
 
 def prepare(data: bytes, *, max_pixels: int) -> Prepared:
@@ -44,20 +44,20 @@ def prepare(data: bytes, *, max_pixels: int) -> Prepared:
     info, source = read_source(data, max_pixels=max_pixels)
     stored = decode(source)
     plain = to_srgb(stored, source.profile, inverted=source.inverted)
-    small = shrunk(plain, source.orientation)
+    small = to_webp(shrunk(plain, source.orientation))
     if plain is stored and source.eight_bit_rgb and source.orientation == 1:
         return _unchanged(source.data, info, stored, small)
     del stored  # 60 MB at 20 megapixels, needed no more
     return _encode(upright(plain, source.orientation), small, lossless=source.lossless)
 
 
-def _unchanged(data: bytes, info: PictureInfo, image: Image.Image, small: Image.Image) -> Prepared:
+def _unchanged(data: bytes, info: PictureInfo, image: Image.Image, small: bytes) -> Prepared:
     if image.size != (info.width, info.height):
         raise unreadable("The picture has not the size that its header says.")
     return Prepared(data, info.content_type, info.suffix, *image.size, small)
 
 
-def _encode(image: Image.Image, small: Image.Image, *, lossless: bool) -> Prepared:
+def _encode(image: Image.Image, small: bytes, *, lossless: bool) -> Prepared:
     image.info = {}  # Pillow would write a comment or a profile that it finds here
     out = io.BytesIO()
     if image.mode == "RGBA" or (lossless and image.width * image.height <= _PNG_MAX_PIXELS):

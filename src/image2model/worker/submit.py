@@ -45,9 +45,11 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
     await context.room.check()
     with tracing.span("prepare"):
         prepared = await _prepare(context, task)
+    thumbnail = prepared.small
     url = await context.fal.upload(
         prepared.data, filename=f"{task.image_id}.{prepared.suffix}", content_type=prepared.content_type
     )
+    del prepared  # its bytes are at FAL now, and a wait for a permit may be long
     attempt_token = secrets.token_hex(12)
     await running.take_place(context.places)
     await context.permits.take(Wish(task.image_id, running.token, attempt_token, url))
@@ -55,7 +57,7 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
     context.submissions.add(posting)
     posting.add_done_callback(context.submissions.discard)
     request = await asyncio.shield(posting)
-    context.thumbnails_ahead.make_soon(task, prepared.small)
+    context.thumbnails_ahead.keep_soon(task, thumbnail)
     return request
 
 
