@@ -107,8 +107,8 @@ async def test_one_image_tries_the_circuit_though_all_permits_are_taken(
     for claim in await pick(redis, max_permits=2):
         await submit(redis, claim)
     await open_circuit(redis)
-    assert len(await pick(redis, "w2", max_permits=2, look_ahead=4)) == 1
-    assert await pick(redis, "w2", max_permits=2, look_ahead=4) == []
+    assert len(await pick(redis, "w2", max_permits=2, look_ahead=4, own_look_ahead=4)) == 1
+    assert await pick(redis, "w2", max_permits=2, look_ahead=4, own_look_ahead=4) == []
 
 
 async def test_image_that_left_fal_waits_for_the_pause_like_any_other(

@@ -50,6 +50,7 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "addresses": ("addresses", Life.FLEET),
     "claims": ("claims", Life.FLEET),
     "sweep": ("sweep:{}", Life.FLEET),
+    "waiting_told": ("waiting:told", Life.SHORT),
     "workers": ("workers", Life.FLEET),
     "worker": ("worker:{}", Life.SHORT),
     "circuit": ("circuit", Life.FLEET),

@@ -50,13 +50,24 @@ async def pick(
     lease_s: float,
     max_permits: int,
     look_ahead: int = 0,
+    own_look_ahead: int = 0,
 ) -> list[Claim]:
     """Claim up to `free` tasks to start, and up to `reserve` images that FAL has already.
 
-    Over the fleet at most `max_permits` images are in FAL's hands, and `look_ahead` more in preparation.
+    Over the fleet at most `max_permits` images are in FAL's hands, and `look_ahead` more in preparation, of
+    which this worker takes `own_look_ahead`.
     """
     packed = await _PICK.packed(
-        redis, queue.value, worker, free, reserve, int(lease_s * 1000), max_permits, look_ahead, MAX_PICKUPS
+        redis,
+        queue.value,
+        worker,
+        free,
+        reserve,
+        int(lease_s * 1000),
+        max_permits,
+        look_ahead,
+        own_look_ahead,
+        MAX_PICKUPS,
     )
     return _claims.decode(packed)
 

@@ -18,6 +18,7 @@ _PLACES: Final = Script("free_places")
 _ADDRESSES: Final = Script("free_addresses")
 _PAGE: Final = 500
 _MOST_JOBS: Final = 1000
+_TELL_MS: Final = 400
 
 
 async def enqueue_once(
@@ -28,8 +29,11 @@ async def enqueue_once(
 
 
 async def refresh_waiting(redis: Redis, *, max_permits: int) -> int:
-    """Write into each job why nothing of it moves; returns how many jobs changed."""
-    return int(await _WAITING.packed(redis, max_permits, _MOST_JOBS))
+    """Write into each job why nothing of it moves; returns how many jobs changed.
+
+    Once in `_TELL_MS` for the whole fleet: whoever asks again by then finds it done.
+    """
+    return int(await _WAITING.packed(redis, max_permits, _MOST_JOBS, _TELL_MS))
 
 
 async def unfinished_jobs(redis: Redis) -> list[str]:

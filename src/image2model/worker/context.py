@@ -25,7 +25,10 @@ _LOOK_AHEAD: Final = 4
 
 
 def look_ahead(permits: int) -> int:
-    """How many pictures are prepared ahead of their permits: a quarter of them, and some."""
+    """How many pictures are prepared ahead of their permits: a quarter of them, and some.
+
+    The fleet's, or from a worker's slots its own share.
+    """
     return permits // 4 + _LOOK_AHEAD
 
 

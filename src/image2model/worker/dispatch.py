@@ -123,6 +123,7 @@ class LeasedWorker(Worker):
             lease_s=settings.lease_seconds,
             max_permits=settings.max_concurrent,
             look_ahead=look_ahead(settings.max_concurrent),
+            own_look_ahead=look_ahead(self._slots),
         )
         for claim in claims:
             self._start(claim)

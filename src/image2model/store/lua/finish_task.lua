@@ -35,6 +35,6 @@ else
   call('DEL', ARQ_IN_PROGRESS .. id)
   call('ZREM', K.leases(queue), id)
   call('ZADD', ARQ_QUEUE .. queue, score, id)
-  call('PUBLISH', READY, queue)
+  ring(queue)
 end
 return 1

@@ -10,5 +10,5 @@ for _, places in ipairs({K.permits(), K.ahead()}) do
     if not needed then freed = freed + call('ZREM', places, id) end
   end
 end
-if freed > 0 then call('PUBLISH', READY, GENERATION) end
+if freed > 0 then ring(GENERATION) end
 return freed

@@ -1,11 +1,12 @@
 -- Images and jobs: shared by all scripts, after base.lua and accounts.lua.
 
-local function counts_of(job_id)
-  local values = call('HMGET', K.job(job_id), unpack(COUNT_FIELDS))
-  local counts = {}
-  for i, value in ipairs(values) do counts[i] = num(value) end
-  return counts
+local function numbers(values)
+  local all = {}
+  for i, value in ipairs(values) do all[i] = num(value) end
+  return all
 end
+
+local function counts_of(job_id) return numbers(call('HMGET', K.job(job_id), unpack(COUNT_FIELDS))) end
 
 -- How many of `counts` are in the statuses of `set`.
 local function among(counts, set)
@@ -72,11 +73,18 @@ local function emit_complete(job_id, at)
   return emit(job_id, 'complete', {at, job_row(job_id), rows})
 end
 
+-- Once in a script is enough: whoever hears it looks when all of the script has been done.
+local rung = {}
+local function ring(queue)
+  if not rung[queue] then call('PUBLISH', READY, queue) end
+  rung[queue] = true
+end
+
 -- Starts a task of ours: ARQ's job key and its place in the queue. A waiting one keeps its place.
 local function enqueue(queue, task_id, fn, arg, score, at)
   call('SET', ARQ_JOB .. task_id, cmsgpack.pack({fn, arg, at}), 'PX', UNFINISHED_TTL)
   call('ZADD', ARQ_QUEUE .. queue, score, task_id)
-  call('PUBLISH', READY, queue)
+  ring(queue)
 end
 
 local function dequeue(queue, task_id)
@@ -88,7 +96,7 @@ end
 -- An image holds one of two places: ahead (it is being prepared) or a permit (FAL has it, or is about to).
 local function release_permit(image_id)
   call('ZREM', K.ahead(), image_id)
-  if call('ZREM', K.permits(), image_id) == 1 then call('PUBLISH', READY, GENERATION) end
+  if call('ZREM', K.permits(), image_id) == 1 then ring(GENERATION) end
 end
 
 -- The next turn of an owner in the fair order: start tags of start-time fair queueing.
@@ -156,7 +164,7 @@ local function resume_queue(queue, reasons, at)
       local since = num(call('HGET', K.circuit(), 'paused_at'))
       if since > 0 then call('HINCRBY', K.circuit(), 'stood_still_ms', at - since) end
     end
-    call('PUBLISH', READY, queue)
+    ring(queue)
   end
   return true
 end
@@ -204,7 +212,7 @@ local function unpark(digest)
     if call('ZSCORE', ARQ_QUEUE .. GENERATION, id) then call('ZADD', ARQ_QUEUE .. GENERATION, FRONT, id) end
   end
   call('DEL', K.reuse_waiting(digest))
-  if #waiting > 0 then call('PUBLISH', READY, GENERATION) end
+  if #waiting > 0 then ring(GENERATION) end
 end
 
 -- Dead letters: the images that have failed, by when. The oldest are let go of once their hashes are gone.

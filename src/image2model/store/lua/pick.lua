@@ -1,7 +1,8 @@
 -- Claims what this worker may start, in one step: the front first, then what waited for its time, then turns.
--- {queue, worker, free, reserve, lease_ms, max_permits, look_ahead, max_pickups}
+-- {queue, worker, free, reserve, lease_ms, max_permits, look_ahead, own_look_ahead, max_pickups}
 -- `free`: tasks it may start; `reserve`: images at FAL that it may follow besides. Returns {{id, token, score}, ...}.
-local queue, worker, free, reserve, lease, max_permits, look_ahead, max_pickups = unpack(cmsgpack.unpack(ARGV[1]))
+local queue, worker, free, reserve, lease, max_permits, look_ahead, own_look_ahead, max_pickups =
+  unpack(cmsgpack.unpack(ARGV[1]))
 local zset, at, picked = ARQ_QUEUE .. queue, now_ms(), {}
 local trial = false
 
@@ -83,12 +84,13 @@ end
 
 -- Once every permit is taken, pictures are prepared a little ahead of those that come free, so that these
 -- never wait for them. While one is free this worker takes no more than it may submit: another has room.
+-- Ahead it takes its own share only: pictures that one worker piles up wait for its cores while others idle.
 local function room()
   -- half open: one image tries whether FAL takes it again
   if trial then return free end
   local placed = call('ZCARD', K.permits()) + call('ZCARD', K.ahead())
   if placed < max_permits then return math.min(free, max_permits - placed) end
-  return math.min(free + look_ahead, max_permits + look_ahead - placed)
+  return math.min(free + own_look_ahead, max_permits + look_ahead - placed)
 end
 
 if queue ~= GENERATION then

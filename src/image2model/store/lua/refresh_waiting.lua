@@ -1,27 +1,34 @@
--- Says why jobs of which nothing moves are waiting. {max_permits, max_jobs}
-local max_permits, max_jobs = unpack(cmsgpack.unpack(ARGV[1]))
+-- Says why jobs of which nothing moves are waiting. {max_permits, max_jobs, pause_ms}
+-- Once in `pause_ms` for the whole fleet: it reads every unfinished job, and each worker asks for it.
+local max_permits, max_jobs, pause = unpack(cmsgpack.unpack(ARGV[1]))
+if not call('SET', K.waiting_told(), 1, 'NX', 'PX', pause) then return 0 end
 local at, changed, reason = now_ms(), 0, ''
 if call('ZCARD', K.permits()) >= max_permits then reason = 'limit' end
 local pauses = call('HKEYS', K.pause(GENERATION))
 for _, name in ipairs({'fal', 'account', 'paused'}) do
   for _, set in ipairs(pauses) do if set == name then reason = name end end
 end
+
+-- The counts come first, as `among` wants them.
+local FIELDS = {unpack(COUNT_FIELDS)}
+FIELDS[#FIELDS + 1] = 'owner'
+FIELDS[#FIELDS + 1] = 'waiting_for'
+
+local function tell(job_id, waiting)
+  call('HSET', K.job(job_id), 'waiting_for', waiting)
+  for _, id in ipairs(image_ids(job_id)) do
+    if UNFINISHED[call('HGET', K.image(id), 'status')] then return emit_image(job_id, id, at) end
+  end
+end
+
 for _, job_id in ipairs(call('ZRANGE', K.unfinished(), 0, max_jobs - 1)) do
-  local job = K.job(job_id)
-  local waiting = ''
-  if call('EXISTS', job) == 1 then
-    local counts = counts_of(job_id)
-    if among(counts, UNFINISHED) > 0 and among(counts, ADVANCING) == 0 then waiting = reason end
-    if text(call('HGET', job, 'waiting_for')) ~= waiting then
-      call('HSET', job, 'waiting_for', waiting)
-      for _, id in ipairs(image_ids(job_id)) do
-        if UNFINISHED[call('HGET', K.image(id), 'status')] then
-          emit_image(job_id, id, at)
-          break
-        end
-      end
-      changed = changed + 1
-    end
+  local head = call('HMGET', K.job(job_id), unpack(FIELDS))
+  local counts, exists, told = numbers(head), head[#FIELDS - 1], text(head[#FIELDS])
+  local waits = among(counts, UNFINISHED) > 0 and among(counts, ADVANCING) == 0
+  local waiting = waits and reason or ''
+  if exists and told ~= waiting then
+    tell(job_id, waiting)
+    changed = changed + 1
   end
 end
 return changed

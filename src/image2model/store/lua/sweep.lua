@@ -28,5 +28,5 @@ for _, id in ipairs(expired) do
     call('ZREM', ARQ_QUEUE .. queue, id)
   end
 end
-if #expired > 0 then call('PUBLISH', READY, queue) end
+if #expired > 0 then ring(queue) end
 return #expired

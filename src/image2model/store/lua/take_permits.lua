@@ -31,8 +31,5 @@ end
 
 local answers = {}
 for i, wish in ipairs(wishes) do answers[i] = waits and 2 or take(unpack(wish)) end
-if taken > 0 then
-  call('PEXPIRE', K.permits(), FLEET_TTL)
-  call('PUBLISH', READY, GENERATION)
-end
+if taken > 0 then call('PEXPIRE', K.permits(), FLEET_TTL) end
 return answers

@@ -1,0 +1,46 @@
+"""What must not grow with the number of workers: bells, reasons for waiting, what one of them piles up."""
+
+from redis.asyncio import Redis
+
+from image2model.domain import WaitingFor
+from image2model.store import jobs, pause, upkeep
+from image2model.store.keys import READY, Queue, key
+from tests.store.conftest import MakeJob
+from tests.store.test_life_of_an_image import pick
+from tests.support.jobs import take_permit
+
+END = b"the end"
+
+
+async def test_batch_rings_once_however_many_images_it_has(redis: Redis, make_job: MakeJob) -> None:
+    async with redis.pubsub(ignore_subscribe_messages=True) as ears:
+        await ears.subscribe(READY)
+        await make_job(25)
+        await redis.execute_command("PUBLISH", READY, END)
+        heard = []
+        async for message in ears.listen():
+            heard.append(message["data"])
+            if message["data"] == END:
+                break
+    assert heard == [Queue.GENERATION.value.encode(), END]
+
+
+async def test_each_worker_prepares_its_own_share_ahead(redis: Redis, make_job: MakeJob) -> None:
+    await make_job(25)
+    limits = {"max_permits": 4, "look_ahead": 6, "own_look_ahead": 2}
+    for claim in await pick(redis, "w1", free=4, **limits):
+        await take_permit(redis, claim)
+    assert len(await pick(redis, "w1", free=0, **limits)) == 2
+    assert await pick(redis, "w1", free=-2, **limits) == []
+    assert len(await pick(redis, "w2", free=4, **limits)) == 4
+    assert await pick(redis, "w3", free=4, **limits) == []
+
+
+async def test_why_jobs_wait_is_worked_out_once_for_the_fleet(redis: Redis, make_job: MakeJob) -> None:
+    job = await make_job(1)
+    assert await upkeep.refresh_waiting(redis, max_permits=1) == 0
+    await pause.pause(redis, Queue.GENERATION)
+    assert await upkeep.refresh_waiting(redis, max_permits=1) == 0
+    await redis.delete(key("waiting_told"))
+    assert await upkeep.refresh_waiting(redis, max_permits=1) == 1
+    assert (await jobs.read(redis, job.job_id)).job.waiting_for is WaitingFor.PAUSED
