@@ -1,6 +1,6 @@
 """Every Redis key of ours, with how long it lives. Nothing else spells a key.
 
-Who calls it: the store's modules; `lua.prelude` hands the same names to the scripts. ARQ's keys are in
+Who calls it: the store's modules; `script.library` hands the same names to the scripts. ARQ's keys are in
 `arq_keys`.
 """
 

@@ -23,6 +23,7 @@ from image2model.domain import (
 )
 from image2model.store import arq_keys, keys, rows
 from image2model.store.connection import command
+from image2model.store.linking import link
 
 _WORKER_CRASHED: Final = ImageError(
     code="worker_crashed",
@@ -72,8 +73,8 @@ def _key_functions() -> str:
     return "\n".join(lines)
 
 
-def prelude() -> str:
-    """The constants and the library that stand before every script."""
+def library() -> str:
+    """The constants and the functions that scripts are linked with."""
     legal = [f"[{_lua(f'{a}>{b}')}]=true" for a, moves in LEGAL_MOVES.items() for b in sorted(moves)]
     constants: dict[str, str] = {
         "STATUSES": _lua_list(tuple(status.value for status in ImageStatus)),
@@ -130,7 +131,7 @@ class Script:
     def load(self) -> str:
         """The whole text, built at the first call and kept."""
         if self._text is None:
-            self._text = f"{prelude()}\n{_source(self._name)}"
+            self._text = link(library(), _source(self._name))
             self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
         return self._text
 
