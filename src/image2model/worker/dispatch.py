@@ -192,7 +192,7 @@ class LeasedWorker(Worker):
         """Told until the store has heard it: a lease that just ran out would count as a crash."""
         self._keeper.drop(self._queue, task)
         pause = _FIRST_PAUSE_S
-        while True:
+        while not task.final:
             try:
                 await leases.let_go(
                     self._context.redis,

@@ -92,7 +92,7 @@ class ImageRun:
     async def _take_on(self, task: Task) -> str:
         try:
             if task.reuse_of and await self._reuse(task):
-                return self._count(task, ImageStatus.SUCCEEDED)
+                return self._end(task, ImageStatus.SUCCEEDED)
             request = task.request or await self._submit(task)
             await self._finish(task, request)
         except ImageFailure as failure:
@@ -103,7 +103,7 @@ class ImageRun:
             return await self._attempt_failed(task, failure)
         except FalError as failure:
             return await self._fail(task, to_image_failure(failure))
-        return self._count(task, ImageStatus.SUCCEEDED)
+        return self._end(task, ImageStatus.SUCCEEDED)
 
     async def _reuse(self, task: Task) -> bool:
         """Take another image's result. Raises arq.Retry where it is gone: then this image runs itself."""
@@ -200,7 +200,7 @@ class ImageRun:
         """FAL obeyed a cancel: a client's, or ours after I2M_TASK_TIMEOUT."""
         if self._running.cancel_requested or task.cancel_requested:
             await images.move(self._context.redis, self._image_id, self._fence, ImageStatus.CANCELLED)
-            return self._count(task, ImageStatus.CANCELLED)
+            return self._end(task, ImageStatus.CANCELLED)
         if self._running.timed_out or task.timed_out:
             limit = self._context.settings.task_timeout
             message = f"The generation ran longer than {limit:.0f} s (I2M_TASK_TIMEOUT) and was cancelled."
@@ -211,9 +211,10 @@ class ImageRun:
         await images.fail(self._context.redis, self._image_id, self._fence, _image_error(failure))
         _log.info("image failed", code=failure.code, reason=failure.message)
         self._failed_with = failure.code
-        return self._count(task, ImageStatus.FAILED)
+        return self._end(task, ImageStatus.FAILED)
 
-    def _count(self, task: Task, status: ImageStatus) -> str:
+    def _end(self, task: Task, status: ImageStatus) -> str:
+        self._running.final = True
         metrics.IMAGES.labels(task.model, status.value).inc()
         return status.value
 

@@ -11,13 +11,17 @@ _ASK_AGAIN_S: Final = 0.05
 
 
 class RunningTask:
-    """One task of ours. `token` is its fence; `lost` is set once somebody else holds it."""
+    """One task of ours. `token` is its fence; `lost` is set once somebody else holds it.
+
+    `final` is set once its image has ended: the store let go of it in the same step.
+    """
 
     def __init__(self, task_id: str, token: str, score: float) -> None:
         self.task_id = task_id
         self.token = token
         self.score = score
         self.lost = False
+        self.final = False
         self.cancel_requested = False
         self.timed_out = False
         self._stopped = False
