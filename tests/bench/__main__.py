@@ -26,6 +26,7 @@ ROWS = (
     "batch_of_25",
     "thousand",
     "in_flight",
+    "big_pictures",
     "backlog",
     "scaling",
 )

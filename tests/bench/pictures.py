@@ -1,4 +1,4 @@
-"""Pictures to upload, made before anything is timed: distinct, smooth, valid PNGs.
+"""Pictures to upload, made before anything is timed: distinct, smooth, valid PNGs, and one of noise.
 
 Who calls it: the rows.
 """
@@ -21,6 +21,14 @@ def small(count: int) -> list[bytes]:
 def large(count: int) -> list[bytes]:
     """`count` pictures of 4.2 MB, not compressed."""
     return [_png(seed, _SIDE_OF_4_MB, compress_level=0) for seed in range(count)]
+
+
+def noisy() -> bytes:
+    """One JPEG of 6 megapixels and 14.5 MB that no codec makes smaller, as a camera's at its worst."""
+    noise = np.random.default_rng(7).integers(0, 256, (2000, 3000, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise, "RGB").save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
 
 
 def batch(pictures: list[bytes]) -> bytes:

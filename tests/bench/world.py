@@ -60,10 +60,13 @@ class World(msgspec.Struct, frozen=True):
         """An API process without limits on who asks how often."""
         return await self.fleet.start_api(port, **_PRODUCTION, **_UNLIMITED, **_MANY)
 
-    async def enqueue(self, count: int) -> list[str]:
-        """Jobs of 25 images, `count` images in all, put into the store directly; their ids."""
+    async def enqueue(self, count: int, made: list[bytes] | None = None) -> list[str]:
+        """Jobs of 25 images, `count` images in all, put into the store directly; their ids.
+
+        `made`: 25 pictures, or as many times the same; else small ones.
+        """
         keys = []
-        for number, data in enumerate(pictures.small(25)):
+        for number, data in enumerate(made or pictures.small(25)):
             key = layout.original("0" * 32, f"{number:032x}", "png")
             await self.fleet.storage.put(key, data, content_type="image/png")
             keys.append((key, len(data)))

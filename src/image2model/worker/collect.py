@@ -7,13 +7,15 @@ the way is tried again with the same request, never by a new one.
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, TypeVar
 
 import structlog
 
 from image2model.domain import FalRequest, ImageResult, Mesh, ResultFile
 from image2model.errors import DiskFull, ImageFailure
+from image2model.fal.download import FalDownload
 from image2model.fal.endpoints import Endpoint
 from image2model.fal.failures import FalUnfinished, FalUnreachable
 from image2model.fal.files import FalFile
@@ -35,6 +37,8 @@ _PATIENCE_S: Final = 1800.0
 """FAL keeps a small result for an hour, one of 10 KB or more for minutes."""
 _TRIES_OF_A_CUT_FILE: Final = 3
 _MOST_BYTES: Final = 1 << 30
+_UNSAID_BYTES: Final = 64 << 20
+"""What a file counts as of which nobody says the size."""
 _SUFFIX: Final = re.compile(r"\.([A-Za-z0-9]{1,8})$")
 _BY_TYPE: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "application/zip": "zip"}
 
@@ -106,28 +110,28 @@ async def _mirror(context: WorkerContext, task: Task, found: FalResult) -> Image
 
 
 async def _copy_model(context: WorkerContext, task: Task, file: FalFile) -> tuple[ResultFile, Mesh | None]:
-    data = await _download(context, file)
-    kind = sniff_model(data)
-    mesh: Mesh | None = None
-    if kind == "glb":
-        info = await asyncio.to_thread(inspect_glb, data)
-        mesh = Mesh(info.triangles, info.vertices, info.textures, info.bounds)
-    elif kind == "unknown":
-        raise ImageFailure("result_invalid", "FAL's model is in no format that we know.", retryable=True)
-    key = layout.result(task.job_id, task.image_id, file.kind, kind)
-    await _put(context, key, data, "model/gltf-binary" if kind == "glb" else "application/octet-stream")
-    return ResultFile(kind=file.kind, format=kind, size=len(data), key=key), mesh
+    async with _fetched(context, file) as data:
+        kind = sniff_model(data)
+        mesh: Mesh | None = None
+        if kind == "glb":
+            info = await asyncio.to_thread(inspect_glb, data)
+            mesh = Mesh(info.triangles, info.vertices, info.textures, info.bounds)
+        elif kind == "unknown":
+            raise ImageFailure("result_invalid", "FAL's model is in no format that we know.", retryable=True)
+        key = layout.result(task.job_id, task.image_id, file.kind, kind)
+        await _put(context, key, data, "model/gltf-binary" if kind == "glb" else "application/octet-stream")
+        return ResultFile(kind=file.kind, format=kind, size=len(data), key=key), mesh
 
 
 async def _copy(context: WorkerContext, task: Task, file: FalFile) -> ResultFile:
-    data = await _download(context, file)
-    suffix = _format(file)
-    key = layout.result(task.job_id, task.image_id, file.kind, suffix)
-    await _put(context, key, data, file.content_type or "application/octet-stream")
-    return ResultFile(kind=file.kind, format=suffix, size=len(data), key=key)
+    async with _fetched(context, file) as data:
+        suffix = _format(file)
+        key = layout.result(task.job_id, task.image_id, file.kind, suffix)
+        await _put(context, key, data, file.content_type or "application/octet-stream")
+        return ResultFile(kind=file.kind, format=suffix, size=len(data), key=key)
 
 
-async def _put(context: WorkerContext, key: str, data: bytes, content_type: str) -> None:
+async def _put(context: WorkerContext, key: str, data: memoryview, content_type: str) -> None:
     try:
         with tracing.span("store", attributes={"image2model.bytes": len(data)}):
             await context.storage.put(key, data, content_type=content_type)
@@ -135,16 +139,24 @@ async def _put(context: WorkerContext, key: str, data: bytes, content_type: str)
         raise StorageError("the disk is full") from full
 
 
-async def _download(context: WorkerContext, file: FalFile) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async with context.fal.download(file.url) as download:
-        async for chunk in download.chunks():
-            size += len(chunk)
-            if size > _MOST_BYTES:
-                raise ImageFailure("result_invalid", "FAL's file is larger than 1 GiB.", retryable=False)
-            parts.append(chunk)
-    return b"".join(parts)
+@asynccontextmanager
+async def _fetched(context: WorkerContext, file: FalFile) -> AsyncIterator[memoryview]:
+    """The file's bytes, counted for as long as the block keeps them."""
+    async with AsyncExitStack() as held:
+        async with context.fal.download(file.url) as download:
+            size = download.size or file.file_size or _UNSAID_BYTES
+            await held.enter_async_context(context.result_bytes.hold(size))
+            data = await _read(download)
+        yield memoryview(data)
+
+
+async def _read(download: FalDownload) -> bytearray:
+    data = bytearray()
+    async for chunk in download.chunks():
+        data += chunk
+        if len(data) > _MOST_BYTES:
+            raise ImageFailure("result_invalid", "FAL's file is larger than 1 GiB.", retryable=False)
+    return data
 
 
 def _format(file: FalFile) -> str:

@@ -31,6 +31,8 @@ _log: Final = structlog.get_logger("worker.submit")
 
 _LONGEST_MARK_S: Final = 1.0
 """A connection that has waited longer for the store may be closed by now, and a POST over it be lost."""
+_COPIES: Final = 2
+"""The picture as it was uploaded, and as it is sent to FAL."""
 
 T = TypeVar("T")
 
@@ -43,13 +45,7 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
     """Buy one generation. Raises FalError, ImageFailure, StaleFence, NoRoom and Paused."""
     endpoint = endpoint_of(task.model)
     await context.room.check()
-    with tracing.span("prepare"):
-        prepared = await _prepare(context, task)
-    thumbnail = prepared.small
-    url = await context.fal.upload(
-        prepared.data, filename=f"{task.image_id}.{prepared.suffix}", content_type=prepared.content_type
-    )
-    del prepared  # its bytes are at FAL now, and a wait for a permit may be long
+    url, thumbnail = await _upload(context, task)
     attempt_token = secrets.token_hex(12)
     await running.take_place(context.places)
     await context.permits.take(Wish(task.image_id, running.token, attempt_token, url))
@@ -59,6 +55,16 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
     request = await asyncio.shield(posting)
     context.thumbnails_ahead.keep_soon(task, thumbnail)
     return request
+
+
+async def _upload(context: WorkerContext, task: Task) -> tuple[str, bytes]:
+    """The prepared picture's URL at FAL, and its thumbnail: no more of it is kept, for permits may be far."""
+    async with context.picture_bytes.hold(_COPIES * task.size):
+        with tracing.span("prepare"):
+            prepared = await _prepare(context, task)
+        name = f"{task.image_id}.{prepared.suffix}"
+        url = await context.fal.upload(prepared.data, filename=name, content_type=prepared.content_type)
+        return url, prepared.small
 
 
 async def _prepare(context: WorkerContext, task: Task) -> Prepared:
