@@ -1,7 +1,7 @@
 """API processes that serve nothing but the event streams, over the real store."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import pytest
@@ -14,20 +14,22 @@ from starlette.types import Scope
 from image2model.api import problems
 from image2model.api.events import EventRelay, SeverableProtocol, routes
 from image2model.api.middleware import ProblemAnswers, RequestId
+from image2model.api.principal import Principal
 from image2model.store.connection import connect
 from tests.support.keys import keys_without_life
 from tests.support.servers import Address, serving
 
 
-@dataclass(frozen=True)
-class Caller:
-    owner: str
-    role: str = "user"
+class Believing:
+    """A gate that takes a request's word for whom it is from."""
 
+    async def authenticate(self, scope: Scope) -> Principal:
+        """Who the request says it is from."""
+        return Principal(owner=dict(scope["headers"])[b"x-owner"].decode(), role="user")
 
-async def caller(scope: Scope) -> Caller:
-    """Who the request says it is from."""
-    return Caller(dict(scope["headers"])[b"x-owner"].decode())
+    def watching(self, _principal: Principal, _sever: Callable[[], None]) -> AbstractContextManager[None]:
+        """For ever."""
+        return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def api_process(
             yield
 
     app = Starlette(
-        routes=routes(lambda _scope: relay, caller),
+        routes=routes(lambda _scope: relay, lambda _scope: Believing()),
         lifespan=lifespan,
         middleware=[Middleware(RequestId), Middleware(ProblemAnswers)],
         exception_handlers={HTTPException: problems.raise_problem},

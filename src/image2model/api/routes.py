@@ -31,7 +31,6 @@ from image2model.api import (
     uploads,
     webhooks,
 )
-from image2model.api.guarded_stream import GuardedStream, caller_of
 from image2model.api.state import state_of
 from image2model.service.documents import API
 
@@ -74,7 +73,7 @@ def routes() -> list[BaseRoute]:
         Route("/metrics", metrics.metrics),
         Route(f"{API}/openapi.json", openapi.document),
         Route(f"{API}/docs", openapi.page),
-        *map(_guarded, events.routes(_relay_of, caller_of, prefix=API)),
+        *events.routes(_relay_of, _gate_of, prefix=API),
     ]
 
 
@@ -82,5 +81,5 @@ def _relay_of(scope: Scope) -> events.EventRelay:
     return state_of(HTTPConnection(scope)).relay
 
 
-def _guarded(stream: Route) -> Route:
-    return Route(stream.path, GuardedStream(stream.endpoint), methods=["GET"])
+def _gate_of(scope: Scope) -> events.StreamGate:
+    return state_of(HTTPConnection(scope)).gate

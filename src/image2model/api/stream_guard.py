@@ -25,13 +25,13 @@ class StreamGuard:
 
     def __init__(self, still_good: Callable[[Credential], Awaitable[bool]]) -> None:
         self._still_good = still_good
-        self._open: dict[Credential, list[Sever]] = {}
+        self._open: dict[Credential, set[Sever]] = {}
         self._task: asyncio.Task[None] | None = None
 
     @contextmanager
     def watching(self, credential: Credential, sever: Sever) -> Iterator[None]:
         """For the life of a stream: `sever` ends it."""
-        self._open.setdefault(credential, []).append(sever)
+        self._open.setdefault(credential, set()).add(sever)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), context=Context())
         try:
@@ -40,9 +40,8 @@ class StreamGuard:
             self._leave(credential, sever)
 
     def _leave(self, credential: Credential, sever: Sever) -> None:
-        streams = self._open.get(credential, [])
-        if sever in streams:
-            streams.remove(sever)
+        streams = self._open.get(credential, set())
+        streams.discard(sever)
         if not streams:
             self._open.pop(credential, None)
         if not self._open and self._task is not None:
@@ -64,7 +63,7 @@ class StreamGuard:
                 self._end(credential)
 
     def _end(self, credential: Credential) -> None:
-        streams = list(self._open.get(credential, []))
+        streams = list(self._open.get(credential, ()))
         _log.info("streams_ended", reason="the key or session is no longer good", count=len(streams))
         for sever in streams:
             sever()

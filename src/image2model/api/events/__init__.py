@@ -2,6 +2,6 @@
 
 from image2model.api.events.outlet import SeverableProtocol
 from image2model.api.events.relay import EventRelay
-from image2model.api.events.routes import EventStream, Principal, PrincipalOf, routes
+from image2model.api.events.routes import EventStream, StreamGate, routes
 
-__all__ = ["EventRelay", "EventStream", "Principal", "PrincipalOf", "SeverableProtocol", "routes"]
+__all__ = ["EventRelay", "EventStream", "SeverableProtocol", "StreamGate", "routes"]

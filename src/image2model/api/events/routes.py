@@ -6,6 +6,7 @@ what a connection costs; here a connection's own task only waits for the client 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 from redis import RedisError
@@ -13,10 +14,11 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from image2model.api.events.outlet import outlet_of
+from image2model.api.events.outlet import Outlet, outlet_of
 from image2model.api.events.relay import EventRelay
 from image2model.api.events.subscriber import Subscriber
 from image2model.api.events.topic import Resume, Topic
+from image2model.api.principal import Principal
 from image2model.errors import Problem, StoreUnavailable
 
 _HEADERS: Final = [
@@ -28,24 +30,24 @@ _DIGITS: Final = 18
 """More than these is no number of ours."""
 
 
-class Principal(Protocol):
-    """Who asks."""
+class StreamGate(Protocol):
+    """Asks who comes before the stream does, and has it ended when that one may no longer see it."""
 
-    @property
-    def owner(self) -> str: ...
+    async def authenticate(self, scope: Scope) -> Principal:
+        """Raises the problem to answer with."""
 
-    @property
-    def role(self) -> str: ...
+    def watching(self, principal: Principal, sever: Callable[[], None]) -> AbstractContextManager[None]:
+        """For the life of a stream."""
 
 
 RelayOf = Callable[[Scope], EventRelay]
-PrincipalOf = Callable[[Scope], Awaitable[Principal]]
+GateOf = Callable[[Scope], StreamGate]
 JoinTopic = Callable[[EventRelay, Scope, str], Awaitable[Topic]]
 
 
-def routes(relay_of: RelayOf, principal_of: PrincipalOf, *, prefix: str = "/api/v1") -> list[Route]:
-    """Both streams. `principal_of(scope)` says who asks, or raises the problem to answer with."""
-    job, owner = (EventStream(relay_of, principal_of, join) for join in (_job, _owner))
+def routes(relay_of: RelayOf, gate_of: GateOf, *, prefix: str = "/api/v1") -> list[Route]:
+    """Both streams, of the relay and behind the gate that a request's scope leads to."""
+    job, owner = (EventStream(relay_of, gate_of, join) for join in (_job, _owner))
     return [
         Route(f"{prefix}/status/stream/{{job_id}}", job, methods=["GET"]),
         Route(f"{prefix}/events", owner, methods=["GET"]),
@@ -63,41 +65,46 @@ def _owner(relay: EventRelay, _scope: Scope, owner: str) -> Awaitable[Topic]:
 class EventStream:
     """An ASGI endpoint for the topic that `join` names.
 
-    While a stream is open only `__call__` is on its stack: each further frame costs every client.
+    While a stream is open only `__call__` is on its stack, and nothing is added to its scope: each further
+    frame costs every client, and a dict that grows past its size costs it 768 bytes.
     """
 
-    def __init__(self, relay_of: RelayOf, principal_of: PrincipalOf, join: JoinTopic) -> None:
+    def __init__(self, relay_of: RelayOf, gate_of: GateOf, join: JoinTopic) -> None:
         self._relay_of = relay_of
-        self._principal_of = principal_of
+        self._gate_of = gate_of
         self._join = join
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises NotFound, StoreUnavailable, and what `principal_of` raises."""
-        relay = self._relay_of(scope)
-        topic = await self._topic(relay, scope)
-        subscriber: Subscriber | None = None
-        try:
-            subscriber = await self._begin(relay, topic, scope, send)
-            while subscriber is not None and (await receive())["type"] != "http.disconnect":
-                pass
-        except asyncio.CancelledError:
-            if subscriber is None or not subscriber.severed:
-                raise
-        finally:
-            if subscriber is not None:
-                relay.detach(subscriber)
-            relay.leave(topic)
+        """Answer one request. Raises NotFound, StoreUnavailable, and what the gate raises."""
+        relay, gate = self._relay_of(scope), self._gate_of(scope)
+        principal = await gate.authenticate(scope)
+        outlet = outlet_of(scope, _handler())
+        with gate.watching(principal, outlet.sever):
+            topic = await self._topic(relay, scope, principal.owner)
+            subscriber: Subscriber | None = None
+            try:
+                subscriber = await self._begin(relay, topic, scope, send, outlet)
+                while subscriber is not None and (await receive())["type"] != "http.disconnect":
+                    pass
+            except asyncio.CancelledError:
+                if subscriber is None or not subscriber.severed:
+                    raise
+            finally:
+                if subscriber is not None:
+                    relay.detach(subscriber)
+                relay.leave(topic)
 
-    async def _topic(self, relay: EventRelay, scope: Scope) -> Topic:
-        principal = await self._principal_of(scope)
+    async def _topic(self, relay: EventRelay, scope: Scope, owner: str) -> Topic:
         if relay.closing:
             raise StoreUnavailable.after("This server is stopping. Try again at once.", 1)
         try:
-            return await self._join(relay, scope, principal.owner)
+            return await self._join(relay, scope, owner)
         except RedisError as error:
             raise _unavailable() from error
 
-    async def _begin(self, relay: EventRelay, topic: Topic, scope: Scope, send: Send) -> Subscriber | None:
+    async def _begin(
+        self, relay: EventRelay, topic: Topic, scope: Scope, send: Send, outlet: Outlet
+    ) -> Subscriber | None:
         """Begin the answer; None where that was all of it."""
         try:
             opening = await topic.open(_last_id(scope))
@@ -108,12 +115,16 @@ class EventStream:
         if opening is None or scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
             return None
-        handler = asyncio.current_task()
-        assert handler is not None  # noqa: S101 - a coroutine that runs is in a task
-        subscriber = Subscriber(topic, opening, send, outlet_of(scope, handler), relay.writers)
+        subscriber = Subscriber(topic, opening, send, outlet, relay.writers)
         relay.attach(subscriber)
         subscriber.begin()
         return subscriber
+
+
+def _handler() -> "asyncio.Task[None]":
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine that runs is in a task
+    return task
 
 
 def _unavailable() -> Problem:
