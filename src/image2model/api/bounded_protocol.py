@@ -7,13 +7,13 @@ routes that read them.
 
 from typing import Final, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from image2model.api.plain_protocol import PlainProtocol
 
 MOST_BYTES: Final = 64 << 10
 """Of a head, or of trailers. What the same read brings besides is let pass: a read has at most 256 KiB."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(PlainProtocol):
     """400 for a head that does not end; trailers that do not end cut the connection."""
 
     _pending = 0
