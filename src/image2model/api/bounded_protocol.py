@@ -5,6 +5,7 @@ head nor the trailers after a chunked body, and keeps all of both; bodies have l
 routes that read them. Nor does uvicorn bound the requests that wait behind the one that is answered.
 """
 
+import asyncio
 from typing import Final, cast
 
 from uvicorn._types import ASGI3Application
@@ -17,6 +18,8 @@ MOST_BYTES: Final = 64 << 10
 MOST_WAITING: Final = 32
 """Requests behind the one that is answered: a read holds thousands, each of which is kept as a hundred times
 its bytes."""
+STALL_S: Final = 60.0
+"""How long what a client does not read may wait for it, also after the connection was closed."""
 
 
 class TooManyWaitingError(Exception):
@@ -24,12 +27,14 @@ class TooManyWaitingError(Exception):
 
 
 class BoundedProtocol(PlainProtocol):
-    """400 for a head that does not end; trailers that do not end cut the connection.
+    """400 for a head that does not end; trailers that do not end cut the connection, as does not reading.
 
     uvicorn tells only the request that came last that its client has left. An event stream with another
     request behind it would wait for ever.
     """
 
+    stall_s = STALL_S
+    _stalled: asyncio.TimerHandle | None = None
     _pending = 0
     """Bytes since a head, a piece of a body or a message was last complete."""
     _in_head = True
@@ -73,7 +78,23 @@ class BoundedProtocol(PlainProtocol):
             self._running.disconnected = True
             self._running.message_event.set()
         self.pipeline.clear()
+        self._read_on()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The transport's: more waits for the client than it should."""
+        super().pause_writing()
+        self._stalled = self.loop.call_later(self.stall_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The transport's: the client has read."""
+        self._read_on()
+        super().resume_writing()
+
+    def _read_on(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn's, for what is no request: an answer that has begun is cut rather than written into."""
