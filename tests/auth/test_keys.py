@@ -181,3 +181,13 @@ async def test_successor_of_a_key_sees_the_same_jobs(make_caller: MakeCaller) ->
     job_id = old.upload(batch()).text("job_id")
     new = await make_caller("successor", owner=old.owner)
     assert new.get(f"status/{job_id}").status == 200
+
+
+def test_admin_key_of_the_settings_may_be_of_any_letters(make_service: Callable[..., Service]) -> None:
+    key = "schlüssel-zum-öffnen-der-türen"
+    service = make_service(admin_key=key, metrics_token=key)
+    for as_sent in (key.encode().decode("latin-1"), key):  # as curl does, and as http.client does
+        assert service.get("session", authorization=f"Bearer {as_sent}").status == 200
+    assert service.post("session", msgspec.json.encode({"key": key})).status == 201
+    scrape = f"Bearer {key}".encode().decode("latin-1")
+    assert service.get("/metrics", authorization=scrape).status == 200

@@ -47,7 +47,7 @@ async def _check_token(state: ApiState, request: Request) -> None:
     if token is None:
         return
     rates = RateGuard(state.redis, state.settings.address_rate_limit)
-    if hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
+    if hmac.compare_digest(sent.encode("latin-1"), f"Bearer {token}".encode()):
         with suppress(RedisError, TimeoutError):  # a store that is away hides nothing
             async with asyncio.timeout(_DEADLINE):
                 await rates.refuse_guessers(request.scope)
