@@ -1,11 +1,14 @@
 """Files of a job: listed, redirected to, and served by a signed address."""
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
 
 from image2model.storage.files_token import sign
+from image2model.storage.reader import ObjectReader
 from tests.api.conftest import PNG, Service, batch
 from tests.api.hands import MODEL, claim, fail, succeed
 from tests.support.multipart_body import Body
@@ -45,6 +48,8 @@ async def test_part_of_a_file(service: Service, redis: Redis) -> None:
         assert part.headers["content-range"] == f"bytes {start}-{end - 1}/{len(MODEL)}"
     assert service.get(url, range=f"bytes={len(MODEL)}-").status == 416
     assert service.get(url, range="bytes=0-1,4-5").content == MODEL
+    assert service.get(url, range=f"bytes={'9' * 5000}-").status == 416
+    assert service.get(url, range=f"bytes={'0' * 5000}4-{'9' * 5000}").content == MODEL[4:]
     assert service.get(url, range="bytes=0-3", if_range='"another"').content == MODEL
     assert service.get(url, if_none_match=whole.headers["etag"]).status == 304
     head = service.send("HEAD", url)
@@ -93,3 +98,31 @@ async def test_token_that_is_not_ours_opens_nothing(service: Service, redis: Red
 async def test_files_of_a_job_have_one_address_for_a_while(service: Service, redis: Redis, file: str) -> None:
     url = f"{await succeeded(service, redis)}?file={file}"
     assert service.get(url).headers["location"] == service.get(url).headers["location"]
+
+
+async def test_file_is_read_no_further_once_its_client_has_left(
+    service: Service, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (service.files / "results").mkdir(parents=True, exist_ok=True)
+    (service.files / "results/large.glb").write_bytes(bytes(64 << 20))
+    read = 0
+    whole = ObjectReader.chunks
+
+    async def counted(reader: ObjectReader, size: int) -> AsyncIterator[bytes]:
+        nonlocal read
+        async for piece in whole(reader, size):
+            read += len(piece)
+            yield piece
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(ObjectReader, "chunks", counted)
+    secret = await redis.get("i2m:secret:signing")
+    token = sign(secret, "results/large.glb", "a.glb", "model/gltf-binary", int(time.time()) + 99)
+    with service.address.connect() as raw:
+        raw.sendall(f"GET /api/v1/files/{token} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert raw.recv(12) == b"HTTP/1.1 200"
+    before = -1
+    while before < read:
+        before = read
+        await asyncio.sleep(0.3)
+    assert 0 < read < 48 << 20

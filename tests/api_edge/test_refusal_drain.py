@@ -54,6 +54,16 @@ def test_draining_ends_after_its_time() -> None:
         assert time.monotonic() - started < 3
 
 
+def test_who_asks_first_is_refused_at_once_and_sends_nothing() -> None:
+    drain = RefusalDrain(answering(401), max_bytes=64 * MIB)  # type: ignore[arg-type]
+    with serving(drain, lifespan="off") as address, address.connect() as raw:
+        raw.settimeout(5)
+        raw.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9000000\r\n\r\n")
+        answer = raw.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b"connection: close" in answer.lower()
+
+
 def test_draining_ends_at_the_body_limit() -> None:
     drain = RefusalDrain(answering(413), max_bytes=MIB, seconds=30)  # type: ignore[arg-type]
     with serving(drain, lifespan="off") as address, address.connect() as raw:

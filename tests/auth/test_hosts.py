@@ -28,6 +28,18 @@ def test_no_other_site_may_read_by_default(make_service: Callable[..., Service])
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
+def test_site_that_may_read_answers_may_read_refusals_too(make_service: Callable[..., Service]) -> None:
+    service = make_service(cors_origins="https://app.example")
+    key = {"Authorization": f"Bearer {ADMIN}"}
+    for path, headers, status in (("session", key, 200), ("session", {}, 401), ("nothing", key, 404)):
+        answer = service.send("GET", f"/api/v1/{path}", None, {"Origin": "https://app.example", **headers})
+        assert answer.status == status
+        assert answer.headers["access-control-allow-origin"] == "https://app.example"
+        assert "RateLimit" in answer.headers["access-control-expose-headers"]
+    foreign = service.send("GET", "/api/v1/nothing", None, {"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in foreign.headers
+
+
 @pytest.mark.parametrize(("trusted", "limited"), [("", True), ("127.0.0.1", False)])
 def test_forwarded_address_counts_only_from_a_trusted_proxy(
     valkey: EmbeddedStore, tmp_path: Path, trusted: str, limited: bool

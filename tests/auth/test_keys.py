@@ -1,5 +1,6 @@
 """Keys: who comes in, and who no longer does."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from image2model.store import api_keys
 from tests.api.conftest import Service, batch
 from tests.auth.conftest import ADMIN, Caller, MakeCaller
 
@@ -78,7 +80,46 @@ async def test_revoked_key_is_refused_by_every_process_at_once(
 
 async def test_expired_key_is_refused(make_caller: MakeCaller) -> None:
     ann = await make_caller(expires="1ms")
+    await asyncio.sleep(0.01)
     assert ann.get("session").status == 401
+
+
+async def test_revoked_key_opens_nothing_as_the_settings_admin_key_either(
+    make_service: Callable[..., Service], admin: Caller, make_caller: MakeCaller
+) -> None:
+    ann = await make_caller()
+    elsewhere = ann.on(make_service(admin_key=ann.key))
+    assert admin.send("DELETE", f"admin/keys/{ann.key_id}").status == 204
+    assert elsewhere.get("admin/keys").status == 401
+    body = msgspec.json.encode({"key": ann.key})
+    assert elsewhere.service.post("session", body).status == 401
+
+
+async def test_only_a_key_that_opens_counts_as_one(make_caller: MakeCaller, redis: Redis) -> None:
+    assert not await api_keys.any_good(redis)
+    await make_caller(expires="1ms")
+    await asyncio.sleep(0.01)
+    assert not await api_keys.any_good(redis)
+    await make_caller(expires="1h")
+    assert await api_keys.any_good(redis)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"expires": "9999999999d"},
+        {"expires": "9" * 400 + "d"},
+        {"rate": "9" * 30 + "/min"},
+        {"max_queued": 10**20},
+        {"max_queued": 2**63},
+    ],
+)
+async def test_key_beyond_all_bounds_is_refused_and_spoils_no_list(
+    admin: Caller, wish: dict[str, object]
+) -> None:
+    refused = admin.post("admin/keys", msgspec.json.encode({"name": "x", **wish}))
+    assert (refused.status, refused.code) == (422, "invalid_parameter")
+    assert admin.get("admin/keys").body == {"keys": []}
 
 
 async def test_keys_are_stored_hashed_and_shown_once(admin: Caller, redis: Redis) -> None:
@@ -140,3 +181,13 @@ async def test_successor_of_a_key_sees_the_same_jobs(make_caller: MakeCaller) ->
     job_id = old.upload(batch()).text("job_id")
     new = await make_caller("successor", owner=old.owner)
     assert new.get(f"status/{job_id}").status == 200
+
+
+def test_admin_key_of_the_settings_may_be_of_any_letters(make_service: Callable[..., Service]) -> None:
+    key = "schlüssel-zum-öffnen-der-türen"
+    service = make_service(admin_key=key, metrics_token=key)
+    for as_sent in (key.encode().decode("latin-1"), key):  # as curl does, and as http.client does
+        assert service.get("session", authorization=f"Bearer {as_sent}").status == 200
+    assert service.post("session", msgspec.json.encode({"key": key})).status == 201
+    scrape = f"Bearer {key}".encode().decode("latin-1")
+    assert service.get("/metrics", authorization=scrape).status == 200

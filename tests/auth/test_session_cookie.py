@@ -83,6 +83,8 @@ def test_behind_a_trusted_proxy_its_word_on_https_decides(valkey: EmbeddedStore,
             by_http = cookie_of(sign_in(service, ADMIN, headers))
             assert (by_http.key, by_http["secure"]) == (PLAIN, "")
         assert asked(service, BY_HTTPS, by_https.value, HTTPS) == 200
+        for several, name in (("https, http", BY_HTTPS), ("HTTPS,http", BY_HTTPS), ("http,https", PLAIN)):
+            assert cookie_of(sign_in(service, ADMIN, {"X-Forwarded-Proto": several})).key == name
 
 
 def test_a_neighbours_cookie_is_not_taken_by_https(valkey: EmbeddedStore, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
@@ -20,10 +21,18 @@ from tests.auth.conftest import Caller, MakeCaller
 TRIPO = "tripo3d/tripo/v2.5/image-to-3d"
 SAM = "fal-ai/sam-3/3d-objects"
 
+TOKEN = "for-prometheus-alone"
+SCRAPE = {"authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def service(make_service: Callable[..., Service]) -> Service:
+    return make_service(metrics_token=TOKEN)
+
 
 def spend(service: Service) -> dict[tuple[str, str], float]:
     """The gauge by key and model, as a strict reader of the text finds it."""
-    text = service.get("/metrics").content.decode()
+    text = service.get("/metrics", **SCRAPE).content.decode()
     found = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -51,7 +60,7 @@ async def test_spending_shows_by_name_of_key_and_model(
     await buy(bob, redis, tmp_path)
     found = spend(service)
     assert found == {("ann", TRIPO): 0.6, ("ann", SAM): 0.3, ("bob", TRIPO): 0.3}
-    text = service.get("/metrics").content.decode()
+    text = service.get("/metrics", **SCRAPE).content.decode()
     assert ann.owner not in text
     assert ann.key not in text
 
@@ -62,7 +71,7 @@ async def test_names_are_escaped(service: Service, redis: Redis, tmp_path: Path)
     await buy(Caller(service, secret), redis, tmp_path)
     assert spend(service) == {(name, TRIPO): 0.3}
     line = rf'image2model_spend_usd{{key="a \"quoted\"\nname\\with\\n all of it",model="{TRIPO}"}} 0.3'
-    assert line in service.get("/metrics").content.decode().splitlines()
+    assert line in service.get("/metrics", **SCRAPE).content.decode().splitlines()
 
 
 async def test_revoked_keys_spending_of_today_still_shows(

@@ -131,3 +131,16 @@ def test_guesses_from_an_address_do_not_bar_the_session_that_it_has(service: Ser
         pass
     assert Caller(service, ADMIN).get("session").status == 429
     assert service.send("GET", "/api/v1/session", None, jar).status == 200
+
+
+@pytest.mark.parametrize("path", [FAL, "/api/v1/upload/batch"])
+def test_a_length_with_thousands_of_zeros_is_a_number(
+    make_service: Callable[..., Service], path: str
+) -> None:
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {CONTENT_TYPE}\r\n"
+        f"Authorization: Bearer {ADMIN}\r\nContent-Length: {'0' * 5000}2\r\n\r\n"
+    )
+    with make_service(public_url="http://127.0.0.1:9").address.connect() as sock:
+        sock.sendall(head.encode() + b"{}")
+        assert sock.recv(64).startswith(b"HTTP/1.1 4")

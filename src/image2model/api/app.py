@@ -4,6 +4,7 @@ Who calls it: the server, and tests.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -28,6 +29,17 @@ from image2model.api.upload import UploadLimits
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings
 from image2model.telemetry.metrics import HTTP_DURATION, HTTP_REQUESTS
+
+_CORS_ALLOWED: Final = ["Authorization", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "X-Request-ID"]
+_CORS_EXPOSED: Final = [
+    "ETag",
+    "Location",
+    "X-Request-ID",
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Idempotent-Replayed",
+]
 
 
 def create_app(settings: Settings, page: Sequence[BaseRoute] = ()) -> Starlette:
@@ -56,18 +68,18 @@ def _middleware(settings: Settings, limits: UploadLimits) -> list[Middleware]:
         Middleware(AccessLog, requests=HTTP_REQUESTS, duration=HTTP_DURATION),
         Middleware(SecurityHeaders),
         Middleware(RefusalDrain, max_bytes=limits.max_body_bytes),
-        Middleware(ProblemAnswers),
     ]
     if settings.cors_origins:
-        layers.append(
+        layers.append(  # around the refusals: a page that may read answers may read those too
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST", "DELETE"],
-                allow_headers=["Authorization", "Idempotency-Key", "If-None-Match", "Last-Event-ID"],
-                expose_headers=["ETag", "Location", "X-Request-ID", "Retry-After", "Idempotent-Replayed"],
+                allow_headers=_CORS_ALLOWED,
+                expose_headers=_CORS_EXPOSED,
             )
         )
+    layers.append(Middleware(ProblemAnswers))
     if settings.auth == "none":
         layers.append(
             Middleware(SiteGuard, allowed_hosts=settings.allowed_hosts, allowed_origins=settings.cors_origins)

@@ -4,7 +4,7 @@ Whatever goes wrong after the first byte cuts the connection: an archive is whol
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
 
@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from image2model.api import client_gone
 from image2model.api.files import disposition
 from image2model.api.state import state_of
 from image2model.service import archive, ownership
@@ -42,23 +43,20 @@ class ArchiveAnswer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises StorageError before the first byte, so that it can still be answered, or in the middle."""
-        gone = asyncio.create_task(_gone(receive))
-        try:
+        with client_gone.watching(receive) as gone:
             async with aclosing(self._pieces) as pieces:
                 first = await anext(pieces)
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 if scope["method"] != "HEAD":
                     await self._body(first, pieces, gone, send)
             await send({"type": "http.response.body", "body": b""})
-        finally:
-            gone.cancel()
 
     async def _body(
-        self, first: bytes, pieces: AsyncGenerator[bytes, None], gone: "asyncio.Task[None]", send: Send
+        self, first: bytes, pieces: AsyncGenerator[bytes, None], gone: Callable[[], bool], send: Send
     ) -> None:
         await _send(send, first)
         async for piece in pieces:
-            if gone.done():
+            if gone():
                 return
             await _send(send, piece)
 
@@ -66,9 +64,3 @@ class ArchiveAnswer(Response):
 async def _send(send: Send, piece: bytes) -> None:
     async with asyncio.timeout(_SEND_SECONDS):
         await send({"type": "http.response.body", "body": piece, "more_body": True})
-
-
-async def _gone(receive: Receive) -> None:
-    """Until the client has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

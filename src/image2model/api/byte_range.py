@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 _RANGE: Final = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII | re.IGNORECASE)
+_DIGITS: Final = 19
 
 
 class Unsatisfiable(ValueError):
@@ -20,13 +21,18 @@ def parse(header: str, size: int) -> tuple[int, int] | None:
     if match is None or not (match[1] or match[2]):
         return None
     if not match[1]:
-        return _last(int(match[2]), size)
-    start = int(match[1])
-    if match[2] and int(match[2]) < start:
+        return _last(_number(match[2]), size)
+    start = _number(match[1])
+    if match[2] and _number(match[2]) < start:
         return None
     if start >= size:
         raise Unsatisfiable
-    return start, min(int(match[2]) + 1, size) if match[2] else size
+    return start, min(_number(match[2]) + 1, size) if match[2] else size
+
+
+def _number(digits: str) -> int:
+    """The number, or one beyond every file: Python refuses to read thousands of digits."""
+    return int(digits.lstrip("0")[:_DIGITS] or "0")
 
 
 def _last(count: int, size: int) -> tuple[int, int]:

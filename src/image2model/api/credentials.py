@@ -59,8 +59,12 @@ def unauthenticated(detail: str) -> Unauthenticated:
 
 
 def _bearer(header: bytes) -> str:
+    """The first admin key is a person's own text: curl sends it as UTF-8, others as Latin-1."""
     scheme, _, secret = header.partition(b" ")
     secret = secret.strip()
     if scheme.lower() != b"bearer" or not secret or len(secret) > _LONGEST:
         raise unauthenticated("The Authorization header must be `Bearer <key>`.")
-    return secret.decode("latin-1")
+    try:
+        return secret.decode()
+    except UnicodeDecodeError:
+        return secret.decode("latin-1")

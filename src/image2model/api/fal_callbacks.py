@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from image2model.api.fal_keys import FalCallbacks
-from image2model.api.small_body import read_small
+from image2model.api.small_body import declared_length, read_small
 from image2model.api.state import state_of
 from image2model.errors import FalError, NotFound, StoreUnavailable, Unauthenticated
 from image2model.service import fal_word
@@ -43,7 +43,7 @@ async def fal_webhook(request: Request) -> Response:
 @asynccontextmanager
 async def _place(request: Request, large: asyncio.Semaphore) -> AsyncIterator[None]:
     """Until the body is verified: one of the few places, if it is large or does not say."""
-    if int(request.headers.get("content-length", _MOST_BYTES)) <= _SMALL_BYTES:
+    if declared_length(request.headers, _MOST_BYTES) <= _SMALL_BYTES:
         yield
         return
     try:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from image2model.api import byte_range
+from image2model.api import byte_range, client_gone
 from image2model.api.state import state_of
 from image2model.errors import NotFound
 from image2model.storage.errors import ObjectMissing
@@ -82,12 +82,15 @@ class FileAnswer(Response):
         self._start = start
         self._end = end
 
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it. A file that vanishes meanwhile cuts the answer off, which its length gives away."""
         empty = scope["method"] == "HEAD" or self._start == self._end
         reader = None if empty else await self._storage.open(self._key, start=self._start, end=self._end)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if reader is not None:
-            async for piece in reader.chunks(_PIECE):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            with client_gone.watching(receive) as gone:
+                async for piece in reader.chunks(_PIECE):
+                    if gone():
+                        return
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})

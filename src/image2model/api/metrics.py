@@ -1,11 +1,12 @@
 """`GET /metrics`. Who calls it: the router, for Prometheus.
 
 The fleet's gauges come from the store at each scrape, with a deadline: a store that is away must not hide
-what this process has counted.
+what this process has counted. Who spent what is told only to who has the token, or where nobody needs a key.
 """
 
 import asyncio
 import hmac
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -14,7 +15,8 @@ from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from image2model.api.state import state_of
+from image2model.api.rate_guard import RateGuard
+from image2model.api.state import ApiState, state_of
 from image2model.errors import Unauthenticated
 from image2model.money import to_usd
 from image2model.service import spending
@@ -27,24 +29,39 @@ _log: Final = structlog.stdlib.get_logger(__name__)
 
 
 async def metrics(request: Request) -> Response:
-    """Prometheus' text format. Raises Unauthenticated where `I2M_METRICS_TOKEN` is set and not sent."""
+    """Prometheus' text format.
+
+    Raises Unauthenticated where `I2M_METRICS_TOKEN` is set and not sent, and RateLimited for an address that
+    guesses.
+    """
     state = state_of(request)
-    _check_token(state.settings.metrics_token, request.headers.get("authorization", ""))
-    gauges = await _gauges(state.redis)
+    await _check_token(state, request)
+    vouched = state.settings.metrics_token is not None or state.settings.auth == "none"
+    gauges = await _gauges(state.redis, spenders=vouched)
     return Response(await asyncio.to_thread(exposition, gauges), headers={"Content-Type": MEDIA_TYPE})
 
 
-def _check_token(token: str | None, sent: str) -> None:
-    if token is not None and not hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
-        raise Unauthenticated(
-            "Send the metrics token as a Bearer token.", headers={"WWW-Authenticate": "Bearer"}
-        )
+async def _check_token(state: ApiState, request: Request) -> None:
+    """A person chose the token, so it can be guessed, and counts as the first admin key does."""
+    token, sent = state.settings.metrics_token, request.headers.get("authorization", "")
+    if token is None:
+        return
+    rates = RateGuard(state.redis, state.settings.address_rate_limit)
+    if hmac.compare_digest(sent.encode("latin-1"), f"Bearer {token}".encode()):
+        with suppress(RedisError, TimeoutError):  # a store that is away hides nothing
+            async with asyncio.timeout(_DEADLINE):
+                await rates.refuse_guessers(request.scope)
+        return
+    if sent:
+        await rates.count_guess(request.scope)
+    raise Unauthenticated("Send the metrics token as a Bearer token.", headers={"WWW-Authenticate": "Bearer"})
 
 
-async def _gauges(redis: Redis) -> FleetGauges | None:
+async def _gauges(redis: Redis, *, spenders: bool) -> FleetGauges | None:
     try:
         async with asyncio.timeout(_DEADLINE):
-            found, spent = await fleet.read(redis), await spending.today(redis)
+            found = await fleet.read(redis)
+            spent = await spending.today(redis) if spenders else []
     except (RedisError, TimeoutError) as error:
         _log.warning("fleet_gauges_missing", reason=str(error))
         return None

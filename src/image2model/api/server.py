@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute
 
 from image2model.api.app import create_app
 from image2model.api.events import SeverableProtocol
+from image2model.api.forwarded import behind_proxies
 from image2model.api.state import ApiState
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, unknown_names
@@ -81,7 +82,7 @@ class ApiServer(uvicorn.Server):
         self._grace = settings.shutdown_grace
         super().__init__(
             uvicorn.Config(
-                create_app(settings, page),
+                behind_proxies(create_app(settings, page), settings.trusted_proxies),
                 loop="uvloop",
                 http=SeverableProtocol,
                 ws="none",
@@ -91,8 +92,7 @@ class ApiServer(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 backlog=_BACKLOG,
-                proxy_headers=bool(settings.trusted_proxies),
-                forwarded_allow_ips=list(settings.trusted_proxies),
+                proxy_headers=False,
                 timeout_graceful_shutdown=max(1, int(self._grace - _TEARDOWN_SECONDS)),
             )
         )

@@ -18,6 +18,9 @@ from image2model.store.api_keys import ApiKey, Budget, NewKey, Period, Role
 
 _OWNER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _MOST_NAME: Final = 200
+_MOST_QUEUED: Final = 1_000_000_000
+_LONGEST_S: Final = 100 * 365 * 86_400
+"""A century: dates end with the year 9999, and a record beyond could be made but never listed."""
 
 
 class KeyWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,9 +104,9 @@ def _new(wish: KeyWish) -> NewKey:
             role=wish.role,
             owner=_owner(wish.owner),
             rate=parse.rate(wish.rate) if wish.rate else None,
-            max_queued=_at_least_one(wish.max_queued),
+            max_queued=_max_queued(wish.max_queued),
             budget=_budget(wish.budget),
-            expires_in_s=parse.duration(wish.expires) if wish.expires else None,
+            expires_in_s=_life(wish.expires) if wish.expires else None,
         )
     except ValueError as error:
         raise InvalidParameter(f"The key cannot be made: {error}") from error
@@ -122,10 +125,17 @@ def _owner(owner: str | None) -> str | None:
     return owner
 
 
-def _at_least_one(max_queued: int | None) -> int | None:
-    if max_queued is not None and max_queued < 1:
-        raise ValueError("`max_queued` must be at least 1")
-    return max_queued
+def _max_queued(number: int | None) -> int | None:
+    if number is not None and not 1 <= number <= _MOST_QUEUED:
+        raise ValueError(f"`max_queued` must be 1 to {_MOST_QUEUED}")
+    return number
+
+
+def _life(text: str) -> float:
+    seconds = parse.duration(text)
+    if seconds > _LONGEST_S:
+        raise ValueError("`expires` must be within a hundred years; leave it out for a key that does not end")
+    return seconds
 
 
 def _budget(text: str | None) -> Budget | None:

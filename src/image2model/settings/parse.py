@@ -78,7 +78,7 @@ def choice(*words: str) -> Callable[[str], str]:
 
 def rate(value: str) -> tuple[int, int]:
     """`60/min` as (60 requests, 60 seconds)."""
-    match = re.fullmatch(r"(\d+)\s*/\s*([a-z]+)", value.strip().lower())
+    match = re.fullmatch(r"(\d{1,9})\s*/\s*([a-z]+)", value.strip().lower())
     if not match or match[2] not in _RATE_PERIODS or int(match[1]) == 0:
         raise ValueError(f"must be a rate such as 60/min, not {value!r}")
     return int(match[1]), _RATE_PERIODS[match[2]]

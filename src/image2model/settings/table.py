@@ -159,7 +159,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "I2M_URL", parse.url("http", "https"), "http://127.0.0.1:8000", "The service, for client commands."
     ),
     Setting("I2M_API_KEY", parse.text, None, "The API key, for client commands."),
-    Setting("I2M_METRICS_TOKEN", parse.text, None, "Bearer token that `/metrics` asks for."),
+    Setting(
+        "I2M_METRICS_TOKEN",
+        parse.text,
+        None,
+        "Bearer token that `/metrics` asks for. With keys, only then does it tell what each key has spent.",
+    ),
     Setting("I2M_CORS_ORIGINS", parse.names, "", "Origins that may call the API from a browser."),
     Setting("I2M_ALLOWED_HOSTS", parse.names, "", "Host names that this service answers to."),
     Setting("I2M_TRUSTED_PROXIES", parse.networks, "", "Proxies whose X-Forwarded-* headers are believed."),

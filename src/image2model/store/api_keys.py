@@ -111,8 +111,13 @@ async def _find(redis: Redis, key_id: str) -> str | None:
 
 
 async def any_good(redis: Redis) -> bool:
-    """Whether somebody could come in."""
-    return any(one.revoked_at is None for one in await listing(redis))
+    """Whether somebody could come in: a key is neither revoked nor expired."""
+    seconds, micros = await command(redis, "TIME")
+    now_ms = int(seconds) * 1000 + int(micros) // 1000
+    return any(
+        one.revoked_at is None and (one.expires_at is None or one.expires_at > now_ms)
+        for one in await listing(redis)
+    )
 
 
 async def _digests(redis: Redis) -> list[str]:

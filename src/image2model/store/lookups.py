@@ -31,7 +31,8 @@ class Credential(msgspec.Struct, frozen=True, array_like=True):
 class KeyFound(msgspec.Struct, frozen=True, kw_only=True):
     """The key behind a credential. `good` is false where it is unknown, expired or revoked.
 
-    `digest` is the key's own, also for a session, and empty where there is no such session.
+    `digest` is the key's own, also for a session, and empty where there is no such session or the key has
+    ended.
     """
 
     digest: str

@@ -71,9 +71,12 @@ class SeverableProtocol(BoundedProtocol):
         self._time_head()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of requests: most heads are whole in them, and need no timer."""
+        """Bytes of requests: most heads are whole in them, and need no timer.
+
+        Empty lines between requests begin no head, and yet end uvicorn's own wait for one.
+        """
         super().data_received(data)
-        if self._in_head and self._head_due is None:
+        if self._head_due is None and (self._in_head or self.is_idle()):
             self._time_head()
 
     def on_message_begin(self) -> None:

@@ -20,7 +20,8 @@ from image2model.api.events.pulse import COMMENT_S, Pulse
 from image2model.api.events.subscriber import Subscriber
 from image2model.api.events.topic import Topic
 from image2model.errors import NotFound, StoreUnavailable
-from image2model.store import events, jobs
+from image2model.service import ownership
+from image2model.store import events
 from image2model.store.connection import connect_for_pubsub
 from image2model.store.events import Bell
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
@@ -94,10 +95,11 @@ class EventRelay:
         subscriber.close()
 
     async def join_job(self, job_id: str, owner: str) -> Topic:
-        """The job's topic; `leave` it afterwards. Raises NotFound (also where it is another's)."""
+        """The job's topic; `leave` it afterwards. Raises NotFound (also where it is another's), Expired."""
         topic = _usable(self._jobs.get(job_id))
-        real_owner = topic.owner if topic else (await jobs.read(self._redis, job_id, images=False)).owner
-        if real_owner != owner:
+        if topic is None:
+            await ownership.access(self._redis, owner, job_id)
+        elif topic.owner != owner:
             raise NotFound("There is no such job.")
         topic = _usable(self._jobs.get(job_id)) or JobTopic(self._redis, owner, self._gate, job_id)
         self._jobs[job_id] = topic

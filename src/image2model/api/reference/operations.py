@@ -63,8 +63,9 @@ OPERATIONS: Final = (
         tag="Operation",
         id="metrics",
         summary="Metrics for Prometheus",
-        description="Asks for `I2M_METRICS_TOKEN` as a Bearer token where that is set. Set it where "
-        "strangers reach this route, for it tells what each key, by its name, has spent today.",
+        description="Asks for `I2M_METRICS_TOKEN` as a Bearer token where that is set; only then, "
+        "or where no keys are used, it tells what each key, by its name, has spent today. Guesses are "
+        "limited: above 100 a minute an address gets 429, also with the right token.",
         answers=(Answer(status=200, description="Text format.", media_type=MEDIA_TYPE, example=_METRICS),),
         access="metrics",
     ),

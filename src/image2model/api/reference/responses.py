@@ -20,7 +20,7 @@ _ALWAYS: Final = (errors.InternalError, errors.StoreUnavailable)
 _BY_ACCESS: Final[dict[str, tuple[type[Problem], ...]]] = {
     "key": (errors.Unauthenticated, errors.Forbidden, errors.RateLimited),
     "admin": (errors.Unauthenticated, errors.Forbidden, errors.RateLimited),
-    "metrics": (errors.Unauthenticated, errors.Forbidden),
+    "metrics": (errors.Unauthenticated, errors.Forbidden, errors.RateLimited),
     "open": (errors.Forbidden,),
 }
 _HEADERS: Final[dict[int, tuple[Header, ...]]] = {

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from starlette.types import Receive
 
+from image2model.api.small_body import declared_length
 from image2model.api.upload.budget import UploadBudget
 from image2model.api.upload.form import FormReader
 from image2model.api.upload.limits import UploadLimits
@@ -41,7 +42,7 @@ async def read_batch(
     whatever `sink` raises.
     """
     boundary = boundary_of(headers.get("content-type", ""), limits.max_boundary_bytes)
-    if int(headers.get("content-length", "0")) > limits.max_body_bytes:
+    if declared_length(headers, 0) > limits.max_body_bytes:
         raise body_too_large(limits)
     with budget.open() as reservation:
         async with FilePipeline(inspect, sink, reservation, limits.files_in_flight) as pipeline:
