@@ -50,6 +50,7 @@ def serving(
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     config = uvicorn.Config(
         app,
+        interface="asgi3",
         http=http,
         lifespan=lifespan,
         log_config=None,

@@ -27,7 +27,10 @@ class PlainProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
         self._data = data
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        finally:
+            self._data = b""  # a stream would hold it for as long as it lives
 
     def on_headers_complete(self) -> None:
         """The parser's: a head has ended. With an offer in it nothing begins yet."""

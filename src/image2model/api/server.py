@@ -84,6 +84,7 @@ class ApiServer(uvicorn.Server):
             uvicorn.Config(
                 behind_proxies(create_app(settings, page), settings.trusted_proxies),
                 loop="uvloop",
+                interface="asgi3",
                 http=SeverableProtocol,
                 ws="none",
                 lifespan="on",
