@@ -14,6 +14,8 @@ from typing import Final
 import click
 import msgspec
 
+from image2model.cli.submit.names import text_of
+
 LEDGER_FOLDER: Final = ".image2model"
 _HEAD: Final = 16
 _HASHERS: Final = 2
@@ -67,7 +69,7 @@ def is_picture(path: Path) -> bool:
 def below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
     """The files of a path, each with what `Found.wanted` is; `leave_out` is absolute."""
     if not argument.is_dir():
-        yield argument, argument.with_suffix("").name
+        yield argument, text_of(argument.with_suffix("").name)
         return
     for folder, folders, files in os.walk(argument):
         here = Path(folder)
@@ -75,7 +77,7 @@ def below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
         for name in sorted(files):
             path = here / name
             if path.is_file():
-                yield path, str(PurePosixPath(path.relative_to(argument)).with_suffix(""))
+                yield path, text_of(str(PurePosixPath(path.relative_to(argument)).with_suffix("")))
 
 
 def _is_input(folder: Path, leave_out: Path) -> bool:

@@ -7,6 +7,7 @@ import msgspec
 
 from image2model.cli.submit.board import Board
 from image2model.cli.submit.ledger import Ledger, Options, Wish
+from image2model.cli.submit.names import legible
 from image2model.cli.submit.saving import Places
 from image2model.cli.submit.session import board_of, lock_of
 from image2model.cli.watching.watcher import Watcher
@@ -56,6 +57,6 @@ async def _run(request: Request, client: AsyncClient, ledger: Ledger) -> None:
 async def _watch(watcher: Watcher, waves: Waves, board: Board) -> None:
     async for found, given_up in watcher.pictures():
         for path, problem in given_up:
-            board.note(f"left out {path}: {problem}")
+            board.note(f"left out {legible(path)}: {problem}")
         if found:
             waves.send(found)
