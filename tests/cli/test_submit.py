@@ -284,3 +284,25 @@ def _job_is_written_down(tmp_path: Path) -> bool:
         found = ledger.execute("SELECT count(*) FROM batches WHERE job_id IS NOT NULL").fetchone()[0] == 1
     ledger.close()
     return found
+
+
+def test_service_that_does_not_answer_is_told_of_at_once(
+    picture: MakePicture, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    nobody = "http://127.0.0.1:9"  # a port that nothing listens on
+    command = [sys.executable, "-m", "image2model", "submit", str(picture("a.png")), "--url", nobody]
+    environment = {**environment, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        lines = [run.stdout.readline() for _ in range(2)]
+        run.kill()
+    assert f"no answer from {nobody}" in lines[1]
+    assert "trying again" in lines[1]
+
+
+def test_service_that_puts_an_upload_off_is_quoted(cli: Cli, picture: MakePicture, service: Service) -> None:
+    later = problem(429, "queue_full", "Wait until some have ended.", headers={"Retry-After": "0"})
+    service.refuse_with = [later, later]
+    done = cli("submit", picture("a.png"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Wait until some have ended; trying again") == 1

@@ -6,7 +6,7 @@ Who calls it: the command. Nothing is sent before every argument has been checke
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -62,6 +62,7 @@ async def _run(request: Request, client: AsyncClient, collected: Collected, ledg
     board.begin(plan.items)
     for path in collected.skipped:
         board.note(f"left out {legible(path)}: no PNG, JPEG or WebP picture")
+    client.hear_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
     try:
         async with client:
             saver = Saver(client, ledger, wish, request.out)
@@ -78,6 +79,18 @@ async def _run(request: Request, client: AsyncClient, collected: Collected, ledg
     finally:
         board.close()
     return plan.items
+
+
+def once_each(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Says each text once: many batches meet the same trouble, again and again."""
+    said: set[str] = set()
+
+    def hear(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    return hear
 
 
 def lock_of(places: Places) -> FolderLock:
