@@ -108,6 +108,18 @@ def test_file_argument_that_is_no_picture_is_wrong_usage(cli: Cli, photos: Path,
     assert service.uploads == []
 
 
+def test_file_arguments_that_are_no_pictures_are_all_named(
+    cli: Cli, picture: MakePicture, photos: Path, service: Service
+) -> None:
+    for name in ("text.png", "empty.jpg"):
+        (photos / name).write_text("")
+    done = cli("submit", photos / "text.png", picture("good.png"), photos / "empty.jpg")
+    assert done.returncode == 2
+    assert "text.png, " in done.stderr
+    assert "empty.jpg are no PNG, JPEG or WebP picture" in done.stderr
+    assert service.uploads == []
+
+
 def test_failed_and_refused_pictures_are_named_and_retried_only_when_asked(
     cli: Cli, picture: MakePicture, photos: Path, tmp_path: Path, service: Service
 ) -> None:

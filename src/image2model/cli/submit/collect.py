@@ -14,7 +14,7 @@ from typing import Final
 import click
 import msgspec
 
-from image2model.cli.submit.names import text_of
+from image2model.cli.submit.names import legible, text_of
 
 LEDGER_FOLDER: Final = ".image2model"
 _HEAD: Final = 16
@@ -44,6 +44,7 @@ def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
     """
     found: dict[Path, str] = {}
     skipped: set[Path] = set()
+    wrong: list[str] = []
     for argument in arguments:
         for path, wanted in below(argument, absolute(leave_out)):
             if is_picture(path):
@@ -51,7 +52,10 @@ def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
             elif argument.is_dir():
                 skipped.add(path)
             else:
-                raise click.UsageError(f"{argument} is no PNG, JPEG or WebP picture")
+                wrong.append(legible(argument))
+    if wrong:  # all at once: a shell's `*.jpg` may name hundreds
+        word = "is" if len(wrong) == 1 else "are"
+        raise click.UsageError(f"{', '.join(dict.fromkeys(wrong))} {word} no PNG, JPEG or WebP picture")
     with ThreadPoolExecutor(_HASHERS) as pool:
         pictures = tuple(pool.map(found_at, found.keys(), found.values()))
     return Collected(tuple(sorted(pictures, key=_order)), tuple(sorted(skipped)))
