@@ -96,6 +96,18 @@ async def test_a_bad_file_is_named_and_the_good_ones_run(page: Page) -> None:
     await expect(page.locator(".batch-rejected")).to_contain_text("broken.png")
 
 
+async def test_files_that_are_left_out_are_named_and_many_are_counted(page: Page) -> None:
+    notes = [{"name": f"note-{n}.txt", "mimeType": "text/plain", "buffer": b"hello"} for n in range(5)]
+    await page.set_input_files(
+        "#files", [*notes, {"name": "zero.png", "mimeType": "image/png", "buffer": b""}]
+    )
+    await expect(page.locator(".toast").first).to_contain_text(
+        "note-0.txt, note-1.txt, note-2.txt and 2 more"
+    )
+    await expect(page.locator(".toast").last).to_contain_text("zero.png: empty, left out.")
+    await expect(page.locator("#staged li")).to_have_count(0)
+
+
 async def test_parameters_change_the_price_and_are_sent(page: Page) -> None:
     await drop(page, ["vase.png"], seed=500)
     await page.click("#params-box summary")

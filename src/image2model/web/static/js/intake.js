@@ -7,9 +7,9 @@ const TYPES = new Set(['image/png', 'image/jpeg', 'image/webp']);
 
 const isPicture = (file) => TYPES.has(file.type) || PICTURES.test(file.name);
 
-// `take(pictures, others)`: the pictures among what came in, and how many other files there were.
+// `take(pictures, others)`: the pictures among what came in, and the other files.
 export function start(take) {
-  const give = (files) => take(files.filter(isPicture), files.filter((file) => !isPicture(file)).length);
+  const give = (files) => take(files.filter(isPicture), files.filter((file) => !isPicture(file)));
   chooser('pick-files', 'files', give);
   chooser('pick-folder', 'folder', give);
   dropping(give);
