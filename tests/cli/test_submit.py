@@ -142,6 +142,20 @@ def test_failed_and_refused_pictures_are_named_and_retried_only_when_asked(
     assert _models(tmp_path / "models") == ["bad.glb", "cut.glb", "good.glb"]
 
 
+def test_another_paid_attempt_is_offered_only_for_what_failed_at_the_service(
+    cli: Cli, picture: MakePicture, tmp_path: Path, service: Service
+) -> None:
+    path = picture("b.png")
+    assert cli("submit", path).returncode == 0
+    (tmp_path / "models" / "b.glb").unlink()
+    (tmp_path / "models" / "b.glb").mkdir()  # in the way: the model is paid for and cannot be saved
+    done = cli("submit", path)
+    assert "not_saved" in done.stdout
+    assert "--retry-failed" not in done.stdout
+    service.failing = {"c.png"}
+    assert "--retry-failed" in cli("submit", picture("c.png")).stdout
+
+
 def test_lost_reply_is_replayed_and_not_paid_twice(cli: Cli, picture: MakePicture, service: Service) -> None:
     service.lose_replies = 1
     assert cli("submit", picture("a.png")).returncode == 0

@@ -15,6 +15,7 @@ from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.names import legible
 from image2model.cli.submit.pace import clock
 from image2model.cli.submit.tally import by_job
+from image2model.domain import ImageStatus
 
 
 def report(items: Sequence[Item], *, as_json: bool, out: Path, seconds: float) -> int:
@@ -46,7 +47,7 @@ def _print(items: Sequence[Item], counts: Counter[Outcome], cost: float, seconds
     for code in dict.fromkeys(item.code for item in failed):
         if todo := advice(code, jobs[0] if len(jobs) == 1 else None):
             click.echo(f"  {code}: {todo}")
-    if any(item.image is not None for item in failed):
+    if any(item.image is not None and item.image.status == ImageStatus.FAILED for item in failed):
         click.echo("`--retry-failed` runs them again; each is a new paid attempt.")
 
 
