@@ -1,6 +1,7 @@
 """Pictures in, models out, through everything that may happen on the way."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
@@ -106,6 +107,16 @@ async def test_files_that_are_left_out_are_named_and_many_are_counted(page: Page
     )
     await expect(page.locator(".toast").last).to_contain_text("zero.png: empty, left out.")
     await expect(page.locator("#staged li")).to_have_count(0)
+
+
+async def test_a_chosen_folder_is_in_the_order_of_its_names(page: Page, tmp_path: Path) -> None:
+    for number in (10, 9, 2, 1, 30, 4):  # made in an order that no disk would sort
+        (tmp_path / f"part-{number}.webp").write_bytes(_webp())
+    await page.set_input_files("#folder", tmp_path)
+    staged = page.locator("#staged li")
+    await expect(staged).to_have_count(6)
+    titles = [await one.get_attribute("title") for one in await staged.all()]
+    assert titles == [f"part-{number}.webp" for number in (1, 2, 4, 9, 10, 30)]
 
 
 async def test_parameters_change_the_price_and_are_sent(page: Page) -> None:
