@@ -39,6 +39,22 @@ def test_first_key_comes_from_the_store_and_opens_the_service(
     assert "revoked" in run("list", COLUMNS="200", **here).stdout
 
 
+def test_list_that_is_piped_has_each_key_on_one_line(valkey: EmbeddedStore) -> None:
+    made = run("create", "--name", "a name that is as long as a narrow screen is wide", "--json",
+               "--budget", "25.00/month", I2M_REDIS_URL=valkey.url)  # fmt: skip
+    document = msgspec.json.decode(made.stdout, type=dict[str, str | int | None])
+    lines = run("list", I2M_REDIS_URL=valkey.url).stdout.splitlines()
+    assert len(lines) == 2
+    assert str(document["key_id"]) in lines[1]
+    assert "25.00/month" in lines[1]
+
+
+def test_help_says_what_happens_without_an_address() -> None:
+    said = " ".join(run("list", "--help").stdout.split())
+    assert "default: the store itself" in said
+    assert "127.0.0.1:8000" not in said
+
+
 def test_admin_makes_keys_over_http(service: Service) -> None:
     there = ("--url", service.address.url, "--key", ADMIN)
     made = run("create", "--name", "root", "--role", "admin", "--json", *there)

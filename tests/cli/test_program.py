@@ -96,3 +96,7 @@ def test_doctor_without_a_store_says_what_to_do(tmp_path: Path) -> None:
     done = _run("doctor", environment={"I2M_DATA_DIR": str(tmp_path), "COLUMNS": "200"})
     assert done.returncode == 1
     assert "image2model up" in done.stdout
+
+
+def test_help_of_up_warns_of_what_the_emulator_forgets() -> None:
+    assert "`result_expired` after the next start" in " ".join(_run("up", "--help").stdout.split())

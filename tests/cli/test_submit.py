@@ -108,6 +108,18 @@ def test_file_argument_that_is_no_picture_is_wrong_usage(cli: Cli, photos: Path,
     assert service.uploads == []
 
 
+def test_file_arguments_that_are_no_pictures_are_all_named(
+    cli: Cli, picture: MakePicture, photos: Path, service: Service
+) -> None:
+    for name in ("text.png", "empty.jpg"):
+        (photos / name).write_text("")
+    done = cli("submit", photos / "text.png", picture("good.png"), photos / "empty.jpg")
+    assert done.returncode == 2
+    assert "text.png, " in done.stderr
+    assert "empty.jpg are no PNG, JPEG or WebP picture" in done.stderr
+    assert service.uploads == []
+
+
 def test_failed_and_refused_pictures_are_named_and_retried_only_when_asked(
     cli: Cli, picture: MakePicture, photos: Path, tmp_path: Path, service: Service
 ) -> None:
@@ -128,6 +140,20 @@ def test_failed_and_refused_pictures_are_named_and_retried_only_when_asked(
     assert [len(ids) for ids in service.retries] == [1]
     assert service.uploads[1:] == [["cut.png"]]
     assert _models(tmp_path / "models") == ["bad.glb", "cut.glb", "good.glb"]
+
+
+def test_another_paid_attempt_is_offered_only_for_what_failed_at_the_service(
+    cli: Cli, picture: MakePicture, tmp_path: Path, service: Service
+) -> None:
+    path = picture("b.png")
+    assert cli("submit", path).returncode == 0
+    (tmp_path / "models" / "b.glb").unlink()
+    (tmp_path / "models" / "b.glb").mkdir()  # in the way: the model is paid for and cannot be saved
+    done = cli("submit", path)
+    assert "not_saved" in done.stdout
+    assert "--retry-failed" not in done.stdout
+    service.failing = {"c.png"}
+    assert "--retry-failed" in cli("submit", picture("c.png")).stdout
 
 
 def test_lost_reply_is_replayed_and_not_paid_twice(cli: Cli, picture: MakePicture, service: Service) -> None:
@@ -284,3 +310,25 @@ def _job_is_written_down(tmp_path: Path) -> bool:
         found = ledger.execute("SELECT count(*) FROM batches WHERE job_id IS NOT NULL").fetchone()[0] == 1
     ledger.close()
     return found
+
+
+def test_service_that_does_not_answer_is_told_of_at_once(
+    picture: MakePicture, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    nobody = "http://127.0.0.1:9"  # a port that nothing listens on
+    command = [sys.executable, "-m", "image2model", "submit", str(picture("a.png")), "--url", nobody]
+    environment = {**environment, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        lines = [run.stdout.readline() for _ in range(2)]
+        run.kill()
+    assert f"no answer from {nobody}" in lines[1]
+    assert "trying again" in lines[1]
+
+
+def test_service_that_puts_an_upload_off_is_quoted(cli: Cli, picture: MakePicture, service: Service) -> None:
+    later = problem(429, "queue_full", "Wait until some have ended.", headers={"Retry-After": "0"})
+    service.refuse_with = [later, later]
+    done = cli("submit", picture("a.png"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Wait until some have ended; trying again") == 1

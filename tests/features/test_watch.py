@@ -72,6 +72,22 @@ async def test_pictures_that_appear_become_models_and_a_restart_sends_nothing(
     assert len(service.get("jobs").content) > len(before)
 
 
+async def test_name_that_is_not_utf8_does_not_end_the_watch(
+    fleet: Fleet, make_service: MakeService, tmp_path: Path
+) -> None:
+    service = make_service(redis_url=fleet.redis_url)
+    fleet.start_worker()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "early.png").write_bytes(picture(seed=1))
+    with watching(f"http://{service.address.host}:{service.address.port}", tmp_path):
+        await made(tmp_path, "early.glb")
+        (tmp_path / "in" / os.fsdecode("b\u00fcro.png".encode("latin-1"))).write_bytes(picture(seed=2))
+        await made(tmp_path, "early.glb", "b\ufffdro.glb")
+        (tmp_path / "in" / "later.png").write_bytes(picture(seed=3))
+        await made(tmp_path, "early.glb", "b\ufffdro.glb", "later.glb")
+    assert bought(fleet.emulator) == 3
+
+
 async def test_jobs_command_lists_them(make_service: MakeService, tmp_path: Path) -> None:
     service = make_service()
     from tests.api.conftest import batch

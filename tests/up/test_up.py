@@ -163,6 +163,14 @@ def test_wrong_settings_are_all_named_and_are_wrong_usage(up: Start, data_dir: P
     assert not data_dir.exists()
 
 
+def test_data_folder_that_cannot_be_is_told_with_its_setting(up: Start, data_dir: Path) -> None:
+    data_dir.write_text("a file")
+    run = up("--port", "0")
+    assert run.wait() == 1
+    assert f"the data folder {data_dir} cannot be made: a file is there" in _errors(run)
+    assert "I2M_DATA_DIR" in _errors(run)
+
+
 def test_child_that_can_never_start_ends_up_with_its_words(up: Start) -> None:
     run = up("--port", "0", I2M_AUTH="keys", I2M_STORAGE_URL="file:///proc/nowhere")
     assert run.wait() == 1

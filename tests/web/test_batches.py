@@ -1,6 +1,7 @@
 """Pictures in, models out, through everything that may happen on the way."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
@@ -94,6 +95,28 @@ async def test_a_bad_file_is_named_and_the_good_ones_run(page: Page) -> None:
     await page.click("#send")
     await settled(page, "succeeded", 1)
     await expect(page.locator(".batch-rejected")).to_contain_text("broken.png")
+
+
+async def test_files_that_are_left_out_are_named_and_many_are_counted(page: Page) -> None:
+    notes = [{"name": f"note-{n}.txt", "mimeType": "text/plain", "buffer": b"hello"} for n in range(5)]
+    await page.set_input_files(
+        "#files", [*notes, {"name": "zero.png", "mimeType": "image/png", "buffer": b""}]
+    )
+    await expect(page.locator(".toast").first).to_contain_text(
+        "note-0.txt, note-1.txt, note-2.txt and 2 more"
+    )
+    await expect(page.locator(".toast").last).to_contain_text("zero.png: empty, left out.")
+    await expect(page.locator("#staged li")).to_have_count(0)
+
+
+async def test_a_chosen_folder_is_in_the_order_of_its_names(page: Page, tmp_path: Path) -> None:
+    for number in (10, 9, 2, 1, 30, 4):  # made in an order that no disk would sort
+        (tmp_path / f"part-{number}.webp").write_bytes(_webp())
+    await page.set_input_files("#folder", tmp_path)
+    staged = page.locator("#staged li")
+    await expect(staged).to_have_count(6)
+    titles = [await one.get_attribute("title") for one in await staged.all()]
+    assert titles == [f"part-{number}.webp" for number in (1, 2, 4, 9, 10, 30)]
 
 
 async def test_parameters_change_the_price_and_are_sent(page: Page) -> None:

@@ -17,8 +17,17 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 def connected(command: _F) -> _F:
     """Adds `--url` and `--key`, which default to I2M_URL and I2M_API_KEY."""
+    return _addressed(command, "The service; default: I2M_URL, or http://127.0.0.1:8000.")
+
+
+def connected_or_local(command: _F) -> _F:
+    """Adds `--url` and `--key`; without `--url` the command works on the store itself."""
+    return _addressed(command, "The service; default: the store itself, without the service.")
+
+
+def _addressed(command: _F, url_help: str) -> _F:
     command = click.option("--key", help="API key; default: I2M_API_KEY.")(command)
-    return click.option("--url", help="The service; default: I2M_URL, or http://127.0.0.1:8000.")(command)
+    return click.option("--url", help=url_help)(command)
 
 
 def for_scripts(command: _F) -> _F:

@@ -24,7 +24,7 @@ from image2model.client.picture import Picture
 from image2model.client.retry import Patience
 from image2model.client.save import save
 from image2model.client.stream import EventStream, OnConnection
-from image2model.client.transport import Call, Reply, Transport
+from image2model.client.transport import Call, OnTrouble, Reply, Transport
 
 _BASE: Final = "/api/v1"
 _SLOWEST_UPLOAD: Final = 32 * 1024  # bytes a second: below this a deadline ends the try
@@ -44,6 +44,10 @@ class AsyncClient:
     def url(self) -> str:
         """The service, without a slash at the end."""
         return self._transport.url
+
+    def hear_trouble(self, on_trouble: OnTrouble) -> None:
+        """`on_trouble` hears in words why a call is about to be tried again."""
+        self._transport.on_trouble = on_trouble
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()

@@ -23,7 +23,7 @@ async def save(
     file system; default: the target's own. Raises BadDownload, OSError.
     """
     folder = part_dir or target.parent
-    part = folder / f".{target.name}.{secrets.token_hex(4)}.part"
+    part = folder / f".{secrets.token_hex(8)}.part"  # without the target's name, which may leave no room
     await asyncio.to_thread(_make_folders, folder, target.parent)
     try:
         written = await _receive(response, part)

@@ -24,6 +24,7 @@ _TURNED_AWAY: Final = frozenset({429, 503})
 _GATEWAY: Final = frozenset({502, 504})
 
 Body = Callable[[], AsyncIterator[bytes]]
+OnTrouble = Callable[[str], None]
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -52,6 +53,7 @@ class Transport:
     def __init__(self, url: str, key: str | None, *, patience: float) -> None:
         self.url = url.rstrip("/")
         self.patience = patience
+        self.on_trouble: OnTrouble = lambda _reason: None
         self._headers = {"User-Agent": f"image2model/{__version__}"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -74,12 +76,18 @@ class Transport:
             try:
                 return await self._once(call)
             except ApiError as error:
-                told = error.retry_after
-                if not _may_repeat(call, error) or not await patience.pause(told):
+                if not _may_repeat(call, error):
+                    raise
+                self.on_trouble(error.detail)
+                if not await patience.pause(error.retry_after):
                     raise
             except (aiohttp.ClientError, TimeoutError) as error:
-                if not _was_not_sent(call, error) or not await patience.pause():
-                    raise Unreachable(f"no answer from {self.url}: {_reason(error)}") from error
+                lost = Unreachable(f"no answer from {self.url}: {_reason(error)}")
+                if not _was_not_sent(call, error):
+                    raise lost from error
+                self.on_trouble(str(lost))
+                if not await patience.pause():
+                    raise lost from error
 
     @asynccontextmanager
     async def stream(

@@ -6,7 +6,7 @@ Who calls it: the command line.
 from pathlib import Path
 
 from image2model.up.banner import say, say_hello
-from image2model.up.errors import FolderInUse
+from image2model.up.errors import FolderInUse, StartError
 from image2model.up.guard import Guard
 from image2model.up.lock import FolderLock
 from image2model.up.plan import Plan, Wishes, make_plan, metrics_folder
@@ -35,7 +35,13 @@ def _empty(folder: Path) -> None:
 
 
 def _data_lock(plan: Plan) -> FolderLock:
-    plan.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        plan.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "a file is there" if isinstance(error, FileExistsError) else error.strerror
+        raise StartError(
+            f"the data folder {plan.data_dir} cannot be made: {reason}; choose another with I2M_DATA_DIR"
+        ) from error
     lock = FolderLock(plan.data_dir / "up.lock")
     try:
         lock.acquire()

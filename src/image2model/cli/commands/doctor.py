@@ -9,6 +9,7 @@ import click
 from image2model.cli.connection import for_scripts, print_json
 from image2model.cli.doctor.examination import examine
 from image2model.cli.doctor.finding import Finding, State
+from image2model.cli.tables import print_table, table_of
 
 _STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.BROKEN: "bold red"}
 
@@ -29,17 +30,12 @@ def command(as_json: bool) -> int:
 
 
 def _show(findings: Sequence[Finding]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("part", "state", "found", "what to do"):
-        table.add_column(title, overflow="fold")
+    table = table_of("part", "state", "found", "what to do")
     for one in findings:
         table.add_row(
             one.part, f"[{_STYLES[one.state]}]{one.state}[/]", _plain(one.detail), _plain(one.advice)
         )
-    Console().print(table)
+    print_table(table)
 
 
 def _plain(text: str) -> str:

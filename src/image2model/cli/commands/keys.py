@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import click
 
-from image2model.cli.connection import connected, for_scripts, print_json
+from image2model.cli.connection import connected_or_local, for_scripts, print_json
 from image2model.cli.key_desk import desk
+from image2model.cli.tables import print_table, table_of
 from image2model.service.keys import KeyDocument, KeyWish
 
 
@@ -26,7 +27,7 @@ def command() -> None:
 @click.option("--max-queued", type=click.IntRange(1), help="Unfinished images; default: I2M_MAX_QUEUED.")
 @click.option("--expires", metavar="90d", help="How long it is good for; default: until it is revoked.")
 @click.option("--owner", help="The owner of another key, whose jobs and budget it is to share.")
-@connected
+@connected_or_local
 @for_scripts
 def create(
     name: str,
@@ -59,7 +60,7 @@ def create(
 
 
 @command.command("list")
-@connected
+@connected_or_local
 @for_scripts
 def listing(url: str | None, key: str | None, as_json: bool) -> None:
     """List all keys by their prefix, with their last use."""
@@ -72,7 +73,7 @@ def listing(url: str | None, key: str | None, as_json: bool) -> None:
 
 @command.command()
 @click.argument("key_id", metavar="KEY_ID")
-@connected
+@connected_or_local
 def revoke(key_id: str, url: str | None, key: str | None) -> None:
     """End a key at once, on every process; by its id or its prefix."""
     asyncio.run(_revoke(url, key, key_id))
@@ -95,15 +96,11 @@ async def _revoke(url: str | None, key: str | None, key_id: str) -> None:
 
 
 def _show(keys: Sequence[KeyDocument]) -> None:
-    from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("id", "prefix", "name", "role", "status", "rate", "budget", "queued", "last use"):
-        table.add_column(title, overflow="fold")
+    table = table_of("id", "prefix", "name", "role", "status", "rate", "budget", "queued", "last use")
     for one in keys:
         cells = (one.key_id, one.prefix, one.name, one.role, one.status, one.rate, one.budget)
         limits = (str(one.max_queued or ""), (one.last_used_at or "never")[:16])
         table.add_row(*(escape(cell or "") for cell in (*cells, *limits)))
-    Console().print(table)
+    print_table(table)

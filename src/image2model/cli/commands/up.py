@@ -32,6 +32,9 @@ def command(
 
     An embedded Valkey, the workers and the API; without FAL_KEY also a FAL emulator, so that nothing is
     paid for. Data is kept in I2M_DATA_DIR. Ctrl-C stops everything cleanly. Port 0 takes any free one.
+
+    The emulator keeps nothing: pictures that it was at work on when `up` stopped fail with `result_expired`
+    after the next start, and a retry makes them. FAL goes on meanwhile, and so do these pictures.
     """
     allow_many()
     from image2model.up.run import run

@@ -20,7 +20,7 @@ _AT_ONCE: Final = 8
 
 async def write(client: AsyncClient, job: Job, out: Path) -> int:
     """The sheet of a job, at `out`; returns its bytes. Raises ClientError, OSError."""
-    part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
+    part = out.with_name(f".{secrets.token_hex(8)}.part")  # a long name of `out` leaves no room for more
     await asyncio.to_thread(out.parent.mkdir, parents=True, exist_ok=True)
     try:
         with await asyncio.to_thread(part.open, "xb") as file:

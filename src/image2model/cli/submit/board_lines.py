@@ -8,6 +8,7 @@ import msgspec
 
 from image2model.cli.numbers import dollars, seconds, span
 from image2model.cli.submit.item import Item, Outcome
+from image2model.cli.submit.names import legible, text_of
 from image2model.client.documents import Image
 
 
@@ -21,7 +22,7 @@ class JsonBoard:
 
     def changed(self, item: Item, image: Image) -> None:
         """`image`: as the service's document, with the file's path."""
-        self._say({"type": "image", "path": str(item.path), "job_id": item.job_id, "image": image})
+        self._say({"type": "image", "path": text_of(item.path), "job_id": item.job_id, "image": image})
 
     def waiting(self, job_id: str, reason: str | None) -> None:
         """`waiting`."""
@@ -36,7 +37,7 @@ class JsonBoard:
         self._say(
             {
                 "type": "outcome",
-                "path": str(item.path),
+                "path": text_of(item.path),
                 "outcome": item.outcome,
                 "files": item.files,
                 "job_id": item.job_id,
@@ -93,8 +94,8 @@ class PlainBoard:
 def ending(item: Item) -> str:
     """One line on an item's end."""
     if item.outcome is Outcome.FAILED:
-        return f"failed  {item.path}  {item.code}: {item.reason}"
-    return "  ".join([item.outcome, ", ".join(item.files), *_facts(item.image)])
+        return f"failed  {legible(item.path)}  {item.code}: {item.reason}"
+    return "  ".join([item.outcome, ", ".join(map(legible, item.files)), *_facts(item.image)])
 
 
 def _facts(image: Image | None) -> list[str]:

@@ -14,6 +14,8 @@ from typing import Final
 import click
 import msgspec
 
+from image2model.cli.submit.names import legible, text_of
+
 LEDGER_FOLDER: Final = ".image2model"
 _HEAD: Final = 16
 _HASHERS: Final = 2
@@ -42,6 +44,7 @@ def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
     """
     found: dict[Path, str] = {}
     skipped: set[Path] = set()
+    wrong: list[str] = []
     for argument in arguments:
         for path, wanted in below(argument, absolute(leave_out)):
             if is_picture(path):
@@ -49,7 +52,10 @@ def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
             elif argument.is_dir():
                 skipped.add(path)
             else:
-                raise click.UsageError(f"{argument} is no PNG, JPEG or WebP picture")
+                wrong.append(legible(argument))
+    if wrong:  # all at once: a shell's `*.jpg` may name hundreds
+        word = "is" if len(wrong) == 1 else "are"
+        raise click.UsageError(f"{', '.join(dict.fromkeys(wrong))} {word} no PNG, JPEG or WebP picture")
     with ThreadPoolExecutor(_HASHERS) as pool:
         pictures = tuple(pool.map(found_at, found.keys(), found.values()))
     return Collected(tuple(sorted(pictures, key=_order)), tuple(sorted(skipped)))
@@ -67,7 +73,7 @@ def is_picture(path: Path) -> bool:
 def below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
     """The files of a path, each with what `Found.wanted` is; `leave_out` is absolute."""
     if not argument.is_dir():
-        yield argument, argument.with_suffix("").name
+        yield argument, text_of(argument.with_suffix("").name)
         return
     for folder, folders, files in os.walk(argument):
         here = Path(folder)
@@ -75,7 +81,7 @@ def below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
         for name in sorted(files):
             path = here / name
             if path.is_file():
-                yield path, str(PurePosixPath(path.relative_to(argument)).with_suffix(""))
+                yield path, text_of(str(PurePosixPath(path.relative_to(argument)).with_suffix("")))
 
 
 def _is_input(folder: Path, leave_out: Path) -> bool:

@@ -3,6 +3,7 @@
 Who calls it: the plan and the saver, for a picture with several names.
 """
 
+import secrets
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,6 @@ def copy_model(out: Path, model: str, file: str) -> None:
     """From `out/model` to `out/file`. Blocks. Raises OSError."""
     target = out / file
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = out / LEDGER_FOLDER / "parts" / f"{target.name}.copy"
+    part = out / LEDGER_FOLDER / "parts" / f"{secrets.token_hex(8)}.copy"  # two copies may have one name
     shutil.copyfile(out / model, part)
     part.replace(target)

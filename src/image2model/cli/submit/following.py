@@ -84,7 +84,7 @@ class _Following:
         """The stream has ended: what has no model has a reason."""
         rejected = {one.file: one for one in self._job.rejected} if self._job else {}
         for item in self._items.values():
-            image, refusal = item.image, rejected.get(item.path.name)
+            image, refusal = item.image, rejected.get(item.name)
             if image is None and refusal:
                 item.fail(refusal.code, refusal.detail)
             elif image and image.status == ImageStatus.FAILED:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from image2model.cli.submit.names import sent_name
 from image2model.client.documents import Image
 from image2model.client.picture import Picture
 
@@ -37,9 +38,14 @@ class Item(msgspec.Struct, eq=False):
     job_id: str | None = None
 
     @property
+    def name(self) -> str:
+        """By which the service knows it."""
+        return sent_name(self.path)
+
+    @property
     def picture(self) -> Picture:
         """What is uploaded."""
-        return Picture(name=self.path.name, size=self.size, path=self.path)
+        return Picture(name=self.name, size=self.size, path=self.path)
 
     def fail(self, code: str, reason: str) -> None:
         """It has failed, and why."""

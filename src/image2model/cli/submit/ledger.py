@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from image2model.cli.submit.names import text_of
 from image2model.cli.submit.naming import Place, fold
 
 _SCHEMA: Final = """
@@ -89,7 +90,7 @@ class Ledger:
             self._database.executemany(
                 "INSERT INTO places (folded, stem, source, sha256) VALUES (?, ?, ?, ?) ON CONFLICT (folded)"
                 " DO UPDATE SET source = excluded.source, sha256 = excluded.sha256",
-                [(fold(stem), stem, str(path), hashes[path]) for path, stem in stems.items()],
+                [(fold(stem), stem, text_of(path), hashes[path]) for path, stem in stems.items()],
             )
 
     def saved(self, stem: str, sha256: str, wish: Wish) -> tuple[str, int] | None:

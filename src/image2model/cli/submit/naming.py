@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from image2model.cli.submit.collect import Found
+from image2model.cli.submit.names import text_of
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ def _by_owner(places: Iterable[Place]) -> Mapping[str, list[Place]]:
 def _kept(picture: Found, owned: Mapping[str, list[Place]], taken: set[str]) -> str | None:
     """The place that this picture has from an earlier run."""
     fits = re.compile(re.escape(picture.wanted) + r"(-\d+)?").fullmatch
-    for place in (*owned.get(str(picture.path), ()), *owned.get(picture.sha256, ())):
+    for place in (*owned.get(text_of(picture.path), ()), *owned.get(picture.sha256, ())):
         if fits(place.stem) and fold(place.stem) not in taken:
             return str(place.stem)
     return None

@@ -46,7 +46,7 @@ class Sender:
 
         Raises TooMuch, ClientError.
         """
-        pictures = [(item.sha256, item.path.name) for item in batch.items]
+        pictures = [(item.sha256, item.name) for item in batch.items]
         await asyncio.to_thread(self._ledger.begin, batch.key, self._wish, pictures)
         return await self._upload(batch, [item.picture for item in batch.items])
 
@@ -95,7 +95,7 @@ class Sender:
             raise error
         faults = {fault.file: fault for fault in error.errors}
         for item in batch.items:
-            fault = faults.get(item.path.name)
+            fault = faults.get(item.name)
             item.fail(fault.code if fault else error.code, fault.detail if fault else error.detail)
 
     async def _find(self, hashes: list[str], *, since: float) -> str | None:

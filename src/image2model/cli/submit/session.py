@@ -6,7 +6,7 @@ Who calls it: the command. Nothing is sent before every argument has been checke
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from image2model.cli.submit.flow import Flow
 from image2model.cli.submit.following import Follower
 from image2model.cli.submit.item import Item
 from image2model.cli.submit.ledger import Ledger, Options, Wish
+from image2model.cli.submit.names import legible
 from image2model.cli.submit.naming import assign
 from image2model.cli.submit.planning import Plan, make_plan
 from image2model.cli.submit.saving import Places, Saver
@@ -60,7 +61,8 @@ async def _run(request: Request, client: AsyncClient, collected: Collected, ledg
     board = board_of(as_json=request.as_json)
     board.begin(plan.items)
     for path in collected.skipped:
-        board.note(f"left out {path}: no PNG, JPEG or WebP picture")
+        board.note(f"left out {legible(path)}: no PNG, JPEG or WebP picture")
+    client.hear_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
     try:
         async with client:
             saver = Saver(client, ledger, wish, request.out)
@@ -77,6 +79,18 @@ async def _run(request: Request, client: AsyncClient, collected: Collected, ledg
     finally:
         board.close()
     return plan.items
+
+
+def once_each(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Says each text once: many batches meet the same trouble, again and again."""
+    said: set[str] = set()
+
+    def hear(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    return hear
 
 
 def lock_of(places: Places) -> FolderLock:

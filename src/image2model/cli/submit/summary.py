@@ -12,8 +12,10 @@ import msgspec
 
 from image2model.cli.advice import advice
 from image2model.cli.submit.item import Item, Outcome
+from image2model.cli.submit.names import legible
 from image2model.cli.submit.pace import clock
 from image2model.cli.submit.tally import by_job
+from image2model.domain import ImageStatus
 
 
 def report(items: Sequence[Item], *, as_json: bool, out: Path, seconds: float) -> int:
@@ -40,12 +42,12 @@ def _print(items: Sequence[Item], counts: Counter[Outcome], cost: float, seconds
         f"{len(failed)} failed; cost {cost:.2f} USD; {clock(seconds)}"
     )
     for item in failed:
-        click.echo(f"  {item.path}  {item.code}: {item.reason} (cost {item.cost_usd:.2f} USD)")
+        click.echo(f"  {legible(item.path)}  {item.code}: {item.reason} (cost {item.cost_usd:.2f} USD)")
     jobs = list(by_job(failed))
     for code in dict.fromkeys(item.code for item in failed):
         if todo := advice(code, jobs[0] if len(jobs) == 1 else None):
             click.echo(f"  {code}: {todo}")
-    if any(item.image is not None for item in failed):
+    if any(item.image is not None and item.image.status == ImageStatus.FAILED for item in failed):
         click.echo("`--retry-failed` runs them again; each is a new paid attempt.")
 
 

@@ -7,8 +7,9 @@ import msgspec
 
 from image2model.cli.submit.board import Board
 from image2model.cli.submit.ledger import Ledger, Options, Wish
+from image2model.cli.submit.names import legible
 from image2model.cli.submit.saving import Places
-from image2model.cli.submit.session import board_of, lock_of
+from image2model.cli.submit.session import board_of, lock_of, once_each
 from image2model.cli.watching.watcher import Watcher
 from image2model.cli.watching.waves import Waves
 from image2model.client import AsyncClient
@@ -43,6 +44,7 @@ async def run(request: Request, client: AsyncClient) -> None:
 async def _run(request: Request, client: AsyncClient, ledger: Ledger) -> None:
     wish = Wish(client.url, request.model or "", Options(request.params or {}, request.face_limit).text)
     board = board_of(as_json=request.as_json)
+    client.hear_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
     board.note(f"watching {request.folder}; models go to {request.out}")
     async with client:
         waves = Waves(client, ledger, wish, request.out, board, at_once=request.at_once)
@@ -56,6 +58,6 @@ async def _run(request: Request, client: AsyncClient, ledger: Ledger) -> None:
 async def _watch(watcher: Watcher, waves: Waves, board: Board) -> None:
     async for found, given_up in watcher.pictures():
         for path, problem in given_up:
-            board.note(f"left out {path}: {problem}")
+            board.note(f"left out {legible(path)}: {problem}")
         if found:
             waves.send(found)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from watchfiles import awatch
+from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from image2model.cli.submit.collect import Found, absolute, below, found_at
 from image2model.cli.watching.wholeness import Wholeness
@@ -42,6 +43,17 @@ class Watcher:
             listening.cancel()
 
     async def _listen(self) -> None:
+        while True:
+            try:
+                await self._hear()
+            except* WatchfilesRustInternalError as trouble:
+                if "decode path" not in str(trouble.exceptions[0]):
+                    raise
+            # A name that is not UTF-8 ends the listening and is not told: everything is looked at again,
+            # and the ledger knows what was sent.
+            self._looking |= await asyncio.to_thread(self._files)
+
+    async def _hear(self) -> None:
         async for changes in awatch(self.folder, watch_filter=None, debounce=200, rust_timeout=_LISTEN_MS):
             touched = {absolute(Path(name)) for _, name in changes}
             for path, wanted in (await asyncio.to_thread(self._files)).items():

@@ -1,7 +1,7 @@
 // The side panel: pictures that were taken in, the model, its parameters, the price, and the button.
 
 import { byId, element, icon, say, show } from './dom.js';
-import { bytes, plural, usd } from './format.js';
+import { bytes, names, plural, usd } from './format.js';
 import * as intake from './intake.js';
 import { modelOf, models, standardModel } from './models.js';
 import { ParameterForm } from './parameters.js';
@@ -88,12 +88,14 @@ function price() {
 
 function take(files, others) {
   const tooLarge = files.filter((file) => file.size > LARGEST);
+  const empty = files.filter((file) => !file.size);
   const good = files.filter((file) => file.size && file.size <= LARGEST);
   const list = byId('staged');
   list.append(...good.map(add));
   show(list, staged.length > 0);
-  if (others) toast(`${plural(others, 'file')} left out: only PNG, JPEG and WebP become models.`);
-  if (tooLarge.length) toast(`${tooLarge.map((file) => file.name).join(', ')}: over ${bytes(LARGEST)}, left out.`);
+  if (others.length) toast(`${plural(others.length, 'file')} left out: only PNG, JPEG and WebP become models. ${names(others)}`);
+  if (tooLarge.length) toast(`${names(tooLarge)}: over ${bytes(LARGEST)}, left out.`);
+  if (empty.length) toast(`${names(empty)}: empty, left out.`);
   price();
 }
 

@@ -8,6 +8,12 @@ export function plural(count, one, many = `${one}s`) {
   return `${number(count)} ${count === 1 ? one : many}`;
 }
 
+// The first few names of files, and how many more there are.
+export function names(files) {
+  const shown = files.slice(0, 3).map((file) => file.name).join(', ');
+  return files.length > 3 ? `${shown} and ${number(files.length - 3)} more` : shown;
+}
+
 export function bytes(size) {
   if (size === null || size === undefined) return '';
   const units = ['B', 'KB', 'MB', 'GB'];

@@ -7,9 +7,9 @@ const TYPES = new Set(['image/png', 'image/jpeg', 'image/webp']);
 
 const isPicture = (file) => TYPES.has(file.type) || PICTURES.test(file.name);
 
-// `take(pictures, others)`: the pictures among what came in, and how many other files there were.
+// `take(pictures, others)`: the pictures among what came in, and the other files.
 export function start(take) {
-  const give = (files) => take(files.filter(isPicture), files.filter((file) => !isPicture(file)).length);
+  const give = (files) => take(files.filter(isPicture), files.filter((file) => !isPicture(file)));
   chooser('pick-files', 'files', give);
   chooser('pick-folder', 'folder', give);
   dropping(give);
@@ -23,10 +23,15 @@ function chooser(buttonId, inputId, give) {
   const input = byId(inputId);
   byId(buttonId).addEventListener('click', () => input.click());
   input.addEventListener('change', () => {
-    give([...input.files]);
+    give([...input.files].sort(byPath)); // a folder comes in the order of the disk
     input.value = '';
   });
 }
+
+const inOrder = (one, other) => one.localeCompare(other, undefined, { numeric: true });
+
+// Files that were chosen one by one have no path: they keep their order.
+const byPath = (one, other) => inOrder(one.webkitRelativePath, other.webkitRelativePath);
 
 // A pasted screenshot is always called image.png.
 function named(file, index) {
@@ -78,6 +83,6 @@ async function walk(entry) {
     if (!some.length) break; // a reader gives at most 100 at a time
     found.push(...some);
   }
-  found.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+  found.sort((a, b) => inOrder(a.name, b.name));
   return (await Promise.all(found.map(walk))).flat();
 }
