@@ -213,7 +213,7 @@ async def note_timeout(redis: Redis, image_id: str, fence: str) -> None:
 
 
 async def not_sent(redis: Redis, image_id: str, attempt_token: str) -> None:
-    """The mark's reply was lost and nothing was POSTed: take the mark back. Repeat it until it answers."""
+    """FAL has nothing of this attempt: take its mark back, if it was set. Repeat it until it answers."""
     await _NOT_SENT.packed(redis, image_id, attempt_token)
 
 
