@@ -22,7 +22,7 @@ from image2model.errors import (
     StaleFence,
 )
 from image2model.fal.endpoints import endpoint_of
-from image2model.fal.failures import FalCancelled, FalThrottled, to_image_failure
+from image2model.fal.failures import UNCONFIRMED, FalCancelled, FalThrottled, to_image_failure
 from image2model.storage.errors import StorageError
 from image2model.store import images
 from image2model.store.images import Task
@@ -143,7 +143,9 @@ class ImageRun:
             raise Retry(defer=wait)
         attempts_left = task.attempts_used + 1 < settings.max_attempts
         if settings.on_unconfirmed == "resubmit" and attempts_left and not task.cancel_requested:
-            await images.try_again(context.redis, self._image_id, self._fence, used_attempt=True)
+            await images.try_again(
+                context.redis, self._image_id, self._fence, used_attempt=True, unknown=True
+            )
             raise Retry(defer=0)
         raise to_image_failure(
             FalAmbiguous(
@@ -208,7 +210,11 @@ class ImageRun:
         return await self._fail(task, ImageFailure("generation_failed", stopped.message, retryable=True))
 
     async def _fail(self, task: Task, failure: ImageFailure) -> str:
-        await images.fail(self._context.redis, self._image_id, self._fence, _image_error(failure))
+        # a webhook, or a worker that slept, may bring FAL's id at this moment: then it is followed
+        unknown = failure.code == UNCONFIRMED
+        await images.fail(
+            self._context.redis, self._image_id, self._fence, _image_error(failure), unknown=unknown
+        )
         _log.info("image failed", code=failure.code, reason=failure.message)
         self._failed_with = failure.code
         return self._count(task, ImageStatus.FAILED)
