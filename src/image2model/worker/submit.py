@@ -51,6 +51,7 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
     attempt_token = secrets.token_hex(12)
     await running.take_place(context.places)
     await context.permits.take(Wish(task.image_id, running.token, attempt_token, url))
+    await context.room.check()  # the wait may have been long
     posting = asyncio.create_task(_post(context, task, running.token, attempt_token, endpoint, url))
     context.submissions.add(posting)
     posting.add_done_callback(lambda _: _posted(context, posting))
