@@ -40,6 +40,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     priority: str
     filename: str
     format: str
+    size: int
     source_key: str
     attempt: int
     attempts_used: int
@@ -74,6 +75,7 @@ _IMAGE: Final = (
     "params",
     "filename",
     "format",
+    "size",
     "source_key",
     "attempt",
     "attempts_used",
@@ -116,6 +118,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         priority=priority,
         filename=image["filename"],
         format=image["format"],
+        size=int(image["size"] or 0),
         source_key=image["source_key"],
         attempt=int(image["attempt"] or 1),
         attempts_used=int(image["attempts_used"] or 0),

@@ -7,13 +7,15 @@ the way is tried again with the same request, never by a new one.
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, TypeVar
 
 import structlog
 
 from image2model.domain import FalRequest, ImageResult, Mesh, ResultFile
 from image2model.errors import DiskFull, ImageFailure
+from image2model.fal.download import FalDownload
 from image2model.fal.endpoints import Endpoint
 from image2model.fal.failures import FalUnfinished, FalUnreachable
 from image2model.fal.files import FalFile
@@ -35,6 +37,10 @@ _PATIENCE_S: Final = 1800.0
 """FAL keeps a small result for an hour, one of 10 KB or more for minutes."""
 _TRIES_OF_A_CUT_FILE: Final = 3
 _MOST_BYTES: Final = 1 << 30
+_UNKNOWN_BYTES: Final = 64 << 20
+"""What a file counts as whose host does not say its size."""
+_COPIES: Final = 2
+"""A file in pieces and as a whole."""
 _SUFFIX: Final = re.compile(r"\.([A-Za-z0-9]{1,8})$")
 _BY_TYPE: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "application/zip": "zip"}
 
@@ -48,8 +54,7 @@ async def collect(
     found = await _patiently(lambda: context.fal.result(endpoint, request))
     if found.model is None:
         raise ImageFailure("result_invalid", "FAL's result holds no model.", retryable=True)
-    async with context.fetches:
-        result = await (_mirror(context, task, found) if context.settings.mirrors else _refer(found))
+    result = await (_mirror(context, task, found) if context.settings.mirrors else _refer(found))
     cost = endpoint.price(task.params)  # type: ignore[arg-type]  # normalised at the door
     await images.succeed(context.redis, task.image_id, fence, result, cost)
     if cost is not None:
@@ -106,25 +111,25 @@ async def _mirror(context: WorkerContext, task: Task, found: FalResult) -> Image
 
 
 async def _copy_model(context: WorkerContext, task: Task, file: FalFile) -> tuple[ResultFile, Mesh | None]:
-    data = await _download(context, file)
-    kind = sniff_model(data)
-    mesh: Mesh | None = None
-    if kind == "glb":
-        info = await asyncio.to_thread(inspect_glb, data)
-        mesh = Mesh(info.triangles, info.vertices, info.textures, info.bounds)
-    elif kind == "unknown":
-        raise ImageFailure("result_invalid", "FAL's model is in no format that we know.", retryable=True)
-    key = layout.result(task.job_id, task.image_id, file.kind, kind)
-    await _put(context, key, data, "model/gltf-binary" if kind == "glb" else "application/octet-stream")
-    return ResultFile(kind=file.kind, format=kind, size=len(data), key=key), mesh
+    async with _downloaded(context, file) as data:
+        kind = sniff_model(data)
+        mesh: Mesh | None = None
+        if kind == "glb":
+            info = await asyncio.to_thread(inspect_glb, data)
+            mesh = Mesh(info.triangles, info.vertices, info.textures, info.bounds)
+        elif kind == "unknown":
+            raise ImageFailure("result_invalid", "FAL's model is in no format that we know.", retryable=True)
+        key = layout.result(task.job_id, task.image_id, file.kind, kind)
+        await _put(context, key, data, "model/gltf-binary" if kind == "glb" else "application/octet-stream")
+        return ResultFile(kind=file.kind, format=kind, size=len(data), key=key), mesh
 
 
 async def _copy(context: WorkerContext, task: Task, file: FalFile) -> ResultFile:
-    data = await _download(context, file)
-    suffix = _format(file)
-    key = layout.result(task.job_id, task.image_id, file.kind, suffix)
-    await _put(context, key, data, file.content_type or "application/octet-stream")
-    return ResultFile(kind=file.kind, format=suffix, size=len(data), key=key)
+    async with _downloaded(context, file) as data:
+        suffix = _format(file)
+        key = layout.result(task.job_id, task.image_id, file.kind, suffix)
+        await _put(context, key, data, file.content_type or "application/octet-stream")
+        return ResultFile(kind=file.kind, format=suffix, size=len(data), key=key)
 
 
 async def _put(context: WorkerContext, key: str, data: bytes, content_type: str) -> None:
@@ -135,15 +140,26 @@ async def _put(context: WorkerContext, key: str, data: bytes, content_type: str)
         raise StorageError("the disk is full") from full
 
 
-async def _download(context: WorkerContext, file: FalFile) -> bytes:
+@asynccontextmanager
+async def _downloaded(context: WorkerContext, file: FalFile) -> AsyncIterator[bytes]:
+    """The file in memory, within what results may take. Who waits to try again holds nothing."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(context.fetches)
+        async with context.fal.download(file.url) as download:
+            size = _UNKNOWN_BYTES if download.size is None else download.size
+            await stack.enter_async_context(context.results.hold(_COPIES * size))
+            data = await _whole(download)
+        yield data
+
+
+async def _whole(download: FalDownload) -> bytes:
     parts: list[bytes] = []
     size = 0
-    async with context.fal.download(file.url) as download:
-        async for chunk in download.chunks():
-            size += len(chunk)
-            if size > _MOST_BYTES:
-                raise ImageFailure("result_invalid", "FAL's file is larger than 1 GiB.", retryable=False)
-            parts.append(chunk)
+    async for chunk in download.chunks():
+        size += len(chunk)
+        if size > _MOST_BYTES:
+            raise ImageFailure("result_invalid", "FAL's file is larger than 1 GiB.", retryable=False)
+        parts.append(chunk)
     return b"".join(parts)
 
 

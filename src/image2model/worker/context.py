@@ -13,6 +13,7 @@ from image2model.fal.gateway import FalGateway
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
 from image2model.store.replicas import Replicas
+from image2model.worker.memory import MemoryBudget
 from image2model.worker.permits import PermitDesk
 from image2model.worker.room import DiskRoom
 from image2model.worker.running import RunningImages
@@ -20,7 +21,10 @@ from image2model.worker.thumbnails import ThumbnailsAhead
 from image2model.worker.webhook_sender import WebhookSender
 
 _FETCHES: Final = 16
-"""Results held in memory at once."""
+"""Results fetched at once."""
+_PICTURE_BYTES: Final = 256 << 20
+_RESULT_BYTES: Final = 512 << 20
+"""Held in memory at once."""
 _LOOK_AHEAD: Final = 4
 
 
@@ -46,6 +50,8 @@ class WorkerContext:
         self.running = RunningImages()
         self.preflight = ThreadPoolExecutor(2, thread_name_prefix="preflight")
         self.fetches = asyncio.Semaphore(_FETCHES)
+        self.pictures = MemoryBudget(_PICTURE_BYTES)
+        self.results = MemoryBudget(_RESULT_BYTES)
         self.places = asyncio.Semaphore(settings.worker_concurrency)
         self.room = DiskRoom(storage)
         self.permits = PermitDesk(redis, max_permits=settings.max_concurrent)

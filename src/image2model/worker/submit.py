@@ -31,6 +31,8 @@ _log: Final = structlog.get_logger("worker.submit")
 
 _LONGEST_MARK_S: Final = 1.0
 """A connection that has waited longer for the store may be closed by now, and a POST over it be lost."""
+_COPIES: Final = 2
+"""A picture as it came and as it goes."""
 
 
 class MarkTooLate(Exception):
@@ -41,13 +43,7 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
     """Buy one generation. Raises FalError, ImageFailure, StaleFence, NoRoom and Paused."""
     endpoint = endpoint_of(task.model)
     await context.room.check()
-    with tracing.span("prepare"):
-        prepared = await _prepare(context, task)
-    thumbnail = prepared.small
-    url = await context.fal.upload(
-        prepared.data, filename=f"{task.image_id}.{prepared.suffix}", content_type=prepared.content_type
-    )
-    del prepared  # its bytes are at FAL now, and a wait for a permit may be long
+    url, thumbnail = await _bring(context, task)
     attempt_token = secrets.token_hex(12)
     await running.take_place(context.places)
     await context.permits.take(Wish(task.image_id, running.token, attempt_token, url))
@@ -58,6 +54,17 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
     request = await asyncio.shield(posting)
     context.thumbnails_ahead.keep_soon(task, thumbnail)
     return request
+
+
+async def _bring(context: WorkerContext, task: Task) -> tuple[str, bytes]:
+    """The picture at FAL's storage, its bytes here no longer: its URL, and its thumbnail."""
+    async with context.pictures.hold(_COPIES * task.size):
+        with tracing.span("prepare"):
+            prepared = await _prepare(context, task)
+        url = await context.fal.upload(
+            prepared.data, filename=f"{task.image_id}.{prepared.suffix}", content_type=prepared.content_type
+        )
+        return url, prepared.small
 
 
 def _posted(context: WorkerContext, posting: "asyncio.Task[FalRequest]") -> None:
