@@ -30,6 +30,7 @@ from image2model.store.images import Task
 from image2model.telemetry import metrics, tracing
 from image2model.worker.backoff import full_jitter
 from image2model.worker.context import WorkerContext
+from image2model.worker.told import told
 
 _log = structlog.get_logger("worker.collect")
 
@@ -56,7 +57,7 @@ async def collect(
         raise ImageFailure("result_invalid", "FAL's result holds no model.", retryable=True)
     result = await (_mirror(context, task, found) if context.settings.mirrors else _refer(found))
     cost = endpoint.price(task.params)  # type: ignore[arg-type]  # normalised at the door
-    await images.succeed(context.redis, task.image_id, fence, result, cost)
+    await told(lambda: images.succeed(context.redis, task.image_id, fence, result, cost))
     if cost is not None:
         metrics.FAL_COST.labels(task.model).inc(to_usd(cost))
 

@@ -21,6 +21,7 @@ from image2model.telemetry import tracing
 from image2model.worker.backoff import full_jitter
 from image2model.worker.context import WorkerContext
 from image2model.worker.running import RunningTask
+from image2model.worker.told import told
 
 _log = structlog.get_logger("worker.follow")
 
@@ -59,7 +60,7 @@ class _Follower:
             await self._move(ImageStatus.GENERATING, "queue_position", "")
             self._time_generation()
         else:
-            await self._move(ImageStatus.STORING, "queue_position", "")
+            await told(lambda: self._move(ImageStatus.STORING, "queue_position", ""))
 
     async def _move(self, to: ImageStatus, *fields: images.Field) -> None:
         if await images.move(self._context.redis, self._task.image_id, self._running.token, to, *fields):

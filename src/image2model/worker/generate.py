@@ -38,6 +38,7 @@ from image2model.worker.room import NoRoom
 from image2model.worker.run_span import run_span
 from image2model.worker.running import RunningTask
 from image2model.worker.submit import commit, submit
+from image2model.worker.told import told
 from image2model.worker.unconfirmed import look_up, next_look_s
 
 _log = structlog.get_logger("worker.generate")
@@ -191,8 +192,10 @@ class ImageRun:
         if task.attempts_used + 1 >= self._context.settings.max_attempts:
             return await self._fail(task, to_image_failure(failure))
         error = _image_error(to_image_failure(failure))
-        await images.try_again(
-            self._context.redis, self._image_id, self._fence, used_attempt=True, error=error
+        await told(
+            lambda: images.try_again(
+                self._context.redis, self._image_id, self._fence, used_attempt=True, error=error
+            )
         )
         wait = full_jitter(task.attempts_used)
         _log.info("the attempt failed, another later", wait_s=round(wait, 2), reason=failure.message)
@@ -201,7 +204,9 @@ class ImageRun:
     async def _stopped(self, task: Task, stopped: FalCancelled) -> str:
         """FAL obeyed a cancel: a client's, or ours after I2M_TASK_TIMEOUT."""
         if self._running.cancel_requested or task.cancel_requested:
-            await images.move(self._context.redis, self._image_id, self._fence, ImageStatus.CANCELLED)
+            await told(
+                lambda: images.move(self._context.redis, self._image_id, self._fence, ImageStatus.CANCELLED)
+            )
             return self._count(task, ImageStatus.CANCELLED)
         if self._running.timed_out or task.timed_out:
             limit = self._context.settings.task_timeout
@@ -212,8 +217,10 @@ class ImageRun:
     async def _fail(self, task: Task, failure: ImageFailure) -> str:
         # a webhook, or a worker that slept, may bring FAL's id at this moment: then it is followed
         unknown = failure.code == UNCONFIRMED
-        await images.fail(
-            self._context.redis, self._image_id, self._fence, _image_error(failure), unknown=unknown
+        await told(
+            lambda: images.fail(
+                self._context.redis, self._image_id, self._fence, _image_error(failure), unknown=unknown
+            )
         )
         _log.info("image failed", code=failure.code, reason=failure.message)
         self._failed_with = failure.code

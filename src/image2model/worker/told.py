@@ -26,6 +26,7 @@ async def told(tell: Callable[[], Awaitable[T]]) -> T:
         try:
             return await tell()
         except (RedisError, OSError) as error:
-            _log.error("could not store what became of an image, again", error=str(error))
+            if pause == _FIRST_PAUSE_S:
+                _log.error("could not store what became of an image, again until it is", error=str(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LAST_PAUSE_S)
