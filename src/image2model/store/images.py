@@ -29,7 +29,8 @@ Field = str | int
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a worker must know of one image to go on with it. Times in ms, texts empty when not set."""
+    """All that a worker must know of one image to go on with it. Times in ms, by the store's clock, texts
+    empty when not set."""
 
     image_id: str
     job_id: str
@@ -56,6 +57,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     reuse_of: str
     traceparent: str
     request: FalRequest | None
+    loaded_at: int
 
 
 class Committed(IntEnum):
@@ -98,7 +100,7 @@ _IMAGE: Final = (
 
 async def load(redis: Redis, image_id: str) -> Task:
     """Read an image and what it needs of its job. Raises StaleFence where it no longer exists."""
-    of_image, of_job = await _LOAD.packed(redis, image_id, _IMAGE, _JOB)
+    of_image, of_job, now = await _LOAD.packed(redis, image_id, _IMAGE, _JOB)
     image = dict(zip(_IMAGE, _as_texts(of_image), strict=True))
     if not image["job_id"]:
         raise StaleFence(f"image {image_id} does not exist")
@@ -134,6 +136,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         reuse_of=image["reuse_of"],
         traceparent=traceparent,
         request=request,
+        loaded_at=int(now),
     )
 
 

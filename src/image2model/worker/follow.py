@@ -48,6 +48,7 @@ class _Follower:
         self._task = task
         self._running = running
         self._request = request
+        self._began = time.monotonic()
         self._deadline: asyncio.TimerHandle | None = None
         self._cancelling: asyncio.Task[None] | None = None
 
@@ -70,7 +71,9 @@ class _Follower:
         """Start the clock at the first IN_PROGRESS; a later holder goes on with the same one."""
         if self._deadline is not None:
             return
-        ran = time.time() - self._task.running_at / 1000 if self._task.running_at else 0.0
+        ran = 0.0
+        if self._task.running_at:
+            ran = (self._task.loaded_at - self._task.running_at) / 1000 + time.monotonic() - self._began
         left = max(self._context.settings.task_timeout - ran, 0)
         self._deadline = asyncio.get_running_loop().call_later(left, self._time_out)
 
