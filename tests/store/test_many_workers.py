@@ -1,5 +1,8 @@
 """What must not grow with the number of workers: bells, reasons for waiting, what one of them piles up."""
 
+import uuid
+
+import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import WaitingFor
@@ -44,3 +47,15 @@ async def test_why_jobs_wait_is_worked_out_once_for_the_fleet(redis: Redis, make
     await redis.delete(key("waiting_told"))
     assert await upkeep.refresh_waiting(redis, max_permits=1) == 1
     assert (await jobs.read(redis, job.job_id)).job.waiting_for is WaitingFor.PAUSED
+
+
+async def test_same_pictures_that_wait_for_one_run_keep_nobody_back(redis: Redis, make_job: MakeJob) -> None:
+    template = await make_job(1)
+    same = [
+        msgspec.structs.replace(template.images[0], image_id=uuid.uuid4().hex, digest="same")
+        for _ in range(50)
+    ]
+    await jobs.create(redis, msgspec.structs.replace(template, job_id=uuid.uuid4().hex, images=tuple(same)))
+    await make_job(3)
+    assert len(await pick(redis, free=2)) == 2  # the template, and the first of the same pictures
+    assert await pick(redis, free=3)

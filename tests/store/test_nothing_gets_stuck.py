@@ -223,3 +223,21 @@ async def test_followers_of_a_run_are_woken_by_its_end(redis: Redis, make_job: M
     (follower,) = await pick(redis)
     task = await images.load(redis, follower.task_id)
     assert task.reuse_of == (leader.task_id if outcome == "succeeded" else "")
+
+
+async def test_refusal_that_comes_after_the_image_was_let_go_frees_its_permit(
+    redis: Redis, make_job: MakeJob
+) -> None:
+    job = await make_job(1)
+    (claim,) = await pick(redis)
+    await begin_post(redis, claim)
+    await leases.let_go(
+        redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=claim.score
+    )
+    assert await permits(redis) == 1
+    await images.not_sent(redis, claim.task_id, "another attempt")
+    assert await permits(redis) == 1
+    await images.not_sent(redis, claim.task_id, "a1")
+    assert await permits(redis) == 0
+    assert (await jobs.read(redis, job.job_id)).counts == Counts(queued=1)
+    assert [again.task_id for again in await pick(redis)] == [claim.task_id]

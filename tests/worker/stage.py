@@ -3,9 +3,12 @@
 Used by the tests of the windows around the submit.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+
+from redis.asyncio import Redis
 
 from image2model.store.script import Script
 from tests.support.fleet import Fleet, ServiceProcess, fleet_on
@@ -42,6 +45,23 @@ class Stage:
         if name == "accepted, before the reply":
             return self.fal.hold(lambda message: message.startswith(b"POST /tripo3d/"), answer=True)
         return self.store.hold(calls("commit_submission"), answer=name == "after the commit")
+
+
+@asynccontextmanager
+async def taking_no_writes(redis: Redis) -> AsyncIterator[None]:
+    """The store is as one that has lost its master: it answers, and takes nothing."""
+    await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+    try:
+        yield
+    finally:
+        await redis.execute_command("REPLICAOF", "NO", "ONE")
+
+
+async def not_heard(worker: ServiceProcess) -> None:
+    """Wait until the worker could not tell the store how something ended."""
+    async with asyncio.timeout(20):
+        while "could not store what became" not in worker.log.read_text():
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

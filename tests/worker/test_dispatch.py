@@ -1,24 +1,31 @@
 """The dispatcher inside one process: what it stops, and which lease it gives back."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import arq.worker
 import pytest
+from arq.worker import Retry
 from redis.asyncio import Redis
 
 from image2model import settings
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
 from image2model.storage.address import open_storage
-from image2model.store import leases, upkeep
+from image2model.store import images, leases, upkeep
 from image2model.store.connection import connect
 from image2model.store.keys import Queue, key
+from image2model.store.replicas import Replicas
+from image2model.worker import dispatch
 from image2model.worker.context import WorkerContext
 from image2model.worker.dispatch import LeasedWorker, Work, task
 from image2model.worker.keeper import LeaseKeeper
 from image2model.worker.running import RunningTask
+from image2model.worker.unconfirmed import next_look_s
+from tests.support.jobs import create_job, pick, take_permit
 
 IN_PROGRESS = "arq:in-progress:t1"
 
@@ -88,3 +95,35 @@ async def test_task_that_has_not_begun_stops_as_well(redis: Redis, tmp_path: Pat
         await worker.stop()  # right after the pick: ARQ has not come to the function
         assert await redis.get(IN_PROGRESS) is None
         assert await redis.zscore("arq:queue:batch_processing", "t1") is not None
+
+
+@pytest.mark.parametrize("ahead_ms", [-60_000, 60_000])
+async def test_wait_is_measured_by_the_stores_clock(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead_ms: int
+) -> None:
+    clock = arq.worker.timestamp_ms
+    monkeypatch.setattr(arq.worker, "timestamp_ms", lambda: clock() + ahead_ms)
+    monkeypatch.setattr(dispatch, "timestamp_ms", lambda: clock() + ahead_ms, raising=False)
+
+    async def work(_: WorkerContext, __: RunningTask, ___: str) -> None:
+        raise Retry(defer=30)
+
+    async with asyncio.timeout(20), dispatcher(redis, tmp_path, work) as worker:
+        await worker.pick()
+        await asyncio.wait(list(worker.tasks.values()))
+        score = await redis.zscore("arq:queue:batch_processing", "t1")
+        seconds, micros = await redis.time()
+        assert score is not None
+        assert 20_000 < score - seconds * 1000 - micros / 1000 <= 30_000
+
+
+async def test_age_of_a_submit_is_measured_by_the_stores_clock(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create_job(redis)
+    (claim,) = await pick(redis)
+    await take_permit(redis, claim)
+    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + 3600)
+    assert next_look_s(await images.load(redis, claim.task_id), 120) == 1.0

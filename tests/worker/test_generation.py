@@ -134,3 +134,13 @@ async def test_redirect_mode_keeps_no_copy(fleet: Fleet) -> None:
     assert result.mesh is None
     assert result.files[0].source_url is not None
     assert result.files[0].key is None
+
+
+async def test_results_that_cannot_be_fetched_hold_up_no_other(fleet: Fleet) -> None:
+    fleet.emulator.fault("model_truncated", count=20)
+    fleet.start_worker()
+    stuck = await fleet.submit(20)
+    await fleet.until(stuck, lambda job: job.counts.storing == 20)
+    good = await fleet.until_finished(await fleet.submit(1))
+    assert good.counts == Counts(succeeded=1)
+    assert (await fleet.job(stuck)).counts == Counts(storing=20)

@@ -44,6 +44,7 @@ class FalCancelled(FalError):
     """The request was cancelled and FAL obeyed."""
 
 
+UNCONFIRMED = "submission_unconfirmed"
 _CONTENT_POLICY = "content_policy_violation"
 _TIMEOUTS = frozenset({"generation_timeout", "request_timeout", "startup_timeout"})
 
@@ -58,7 +59,7 @@ def _verdict(error: FalError) -> tuple[str, bool]:
     if isinstance(error, FalRejected):
         return _rejection(error)
     if isinstance(error, FalAmbiguous):
-        return "submission_unconfirmed", True
+        return UNCONFIRMED, True
     if isinstance(error, FalCancelled):
         return "cancelled", True
     if isinstance(error, FalResultGone):

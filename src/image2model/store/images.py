@@ -31,7 +31,7 @@ Field = str | int
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """All that a worker must know of one image to go on with it.
 
-    Times in ms, `size` in bytes, texts empty when not set.
+    Times in ms, by the store's clock, `size` in bytes, texts empty when not set.
     """
 
     image_id: str
@@ -59,6 +59,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     reuse_of: str
     traceparent: str
     request: FalRequest | None
+    loaded_at: int
 
 
 class Committed(IntEnum):
@@ -101,7 +102,7 @@ _IMAGE: Final = (
 
 async def load(redis: Redis, image_id: str) -> Task:
     """Read an image and what it needs of its job. Raises StaleFence where it no longer exists."""
-    of_image, of_job = await _LOAD.packed(redis, image_id, _IMAGE, _JOB)
+    of_image, of_job, now = await _LOAD.packed(redis, image_id, _IMAGE, _JOB)
     image = dict(zip(_IMAGE, _as_texts(of_image), strict=True))
     if not image["job_id"]:
         raise StaleFence(f"image {image_id} does not exist")
@@ -137,6 +138,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         reuse_of=image["reuse_of"],
         traceparent=traceparent,
         request=request,
+        loaded_at=int(now),
     )
 
 
@@ -148,13 +150,16 @@ def _as_texts(values: list[bytes | None]) -> list[str]:
     return [value.decode() if value else "" for value in values]
 
 
-async def move(redis: Redis, image_id: str, fence: str, to: ImageStatus, *fields: Field) -> bool:
+async def move(
+    redis: Redis, image_id: str, fence: str, to: ImageStatus, *fields: Field, unknown: bool = False
+) -> bool:
     """Move the image and write `fields` (name, value, …). True when a cancel has been asked for.
 
     The status that it has already only writes. Raises StaleFence where the fence is another's, or the
-    image is final, or the move is illegal: in each case somebody else has decided.
+    image is final, or the move is illegal, or with `unknown` FAL's id has turned up: in each case somebody
+    else has decided.
     """
-    done = await _STEP.packed(redis, image_id, fence, to.value, fields)
+    done = await _STEP.packed(redis, image_id, fence, to.value, fields, unknown)
     if done not in {1, 2}:
         raise StaleFence(f"image {image_id} could not move to {to}: {done}")
     return bool(done == 2)
@@ -200,9 +205,10 @@ async def give_up_reuse(redis: Redis, image_id: str, fence: str, task: Task) -> 
         raise StaleFence(f"image {image_id} is no longer ours")
 
 
-async def fail(redis: Redis, image_id: str, fence: str, error: ImageError) -> None:
-    """The end with a reason."""
-    await move(redis, image_id, fence, ImageStatus.FAILED, "error", msgspec.json.encode(error).decode())
+async def fail(redis: Redis, image_id: str, fence: str, error: ImageError, *, unknown: bool = False) -> None:
+    """The end with a reason. `unknown`: that FAL's id is not known, so not once it has turned up."""
+    text = msgspec.json.encode(error).decode()
+    await move(redis, image_id, fence, ImageStatus.FAILED, "error", text, unknown=unknown)
 
 
 async def mark_posting(replicas: Replicas, image_id: str, fence: str) -> int:
@@ -219,7 +225,7 @@ async def note_timeout(redis: Redis, image_id: str, fence: str) -> None:
 
 
 async def not_sent(redis: Redis, image_id: str, attempt_token: str) -> None:
-    """The mark's reply was lost and nothing was POSTed: take the mark back. Repeat it until it answers."""
+    """FAL has nothing of this attempt: take its mark back, if it was set. Repeat it until it answers."""
     await _NOT_SENT.packed(redis, image_id, attempt_token)
 
 
@@ -248,15 +254,18 @@ async def try_again(
     used_attempt: bool,
     start_timeout_s: float = 0,
     error: ImageError | None = None,
+    unknown: bool = False,
 ) -> bool:
     """Back to `queued` for another attempt; the caller then lets go with the delay.
 
     `used_attempt`: FAL accepted the one that ended, so it counts; `error` says why it ended. Otherwise
     False, and nothing changed, where the image has tried for longer than `start_timeout_s` to be accepted,
-    pauses not counted. Raises StaleFence.
+    pauses not counted. Raises StaleFence, with `unknown` also where FAL's id has turned up.
     """
     why = msgspec.json.encode(error).decode() if error else False
-    done = await _AGAIN.packed(redis, image_id, fence, used_attempt, int(start_timeout_s * 1000), why)
+    done = await _AGAIN.packed(
+        redis, image_id, fence, used_attempt, int(start_timeout_s * 1000), why, unknown
+    )
     if done not in {1, 2}:
         raise StaleFence(f"image {image_id} could not be queued again")
     return bool(done == 1)

@@ -84,7 +84,18 @@ async def sweep(redis: Redis, queue: Queue, *, lease_s: float) -> int:
 
 
 async def let_go(
-    redis: Redis, queue: Queue, task_id: str, token: str, *, finished: bool, score: float
+    redis: Redis,
+    queue: Queue,
+    task_id: str,
+    token: str,
+    *,
+    finished: bool,
+    score: float,
+    delay_ms: int | None = None,
 ) -> bool:
-    """End the lease: the task is done, or goes back to `score`. False when it was another's already."""
-    return bool(await _FINISH.packed(redis, queue.value, task_id, token, finished, int(score)))
+    """End the lease: the task is done, or goes back to `score`, or waits for `delay_ms` by the store's clock.
+
+    False when it was another's already.
+    """
+    delay = False if delay_ms is None else delay_ms
+    return bool(await _FINISH.packed(redis, queue.value, task_id, token, finished, int(score), delay))

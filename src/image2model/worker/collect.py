@@ -30,6 +30,7 @@ from image2model.store.images import Task
 from image2model.telemetry import metrics, tracing
 from image2model.worker.backoff import full_jitter
 from image2model.worker.context import WorkerContext
+from image2model.worker.told import told
 
 _log = structlog.get_logger("worker.collect")
 
@@ -52,10 +53,9 @@ async def collect(
     found = await _patiently(lambda: context.fal.result(endpoint, request))
     if found.model is None:
         raise ImageFailure("result_invalid", "FAL's result holds no model.", retryable=True)
-    async with context.fetches:
-        result = await (_mirror(context, task, found) if context.settings.mirrors else _refer(found))
+    result = await (_mirror(context, task, found) if context.settings.mirrors else _refer(found))
     cost = endpoint.price(task.params)  # type: ignore[arg-type]  # normalised at the door
-    await images.succeed(context.redis, task.image_id, fence, result, cost)
+    await told(lambda: images.succeed(context.redis, task.image_id, fence, result, cost))
     if cost is not None:
         metrics.FAL_COST.labels(task.model).inc(to_usd(cost))
 
@@ -141,8 +141,9 @@ async def _put(context: WorkerContext, key: str, data: memoryview, content_type:
 
 @asynccontextmanager
 async def _fetched(context: WorkerContext, file: FalFile) -> AsyncIterator[memoryview]:
-    """The file's bytes, counted for as long as the block keeps them."""
+    """The file's bytes, counted for as long as the block keeps them. Who waits to try again holds nothing."""
     async with AsyncExitStack() as held:
+        await held.enter_async_context(context.fetches)
         async with context.fal.download(file.url) as download:
             size = download.size or file.file_size or _UNSAID_BYTES
             await held.enter_async_context(context.result_bytes.hold(size))

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import structlog
 from arq.connections import ArqRedis
+from arq.utils import timestamp_ms
 from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
 
@@ -181,14 +182,18 @@ class LeasedWorker(Worker):
     ) -> None:
         """ARQ's end of a run, fenced: it acts only while the task is ours."""
         task = _CURRENT.get()
-        await self._let_go(task, finished=finish, score=task.score + (incr_score or 0))
+        # ARQ counts from the score to a time of this machine, whose clock may differ from the store's
+        wait = max(int(task.score) + incr_score - timestamp_ms(), 0) if incr_score else None
+        await self._let_go(task, finished=finish, score=task.score, delay_ms=wait)
 
     async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:  # noqa: ARG002
         """ARQ's end of a job that it could not start (expired, unknown, unreadable), fenced."""
         _log.error("ARQ could not start a task", task_id=job_id, queue=self._queue.value)
         await self._let_go(_CURRENT.get(), finished=True, score=0)
 
-    async def _let_go(self, task: RunningTask, *, finished: bool, score: float) -> None:
+    async def _let_go(
+        self, task: RunningTask, *, finished: bool, score: float, delay_ms: int | None = None
+    ) -> None:
         """Told until the store has heard it: a lease that just ran out would count as a crash."""
         self._keeper.drop(self._queue, task)
         pause = _FIRST_PAUSE_S
@@ -201,6 +206,7 @@ class LeasedWorker(Worker):
                     task.token,
                     finished=finished,
                     score=score,
+                    delay_ms=delay_ms,
                 )
             except (RedisError, OSError) as error:
                 _log.debug("could not let go, again", task_id=task.task_id, error=str(error))

@@ -21,6 +21,7 @@ from image2model.telemetry import tracing
 from image2model.worker.backoff import full_jitter
 from image2model.worker.context import WorkerContext
 from image2model.worker.running import RunningTask
+from image2model.worker.told import told
 
 _log = structlog.get_logger("worker.follow")
 
@@ -47,6 +48,7 @@ class _Follower:
         self._task = task
         self._running = running
         self._request = request
+        self._began = time.monotonic()
         self._deadline: asyncio.TimerHandle | None = None
         self._cancelling: asyncio.Task[None] | None = None
 
@@ -59,7 +61,7 @@ class _Follower:
             await self._move(ImageStatus.GENERATING, "queue_position", "")
             self._time_generation()
         else:
-            await self._move(ImageStatus.STORING, "queue_position", "")
+            await told(lambda: self._move(ImageStatus.STORING, "queue_position", ""))
 
     async def _move(self, to: ImageStatus, *fields: images.Field) -> None:
         if await images.move(self._context.redis, self._task.image_id, self._running.token, to, *fields):
@@ -69,7 +71,9 @@ class _Follower:
         """Start the clock at the first IN_PROGRESS; a later holder goes on with the same one."""
         if self._deadline is not None:
             return
-        ran = time.time() - self._task.running_at / 1000 if self._task.running_at else 0.0
+        ran = 0.0
+        if self._task.running_at:
+            ran = (self._task.loaded_at - self._task.running_at) / 1000 + time.monotonic() - self._began
         left = max(self._context.settings.task_timeout - ran, 0)
         self._deadline = asyncio.get_running_loop().call_later(left, self._time_out)
 

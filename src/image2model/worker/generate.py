@@ -22,7 +22,7 @@ from image2model.errors import (
     StaleFence,
 )
 from image2model.fal.endpoints import endpoint_of
-from image2model.fal.failures import FalCancelled, FalThrottled, to_image_failure
+from image2model.fal.failures import UNCONFIRMED, FalCancelled, FalThrottled, to_image_failure
 from image2model.storage.errors import StorageError
 from image2model.store import images
 from image2model.store.images import Task
@@ -38,6 +38,7 @@ from image2model.worker.room import NoRoom
 from image2model.worker.run_span import run_span
 from image2model.worker.running import RunningTask
 from image2model.worker.submit import commit, submit
+from image2model.worker.told import told
 from image2model.worker.unconfirmed import look_up, next_look_s
 
 _log = structlog.get_logger("worker.generate")
@@ -143,7 +144,9 @@ class ImageRun:
             raise Retry(defer=wait)
         attempts_left = task.attempts_used + 1 < settings.max_attempts
         if settings.on_unconfirmed == "resubmit" and attempts_left and not task.cancel_requested:
-            await images.try_again(context.redis, self._image_id, self._fence, used_attempt=True)
+            await images.try_again(
+                context.redis, self._image_id, self._fence, used_attempt=True, unknown=True
+            )
             raise Retry(defer=0)
         raise to_image_failure(
             FalAmbiguous(
@@ -189,8 +192,10 @@ class ImageRun:
         if task.attempts_used + 1 >= self._context.settings.max_attempts:
             return await self._fail(task, to_image_failure(failure))
         error = _image_error(to_image_failure(failure))
-        await images.try_again(
-            self._context.redis, self._image_id, self._fence, used_attempt=True, error=error
+        await told(
+            lambda: images.try_again(
+                self._context.redis, self._image_id, self._fence, used_attempt=True, error=error
+            )
         )
         wait = full_jitter(task.attempts_used)
         _log.info("the attempt failed, another later", wait_s=round(wait, 2), reason=failure.message)
@@ -199,7 +204,9 @@ class ImageRun:
     async def _stopped(self, task: Task, stopped: FalCancelled) -> str:
         """FAL obeyed a cancel: a client's, or ours after I2M_TASK_TIMEOUT."""
         if self._running.cancel_requested or task.cancel_requested:
-            await images.move(self._context.redis, self._image_id, self._fence, ImageStatus.CANCELLED)
+            await told(
+                lambda: images.move(self._context.redis, self._image_id, self._fence, ImageStatus.CANCELLED)
+            )
             return self._end(task, ImageStatus.CANCELLED)
         if self._running.timed_out or task.timed_out:
             limit = self._context.settings.task_timeout
@@ -208,7 +215,13 @@ class ImageRun:
         return await self._fail(task, ImageFailure("generation_failed", stopped.message, retryable=True))
 
     async def _fail(self, task: Task, failure: ImageFailure) -> str:
-        await images.fail(self._context.redis, self._image_id, self._fence, _image_error(failure))
+        # a webhook, or a worker that slept, may bring FAL's id at this moment: then it is followed
+        unknown = failure.code == UNCONFIRMED
+        await told(
+            lambda: images.fail(
+                self._context.redis, self._image_id, self._fence, _image_error(failure), unknown=unknown
+            )
+        )
         _log.info("image failed", code=failure.code, reason=failure.message)
         self._failed_with = failure.code
         return self._end(task, ImageStatus.FAILED)

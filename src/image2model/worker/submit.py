@@ -7,15 +7,14 @@ image's task: a worker that loses the image meanwhile is the only one who knows 
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import urlencode
 
 import structlog
 from redis.exceptions import RedisError
 
 from image2model.domain import FalRequest
-from image2model.errors import FalError, ImageFailure, StaleFence
+from image2model.errors import FalAccountFault, FalError, FalNotAccepted, ImageFailure, StaleFence
 from image2model.fal.endpoints import Endpoint, endpoint_of, payload
 from image2model.media.preflight import Prepared, prepare
 from image2model.storage.errors import ObjectMissing
@@ -26,6 +25,7 @@ from image2model.telemetry import tracing
 from image2model.worker.context import WorkerContext
 from image2model.worker.permits import Paused
 from image2model.worker.running import RunningTask
+from image2model.worker.told import told
 
 _log: Final = structlog.get_logger("worker.submit")
 
@@ -33,8 +33,6 @@ _LONGEST_MARK_S: Final = 1.0
 """A connection that has waited longer for the store may be closed by now, and a POST over it be lost."""
 _COPIES: Final = 2
 """The picture as it was uploaded, and as it is sent to FAL."""
-
-T = TypeVar("T")
 
 
 class MarkTooLate(Exception):
@@ -49,9 +47,10 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
     attempt_token = secrets.token_hex(12)
     await running.take_place(context.places)
     await context.permits.take(Wish(task.image_id, running.token, attempt_token, url))
+    await context.room.check()  # the wait may have been long
     posting = asyncio.create_task(_post(context, task, running.token, attempt_token, endpoint, url))
     context.submissions.add(posting)
-    posting.add_done_callback(context.submissions.discard)
+    posting.add_done_callback(lambda _: _posted(context, posting))
     request = await asyncio.shield(posting)
     context.thumbnails_ahead.keep_soon(task, thumbnail)
     return request
@@ -65,6 +64,12 @@ async def _upload(context: WorkerContext, task: Task) -> tuple[str, bytes]:
         name = f"{task.image_id}.{prepared.suffix}"
         url = await context.fal.upload(prepared.data, filename=name, content_type=prepared.content_type)
         return url, prepared.small
+
+
+def _posted(context: WorkerContext, posting: "asyncio.Task[FalRequest]") -> None:
+    context.submissions.discard(posting)
+    if not posting.cancelled():
+        posting.exception()  # looked at: the image's task may have been stopped meanwhile
 
 
 async def _prepare(context: WorkerContext, task: Task) -> Prepared:
@@ -99,23 +104,15 @@ async def _post(
             before_send=mark,
             priority="low" if task.priority == "low" else None,
         )
-    except (RedisError, MarkTooLate) as error:
+    except (FalNotAccepted, FalAccountFault, StaleFence):
+        # told here, for the image's task may be gone by now, and a mark that stays would put it in doubt
+        await told(lambda: images.not_sent(context.redis, task.image_id, attempt_token))
+        raise
+    except (RedisError, OSError, MarkTooLate) as error:
         # only the mark asks the store, and without its answer in time nothing was sent
-        await _told(lambda: images.not_sent(context.redis, task.image_id, attempt_token))
+        await told(lambda: images.not_sent(context.redis, task.image_id, attempt_token))
         raise Paused from error
     return await commit(context, task, fence, attempt_token, request)
-
-
-async def _told(tell: Callable[[], Awaitable[T]]) -> T:
-    """What only this process knows, until it is stored or the process ends."""
-    pause = 0.05
-    while True:
-        try:
-            return await tell()
-        except (RedisError, OSError) as error:
-            _log.error("could not store what became of a submit, again", error=str(error))
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 1.0)
 
 
 def _webhook_url(context: WorkerContext, task: Task, attempt_token: str) -> str | None:
@@ -131,7 +128,7 @@ async def commit(
     context: WorkerContext, task: Task, fence: str, attempt_token: str, request: FalRequest
 ) -> FalRequest:
     """Store FAL's id, until it is stored or the process ends. Raises StaleFence where it is another's now."""
-    stored = await _told(
+    stored = await told(
         lambda: images.commit_submission(context.replicas, task.image_id, fence, attempt_token, request)
     )
     if stored is Committed.SUPERSEDED:

@@ -5,7 +5,6 @@ URL in its input, late and perhaps not while it is queued; a webhook may bring t
 it even after the image has failed.
 """
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -35,8 +34,9 @@ async def look_up(context: WorkerContext, task: Task) -> FalRequest | None:
 
 
 def next_look_s(task: Task, grace_s: float) -> float | None:
-    """Seconds until the next look: growing with the age of the submit; None when the grace is over."""
-    age = max(time.time() - task.posting_at / 1000, 0)
+    """Seconds until the next look: growing with the age that the submit had when the task was loaded; None
+    when the grace is over."""
+    age = max(task.loaded_at - task.posting_at, 0) / 1000
     if age >= grace_s:
         return None
     return min(max(_FIRST_GAP_S, age / 4), _LAST_GAP_S, grace_s - age + 0.1)

@@ -1,12 +1,13 @@
--- The holder lets go of a task. {queue, id, token, finish, score}
--- `finish` removes it; otherwise it goes back to `score`. Returns 0 when the token is not the holder's;
--- a final image is out of the queue already.
-local queue, id, token, finish, score = unpack(cmsgpack.unpack(ARGV[1]))
+-- The holder lets go of a task. {queue, id, token, finish, score, delay_ms or false}
+-- `finish` removes it; otherwise it goes back to `score`, or to the time in `delay_ms` from now.
+-- Returns 0 when the token is not the holder's; a final image is out of the queue already.
+local queue, id, token, finish, score, delay = unpack(cmsgpack.unpack(ARGV[1]))
 local image = queue == GENERATION
 local owner = call('GET', ARQ_IN_PROGRESS .. id)
 if image and not holds(id, token) then return 0 end
 if owner and owner ~= token then return 0 end
 if not owner and not image then return 0 end
+if delay then score = now_ms() + delay end
 if image then
   local at, on_purpose = now_ms(), not finish
   if finish then

@@ -5,6 +5,7 @@ local queue, worker, free, reserve, lease, max_permits, look_ahead, own_look_ahe
   unpack(cmsgpack.unpack(ARGV[1]))
 local zset, at, picked = ARQ_QUEUE .. queue, now_ms(), {}
 local trial = false
+local MOST_LOOKED_AT = 200
 
 local function claim(id, score)
   if call('EXISTS', ARQ_IN_PROGRESS .. id) == 1 then return end
@@ -71,9 +72,10 @@ local function start(id, score)
 end
 
 local function take(from, to, limit, claim_one)
-  if limit <= 0 then return end
+  if limit <= 0 then return 0 end
   local found = call('ZRANGEBYSCORE', zset, from, to, 'WITHSCORES', 'LIMIT', 0, limit)
   for i = 1, #found, 2 do claim_one(found[i], tonumber(found[i + 1])) end
+  return #found / 2
 end
 
 -- The turn that the fleet has come to: a newcomer's first picture goes right behind it.
@@ -93,6 +95,16 @@ local function room()
   return math.min(free + own_look_ahead, max_permits + look_ahead - placed)
 end
 
+-- What cannot start (it is parked, or final by now) keeps back nothing that can: further until something is claimed,
+-- or enough was looked at for one call.
+local function fill(from, to)
+  local looked, before = 0, #picked
+  repeat
+    local found = take(from, to, room(), start)
+    looked = looked + found
+  until found == 0 or #picked > before or looked >= MOST_LOOKED_AT
+end
+
 if queue ~= GENERATION then
   if not queue_paused(queue) then take('-inf', at, free, claim) end
   return cmsgpack.pack(picked)
@@ -104,10 +116,10 @@ local by_hand = call('HEXISTS', K.pause(queue), 'paused') == 1
 trial = paused and not by_hand and free > 0 and call('HDEL', K.circuit(), 'trial') == 1
 if trial then free = 1 end
 if trial or not paused then
-  take(FRONT, FRONT, room(), start)
-  take(CLOCK, at, room(), start)
+  fill(FRONT, FRONT)
+  fill(CLOCK, at)
   local before = #picked
-  take(FIRST_TURN, '(' .. CLOCK, room(), start)
+  fill(FIRST_TURN, '(' .. CLOCK)
   if #picked > before then advance_turn(picked[#picked][3]) end
   call('PEXPIRE', K.ahead(), FLEET_TTL)
   if trial and free == 0 then

@@ -1,11 +1,14 @@
 -- Back to `queued` for another try or attempt; the holder lets go by `finish_task`, with the delay.
--- {image_id, token, used_attempt, start_timeout_ms, error or false}. `used_attempt`: FAL accepted the one that
--- ended, so it counts, once however often it is told, and the time to get accepted begins anew; `error`, as
--- JSON, says why it ended. Returns 1; 0 when the fence is another's, -1 when the move is illegal or a cancel
--- was asked for, which ends the image here, for nothing is at FAL; 2 (nothing changed) when the time to get accepted is over, pauses not counted.
-local id, token, used, start_timeout, error = unpack(cmsgpack.unpack(ARGV[1]))
+-- {image_id, token, used_attempt, start_timeout_ms, error or false, unknown}. `used_attempt`: FAL accepted the one
+-- that ended, so it counts, once however often it is told, and the time to get accepted begins anew; `error`, as
+-- JSON, says why it ended; `unknown`: only while FAL's id is not known.
+-- Returns 1; 0 when the fence is another's; -1 when the move is illegal or a cancel was asked for, which ends the
+-- image here, for nothing is at FAL. Nothing has changed with 2, when the time to get accepted is over (pauses not
+-- counted), and with -3, when the id is known by now.
+local id, token, used, start_timeout, error, unknown = unpack(cmsgpack.unpack(ARGV[1]))
 if not holds(id, token) then return 0 end
 local image, at = K.image(id), now_ms()
+if unknown and text(call('HGET', image, 'request_id')) ~= '' then return -3 end
 -- the next attempt has not begun: this call is a repetition whose first reply was lost
 if used and text(call('HGET', image, 'attempt_token')) == '' then return 1 end
 if text(call('HGET', image, 'cancel_requested')) == '1' then
