@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
 from image2model.service.content import digest
+from image2model.settings import Settings, load
 from image2model.storage import layout
 from image2model.storage.address import open_storage
 from image2model.store import jobs
@@ -85,6 +86,10 @@ class Fleet:
             "I2M_LOG_FORMAT": "json",
             "I2M_LOG_LEVEL": "debug",
         }
+
+    def settings(self, **more: str) -> Settings:
+        """Those that its processes have."""
+        return load({**self._environment, **more})
 
     def start_worker(self, **settings: str) -> ServiceProcess:
         """One more worker; settings by name, `I2M_MAX_CONCURRENT="100"`."""

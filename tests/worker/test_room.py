@@ -3,17 +3,24 @@
 import asyncio
 import shutil
 from collections import namedtuple
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from image2model.fal.endpoints import DEFAULT_MODEL
+from image2model.fal.gateway import FalGateway
+from image2model.fal.hosts import FalHosts
 from image2model.storage.address import open_storage
+from image2model.store import images
+from image2model.store.keys import key
 from image2model.worker import room, submit
+from image2model.worker.context import WorkerContext
 from image2model.worker.room import DiskRoom, NoRoom
 from image2model.worker.running import RunningTask
+from tests.support.fleet import Fleet
+from tests.support.jobs import pick
+from tests.support.wait import until
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -41,27 +48,41 @@ async def test_nobody_passes_while_the_first_one_asks(
 
 
 async def test_disk_that_fills_up_during_the_wait_for_a_permit_stops_the_post(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = [1 << 30]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 0, free[0]))
     monkeypatch.setattr(room, "_REMEMBERED_S", 0.0)
-
-    async def bring(*_: object) -> tuple[str, bytes]:
-        return "http://cdn/1.png", b""
-
-    async def take(_: object) -> None:
+    await fleet.submit(1)
+    (claim,) = await pick(fleet.redis)
+    task = await images.load(fleet.redis, claim.task_id)
+    await fleet.redis.execute_command("ZADD", key("permits"), 1, "another")
+    async with _worker_of(fleet) as context:
+        running = RunningTask(claim.task_id, claim.token, claim.score)
+        submitting = asyncio.create_task(submit.submit(context, task, running))
+        await until(lambda: _waits(fleet, claim.task_id))
         free[0] = 10 << 20
+        await fleet.redis.execute_command("DEL", key("permits"))
+        with pytest.raises(NoRoom):
+            await submitting
+    assert fleet.emulator.submissions() == []
 
-    monkeypatch.setattr(submit, "_bring", bring)
-    context: Any = SimpleNamespace(
-        room=DiskRoom(open_storage((tmp_path / "files").as_uri())),
-        permits=SimpleNamespace(take=take),
-        places=asyncio.Semaphore(1),
-    )
-    task: Any = SimpleNamespace(model=DEFAULT_MODEL, image_id="i")
-    with pytest.raises(NoRoom):
-        await submit.submit(context, task, RunningTask("i", "w:1", 10))
+
+@asynccontextmanager
+async def _worker_of(fleet: Fleet) -> AsyncIterator[WorkerContext]:
+    """What a worker has that may have one picture at FAL."""
+    given = fleet.settings(I2M_MAX_CONCURRENT="1")
+    async with FalGateway(given.fal_key or "", FalHosts.at(given.fal_base_url)) as fal:
+        context = WorkerContext(given, fleet.redis, fleet.storage, fal)
+        try:
+            yield context
+        finally:
+            context.close()
+
+
+async def _waits(fleet: Fleet, image_id: str) -> bool:
+    """Whether a permit was asked for in vain: that is noted as the end of its preparation."""
+    return await fleet.redis.execute_command("HGET", key("image", image_id), "pickups") == b"0"
 
 
 async def test_storage_that_is_no_disk_has_room() -> None:
