@@ -14,7 +14,14 @@ import structlog
 from redis.exceptions import RedisError
 
 from image2model.domain import FalRequest
-from image2model.errors import FalAccountFault, FalError, FalNotAccepted, ImageFailure, StaleFence
+from image2model.errors import (
+    FalAccountFault,
+    FalError,
+    FalNotAccepted,
+    FalRejected,
+    ImageFailure,
+    StaleFence,
+)
 from image2model.fal.endpoints import Endpoint, endpoint_of, payload
 from image2model.media.preflight import Prepared, prepare
 from image2model.storage.errors import ObjectMissing
@@ -104,7 +111,7 @@ async def _post(
             before_send=mark,
             priority="low" if task.priority == "low" else None,
         )
-    except (FalNotAccepted, FalAccountFault, StaleFence):
+    except (FalNotAccepted, FalAccountFault, FalRejected, StaleFence):
         # told here, for the image's task may be gone by now, and a mark that stays would put it in doubt
         await told(lambda: images.not_sent(context.redis, task.image_id, attempt_token))
         raise

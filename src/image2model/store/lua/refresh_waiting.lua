@@ -3,7 +3,8 @@
 local max_permits, max_jobs, pause = unpack(cmsgpack.unpack(ARGV[1]))
 if not call('SET', K.waiting_told(), 1, 'NX', 'PX', pause) then return 0 end
 local at, changed, reason = now_ms(), 0, ''
-if call('ZCARD', K.permits()) >= max_permits then reason = 'limit' end
+-- those ahead count: permits that are free for a moment are theirs, and each change of mind is an event for each job
+if call('ZCARD', K.permits()) + call('ZCARD', K.ahead()) >= max_permits then reason = 'limit' end
 local pauses = call('HKEYS', K.pause(GENERATION))
 for _, name in ipairs({'fal', 'account', 'paused'}) do
   for _, set in ipairs(pauses) do if set == name then reason = name end end
