@@ -13,6 +13,7 @@ from image2model.client.aio import AsyncClient, Source
 from image2model.client.documents import Download, Job, JobPage
 from image2model.client.events import Event
 from image2model.client.offers import ModelList, Quote
+from image2model.client.transport import OnTrouble
 
 _T = TypeVar("_T")
 
@@ -41,6 +42,10 @@ class Client:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def hear_trouble(self, on_trouble: OnTrouble) -> None:
+        """`on_trouble` hears in words, in the client's thread, why a call is about to be tried again."""
+        self._client.hear_trouble(on_trouble)
 
     def submit(self, pictures: Sequence[Source], **options: Any) -> Job:
         """Upload one batch; `options` are those of `AsyncClient.submit`."""
