@@ -332,3 +332,17 @@ def test_service_that_puts_an_upload_off_is_quoted(cli: Cli, picture: MakePictur
     done = cli("submit", picture("a.png"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Wait until some have ended; trying again") == 1
+
+
+def test_failed_pictures_are_named_as_the_person_gave_them(
+    cli: Cli, picture: MakePicture, photos: Path, tmp_path: Path, service: Service
+) -> None:
+    picture("bad.png")
+    service.failing = {"bad.png"}
+    done = cli("submit", photos.relative_to(tmp_path))
+    assert "failed  my photos/bad.png  generation_failed" in done.stdout
+    assert "\n  my photos/bad.png  generation_failed" in done.stdout
+    assert str(tmp_path) not in done.stdout
+    again = cli("submit", photos)  # another spelling is the same picture
+    assert str(photos / "bad.png") in again.stdout
+    assert len(service.uploads) == 1

@@ -94,7 +94,7 @@ class PlainBoard:
 def ending(item: Item) -> str:
     """One line on an item's end."""
     if item.outcome is Outcome.FAILED:
-        return f"failed  {legible(item.path)}  {item.code}: {item.reason}"
+        return f"failed  {legible(item.given)}  {item.code}: {item.reason}"
     return "  ".join([item.outcome, ", ".join(map(legible, item.files)), *_facts(item.image)])
 
 

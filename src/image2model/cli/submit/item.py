@@ -23,10 +23,14 @@ class Outcome(StrEnum):
 
 
 class Item(msgspec.Struct, eq=False):
-    """`stems`: where its model goes, once for each file with this content. `cost_usd` in dollars."""
+    """`stems`: where its model goes, once for each file with this content. `cost_usd` in dollars.
+
+    `given`: its path as the person wrote it, for words; `path` is absolute.
+    """
 
     sha256: str
     path: Path
+    given: Path
     size: int
     stems: list[str]
     outcome: Outcome = Outcome.PENDING

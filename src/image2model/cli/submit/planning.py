@@ -78,7 +78,7 @@ def _items(pictures: Sequence[Found], stems: Mapping[Path, str]) -> list[Item]:
     for found in pictures:
         item = items.get(found.sha256)
         if item is None:
-            items[found.sha256] = Item(found.sha256, found.path, found.size, [stems[found.path]])
+            items[found.sha256] = Item(found.sha256, found.path, found.given, found.size, [stems[found.path]])
         else:
             item.stems.append(stems[found.path])
     return list(items.values())

@@ -42,7 +42,7 @@ def _print(items: Sequence[Item], counts: Counter[Outcome], cost: float, seconds
         f"{len(failed)} failed; cost {cost:.2f} USD; {clock(seconds)}"
     )
     for item in failed:
-        click.echo(f"  {legible(item.path)}  {item.code}: {item.reason} (cost {item.cost_usd:.2f} USD)")
+        click.echo(f"  {legible(item.given)}  {item.code}: {item.reason} (cost {item.cost_usd:.2f} USD)")
     jobs = list(by_job(failed))
     for code in dict.fromkeys(item.code for item in failed):
         if todo := advice(code, jobs[0] if len(jobs) == 1 else None):
