@@ -17,6 +17,7 @@ import msgspec
 from image2model.cli.submit.names import legible, text_of
 
 LEDGER_FOLDER: Final = ".image2model"
+_BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini"})
 _HEAD: Final = 16
 _HASHERS: Final = 2
 
@@ -35,7 +36,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Collected(msgspec.Struct, frozen=True):
-    """The pictures, and the files of folders that are none."""
+    """The pictures, and the files of folders that are none, without those that nobody meant."""
 
     pictures: tuple[Found, ...]
     skipped: tuple[Path, ...]
@@ -54,7 +55,8 @@ def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
             if is_picture(path):
                 found.setdefault(absolute(path), (path, wanted))
             elif argument.is_dir():
-                skipped.add(path)
+                if not _is_of_no_account(path.relative_to(argument)):
+                    skipped.add(path)
             else:
                 wrong.append(legible(argument))
     if wrong:  # all at once: a shell's `*.jpg` may name hundreds
@@ -86,6 +88,11 @@ def below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
             path = here / name
             if path.is_file():
                 yield path, text_of(str(PurePosixPath(path.relative_to(argument)).with_suffix("")))
+
+
+def _is_of_no_account(path: Path) -> bool:
+    """Hidden, or what Windows leaves in folders: nobody takes it for a picture of theirs."""
+    return path.name.lower() in _BY_SYSTEMS or any(part.startswith(".") for part in path.parts)
 
 
 def _is_input(folder: Path, leave_out: Path) -> bool:

@@ -18,7 +18,6 @@ from image2model.cli.submit.flow import Flow
 from image2model.cli.submit.following import Follower
 from image2model.cli.submit.item import Item
 from image2model.cli.submit.ledger import Ledger, Options, Wish
-from image2model.cli.submit.names import legible
 from image2model.cli.submit.naming import assign
 from image2model.cli.submit.planning import Plan, make_plan
 from image2model.cli.submit.saving import Places, Saver
@@ -60,8 +59,7 @@ async def _run(request: Request, client: AsyncClient, collected: Collected, ledg
     plan = await asyncio.to_thread(_plan, collected.pictures, ledger, wish, request.out)
     board = board_of(as_json=request.as_json)
     board.begin(plan.items)
-    for path in collected.skipped:
-        board.note(f"left out {legible(path)}: no PNG, JPEG or WebP picture")
+    board.left_out(collected.skipped)
     client.hear_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
     try:
         async with client:
