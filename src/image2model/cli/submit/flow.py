@@ -11,7 +11,7 @@ from image2model.cli.submit.board import Board
 from image2model.cli.submit.following import Follower
 from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.ledger import Ledger
-from image2model.cli.submit.planning import Batch, Plan, batches, new_batch
+from image2model.cli.submit.planning import Batch, Plan, batches, halves
 from image2model.cli.submit.sending import Sender, TooMuch
 from image2model.cli.tasks import first_error
 from image2model.client import ApiError, AsyncClient
@@ -66,9 +66,8 @@ class Flow:
         try:
             job_id = await self._sender.send(batch)
         except TooMuch:
-            half = len(batch.items) // 2
-            for items in (batch.items[:half], batch.items[half:]):
-                await self._send(new_batch(items))
+            for half in halves(batch.items):
+                await self._send(half)
             return
         if job_id is not None:
             await self._follower.follow(job_id, batch.items)
