@@ -89,7 +89,7 @@ class LiveBoard:
     def __rich__(self) -> Group:
         """The screen as it is now: rich asks for it at each frame, and at each line above the bars."""
         whole = tally(self._items)
-        cost = sum(item.cost_usd for item in self._items)
+        cost = sum(item.bought_usd for item in self._items)
         spent = time.monotonic() - self._began
         line = run_line(whole, cost, clock(spent), self._pace.words(whole.total - whole.ended))
         batches = [(job_id, tally(items)) for job_id, items in by_job(self._items).items()]

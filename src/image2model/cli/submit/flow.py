@@ -55,6 +55,8 @@ class Flow:
     async def _carry(self, batch: Batch) -> list[Item]:
         """The items that are to be sent in a new batch, because an earlier job is of no use any more."""
         async with self._slots:
+            for item in batch.items:
+                item.begin(own=batch.job_id is None)
             if batch.job_id is not None:
                 return await self._resume(batch, batch.job_id)
             if batch.begun is not None:
@@ -106,16 +108,16 @@ class Flow:
         return item.image.status == ImageStatus.CANCELLED or item.code == "expired"
 
     async def _retry(self, batch: Batch, job_id: str) -> None:
-        wanted = {item.sha256 for item in batch.items}
+        items = {item.sha256: item for item in batch.items}
         job = await self._client.job(job_id)
         failed = [
-            image.image_id
-            for image in job.images
-            if image.sha256 in wanted and image.status == ImageStatus.FAILED
+            image for image in job.images if image.sha256 in items and image.status == ImageStatus.FAILED
         ]
         if failed:
+            for image in failed:
+                items[image.sha256].run_again(image.cost_usd)
             self._board.note(f"job {job_id}: running {len(failed)} failed again, each a new paid attempt")
-            await self._client.retry(job_id, image_ids=failed)
+            await self._client.retry(job_id, image_ids=[image.image_id for image in failed])
 
     def _settle(self, items: Sequence[Item]) -> None:
         for item in items:
