@@ -18,7 +18,9 @@ def _items(count: int, job: str, status: str) -> list[Item]:
     items = []
     for number in range(count):
         name = f"{job}-{number}"
-        item = Item(sha256=name, path=Path(f"{name}.png"), size=1, stems=[name], job_id=job)
+        item = Item(
+            sha256=name, path=Path(f"{name}.png"), given=Path(f"{name}.png"), size=1, stems=[name], job_id=job
+        )
         item.image = Image(image_id=name, status=status, cost_usd=0.3 if status == "succeeded" else None)
         items.append(item)
     return items

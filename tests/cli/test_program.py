@@ -72,7 +72,23 @@ def test_wrong_settings_are_2_and_all_named() -> None:
 def test_nobody_at_the_url_fails_with_a_sentence() -> None:
     done = _run("status", "x", "--url", "nonsense")
     assert done.returncode == 2
-    assert "I2M_URL" in done.stderr
+    assert done.stderr.startswith("image2model: --url: ")
+    assert _run("status", "x", environment={"I2M_URL": "nonsense"}).stderr.startswith(
+        "image2model: I2M_URL: "
+    )
+
+
+def test_url_of_the_interface_is_told_from_the_services_root() -> None:
+    for below in ("/api/v1", "/api/v1/docs"):
+        done = _run("status", "x", "--url", f"http://127.0.0.1:9/prefix{below}")
+        root = "http://127.0.0.1:9/prefix"
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"image2model: --url: must be the service's root, {root}, and not {root}{below}\n"
+        )
+    assert "--url: " in _run("keys", "list", "--url", "http://127.0.0.1:9/api/v1").stderr
+    done = _run("status", "x", environment={"I2M_URL": "http://127.0.0.1:9/api/v1"})
+    assert done.stderr.startswith("image2model: I2M_URL: must be the service's root, http://127.0.0.1:9, ")
 
 
 def test_doctor_names_what_is_broken(tmp_path: Path, valkey: EmbeddedStore) -> None:

@@ -122,3 +122,22 @@ def test_contact_sheet_shows_pictures_models_and_errors(run: Run, tmp_path: Path
     assert "triangles" in text
     assert "$0.90" in text
     assert "http" not in re.sub(r"<style>.*?</style>|http-equiv", "", text, flags=re.DOTALL)
+
+
+def test_quote_is_what_submit_then_costs_and_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    for number in range(3):
+        _picture(tmp_path / "photos" / f"{number}.png", number)
+    whole = _picture(tmp_path / "whole.png", 9).read_bytes()
+    (tmp_path / "photos" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    quoted = run("quote", "photos")
+    assert quoted.returncode == 1, quoted.stderr
+    assert "3 would be bought at 0.30 USD each: 0.90 USD" in quoted.stdout
+    assert "photos/cut.png  image_truncated" in quoted.stdout
+    assert json.loads(run("jobs", "--json").stdout)["jobs"] == []
+    assert not (tmp_path / "models").exists()
+    assert "cost 0.90 USD" in run("submit", "photos").stdout
+    again = json.loads(run("quote", "photos", "--out", "elsewhere", "--json").stdout)
+    assert (again["cached"], again["total_cost_usd"]) == (3, 0.0)
+    assert (again["model"], again["refused"]) == ("tripo3d/tripo/v2.5/image-to-3d", 1)
+    later = json.loads(run("quote", "photos", "--json").stdout)
+    assert (later["saved"], later["sent"], later["refused"]) == (3, 0, 1)

@@ -332,3 +332,43 @@ def test_service_that_puts_an_upload_off_is_quoted(cli: Cli, picture: MakePictur
     done = cli("submit", picture("a.png"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Wait until some have ended; trying again") == 1
+
+
+def test_failed_pictures_are_named_as_the_person_gave_them(
+    cli: Cli, picture: MakePicture, photos: Path, tmp_path: Path, service: Service
+) -> None:
+    picture("bad.png")
+    service.failing = {"bad.png"}
+    done = cli("submit", photos.relative_to(tmp_path))
+    assert "failed  my photos/bad.png  generation_failed" in done.stdout
+    assert "\n  my photos/bad.png  generation_failed" in done.stdout
+    assert str(tmp_path) not in done.stdout
+    again = cli("submit", photos)  # another spelling is the same picture
+    assert str(photos / "bad.png") in again.stdout
+    assert len(service.uploads) == 1
+
+
+def test_what_nobody_takes_for_a_picture_is_left_out_without_a_word(
+    cli: Cli, picture: MakePicture, photos: Path
+) -> None:
+    picture("chair.png")
+    for name in (".DS_Store", "deep/.DS_Store", ".git/config", "Thumbs.db", "desktop.ini", "notes.txt"):
+        path = photos / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("no picture")
+    done = cli("submit", photos)
+    assert [line for line in done.stdout.splitlines() if line.startswith("left out")] == [
+        f"left out {photos}/notes.txt: no PNG, JPEG or WebP picture"
+    ]
+
+
+def test_of_many_files_left_out_five_are_named(cli: Cli, picture: MakePicture, photos: Path) -> None:
+    picture("chair.png")
+    for number in range(7):
+        (photos / f"{number}.glb").write_text("an earlier model")
+    words = [line for line in cli("submit", photos).stdout.splitlines() if line.startswith("left out")]
+    assert len(words) == 6
+    assert words[0] == f"left out {photos}/0.glb: no PNG, JPEG or WebP picture"
+    assert words[-1] == "left out 2 more of the kind"
+    notes = [json.loads(line) for line in cli("submit", photos, "--json").stdout.splitlines()]
+    assert len([one for one in notes if one["type"] == "note" and "left out" in one["text"]]) == 7

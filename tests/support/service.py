@@ -45,6 +45,9 @@ class Service:
     jobs: dict[str, FakeJob] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     uploads: list[list[str]] = field(default_factory=list)
+    quotes: list[list[str]] = field(default_factory=list)
+    price: float | None = 0.3
+    cached: set[str] = field(default_factory=set)
     retries: list[list[str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
@@ -80,6 +83,7 @@ class _Api:
         self.app = Starlette(
             routes=[
                 Route("/api/v1/upload/batch", self.upload, methods=["POST"]),
+                Route("/api/v1/quote", self.quote, methods=["POST"]),
                 Route("/api/v1/status/{job_id}", self.status),
                 Route("/api/v1/status/stream/{job_id}", self.stream),
                 Route("/api/v1/jobs", self.listing),
@@ -93,15 +97,10 @@ class _Api:
 
     async def upload(self, request: Request) -> Response:
         service = self.service
-        body = await request.body()
         service.headers.append(dict(request.headers))
+        files = await _files(request)
         if service.refuse_with:
             return service.refuse_with.pop(0)
-        boundary = multipart.parse_options_header(request.headers["content-type"])[1]["boundary"]
-        parts = multipart.MultipartParser(io.BytesIO(body), boundary, content_length=len(body)).parts()
-        files = [(part.filename, part.raw) for part in parts if part.name == "files"]
-        for part in parts:
-            part.close()
         key = request.headers["idempotency-key"]
         if key not in service.keys:
             if len(files) > service.max_files:
@@ -112,6 +111,30 @@ class _Api:
             service.lose_replies -= 1
             return StreamingResponse(_torn(), 202, headers={"Content-Length": "1000"})
         return JSONResponse(service.jobs[service.keys[key]].document, 202)
+
+    async def quote(self, request: Request) -> Response:
+        service = self.service
+        names = [name for name, _ in await _files(request)]
+        if service.refuse_with:
+            return service.refuse_with.pop(0)
+        if len(names) > service.max_files:
+            return problem(422, "too_many_files", f"at most {service.max_files}")
+        service.quotes.append(names)
+        return JSONResponse(
+            {"model": "m", "accepted": True, "images": [self._verdict(name) for name in names]}
+        )
+
+    def _verdict(self, name: str) -> dict[str, Any]:
+        if name in self.service.refused:
+            fault = {"code": "image_truncated", "detail": "The file ends early."}
+            return {"filename": name, "ok": False, "cost_usd": 0.0, **fault}
+        cached = name in self.service.cached
+        return {
+            "filename": name,
+            "ok": True,
+            "cached": cached,
+            "cost_usd": 0.0 if cached else self.service.price,
+        }
 
     def _accept(self, files: list[tuple[str, bytes]]) -> str:
         job_id = uuid4().hex
@@ -239,6 +262,16 @@ class _Api:
     async def delete(self, request: Request) -> Response:
         found = self.service.jobs.pop(request.path_params["job_id"], None)
         return Response(status_code=204) if found else problem(404, "not_found", "No such job.")
+
+
+async def _files(request: Request) -> list[tuple[str, bytes]]:
+    body = await request.body()
+    boundary = multipart.parse_options_header(request.headers["content-type"])[1]["boundary"]
+    parts = multipart.MultipartParser(io.BytesIO(body), boundary, content_length=len(body)).parts()
+    files = [(part.filename, part.raw) for part in parts if part.name == "files"]
+    for part in parts:
+        part.close()
+    return files
 
 
 def model_of(image_id: str) -> bytes:

@@ -3,26 +3,30 @@
 Who calls it: the client commands.
 """
 
+import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 import click
 import msgspec
 
 from image2model.client import AsyncClient
-from image2model.settings import load
+from image2model.errors import ConfigurationError
+from image2model.settings import Settings, load
 
 _F = TypeVar("_F", bound=Callable[..., object])
+_INTERFACE: Final = re.compile(r"/api/v\d+(/.*)?$")  # a proxy may well serve the root as /api
 
 
 def connected(command: _F) -> _F:
     """Adds `--url` and `--key`, which default to I2M_URL and I2M_API_KEY."""
-    return _addressed(command, "The service; default: I2M_URL, or http://127.0.0.1:8000.")
+    return _addressed(command, "The service's root; default: I2M_URL, or http://127.0.0.1:8000.")
 
 
 def connected_or_local(command: _F) -> _F:
     """Adds `--url` and `--key`; without `--url` the command works on the store itself."""
-    return _addressed(command, "The service; default: the store itself, without the service.")
+    return _addressed(command, "The service's root; default: the store itself, without the service.")
 
 
 def _addressed(command: _F, url_help: str) -> _F:
@@ -39,9 +43,31 @@ def for_scripts(command: _F) -> _F:
 
 def client(url: str | None, key: str | None, *, patience: float = 60.0) -> AsyncClient:
     """The client of `--url` and `--key`. Raises ConfigurationError."""
-    given = {"url": url, "api_key": key}
-    settings = load(None, **{name: value for name, value in given.items() if value})
+    settings = address(url, key)
     return AsyncClient(settings.url, settings.api_key, patience=patience)
+
+
+def address(url: str | None, key: str | None) -> Settings:
+    """The settings with `--url` and `--key`. Raises ConfigurationError that names what was given."""
+    given = {"url": url, "api_key": key}
+    try:
+        settings = load(None, **{name: value for name, value in given.items() if value})
+    except ConfigurationError as error:
+        raise ConfigurationError([_as_given(problem, url, key) for problem in error.problems]) from None
+    parts = urlsplit(settings.url)
+    if _INTERFACE.search(parts.path):
+        root = urlunsplit((parts.scheme, parts.netloc, _INTERFACE.sub("", parts.path), "", ""))
+        problem = f"I2M_URL: must be the service's root, {root}, and not {settings.url}"
+        raise ConfigurationError([_as_given(problem, url, key)])
+    return settings
+
+
+def _as_given(problem: str, url: str | None, key: str | None) -> str:
+    """A setting that was given by an option has the option's name."""
+    for setting, option, value in (("I2M_URL:", "--url:", url), ("I2M_API_KEY:", "--key:", key)):
+        if value and problem.startswith(setting):
+            return option + problem.removeprefix(setting)
+    return problem
 
 
 def print_json(document: object) -> None:

@@ -18,6 +18,7 @@ COMMANDS: Final[dict[str, str]] = {
     "api": "Run one API process.",
     "worker": "Run one worker process.",
     "emulator": "Run FAL on this machine, for trials and tests.",
+    "quote": "Tell what a submit would cost, and buy nothing.",
     "submit": "Upload pictures and download their models.",
     "watch": "Make models of all pictures that appear in a folder.",
     "jobs": "List jobs, newest first.",

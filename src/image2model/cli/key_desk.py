@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 from redis.asyncio import Redis
 
+from image2model.cli.connection import address
 from image2model.cli.local_store import store_url
 from image2model.client.transport import Call, Transport
 from image2model.errors import ConfigurationError
@@ -41,7 +42,7 @@ class KeyDesk(Protocol):
 async def desk(url: str | None, key: str | None) -> AsyncIterator[KeyDesk]:
     """Over HTTP where `url` is given, else in the store. Raises ConfigurationError."""
     if url is not None:
-        settings = load(None, url=url, **({"api_key": key} if key else {}))
+        settings = address(url, key)
         async with Transport(settings.url, settings.api_key, patience=_PATIENCE) as transport:
             yield _HttpDesk(transport)
         return

@@ -156,7 +156,10 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Allows outgoing webhooks to http and to private addresses (development only).",
     ),
     Setting(
-        "I2M_URL", parse.url("http", "https"), "http://127.0.0.1:8000", "The service, for client commands."
+        "I2M_URL",
+        parse.url("http", "https"),
+        "http://127.0.0.1:8000",
+        "The service's root, for client commands.",
     ),
     Setting("I2M_API_KEY", parse.text, None, "The API key, for client commands."),
     Setting(

@@ -6,40 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from image2model.cli.connection import client, connected, for_scripts
 from image2model.cli.submit.session import Request, run
 from image2model.cli.submit.summary import report
-
-
-class JsonObject(click.ParamType[dict[str, object]]):
-    """A JSON object on the command line."""
-
-    name = "json"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, object]:
-        """Click's hook. Fails with a usage error."""
-        try:
-            return msgspec.json.decode(value, type=dict[str, object])
-        except msgspec.DecodeError as error:
-            self.fail(f"{value!r} is no JSON object: {error}", param, ctx)
+from image2model.cli.wishes import wishing
 
 
 @click.command(short_help="Upload pictures and download their models.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("models"),
-    show_default=True,
-    help="Folder for the models.",
-)
-@click.option("--model", help="The endpoint that makes the models; default: the service's.")
-@click.option("--params", type=JsonObject(), help="Its parameters, as a JSON object.")
-@click.option("--face-limit", type=click.IntRange(1), help="Most faces of a model, where it can be limited.")
+@wishing
 @click.option("--retry-failed", is_flag=True, help="Run what failed in an earlier run again. This costs.")
 @click.option(
     "--jobs", "at_once", type=click.IntRange(1, 100), default=20, show_default=True, help="Batches at once."

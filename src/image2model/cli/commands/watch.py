@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from image2model.cli.commands.submit import JsonObject
 from image2model.cli.connection import client, connected, for_scripts
 from image2model.cli.watching.session import Request, run
+from image2model.cli.wishes import wishing
 from image2model.settings import load
 
 _PATIENCE_SECONDS = 86_400.0
@@ -16,16 +16,7 @@ _PATIENCE_SECONDS = 86_400.0
 
 @click.command(short_help="Make models of all pictures that appear in a folder.")
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("models"),
-    show_default=True,
-    help="Folder for the models.",
-)
-@click.option("--model", help="The endpoint that makes the models; default: the service's.")
-@click.option("--params", type=JsonObject(), help="Its parameters, as a JSON object.")
-@click.option("--face-limit", type=click.IntRange(1), help="Most faces of a model, where it can be limited.")
+@wishing
 @click.option(
     "--jobs", "at_once", type=click.IntRange(1, 100), default=20, show_default=True, help="Batches at once."
 )

@@ -3,6 +3,8 @@
 Who calls it: the flow tells it, `submit` chooses one: lines of JSON, plain lines, or a live table.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from image2model.cli.submit.item import Item
@@ -14,6 +16,9 @@ class Board(Protocol):
 
     def begin(self, items: list[Item]) -> None:
         """The run begins; some items may be there already."""
+
+    def left_out(self, paths: Sequence[Path]) -> None:
+        """These files of folders are no pictures."""
 
     def changed(self, item: Item, image: Image) -> None:
         """The service says so of an image."""

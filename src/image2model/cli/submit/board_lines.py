@@ -3,6 +3,10 @@
 Who calls it: `submit`.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
 import click
 import msgspec
 
@@ -10,6 +14,8 @@ from image2model.cli.numbers import dollars, seconds, span
 from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.names import legible, text_of
 from image2model.client.documents import Image
+
+_MOST_NAMED: Final = 5
 
 
 class JsonBoard:
@@ -19,6 +25,11 @@ class JsonBoard:
         """`begin`."""
         kept = sum(item.outcome is Outcome.KEPT for item in items)
         self._say({"type": "begin", "pictures": len(items), "kept": kept})
+
+    def left_out(self, paths: Sequence[Path]) -> None:
+        """A `note` on each."""
+        for path in paths:
+            self.note(_no_picture(path))
 
     def changed(self, item: Item, image: Image) -> None:
         """`image`: as the service's document, with the file's path."""
@@ -66,6 +77,11 @@ class PlainBoard:
         kept = sum(item.outcome is Outcome.KEPT for item in items)
         click.echo(f"{len(items)} pictures, {kept} of them done before")
 
+    def left_out(self, paths: Sequence[Path]) -> None:
+        """The first, and how many more."""
+        for text in left_out(paths):
+            self.note(text)
+
     def changed(self, item: Item, image: Image) -> None:
         """Not shown: only ends are."""
 
@@ -91,10 +107,21 @@ class PlainBoard:
         """Nothing to clear away."""
 
 
+def left_out(paths: Sequence[Path]) -> list[str]:
+    """A line on each of the first files that are no pictures, and one on the rest."""
+    rest = len(paths) - _MOST_NAMED
+    lines = [_no_picture(path) for path in paths[:_MOST_NAMED]]
+    return [*lines, f"left out {rest} more of the kind"] if rest > 0 else lines
+
+
+def _no_picture(path: Path) -> str:
+    return f"left out {legible(path)}: no PNG, JPEG or WebP picture"
+
+
 def ending(item: Item) -> str:
     """One line on an item's end."""
     if item.outcome is Outcome.FAILED:
-        return f"failed  {legible(item.path)}  {item.code}: {item.reason}"
+        return f"failed  {legible(item.given)}  {item.code}: {item.reason}"
     return "  ".join([item.outcome, ", ".join(map(legible, item.files)), *_facts(item.image)])
 
 

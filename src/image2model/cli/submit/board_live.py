@@ -5,13 +5,15 @@ that have ended, and nothing is guessed in between.
 """
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from image2model.cli.submit.board_lines import ending
+from image2model.cli.submit.board_lines import ending, left_out
 from image2model.cli.submit.board_tables import batch_table, picture_table, run_line
 from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.pace import Pace, clock
@@ -41,6 +43,11 @@ class LiveBoard:
         if kept := sum(item.outcome is Outcome.KEPT for item in items):
             self.note(f"{kept} of {len(items)} done before")
         self._live.start()
+
+    def left_out(self, paths: Sequence[Path]) -> None:
+        """Lines above the bars."""
+        for text in left_out(paths):
+            self.note(text)
 
     def changed(self, item: Item, image: Image) -> None:
         """Drawn next time: the item holds the image."""
@@ -82,7 +89,7 @@ class LiveBoard:
     def __rich__(self) -> Group:
         """The screen as it is now: rich asks for it at each frame, and at each line above the bars."""
         whole = tally(self._items)
-        cost = sum(item.cost_usd for item in self._items)
+        cost = sum(item.bought_usd for item in self._items)
         spent = time.monotonic() - self._began
         line = run_line(whole, cost, clock(spent), self._pace.words(whole.total - whole.ended))
         batches = [(job_id, tally(items)) for job_id, items in by_job(self._items).items()]

@@ -17,21 +17,26 @@ import msgspec
 from image2model.cli.submit.names import legible, text_of
 
 LEDGER_FOLDER: Final = ".image2model"
+_BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini"})
 _HEAD: Final = 16
 _HASHERS: Final = 2
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A picture on disk. `wanted` is its model's path below the output folder, without a suffix."""
+    """A picture on disk. `wanted` is its model's path below the output folder, without a suffix.
+
+    `path` is absolute and tells the picture from others; `given` is how the person called it.
+    """
 
     path: Path
+    given: Path
     wanted: str
     size: int
     sha256: str
 
 
 class Collected(msgspec.Struct, frozen=True):
-    """The pictures, and the files of folders that are none."""
+    """The pictures, and the files of folders that are none, without those that nobody meant."""
 
     pictures: tuple[Found, ...]
     skipped: tuple[Path, ...]
@@ -42,22 +47,23 @@ def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
 
     `leave_out`: the output folder, whose files are never taken for input. Raises click.UsageError.
     """
-    found: dict[Path, str] = {}
+    found: dict[Path, tuple[Path, str]] = {}
     skipped: set[Path] = set()
     wrong: list[str] = []
     for argument in arguments:
         for path, wanted in below(argument, absolute(leave_out)):
             if is_picture(path):
-                found.setdefault(absolute(path), wanted)
+                found.setdefault(absolute(path), (path, wanted))
             elif argument.is_dir():
-                skipped.add(path)
+                if not _is_of_no_account(path.relative_to(argument)):
+                    skipped.add(path)
             else:
                 wrong.append(legible(argument))
     if wrong:  # all at once: a shell's `*.jpg` may name hundreds
         word = "is" if len(wrong) == 1 else "are"
         raise click.UsageError(f"{', '.join(dict.fromkeys(wrong))} {word} no PNG, JPEG or WebP picture")
     with ThreadPoolExecutor(_HASHERS) as pool:
-        pictures = tuple(pool.map(found_at, found.keys(), found.values()))
+        pictures = tuple(pool.map(lambda one: found_at(*one), found.values()))
     return Collected(tuple(sorted(pictures, key=_order)), tuple(sorted(skipped)))
 
 
@@ -84,6 +90,11 @@ def below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
                 yield path, text_of(str(PurePosixPath(path.relative_to(argument)).with_suffix("")))
 
 
+def _is_of_no_account(path: Path) -> bool:
+    """Hidden, or what Windows leaves in folders: nobody takes it for a picture of theirs."""
+    return path.name.lower() in _BY_SYSTEMS or any(part.startswith(".") for part in path.parts)
+
+
 def _is_input(folder: Path, leave_out: Path) -> bool:
     return folder.name != LEDGER_FOLDER and absolute(folder) != leave_out
 
@@ -94,10 +105,10 @@ def absolute(path: Path) -> Path:
 
 
 def found_at(path: Path, wanted: str) -> Found:
-    """The picture at this path, hashed. Raises OSError."""
+    """The picture at this path, as it was given, hashed. Raises OSError."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Found(path=path, wanted=wanted, size=path.stat().st_size, sha256=digest)
+    return Found(path=absolute(path), given=path, wanted=wanted, size=path.stat().st_size, sha256=digest)
 
 
 def _order(picture: Found) -> tuple[str, str]:

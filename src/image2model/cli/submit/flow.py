@@ -11,7 +11,7 @@ from image2model.cli.submit.board import Board
 from image2model.cli.submit.following import Follower
 from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.ledger import Ledger
-from image2model.cli.submit.planning import Batch, Plan, batches, new_batch
+from image2model.cli.submit.planning import Batch, Plan, batches, halves
 from image2model.cli.submit.sending import Sender, TooMuch
 from image2model.cli.tasks import first_error
 from image2model.client import ApiError, AsyncClient
@@ -55,6 +55,8 @@ class Flow:
     async def _carry(self, batch: Batch) -> list[Item]:
         """The items that are to be sent in a new batch, because an earlier job is of no use any more."""
         async with self._slots:
+            for item in batch.items:
+                item.begin(own=batch.job_id is None)
             if batch.job_id is not None:
                 return await self._resume(batch, batch.job_id)
             if batch.begun is not None:
@@ -66,9 +68,8 @@ class Flow:
         try:
             job_id = await self._sender.send(batch)
         except TooMuch:
-            half = len(batch.items) // 2
-            for items in (batch.items[:half], batch.items[half:]):
-                await self._send(new_batch(items))
+            for half in halves(batch.items):
+                await self._send(half)
             return
         if job_id is not None:
             await self._follower.follow(job_id, batch.items)
@@ -107,16 +108,16 @@ class Flow:
         return item.image.status == ImageStatus.CANCELLED or item.code == "expired"
 
     async def _retry(self, batch: Batch, job_id: str) -> None:
-        wanted = {item.sha256 for item in batch.items}
+        items = {item.sha256: item for item in batch.items}
         job = await self._client.job(job_id)
         failed = [
-            image.image_id
-            for image in job.images
-            if image.sha256 in wanted and image.status == ImageStatus.FAILED
+            image for image in job.images if image.sha256 in items and image.status == ImageStatus.FAILED
         ]
         if failed:
+            for image in failed:
+                items[image.sha256].run_again(image.cost_usd)
             self._board.note(f"job {job_id}: running {len(failed)} failed again, each a new paid attempt")
-            await self._client.retry(job_id, image_ids=failed)
+            await self._client.retry(job_id, image_ids=[image.image_id for image in failed])
 
     def _settle(self, items: Sequence[Item]) -> None:
         for item in items:

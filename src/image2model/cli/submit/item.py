@@ -23,10 +23,15 @@ class Outcome(StrEnum):
 
 
 class Item(msgspec.Struct, eq=False):
-    """`stems`: where its model goes, once for each file with this content. `cost_usd` in dollars."""
+    """`stems`: where its model goes, once for each file with this content. `cost_usd` in dollars.
+
+    `own`: this run sends it, or runs it again after `before_usd` were spent; else an earlier run sent it.
+    `given`: its path as the person wrote it, for words; `path` is absolute.
+    """
 
     sha256: str
     path: Path
+    given: Path
     size: int
     stems: list[str]
     outcome: Outcome = Outcome.PENDING
@@ -34,6 +39,8 @@ class Item(msgspec.Struct, eq=False):
     code: str = ""
     reason: str = ""
     cost_usd: float = 0.0
+    own: bool = True
+    before_usd: float = 0.0
     image: Image | None = None
     job_id: str | None = None
 
@@ -46,6 +53,19 @@ class Item(msgspec.Struct, eq=False):
     def picture(self) -> Picture:
         """What is uploaded."""
         return Picture(name=self.name, size=self.size, path=self.path)
+
+    @property
+    def bought_usd(self) -> float:
+        """What this run has bought of its cost."""
+        return max(0.0, self.cost_usd - self.before_usd) if self.own else 0.0
+
+    def begin(self, *, own: bool) -> None:
+        """Its batch has its turn."""
+        self.own, self.cost_usd, self.before_usd = own, 0.0, 0.0
+
+    def run_again(self, spent: float | None) -> None:
+        """This run pays for another attempt; `spent` is what earlier ones have cost."""
+        self.own, self.before_usd = True, spent or 0.0
 
     def fail(self, code: str, reason: str) -> None:
         """It has failed, and why."""

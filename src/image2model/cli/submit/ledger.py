@@ -1,8 +1,9 @@
 """What was sent and what was saved, kept in the output folder: `.image2model/ledger.db`, an SQLite file.
 
-Who calls it: `submit`. A batch is written down before its upload begins, with the idempotency key that
-makes a second upload of it the same job; so neither a kill nor a lost answer can pay for it twice. Each
-change is one transaction on disk. Methods block; call them in a thread.
+Who calls it: `submit` and `watch`; `quote` looks at a copy in memory. A batch is written down before its
+upload begins, with the idempotency key that makes a second upload of it the same job; so neither a kill nor
+a lost answer can pay for it twice. Each change is one transaction on disk. Methods block; call them in a
+thread.
 """
 
 import sqlite3
@@ -16,6 +17,7 @@ import msgspec
 
 from image2model.cli.submit.names import text_of
 from image2model.cli.submit.naming import Place, fold
+from image2model.cli.submit.snapshot import read_into
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batches (
@@ -29,14 +31,6 @@ CREATE TABLE IF NOT EXISTS places (
     folded TEXT PRIMARY KEY, stem TEXT NOT NULL, source TEXT NOT NULL, sha256 TEXT NOT NULL,
     made_of TEXT, model TEXT, params TEXT, file TEXT, size INTEGER);
 """
-
-
-class Wish(msgspec.Struct, frozen=True):
-    """What is asked for beside the picture. `model` is "" for the default, `params` the text of `Options`."""
-
-    server: str
-    model: str
-    params: str
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,6 +50,21 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.json.decode(text, type=cls)
 
 
+class Wish(msgspec.Struct, frozen=True):
+    """What is asked for beside the picture. `model` is "" for the default, `params` the text of `Options`."""
+
+    server: str
+    model: str
+    params: str
+
+    @classmethod
+    def of(
+        cls, server: str, model: str | None, params: dict[str, object] | None, face_limit: int | None
+    ) -> Self:
+        """From a command's arguments."""
+        return cls(server, model or "", Options(params or {}, face_limit).text)
+
+
 class Sent(msgspec.Struct, frozen=True):
     """A batch that holds a picture; `job_id` is None while its upload was never answered."""
 
@@ -67,10 +76,18 @@ class Sent(msgspec.Struct, frozen=True):
 class Ledger:
     """Used in `with`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._database.executescript(f"PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; {_SCHEMA}")
+
+    @classmethod
+    def as_it_is(cls, path: Path) -> Self:
+        """A copy in memory, empty where there is no ledger. Changes nothing on disk. Blocks."""
+        ledger = cls(":memory:")
+        if path.is_file():
+            read_into(ledger._database, path)
+        return ledger
 
     def __enter__(self) -> Self:
         return self

@@ -64,6 +64,11 @@ class Places(msgspec.Struct, frozen=True):
         """The ledger's folder."""
         return self.out / LEDGER_FOLDER
 
+    @property
+    def ledger(self) -> Path:
+        """The ledger itself."""
+        return self.folder / "ledger.db"
+
     def prepare(self) -> None:
         """Make the folders, and clear away what an interrupted run left of its downloads."""
         parts = self.folder / "parts"

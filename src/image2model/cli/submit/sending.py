@@ -7,24 +7,19 @@ unknown.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Final
 
 import msgspec
 
+from image2model.cli.submit.finding import find_job
 from image2model.cli.submit.item import Item
 from image2model.cli.submit.ledger import Ledger, Options, Wish
 from image2model.cli.submit.planning import KEY_SECONDS, Batch
+from image2model.cli.submit.refusal import blame, is_too_much
 from image2model.client import ApiError, AsyncClient
-from image2model.client.documents import Job
 from image2model.client.picture import Picture
 
 _UPLOADS_AT_ONCE: Final = 2
-_TOO_MUCH: Final = frozenset({"too_many_files", "body_too_large"})
-_FILES_TO_BLAME: Final = frozenset(
-    {"file_too_large", "body_too_large", "not_an_image", "image_truncated", "image_too_large"}
-)
-_CLOCKS_APART: Final = 3600.0
 
 
 class TooMuch(Exception):
@@ -61,7 +56,7 @@ class Sender:
         if young and all(sha256 in self._items for sha256, _ in sent):
             pictures = [_renamed(self._items[sha256].picture, name) for sha256, name in sent]
             return await self._upload(batch, pictures)
-        job_id = await self._find([sha256 for sha256, _ in sent], since=batch.begun or 0)
+        job_id = await find_job(self._client, {sha256 for sha256, _ in sent}, since=batch.begun or 0)
         if job_id is None:
             await asyncio.to_thread(self._ledger.drop, batch.key)
         else:
@@ -89,35 +84,10 @@ class Sender:
     async def _refused(self, batch: Batch, error: ApiError) -> None:
         if error.status < 500:  # a refusal keeps nothing, and frees the key
             await asyncio.to_thread(self._ledger.drop, batch.key)
-        if error.code in _TOO_MUCH and len(batch.items) > 1:
+        if is_too_much(error, batch.items):
             raise TooMuch from error
-        if error.code not in _FILES_TO_BLAME:
-            raise error
-        faults = {fault.file: fault for fault in error.errors}
-        for item in batch.items:
-            fault = faults.get(item.name)
-            item.fail(fault.code if fault else error.code, fault.detail if fault else error.detail)
-
-    async def _find(self, hashes: list[str], *, since: float) -> str | None:
-        cursor: str | None = None
-        while True:
-            page = await self._client.jobs(cursor=cursor)
-            for head in page.jobs:
-                if _created(head) < since - _CLOCKS_APART:
-                    return None
-                if head.total <= len(hashes) and await self._holds(head.job_id, hashes):
-                    return head.job_id
-            if (cursor := page.next_cursor) is None:
-                return None
-
-    async def _holds(self, job_id: str, hashes: list[str]) -> bool:
-        images = (await self._client.job(job_id)).images
-        return bool(images) and all(image.sha256 in hashes for image in images)
+        blame(error, batch.items)
 
 
 def _renamed(picture: Picture, name: str) -> Picture:
     return msgspec.structs.replace(picture, name=name)
-
-
-def _created(job: Job) -> float:
-    return datetime.fromisoformat(job.created_at).timestamp() if job.created_at else time.time()

@@ -13,14 +13,12 @@ import msgspec
 
 from image2model.cli.submit.board import Board
 from image2model.cli.submit.board_lines import JsonBoard, PlainBoard
-from image2model.cli.submit.collect import Collected, Found, collect
+from image2model.cli.submit.collect import Collected, collect
 from image2model.cli.submit.flow import Flow
 from image2model.cli.submit.following import Follower
 from image2model.cli.submit.item import Item
-from image2model.cli.submit.ledger import Ledger, Options, Wish
-from image2model.cli.submit.names import legible
-from image2model.cli.submit.naming import assign
-from image2model.cli.submit.planning import Plan, make_plan
+from image2model.cli.submit.ledger import Ledger, Wish
+from image2model.cli.submit.planning import prepare
 from image2model.cli.submit.saving import Places, Saver
 from image2model.cli.submit.sending import Sender
 from image2model.client import AsyncClient
@@ -49,19 +47,18 @@ async def run(request: Request, client: AsyncClient) -> list[Item]:
     lock = lock_of(places)
     try:
         await asyncio.to_thread(places.prepare)
-        with Ledger(places.folder / "ledger.db") as ledger:
+        with Ledger(places.ledger) as ledger:
             return await _run(request, client, collected, ledger)
     finally:
         lock.release()
 
 
 async def _run(request: Request, client: AsyncClient, collected: Collected, ledger: Ledger) -> list[Item]:
-    wish = Wish(client.url, request.model or "", Options(request.params or {}, request.face_limit).text)
-    plan = await asyncio.to_thread(_plan, collected.pictures, ledger, wish, request.out)
+    wish = Wish.of(client.url, request.model, request.params, request.face_limit)
+    plan = await asyncio.to_thread(prepare, collected.pictures, ledger, wish, request.out)
     board = board_of(as_json=request.as_json)
     board.begin(plan.items)
-    for path in collected.skipped:
-        board.note(f"left out {legible(path)}: no PNG, JPEG or WebP picture")
+    board.left_out(collected.skipped)
     client.hear_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
     try:
         async with client:
@@ -103,12 +100,6 @@ def lock_of(places: Places) -> FolderLock:
             f"another submit is at work on {places.out}; wait for it, or use another --out"
         ) from None
     return lock
-
-
-def _plan(pictures: Sequence[Found], ledger: Ledger, wish: Wish, out: Path) -> Plan:
-    stems = assign(pictures, ledger.places(), out)
-    ledger.claim(stems, {picture.path: picture.sha256 for picture in pictures})
-    return make_plan(pictures, stems, ledger, wish, out)
 
 
 def board_of(*, as_json: bool) -> Board:

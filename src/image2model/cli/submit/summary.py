@@ -21,34 +21,42 @@ from image2model.domain import ImageStatus
 def report(items: Sequence[Item], *, as_json: bool, out: Path, seconds: float) -> int:
     """Print it and return the exit code: 1 if any picture has no model."""
     counts = Counter(item.outcome for item in items)
-    cost = round(sum(item.cost_usd for item in items), 6)
+    cost = round(sum(item.bought_usd for item in items), 6)
     if as_json:
         document = {"type": "summary", "pictures": len(items), "cost_usd": cost}
         outcomes = {outcome.value: counts[outcome] for outcome in Outcome if outcome is not Outcome.PENDING}
         click.echo(msgspec.json.encode({**document, **outcomes}).decode())
     else:
-        _print(items, counts, cost, seconds)
+        _print(items, counts, seconds)
         _next_steps(items, out)
     return 1 if counts[Outcome.FAILED] or not items else 0
 
 
-def _print(items: Sequence[Item], counts: Counter[Outcome], cost: float, seconds: float) -> None:
+def _print(items: Sequence[Item], counts: Counter[Outcome], seconds: float) -> None:
     if not items:
         click.echo("No pictures were found.")
         return
     failed = [item for item in items if item.outcome is Outcome.FAILED]
     click.echo(
         f"{len(items)} pictures: {counts[Outcome.SAVED]} models saved, {counts[Outcome.KEPT]} done before, "
-        f"{len(failed)} failed; cost {cost:.2f} USD; {clock(seconds)}"
+        f"{len(failed)} failed; {_cost(items)}; {clock(seconds)}"
     )
     for item in failed:
-        click.echo(f"  {legible(item.path)}  {item.code}: {item.reason} (cost {item.cost_usd:.2f} USD)")
+        click.echo(f"  {legible(item.given)}  {item.code}: {item.reason} ({_cost([item])})")
     jobs = list(by_job(failed))
     for code in dict.fromkeys(item.code for item in failed):
         if todo := advice(code, jobs[0] if len(jobs) == 1 else None):
             click.echo(f"  {code}: {todo}")
     if any(item.image is not None and item.image.status == ImageStatus.FAILED for item in failed):
         click.echo("`--retry-failed` runs them again; each is a new paid attempt.")
+
+
+def _cost(items: Sequence[Item]) -> str:
+    """What this run bought, and apart from it what its pictures have cost earlier runs."""
+    bought = sum(item.bought_usd for item in items)
+    earlier = sum(item.cost_usd for item in items) - bought
+    words = f", and {earlier:.2f} USD for what earlier runs sent" if round(earlier, 6) else ""
+    return f"cost {bought:.2f} USD{words}"
 
 
 def _next_steps(items: Sequence[Item], out: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from image2model.cli.submit.board import Board
-from image2model.cli.submit.ledger import Ledger, Options, Wish
+from image2model.cli.submit.ledger import Ledger, Wish
 from image2model.cli.submit.names import legible
 from image2model.cli.submit.saving import Places
 from image2model.cli.submit.session import board_of, lock_of, once_each
@@ -35,14 +35,14 @@ async def run(request: Request, client: AsyncClient) -> None:
     lock = lock_of(places)
     try:
         await asyncio.to_thread(places.prepare)
-        with Ledger(places.folder / "ledger.db") as ledger:
+        with Ledger(places.ledger) as ledger:
             await _run(request, client, ledger)
     finally:
         lock.release()
 
 
 async def _run(request: Request, client: AsyncClient, ledger: Ledger) -> None:
-    wish = Wish(client.url, request.model or "", Options(request.params or {}, request.face_limit).text)
+    wish = Wish.of(client.url, request.model, request.params, request.face_limit)
     board = board_of(as_json=request.as_json)
     client.hear_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
     board.note(f"watching {request.folder}; models go to {request.out}")

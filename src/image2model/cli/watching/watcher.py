@@ -25,7 +25,7 @@ class Watcher:
         self.folder = folder
         self._leave_out = leave_out
         self._whole = Wholeness(max_pixels=max_pixels)
-        self._looking: dict[Path, str] = {}
+        self._looking: dict[Path, tuple[Path, str]] = {}
 
     async def pictures(self) -> AsyncIterator[tuple[list[Found], list[tuple[Path, str]]]]:
         """Without end: pictures that are whole, and files that were given up with the reason."""
@@ -56,23 +56,25 @@ class Watcher:
     async def _hear(self) -> None:
         async for changes in awatch(self.folder, watch_filter=None, debounce=200, rust_timeout=_LISTEN_MS):
             touched = {absolute(Path(name)) for _, name in changes}
-            for path, wanted in (await asyncio.to_thread(self._files)).items():
+            for path, named in (await asyncio.to_thread(self._files)).items():
                 # a folder that was moved in is told of by its own name alone
                 if path in touched or not touched.isdisjoint(path.parents):
-                    self._looking[path] = wanted
+                    self._looking[path] = named
 
-    def _files(self) -> dict[Path, str]:
-        return {absolute(path): wanted for path, wanted in below(self.folder, absolute(self._leave_out))}
+    def _files(self) -> dict[Path, tuple[Path, str]]:
+        """By its absolute path each file as `below` tells it."""
+        files = below(self.folder, absolute(self._leave_out))
+        return {absolute(path): (path, wanted) for path, wanted in files}
 
     def _look(self) -> tuple[list[Found], list[tuple[Path, str]]]:
         found: list[Found] = []
         given_up: list[tuple[Path, str]] = []
-        for path, wanted in list(self._looking.items()):
+        for path, (given, wanted) in list(self._looking.items()):
             verdict = self._whole.look(path)
             if verdict:
-                found.append(found_at(path, wanted))
+                found.append(found_at(given, wanted))
             elif verdict is None and (problem := self._whole.problem(path)):
-                given_up.append((path, problem))
+                given_up.append((given, problem))
             if verdict is not False:
                 self._looking.pop(path, None)
         return found, given_up

@@ -14,8 +14,7 @@ from image2model.cli.submit.collect import Found
 from image2model.cli.submit.flow import Flow
 from image2model.cli.submit.following import Follower
 from image2model.cli.submit.ledger import Ledger, Wish
-from image2model.cli.submit.naming import assign
-from image2model.cli.submit.planning import Plan, make_plan
+from image2model.cli.submit.planning import prepare
 from image2model.cli.submit.saving import Saver
 from image2model.cli.submit.sending import Sender
 from image2model.client import AsyncClient, ClientError
@@ -70,7 +69,7 @@ class Waves:
 
     async def _once(self, pictures: Sequence[Found]) -> None:
         async with self._planning:
-            plan = await asyncio.to_thread(self._plan, pictures)
+            plan = await asyncio.to_thread(prepare, pictures, self._ledger, self._wish, self._out)
         self._board.begin(plan.items)
         sender = Sender(self._client, self._ledger, self._wish, plan.items)
         flow = Flow(
@@ -78,8 +77,3 @@ class Waves:
             at_once=self._at_once, retry_failed=False,
         )  # fmt: skip
         await flow.run(plan)
-
-    def _plan(self, pictures: Sequence[Found]) -> Plan:
-        stems = assign(pictures, self._ledger.places(), self._out)
-        self._ledger.claim(stems, {picture.path: picture.sha256 for picture in pictures})
-        return make_plan(pictures, stems, self._ledger, self._wish, self._out)

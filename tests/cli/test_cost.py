@@ -1,0 +1,33 @@
+"""The cost that `submit` tells: what this run has bought, and apart from it what earlier runs have."""
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Cli, MakePicture
+from tests.support.service import Service
+
+
+def test_cost_is_what_this_run_bought(cli: Cli, picture: MakePicture, tmp_path: Path) -> None:
+    path = picture("b.png")
+    assert "cost 0.30 USD;" in cli("submit", path).stdout
+    (tmp_path / "models" / "b.glb").unlink()
+    (tmp_path / "models" / "b.glb").mkdir()  # in the way: nothing is bought, and nothing can be saved
+    done = cli("submit", path)
+    assert "1 failed; cost 0.00 USD, and 0.30 USD for what earlier runs sent;" in done.stdout
+    assert "(cost 0.00 USD, and 0.30 USD for what earlier runs sent)" in done.stdout
+    assert json.loads(cli("submit", path, "--json").stdout.splitlines()[-1])["cost_usd"] == 0.0
+
+
+def test_another_attempt_and_a_picture_sent_anew_are_bought_by_the_run_that_asked(
+    cli: Cli, picture: MakePicture, tmp_path: Path, service: Service
+) -> None:
+    path = picture("b.png")
+    service.failing = {"b.png"}
+    assert "cost 0.00 USD;" in cli("submit", path).stdout
+    service.failing = set()
+    assert "cost 0.30 USD;" in cli("submit", path, "--retry-failed").stdout
+    (tmp_path / "models" / "b.glb").unlink()
+    assert "cost 0.00 USD, and 0.30 USD for" in cli("submit", path).stdout
+    (tmp_path / "models" / "b.glb").unlink()
+    service.forget()
+    assert "cost 0.30 USD;" in cli("submit", path).stdout
