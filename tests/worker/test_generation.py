@@ -1,9 +1,11 @@
 """Pictures through a real worker process and the emulator."""
 
 import asyncio
+from pathlib import Path
 
 from image2model.domain import Counts, ImageStatus
 from image2model.media.glb import inspect_glb
+from image2model.storage import layout
 from image2model.store import events, jobs
 from image2model.store.events import ImageChanged
 from tests.support.fleet import Fleet, at_fal, failed_codes
@@ -136,10 +138,12 @@ async def test_redirect_mode_keeps_no_copy(fleet: Fleet) -> None:
     assert result.files[0].key is None
 
 
-async def test_results_that_cannot_be_fetched_hold_up_no_other(fleet: Fleet) -> None:
-    fleet.emulator.fault("model_truncated", count=20)
-    fleet.start_worker()
+async def test_results_that_cannot_be_stored_hold_up_no_other(fleet: Fleet, tmp_path: Path) -> None:
     stuck = await fleet.submit(20)
+    blocked = tmp_path / "files" / layout.result(stuck, "image", "model", "glb")
+    blocked.parents[1].parent.mkdir(parents=True, exist_ok=True)
+    blocked.parents[1].write_text("a file where the job's folder should be")
+    fleet.start_worker()
     await fleet.until(stuck, lambda job: job.counts.storing == 20)
     good = await fleet.until_finished(await fleet.submit(1))
     assert good.counts == Counts(succeeded=1)
