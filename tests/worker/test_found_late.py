@@ -1,8 +1,6 @@
 """FAL's id turns up at the very moment at which the worker gives the submit up."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -11,16 +9,7 @@ from image2model.store import images
 from image2model.store.images import Committed
 from image2model.store.replicas import Replicas
 from tests.support.gate import calls
-from tests.support.keys import keys_without_life
-from tests.worker.stage import Stage, stage_on
-
-
-@pytest.fixture
-async def stage(redis_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
-    """Gates, and no worker yet."""
-    async with stage_on(redis_url, tmp_path, redis_url) as stage:
-        yield stage
-        assert await keys_without_life(stage.fleet.redis) == []
+from tests.worker.stage import Stage
 
 
 @pytest.mark.parametrize(("then", "script"), [("fail", "step"), ("resubmit", "try_again")])

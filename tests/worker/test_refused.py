@@ -2,22 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from image2model.domain import Counts
-from tests.support.keys import keys_without_life
-from tests.worker.stage import Stage, not_heard, stage_on, taking_no_writes
-
-
-@pytest.fixture
-async def stage(redis_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
-    """Gates, and no worker yet."""
-    async with stage_on(redis_url, tmp_path, redis_url) as stage:
-        yield stage
-        assert await keys_without_life(stage.fleet.redis) == []
+from tests.worker.stage import Stage, not_heard, taking_no_writes
 
 
 async def _sent_once(stage: Stage, job_id: str) -> None:

@@ -3,26 +3,15 @@
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from image2model.domain import Counts, ImageStatus
 from image2model.store import jobs
 from tests.support.fleet import ServiceProcess, failed_codes
-from tests.support.keys import keys_without_life
-from tests.worker.stage import Stage, stage_on
+from tests.worker.stage import Stage
 
 ACCEPTED = ("accepted, before the reply", "after the reply, before the commit")
-
-
-@pytest.fixture
-async def stage(redis_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
-    """Gates, and no worker yet."""
-    async with stage_on(redis_url, tmp_path, redis_url) as stage:
-        yield stage
-        assert await keys_without_life(stage.fleet.redis) == []
 
 
 async def killed_in(stage: Stage, window: str) -> str:
