@@ -40,6 +40,7 @@ class WaitingFor(StrEnum):
     ACCOUNT = "account"
     FAL = "fal"
     PAUSED = "paused"
+    ENDPOINT = "endpoint"
 
 
 IMAGE_FINISHED: Final = frozenset({ImageStatus.SUCCEEDED, ImageStatus.FAILED, ImageStatus.CANCELLED})
@@ -130,14 +131,46 @@ class ImageError(msgspec.Struct, frozen=True, omit_defaults=True):
     fal_type: str | None = None
 
 
-class ResultFile(msgspec.Struct, frozen=True):
-    """One file of a result. `key` is ours under `mirror`; `source_url` is FAL's, which expires."""
+class ResultFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One file of a result. `key` is ours under `mirror`; `source_url` is FAL's, which expires.
+
+    `name` and `content_type` are FAL's words for a file of a kind that we do not know.
+    """
 
     kind: str
     format: str
     size: int | None = None
     key: str | None = None
     source_url: str | None = None
+    name: str | None = None
+    content_type: str | None = None
+
+
+class WarningCode(StrEnum):
+    """What FAL named and could not be had, or could not be understood. Never a reason to fail."""
+
+    FILE_MISSING = "file_missing"
+    FILE_UNKNOWN_FORMAT = "file_unknown_format"
+    FILE_NOT_CHECKED = "file_not_checked"
+    FILE_REFUSED = "file_refused"
+
+
+class ResultWarning(msgspec.Struct, frozen=True):
+    """One of a result's `warnings`: `file` is the kind of the file, as in `files`."""
+
+    code: WarningCode
+    file: str
+    message: str
+
+
+class MissingFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file that FAL named and that was not fetched: what it takes to try again. Never shown to a client."""
+
+    kind: str
+    url: str
+    name: str | None = None
+    content_type: str | None = None
+    size: int | None = None
 
 
 class Mesh(msgspec.Struct, frozen=True):
@@ -149,11 +182,16 @@ class Mesh(msgspec.Struct, frozen=True):
     bounds: tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
-class ImageResult(msgspec.Struct, frozen=True):
-    """What a success left: its files, the model first, and the mesh's numbers where we checked it."""
+class ImageResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a success left: its files, the model first, and the mesh's numbers where they could be read.
+
+    `missing` are the files that a refresh fetches again.
+    """
 
     files: tuple[ResultFile, ...]
     mesh: Mesh | None = None
+    warnings: tuple[ResultWarning, ...] = ()
+    missing: tuple[MissingFile, ...] = ()
 
 
 class FalRequest(msgspec.Struct, frozen=True):

@@ -212,9 +212,13 @@ IMAGE_FAILURES: Final[Mapping[str, str]] = MappingProxyType(
         "submission_unconfirmed": "The reply to the paid submit was lost and FAL knows nothing of it yet. "
         "Only an explicit retry submits again; a late result still turns it into a success.",
         "result_expired": "FAL no longer has the result. A retry makes a new one, which is paid for.",
-        "result_invalid": "FAL's result holds no model, or a broken one.",
+        "result_invalid": "FAL's result names no file at all.",
         "storage_failed": "The result could not be stored, or the uploaded picture is gone.",
         "worker_crashed": "Workers ended five times while they prepared this picture, or fetched its result.",
+        "endpoint_unavailable": "FAL's endpoint for this model refused or failed for "
+        "`I2M_ENDPOINT_PATIENCE`. Nothing was paid; a retry may work, or another model.",
+        "unexpected_error": "A fault of this service. The log has the traceback under the image's id; a "
+        "retry may work.",
         "cancelled": "FAL cancelled the request.",
     }
 )

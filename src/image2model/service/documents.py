@@ -18,6 +18,7 @@ from image2model.domain import (
     Mesh,
     RejectedFile,
     ResultFile,
+    ResultWarning,
     WaitingFor,
 )
 from image2model.money import to_usd
@@ -40,10 +41,11 @@ class FileDocument(msgspec.Struct, frozen=True):
 
 
 class ResultDocument(msgspec.Struct, frozen=True):
-    """What a succeeded image left. `mesh` is null under `I2M_RESULTS=redirect`."""
+    """What a succeeded image left. `mesh` is null where it cannot be known."""
 
     files: tuple[FileDocument, ...]
     mesh: Mesh | None
+    warnings: tuple[ResultWarning, ...]
 
 
 class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +65,7 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     cached: bool
     fal_request_id: str | None
     cost_usd: float | None
+    cost_uncertain: bool
     error: ImageError | None
     result: ResultDocument | None
     created_at: Moment
@@ -160,6 +163,7 @@ def image_document(job_id: str, row: ImageRow) -> ImageDocument:
         cached=row.cached,
         fal_request_id=row.request_id,
         cost_usd=None if row.cost_micro is None else to_usd(row.cost_micro),
+        cost_uncertain=row.cost_uncertain,
         error=row.error,
         result=_result(job_id, row.image_id, row.result) if row.result else None,
         created_at=moment(row.created_at) or "",
@@ -170,7 +174,9 @@ def image_document(job_id: str, row: ImageRow) -> ImageDocument:
 
 def _result(job_id: str, image_id: str, result: ImageResult) -> ResultDocument:
     return ResultDocument(
-        files=tuple(_file(job_id, image_id, file) for file in result.files), mesh=result.mesh
+        files=tuple(_file(job_id, image_id, file) for file in result.files),
+        mesh=result.mesh,
+        warnings=result.warnings,
     )
 
 

@@ -91,6 +91,7 @@ def _image_row(image: NewImage, index: int, made_at: int) -> ImageRow:
         created_at=made_at,
         started_at=None,
         finished_at=None,
+        cost_uncertain=False,
     )
 
 
@@ -107,4 +108,5 @@ def _as_made(row: ImageRow) -> ImageRow:
         result=None,
         started_at=None,
         finished_at=None,
+        cost_uncertain=False,
     )

@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_concurrency: int
     start_timeout: float
     task_timeout: float
+    endpoint_patience: float
     lease_seconds: float
     unconfirmed_grace: float
     shutdown_grace: float

@@ -94,6 +94,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "1800",
         "Seconds that a generation may run, counted from IN_PROGRESS; then it is cancelled at FAL.",
     ),
+    Setting(
+        "I2M_ENDPOINT_PATIENCE",
+        parse.duration,
+        "1h",
+        "How long an image waits for an endpoint that refuses or fails before it fails itself.",
+    ),
     Setting("I2M_LEASE_SECONDS", parse.duration, "15", "A worker's lease on an image, in seconds."),
     Setting(
         "I2M_UNCONFIRMED_GRACE",

@@ -4,6 +4,7 @@ Who calls it: the store's readers and the events. A row is a list of texts in th
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Final
 
 import msgspec
@@ -37,8 +38,10 @@ IMAGE_FIELDS: Final = (
     "created_at",
     "started_at",
     "finished_at",
+    "cost_uncertain",
 )
-"""What a client may see of an image, in the order of a row."""
+"""What a client may see of an image, in the order of a row. New fields come last: readers take a shorter row
+for one of an older version, and pass over what a newer one has behind."""
 
 JOB_FIELDS: Final = (
     "model",
@@ -95,6 +98,7 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     started_at: int | None
     finished_at: int | None
+    cost_uncertain: bool = False
 
 
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,9 +140,14 @@ def _whole(text: str) -> int | None:
     return int(text) if text else None
 
 
+def _fields(names: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+    """A row of this version or another one: what it lacks is empty, what it has more is passed over."""
+    return dict(zip_longest(names, row[: len(names)], fillvalue=""))
+
+
 def image_row(row: Sequence[str]) -> ImageRow:
     """Read a row of IMAGE_FIELDS."""
-    field = dict(zip(IMAGE_FIELDS, row, strict=True))
+    field = _fields(IMAGE_FIELDS, row)
     return ImageRow(
         image_id=field["image_id"],
         index=int(field["index"]),
@@ -159,12 +168,13 @@ def image_row(row: Sequence[str]) -> ImageRow:
         created_at=int(field["created_at"]),
         started_at=_whole(field["started_at"]),
         finished_at=_whole(field["finished_at"]),
+        cost_uncertain=field["cost_uncertain"] == "1",
     )
 
 
 def job_row(row: Sequence[str]) -> JobRow:
     """Read a row of JOB_FIELDS."""
-    field = dict(zip(JOB_FIELDS, row, strict=True))
+    field = _fields(JOB_FIELDS, row)
     return JobRow(
         model=field["model"],
         params=_params.decode(field["params"]) if field["params"] else {},

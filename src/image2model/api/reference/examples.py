@@ -43,6 +43,7 @@ QUEUED_IMAGE: Final = ImageDocument(
     cached=False,
     fal_request_id=None,
     cost_usd=None,
+    cost_uncertain=False,
     error=None,
     result=None,
     created_at=CREATED,
@@ -65,7 +66,7 @@ SUCCEEDED_IMAGE: Final = replace(
     status=ImageStatus.SUCCEEDED,
     progress=1.0,
     cost_usd=0.3,
-    result=ResultDocument(FILES, Mesh(18422, 9213, 3, ((-0.5, 0.0, -0.5), (0.5, 1.0, 0.5)))),
+    result=ResultDocument(FILES, Mesh(18422, 9213, 3, ((-0.5, 0.0, -0.5), (0.5, 1.0, 0.5))), ()),
     finished_at=ENDED,
 )
 FAILURE: Final = ImageError(
