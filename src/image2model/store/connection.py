@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from image2model.errors import ConfigurationError
+from image2model.store.life import LearningConnection, StoreLife
 
 COMMAND_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 2.0
@@ -106,7 +107,7 @@ def _sentinel(url: str, timeout_s: float) -> Redis:
     return client
 
 
-class _Telling(AbstractConnection):
+class _Telling(LearningConnection):
     """Says that the connection is lost where uvloop says that a handler is closed, which nobody expects."""
 
     async def send_packed_command(
@@ -118,10 +119,12 @@ class _Telling(AbstractConnection):
         except RuntimeError as error:
             await self.disconnect(nowait=True)
             raise RedisConnectionError(f"the connection is lost: {error}") from error
+        self.note_use()
 
 
 def _telling(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    return type(kind.__name__, (_Telling, kind), {})
+    """A class for one client's connections, which share its `life`."""
+    return type(kind.__name__, (_Telling, kind), {"life": StoreLife()})
 
 
 class _Sentinelled(Redis):

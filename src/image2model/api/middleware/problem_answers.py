@@ -67,6 +67,6 @@ def _problem_of(error: Exception) -> Problem:
         return error
     if isinstance(error, RedisError | StorageError):
         _log.error("store_unavailable", reason=str(error), kind=type(error).__name__)
-        return problems.store_unavailable()
+        return problems.store_unavailable(error)
     _log.error("internal_error", exc_info=error)
     return problems.internal_error()
