@@ -29,9 +29,10 @@ from image2model.service.thumbnails import Thumbnails
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
-from image2model.store import durability, secret
+from image2model.store import durability
 from image2model.store.connection import connect
 from image2model.store.lookups import Lookups
+from image2model.store.secret import SigningSecret
 
 _REDIS_TIMEOUT: Final = 2.5
 """Seconds for one command: a client of ours waits for the answer."""
@@ -70,11 +71,13 @@ class Process:
     ) -> ApiState:
         hosts = FalHosts.at(self._settings.fal_base_url)
         rates = RateGuard(redis, self._settings.address_rate_limit)
+        signing = SigningSecret(redis)
+        await signing.get()
         return ApiState(
             settings=self._settings,
             redis=redis,
             storage=storage,
-            signing_secret=await secret.signing(redis),
+            signing=signing,
             hosts=hosts,
             fal_probe=FalProbe(self._settings.fal_key, hosts),
             fal_callbacks=FalCallbacks(self._settings.fal_key, hosts),

@@ -22,16 +22,17 @@ from image2model.fal.hosts import FalHosts
 from image2model.service.thumbnails import Thumbnails
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
+from image2model.store.secret import SigningSecret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiState:
-    """Shared by all requests of one process. `signing_secret` never leaves it."""
+    """Shared by all requests of one process."""
 
     settings: Settings
     redis: Redis
     storage: ObjectStorage
-    signing_secret: bytes
+    signing: SigningSecret
     hosts: FalHosts
     fal_probe: FalProbe
     fal_callbacks: FalCallbacks
