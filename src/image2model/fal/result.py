@@ -12,6 +12,7 @@ import msgspec
 
 from image2model.domain import FalRequest
 from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient
+from image2model.fal.billing import billable_units
 from image2model.fal.endpoints import Endpoint
 from image2model.fal.failures import FalCancelled, FalUnfinished, FalUnreachable
 from image2model.fal.files import FalFile, files_of
@@ -69,7 +70,7 @@ def _judge(endpoint: Endpoint, reply: Reply) -> FalResult:
         output = decode(reply.body, dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FalUnreachable(f"the result cannot be read: {error}", status=reply.status) from error
-    return FalResult(files=files_of(endpoint, output), billable_units=_units(reply.headers))
+    return FalResult(files=files_of(endpoint, output), billable_units=billable_units(reply.headers))
 
 
 def _failure(reply: Reply) -> FalError:
@@ -86,7 +87,8 @@ def _failure(reply: Reply) -> FalError:
         return FalUnfinished(said.message, status=status)
     lasting = status < 500 and said.type != "downstream_service_error"
     kind = FalTransient if _retryable(reply.headers, default=not lasting) else FalRejected
-    return kind(said.message, status=status, fal_type=said.type)
+    units = billable_units(reply.headers)
+    return kind(said.message, status=status, fal_type=said.type, billable_units=units)
 
 
 def _retryable(headers: Mapping[str, str], *, default: bool) -> bool:
@@ -94,10 +96,3 @@ def _retryable(headers: Mapping[str, str], *, default: bool) -> bool:
         if value := headers.get(name):
             return default and value.strip().lower() not in ("0", "false", "no")
     return default
-
-
-def _units(headers: Mapping[str, str]) -> float | None:
-    try:
-        return float(headers["x-fal-billable-units"])
-    except (KeyError, ValueError):
-        return None
