@@ -1,8 +1,8 @@
 """`/health/live` and `/health/ready`. Who calls it: the router, for orchestrators, balancers and people.
 
-Only what keeps this replica from serving anything (a store that cannot be read, a full disk) makes it unready.
-A store that takes no writes, a fleet without workers or a FAL that is away is degraded: what is there can be
-seen and downloaded, and taking every replica out of service would mend nothing.
+Only what keeps this replica from serving (a store that cannot be read, a full disk) makes it unready. A store
+that takes no writes, a fleet without workers or a FAL that is away is degraded: what is there can be seen and
+downloaded, and taking every replica out of service would mend nothing.
 """
 
 import asyncio

@@ -39,7 +39,7 @@ class WriteProbe:
             return self._found
 
     async def require(self) -> None:
-        """Raises StoreUnavailable while the store takes no writes; a refusal is never believed from memory."""
+        """Raises StoreUnavailable while the store takes no writes. A refusal is asked for anew."""
         if await self.condition() is StoreCondition.WRITABLE:
             return
         self._until = 0.0

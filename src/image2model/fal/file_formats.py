@@ -35,8 +35,50 @@ _MODELS: Final = (
     *("spz", "splat", "ksplat", "sog", "zip", UNKNOWN),
 )
 _NO_MODELS: Final = frozenset(
-    "apng avif bmp csv exr gif hdr heic htm html ico jpeg jpg json jxl ktx ktx2 log m4a md mkv mov mp3 mp4 mtl npy "
-    "npz ogg pdf png svg tga tif tiff toml txt wav webm webp xml yaml yml".split()
+    [
+        "apng",
+        "avif",
+        "bmp",
+        "csv",
+        "exr",
+        "gif",
+        "hdr",
+        "heic",
+        "htm",
+        "html",
+        "ico",
+        "jpeg",
+        "jpg",
+        "json",
+        "jxl",
+        "ktx",
+        "ktx2",
+        "log",
+        "m4a",
+        "md",
+        "mkv",
+        "mov",
+        "mp3",
+        "mp4",
+        "mtl",
+        "npy",
+        "npz",
+        "ogg",
+        "pdf",
+        "png",
+        "svg",
+        "tga",
+        "tif",
+        "tiff",
+        "toml",
+        "txt",
+        "wav",
+        "webm",
+        "webp",
+        "xml",
+        "yaml",
+        "yml",
+    ]
 )
 
 

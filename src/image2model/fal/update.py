@@ -27,11 +27,34 @@ class FalStatus(StrEnum):
 
 
 _END_WORDS: Final = frozenset(
-    (
-        "ABORTED CANCELED CANCELLED COMPLETE COMPLETED_WITH_ERROR COMPLETED_WITH_ERRORS DEAD DONE ENDED ERROR "
-        "ERRORED EXPIRED FAIL FAILED FAILURE FINISHED KILLED OK REJECTED SUCCEEDED SUCCESS SUCCESSFUL "
-        "TERMINATED TIMEDOUT TIMED_OUT TIMEOUT"
-    ).split()
+    [
+        "ABORTED",
+        "CANCELED",
+        "CANCELLED",
+        "COMPLETE",
+        "COMPLETED_WITH_ERROR",
+        "COMPLETED_WITH_ERRORS",
+        "DEAD",
+        "DONE",
+        "ENDED",
+        "ERROR",
+        "ERRORED",
+        "EXPIRED",
+        "FAIL",
+        "FAILED",
+        "FAILURE",
+        "FINISHED",
+        "KILLED",
+        "OK",
+        "REJECTED",
+        "SUCCEEDED",
+        "SUCCESS",
+        "SUCCESSFUL",
+        "TERMINATED",
+        "TIMEDOUT",
+        "TIMED_OUT",
+        "TIMEOUT",
+    ]
 )
 """Public clients of FAL's report some of these, though FAL documents none."""
 

@@ -69,7 +69,8 @@ async def create(
     """Make the job. Returns its document as it was made.
 
     Raises StoreUnavailable where the store does not say that it is made, redis.RedisError where it refuses to
-    make it, IdempotencyConflict where the key was lost meanwhile; BudgetExceeded, QueueFull, Unauthenticated where the allowance does not reach.
+    make it, IdempotencyConflict where the key was lost meanwhile; BudgetExceeded, QueueFull, Unauthenticated
+    where the allowance does not reach.
     """
     job = _new_job(originals, submission, ttl_s)
     answer = _answer(place, submission, job.job_id) if place else None
@@ -93,7 +94,7 @@ async def create(
 
 
 async def _provably_not_made(redis: Redis, job_id: str, error: RedisError) -> bool:
-    """Whether the store has refused the write, and has no such job from an earlier try over a lost connection."""
+    """Whether the store refused the write, and no earlier try over a lost connection has made the job."""
     if condition_of(error) not in REFUSES_WRITES:
         return False
     try:

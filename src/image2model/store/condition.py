@@ -86,7 +86,7 @@ _PROBE: Final = Script("probe")
 
 
 def condition_of(error: BaseException) -> StoreCondition | None:
-    """What an error says of the store; None where it says nothing of the kind, such as a fault in a script."""
+    """What an error says of the store; None where it says nothing, as a fault in a script does."""
     return next((found for one in _chain(error) if (found := _of_one(one)) is not None), None)
 
 

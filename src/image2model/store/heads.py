@@ -47,7 +47,7 @@ async def read(redis: Redis, job_id: str) -> JobHead | None:
 
 
 def head_of(row: Row, life: str) -> JobHead | None:
-    """A script's row as a head, by the life it was told in; None where there is no such job, or it was deleted."""
+    """A script's row as a head, told in this `life`; None where there is no such job, or it was deleted."""
     version, owner, deleted, expires_at, priority, updated_at = row
     if not version or deleted == "1":
         return None

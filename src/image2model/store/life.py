@@ -1,9 +1,9 @@
 """The store's life: from a server's start to its end, by the run id that it draws when it starts.
 
-Who calls it: our connections tell the server's run id when they connect; what keeps something of the store in
-memory compares. After a restart, a failover or a replaced file another server process answers, which may hold
-other data than the one before, under the same versions. Learning it costs one command for each connection, and
-nothing for each request.
+Who calls it: our connections tell the server's run id when they connect; what keeps something of the store
+in memory compares. After a restart, a failover or a replaced file another server process answers, which may
+hold other data than the one before, under the same versions. Learning it costs one command for each
+connection, and nothing for each request.
 """
 
 import re
@@ -44,7 +44,7 @@ class StoreLife:
             watcher()
 
     def on_change(self, watcher: Callable[[], None]) -> None:
-        """Call it after each change, at once and in the task that met the new server: it only takes a note."""
+        """Call it after each change, in the task that met the new server: it only takes a note."""
         self._watchers.append(watcher)
 
 
