@@ -9,7 +9,6 @@ import asyncio
 from typing import Final, Literal
 
 import msgspec
-from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,6 +20,7 @@ from image2model.storage.errors import StorageError
 from image2model.storage.objects import LEAST_FREE, ObjectStorage
 from image2model.store import fleet
 from image2model.store.condition import StoreCondition, condition_of, describe
+from image2model.store.connection import StoreOutage
 from image2model.store.fleet import FleetState
 from image2model.store.keys import Queue
 
@@ -77,7 +77,7 @@ async def _fleet(state: ApiState) -> FleetState | StoreCondition:
     try:
         async with asyncio.timeout(_DEADLINE):
             return await fleet.read(state.redis)
-    except (RedisError, TimeoutError) as error:
+    except (StoreOutage, TimeoutError) as error:
         return condition_of(error) or StoreCondition.REFUSED
 
 

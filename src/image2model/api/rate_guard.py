@@ -9,7 +9,6 @@ import math
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from starlette.types import Scope
 
 from image2model.api.local_rates import LocalRates
@@ -18,6 +17,7 @@ from image2model.errors import RateLimited
 from image2model.store import rates
 from image2model.store.api_keys import Rate
 from image2model.store.condition import REFUSES_WRITES, condition_of
+from image2model.store.connection import StoreOutage
 from image2model.store.rates import Bucket, BucketState
 
 GUESSES: Final[Rate] = (100, 60)
@@ -59,7 +59,7 @@ class RateGuard:
         states = [self._local.take(bucket, peek=True)]
         try:
             states += await rates.take(self._redis, [bucket], peek=peek)
-        except RedisError as error:
+        except StoreOutage as error:
             if condition_of(error) not in REFUSES_WRITES:
                 raise
             states = [self._local.take(bucket, peek=peek)]

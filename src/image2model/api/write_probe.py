@@ -31,7 +31,7 @@ class WriteProbe:
         self._until = 0.0
 
     async def condition(self) -> StoreCondition:
-        """As of `KEPT_SECONDS` ago at most. Never raises redis.RedisError."""
+        """As of `KEPT_SECONDS` ago at most. Never raises StoreOutage."""
         async with self._asking:
             if self._found is None or monotonic() >= self._until:
                 await self._ask()

@@ -87,7 +87,8 @@ _PROBE: Final = Script("probe")
 
 def condition_of(error: BaseException) -> StoreCondition | None:
     """What an error says of the store; None where it says nothing, as a fault in a script does."""
-    return next((found for one in _chain(error) if (found := _of_one(one)) is not None), None)
+    found = [condition for one in _chain(error) if (condition := _of_one(one)) is not None]
+    return next((one for one in found if one is not StoreCondition.AWAY), found[0] if found else None)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -105,9 +106,8 @@ def _of_one(error: BaseException) -> StoreCondition | None:
         return StoreCondition.LOADING
     if isinstance(error, NotCopied):
         return StoreCondition.NO_REPLICAS
-    if isinstance(error, ResponseError):
-        code = _CODE.search(str(error))
-        return _BY_CODE[code[1]] if code else None
+    if isinstance(error, ResponseError) and (code := _CODE.search(str(error))):
+        return _BY_CODE[code[1]]
     if isinstance(error, RedisConnectionError | RedisTimeoutError | TimeoutError):
         return StoreCondition.READ_ONLY if _DEMOTED in str(error) else StoreCondition.AWAY
     return None
@@ -127,6 +127,6 @@ async def probe(redis: Redis) -> StoreCondition:
     """Try a small write. Never raises redis.RedisError; a hanging store is the caller's to time out."""
     try:
         await _PROBE.packed(redis)
-    except RedisError as error:
+    except RedisError as error:  # what is no outage, such as a missing permission, is no less of a refusal
         return condition_of(error) or StoreCondition.REFUSED
     return StoreCondition.WRITABLE

@@ -10,9 +10,8 @@ import time
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from image2model.store.connection import command
+from image2model.store.connection import StoreOutage, command
 from image2model.store.keys import key
 from image2model.store.life import life_of, spoken_to
 
@@ -37,7 +36,7 @@ class SigningSecret:
     async def get(self, *, max_age_s: float = _KEPT_S) -> bytes:
         """At most so many seconds old, and of this life of the store; kept while the store does not answer.
 
-        Raises redis.RedisError where it was never read.
+        Raises StoreOutage where it was never read.
         """
         fresh = time.monotonic() - self._read_at < max_age_s and self._of_life == self._life.current
         if not (self._value and fresh):
@@ -45,14 +44,14 @@ class SigningSecret:
             try:
                 self._value = await signing(self._redis)
                 self._of_life = spoken_to()
-            except RedisError:
+            except StoreOutage:
                 if not self._value:
                     raise
         return self._value
 
 
 async def signing(redis: Redis) -> bytes:
-    """The same, as the store has it now. Raises redis.RedisError."""
+    """The same, as the store has it now. Raises StoreOutage."""
     return await _made_once(redis, "signing_secret", secrets.token_bytes(_BYTES))
 
 

@@ -14,11 +14,11 @@ from typing import Final, Protocol
 
 import msgspec
 import structlog
-from redis import RedisError
 from redis.asyncio import Redis
 
 from image2model.api.events.frame import Frame
 from image2model.errors import NotFound
+from image2model.store.connection import StoreOutage
 from image2model.store.events import Event
 from image2model.store.life import life_of
 from image2model.telemetry.metrics import STORE_ROLLBACKS
@@ -33,7 +33,7 @@ _TURN: Final = 250
 """Readers that get an event in one turn of the loop: a crowd of thousands must not hold up everybody else."""
 
 
-class Doubted(RedisError):
+class Doubted(StoreOutage):
     """What is passed on must be compared with the store first: another server answers than before."""
 
 
@@ -128,7 +128,7 @@ class Topic(ABC):
         self._filler: asyncio.Task[None] | None = None
 
     async def open(self, resume: Resume) -> Opening | None:
-        """How a stream begins; None where nothing follows, now or later. Raises NotFound, RedisError."""
+        """How a stream begins; None where nothing follows, now or later. Raises NotFound, StoreOutage."""
         return await self._open(msgspec.structs.replace(resume, void=self.void))
 
     @abstractmethod
@@ -136,11 +136,11 @@ class Topic(ABC):
 
     @abstractmethod
     async def _latest(self) -> tuple[int, Mark | None]:
-        """Where history ends now, and its last event. Raises NotFound, RedisError."""
+        """Where history ends now, and its last event. Raises NotFound, StoreOutage."""
 
     @abstractmethod
     async def mark_at(self, position: int) -> Mark | None:
-        """The event of this position; None where history does not have it. Raises RedisError."""
+        """The event of this position; None where history does not have it. Raises StoreOutage."""
 
     @abstractmethod
     async def _page(self, after: int) -> Page: ...
@@ -149,7 +149,7 @@ class Topic(ABC):
     def _frame(self, position: int, event: Event) -> Frame: ...
 
     async def start(self) -> None:
-        """Find the place to go on from; the bells must be heard already. Raises NotFound, RedisError."""
+        """Find the place to go on from; the bells must be heard already. Raises NotFound, StoreOutage."""
         life = ""
         while life != self._life.current or not self.started:
             life = self._life.current
@@ -158,7 +158,7 @@ class Topic(ABC):
         self._fill_up()
 
     async def page(self, after: int) -> Page:
-        """The next piece of history after a position. Raises RedisError, also while it is in doubt."""
+        """The next piece of history after a position. Raises StoreOutage, also while it is in doubt."""
         async with self._gate:
             found = await self._page(after)
         if self.doubted:
@@ -221,7 +221,7 @@ class Topic(ABC):
     async def settle(self) -> None:
         """Go on where the store has what was passed on last, else let everybody begin again.
 
-        Raises RedisError.
+        Raises StoreOutage.
         """
         doubts, position, mark = self._doubts, self.position, self.mark
         found = await self.mark_at(position) if position else None
@@ -292,7 +292,7 @@ class Topic(ABC):
                 page = await self.page(before)
                 if before == self.position:  # else everybody began again meanwhile
                     self._pass_page(page)
-        except RedisError as error:
+        except StoreOutage as error:
             _log.info("events_not_read", error=str(error))
         finally:
             self._filler = None
