@@ -38,11 +38,15 @@ class WriteProbe:
             assert self._found is not None  # noqa: S101 - `_ask` has set it
             return self._found
 
+    def forget(self) -> None:
+        """A request has met a store that is not well: the next who asks has it tried again."""
+        self._until = 0.0
+
     async def require(self) -> None:
         """Raises StoreUnavailable while the store takes no writes. A refusal is asked for anew."""
         if await self.condition() is StoreCondition.WRITABLE:
             return
-        self._until = 0.0
+        self.forget()
         found = await self.condition()
         if found is not StoreCondition.WRITABLE:
             raise problems.store_is(found)
