@@ -18,6 +18,7 @@ from image2model.store.life import life_of, spoken_to
 WEBHOOK_PREFIX: Final = "whsec_"
 _BYTES: Final = 32
 _KEPT_S: Final = 30.0
+_RENEW_S: Final = 1.0
 
 
 class SigningSecret:
@@ -32,21 +33,31 @@ class SigningSecret:
         self._value = b""
         self._of_life = ""
         self._read_at = 0.0
+        self._renewed_at = 0.0
 
-    async def get(self, *, max_age_s: float = _KEPT_S) -> bytes:
-        """At most so many seconds old, and of this life of the store; kept while the store does not answer.
+    async def get(self) -> bytes:
+        """Half a minute old at most, and of this life of the store; kept while the store does not answer.
 
         Raises StoreOutage where it was never read.
         """
-        fresh = time.monotonic() - self._read_at < max_age_s and self._of_life == self._life.current
-        if not (self._value and fresh):
-            self._of_life, self._read_at = self._life.current, time.monotonic()
-            try:
-                self._value = await signing(self._redis)
-                self._of_life = spoken_to()
-            except StoreOutage:
-                if not self._value:
-                    raise
+        fresh = time.monotonic() - self._read_at < _KEPT_S and self._of_life == self._life.current
+        return self._value if self._value and fresh else await self._read()
+
+    async def renewed(self) -> bytes:
+        """As the store has it now, for a token that this process does not know; read once a second at most."""
+        if time.monotonic() - self._renewed_at < _RENEW_S:
+            return self._value
+        self._renewed_at = time.monotonic()
+        return await self._read()
+
+    async def _read(self) -> bytes:
+        self._of_life, self._read_at = self._life.current, time.monotonic()
+        try:
+            self._value = await signing(self._redis)
+            self._of_life = spoken_to()
+        except StoreOutage:
+            if not self._value:
+                raise
         return self._value
 
 
