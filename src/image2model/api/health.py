@@ -8,7 +8,6 @@ import asyncio
 from typing import Final, Literal
 
 import msgspec
-from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +18,7 @@ from image2model.errors import DiskFull
 from image2model.storage.errors import StorageError
 from image2model.storage.objects import LEAST_FREE, ObjectStorage
 from image2model.store import fleet
+from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 
 _DEADLINE: Final = 2.0
@@ -69,7 +69,7 @@ async def _fleet(state: ApiState) -> tuple[Check, Check, tuple[str, ...]]:
     try:
         async with asyncio.timeout(_DEADLINE):
             found = await fleet.read(state.redis)
-    except (RedisError, TimeoutError) as error:
+    except (StoreOutage, TimeoutError) as error:
         reason = str(error) or "no reply in time"
         return Check(False, f"the store does not answer: {reason}"), Check(False, "not known"), ()
     alive = len(found.workers)

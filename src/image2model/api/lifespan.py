@@ -52,7 +52,7 @@ class Process:
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[State]:
-        """Raises ConfigurationError, and redis.RedisError where the store does not answer."""
+        """Raises ConfigurationError, and StoreOutage where the store does not answer."""
         settings = self._settings
         storage = await asyncio.to_thread(open_storage, settings.storage_url)
         redis = connect(self._redis_url, timeout_s=_REDIS_TIMEOUT)

@@ -11,7 +11,6 @@ from typing import Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,6 +20,7 @@ from image2model.errors import Unauthenticated
 from image2model.money import to_usd
 from image2model.service import spending
 from image2model.store import fleet
+from image2model.store.connection import StoreOutage
 from image2model.telemetry.exposition import MEDIA_TYPE, exposition
 from image2model.telemetry.fleet_gauges import FleetGauges, QueueGauge, SpendGauge
 
@@ -48,7 +48,7 @@ async def _check_token(state: ApiState, request: Request) -> None:
         return
     rates = RateGuard(state.redis, state.settings.address_rate_limit)
     if hmac.compare_digest(sent.encode("latin-1"), f"Bearer {token}".encode()):
-        with suppress(RedisError, TimeoutError):  # a store that is away hides nothing
+        with suppress(StoreOutage, TimeoutError):  # a store that is away hides nothing
             async with asyncio.timeout(_DEADLINE):
                 await rates.refuse_guessers(request.scope)
         return
@@ -62,7 +62,7 @@ async def _gauges(redis: Redis, *, spenders: bool) -> FleetGauges | None:
         async with asyncio.timeout(_DEADLINE):
             found = await fleet.read(redis)
             spent = await spending.today(redis) if spenders else []
-    except (RedisError, TimeoutError) as error:
+    except (StoreOutage, TimeoutError) as error:
         _log.warning("fleet_gauges_missing", reason=str(error))
         return None
     return FleetGauges(

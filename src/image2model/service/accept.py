@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 import msgspec
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from image2model.domain import RejectedFile
 from image2model.errors import IdempotencyConflict, StoreUnavailable
@@ -24,6 +23,7 @@ from image2model.service.unsettled import settle
 from image2model.storage.objects import ObjectStorage
 from image2model.store import idempotency, jobs
 from image2model.store.accounts import Allowance
+from image2model.store.connection import StoreOutage
 from image2model.store.idempotency import Answered, Reservation
 from image2model.telemetry import tracing
 
@@ -78,7 +78,7 @@ async def create(
         # the job may have come to be: its pictures stay, and the cleanup takes those that belong to nobody
         originals.hand_over()
         raise
-    except RedisError as error:
+    except StoreOutage as error:
         _log.error("batch_not_confirmed", job_id=job.job_id, reason=str(error))
         settle(redis, originals, keyed=place is not None)
         raise StoreUnavailable.after(

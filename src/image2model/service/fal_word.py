@@ -26,7 +26,7 @@ async def note_request(
 ) -> None:
     """Store the id under its attempt, unless it is known already or the attempt is no longer the image's.
 
-    The same word twice changes nothing. Raises InvalidParameter for what is no id, redis.RedisError.
+    The same word twice changes nothing. Raises InvalidParameter for what is no id, StoreOutage.
     """
     if not _REQUEST_ID.fullmatch(request_id):
         raise InvalidParameter("The webhook's request_id is none.")

@@ -10,9 +10,8 @@ from typing import Any, Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from image2model.store.connection import command
+from image2model.store.connection import StoreOutage, command
 from image2model.store.script import Script
 
 _log = structlog.get_logger("store.replicas")
@@ -24,7 +23,7 @@ _ON_DISK: Final = ("WAITAOF", 1, 1, _WAIT_MS)
 _IN_MEMORY: Final = ("WAIT", 1, _WAIT_MS)
 
 
-class NotCopied(RedisError):
+class NotCopied(StoreOutage):
     """The write is stored, but no replica has confirmed it in time."""
 
 
@@ -38,7 +37,7 @@ class Replicas:
         self._weak_until = 0.0
 
     async def run(self, script: Script, *args: object) -> Any:
-        """The script's reply, once a replica has what it wrote. Raises NotCopied, redis.RedisError."""
+        """The script's reply, once a replica has what it wrote. Raises NotCopied, StoreOutage."""
         if not await self._are_there():
             return await script.packed(self._redis, *args)
         weak = time.monotonic() < self._weak_until

@@ -141,7 +141,7 @@ class Script:
         return self._text
 
     async def __call__(self, redis: Redis, *args: bytes | str | int) -> Any:
-        """Run it. Raises redis.RedisError."""
+        """Run it. Raises StoreOutage."""
         text = self.load()
         try:
             return await command(redis, "EVALSHA", self._sha, 0, *args)
@@ -156,7 +156,7 @@ class Script:
         self, redis: Redis, then: tuple[str | int, ...], *args: object
     ) -> tuple[Any, object]:
         """Run it as `packed` does, and then one command over the same connection. The latter's reply may be
-        an exception. Raises redis.RedisError.
+        an exception. Raises StoreOutage.
         """
         packed, text = msgspec.msgpack.encode(args), self.load()
         for first in (("EVALSHA", self._sha), ("EVAL", text)):

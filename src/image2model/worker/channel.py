@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import structlog
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
+from image2model.store.connection import StoreOutage
 from image2model.store.keys import CONTROL, READY, Queue
 from image2model.worker.context import WorkerContext
 from image2model.worker.dispatch import LeasedWorker
@@ -48,7 +48,7 @@ class Channel:
             try:
                 await pubsub.subscribe(CONTROL, READY)
                 await self._listen(pubsub)
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("the bell is silent, polling", error=str(error))
                 await asyncio.sleep(0.5)
             finally:

@@ -7,11 +7,11 @@ import asyncio
 from typing import Final
 
 import structlog
-from redis.exceptions import RedisError
 
 from image2model.domain import WaitingFor
 from image2model.errors import FalAccountFault, FalError
 from image2model.store import pause
+from image2model.store.connection import StoreOutage
 from image2model.worker.context import WorkerContext
 
 _log = structlog.get_logger("worker.circuit")
@@ -38,5 +38,5 @@ async def probe_forever(context: WorkerContext) -> None:
                 _log.info("probed FAL", ok=health.ok, detail=health.detail)
                 if health.ok:
                     await pause.allow_trial(context.redis)
-        except (RedisError, OSError) as error:
+        except StoreOutage as error:
             _log.warning("could not probe", error=str(error))

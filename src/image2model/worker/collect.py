@@ -67,7 +67,7 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await call()
-        except (FalUnreachable, FalUnfinished, StorageError, OSError) as error:
+        except (FalUnreachable, FalUnfinished, StorageError) as error:
             tries += 1
             if time.monotonic() > until:
                 raise _given_up(error) from error

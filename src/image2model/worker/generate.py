@@ -9,7 +9,6 @@ from typing import Final
 
 import structlog
 from arq.worker import Retry
-from redis.exceptions import RedisError
 
 from image2model.domain import FalRequest, ImageError, ImageStatus
 from image2model.errors import (
@@ -27,6 +26,7 @@ from image2model.fal.endpoints import endpoint_of
 from image2model.fal.failures import UNCONFIRMED, FalCancelled, FalThrottled, to_image_failure
 from image2model.storage.errors import StorageError
 from image2model.store import images
+from image2model.store.connection import StoreOutage
 from image2model.store.images import Task
 from image2model.telemetry import metrics, tracing
 from image2model.worker import costs
@@ -65,7 +65,7 @@ async def generate_model(context: WorkerContext, running: RunningTask, image_id:
     except Retry:
         outcome = "retry"
         raise
-    except (RedisError, StorageError, OSError) as error:
+    except (StoreOutage, StorageError) as error:
         outcome = "retry"
         _log.warning("the store or the storage does not answer, again later", error=str(error))
         raise Retry(defer=_AWAY_S) from error

@@ -35,7 +35,7 @@ class PermitDesk:
         self._clerk: asyncio.Task[None] | None = None
 
     async def take(self, wish: Wish) -> None:
-        """Wait for a permit; the intent is written with it. Raises StaleFence, Paused, RedisError."""
+        """Wait for a permit; the intent is written with it. Raises StaleFence, Paused, StoreOutage."""
         answer: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         self._waiting.append((wish, answer))
         if self._clerk is None:

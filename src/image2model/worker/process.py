@@ -17,7 +17,6 @@ from typing import Any, Final
 import structlog
 from arq.worker import Function
 from prometheus_client import start_http_server
-from redis.exceptions import RedisError
 
 from image2model.errors import ConfigurationError
 from image2model.fal.gateway import FalGateway
@@ -25,7 +24,7 @@ from image2model.fal.hosts import FalHosts
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.store import fleet
-from image2model.store.connection import connect
+from image2model.store.connection import StoreOutage, connect
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics, tracing
 from image2model.worker.channel import Channel
@@ -155,7 +154,7 @@ class WorkerProcess:
         while True:
             try:
                 await worker.async_run()
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("the dispatcher lost the store, again", error=str(error))
             await asyncio.sleep(0.5)
 
@@ -168,14 +167,14 @@ class WorkerProcess:
                 while self._context.submissions:
                     await asyncio.wait(list(self._context.submissions))
                 await fleet.leave(self._context.redis, self.worker_id)
-        except (TimeoutError, RedisError, OSError) as error:
+        except (TimeoutError, StoreOutage) as error:
             _log.warning("did not let go of everything in time", error=repr(error))
 
     async def _beat_forever(self) -> None:
         while True:
             try:
                 await fleet.beat(self._context.redis, self._beat())
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("no heartbeat", error=str(error))
             await asyncio.sleep(fleet.BEAT_SECONDS)
 
@@ -197,6 +196,6 @@ class WorkerProcess:
                 await schedule_reconcile(self._context.redis, at_start=at_start)
                 at_start = False
                 await schedule_cleanup(self._context.redis)
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("could not schedule the upkeep", error=str(error))
             await asyncio.sleep(RECONCILE_S / 3)

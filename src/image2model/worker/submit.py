@@ -11,7 +11,6 @@ from typing import Final
 from urllib.parse import urlencode
 
 import structlog
-from redis.exceptions import RedisError
 
 from image2model.domain import FalRequest
 from image2model.errors import (
@@ -26,6 +25,7 @@ from image2model.fal.endpoints import Endpoint, endpoint_of, payload
 from image2model.media.preflight import Prepared, prepare
 from image2model.storage.errors import ObjectMissing
 from image2model.store import images
+from image2model.store.connection import StoreOutage
 from image2model.store.images import Committed, Task
 from image2model.store.permits import Wish
 from image2model.telemetry import tracing
@@ -118,7 +118,7 @@ async def _post(
         # told here, for the image's task may be gone by now, and a mark that stays would put it in doubt
         await told(lambda: images.not_sent(context.redis, task.image_id, attempt_token))
         raise
-    except (RedisError, OSError, MarkTooLate) as error:
+    except (StoreOutage, MarkTooLate) as error:
         # only the mark asks the store, and without its answer in time nothing was sent
         await told(lambda: images.not_sent(context.redis, task.image_id, attempt_token))
         raise Paused from error

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import structlog
-from redis import RedisError
 from redis.asyncio import Redis
 
 from image2model.api.events.bells import Bells
@@ -22,7 +21,7 @@ from image2model.api.events.topic import Topic
 from image2model.errors import NotFound, StoreUnavailable
 from image2model.service import ownership
 from image2model.store import events
-from image2model.store.connection import connect_for_pubsub
+from image2model.store.connection import StoreOutage, connect_for_pubsub
 from image2model.store.events import Bell
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 
@@ -175,7 +174,7 @@ class EventRelay:
             self._check_now.clear()
             try:
                 await self._check()
-            except RedisError as error:
+            except StoreOutage as error:
                 _log.info("events_not_checked", error=str(error))
 
     async def _check(self) -> None:

@@ -12,13 +12,13 @@ from collections.abc import Coroutine, MutableSet
 from typing import Final, cast
 
 import structlog
-from redis import RedisError
 from starlette.types import Send
 
 from image2model.api.events.backlog import Backlog
 from image2model.api.events.frame import COMMENT, RETRY, Frame
 from image2model.api.events.outlet import Outlet
 from image2model.api.events.topic import Opening, Topic
+from image2model.store.connection import StoreOutage
 from image2model.telemetry.metrics import EVENT_LAG, SSE_EVENTS
 
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -178,7 +178,7 @@ class Subscriber:
             while not self._done and await self._step():
                 pass
             sound = True
-        except RedisError:
+        except StoreOutage:
             sound = True  # still behind: the relay's next check wakes this up again
         finally:
             self._pump = None

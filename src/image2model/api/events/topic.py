@@ -14,10 +14,10 @@ from typing import Final, Protocol
 
 import msgspec
 import structlog
-from redis import RedisError
 from redis.asyncio import Redis
 
 from image2model.api.events.frame import Frame
+from image2model.store.connection import StoreOutage
 from image2model.store.events import Event
 
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -93,11 +93,11 @@ class Topic(ABC):
 
     @abstractmethod
     async def open(self, resume: Resume) -> Opening | None:
-        """How a stream begins; None where nothing follows, now or later. Raises NotFound, RedisError."""
+        """How a stream begins; None where nothing follows, now or later. Raises NotFound, StoreOutage."""
 
     @abstractmethod
     async def _latest(self) -> int:
-        """Where history ends now. Raises NotFound, RedisError."""
+        """Where history ends now. Raises NotFound, StoreOutage."""
 
     @abstractmethod
     async def _page(self, after: int) -> Page: ...
@@ -106,13 +106,13 @@ class Topic(ABC):
     def _frame(self, position: int, event: Event) -> Frame: ...
 
     async def start(self) -> None:
-        """Find the place to go on from; the bells must be heard already. Raises NotFound, RedisError."""
+        """Find the place to go on from; the bells must be heard already. Raises NotFound, StoreOutage."""
         self.position = await self._latest()
         self.started = True
         self._fill_up()
 
     async def page(self, after: int) -> Page:
-        """The next piece of history after a position. Raises RedisError."""
+        """The next piece of history after a position. Raises StoreOutage."""
         async with self._gate:
             return await self._page(after)
 
@@ -194,7 +194,7 @@ class Topic(ABC):
         try:
             while self._heard > self.position and not self.ended:
                 self._pass_page(await self.page(self.position))
-        except RedisError as error:
+        except StoreOutage as error:
             _log.info("events_not_read", error=str(error))
         finally:
             self._filler = None

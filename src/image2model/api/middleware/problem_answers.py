@@ -9,7 +9,6 @@ import asyncio
 from typing import Final
 
 import structlog
-from redis.exceptions import RedisError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +16,7 @@ from image2model.api import problems
 from image2model.api.middleware.request_id import request_id
 from image2model.errors import Problem, StoreUnavailable
 from image2model.storage.errors import StorageError
+from image2model.store.connection import StoreOutage
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -65,7 +65,7 @@ def _problem_of(error: Exception) -> Problem:
     if isinstance(error, Problem):
         error.__cause__ = error.__context__ = error.__traceback__ = None
         return error
-    if isinstance(error, RedisError | StorageError):
+    if isinstance(error, StoreOutage | StorageError):
         _log.error("store_unavailable", reason=str(error), kind=type(error).__name__)
         return problems.store_unavailable()
     _log.error("internal_error", exc_info=error)
