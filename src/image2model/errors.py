@@ -5,6 +5,7 @@
     Image2ModelError
     ├── ConfigurationError            the settings are wrong; names every problem at once
     ├── StaleFence                    a step was refused: the caller no longer holds the image
+    ├── NoBudgetLeft                  the budget has no room for another attempt
     ├── Problem                       an answer to a client: HTTP status and code on the class
     │   ├── Unauthenticated, Forbidden, NotFound, MethodNotAllowed
     │   ├── BudgetExceeded, RateLimited, QueueFull
@@ -47,6 +48,10 @@ class ConfigurationError(Image2ModelError):
 
 class StaleFence(Image2ModelError):
     """The caller's fence is no longer the image's: somebody else holds it now."""
+
+
+class NoBudgetLeft(Image2ModelError):
+    """What another attempt would cost could not be set aside in the owner's budget: nothing was begun."""
 
 
 class FileFault(msgspec.Struct, frozen=True):

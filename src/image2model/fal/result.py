@@ -11,11 +11,12 @@ import msgspec
 
 from image2model.domain import FalRequest
 from image2model.errors import FalResultGone
+from image2model.fal.billing import billable_units
 from image2model.fal.endpoints import Endpoint
 from image2model.fal.failures import FalUnfinished, FalUnreachable, FalUnreadable
 from image2model.fal.files import FalFile, files_of
 from image2model.fal.session import FalSession, Reply
-from image2model.fal.verdict import billable_units, failure_of, is_status
+from image2model.fal.verdict import failure_of, is_status
 from image2model.fal.wire import decode
 from image2model.fal.words import Words, complaint_of
 

@@ -3,13 +3,13 @@
 Who calls it: the result, the follower and the listing of requests. Pure.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient
+from image2model.fal.billing import billable_units
 from image2model.fal.failures import FalCancelled, FalUnfinished, FalUnreachable
 from image2model.fal.session import Reply
 from image2model.fal.wire import Status, decode
@@ -52,15 +52,6 @@ def is_status(body: bytes) -> bool:
         return decode(body, Status).status.strip().upper() in _RUNNING
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-
-
-def billable_units(headers: Mapping[str, str]) -> float | None:
-    """What FAL says that it bills, in units of the endpoint's price; None where it says nothing usable."""
-    try:
-        units = float(headers["x-fal-billable-units"])
-    except (KeyError, ValueError):
-        return None
-    return units if math.isfinite(units) and units >= 0 else None
 
 
 def _retryable(headers: Mapping[str, str], *, default: bool) -> bool:
