@@ -35,7 +35,10 @@ class MeshInfo(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What could be known. `remark` is what is odd about the file; `cut`: it lacks bytes that it announces."""
+    """What could be known.
+
+    `remark` is what is odd about the file; `cut`: it lacks bytes that it announces.
+    """
 
     mesh: MeshInfo | None
     remark: str | None = None
@@ -53,7 +56,10 @@ def measure(glb: GlbReader) -> Measured:
 
 
 def inspect_glb(source: Path | bytes | memoryview) -> MeshInfo:
-    """Measure a whole GLB (a path is read whole, blocking). Raises NotMeasured for whatever is odd about it."""
+    """Measure a whole GLB (a path is read whole, blocking).
+
+    Raises NotMeasured for whatever is odd about it.
+    """
     reader = GlbReader()
     reader.feed(source.read_bytes() if isinstance(source, Path) else source)
     found = measure(reader)

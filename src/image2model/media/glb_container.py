@@ -1,7 +1,7 @@
 """The binary container of a GLB, read as it streams by: header, JSON chunk, and how long the rest is.
 
-Only `glb` and `model_probe` use it. Source: the Khronos glTF 2.0 specification, "GLB File Format". Of the file
-only the JSON is kept; the binary chunk is counted and never touched.
+Only `glb` and `model_probe` use it. Source: the Khronos glTF 2.0 specification, "GLB File Format". Of the
+file only the JSON is kept; the binary chunk is counted and never touched.
 """
 
 import struct

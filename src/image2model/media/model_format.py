@@ -1,7 +1,7 @@
 """The format of a model file by its first bytes.
 
-Called by the probe on what FAL returned: FAL's `content_type` is often `application/octet-stream`, so the bytes
-go before it. Guesses that need more than the head (binary STL) use the length.
+Called by the probe on what FAL returned: FAL's `content_type` is often `application/octet-stream`, so the
+bytes go before it. Guesses that need more than the head (binary STL) use the length.
 """
 
 import re

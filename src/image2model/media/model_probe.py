@@ -15,7 +15,9 @@ from image2model.media.model_format import PROBE_BYTES, ModelFormat, sniff_model
 
 HEAD_BYTES: Final = PROBE_BYTES
 MOST_JSON: Final = 32 << 20
-_PAGE: Final = re.compile(rb"<(!doctype\s+html|html|head|body|script|\?xml[^>]*>\s*<(error|html))\b", re.IGNORECASE)
+_PAGE: Final = re.compile(
+    rb"<(!doctype\s+html|html|head|body|script|\?xml[^>]*>\s*<(error|html))\b", re.IGNORECASE
+)
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -69,6 +71,11 @@ class ModelProbe:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise NoFile("it is JSON without glTF's asset.version") from error
         self.format = "gltf"
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it may be an error in place of a model: only `end` tells."""
+        return self._json is not None
 
     @property
     def json_length(self) -> int:
