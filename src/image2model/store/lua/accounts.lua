@@ -220,22 +220,25 @@ local function add_cost(image_id, job_id, micro, uncertain)
 end
 
 -- Books what FAL took for one request, once, whoever holds the image and whether it still exists. `owner` and
--- `model` are false where the caller does not know them, `micro` where it is what was set aside; `attempt` is ''
--- for the image's present request. The same `nonce` again is the same call, whose reply was lost.
+-- `model` may be false where the hold or the image tells them; `micro` is false where it is what was set aside for an
+-- attempt that must be the image's present one or a held one. `attempt` is '' for the image's present request. The
+-- same `nonce` again is the same call, whose reply was lost.
 -- Returns {1 booked | 0 booked before | -1 nobody's, micro, overrun, model}. The overrun is what the owner's budget
 -- was exceeded by because FAL took more than was set aside.
 local function book(image_id, owner, model, request_id, attempt, micro, uncertain, nonce, at)
-  local row = call('HMGET', K.image(image_id), 'job_id', 'request_id', 'attempt_token', 'unit_micro')
+  local row = call('HMGET', K.image(image_id), 'job_id', 'request_id', 'attempt_token', 'unit_micro', 'owner')
   if attempt == '' and row[2] == request_id then attempt = text(row[3]) end
   local bookings = bookings_of(image_id)
   local before = booking_of(bookings, request_id, attempt)
   if before then return {before[2] == nonce and 1 or 0, before[1], before[3], model or ''} end
+  local present = attempt ~= '' and attempt == row[3]
   local held = attempt ~= '' and release_hold(attempt)
-  owner, model = owner or (held and held[2]), model or (held and held[3])
-  if not owner then return {-1, 0, 0, ''} end
+  owner = owner or (held and held[2]) or row[5]
+  model = model or (held and held[3]) or (row[1] and call('HGET', K.job(row[1]), 'model')) or ''
+  if not owner or not (micro or held or present) then return {-1, 0, 0, ''} end
   micro = micro or (held and held[4]) or num(row[4])
   local released = held and held[4] or 0
-  if not held and attempt ~= '' and attempt == row[3] then released = release_reservation(image_id, owner, micro) end
+  if not held and present then released = release_reservation(image_id, owner, micro) end
   if row[1] then add_cost(image_id, row[1], micro, uncertain) end
   if micro > 0 then charge(owner, model, micro, at) end
   local left = micro > released and row[1] and budget_left(image_id, owner, at)
