@@ -217,7 +217,7 @@ IMAGE_FAILURES: Final[Mapping[str, str]] = MappingProxyType(
         "submission_unconfirmed": "The reply to the paid submit was lost and FAL knows nothing of it yet. "
         "Only an explicit retry submits again; a late result still turns it into a success.",
         "result_expired": "FAL no longer has the result. A retry makes a new one, which is paid for.",
-        "result_invalid": "FAL's result names no file at all.",
+        "result_invalid": "FAL's result names no model, in FAL's words where there are any.",
         "storage_failed": "The result could not be stored, or the uploaded picture is gone.",
         "worker_crashed": "Workers ended five times while they prepared this picture, or fetched its result.",
         "endpoint_unavailable": "FAL's endpoint for this model refused or failed for "
@@ -244,7 +244,7 @@ class ImageFailure(Image2ModelError):
 class FalError(Image2ModelError):
     """What FAL answered. `status` is the HTTP status (None: no answer), `fal_type` FAL's own word.
 
-    `billable_units` is what FAL says that it bills for the request all the same; None where it does not say.
+    `billable_units` is what FAL says that it bills for the request, None where it says nothing.
     """
 
     def __init__(
