@@ -160,3 +160,27 @@ async def test_budget_of_ten_buys_ten_and_books_ten_whatever_becomes_of_the_resu
     assert len(world.fleet.emulator.submissions()) == 10
     assert micro(world.admin.get("admin/stats").body["total_cost_usd"]) == 10 * PRICE
     assert sum(micro(job["cost_usd"]) for job in ended) == 10 * PRICE == counted(world)
+
+
+@pytest.mark.parametrize(("budget", "bought"), [("0.30/total", 1), ("0.60/total", 2)])
+async def test_second_submit_of_a_lost_one_needs_room_for_both(
+    world: World, budget: str, bought: int
+) -> None:
+    world.start_worker(I2M_ON_UNCONFIRMED="resubmit", I2M_MAX_ATTEMPTS="2")
+    emulator = world.fleet.emulator
+    emulator.settings(concurrency=0)
+    emulator.fault("lookup_blind", rate=1)
+    emulator.fault("drop_after_accept", rate=1)
+    ann = world.caller(budget=budget)
+    job = await run(world, ann, no_cache="true")
+    assert job["images"][0]["error"]["code"] == "submission_unconfirmed"
+    assert len(emulator.submissions()) == bought
+    assert ann.upload(batch(no_cache="true")).status == 402
+    emulator.settings(concurrency=100)  # FAL generates, and its webhooks tell
+
+    async def all_booked() -> bool:
+        return micro(ann.get(f"status/{job['job_id']}").body["cost_usd"]) == bought * PRICE
+
+    await until(all_booked, timeout=60)
+    assert micro(world.admin.get("admin/stats").body["total_cost_usd"]) == bought * PRICE
+    assert ann.upload(batch(no_cache="true")).status == 402

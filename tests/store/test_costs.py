@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageError, ImageStatus
 from image2model.errors import BudgetExceeded, NoBudgetLeft
-from image2model.store import accounts, costs, events, expiry, images, jobs, leases
+from image2model.store import accounts, costs, dump, events, expiry, images, jobs, leases, refill
 from image2model.store.accounts import Allowance, Usage
 from image2model.store.api_keys import Budget
 from image2model.store.costs import Booked, Booking, Outcome
@@ -396,6 +396,56 @@ async def test_attempt_after_one_that_was_billed_needs_its_price_anew(
     with pytest.raises(NoBudgetLeft):
         await images.try_again(redis, claim.task_id, claim.token, used_attempt=True)
     assert await used(redis) == Usage(1, PRICE, 0)
+
+
+async def test_nothing_more_is_begun_once_a_budget_is_overrun(redis: Redis, make_job: MakeJob) -> None:
+    await make_job(2, unit_micro=PRICE, allowance=allowance(700_000))
+    dear, failed = await pick(redis)
+    await submit(redis, dear)
+    assert (await book(redis, dear.task_id, 900_000)).overrun == 500_000
+    await submit(redis, failed)
+    await images.move(redis, failed.task_id, failed.token, S.STORING)
+    with pytest.raises(NoBudgetLeft):
+        await images.try_again(redis, failed.task_id, failed.token, used_attempt=True)
+
+
+async def test_replay_of_an_admin_sets_its_price_aside_and_is_held_to_no_budget(
+    redis: Redis, make_job: MakeJob
+) -> None:
+    job = await make_job(1, unit_micro=PRICE, allowance=allowance(PRICE))
+    (claim,) = await pick(redis)
+    await submit(redis, claim)
+    await book(redis, claim.task_id, PRICE)
+    await fail(redis, claim)
+    await jobs.retry(redis, job.job_id, None, None, low_priority=False)
+    assert await used(redis) == Usage(1, PRICE, PRICE)
+    (again,) = await pick(redis)
+    await post(redis, again, "a2")
+    assert await images.try_again(redis, again.task_id, again.token, used_attempt=True, unknown=True)
+
+
+async def test_restored_image_that_fal_may_have_is_held(redis: Redis, make_job: MakeJob) -> None:
+    job = await make_job(3, unit_micro=PRICE)
+    lost, running, _ = await pick(redis)
+    await post(redis, lost)
+    await submit(redis, running)
+    await refill.release_accounts(redis, ["i2m:account:ann"])
+    assert await refill.settle(redis, job.job_id) == 3
+    assert await used(redis) == Usage(0, 0, 2 * PRICE)
+    await redis.zadd("i2m:holds", {f"{lost.task_id}:a1": 1, f"{running.task_id}:a1": 1})
+    assert await costs.release_holds(redis) == 2
+    assert await used(redis) == Usage(0, 0, 0)
+
+
+async def test_backup_keeps_what_is_booked_and_no_holds(redis: Redis, make_job: MakeJob) -> None:
+    await make_job(2, unit_micro=PRICE)
+    booked, lost = await pick(redis)
+    await submit(redis, booked)
+    await book(redis, booked.task_id, PRICE)
+    await lose(redis, lost, "b1")
+    records = {record.name: record async for record in dump.records(redis)}
+    assert {"i2m:holds", "i2m:held"}.isdisjoint(records)
+    assert b"req-1" in bytes(records[f"i2m:image:{booked.task_id}"].value)
 
 
 async def test_retry_beside_a_hold_needs_room_for_both(redis: Redis, make_job: MakeJob) -> None:

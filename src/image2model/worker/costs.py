@@ -11,7 +11,7 @@ import structlog
 
 from image2model.domain import FalRequest
 from image2model.fal.billing import Bill, bill, by_table, sensible
-from image2model.fal.endpoints import endpoint_of
+from image2model.fal.endpoints import ENDPOINTS, endpoint_of
 from image2model.service import bookings
 from image2model.store.costs import Booking, Outcome
 from image2model.store.images import Task
@@ -20,6 +20,12 @@ from image2model.worker.context import WorkerContext
 from image2model.worker.told import told
 
 _log: Final = structlog.get_logger("worker.costs")
+
+
+def show_counters() -> None:
+    """At a worker's start: Prometheus sees no increase in a counter that begins with its first event."""
+    for model in ENDPOINTS:
+        metrics.COST_MISMATCH.labels(model)
 
 
 async def book_result(

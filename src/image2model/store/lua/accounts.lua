@@ -119,10 +119,10 @@ local function close_account(image_id)
   call('HINCRBY', K.account(row[1]), 'reserved', -num(row[2]))
 end
 
--- The budget that an image was accepted under, for what is decided and booked later without whoever asked.
+-- The budget that an image was accepted under, for what is decided and booked later without whoever asked. What an
+-- admin runs again is under none.
 local function note_budget(image_id, allowance)
-  if not allowance then return end
-  if allowance[3] then
+  if allowance and allowance[3] then
     call('HSET', K.image(image_id), 'budget_micro', allowance[3], 'budget_period', allowance[4])
   else
     call('HDEL', K.image(image_id), 'budget_micro', 'budget_period')
@@ -144,8 +144,8 @@ local function lacking(image_id, held)
   return math.max(0, num(row[1]) - (held and 0 or num(row[2])))
 end
 
+-- Whether the budget holds `micro` more; not where it is overrun already.
 local function affordable(image_id, micro, at)
-  if micro == 0 then return true end
   local left = budget_left(image_id, call('HGET', K.image(image_id), 'owner'), at)
   return not left or micro <= left
 end
