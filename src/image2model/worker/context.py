@@ -64,6 +64,7 @@ class WorkerContext:
         self.permits = PermitDesk(redis, max_permits=settings.max_concurrent)
         self.thumbnails_ahead = ThumbnailsAhead(storage)
         self.submissions: set[asyncio.Task[Any]] = set()
+        self.abandoned: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
         """Let the threads go; what they still decode is of no use to anybody."""

@@ -28,6 +28,7 @@ from image2model.store import fleet
 from image2model.store.connection import StoreOutage, connect
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics, tracing
+from image2model.worker import costs
 from image2model.worker.channel import Channel
 from image2model.worker.circuit import probe_forever
 from image2model.worker.context import WorkerContext
@@ -113,6 +114,7 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
         context.prices.refresh()
+        costs.show_counters()
         try:
             async with context.webhooks:
                 yield context
