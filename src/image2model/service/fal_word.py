@@ -7,27 +7,34 @@ address says whose word it is; with the id stored, the worker follows the reques
 import re
 from typing import Final
 
+import msgspec
 import structlog
 from redis.asyncio import Redis
 
 from image2model.errors import InvalidParameter, StaleFence
 from image2model.fal.hosts import FalHosts
-from image2model.store import images
+from image2model.fal.wire import WebhookBody
+from image2model.fal.words import complaint_of, error_of
+from image2model.store import callbacks, images
+from image2model.store.callbacks import Callback
 from image2model.store.images import Committed
 from image2model.store.replicas import Replicas
 
 _log = structlog.stdlib.get_logger(__name__)
 
+_OK: Final = "OK"
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 async def note_request(
-    redis: Redis, hosts: FalHosts, image_id: str, attempt_token: str, request_id: str
+    redis: Redis, hosts: FalHosts, image_id: str, attempt_token: str, word: WebhookBody
 ) -> None:
     """Store the id under its attempt, unless it is known already or the attempt is no longer the image's.
 
-    The same word twice changes nothing. Raises InvalidParameter for what is no id, redis.RedisError.
+    How the request ended is kept with it while the image is unfinished. The same word twice changes nothing.
+    Raises InvalidParameter for what is no id, redis.RedisError.
     """
+    request_id = word.request_id
     if not _REQUEST_ID.fullmatch(request_id):
         raise InvalidParameter("The webhook's request_id is none.")
     try:
@@ -35,9 +42,28 @@ async def note_request(
     except StaleFence:
         _log.info("webhook_for_nobody", image_id=image_id)
         return
-    if not attempt_token or task.request is not None:
+    if not attempt_token:
         return
-    request = hosts.request(task.model, request_id)
-    stored = await images.commit_submission(Replicas(redis), image_id, "", attempt_token, request)
-    if stored is not Committed.SUPERSEDED:
-        _log.info("request_id_from_webhook", image_id=image_id, fal_request_id=request_id)
+    if task.request is None:
+        request = hosts.request(task.model, request_id)
+        stored = await images.commit_submission(Replicas(redis), image_id, "", attempt_token, request)
+        if stored is not Committed.SUPERSEDED:
+            _log.info("request_id_from_webhook", image_id=image_id, fal_request_id=request_id)
+    await callbacks.note(redis, image_id, attempt_token, _callback(word))
+
+
+def _callback(word: WebhookBody) -> Callback:
+    """What is worth keeping: the output of a success, the words of a failure."""
+    payload = bytes(word.payload)
+    said = error_of(word.error, msgspec.Raw(b"null")) or error_of(word.payload_error, msgspec.Raw(b"null"))
+    if word.status.upper() == _OK:
+        output = payload.decode(errors="replace") if payload != b"null" else None
+        return Callback(word.request_id, ended=True, output=output)
+    inside = complaint_of(payload) if payload != b"null" else None
+    said = inside or said
+    return Callback(
+        word.request_id,
+        ended=True,
+        error=said.message if said else None,
+        error_type=said.type if said else None,
+    )

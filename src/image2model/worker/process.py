@@ -20,7 +20,8 @@ from prometheus_client import start_http_server
 from redis.exceptions import RedisError
 
 from image2model.errors import ConfigurationError
-from image2model.fal.gateway import FalGateway
+from image2model.fal.follow import FollowPace
+from image2model.fal.gateway import FalGateway, elsewhere_session
 from image2model.fal.hosts import FalHosts
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
@@ -45,6 +46,7 @@ from image2model.worker.house import (
     schedule_reconcile,
 )
 from image2model.worker.keeper import LeaseKeeper
+from image2model.worker.refresh import refresh_files
 
 _log = structlog.get_logger("worker")
 
@@ -54,7 +56,11 @@ _SLOTS: Final = {Queue.BATCH: 32, Queue.MAINTENANCE: 4}
 """Webhooks wait for slow receivers, which must not hold up the next batch."""
 _FUNCTIONS: Final[dict[Queue, Sequence[Function]]] = {
     Queue.GENERATION: (task("generate_model", generate_model),),
-    Queue.BATCH: (task("finish_batch", finish_batch), task("deliver_webhook", deliver_webhook)),
+    Queue.BATCH: (
+        task("finish_batch", finish_batch),
+        task("deliver_webhook", deliver_webhook),
+        task("refresh_files", refresh_files),
+    ),
     Queue.MAINTENANCE: (task("reconcile", reconcile), task("cleanup", cleanup)),
 }
 
@@ -99,7 +105,11 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
     redis = connect(settings.redis_url)
     storage = open_storage(settings.storage_url)
     fal = FalGateway(
-        settings.fal_key or "emulator:emulator", FalHosts.at(settings.fal_base_url), observer=observe
+        settings.fal_key or "emulator:emulator",
+        FalHosts.at(settings.fal_base_url),
+        observer=observe,
+        pace=FollowPace(grace=settings.unconfirmed_grace),
+        elsewhere=elsewhere_session(allow_private=settings.webhook_allow_private),
     )
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
