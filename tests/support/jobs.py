@@ -31,8 +31,11 @@ async def make_job(
     *,
     low: bool = False,
     allowance: Allowance | None = None,
+    unit_micro: int = 0,
 ) -> jobs.NewJob:
-    """The same, as it was made; `low`: of low priority, `allowance`: what whoever asks for it may use."""
+    """The same, as it was made; `low`: of low priority, `allowance`: what whoever asks for it may use,
+    `unit_micro`: what is set aside for each image.
+    """
     job_id = uuid.uuid4().hex
     new = tuple(
         jobs.NewImage(
@@ -58,6 +61,7 @@ async def make_job(
         no_cache=False,
         webhook_url=None,
         estimated_micro=count * 400_000,
+        unit_micro=unit_micro,
         ttl_ms=60_000,
     )
     await jobs.create(redis, job, None, allowance)

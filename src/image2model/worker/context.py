@@ -14,6 +14,7 @@ from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
 from image2model.store.replicas import Replicas
 from image2model.worker.byte_budget import ByteBudget
+from image2model.worker.patience import FilePatience
 from image2model.worker.permits import PermitDesk
 from image2model.worker.prices import PriceCache
 from image2model.worker.room import DiskRoom
@@ -22,7 +23,9 @@ from image2model.worker.thumbnails import ThumbnailsAhead
 from image2model.worker.webhook_sender import WebhookSender
 
 _FETCHES: Final = 16
-"""Results fetched at once."""
+"""Models fetched at once."""
+_SIDE_FETCHES: Final = 64
+"""Files beside a model fetched at once: they are small, and a host that hangs must hold up no others."""
 _PICTURE_BYTES: Final = 384 << 20
 _RESULT_BYTES: Final = 384 << 20
 """Held of either at once, whatever the number of images at work."""
@@ -52,6 +55,8 @@ class WorkerContext:
         self.running = RunningImages()
         self.preflight = ThreadPoolExecutor(2, thread_name_prefix="preflight")
         self.fetches = asyncio.Semaphore(_FETCHES)
+        self.side_fetches = asyncio.Semaphore(_SIDE_FETCHES)
+        self.patience = FilePatience(grace=settings.unconfirmed_grace)
         self.picture_bytes = ByteBudget(_PICTURE_BYTES)
         self.result_bytes = ByteBudget(_RESULT_BYTES)
         self.places = asyncio.Semaphore(settings.worker_concurrency)
@@ -59,6 +64,7 @@ class WorkerContext:
         self.permits = PermitDesk(redis, max_permits=settings.max_concurrent)
         self.thumbnails_ahead = ThumbnailsAhead(storage)
         self.submissions: set[asyncio.Task[Any]] = set()
+        self.abandoned: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
         """Let the threads go; what they still decode is of no use to anybody."""

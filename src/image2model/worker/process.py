@@ -19,7 +19,8 @@ from arq.worker import Function
 from prometheus_client import start_http_server
 
 from image2model.errors import ConfigurationError
-from image2model.fal.gateway import FalGateway
+from image2model.fal.follow import FollowPace
+from image2model.fal.gateway import FalGateway, elsewhere_session
 from image2model.fal.hosts import FalHosts
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
@@ -27,6 +28,7 @@ from image2model.store import fleet
 from image2model.store.connection import StoreOutage, connect
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics, tracing
+from image2model.worker import costs
 from image2model.worker.channel import Channel
 from image2model.worker.circuit import probe_forever
 from image2model.worker.context import WorkerContext
@@ -44,6 +46,7 @@ from image2model.worker.house import (
     schedule_reconcile,
 )
 from image2model.worker.keeper import LeaseKeeper
+from image2model.worker.refresh import refresh_files
 
 _log = structlog.get_logger("worker")
 
@@ -53,7 +56,11 @@ _SLOTS: Final = {Queue.BATCH: 32, Queue.MAINTENANCE: 4}
 """Webhooks wait for slow receivers, which must not hold up the next batch."""
 _FUNCTIONS: Final[dict[Queue, Sequence[Function]]] = {
     Queue.GENERATION: (task("generate_model", generate_model),),
-    Queue.BATCH: (task("finish_batch", finish_batch), task("deliver_webhook", deliver_webhook)),
+    Queue.BATCH: (
+        task("finish_batch", finish_batch),
+        task("deliver_webhook", deliver_webhook),
+        task("refresh_files", refresh_files),
+    ),
     Queue.MAINTENANCE: (task("reconcile", reconcile), task("cleanup", cleanup)),
 }
 
@@ -98,11 +105,16 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
     redis = connect(settings.redis_url)
     storage = open_storage(settings.storage_url)
     fal = FalGateway(
-        settings.fal_key or "emulator:emulator", FalHosts.at(settings.fal_base_url), observer=observe
+        settings.fal_key or "emulator:emulator",
+        FalHosts.at(settings.fal_base_url),
+        observer=observe,
+        pace=FollowPace(grace=settings.unconfirmed_grace),
+        elsewhere=elsewhere_session(allow_private=settings.webhook_allow_private),
     )
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
         context.prices.refresh()
+        costs.show_counters()
         try:
             async with context.webhooks:
                 yield context

@@ -15,7 +15,6 @@ import structlog
 from image2model.domain import FalRequest
 from image2model.errors import (
     FalAccountFault,
-    FalError,
     FalNotAccepted,
     FalRejected,
     ImageFailure,
@@ -30,6 +29,7 @@ from image2model.store.images import Committed, Task
 from image2model.store.permits import Wish
 from image2model.telemetry import tracing
 from image2model.worker import costs
+from image2model.worker.abandoned import abandon
 from image2model.worker.context import WorkerContext
 from image2model.worker.permits import Paused
 from image2model.worker.running import RunningTask
@@ -142,16 +142,7 @@ async def commit(
         lambda: images.commit_submission(context.replicas, task.image_id, fence, attempt_token, request)
     )
     if stored is Committed.SUPERSEDED:
-        await _abandon(context, request)
+        await abandon(context, task, attempt_token, request)
     if stored is not Committed.MINE:
         raise StaleFence(f"request {request.request_id} is another's to follow: {stored.name}")
     return request
-
-
-async def _abandon(context: WorkerContext, request: FalRequest) -> None:
-    """Another attempt took its place: nobody will follow it, so FAL should stop it."""
-    _log.warning("a superseded request is cancelled at FAL", request_id=request.request_id)
-    try:
-        await context.fal.cancel(request)
-    except FalError as error:
-        _log.warning("could not cancel it", request_id=request.request_id, error=error.message)
