@@ -8,6 +8,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
@@ -22,12 +23,16 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=3, sock_read=30
 
 
 class Follower:
-    """One stream. `ends`: how often each image was told to be final; `completes`: how often each job was."""
+    """One stream. `ends`: how often each image was told to be final; `completes`: how often each job was.
+
+    `lags`: for each of these ends, how many seconds after it the client heard of it.
+    """
 
     def __init__(self, http: aiohttp.ClientSession, bases: Iterator[str], path: str) -> None:
         self.path = path
         self.ends: Counter[str] = Counter()
         self.completes: Counter[str] = Counter()
+        self.lags: list[float] = []
         self.connections = 0
         self.events = 0
         self.faults: list[str] = []
@@ -73,12 +78,18 @@ class Follower:
                 self._tell(image)
         elif event.event == "image":
             self._tell(document["image"])
+            self._time(document["image"])
         else:
             self.completes[document["job_id"]] += 1
 
     def _tell(self, image: dict[str, Any]) -> None:
         if image["status"] in FINAL:
             self.ends[image["image_id"]] += 1
+
+    def _time(self, image: dict[str, Any]) -> None:
+        if image["finished_at"]:
+            ended = datetime.fromisoformat(image["finished_at"])
+            self.lags.append((datetime.now(UTC) - ended).total_seconds())
 
 
 class Clients:
@@ -111,6 +122,12 @@ class Clients:
         async with asyncio.timeout(timeout):
             while self._tasks:
                 await self._tasks.pop()
+
+    async def until_completed(self, count: int, timeout: float = 30) -> None:
+        """Wait until the owner was told of so many jobs' ends. Raises TimeoutError."""
+        async with asyncio.timeout(timeout):
+            while min(len(owner.completes) for owner in self.owners) < count:
+                await asyncio.sleep(_PAUSE_S)
 
     def complaints(self) -> list[str]:
         """All that no client may see."""

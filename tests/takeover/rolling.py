@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from statistics import median
 
 import aiohttp
 import msgspec
@@ -24,6 +25,7 @@ from tests.takeover.clients import Clients
 from tests.takeover.revision import OLD, sources_of
 
 _HOST = "127.0.0.1"
+_LIVE_S = 1.0
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -95,11 +97,15 @@ class Rolling:
 
     async def _stay(self, what: str, version: int = 1) -> None:
         """So long, and until some more jobs have come to their end meanwhile."""
-        before = self._completed()
+        before, heard = self._completed(), [len(owner.lags) for owner in self.clients.owners]
         async with asyncio.timeout(self._stay_s + 30):
             await asyncio.sleep(self._stay_s)
             while self._completed() < before + 3:
                 await asyncio.sleep(0.05)
+        for owner, count in zip(self.clients.owners, heard, strict=True):
+            # what no bell brought is found by comparing, once in 5 s
+            if (lag := median(owner.lags[count:])) > _LIVE_S:
+                self._broken.append(f"{what}, and half of the events came {lag:.1f} s late")
         if any(process.new for process in map(_Kind, [*self._apis, *self._workers])):
             await self._expect_version(version, what)
 

@@ -65,13 +65,16 @@ class Upgrade(msgspec.Struct, frozen=True, kw_only=True):
         return self.head.version == LATEST
 
 
-async def settle(redis: Redis, *, process: str = "", force: bool = False) -> Upgrade:
+async def settle(
+    redis: Redis, *, process: str = "", force: bool = False, life_s: float = READER_LIFE_S
+) -> Upgrade:
     """Look at the store, make its id where it has none, and raise its version where nobody holds it back.
 
     `process`: who looks, and reads `LATEST`; without it nobody does. `force`: 8adfc9c is not waited for.
+    `life_s`: how long a process counts, and how long nobody must have been seen.
     Raises redis.RedisError, and ConfigurationError for a store that a newer release writes.
     """
-    life_ms = int(READER_LIFE_S * 1000)
+    life_ms = int(life_s * 1000)
     version, store_id, workers, apis, behind = await _SETTLE.packed(
         redis, secrets.token_hex(8), process, LATEST, life_ms, force
     )
