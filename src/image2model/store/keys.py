@@ -74,7 +74,7 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "leases": ("leases:{}", Life.FOREVER),
     "store": ("store", Life.FOREVER),
     "readers": ("readers", Life.FLEET),
-    "held": ("held", Life.FLEET),
+    "postponed": ("postponed", Life.FLEET),
     "signing_secret": ("secret:signing", Life.FOREVER),
     "webhook_secret": ("secret:webhook", Life.FOREVER),
 }

@@ -51,10 +51,12 @@ local function channel(name)
   return CHANNEL .. head[2] .. ':' .. name
 end
 
--- A task whose function is newer than the version. `release_held` queues it.
-local function hold(queue, task_id, fn, score)
-  call('HSET', K.held(), task_id, cmsgpack.pack({queue, fn, score}))
-  call('PEXPIRE', K.held(), FLEET_TTL)
+-- A task whose function is newer than the version: it is queued when that goes up (settle_version.lua).
+local function postpone(queue, task_id, fn, score)
+  call('HSET', K.postponed(), task_id, cmsgpack.pack({queue, fn, score}))
+  call('PEXPIRE', K.postponed(), FLEET_TTL)
 end
 
-local function is_held(task_id, fn) return FUNCTION_SINCE[fn] and call('HEXISTS', K.held(), task_id) == 1 end
+local function is_postponed(task_id, fn)
+  return FUNCTION_SINCE[fn] and call('HEXISTS', K.postponed(), task_id) == 1
+end

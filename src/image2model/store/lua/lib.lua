@@ -87,10 +87,10 @@ local function ring(queue)
 end
 
 -- Starts a task of ours: ARQ's job key and its place in the queue. A waiting one keeps its place. A function that
--- the version's workers may not know is held until they all do, for a worker drops what it does not know.
+-- the version's workers may not know is postponed until they all do, for a worker drops what it does not know.
 local function enqueue(queue, task_id, fn, arg, score, at)
   call('SET', ARQ_JOB .. task_id, cmsgpack.pack({fn, arg, at}), 'PX', UNFINISHED_TTL)
-  if FUNCTION_SINCE[fn] and data_version() < FUNCTION_SINCE[fn] then return hold(queue, task_id, fn, score) end
+  if FUNCTION_SINCE[fn] and data_version() < FUNCTION_SINCE[fn] then return postpone(queue, task_id, fn, score) end
   call('ZADD', ARQ_QUEUE .. queue, score, task_id)
   ring(queue)
 end

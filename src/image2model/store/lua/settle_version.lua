@@ -43,11 +43,11 @@ if not force or next_version <= version then return {version, head[2], workers, 
 
 call('HSET', store, 'version', next_version)
 call('HDEL', store, 'quiet_since', 'looked_at')
-local held = call('HGETALL', K.held())
-for i = 1, #held, 2 do
-  local task_id, queue, fn, score = held[i], unpack(cmsgpack.unpack(held[i + 1]))
+local postponed = call('HGETALL', K.postponed())
+for i = 1, #postponed, 2 do
+  local task_id, queue, fn, score = postponed[i], unpack(cmsgpack.unpack(postponed[i + 1]))
   if FUNCTION_SINCE[fn] <= next_version then
-    call('HDEL', K.held(), task_id)
+    call('HDEL', K.postponed(), task_id)
     if call('EXISTS', ARQ_JOB .. task_id) == 1 then
       call('ZADD', ARQ_QUEUE .. queue, score, task_id)
     end
