@@ -69,7 +69,9 @@ class Body:
     """The connection ends half way."""
 
     async def send(self, request: web.Request) -> web.StreamResponse:
-        reply = web.StreamResponse(status=self.status, headers={**self.headers, "Content-Type": self.content_type})
+        reply = web.StreamResponse(
+            status=self.status, headers={**self.headers, "Content-Type": self.content_type}
+        )
         reply.content_length = len(self.content)
         await reply.prepare(request)
         await reply.write(self.content[: len(self.content) // 2] if self.cut else self.content)

@@ -75,7 +75,11 @@ class AlteringProxy:
         reply = await self._forward(request)
         if request.path.startswith("/v1/models/requests/"):
             reply = self._listed(reply)
-        elif reply.status == 200 and request.method == "POST" and segments[0] not in {"files", "storage", "_emulator"}:
+        elif (
+            reply.status == 200
+            and request.method == "POST"
+            and segments[0] not in {"files", "storage", "_emulator"}
+        ):
             self._submitted(request, await request.read(), reply)
         return await reply.send(request)
 
@@ -95,7 +99,9 @@ class AlteringProxy:
         request_id = json.loads(reply.content)["request_id"]
         found = self.alterations.get(number, ()) if number is not None else ()
         endpoint = request.path.strip("/")
-        self.requests[request_id] = Seen(request_id, number, endpoint, found, asyncio.get_running_loop().time())
+        self.requests[request_id] = Seen(
+            request_id, number, endpoint, found, asyncio.get_running_loop().time()
+        )
 
     def _turn(self, seen: Seen, what: str) -> Turn:
         now = asyncio.get_running_loop().time()
@@ -145,7 +151,9 @@ class AlteringProxy:
             if any(one.hidden for one in seen.alterations):
                 del item["json_output"]
             else:
-                item["json_output"] = json.loads(self._altered(seen, json.dumps(item["json_output"]).encode()))
+                item["json_output"] = json.loads(
+                    self._altered(seen, json.dumps(item["json_output"]).encode())
+                )
         return Body(200, json.dumps(page).encode(), reply.content_type, reply.headers)
 
     async def _stream(self, request: web.Request, seen: Seen) -> web.StreamResponse:
@@ -156,8 +164,10 @@ class AlteringProxy:
             async for line in source.content:
                 data = line.removeprefix(b"data: ") if line.startswith(b"data: ") else None
                 changed = _status(seen, data, turn, stream=True) if data is not None else None
-                if changed is not None and changed.content_type != "application/json" or (
-                    changed is not None and changed.status >= 300
+                if (
+                    (changed is not None
+                    and changed.content_type != "application/json")
+                    or (changed is not None and changed.status >= 300)
                 ):
                     if reply is None:
                         return await changed.send(request)
@@ -216,7 +226,9 @@ async def altering_proxy(upstream: str) -> AsyncIterator[AlteringProxy]:
     await runner.setup()
     try:
         async with aiohttp.ClientSession(
-            auto_decompress=False, timeout=aiohttp.ClientTimeout(total=120), connector=aiohttp.TCPConnector(limit=0)
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=120),
+            connector=aiohttp.TCPConnector(limit=0),
         ) as http:
             proxy._http = http
             proxy.url, proxy.elsewhere = [await _site(runner) for _ in range(2)]
@@ -230,4 +242,3 @@ async def _site(runner: web.AppRunner) -> str:
     await site.start()
     server: Any = site._server
     return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
