@@ -14,7 +14,6 @@ from redis.asyncio import Redis
 from starlette.requests import Request
 from starlette.responses import Response
 
-from image2model.api.rate_guard import RateGuard
 from image2model.api.state import ApiState, state_of
 from image2model.errors import Unauthenticated
 from image2model.money import to_usd
@@ -46,14 +45,13 @@ async def _check_token(state: ApiState, request: Request) -> None:
     token, sent = state.settings.metrics_token, request.headers.get("authorization", "")
     if token is None:
         return
-    rates = RateGuard(state.redis, state.settings.address_rate_limit)
     if hmac.compare_digest(sent.encode("latin-1"), f"Bearer {token}".encode()):
         with suppress(StoreOutage, TimeoutError):  # a store that is away hides nothing
             async with asyncio.timeout(_DEADLINE):
-                await rates.refuse_guessers(request.scope)
+                await state.rates.refuse_guessers(request.scope)
         return
     if sent:
-        await rates.count_guess(request.scope)
+        await state.rates.count_guess(request.scope)
     raise Unauthenticated("Send the metrics token as a Bearer token.", headers={"WWW-Authenticate": "Bearer"})
 
 

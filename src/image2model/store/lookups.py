@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from image2model.store.api_keys import Budget, Rate, read_budget, read_rate
 from image2model.store.heads import JobHead, Row, head_of
+from image2model.store.life import spoken_to
 from image2model.store.script import Script
 
 _LOOK_UP: Final = Script("look_up")
@@ -120,7 +121,8 @@ class Lookups:
                 if not waiting.done():
                     waiting.set_exception(error)
             return
-        batch.heads = [head_of(row) for row in heads]
+        life = spoken_to()
+        batch.heads = [head_of(row, life) for row in heads]
         batch.keys = [_key(row) for row in keys]
         for waiting in batch.waiting:
             if not waiting.done():

@@ -27,9 +27,9 @@ local function job_row(job_id)
   return values
 end
 
--- Who may see a job, and in which version it is: {version, owner, deleted, expires_at, priority}.
+-- Who may see a job, and in which version it is: {version, owner, deleted, expires_at, priority, updated_at}.
 local function job_head(job_id)
-  local head = call('HMGET', K.job(job_id), 'version', 'owner', 'deleted', 'expires_at', 'priority')
+  local head = call('HMGET', K.job(job_id), 'version', 'owner', 'deleted', 'expires_at', 'priority', 'updated_at')
   for i = 1, #head do head[i] = text(head[i]) end
   return head
 end
