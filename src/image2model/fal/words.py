@@ -7,7 +7,7 @@ import msgspec
 
 from image2model.fal.wire import Failure, ModelError, decode
 
-LOCKED = "User is locked"
+_ACCOUNT = ("user is locked", "exhausted balance")
 _LONGEST = 1000
 
 
@@ -27,6 +27,12 @@ def words_of(body: bytes, status: int, header_type: str | None = None) -> Words:
     message, model_type = _detail(bytes(failure.detail))
     found = failure.error_type or model_type or header_type
     return Words(_shortened(message) or f"HTTP {status}", found)
+
+
+def blames_account(said: Words) -> bool:
+    """Whether a 403 is about the account: it is locked, or its balance is exhausted."""
+    message = said.message.lower()
+    return any(words in message for words in _ACCOUNT)
 
 
 def text_of(raw: msgspec.Raw) -> str | None:

@@ -255,16 +255,18 @@ async def try_again(
     start_timeout_s: float = 0,
     error: ImageError | None = None,
     unknown: bool = False,
+    endpoint: bool = False,
 ) -> bool:
     """Back to `queued` for another attempt; the caller then lets go with the delay.
 
     `used_attempt`: FAL accepted the one that ended, so it counts; `error` says why it ended. Otherwise
     False, and nothing changed, where the image has tried for longer than `start_timeout_s` to be accepted,
-    pauses not counted. Raises StaleFence, with `unknown` also where FAL's id has turned up.
+    pauses not counted. `endpoint`: FAL's endpoint is at fault, which uses up neither an attempt nor the time.
+    Raises StaleFence, with `unknown` also where FAL's id has turned up.
     """
     why = msgspec.json.encode(error).decode() if error else False
     done = await _AGAIN.packed(
-        redis, image_id, fence, used_attempt, int(start_timeout_s * 1000), why, unknown
+        redis, image_id, fence, used_attempt, int(start_timeout_s * 1000), why, unknown, endpoint
     )
     if done not in {1, 2}:
         raise StaleFence(f"image {image_id} could not be queued again")

@@ -16,6 +16,8 @@ for i, queue in ipairs(queues) do
   local zset = ARQ_QUEUE .. queue
   local last = queue == GENERATION and '(' .. RUNNING or at
   local waiting = call('ZCOUNT', zset, '-inf', last)
+  -- an endpoint's trouble is told apart: the age says whether the fleet keeps up
+  if queue == GENERATION then last = '(' .. AT_ENDPOINT end
   local oldest = 0
   if waiting > 0 then oldest = oldest_of(zset, LOW_TURN, last, oldest_of(zset, '-inf', last, 0)) end
   states[i] = {queue, waiting, oldest, call('HKEYS', K.pause(queue))}
