@@ -18,6 +18,7 @@ from image2model.errors import (
     FalNotAccepted,
     FalRejected,
 )
+from image2model.fal.billing import billable_units
 from image2model.fal.failures import FalThrottled
 from image2model.fal.wire import Submitted, decode
 from image2model.fal.words import blames_account, words_of
@@ -95,7 +96,8 @@ def _refusal(endpoint_id: str, status: int, headers: Mapping[str, str], body: by
     if status == 403:
         return FalEndpointFault(said.message, endpoint=endpoint_id, status=status, fal_type=said.type)
     if 400 <= status < 500 and status not in _UNSURE:
-        return FalRejected(said.message, status=status, fal_type=said.type)
+        units = billable_units(headers)
+        return FalRejected(said.message, status=status, fal_type=said.type, billable_units=units)
     return FalAmbiguous(f"FAL answered the submit with {status}: {said.message}", status=status)
 
 
