@@ -47,7 +47,8 @@ class Pace(msgspec.Struct, frozen=True):
     probe_within_s: float = 90.0
 
 
-PACE: Final = Pace()
+PACE = Pace()
+"""Of every worker. A test's worker sets another one before it starts."""
 
 
 class Counted(msgspec.Struct, frozen=True, array_like=True):
@@ -81,7 +82,7 @@ async def record_fault(
     *,
     status: int | None = None,
     fal_type: str | None = None,
-    pace: Pace = PACE,
+    pace: Pace,
 ) -> Counted:
     """Count a fault of the endpoint that this image's job is for. Raises redis.RedisError.
 
@@ -108,7 +109,7 @@ async def note_result(redis: Redis, image_id: str) -> None:
     await _RESULT.packed(redis, image_id)
 
 
-async def tend(redis: Redis, *, patience_s: float, pace: Pace = PACE) -> dict[str, str]:
+async def tend(redis: Redis, *, patience_s: float, pace: Pace) -> dict[str, str]:
     """Let through the probes that are due, end the images that have waited for longer than `patience_s`.
 
     Returns each endpoint whose circuit is open, and the image that may try it ("": none). Any number
