@@ -5,10 +5,9 @@ import signal
 import pytest
 
 from image2model.domain import Counts, WaitingFor
-from image2model.store import endpoints, jobs
-from image2model.store import fleet as fleet_store
-from image2model.store.keys import Queue
+from image2model.store import jobs
 from image2model.store.rows import JobSnapshot
+from tests.support.circuits import generation_pauses, open_circuits
 from tests.support.fleet import Fleet, failed_codes
 from tests.support.wait import until
 
@@ -19,11 +18,6 @@ def waits_for_endpoint(job: JobSnapshot) -> bool:
     return job.job.waiting_for is WaitingFor.ENDPOINT
 
 
-async def paused(fleet: Fleet) -> tuple[str, ...]:
-    state = await fleet_store.read(fleet.redis)
-    return next(queue.paused for queue in state.queues if queue.queue == Queue.GENERATION)
-
-
 async def test_refused_endpoint_holds_up_nobody_and_comes_back_by_itself(fleet: Fleet) -> None:
     fleet.emulator.fault("endpoint_403", rate=1, endpoint=BAD)
     fleet.start_paced_worker(0.3, 1, I2M_MAX_CONCURRENT="4", I2M_START_TIMEOUT="1")
@@ -31,7 +25,7 @@ async def test_refused_endpoint_holds_up_nobody_and_comes_back_by_itself(fleet: 
     passing = await fleet.submit(12)
     assert (await fleet.until_finished(passing)).counts == Counts(succeeded=12)
     await fleet.until(refused, waits_for_endpoint)
-    assert await paused(fleet) == ()
+    assert await generation_pauses(fleet.redis) == ()
     fleet.emulator.http.delete("/_emulator/faults")
     job = await fleet.until_finished(refused)
     assert job.counts == Counts(succeeded=8)
@@ -121,13 +115,13 @@ async def test_two_refused_endpoints_stop_the_fleet_until_another_passes(fleet: 
         await fleet.submit(2, model=model)
 
     async def stopped() -> bool:
-        return await paused(fleet) == ("account",)
+        return await generation_pauses(fleet.redis) == ("account",)
 
     await until(stopped)
     passing = await fleet.submit(4)
     assert (await fleet.until_finished(passing)).counts == Counts(succeeded=4)
-    assert await paused(fleet) == ()
-    assert {state.model for state in await endpoints.read(fleet.redis)} == {BAD, OTHER}
+    assert await generation_pauses(fleet.redis) == ()
+    assert {state.model for state in await open_circuits(fleet.redis)} == {BAD, OTHER}
 
 
 async def test_waiting_pictures_are_cancelled_at_once(fleet: Fleet) -> None:
@@ -137,5 +131,5 @@ async def test_waiting_pictures_are_cancelled_at_once(fleet: Fleet) -> None:
     await fleet.until(refused, waits_for_endpoint)
     assert await jobs.cancel(fleet.redis, refused) == (3, 0)
     assert (await fleet.job(refused)).counts == Counts(cancelled=3)
-    (state,) = await endpoints.read(fleet.redis)
+    (state,) = await open_circuits(fleet.redis)
     assert state.waiting == 0

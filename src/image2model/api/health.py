@@ -19,6 +19,8 @@ from image2model.errors import DiskFull
 from image2model.storage.errors import StorageError
 from image2model.storage.objects import LEAST_FREE, ObjectStorage
 from image2model.store import fleet
+from image2model.store.endpoints import EndpointState, Fault
+from image2model.store.fleet import FleetState
 from image2model.store.keys import Queue
 
 _DEADLINE: Final = 2.0
@@ -58,24 +60,38 @@ async def readiness(state: ApiState) -> Readiness:
         _fleet(state), _disk_space(state.storage), state.fal_probe.check()
     )
     if paused:
-        fal = Check(False, _PAUSED[paused[0]])
+        fal = Check(False, paused)
     checks = {"redis": redis, "disk_space": disk, "fal_api": fal, "workers": workers}
     if not (redis.ok and disk.ok):
         return Readiness("unready", checks)
     return Readiness("ready" if all(check.ok for check in checks.values()) else "degraded", checks)
 
 
-async def _fleet(state: ApiState) -> tuple[Check, Check, tuple[str, ...]]:
+async def _fleet(state: ApiState) -> tuple[Check, Check, str]:
+    """The store, the workers, and why FAL is at fault, if it is."""
     try:
         async with asyncio.timeout(_DEADLINE):
             found = await fleet.read(state.redis)
     except (RedisError, TimeoutError) as error:
         reason = str(error) or "no reply in time"
-        return Check(False, f"the store does not answer: {reason}"), Check(False, "not known"), ()
+        return Check(False, f"the store does not answer: {reason}"), Check(False, "not known"), ""
     alive = len(found.workers)
     workers = f"{alive} running" if alive else "no worker runs: pictures wait until one does"
+    return Check(True, "the store answers"), Check(alive > 0, workers), fal_trouble(found)
+
+
+def fal_trouble(found: FleetState) -> str:
+    """Why pictures wait for FAL: a pause of all generations first, then endpoints that have some waiting."""
     paused = next((queue.paused for queue in found.queues if queue.queue == Queue.GENERATION), ())
-    return Check(True, "the store answers"), Check(alive > 0, workers), tuple(filter(_PAUSED.get, paused))
+    if reason := next((_PAUSED[name] for name in paused if name in _PAUSED), ""):
+        return reason
+    return " ".join(_refused(one) for one in found.endpoints if one.waiting)
+
+
+def _refused(endpoint: EndpointState) -> str:
+    does = "refuses" if endpoint.why is Fault.REFUSED else "fails at"
+    words = endpoint.words.rstrip(".")
+    return f"FAL {does} {endpoint.model}: {words}. {endpoint.waiting} of its pictures wait; all others go on."
 
 
 async def _disk_space(storage: ObjectStorage) -> Check:

@@ -2,7 +2,7 @@
 
 An image that waits for its endpoint is parked out of every pick's sight and keeps its turn. One of them at a
 time is let through to try; FAL's accepting it closes the circuit, and those that wait go on in their order.
-Who gives up is ended here. Who calls it: the worker; health, metrics and the admin's views read.
+Who gives up is ended here. Who calls it: the worker; `fleet.read` shows the open ones to everybody else.
 """
 
 from enum import StrEnum
@@ -23,7 +23,6 @@ _IDLE_S: Final = 86_400.0
 _FAULT: Final = Script("endpoint_fault")
 _RESULT: Final = Script("endpoint_result")
 _TEND: Final = Script("tend_endpoints")
-_READ: Final = Script("read_endpoints")
 
 
 class Fault(StrEnum):
@@ -71,7 +70,6 @@ class EndpointState(msgspec.Struct, frozen=True, array_like=True):
 
 _counted = msgspec.msgpack.Decoder(Counted)
 _open = msgspec.msgpack.Decoder(list[tuple[str, str]])
-_states = msgspec.msgpack.Decoder(list[EndpointState])
 
 
 async def record_fault(
@@ -126,11 +124,6 @@ async def refuses(redis: Redis, model: str, image_id: str) -> bool:
     pipe.hget(key("endpoint", model), "probe_image")
     is_open, probe = await pipe.execute()
     return bool(is_open) and (probe or b"").decode() != image_id
-
-
-async def read(redis: Redis) -> list[EndpointState]:
-    """The open circuits, by model. Raises redis.RedisError."""
-    return sorted(_states.decode(await _READ(redis)), key=lambda one: one.model)
 
 
 def _ms(*seconds: float) -> list[int]:
