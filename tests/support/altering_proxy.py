@@ -164,10 +164,8 @@ class AlteringProxy:
             async for line in source.content:
                 data = line.removeprefix(b"data: ") if line.startswith(b"data: ") else None
                 changed = _status(seen, data, turn, stream=True) if data is not None else None
-                if (
-                    changed is not None
-                    and changed.content_type != "application/json"
-                    or (changed is not None and changed.status >= 300)
+                if (changed is not None and changed.content_type != "application/json") or (
+                    changed is not None and changed.status >= 300
                 ):
                     if reply is None:
                         return await changed.send(request)

@@ -21,6 +21,7 @@ from image2model.storage.objects import LEAST_FREE, ObjectStorage
 from image2model.store import fleet
 from image2model.store.condition import StoreCondition, condition_of, describe
 from image2model.store.connection import StoreOutage
+from image2model.store.endpoints import EndpointState, Fault
 from image2model.store.fleet import FleetState
 from image2model.store.keys import Queue
 
@@ -93,12 +94,23 @@ def _workers(found: FleetState | StoreCondition) -> Check:
 
 
 def _fal(found: FleetState | StoreCondition, probed: Check) -> Check:
-    """A queue that is paused for FAL's sake says more than a probe does."""
-    if isinstance(found, StoreCondition):
-        return probed
+    """What makes pictures wait for FAL says more than a probe does."""
+    trouble = "" if isinstance(found, StoreCondition) else fal_trouble(found)
+    return Check(False, trouble) if trouble else probed
+
+
+def fal_trouble(found: FleetState) -> str:
+    """Why pictures wait for FAL: a pause of all generations first, then endpoints that have some waiting."""
     paused = next((queue.paused for queue in found.queues if queue.queue == Queue.GENERATION), ())
-    reason = next((_PAUSED[name] for name in paused if name in _PAUSED), None)
-    return Check(False, reason) if reason else probed
+    if reason := next((_PAUSED[name] for name in paused if name in _PAUSED), ""):
+        return reason
+    return " ".join(_refused(one) for one in found.endpoints if one.waiting)
+
+
+def _refused(endpoint: EndpointState) -> str:
+    does = "refuses" if endpoint.why is Fault.REFUSED else "fails at"
+    words = endpoint.words.rstrip(".")
+    return f"FAL {does} {endpoint.model}: {words}. {endpoint.waiting} of its pictures wait; all others go on."
 
 
 async def _disk_space(storage: ObjectStorage) -> Check:

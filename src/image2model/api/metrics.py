@@ -22,7 +22,7 @@ from image2model.store import fleet
 from image2model.store.condition import StoreCondition
 from image2model.store.connection import StoreOutage
 from image2model.telemetry.exposition import MEDIA_TYPE, exposition
-from image2model.telemetry.fleet_gauges import FleetGauges, QueueGauge, SpendGauge
+from image2model.telemetry.fleet_gauges import EndpointGauge, FleetGauges, QueueGauge, SpendGauge
 from image2model.telemetry.store_gauges import StoreGauges
 
 _DEADLINE: Final = 2.0
@@ -77,5 +77,6 @@ async def _fleet(redis: Redis, *, spenders: bool) -> FleetGauges | None:
         in_flight=found.permits,
         queues=[QueueGauge(one.queue, one.waiting, one.oldest_ms / 1000, one.paused) for one in found.queues],
         heartbeats=[(one.beat.worker_id, one.beat_at / 1000) for one in found.workers],
+        endpoints=[EndpointGauge(one.model, one.waiting) for one in found.endpoints],
         spending=[SpendGauge(one.names, one.model, to_usd(one.micro)) for one in spent],
     )

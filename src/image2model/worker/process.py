@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import structlog
@@ -26,6 +26,7 @@ from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.store import fleet
 from image2model.store.connection import StoreOutage, connect
+from image2model.store.identity import StoreWatch
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics, tracing
 from image2model.worker import costs
@@ -131,7 +132,8 @@ class WorkerProcess:
         self._started_at = int(time.time() * 1000)
         self._keeper = LeaseKeeper(context, queues)
         self._workers = {queue: self._dispatcher(queue) for queue in queues}
-        self._channel = Channel(context, self._workers)
+        self._store = StoreWatch(context.redis, self.worker_id)
+        self._channel = Channel(context, self._workers, self._store)
 
     def _dispatcher(self, queue: Queue) -> LeasedWorker:
         slots = _SLOTS.get(queue, self._context.settings.worker_concurrency)
@@ -140,8 +142,14 @@ class WorkerProcess:
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until `stopping` is set, then let go of everything within the grace."""
+        """Work until `stopping` is set, then let go of everything within the grace.
+
+        Raises ConfigurationError for a store that a newer release writes.
+        """
+        with suppress(StoreOutage):  # a store that is away is waited for
+            await self._store.look()
         background: list[asyncio.Task[None]] = [
+            asyncio.create_task(self._store.run()),
             asyncio.create_task(self._keeper.run()),
             asyncio.create_task(self._channel.run()),
             asyncio.create_task(self._beat_forever()),

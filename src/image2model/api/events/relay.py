@@ -5,6 +5,9 @@ to stop; the stream endpoints, which join topics. Nothing here belongs to one cl
 """
 
 import asyncio
+import os
+import secrets
+import socket
 from collections import OrderedDict
 from contextlib import suppress
 from types import TracebackType
@@ -24,6 +27,7 @@ from image2model.service import ownership
 from image2model.store import events
 from image2model.store.connection import StoreOutage, connect_for_pubsub
 from image2model.store.events import Bell
+from image2model.store.identity import StoreWatch
 from image2model.store.life import life_of
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 
@@ -50,7 +54,10 @@ class EventRelay:
         self._redis = redis
         self._pubsub_redis = connect_for_pubsub(redis_url)
         self._pulse = Pulse(send_timeout_s=send_timeout_s, comment_s=comment_s)
-        self._bells = Bells(self._pubsub_redis, self._rung, self._connected)
+        self._store = StoreWatch(
+            redis, f"api-{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
+        )
+        self._bells = Bells(self._pubsub_redis, self._store, self._rung, self._connected)
         self._gate = asyncio.Semaphore(_READS)
         self._jobs: dict[str, JobTopic] = {}
         self._owners: dict[str, OwnerTopic] = {}
@@ -63,7 +70,9 @@ class EventRelay:
         self.closing = False
 
     async def __aenter__(self) -> Self:
-        work = (self._bells.run(), self._pulse.run(), self._check_for_ever())
+        """Raises redis.RedisError, and ConfigurationError for a store that a newer release writes."""
+        await self._store.look()
+        work = (self._store.run(), self._bells.run(), self._pulse.run(), self._check_for_ever())
         self._tasks = [asyncio.create_task(part) for part in work]
         return self
 
