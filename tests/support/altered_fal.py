@@ -1,4 +1,6 @@
-"""FAL with altered answers: a proxy before the emulator that changes what FAL says, and serves files of its own.
+"""FAL with altered answers: a proxy before the emulator that changes what FAL says.
+
+It serves files of its own too.
 
 Used by tests of what becomes of a result. It runs in the test's own loop; workers are pointed at its `url`.
 """
@@ -21,7 +23,10 @@ _HOP = frozenset({"transfer-encoding", "content-length", "connection", "content-
 
 
 class AlteredFal:
-    """`result` alters results, `status` the states before the end, `denied` counts 404s still to come by kind."""
+    """`result` alters results, `status` the states; `denied` counts the 404s still to come, by kind.
+
+    Without `lookups` the listing is empty.
+    """
 
     def __init__(self, target: str) -> None:
         self.url = ""
@@ -29,6 +34,7 @@ class AlteredFal:
         self.status: Callable[[dict[str, Any]], object] = lambda status: status
         self.streams = True
         self.denied = {"status": 0, "result": 0}
+        self.lookups = True
         self.asked: list[str] = []
         self._files: dict[str, Serve] = {}
         self._target = target
@@ -48,8 +54,10 @@ class AlteredFal:
         self.asked.append(request.path)
         if request.path.startswith("/files/altered/"):
             return await self._files[request.path.rpartition("/")[2]](request)
+        if request.path.endswith("/by-endpoint") and not self.lookups:
+            return web.json_response({"items": []})
         kind = _kind(request)
-        if kind == "stream" and not self.streams:
+        if kind == "stream" and (not self.streams or self.denied["status"] > 0):
             return web.Response(status=404)
         if kind in self.denied and self.denied[kind] > 0:
             self.denied[kind] -= 1
@@ -87,7 +95,7 @@ class AlteredFal:
 
 
 def _kind(request: web.Request) -> str:
-    if "/requests/" not in request.path or request.method != "GET":
+    if "/requests/" not in request.path or request.path.endswith("/by-endpoint") or request.method != "GET":
         return "other"
     if request.path.endswith("/status/stream"):
         return "stream"
