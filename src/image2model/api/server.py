@@ -25,6 +25,7 @@ from image2model.api.forwarded import behind_proxies
 from image2model.api.state import ApiState
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, unknown_names
+from image2model.store.condition import StoreCondition, condition_of, describe
 from image2model.store.connection import command, connect
 from image2model.telemetry import logs, tracing
 from image2model.telemetry.exposition import forget_process
@@ -64,7 +65,8 @@ async def _reach_store(url: str) -> None:
         async with connect(url, timeout_s=2) as redis:
             await command(redis, "PING")
     except RedisError as error:
-        raise ConfigurationError([f"I2M_REDIS_URL: the store does not answer: {error}"]) from error
+        words = describe(condition_of(error) or StoreCondition.REFUSED)
+        raise ConfigurationError([f"I2M_REDIS_URL: {words}: {error}"]) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

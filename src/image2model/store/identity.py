@@ -15,7 +15,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from image2model.errors import ConfigurationError
-from image2model.store.keys import Channels, own_channels
+from image2model.store.condition import REFUSES_WRITES, condition_of
+from image2model.store.connection import StoreOutage, command
+from image2model.store.keys import Channels, key, own_channels
 from image2model.store.layouts import LATEST, heard_channels
 from image2model.store.script import Script
 
@@ -99,12 +101,24 @@ class StoreWatch:
 
     async def look(self) -> StoreHead:
         """The head as it is now. Raises redis.RedisError; ConfigurationError where a newer release writes."""
-        head = (await settle(self._redis, process=self._process)).head
+        head = await self._head()
         if head != self.head:
             self.head = head
             self.changed.set()
             _log.info("store_identified", store_id=head.store_id, data_version=head.version)
         return head
+
+    async def _head(self) -> StoreHead:
+        """A store that takes no writes says all the same which one it is, so that its streams can be read."""
+        try:
+            return (await settle(self._redis, process=self._process)).head
+        except StoreOutage as error:
+            if condition_of(error) not in REFUSES_WRITES:
+                raise
+            version, store_id = await command(self._redis, "HMGET", key("store"), "version", "id")
+            if version is None:
+                raise
+            return StoreHead(int(version), store_id.decode())
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from image2model.cli.commands.upgrade import words_of
 from image2model.cli.doctor.finding import Finding, broken, ok, warning
+from image2model.cli.doctor.store_check import no_answer
 from image2model.errors import ConfigurationError
 from image2model.store.identity import settle
 
@@ -22,8 +23,8 @@ async def check_version(redis: Redis) -> list[Finding]:
         upgrade = await settle(redis)
     except ConfigurationError as error:
         return [broken(_PART, error.problems[0], "start the release that wrote it")]
-    except (RedisError, OSError) as error:
-        return [broken(_PART, f"no answer: {error}", "see the row on redis")]
+    except RedisError as error:
+        return [no_answer(_PART, error)]
     if upgrade.done:
         return [ok(_PART, words_of(upgrade))]
     advice = "end the processes of the earlier release; `image2model upgrade --force` does not wait for them"
