@@ -26,7 +26,7 @@ from tests.support.raw_server import Exchange, raw_server
 
 GRACE = {"I2M_UNCONFIRMED_GRACE": "1"}
 SPLAT = struct.pack("<6f8B", 0, 0, 0, 0.1, 0.1, 0.1, 200, 100, 50, 255, 255, 128, 128, 128)
-SPZ = gzip.compress(struct.pack("<IIIBBBB", 0x5053474E, 2, 1, 0, 12, 0, 0) + bytes(19))
+SPZ = gzip.compress(struct.pack("<IIIBBBB", 0x5053474E, 2, 1, 0, 12, 0, 0) + bytes(19), mtime=0)
 POINTS = glb(document(meshes=[{"primitives": [{"attributes": {"POSITION": 0}, "mode": 0}]}]))
 HTML = b"<!doctype html><html><body>Sign in</body></html>"
 
