@@ -83,7 +83,7 @@ class Downloads:
                     _check(response)
                     yield FalDownload(response, slow_start=self._slow_start)
                     return
-                url = urljoin(url, response.headers.get("Location", ""))
+                url = _target(url, response.headers.get("Location", ""))
         raise FalUnreachable(f"the file's host answered with more than {_MOST_REDIRECTS} redirects")
 
     @asynccontextmanager
@@ -112,6 +112,13 @@ class Downloads:
             yield response
         finally:
             await request.__aexit__(None, None, None)
+
+
+def _target(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise FalUnreachable("the file's host redirects to what is no URL") from error
 
 
 def _refusal(url: str, cause: BaseException | None) -> FalAddressRefused | None:

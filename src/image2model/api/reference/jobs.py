@@ -116,7 +116,8 @@ OPERATIONS: Final = (
         summary="Fetch missing files of an image again",
         description="What FAL named and could not be had when the image succeeded stands in its `warnings`. "
         "FAL keeps files for days, so it may be had now; it costs nothing. What has come is told by an "
-        "`image` event and, where the job has ended, another `complete`. Where nothing is missing nothing happens.",
+        "`image` event and, where the job has ended, another `complete`. Where nothing is missing nothing "
+        "happens.",
         parameters=(JOB_ID, IMAGE_ID),
         answers=(
             Answer(
