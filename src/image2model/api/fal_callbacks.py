@@ -44,7 +44,7 @@ async def fal_webhook(request: Request) -> Response:
 
 def _generated(word: "WebhookBody") -> bool:
     """Whether FAL tells of a result, or of one that it could not put into the webhook."""
-    return word.status == "OK" and (bytes(word.payload) != b"null" or word.payload_error is not None)
+    return word.status == "OK" and any(bytes(said) != b"null" for said in (word.payload, word.payload_error))
 
 
 @asynccontextmanager
