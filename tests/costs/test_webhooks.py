@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from image2model.api.fal_callbacks import _generated
 from image2model.domain import ImageError, ImageStatus
 from image2model.fal.hosts import FalHosts
 from image2model.fal.webhook import decode_webhook
 from image2model.service import fal_word
+from image2model.service.fal_word import _has_result
 from image2model.store import accounts, images, jobs, leases
 from image2model.store.accounts import Allowance, Usage
 from image2model.store.connection import connect
@@ -47,8 +47,10 @@ async def unconfirmed(redis: Redis) -> tuple[str, leases.Claim]:
 
 async def tell(redis: Redis, image_id: str, attempt: str, *, generated: bool = True) -> None:
     """FAL repeats itself."""
+    said = {"status": "OK", "payload": {"model_mesh": {}}} if generated else {"status": "ERROR"}
+    word = decode_webhook(msgspec.json.encode({"request_id": "req-9", **said}))
     for _ in range(2):
-        await fal_word.note_request(redis, HOSTS, image_id, attempt, "req-9", generated=generated)
+        await fal_word.note_request(redis, HOSTS, image_id, attempt, word)
 
 
 @pytest.mark.parametrize(("generated", "spent"), [(True, PRICE), (False, 0)])
@@ -130,4 +132,4 @@ async def test_running_attempt_is_left_to_its_worker(redis: Redis) -> None:
     ],
 )
 def test_word_of_a_result_is_told_from_that_of_a_failure(word: dict[str, object], *, generated: bool) -> None:
-    assert _generated(decode_webhook(msgspec.json.encode({"request_id": "r", **word}))) is generated
+    assert _has_result(decode_webhook(msgspec.json.encode({"request_id": "r", **word}))) is generated

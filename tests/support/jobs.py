@@ -30,11 +30,13 @@ async def make_job(
     owner: str = "ann",
     *,
     low: bool = False,
+    model: str = "tripo3d/tripo/v2.5/image-to-3d",
+    digest: str = "",
     allowance: Allowance | None = None,
     unit_micro: int = 0,
 ) -> jobs.NewJob:
     """The same, as it was made; `low`: of low priority, `allowance`: what whoever asks for it may use,
-    `unit_micro`: what is set aside for each image.
+    `unit_micro`: what is set aside for each image. With a `digest` all its pictures are the same one.
     """
     job_id = uuid.uuid4().hex
     new = tuple(
@@ -47,13 +49,14 @@ async def make_job(
             height=5,
             format="png",
             source_key=f"originals/{job_id}/{i}.png",
+            digest=digest,
         )
         for i in range(count)
     )
     job = jobs.NewJob(
         job_id=job_id,
         owner=owner,
-        model="tripo3d/tripo/v2.5/image-to-3d",
+        model=model,
         params={"texture": "HD"},
         images=new,
         rejected=(),

@@ -36,15 +36,8 @@ async def fal_webhook(request: Request) -> Response:
     async with _place(request, state.fal_callbacks.large_bodies):
         word = await _verified(request, state.fal_callbacks)
     image_id, attempt = (request.query_params.get(name, "")[:128] for name in ("image", "attempt"))
-    await fal_word.note_request(
-        state.redis, state.hosts, image_id, attempt, word.request_id, generated=_generated(word)
-    )
+    await fal_word.note_request(state.redis, state.hosts, image_id, attempt, word)
     return Response(status_code=200)
-
-
-def _generated(word: "WebhookBody") -> bool:
-    """Whether FAL tells of a result, or of one that it could not put into the webhook."""
-    return word.status == "OK" and any(bytes(said) != b"null" for said in (word.payload, word.payload_error))
 
 
 @asynccontextmanager

@@ -8,43 +8,46 @@ generated for an attempt that nobody follows any more is booked here, since it i
 import re
 from typing import Final
 
+import msgspec
 import structlog
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
 from image2model.errors import InvalidParameter, StaleFence
 from image2model.fal.hosts import FalHosts
+from image2model.fal.wire import WebhookBody
+from image2model.fal.words import complaint_of, error_of
 from image2model.service import bookings
-from image2model.store import images
+from image2model.store import callbacks, images
+from image2model.store.callbacks import Callback
 from image2model.store.costs import Booking, Outcome
 from image2model.store.images import Committed
 from image2model.store.replicas import Replicas
 
 _log = structlog.stdlib.get_logger(__name__)
 
+_OK: Final = "OK"
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _LEFT: Final = frozenset({ImageStatus.FAILED, ImageStatus.CANCELLED})
 
 
 async def note_request(
-    redis: Redis,
-    hosts: FalHosts,
-    image_id: str,
-    attempt_token: str,
-    request_id: str,
-    *,
-    generated: bool = False,
+    redis: Redis, hosts: FalHosts, image_id: str, attempt_token: str, word: WebhookBody
 ) -> None:
     """Store the id under its attempt, unless it is known already or the attempt is no longer the image's.
 
-    `generated`: FAL says that the request has a result. The same word twice changes nothing. Raises
-    InvalidParameter for what is no id, redis.RedisError.
+    How the request ended is kept with it while the image is unfinished. Where nobody follows it any more,
+    what FAL generated is booked. The same word twice changes nothing. Raises InvalidParameter for what is no id,
+    StoreOutage.
     """
+    request_id = word.request_id
     if not _REQUEST_ID.fullmatch(request_id):
         raise InvalidParameter("The webhook's request_id is none.")
     if not attempt_token:
         return
-    if not await _is_followed(redis, hosts, image_id, attempt_token, request_id) and generated:
+    if await _is_followed(redis, hosts, image_id, attempt_token, request_id):
+        await callbacks.note(redis, image_id, attempt_token, _callback(word))
+    elif _has_result(word):
         await _book(redis, image_id, attempt_token, request_id)
 
 
@@ -84,3 +87,26 @@ async def _book(redis: Redis, image_id: str, attempt_token: str, request_id: str
     booked = await bookings.book(redis, booking)
     if booked.outcome is Outcome.BOOKED:
         _log.warning("late_result_booked", image_id=image_id, fal_request_id=request_id)
+
+
+def _has_result(word: WebhookBody) -> bool:
+    """Whether FAL tells of a result, or of one that it could not put into the webhook."""
+    told = any(bytes(said) != b"null" for said in (word.payload, word.payload_error))
+    return word.status.upper() == _OK and told
+
+
+def _callback(word: WebhookBody) -> Callback:
+    """What is worth keeping: the output of a success, the words of a failure."""
+    payload = bytes(word.payload)
+    said = error_of(word.error, msgspec.Raw(b"null")) or error_of(word.payload_error, msgspec.Raw(b"null"))
+    if word.status.upper() == _OK:
+        output = payload.decode(errors="replace") if payload != b"null" else None
+        return Callback(word.request_id, ended=True, output=output)
+    inside = complaint_of(payload) if payload != b"null" else None
+    said = inside or said
+    return Callback(
+        word.request_id,
+        ended=True,
+        error=said.message if said else None,
+        error_type=said.type if said else None,
+    )

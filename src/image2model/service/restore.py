@@ -49,7 +49,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def restore(redis: Redis, storage: ObjectStorage, source: Path) -> Restored:
-    """Raises BackupUnusable, StoreNotEmpty, redis.RedisError, StorageError, DiskFull, OSError."""
+    """Raises BackupUnusable, StoreNotEmpty, StoreOutage, StorageError, DiskFull, OSError."""
     try:
         with await asyncio.to_thread(zipfile.ZipFile, source) as archive:
             return await _restore(redis, storage, archive)

@@ -56,7 +56,7 @@ _booked = msgspec.msgpack.Decoder(Booked)
 
 
 async def book(redis: Redis, booking: Booking) -> Booked:
-    """Book it once, whatever the image's status and whoever holds it. Raises redis.RedisError."""
+    """Book it once, whatever the image's status and whoever holds it. Raises StoreOutage."""
     return _booked.decode(
         await _BOOK.packed(
             redis,

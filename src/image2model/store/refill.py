@@ -49,7 +49,7 @@ async def holds_data(redis: Redis) -> bool:
 async def write(redis: Redis, records: Sequence[Record], *, shift_ms: int) -> None:
     """Write records; their lives go on as if the time since the backup, `shift_ms`, had not passed.
 
-    Raises redis.RedisError, and msgspec.DecodeError for a record that no backup of ours wrote.
+    Raises StoreOutage, and msgspec.DecodeError for a record that no backup of ours wrote.
     """
     pipe = redis.pipeline(transaction=False)
     for record in records:
@@ -62,7 +62,7 @@ async def write(redis: Redis, records: Sequence[Record], *, shift_ms: int) -> No
 
 
 async def settle(redis: Redis, job_id: str) -> int:
-    """Fail what was unfinished in a restored job; returns how many images. Raises redis.RedisError."""
+    """Fail what was unfinished in a restored job; returns how many images. Raises StoreOutage."""
     error = msgspec.json.encode(_UNCONFIRMED).decode()
     return int(await _SETTLE.packed(redis, job_id, error))
 
