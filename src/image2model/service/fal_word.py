@@ -37,8 +37,8 @@ async def note_request(
     """Store the id under its attempt, unless it is known already or the attempt is no longer the image's.
 
     How the request ended is kept with it while the image is unfinished. Where nobody follows it any more,
-    what FAL generated is booked. The same word twice changes nothing. Raises InvalidParameter for what is no id,
-    StoreOutage.
+    what FAL generated is booked. The same word twice changes nothing. Raises InvalidParameter for what is
+    no id, StoreOutage.
     """
     request_id = word.request_id
     if not _REQUEST_ID.fullmatch(request_id):
