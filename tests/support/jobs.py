@@ -33,10 +33,10 @@ async def make_job(
     model: str = "tripo3d/tripo/v2.5/image-to-3d",
     digest: str = "",
     allowance: Allowance | None = None,
+    unit_micro: int = 0,
 ) -> jobs.NewJob:
-    """The same, as it was made; `low`: of low priority, `allowance`: what whoever asks for it may use.
-
-    With a `digest` all its pictures are the same one.
+    """The same, as it was made; `low`: of low priority, `allowance`: what whoever asks for it may use,
+    `unit_micro`: what is set aside for each image. With a `digest` all its pictures are the same one.
     """
     job_id = uuid.uuid4().hex
     new = tuple(
@@ -64,6 +64,7 @@ async def make_job(
         no_cache=False,
         webhook_url=None,
         estimated_micro=count * 400_000,
+        unit_micro=unit_micro,
         ttl_ms=60_000,
     )
     await jobs.create(redis, job, None, allowance)

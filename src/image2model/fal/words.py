@@ -47,7 +47,10 @@ def words_of(body: bytes, status: int, header_type: str | None = None) -> Words:
 
 
 def complaint_of(body: bytes) -> Words | None:
-    """The error that a reply of success speaks of, by `error`, `detail` or `message`; None where it does not."""
+    """The error that a reply of success speaks of, by `error`, `detail` or `message`.
+
+    None where it does not.
+    """
     found = _said(body, None)
     return found if found.message or found.type else None
 

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from image2model.store.endpoints import EndpointState
 from image2model.store.keys import Queue
+from image2model.store.layouts import LATEST
 from image2model.store.script import Script
 
 BEAT_SECONDS: Final = 5.0
@@ -67,9 +68,18 @@ _fleet = msgspec.msgpack.Decoder(
 
 
 async def beat(redis: Redis, state: Beat) -> None:
-    """Show life; every `BEAT_SECONDS`."""
+    """Show life; every `BEAT_SECONDS`. `reads` tells it from a worker of 8adfc9c (see `identity`)."""
     fields = ["host", state.host, "pid", state.pid, "queues", ",".join(state.queues)]
-    fields += ["running", state.running, "slots", state.slots, "started_at", state.started_at]
+    fields += [
+        "running",
+        state.running,
+        "slots",
+        state.slots,
+        "started_at",
+        state.started_at,
+        "reads",
+        LATEST,
+    ]
     await _BEAT.packed(redis, state.worker_id, int(BEAT_LIFE_SECONDS * 1000), fields)
 
 

@@ -9,11 +9,11 @@ import asyncio
 from typing import Final
 
 import structlog
-from redis.exceptions import RedisError
 
 from image2model.domain import ImageStatus, WaitingFor
 from image2model.errors import FalAccountFault, FalEndpointFault, FalError
 from image2model.store import endpoints, pause
+from image2model.store.connection import StoreOutage
 from image2model.store.endpoints import Fault
 from image2model.store.images import Task
 from image2model.telemetry import metrics
@@ -79,7 +79,7 @@ async def probe_forever(context: WorkerContext) -> None:
             await _tend_endpoints(context)
             if await pause.claim_probe(context.redis):
                 await _probe(context)
-        except (RedisError, OSError) as error:
+        except StoreOutage as error:
             _log.warning("could not probe", error=str(error))
 
 

@@ -15,6 +15,7 @@ from image2model.storage.objects import ObjectStorage
 from image2model.store import endpoints
 from image2model.store.replicas import Replicas
 from image2model.worker.byte_budget import ByteBudget
+from image2model.worker.patience import FilePatience
 from image2model.worker.permits import PermitDesk
 from image2model.worker.prices import PriceCache
 from image2model.worker.room import DiskRoom
@@ -23,7 +24,9 @@ from image2model.worker.thumbnails import ThumbnailsAhead
 from image2model.worker.webhook_sender import WebhookSender
 
 _FETCHES: Final = 16
-"""Results fetched at once."""
+"""Models fetched at once."""
+_SIDE_FETCHES: Final = 64
+"""Files beside a model fetched at once: they are small, and a host that hangs must hold up no others."""
 _PICTURE_BYTES: Final = 384 << 20
 _RESULT_BYTES: Final = 384 << 20
 """Held of either at once, whatever the number of images at work."""
@@ -59,6 +62,8 @@ class WorkerContext:
         self.refused_endpoints: set[str] = set()
         self.pace = endpoints.PACE
         self.fetches = asyncio.Semaphore(_FETCHES)
+        self.side_fetches = asyncio.Semaphore(_SIDE_FETCHES)
+        self.patience = FilePatience(grace=settings.unconfirmed_grace)
         self.picture_bytes = ByteBudget(_PICTURE_BYTES)
         self.result_bytes = ByteBudget(_RESULT_BYTES)
         self.places = asyncio.Semaphore(settings.worker_concurrency)
@@ -66,6 +71,7 @@ class WorkerContext:
         self.permits = PermitDesk(redis, max_permits=settings.max_concurrent)
         self.thumbnails_ahead = ThumbnailsAhead(storage)
         self.submissions: set[asyncio.Task[Any]] = set()
+        self.abandoned: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
         """Let the threads go; what they still decode is of no use to anybody."""

@@ -9,7 +9,6 @@ from typing import Final
 
 import structlog
 from arq.worker import Retry
-from redis.exceptions import RedisError
 
 from image2model.domain import FalRequest, ImageError, ImageStatus
 from image2model.errors import (
@@ -24,10 +23,12 @@ from image2model.errors import (
     NoBudgetLeft,
     StaleFence,
 )
+from image2model.fal.billing import is_free
 from image2model.fal.endpoints import endpoint_of
 from image2model.fal.failures import UNCONFIRMED, FalCancelled, FalThrottled, to_image_failure
 from image2model.storage.errors import StorageError
 from image2model.store import endpoints, images
+from image2model.store.connection import StoreOutage
 from image2model.store.endpoints import Fault
 from image2model.store.images import Task
 from image2model.telemetry import metrics, tracing
@@ -50,8 +51,6 @@ _log = structlog.get_logger("worker.generate")
 
 _AWAY_S: Final = 1.0
 _NO_ROOM_S: Final = 10.0
-_SERVER_ERROR: Final = 500
-"""From this HTTP status on FAL bills nothing."""
 
 
 async def generate_model(context: WorkerContext, running: RunningTask, image_id: str) -> None:
@@ -67,7 +66,7 @@ async def generate_model(context: WorkerContext, running: RunningTask, image_id:
     except Retry:
         outcome = "retry"
         raise
-    except (RedisError, StorageError, OSError) as error:
+    except (StoreOutage, StorageError) as error:
         outcome = "retry"
         _log.warning("the store or the storage does not answer, again later", error=str(error))
         raise Retry(defer=_AWAY_S) from error
@@ -122,7 +121,7 @@ class ImageRun:
         """Book what FAL took for a request that ended without a result, unless its result is booked."""
         if not isinstance(failure, FalRejected):
             await costs.book_lost(self._context, task, request)
-        elif failure.status is None or failure.status < _SERVER_ERROR:
+        elif not is_free(failure):
             now = await told(lambda: images.load(self._context.redis, self._image_id))
             ran = now.running_at > 0
             await costs.book_refusal(self._context, task, request, failure.billable_units, ran=ran)

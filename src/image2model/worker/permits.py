@@ -41,7 +41,7 @@ class PermitDesk:
     async def take(self, wish: Wish) -> None:
         """Wait for a permit; the intent is written with it.
 
-        Raises StaleFence, Paused, EndpointRefused, RedisError.
+        Raises StaleFence, Paused, EndpointRefused, StoreOutage.
         """
         answer: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         self._waiting.append((wish, answer))

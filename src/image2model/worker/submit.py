@@ -11,13 +11,11 @@ from typing import Final
 from urllib.parse import urlencode
 
 import structlog
-from redis.exceptions import RedisError
 
 from image2model.domain import FalRequest
 from image2model.errors import (
     FalAccountFault,
     FalEndpointFault,
-    FalError,
     FalNotAccepted,
     FalRejected,
     ImageFailure,
@@ -27,10 +25,12 @@ from image2model.fal.endpoints import Endpoint, endpoint_of, payload
 from image2model.media.preflight import Prepared, prepare
 from image2model.storage.errors import ObjectMissing
 from image2model.store import images
+from image2model.store.connection import StoreOutage
 from image2model.store.images import Committed, Task
 from image2model.store.permits import Wish
 from image2model.telemetry import tracing
 from image2model.worker import costs
+from image2model.worker.abandoned import abandon
 from image2model.worker.circuit import check_endpoint
 from image2model.worker.context import WorkerContext
 from image2model.worker.permits import Paused
@@ -123,7 +123,7 @@ async def _post(
         # told here, for the image's task may be gone by now, and a mark that stays would put it in doubt
         await told(lambda: images.not_sent(context.redis, task.image_id, attempt_token))
         raise
-    except (RedisError, OSError, MarkTooLate) as error:
+    except (StoreOutage, MarkTooLate) as error:
         # only the mark asks the store, and without its answer in time nothing was sent
         await told(lambda: images.not_sent(context.redis, task.image_id, attempt_token))
         raise Paused from error
@@ -147,16 +147,7 @@ async def commit(
         lambda: images.commit_submission(context.replicas, task.image_id, fence, attempt_token, request)
     )
     if stored is Committed.SUPERSEDED:
-        await _abandon(context, request)
+        await abandon(context, task, attempt_token, request)
     if stored is not Committed.MINE:
         raise StaleFence(f"request {request.request_id} is another's to follow: {stored.name}")
     return request
-
-
-async def _abandon(context: WorkerContext, request: FalRequest) -> None:
-    """Another attempt took its place: nobody will follow it, so FAL should stop it."""
-    _log.warning("a superseded request is cancelled at FAL", request_id=request.request_id)
-    try:
-        await context.fal.cancel(request)
-    except FalError as error:
-        _log.warning("could not cancel it", request_id=request.request_id, error=error.message)

@@ -22,7 +22,7 @@ local head = call('HMGET', image, 'first_try_at', 'first_try_still')
 if not used and not endpoint and num(head[1]) > 0 and at - num(head[1]) - (still - num(head[2])) > start_timeout then return 2 end
 local held = used and unknown
 local lacks = used and lacking(id, held) or 0
-if not affordable(id, lacks, at) then return -4 end
+if used and not affordable(id, lacks, at) then return -4 end
 if held then hold(id, call('HGET', image, 'attempt_token'), at) end
 reserve_more(id, lacks)
 local fields = {}
