@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram, Metric
 
 from image2model.docs.markdown import page, table
 from image2model.telemetry import metrics
-from image2model.telemetry.fleet_gauges import FleetGauges, QueueGauge, SpendGauge
+from image2model.telemetry.fleet_gauges import EndpointGauge, FleetGauges, QueueGauge, SpendGauge
 
 LABELS: Final = {
     "method": "HTTP method; `other` for unusual ones",
@@ -62,4 +62,11 @@ def _fleet() -> FleetGauges:
     """A fleet with something of everything, for its labels."""
     queue = QueueGauge("model_generation", 0, 0.0, ("account",))
     spend = SpendGauge("name", "model", 0.0)
-    return FleetGauges(in_flight=0, queues=[queue], heartbeats=[("worker", 0.0)], spending=[spend])
+    endpoint = EndpointGauge("model", 0)
+    return FleetGauges(
+        in_flight=0,
+        queues=[queue],
+        heartbeats=[("worker", 0.0)],
+        spending=[spend],
+        endpoints=[endpoint],
+    )
