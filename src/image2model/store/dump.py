@@ -61,7 +61,7 @@ def kind_of(name: str) -> str | None:
 
 
 async def records(redis: Redis) -> AsyncIterator[Record]:
-    """Every lasting key as it is now. Raises redis.RedisError."""
+    """Every lasting key as it is now. Raises StoreOutage."""
     names = [name async for name in redis.scan_iter(match=f"{PREFIX}*", count=1000)]
     kinds = {name: kind_of(name.decode()) for name in names}
     jobs = [name for name, kind in kinds.items() if kind == "job"]

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from redis.asyncio import Redis
 
+from image2model.store.endpoints import EndpointState
 from image2model.store.keys import Queue
 from image2model.store.layouts import LATEST
 from image2model.store.script import Script
@@ -51,16 +52,18 @@ class QueueState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FleetState(msgspec.Struct, frozen=True, kw_only=True):
-    """The fleet as of one moment, `at` ms. `permits` counts the images in FAL's hands."""
+    """The fleet as of one moment, `at` ms. `permits` counts the images in FAL's hands, `endpoints` are those
+    whose circuit is open, by model."""
 
     at: int
     permits: int
     queues: tuple[QueueState, ...]
     workers: tuple[WorkerState, ...]
+    endpoints: tuple[EndpointState, ...] = ()
 
 
 _fleet = msgspec.msgpack.Decoder(
-    tuple[int, int, list[tuple[str, int, int, list[str]]], list[tuple[str, list[str]]]]
+    tuple[int, int, list[tuple[str, int, int, list[str]]], list[tuple[str, list[str]]], list[EndpointState]]
 )
 
 
@@ -88,7 +91,7 @@ async def leave(redis: Redis, worker_id: str) -> None:
 async def read(redis: Redis) -> FleetState:
     """The whole fleet, in one round trip."""
     packed = await _FLEET.packed(redis, [queue.value for queue in Queue], _SAMPLE)
-    at, permits, queues, workers = _fleet.decode(packed)
+    at, permits, queues, workers, endpoints = _fleet.decode(packed)
     return FleetState(
         at=at,
         permits=permits,
@@ -96,6 +99,7 @@ async def read(redis: Redis) -> FleetState:
             QueueState(name, waiting, oldest, tuple(paused)) for name, waiting, oldest, paused in queues
         ),
         workers=tuple(_worker(worker_id, row) for worker_id, row in workers),
+        endpoints=tuple(sorted(endpoints, key=lambda one: one.model)),
     )
 
 

@@ -26,6 +26,7 @@ class Life(StrEnum):
     JOB = "job"  # while the job is unfinished, then I2M_JOB_TTL from its end
     OWNER = "owner"  # I2M_JOB_TTL after the owner's last event
     FLEET = "fleet"  # renewed by every worker
+    ENDPOINT = "endpoint"  # renewed by every worker while the endpoint's circuit is open
     SHORT = "short"  # seconds to a day; the script that writes it says
     FOREVER = "forever"  # queues, leases, keys and budgets, the store's id, the signing secret
 
@@ -57,10 +58,17 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "worker": ("worker:{}", Life.SHORT),
     "circuit": ("circuit", Life.FLEET),
     "pause": ("pause:{}", Life.FLEET),
+    "endpoints": ("endpoints", Life.FLEET),  # those whose circuit is open
+    "endpoints_refused": ("endpoints:refused", Life.FLEET),  # with 403 since anything was accepted
+    "endpoints_failing": ("endpoints:failing", Life.FLEET),  # POSTs that failed since anything was accepted
+    "endpoint": ("endpoint:{}", Life.ENDPOINT),
+    "endpoint_waiting": ("endpoint:{}:waiting", Life.ENDPOINT),  # image -> its turn
+    "endpoint_since": ("endpoint:{}:since", Life.ENDPOINT),  # image -> when its patience began
     "reuse": ("reuse:{}", Life.OWNER),
     "reuse_waiting": ("reuse:{}:waiting", Life.OWNER),
     "idempotency": ("idempotency:{}:{}", Life.SHORT),
     "lock": ("lock:{}", Life.SHORT),
+    "write_probe": ("probe", Life.SHORT),
     "session": ("session:{}", Life.SHORT),
     "sessions": ("sessions:{}", Life.SHORT),
     "rate": ("rate:{}", Life.SHORT),

@@ -38,7 +38,7 @@ _RESULT_CRASHED: Final = ImageError(
     "FAL keeps for minutes only; a retry pays again. Check the worker's log.",
     retryable=True,
 )
-_LIBRARY: Final = ("base", "layout", "accounts", "lib")
+_LIBRARY: Final = ("base", "layout", "accounts", "endpoints", "lib", "circuits")
 _OWNER_HISTORY: Final = 20_000
 """How many events `/events` can go back over."""
 _SPEND_TTL_MS: Final = 400 * 86_400_000
@@ -111,6 +111,7 @@ def library() -> str:
         "LOW_TURN": _lua(arq_keys.LOW_TURN),
         "CLOCK": _lua(arq_keys.CLOCK),
         "PARKED": _lua(arq_keys.PARKED),
+        "AT_ENDPOINT": _lua(arq_keys.AT_ENDPOINT),
         "RUNNING": _lua(arq_keys.RUNNING),
         "GENERATION": _lua(keys.Queue.GENERATION.value),
         "BATCH": _lua(keys.Queue.BATCH.value),
@@ -154,7 +155,7 @@ class Script:
         return self._text
 
     async def __call__(self, redis: Redis, *args: bytes | str | int) -> Any:
-        """Run it. Raises redis.RedisError."""
+        """Run it. Raises StoreOutage."""
         text = self.load()
         try:
             return await command(redis, "EVALSHA", self._sha, 0, *args)
@@ -169,7 +170,7 @@ class Script:
         self, redis: Redis, then: tuple[str | int, ...], *args: object
     ) -> tuple[Any, object]:
         """Run it as `packed` does, and then one command over the same connection. The latter's reply may be
-        an exception. Raises redis.RedisError.
+        an exception. Raises StoreOutage.
         """
         packed, text = msgspec.msgpack.encode(args), self.load()
         for first in (("EVALSHA", self._sha), ("EVAL", text)):

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import structlog
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
 from image2model.errors import ConfigurationError
+from image2model.store.connection import StoreOutage
 from image2model.store.identity import StoreHead, StoreWatch
 from image2model.store.keys import SHARED_CHANNELS, Queue
 from image2model.worker.context import WorkerContext
@@ -56,7 +56,7 @@ class Channel:
                 head = await self._store.look()
                 await _subscribe(pubsub, head)
                 await self._listen(pubsub, head)
-            except (RedisError, OSError, ConfigurationError) as error:
+            except (StoreOutage, ConfigurationError) as error:
                 _log.warning("the bell is silent, polling", error=str(error))
                 await asyncio.sleep(0.5)
             finally:

@@ -17,18 +17,19 @@ from typing import Any, Final
 import structlog
 from arq.worker import Function
 from prometheus_client import start_http_server
-from redis.exceptions import RedisError
 
 from image2model.errors import ConfigurationError
-from image2model.fal.gateway import FalGateway
+from image2model.fal.follow import FollowPace
+from image2model.fal.gateway import FalGateway, elsewhere_session
 from image2model.fal.hosts import FalHosts
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.store import fleet
-from image2model.store.connection import connect
+from image2model.store.connection import StoreOutage, connect
 from image2model.store.identity import StoreWatch
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics, tracing
+from image2model.worker import costs
 from image2model.worker.channel import Channel
 from image2model.worker.circuit import probe_forever
 from image2model.worker.context import WorkerContext
@@ -46,6 +47,7 @@ from image2model.worker.house import (
     schedule_reconcile,
 )
 from image2model.worker.keeper import LeaseKeeper
+from image2model.worker.refresh import refresh_files
 
 _log = structlog.get_logger("worker")
 
@@ -55,7 +57,11 @@ _SLOTS: Final = {Queue.BATCH: 32, Queue.MAINTENANCE: 4}
 """Webhooks wait for slow receivers, which must not hold up the next batch."""
 _FUNCTIONS: Final[dict[Queue, Sequence[Function]]] = {
     Queue.GENERATION: (task("generate_model", generate_model),),
-    Queue.BATCH: (task("finish_batch", finish_batch), task("deliver_webhook", deliver_webhook)),
+    Queue.BATCH: (
+        task("finish_batch", finish_batch),
+        task("deliver_webhook", deliver_webhook),
+        task("refresh_files", refresh_files),
+    ),
     Queue.MAINTENANCE: (task("reconcile", reconcile), task("cleanup", cleanup)),
 }
 
@@ -100,11 +106,16 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
     redis = connect(settings.redis_url)
     storage = open_storage(settings.storage_url)
     fal = FalGateway(
-        settings.fal_key or "emulator:emulator", FalHosts.at(settings.fal_base_url), observer=observe
+        settings.fal_key or "emulator:emulator",
+        FalHosts.at(settings.fal_base_url),
+        observer=observe,
+        pace=FollowPace(grace=settings.unconfirmed_grace),
+        elsewhere=elsewhere_session(allow_private=settings.webhook_allow_private),
     )
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
         context.prices.refresh()
+        costs.show_counters()
         try:
             async with context.webhooks:
                 yield context
@@ -135,7 +146,7 @@ class WorkerProcess:
 
         Raises ConfigurationError for a store that a newer release writes.
         """
-        with suppress(RedisError, OSError):  # a store that is away is waited for
+        with suppress(StoreOutage):  # a store that is away is waited for
             await self._store.look()
         background: list[asyncio.Task[None]] = [
             asyncio.create_task(self._store.run()),
@@ -163,7 +174,7 @@ class WorkerProcess:
         while True:
             try:
                 await worker.async_run()
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("the dispatcher lost the store, again", error=str(error))
             await asyncio.sleep(0.5)
 
@@ -176,14 +187,14 @@ class WorkerProcess:
                 while self._context.submissions:
                     await asyncio.wait(list(self._context.submissions))
                 await fleet.leave(self._context.redis, self.worker_id)
-        except (TimeoutError, RedisError, OSError) as error:
+        except (TimeoutError, StoreOutage) as error:
             _log.warning("did not let go of everything in time", error=repr(error))
 
     async def _beat_forever(self) -> None:
         while True:
             try:
                 await fleet.beat(self._context.redis, self._beat())
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("no heartbeat", error=str(error))
             await asyncio.sleep(fleet.BEAT_SECONDS)
 
@@ -205,6 +216,6 @@ class WorkerProcess:
                 await schedule_reconcile(self._context.redis, at_start=at_start)
                 at_start = False
                 await schedule_cleanup(self._context.redis)
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("could not schedule the upkeep", error=str(error))
             await asyncio.sleep(RECONCILE_S / 3)

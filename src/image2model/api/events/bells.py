@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from redis import RedisError
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from image2model.errors import ConfigurationError
+from image2model.store.connection import StoreOutage
 from image2model.store.events import Bell, read_bell
 from image2model.store.identity import StoreHead, StoreWatch
 from image2model.store.keys import Channels
@@ -108,13 +108,7 @@ class Bells:
                 await self._session()
             except* _StoreChanged:
                 _log.info("bells_resubscribed")
-            except* (
-                RedisError,
-                OSError,
-                TimeoutError,
-                msgspec.MsgspecError,
-                ConfigurationError,
-            ) as errors:
+            except* (StoreOutage, TimeoutError, msgspec.MsgspecError, ConfigurationError) as errors:
                 _log.warning("bells_not_heard", error=repr(errors.exceptions[0]))
             if self._given_up:
                 return
@@ -231,5 +225,5 @@ async def _close(pubsub: PubSub) -> None:
     try:
         async with asyncio.timeout(CONFIRM_S):
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py has no types here
-    except (RedisError, OSError, TimeoutError) as error:
+    except (StoreOutage, TimeoutError) as error:
         _log.info("bells_not_closed", error=str(error))

@@ -27,9 +27,9 @@ local function job_row(job_id)
   return values
 end
 
--- Who may see a job, and in which version it is: {version, owner, deleted, expires_at, priority}.
+-- Who may see a job, and in which version it is: {version, owner, deleted, expires_at, priority, updated_at}.
 local function job_head(job_id)
-  local head = call('HMGET', K.job(job_id), 'version', 'owner', 'deleted', 'expires_at', 'priority')
+  local head = call('HMGET', K.job(job_id), 'version', 'owner', 'deleted', 'expires_at', 'priority', 'updated_at')
   for i = 1, #head do head[i] = text(head[i]) end
   return head
 end
@@ -96,6 +96,7 @@ local function enqueue(queue, task_id, fn, arg, score, at)
 end
 
 local function dequeue(queue, task_id)
+  if queue == GENERATION and waits_for_endpoint(task_id) then leave_endpoint(task_id, model_of(task_id)) end
   call('ZREM', ARQ_QUEUE .. queue, task_id)
   call('ZREM', K.leases(queue), task_id)
   call('DEL', ARQ_JOB .. task_id, ARQ_RETRY .. task_id, ARQ_IN_PROGRESS .. task_id)
@@ -185,23 +186,30 @@ local function stood_still(at)
   return sum
 end
 
+-- What the circuit of the account and of FAL as a whole forgets when it closes.
+local CIRCUIT_FIELDS = {'failures', 'probe_at', 'probe_gap', 'trial', 'tried', 'trial_image', 'inferred'}
+
 -- FAL accepted a submit: neither it nor the account is at fault.
 local function circuit_closes(at)
-  call('HDEL', K.circuit(), 'failures', 'probe_at', 'probe_gap', 'trial', 'tried', 'trial_image')
+  call('HDEL', K.circuit(), unpack(CIRCUIT_FIELDS))
   resume_queue(GENERATION, {'account', 'fal'}, at)
 end
 
 -- One run serves all images of one content (`digest`). `reuse` names the image whose run or result it is.
 
+-- Who leads a content, where that is another image, and its status.
+local function leader_of(digest, image_id)
+  local leader = call('GET', K.reuse(digest))
+  if not leader or leader == image_id then return nil end
+  return leader, call('HGET', K.image(leader), 'status') or nil
+end
+
 -- Whose result an image may take: an image id, 'wait' while that one still runs, or nothing. With nothing
 -- the image itself leads from now on.
 local function reuse_source(digest, image_id)
-  local leader = call('GET', K.reuse(digest))
-  local status = leader and call('HGET', K.image(leader), 'status')
-  if leader ~= image_id then
-    if status == 'succeeded' then return leader end
-    if status and UNFINISHED[status] then return 'wait' end
-  end
+  local leader, status = leader_of(digest, image_id)
+  if status == 'succeeded' then return leader end
+  if status and UNFINISHED[status] then return 'wait' end
   call('SET', K.reuse(digest), image_id, 'PX', FLEET_TTL)
   return nil
 end
