@@ -56,7 +56,7 @@ class Old:
     def start(self, command: str, **settings: str) -> ServiceProcess:
         """A process of it."""
         log = self._folder / f"{command}-{len(self.processes)}.log"
-        process = ServiceProcess(command, {**self._environment, **settings}, log)
+        process = ServiceProcess(("image2model", command), {**self._environment, **settings}, log)
         self.processes.append(process)
         return process
 

@@ -1,13 +1,13 @@
 """The data of a service of the revision before, loaded under new processes: every job ends right.
 
-The fixture holds jobs in every state; its workers were killed. FAL is an emulator that knows the requests of the
-old service, or one that has forgotten them all.
+The fixture holds jobs in every state; its workers were killed. FAL is an emulator that knows the requests of
+the old service, or one that has forgotten them all.
 """
 
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from redis.asyncio import Redis
 from fal_emulator.config import Config
 from fal_emulator.endpoints import ENDPOINTS
 from fal_emulator.generation import Generation
-from image2model.store import jobs
+from image2model.client.sse import EventParser, ServerSentEvent
+from image2model.store import events, jobs
 from image2model.store.connection import connect
 from image2model.store.identity import settle
 from image2model.store.keys import key
@@ -29,9 +30,7 @@ from tests.support.emulator import RunningEmulator, running_emulator
 from tests.support.fleet import ServiceProcess
 from tests.support.keys import keys_without_life
 from tests.support.nginx import free_port
-from tests.support.servers import Address
 from tests.support.sketches import picture
-from tests.support.sse import Message, job_path, opened
 from tests.support.webhook_receiver import Receiver, answering, receiving
 from tests.takeover import fixture
 from tests.takeover.fixture import Head
@@ -43,7 +42,7 @@ _NOT_SENT = ("preparing", "queued")
 
 
 class Taken:
-    """The new service on the old one's data. `before`: the jobs as they were loaded."""
+    """The new service on the old one's data. `before`: jobs as they were loaded, `heard`: ann's last event."""
 
     def __init__(self, redis: Redis, head: Head, emulator: RunningEmulator, receiver: Receiver) -> None:
         self.redis = redis
@@ -51,8 +50,8 @@ class Taken:
         self.emulator = emulator
         self.receiver = receiver
         self.before: dict[str, JobSnapshot] = {}
+        self.heard = 0
         self.worker: ServiceProcess
-        self.address: Address
         self.http: httpx.AsyncClient
 
     async def job(self, name: str) -> JobSnapshot:
@@ -78,13 +77,18 @@ class Taken:
         reply.raise_for_status()
         return reply
 
-    async def stream_of(self, name: str) -> list[Message]:
-        """What a client gets that had heard everything before the upgrade."""
-        version = self.before[name].version
-        headers = {"Last-Event-ID": str(version), **self._bearer("ann")}
-        async with opened(self.address, job_path(self.head.jobs[name]), **headers) as stream:
-            assert stream.status == 200
-            return await stream.rest(within=60)
+    async def events(self, path: str, last_id: int, until: Callable[[ServerSentEvent], bool]) -> list[str]:
+        """The kinds of what a client of ann's gets that had heard everything up to `last_id`."""
+        headers = {"Last-Event-ID": str(last_id), **self._bearer("ann")}
+        kinds, parser = [], EventParser()
+        async with asyncio.timeout(60), self.http.stream("GET", path, headers=headers) as reply:
+            assert reply.status_code == 200
+            async for chunk in reply.aiter_bytes():
+                for event in parser.feed(chunk):
+                    kinds.append(event.event)
+                    if until(event):
+                        return kinds
+        return kinds
 
     async def bought(self) -> Counter[str]:
         """Submissions by the name of their job, but for those that the emulator knew."""
@@ -127,6 +131,7 @@ async def taken_over(redis_url: str, folder: Path, *, remembered: bool) -> Async
         if remembered:
             await _remember(emulator, head, head.fal)
         taken = Taken(redis, head, emulator, receiver)
+        _, taken.heard = await events.reach_of_owner(redis, "ann")
         taken.before = {name: await taken.job(name) for name in head.jobs}
         port = free_port(_HOST)
         environment = {
@@ -142,11 +147,10 @@ async def taken_over(redis_url: str, folder: Path, *, remembered: bool) -> Async
         }
         try:
             processes += [
-                ServiceProcess(command, _inherited(environment), folder / f"{command}.log")
+                ServiceProcess(("image2model", command), _inherited(environment), folder / f"{command}.log")
                 for command in ("api", "worker")
             ]
             taken.worker = processes[1]
-            taken.address = Address(_HOST, port)
             taken.http = await stack.enter_async_context(
                 httpx.AsyncClient(base_url=f"http://{_HOST}:{port}/api/v1", timeout=20)
             )
@@ -163,9 +167,11 @@ def _inherited(environment: dict[str, str]) -> dict[str, str]:
 
 
 async def _until_ready(api: ServiceProcess) -> None:
-    async with asyncio.timeout(20):
-        while '"ready"' not in api.log.read_text():
-            await asyncio.sleep(0.02)
+    deadline = asyncio.get_running_loop().time() + 20
+    while '"ready"' not in api.log.read_text():
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(api.log.read_text())
+        await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -179,7 +185,7 @@ async def taken(redis_url: str, tmp_path: Path) -> AsyncIterator[Taken]:
 async def test_every_job_of_the_revision_before_ends_right(taken: Taken) -> None:
     upgrade = await settle(taken.redis)
     assert (upgrade.head.version, upgrade.workers) == (1, 1), "its worker's heartbeat is still there"
-    resumed = asyncio.create_task(taken.stream_of("generating"))
+    resumed = [asyncio.create_task(stream) for stream in _resumed(taken, "generating")]
     await taken.until_finished(*_AT_FAL)
     assert (await taken.job("queued")).counts.queued == 2, "an operator had paused generations"
     await taken.post("/admin/queues/model_generation/resume", "boss")
@@ -187,11 +193,25 @@ async def test_every_job_of_the_revision_before_ends_right(taken: Taken) -> None
     await _ended_right(taken)
     await _accounts_are_right(taken)
     await _readable(taken)
-    kinds = [message.event for message in await resumed]
-    assert kinds[-1] == "complete"
-    assert "snapshot" not in kinds
+    for kinds in await asyncio.gather(*resumed):
+        assert kinds[-1] == "complete"
+        assert "snapshot" not in kinds
     await _webhook_arrives(taken)
     await _newest_version_works(taken)
+
+
+def _resumed(taken: Taken, name: str) -> list[Coroutine[Any, Any, list[str]]]:
+    """The job's stream and its owner's, from where the old service had brought them."""
+    job_id = taken.head.jobs[name]
+
+    def ends(event: ServerSentEvent) -> bool:
+        return event.event == "complete" and job_id in event.data
+
+    version = taken.before[name].version
+    return [
+        taken.events(f"/status/stream/{job_id}", version, ends),
+        taken.events("/events", taken.heard, ends),
+    ]
 
 
 async def _ended_right(taken: Taken) -> None:
