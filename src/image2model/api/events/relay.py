@@ -70,7 +70,7 @@ class EventRelay:
         self.closing = False
 
     async def __aenter__(self) -> Self:
-        """Raises redis.RedisError, and ConfigurationError for a store that a newer release writes."""
+        """Raises StoreOutage, and ConfigurationError for a store that a newer release writes."""
         await self._store.look()
         work = (self._store.run(), self._bells.run(), self._pulse.run(), self._check_for_ever())
         self._tasks = [asyncio.create_task(part) for part in work]
