@@ -6,8 +6,10 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram, Metric
 
 from image2model.docs.markdown import page, table
+from image2model.store.condition import StoreCondition
 from image2model.telemetry import metrics
 from image2model.telemetry.fleet_gauges import EndpointGauge, FleetGauges, QueueGauge, SpendGauge
+from image2model.telemetry.store_gauges import StoreGauges
 
 LABELS: Final = {
     "method": "HTTP method; `other` for unusual ones",
@@ -22,6 +24,7 @@ LABELS: Final = {
     "queue": "`model_generation`, `batch_processing`, `maintenance`",
     "reason": "why the queue is paused: `account`, `fal`, or an operator",
     "worker": "the worker's name",
+    "state": ", ".join(f"`{condition.value}`" for condition in StoreCondition),
 }
 
 
@@ -43,7 +46,7 @@ def _coded(names: tuple[str, ...]) -> str:
 def known() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     """Every metric: its name as scraped, type, labels and meaning."""
     labels = {one._name: one._labelnames for one in _collectors()}  # noqa: SLF001 - told nowhere else
-    for metric in [*metrics.REGISTRY.collect(), *_fleet().collect()]:
+    for metric in [*metrics.REGISTRY.collect(), *_fleet().collect(), *_store().collect()]:
         found = labels.get(metric.name) or _sampled(metric)
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         yield name, metric.type, tuple(found), metric.documentation
@@ -70,3 +73,7 @@ def _fleet() -> FleetGauges:
         spending=[spend],
         endpoints=[endpoint],
     )
+
+
+def _store() -> StoreGauges:
+    return StoreGauges(state="writable", states=["writable"], writable=True)
