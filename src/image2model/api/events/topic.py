@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from image2model.api.events.frame import Frame
 from image2model.store.connection import StoreOutage
 from image2model.store.events import Event
+from image2model.telemetry.unexpected import tell_unexpected
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -196,6 +197,9 @@ class Topic(ABC):
                 self._pass_page(await self.page(self.position))
         except StoreOutage as error:
             _log.info("events_not_read", error=str(error))
+        except Exception as error:  # noqa: BLE001 - told; readers come back, and begin with what the store says
+            tell_unexpected("loop:topic", error, topic=self.name)
+            self.end()
         finally:
             self._filler = None
 
