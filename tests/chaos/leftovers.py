@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
-from image2model.errors import ImageFailure
 from image2model.media.glb import inspect_glb
+from image2model.media.glb_container import NotMeasured
 from image2model.service.cleanup import erase_orphans
 from image2model.storage import layout
 from image2model.storage.address import open_storage
@@ -35,7 +35,7 @@ def _faults(root: Path, image: ImageRow) -> list[str]:
         path = root / str(file.key)
         if not path.is_file() or path.stat().st_size != file.size:
             broken.append(f"image {image.image_id}: {file.key} is not the file that it should be")
-        elif file.kind == "model" and (why := _invalid(path)):
+        elif file.kind == "model" and not image.result.warnings and (why := _invalid(path)):
             broken.append(f"image {image.image_id}: {why}")
     return broken
 
@@ -43,8 +43,8 @@ def _faults(root: Path, image: ImageRow) -> list[str]:
 def _invalid(path: Path) -> str | None:
     try:
         inspect_glb(path)
-    except ImageFailure as failure:
-        return failure.message
+    except NotMeasured as odd:
+        return odd.reason
     return None
 
 

@@ -23,16 +23,19 @@ from image2model.api.fal_probe import FalProbe
 from image2model.api.key_gate import KeyGate
 from image2model.api.open_gate import OpenGate
 from image2model.api.principal import Gate
+from image2model.api.rate_guard import RateGuard
 from image2model.api.state import ApiState
 from image2model.api.upload import UploadBudget, UploadLimits
+from image2model.api.write_probe import WriteProbe
 from image2model.fal.hosts import FalHosts
 from image2model.service.thumbnails import Thumbnails
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
-from image2model.store import durability, secret
+from image2model.store import durability
 from image2model.store.connection import connect
 from image2model.store.lookups import Lookups
+from image2model.store.secret import SigningSecret
 
 _REDIS_TIMEOUT: Final = 2.5
 """Seconds for one command: a client of ours waits for the answer."""
@@ -75,11 +78,14 @@ class Process:
         self, redis: Redis, storage: ObjectStorage, relay: EventRelay, thumbnails: Thumbnails
     ) -> ApiState:
         hosts = FalHosts.at(self._settings.fal_base_url)
+        rates = RateGuard(redis, self._settings.address_rate_limit)
+        signing = SigningSecret(redis)
+        await signing.get()
         return ApiState(
             settings=self._settings,
             redis=redis,
             storage=storage,
-            signing_secret=await secret.signing(redis),
+            signing=signing,
             hosts=hosts,
             fal_probe=FalProbe(self._settings.fal_key, hosts),
             fal_callbacks=FalCallbacks(self._settings.fal_key, hosts),
@@ -88,11 +94,13 @@ class Process:
             upload_budget=UploadBudget(self._settings.upload_memory),
             upload_limits=self._limits,
             documents=DocumentCache(),
-            gate=_gate(self._settings, redis),
+            write_probe=WriteProbe(redis),
+            gate=_gate(self._settings, redis, rates),
+            rates=rates,
             relay=relay,
         )
 
 
-def _gate(settings: Settings, redis: Redis) -> Gate:
+def _gate(settings: Settings, redis: Redis, rates: RateGuard) -> Gate:
     lookups = Lookups(redis)
-    return OpenGate(lookups) if settings.auth == "none" else KeyGate(redis, lookups, settings)
+    return OpenGate(lookups) if settings.auth == "none" else KeyGate(lookups, rates, settings)

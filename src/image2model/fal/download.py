@@ -56,8 +56,10 @@ class FalDownload:
 
 
 class Downloads:
-    """Opens files. `read_deadline`: seconds for the answer, and for the next bytes; `slow_start`: seconds after
-    which a file must have come at 16 KiB a second. A whole file may take as long as it is large.
+    """Opens files. A whole file may take as long as it is large.
+
+    `read_deadline`: seconds for the answer, and for the next bytes; `slow_start`: seconds after which a file
+    must have come at 16 KiB a second.
     """
 
     def __init__(

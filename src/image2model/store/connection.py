@@ -29,6 +29,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from image2model.errors import ConfigurationError
+from image2model.store.life import LearningConnection, StoreLife
 
 COMMAND_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 2.0
@@ -160,7 +161,7 @@ class _Pool(BlockingConnectionPool):
         return connection
 
 
-class _OutageRaising(AbstractConnection):
+class _OutageRaising(LearningConnection):
     """Turns what passes into StoreOutage, in all that commands, pipelines and subscriptions go through."""
 
     async def connect(self) -> None:
@@ -192,6 +193,7 @@ class _OutageRaising(AbstractConnection):
             # uvloop: "the handler is closed", where asyncio says that the connection is lost
             await self.disconnect(nowait=True)
             raise StoreUnreachable(f"the connection is lost: {error}") from error
+        self.note_use()
 
     async def can_read_destructive(self) -> bool:
         """Whether something waits to be read. Raises StoreOutage."""
@@ -213,7 +215,8 @@ class _OutageRaising(AbstractConnection):
 
 
 def _raising_outages(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    return type(kind.__name__, (_OutageRaising, kind), {})
+    """A class for one client's connections, which share its `life`."""
+    return type(kind.__name__, (_OutageRaising, kind), {"life": StoreLife()})
 
 
 def _reraise(error: RedisError) -> NoReturn:

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from image2model.store.api_keys import Budget, Rate, read_budget, read_rate
 from image2model.store.heads import JobHead, Row, head_of
+from image2model.store.life import spoken_to
 from image2model.store.script import Script
 
 _LOOK_UP: Final = Script("look_up")
@@ -115,7 +116,8 @@ class Lookups:
             heads, keys = _found.decode(
                 await _LOOK_UP.packed(self._redis, list(batch.jobs), list(batch.credentials))
             )
-            batch.heads = [head_of(row) for row in heads]
+            life = spoken_to()
+            batch.heads = [head_of(row, life) for row in heads]
             batch.keys = [_key(row) for row in keys]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer of all who asked
             for waiting in batch.waiting:

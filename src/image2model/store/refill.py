@@ -68,7 +68,7 @@ async def settle(redis: Redis, job_id: str) -> int:
 
 
 async def release_accounts(redis: Redis, names: Sequence[str]) -> None:
-    """Once all jobs are settled nothing is held for unfinished images any more. `names` are keys."""
+    """Before jobs are settled: what these accounts count is of images under way then. `names` are keys."""
     pipe = redis.pipeline(transaction=False)
     for name in names:
         pipe.hset(name, mapping={"unfinished": 0, "reserved": 0})

@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -19,15 +19,18 @@ import structlog
 from prometheus_client import start_http_server
 
 from image2model.errors import ConfigurationError
-from image2model.fal.gateway import FalGateway
+from image2model.fal.follow import FollowPace
+from image2model.fal.gateway import FalGateway, elsewhere_session
 from image2model.fal.hosts import FalHosts
 from image2model.service.background import kept_running
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.store import fleet
 from image2model.store.connection import StoreOutage, connect
+from image2model.store.identity import StoreWatch
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics, tracing
+from image2model.worker import costs
 from image2model.worker.channel import Channel
 from image2model.worker.circuit import probe_forever
 from image2model.worker.context import WorkerContext
@@ -86,11 +89,16 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
     redis = connect(settings.redis_url)
     storage = open_storage(settings.storage_url)
     fal = FalGateway(
-        settings.fal_key or "emulator:emulator", FalHosts.at(settings.fal_base_url), observer=observe
+        settings.fal_key or "emulator:emulator",
+        FalHosts.at(settings.fal_base_url),
+        observer=observe,
+        pace=FollowPace(grace=settings.unconfirmed_grace),
+        elsewhere=elsewhere_session(allow_private=settings.webhook_allow_private),
     )
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
         context.prices.refresh()
+        costs.show_counters()
         try:
             async with context.webhooks:
                 yield context
@@ -107,7 +115,8 @@ class WorkerProcess:
         self._started_at = int(time.time() * 1000)
         self._keeper = LeaseKeeper(context, queues)
         self._workers = {queue: self._dispatcher(queue) for queue in queues}
-        self._channel = Channel(context, self._workers)
+        self._store = StoreWatch(context.redis, self.worker_id)
+        self._channel = Channel(context, self._workers, self._store)
 
     def _dispatcher(self, queue: Queue) -> LeasedWorker:
         slots = _SLOTS.get(queue, self._context.settings.worker_concurrency)
@@ -116,7 +125,12 @@ class WorkerProcess:
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until `stopping` is set, then let go of everything within the grace."""
+        """Work until `stopping` is set, then let go of everything within the grace.
+
+        Raises ConfigurationError for a store that a newer release writes.
+        """
+        with suppress(StoreOutage):  # a store that is away is waited for
+            await self._store.look()
         background = [asyncio.create_task(kept_running(name, loop)) for name, loop in self._loops()]
         _log.info("worker ready", worker=self.worker_id, queues=[queue.value for queue in self._workers])
         stopped = asyncio.create_task(stopping.wait())
@@ -131,6 +145,7 @@ class WorkerProcess:
 
     def _loops(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
         """What runs beside the tasks, by name. None of them ends by itself."""
+        yield "store", self._store.run
         yield "keeper", self._keeper.run
         yield "channel", self._channel.run
         yield "heartbeat", self._beat_forever

@@ -14,8 +14,9 @@ import structlog
 
 from image2model.domain import FalRequest
 from image2model.errors import (
-    FalAccountFault,
     FalError,
+    FalAccountFault,
+    FalEndpointFault,
     FalNotAccepted,
     FalRejected,
     ImageFailure,
@@ -30,6 +31,8 @@ from image2model.store.images import Committed, Task
 from image2model.store.permits import Wish
 from image2model.telemetry import tracing
 from image2model.worker import costs
+from image2model.worker.abandoned import abandon
+from image2model.worker.circuit import check_endpoint
 from image2model.worker.context import WorkerContext
 from image2model.worker.permits import Paused
 from image2model.worker.running import RunningTask
@@ -48,7 +51,7 @@ class MarkTooLate(Exception):
 
 
 async def submit(context: WorkerContext, task: Task, running: RunningTask) -> FalRequest:
-    """Buy one generation. Raises FalError, ImageFailure, StaleFence, NoRoom and Paused."""
+    """Buy one generation. Raises FalError, ImageFailure, StaleFence, NoRoom, Paused and EndpointRefused."""
     endpoint = endpoint_of(task.model)
     await context.room.check()
     url, thumbnail = await _upload(context, task)
@@ -83,6 +86,7 @@ def _posted(context: WorkerContext, posting: "asyncio.Task[FalRequest]") -> None
 
 
 async def _prepare(context: WorkerContext, task: Task) -> Prepared:
+    await check_endpoint(context, task)
     try:
         original = await context.storage.get(task.source_key)
     except ObjectMissing as missing:
@@ -93,7 +97,9 @@ async def _prepare(context: WorkerContext, task: Task) -> Prepared:
         ) from missing
     loop = asyncio.get_running_loop()
     max_pixels = context.settings.max_pixels
-    return await loop.run_in_executor(context.preflight, lambda: prepare(original, max_pixels=max_pixels))
+    async with context.preparing:
+        await check_endpoint(context, task)  # the wait may have been long
+        return await loop.run_in_executor(context.preflight, lambda: prepare(original, max_pixels=max_pixels))
 
 
 async def _post(
@@ -114,7 +120,7 @@ async def _post(
             before_send=mark,
             priority="low" if task.priority == "low" else None,
         )
-    except (FalNotAccepted, FalAccountFault, FalRejected, StaleFence) as refused:
+    except (FalNotAccepted, FalAccountFault, FalEndpointFault, FalRejected, StaleFence) as refused:
         if isinstance(refused, FalRejected):
             await costs.book_refused_post(context, task, attempt_token, refused.billable_units)
         # told here, for the image's task may be gone by now, and a mark that stays would put it in doubt
@@ -149,16 +155,7 @@ async def commit(
         _log.exception("submission_not_stored", image_id=task.image_id, fal_request_id=request.request_id)
         raise
     if stored is Committed.SUPERSEDED:
-        await _abandon(context, request)
+        await abandon(context, task, attempt_token, request)
     if stored is not Committed.MINE:
         raise StaleFence(f"request {request.request_id} is another's to follow: {stored.name}")
     return request
-
-
-async def _abandon(context: WorkerContext, request: FalRequest) -> None:
-    """Another attempt took its place: nobody will follow it, so FAL should stop it."""
-    _log.warning("a superseded request is cancelled at FAL", request_id=request.request_id)
-    try:
-        await context.fal.cancel(request)
-    except FalError as error:
-        _log.warning("could not cancel it", request_id=request.request_id, error=error.message)

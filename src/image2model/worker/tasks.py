@@ -14,6 +14,7 @@ from image2model.worker.dispatch import task
 from image2model.worker.generate import generate_model
 from image2model.worker.given_up import fail_unexpected
 from image2model.worker.house import announce_as_failed, cleanup, finish_batch, reconcile
+from image2model.worker.refresh import refresh_files
 from image2model.worker.unexpected import Guarded, Work, nothing_to_undo
 
 
@@ -26,6 +27,7 @@ FUNCTIONS: Final[Mapping[Queue, Sequence[Function]]] = {
     Queue.BATCH: (
         _task("finish_batch", Queue.BATCH, finish_batch, announce_as_failed),
         _task("deliver_webhook", Queue.BATCH, deliver_webhook, end_as_failed),
+        _task("refresh_files", Queue.BATCH, refresh_files),
     ),
     Queue.MAINTENANCE: (
         _task("reconcile", Queue.MAINTENANCE, reconcile),
