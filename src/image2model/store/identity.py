@@ -14,6 +14,7 @@ import structlog
 from redis.asyncio import Redis
 
 from image2model.errors import ConfigurationError
+from image2model.store.connection import StoreOutage
 from image2model.store.keys import Channels, own_channels
 from image2model.store.layouts import LATEST, heard_channels
 from image2model.store.script import Script

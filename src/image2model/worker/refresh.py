@@ -28,8 +28,9 @@ _AT_ONCE_S: Final = 0
 
 
 async def refresh_files(context: WorkerContext, _running: RunningTask, image_id: str) -> None:
-    """Fetch what the image's result lacks, if anything. Raises StoreOutage, and arq.Retry where the result has
-    changed meanwhile.
+    """Fetch what the image's result lacks, if anything.
+
+    Raises StoreOutage, and arq.Retry where the result has changed meanwhile.
     """
     try:
         task = await images.load(context.redis, image_id)

@@ -14,9 +14,9 @@ import structlog
 
 from image2model.domain import FalRequest
 from image2model.errors import (
-    FalError,
     FalAccountFault,
     FalEndpointFault,
+    FalError,
     FalNotAccepted,
     FalRejected,
     ImageFailure,
