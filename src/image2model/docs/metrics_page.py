@@ -16,6 +16,8 @@ LABELS: Final = {
     "endpoint": "the route's template, `unmatched` for every other path",
     "status": "HTTP status, or the final status of an image or a task",
     "task_name": "`process_batch`, `generate_model`, `cleanup` and the other queued tasks",
+    "task": "where it happened: a queued task (`generate_model` …), a background loop of a process "
+    "(`loop:keeper` …), `http` for a request",
     "model": "FAL's endpoint id",
     "key": "names of keys, those of one owner joined by a comma; `(no key)` for `I2M_ADMIN_KEY` and under "
     "`I2M_AUTH=none`; `(others)` beyond the 500 pairs of key and model that spent most",

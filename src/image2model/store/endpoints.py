@@ -90,7 +90,7 @@ async def record_fault(
     fal_type: str | None = None,
     pace: Pace,
 ) -> Counted:
-    """Count a fault of the endpoint that this image's job is for. Raises redis.RedisError.
+    """Count a fault of the endpoint that this image's job is for. Raises StoreOutage.
 
     Two endpoints at fault, with nothing accepted in between, pause generations: the account is refused, or
     FAL is down.
@@ -118,14 +118,14 @@ async def note_result(redis: Redis, image_id: str) -> None:
 async def tend(redis: Redis, *, patience_s: float, pace: Pace) -> Tended:
     """Let through the probes that are due, end the images that have waited for longer than `patience_s`.
 
-    Any number of workers may call it as often as they like. Raises redis.RedisError.
+    Any number of workers may call it as often as they like. Raises StoreOutage.
     """
     times = _ms(patience_s, pace.probe_within_s, _IDLE_S)
     return _tended.decode(await _TEND.packed(redis, *times))
 
 
 async def refuses(redis: Redis, model: str, image_id: str) -> bool:
-    """Whether this image has to wait for its endpoint now. Raises redis.RedisError."""
+    """Whether this image has to wait for its endpoint now. Raises StoreOutage."""
     pipe = redis.pipeline(transaction=True)
     pipe.sismember(key("endpoints"), model)
     pipe.hget(key("endpoint", model), "probe_image")
