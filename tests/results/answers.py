@@ -7,7 +7,9 @@ from tests.support.altering import HTML, ONCE, Alteration, Body, ReplyChange, Sp
 _SECOND, _TWO = Spell(seconds=1), Spell(seconds=2)
 _NOT_FOUND = as_json({"detail": "Request not found"}, 404)
 _SAFETY = {"loc": ["body"], "msg": "stopped because of safety violations", "type": "value_error"}
-_REFUSED: dict[str, Any] = {"detail": [{"loc": ["body"], "msg": "no object in the image", "type": "value_error"}]}
+_REFUSED: dict[str, Any] = {
+    "detail": [{"loc": ["body"], "msg": "no object in the image", "type": "value_error"}]
+}
 
 
 def _word(word: object) -> Any:
@@ -40,8 +42,13 @@ STATUSES = (
     Alteration("status_html_at_first", status=StatusChange(lambda _: HTML, _SECOND)),
     Alteration("status_a_list_at_first", status=StatusChange(lambda s: [s], _SECOND)),
     Alteration("status_404_at_first", status=StatusChange(lambda _: _NOT_FOUND, _SECOND)),
-    Alteration("status_502_at_first", status=StatusChange(lambda _: Body(502, b"<h1>nginx</h1>", "text/html"), _SECOND)),
-    Alteration("status_with_more_fields", status=StatusChange(lambda s: {**s, "logs": 7, "metrics": [], "new": {}})),
+    Alteration(
+        "status_502_at_first",
+        status=StatusChange(lambda _: Body(502, b"<h1>nginx</h1>", "text/html"), _SECOND),
+    ),
+    Alteration(
+        "status_with_more_fields", status=StatusChange(lambda s: {**s, "logs": 7, "metrics": [], "new": {}})
+    ),
     Alteration("status_404_for_good", status=StatusChange(lambda _: _NOT_FOUND)),
 )
 

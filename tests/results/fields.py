@@ -73,13 +73,17 @@ FIELDS = (
     Alteration("preview_is_its_url", output=_field("preview", lambda file, _names: file.get("url"))),
     Alteration("preview_in_a_list", output=_field("preview", lambda file, _names: [file])),
     Alteration("preview_elsewhere", output=_field("preview", _elsewhere)),
-    Alteration("preview_is_the_model", output=lambda out, names: {**out, names.preview: out.get(names.model)}),
+    Alteration(
+        "preview_is_the_model", output=lambda out, names: {**out, names.preview: out.get(names.model)}
+    ),
     Alteration("model_field_missing", output=_without("model")),
     Alteration("model_null", output=_field("model", lambda _file, _names: None)),
     Alteration("model_false", output=_field("model", lambda _file, _names: False)),
     Alteration("model_without_url", output=_field("model", lambda _file, _names: {"file_name": "a.glb"})),
     Alteration("model_url_empty", output=_field("model", lambda file, _names: {**file, "url": ""})),
-    Alteration("model_url_ftp", output=_field("model", lambda file, _names: {**file, "url": "ftp://fal/a.glb"})),
+    Alteration(
+        "model_url_ftp", output=_field("model", lambda file, _names: {**file, "url": "ftp://fal/a.glb"})
+    ),
     Alteration("model_in_pbr_model", output=_moved(lambda file: {"pbr_model": file})),
     Alteration("model_in_base_model", output=_moved(lambda file: {"base_model": file})),
     Alteration("model_in_an_unknown_field", output=_moved(lambda file: {"outcome": {"parts": [file]}})),

@@ -128,6 +128,12 @@ TRANSFERS = (
     Alteration("model_is_unknown", files={"model": _become(bytes(range(1, 251)) * 4)}),
     Alteration("preferred_404", files={"model": _reply(_MISSING)}, needs=MESHY),
     Alteration("preferred_cut", files={"model": _cut()}, needs=MESHY),
-    Alteration("only_stl_left", files={"model": _reply(_MISSING), "fbx": _reply(HTML), "obj": _reply(_EMPTY)}, needs=MESHY),
-    Alteration("variants_404", files={"fbx": _reply(_MISSING), "obj": _reply(_BROKEN), "stl": _cut()}, needs=MESHY),
+    Alteration(
+        "only_stl_left",
+        files={"model": _reply(_MISSING), "fbx": _reply(HTML), "obj": _reply(_EMPTY)},
+        needs=MESHY,
+    ),
+    Alteration(
+        "variants_404", files={"fbx": _reply(_MISSING), "obj": _reply(_BROKEN), "stl": _cut()}, needs=MESHY
+    ),
 )

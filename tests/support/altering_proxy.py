@@ -1,8 +1,8 @@
 """A proxy between the workers and the emulator that changes what FAL answers, by request.
 
-Used by the table of altered results. It passes each client's `Host` on, so that every URL that the emulator writes
-leads through it; its second port stands for another host. Which alterations a request meets is told by a number in
-its input (`seed`, `target_polycount`), so that it is known before the request is made.
+Used by the table of altered results. It passes each client's `Host` on, so that every URL that the emulator
+writes leads through it; its second port stands for another host. Which alterations a request meets is told by
+a number in its input (`seed`, `target_polycount`), so that it is known before the request is made.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
@@ -39,8 +40,6 @@ class Seen:
     output: Output = None
     """As altered, once the result was there."""
     calls: dict[str, tuple[int, float]] = field(default_factory=dict)
-    files: dict[str, bytes] = field(default_factory=dict)
-    """By URL's path: the bytes that make the whole file, as the last transfer would have it."""
 
 
 class AlteringProxy:
@@ -51,12 +50,24 @@ class AlteringProxy:
         self.elsewhere = ""
         self.alterations: dict[int, tuple[Alteration, ...]] = {}
         self.requests: dict[str, Seen] = {}
+        self.originals: dict[str, bytes] = {}
+        """The files as FAL has them, by path: those that `learn` was asked to fetch."""
+        self.leaks: list[str] = []
+        """Files that were asked for with FAL's key."""
         self._upstream = upstream
         self._http: aiohttp.ClientSession | None = None
 
     def of(self, number: int) -> list[Seen]:
         """The requests of this number, in their order."""
         return [one for one in self.requests.values() if one.number == number]
+
+    async def learn(self, seen: Seen) -> None:
+        """Fetch the files of a request from FAL itself."""
+        for path in _paths(seen.output):
+            if path not in self.originals:
+                async with self.http.get(self._upstream + path) as reply:
+                    assert reply.status == 200, path
+                    self.originals[path] = await reply.read()
 
     @property
     def http(self) -> aiohttp.ClientSession:
@@ -75,7 +86,11 @@ class AlteringProxy:
         reply = await self._forward(request)
         if request.path.startswith("/v1/models/requests/"):
             reply = self._listed(reply)
-        elif reply.status == 200 and request.method == "POST" and segments[0] not in {"files", "storage", "_emulator"}:
+        elif (
+            reply.status == 200
+            and request.method == "POST"
+            and segments[0] not in {"files", "storage", "_emulator"}
+        ):
             self._submitted(request, await request.read(), reply)
         return await reply.send(request)
 
@@ -95,7 +110,9 @@ class AlteringProxy:
         request_id = json.loads(reply.content)["request_id"]
         found = self.alterations.get(number, ()) if number is not None else ()
         endpoint = request.path.strip("/")
-        self.requests[request_id] = Seen(request_id, number, endpoint, found, asyncio.get_running_loop().time())
+        self.requests[request_id] = Seen(
+            request_id, number, endpoint, found, asyncio.get_running_loop().time()
+        )
 
     def _turn(self, seen: Seen, what: str) -> Turn:
         now = asyncio.get_running_loop().time()
@@ -145,7 +162,9 @@ class AlteringProxy:
             if any(one.hidden for one in seen.alterations):
                 del item["json_output"]
             else:
-                item["json_output"] = json.loads(self._altered(seen, json.dumps(item["json_output"]).encode()))
+                item["json_output"] = json.loads(
+                    self._altered(seen, json.dumps(item["json_output"]).encode())
+                )
         return Body(200, json.dumps(page).encode(), reply.content_type, reply.headers)
 
     async def _stream(self, request: web.Request, seen: Seen) -> web.StreamResponse:
@@ -156,9 +175,7 @@ class AlteringProxy:
             async for line in source.content:
                 data = line.removeprefix(b"data: ") if line.startswith(b"data: ") else None
                 changed = _status(seen, data, turn, stream=True) if data is not None else None
-                if changed is not None and changed.content_type != "application/json" or (
-                    changed is not None and changed.status >= 300
-                ):
+                if changed is not None and not changed.is_event:
                     if reply is None:
                         return await changed.send(request)
                     hang_up(request)
@@ -176,12 +193,21 @@ class AlteringProxy:
     async def _file(self, request: web.Request, seen: Seen) -> web.StreamResponse:
         original = await self._forward(request, host=self.url.removeprefix("http://"))
         path = request.path
-        seen.files[path] = original.content
+        if "Authorization" in request.headers:
+            self.leaks.append(path)
         turn = self._turn(seen, path)
         for one in changes_of(seen, path):
             if one.acts(turn):
                 return await one.send(request, original)
         return await original.send(request)
+
+
+def _paths(output: Output) -> set[str]:
+    if isinstance(output, str):
+        parts = urlsplit(output) if output.startswith("http") else None
+        return {parts.path} if parts is not None and parts.path.startswith("/files/") else set()
+    inner = output.values() if isinstance(output, dict) else output if isinstance(output, list) else ()
+    return {path for part in inner for path in _paths(part)}
 
 
 def role_of(path: str) -> str:
@@ -216,7 +242,9 @@ async def altering_proxy(upstream: str) -> AsyncIterator[AlteringProxy]:
     await runner.setup()
     try:
         async with aiohttp.ClientSession(
-            auto_decompress=False, timeout=aiohttp.ClientTimeout(total=120), connector=aiohttp.TCPConnector(limit=0)
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=120),
+            connector=aiohttp.TCPConnector(limit=0),
         ) as http:
             proxy._http = http
             proxy.url, proxy.elsewhere = [await _site(runner) for _ in range(2)]
@@ -230,4 +258,3 @@ async def _site(runner: web.AppRunner) -> str:
     await site.start()
     server: Any = site._server
     return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-

@@ -35,12 +35,14 @@ MODEL = "tripo3d/tripo/v2.5/image-to-3d"
 class ServiceProcess:
     """One process of the service, `worker` or `api`."""
 
-    def __init__(self, command: str, environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, command: str, environment: dict[str, str], log: Path, module: str = "image2model"
+    ) -> None:
         self.log = log
         self.watch = Watch(environment, log)
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "image2model", command], env=environment, stderr=out, stdout=out
+                [sys.executable, "-m", module, command], env=environment, stderr=out, stdout=out
             )
 
     @property
@@ -91,9 +93,9 @@ class Fleet:
         """Those that its processes have."""
         return load({**self._environment, **more})
 
-    def start_worker(self, **settings: str) -> ServiceProcess:
-        """One more worker; settings by name, `I2M_MAX_CONCURRENT="100"`."""
-        return self._start("worker", settings)
+    def start_worker(self, module: str = "image2model", **settings: str) -> ServiceProcess:
+        """One more worker; settings by name, `I2M_MAX_CONCURRENT="100"`. `module`: the program around it."""
+        return self._start("worker", settings, module)
 
     async def start_api(self, port: int, **settings: str) -> ServiceProcess:
         """An API process on a port of loopback, ready."""
@@ -103,9 +105,9 @@ class Fleet:
                 await asyncio.sleep(0.02)
         return api
 
-    def _start(self, command: str, settings: dict[str, str]) -> ServiceProcess:
+    def _start(self, command: str, settings: dict[str, str], module: str = "image2model") -> ServiceProcess:
         log = self._folder / f"{command}-{len(self.workers)}.log"
-        process = ServiceProcess(command, {**os.environ, **self._environment, **settings}, log)
+        process = ServiceProcess(command, {**os.environ, **self._environment, **settings}, log, module)
         self.workers.append(process)
         return process
 
