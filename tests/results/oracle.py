@@ -23,8 +23,8 @@ _MOST = 1_000_000_000
 class Expected:
     """`models` are the bytes of every whole model, the preferred one alone where that is whole.
 
-    Without any it fails with one of `codes`. `lost`: files that are not to be had; `uncertain` of None: either
-    will do; `words` of FAL's that its error must hold.
+    Without any it fails with one of `codes`. `lost`: files that are not to be had; `uncertain` of None:
+    either will do; `words` of FAL's that its error must hold.
     """
 
     models: set[bytes] = field(default_factory=set)
@@ -44,7 +44,7 @@ def expected(proxy: AlteringProxy, case: Case, seen: Seen) -> Expected:
         _end_without(found, end, PRICES[seen.endpoint])
         return found
     urls = _urls(proxy, seen.output)
-    whole = {url: content for url in urls if (content := _content(proxy, seen, url)) is not None}
+    whole = {url: content for url in urls if (content := _content(proxy, case, url)) is not None}
     models = {url: content for url, content in whole.items() if role_of(url) in MODELS}
     preferred = {content for url, content in models.items() if role_of(url) == "model"}
     found.models = preferred or set(models.values())
@@ -106,11 +106,11 @@ def _urls(proxy: AlteringProxy, output: Any) -> set[str]:
     return {url for part in parts for url in _urls(proxy, part)}
 
 
-def _content(proxy: AlteringProxy, seen: Seen, url: str) -> bytes | None:
+def _content(proxy: AlteringProxy, case: Case, url: str) -> bytes | None:
     """The bytes that the address gives in the end, None if they are not to be had whole."""
     path = url.removeprefix(proxy.url).removeprefix(proxy.elsewhere).partition("?")[0]
     content = proxy.originals.get(path)
-    for change in changes_of(seen, path):
+    for change in changes_of(case, path):
         if change.lasting:
             return None
         if isinstance(change, FileReply) and change.spell.lasting:

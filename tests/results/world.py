@@ -115,10 +115,10 @@ async def _values(redis: Redis, key: bytes) -> list[bytes]:
 
 
 @asynccontextmanager
-async def world_on(redis_url: str, folder: Path, results: str) -> AsyncIterator[World]:
-    """API and worker under `I2M_RESULTS`, and the proxy before the emulator."""
+async def world_on(redis_url: str, folder: Path, results: str, **more: str) -> AsyncIterator[World]:
+    """API and worker under `I2M_RESULTS`, and the proxy before the emulator; `more` settings by name."""
     async with fleet_on(redis_url, folder) as fleet, altering_proxy(fleet.emulator.url) as proxy:
-        settings = {**_SETTINGS, "I2M_RESULTS": results, "I2M_FAL_BASE_URL": proxy.url}
+        settings = {**_SETTINGS, "I2M_RESULTS": results, "I2M_FAL_BASE_URL": proxy.url, **more}
         made = await keys.create(fleet.redis, keys.KeyWish(name="ann", budget="100000.00/total"))
         port = free_port("127.0.0.1")
         await fleet.start_api(port, **settings)

@@ -1,8 +1,8 @@
 """Small changes of what FAL answers, to be put together: of a result's JSON, reply, files and statuses.
 
 Used by the altering proxy, which applies them, and by the table of altered results, which names them. Each
-change is bounded in time and size. `lasting` tells whether it ever stops: by that a test knows whether a whole
-file was to be had.
+change is bounded in time and size. `lasting` tells whether it ever stops: by that a test knows whether a
+whole file was to be had.
 """
 
 import json
