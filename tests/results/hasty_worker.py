@@ -10,7 +10,7 @@ from image2model.fal.gateway import FalGateway
 from image2model.worker import context
 from image2model.worker.patience import FilePatience
 
-MODEL_S, SILENCE_S = 10.0, 6.0
+MODEL_S, SILENCE_S = 12.0, 10.0
 """How long a model that cannot be reached is tried, and how long a side file may bring no byte."""
 
 

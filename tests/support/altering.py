@@ -16,7 +16,7 @@ from aiohttp import web
 Output = Any
 """The JSON of a result."""
 
-STUCK_FOR = 20.0
+STUCK_FOR = 25.0
 """Seconds after which a transfer that brings nothing is ended by the proxy: nobody waits so long."""
 
 
