@@ -11,8 +11,8 @@ from contextvars import Context
 from typing import Final
 
 import structlog
-from redis.exceptions import RedisError
 
+from image2model.store.connection import StoreOutage
 from image2model.store.lookups import Credential
 
 _EVERY_S: Final = 1.0
@@ -53,7 +53,7 @@ class StreamGuard:
             await asyncio.sleep(_EVERY_S)
             try:
                 good = await asyncio.gather(*map(self._still_good, credentials := list(self._open)))
-            except RedisError as error:  # nothing can be told: the streams carry nothing new either
+            except StoreOutage as error:  # nothing can be told: the streams carry nothing new either
                 _log.info("streams_not_checked", error=str(error))
                 continue
             except Exception:  # noqa: BLE001 - a guard that ends would leave every later stream unwatched

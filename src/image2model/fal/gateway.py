@@ -107,7 +107,8 @@ class FalGateway:
         `before_send` is awaited when the connection stands and the first byte is next; if it raises,
         nothing is sent and its exception comes out unchanged. It is not called when FAL is not reached.
         Raises FalNotAccepted (FalThrottled for 429) when it may be sent again, FalAccountFault,
-        FalRejected, and FalAmbiguous for all that FAL may have accepted. ValueError for bad tags.
+        FalEndpointFault, FalRejected, and FalAmbiguous for all that FAL may have accepted. ValueError for bad
+        tags.
         Cancelled, it stops without another POST; whether FAL accepted is then as open as after FalAmbiguous.
         """
         with observed(self._observer, "submit"):

@@ -39,6 +39,7 @@ class ManifestImage(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     cached: bool
     cost_usd: float | None
+    cost_uncertain: bool
     fal_request_id: str | None
     error: ImageError | None
 
@@ -147,6 +148,7 @@ def _image(row: ImageRow, packed: Packed | None) -> ManifestImage:
         attempt=row.attempt,
         cached=row.cached,
         cost_usd=None if row.cost_micro is None else to_usd(row.cost_micro),
+        cost_uncertain=row.cost_uncertain,
         fal_request_id=row.request_id,
         error=row.error,
     )

@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from image2model.errors import IdempotencyInProgress, InvalidParameter
 from image2model.store import idempotency
+from image2model.store.connection import StoreOutage
 from image2model.store.idempotency import Answered, Reservation
 
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -69,7 +69,7 @@ async def _renew(redis: Redis, place: Reservation) -> None:
         await asyncio.sleep(_RENEW_SECONDS)
         try:
             held = await idempotency.renew(redis, place)
-        except RedisError as error:
+        except StoreOutage as error:
             _log.warning("idempotency_key_not_renewed", reason=str(error))
 
 
@@ -77,5 +77,5 @@ async def _free(redis: Redis, place: Reservation) -> None:
     """After a creation the key is no longer the reservation's, and this does nothing."""
     try:
         await asyncio.shield(asyncio.create_task(idempotency.free(redis, place)))
-    except RedisError as error:
+    except StoreOutage as error:
         _log.warning("idempotency_key_not_freed", reason=str(error))

@@ -9,12 +9,12 @@ from typing import Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from image2model.errors import NotFound
 from image2model.service.originals import Originals
 from image2model.storage.errors import StorageError
 from image2model.store import jobs
+from image2model.store.connection import StoreOutage
 
 _log = structlog.stdlib.get_logger(__name__)
 _PAUSE_S: Final = 0.5
@@ -37,7 +37,7 @@ async def _settle(redis: Redis, originals: Originals, keys: list[str], *, keyed:
     while True:
         try:
             await _decide(redis, originals, keys, keyed=keyed)
-        except (RedisError, StorageError):
+        except (StoreOutage, StorageError):
             await asyncio.sleep(_PAUSE_S)
         else:
             return

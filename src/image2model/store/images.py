@@ -270,17 +270,19 @@ async def try_again(
     start_timeout_s: float = 0,
     error: ImageError | None = None,
     unknown: bool = False,
+    endpoint: bool = False,
 ) -> bool:
     """Back to `queued` for another attempt; the caller then lets go with the delay.
 
     `used_attempt`: FAL accepted the one that ended, so it counts; `error` says why it ended. Otherwise
     False, and nothing changed, where the image has tried for longer than `start_timeout_s` to be accepted,
-    pauses not counted. Raises StaleFence, with `unknown` also where FAL's id has turned up, and NoBudgetLeft
-    where the price of another attempt cannot be set aside; nothing has changed then.
+    pauses not counted. `endpoint`: FAL's endpoint is at fault, which uses up neither an attempt nor the time.
+    Raises StaleFence, with `unknown` also where FAL's id has turned up, and NoBudgetLeft where the price of
+    another attempt cannot be set aside; nothing has changed then.
     """
     why = msgspec.json.encode(error).decode() if error else False
     done = await _AGAIN.packed(
-        redis, image_id, fence, used_attempt, int(start_timeout_s * 1000), why, unknown
+        redis, image_id, fence, used_attempt, int(start_timeout_s * 1000), why, unknown, endpoint
     )
     if done == _NO_BUDGET:
         raise NoBudgetLeft(f"no budget is left for another attempt of image {image_id}")

@@ -72,3 +72,13 @@ EVENT_LAG: Final = Histogram(
     buckets=_FAST,
     registry=REGISTRY,
 )
+STORE_LIFE_CHANGES: Final = Counter(
+    "image2model_store_life_changes",
+    "Times that another server process than before answered as the store: a restart, or a failover.",
+    registry=REGISTRY,
+)
+STORE_ROLLBACKS: Final = Counter(
+    "image2model_store_rollbacks",
+    "Times that the store was found with older data than it had shown before.",
+    registry=REGISTRY,
+)

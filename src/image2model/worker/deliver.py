@@ -10,13 +10,13 @@ from typing import Final
 
 import structlog
 from arq.worker import Retry
-from redis.exceptions import RedisError
 
 from image2model.errors import NotFound
 from image2model.service import webhooks
 from image2model.service.webhook_schedule import after_attempt
 from image2model.service.webhook_signature import signed_headers
 from image2model.store import deliveries, secret
+from image2model.store.connection import StoreOutage
 from image2model.store.deliveries import Attempt, Delivery
 from image2model.worker.context import WorkerContext
 from image2model.worker.running import RunningTask
@@ -35,7 +35,7 @@ async def deliver_webhook(context: WorkerContext, _running: RunningTask, argumen
             await _deliver(context, delivery, url)
     except NotFound:
         _log.info("the job of a webhook is gone", task=argument)
-    except (RedisError, OSError) as error:
+    except StoreOutage as error:
         _log.warning("the store does not answer, the webhook waits", task=argument, error=str(error))
         raise Retry(defer=STORE_AWAY_S) from error
 

@@ -14,9 +14,9 @@ import structlog
 from arq.connections import ArqRedis
 from arq.utils import timestamp_ms
 from arq.worker import Function, Worker, func
-from redis.exceptions import RedisError
 
 from image2model.store import arq_keys, leases
+from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 from image2model.store.leases import Claim
 from image2model.worker.context import WorkerContext, look_ahead
@@ -107,7 +107,7 @@ class LeasedWorker(Worker):
                 await self._keeper.renew_if_overdue()
                 while self.allow_pick_jobs and await self._pick_once():
                     pass
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("the store does not answer", queue=self._queue.value, error=str(error))
                 await asyncio.sleep(POLL_S)
 
@@ -149,7 +149,7 @@ class LeasedWorker(Worker):
             await asyncio.wait([previous])
         try:
             await self.run_job(task.task_id, int(task.score))
-        except (RedisError, OSError) as error:
+        except StoreOutage as error:
             # ARQ did not come as far as our function, or not to its end
             _log.warning("a task lost the store", task_id=task.task_id, error=str(error))
             await self._let_go(task, finished=False, score=task.score)
@@ -208,7 +208,7 @@ class LeasedWorker(Worker):
                     score=score,
                     delay_ms=delay_ms,
                 )
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.debug("could not let go, again", task_id=task.task_id, error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LAST_PAUSE_S)

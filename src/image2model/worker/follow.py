@@ -9,7 +9,6 @@ import time
 from contextlib import aclosing
 
 import structlog
-from redis.exceptions import RedisError
 
 from image2model.domain import FalRequest, ImageStatus
 from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient, StaleFence
@@ -18,6 +17,7 @@ from image2model.fal.failures import FalCancelled, FalUnreachable
 from image2model.fal.update import FalStatus, FalUpdate
 from image2model.store import callbacks, images
 from image2model.store.callbacks import Callback
+from image2model.store.connection import StoreOutage
 from image2model.store.images import Task
 from image2model.telemetry import tracing
 from image2model.worker.backoff import full_jitter
@@ -161,7 +161,7 @@ class _Follower:
         """For another worker that may have to see the end of it."""
         try:
             await images.note_timeout(self._context.redis, self._task.image_id, self._running.token)
-        except (RedisError, OSError, StaleFence) as error:
+        except (StoreOutage, StaleFence) as error:
             _log.warning("could not note the timeout", error=str(error))
 
     def close(self) -> None:

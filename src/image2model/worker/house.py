@@ -9,13 +9,13 @@ from typing import Final
 import structlog
 from arq.worker import Retry
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from image2model.service import cleanup as house_cleaning
 from image2model.service import webhooks
 from image2model.service.erase import erase_if_deleted
 from image2model.storage.errors import StorageError
 from image2model.store import costs, expiry, upkeep
+from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics
 from image2model.worker.context import WorkerContext
@@ -49,7 +49,7 @@ async def finish_batch(context: WorkerContext, running: RunningTask, job_id: str
 async def _announce(redis: Redis, job_id: str, version: int) -> None:
     try:
         await webhooks.announce(redis, job_id, version)
-    except (RedisError, OSError) as error:
+    except StoreOutage as error:
         _log.warning("the store does not answer, the batch waits", job_id=job_id, error=str(error))
         raise Retry(defer=STORE_AWAY_S) from error
 

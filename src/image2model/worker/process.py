@@ -11,13 +11,12 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import structlog
 from arq.worker import Function
 from prometheus_client import start_http_server
-from redis.exceptions import RedisError
 
 from image2model.errors import ConfigurationError
 from image2model.fal.follow import FollowPace
@@ -26,9 +25,11 @@ from image2model.fal.hosts import FalHosts
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.store import fleet
-from image2model.store.connection import connect
+from image2model.store.connection import StoreOutage, connect
+from image2model.store.identity import StoreWatch
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics, tracing
+from image2model.worker import costs
 from image2model.worker.channel import Channel
 from image2model.worker.circuit import probe_forever
 from image2model.worker.context import WorkerContext
@@ -114,6 +115,7 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
         context.prices.refresh()
+        costs.show_counters()
         try:
             async with context.webhooks:
                 yield context
@@ -130,7 +132,8 @@ class WorkerProcess:
         self._started_at = int(time.time() * 1000)
         self._keeper = LeaseKeeper(context, queues)
         self._workers = {queue: self._dispatcher(queue) for queue in queues}
-        self._channel = Channel(context, self._workers)
+        self._store = StoreWatch(context.redis, self.worker_id)
+        self._channel = Channel(context, self._workers, self._store)
 
     def _dispatcher(self, queue: Queue) -> LeasedWorker:
         slots = _SLOTS.get(queue, self._context.settings.worker_concurrency)
@@ -139,8 +142,14 @@ class WorkerProcess:
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until `stopping` is set, then let go of everything within the grace."""
+        """Work until `stopping` is set, then let go of everything within the grace.
+
+        Raises ConfigurationError for a store that a newer release writes.
+        """
+        with suppress(StoreOutage):  # a store that is away is waited for
+            await self._store.look()
         background: list[asyncio.Task[None]] = [
+            asyncio.create_task(self._store.run()),
             asyncio.create_task(self._keeper.run()),
             asyncio.create_task(self._channel.run()),
             asyncio.create_task(self._beat_forever()),
@@ -165,7 +174,7 @@ class WorkerProcess:
         while True:
             try:
                 await worker.async_run()
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("the dispatcher lost the store, again", error=str(error))
             await asyncio.sleep(0.5)
 
@@ -178,14 +187,14 @@ class WorkerProcess:
                 while self._context.submissions:
                     await asyncio.wait(list(self._context.submissions))
                 await fleet.leave(self._context.redis, self.worker_id)
-        except (TimeoutError, RedisError, OSError) as error:
+        except (TimeoutError, StoreOutage) as error:
             _log.warning("did not let go of everything in time", error=repr(error))
 
     async def _beat_forever(self) -> None:
         while True:
             try:
                 await fleet.beat(self._context.redis, self._beat())
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("no heartbeat", error=str(error))
             await asyncio.sleep(fleet.BEAT_SECONDS)
 
@@ -207,6 +216,6 @@ class WorkerProcess:
                 await schedule_reconcile(self._context.redis, at_start=at_start)
                 at_start = False
                 await schedule_cleanup(self._context.redis)
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("could not schedule the upkeep", error=str(error))
             await asyncio.sleep(RECONCILE_S / 3)

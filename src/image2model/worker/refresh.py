@@ -10,12 +10,12 @@ from typing import Final
 import msgspec
 import structlog
 from arq.worker import Retry
-from redis.exceptions import RedisError
 
 from image2model.domain import ImageResult, MissingFile, ResultFile, ResultWarning
 from image2model.errors import StaleFence
 from image2model.fal.files import MODEL, FalFile
 from image2model.store import images
+from image2model.store.connection import StoreOutage
 from image2model.store.images import Replaced, Task
 from image2model.worker.context import WorkerContext
 from image2model.worker.deliver import STORE_AWAY_S
@@ -46,7 +46,7 @@ async def refresh_files(context: WorkerContext, _running: RunningTask, image_id:
             raise Retry(defer=_AT_ONCE_S)
     except StaleFence:
         _log.info("refresh_of_nothing", image_id=image_id)
-    except (RedisError, OSError) as error:
+    except StoreOutage as error:
         _log.warning("refresh_waits_for_store", image_id=image_id, error=str(error))
         raise Retry(defer=STORE_AWAY_S) from error
 

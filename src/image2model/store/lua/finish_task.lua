@@ -2,7 +2,7 @@
 -- `finish` removes it; otherwise it goes back to `score`, or to the time in `delay_ms` from now.
 -- Returns 0 when the token is not the holder's; a final image is out of the queue already.
 local queue, id, token, finish, score, delay = unpack(cmsgpack.unpack(ARGV[1]))
-local image = queue == GENERATION
+local image, refused = queue == GENERATION, nil
 local owner = call('GET', ARQ_IN_PROGRESS .. id)
 if image and not holds(id, token) then return 0 end
 if owner and owner ~= token then return 0 end
@@ -28,6 +28,7 @@ if image then
       if on_purpose then call('HINCRBY', K.image(id), 'pickups', -1) end
       move(id, 'queued', {}, at)
     end
+    if not delay and on_purpose then refused = refused_by(id) end
   end
 end
 if finish then
@@ -35,7 +36,11 @@ if finish then
 else
   call('DEL', ARQ_IN_PROGRESS .. id)
   call('ZREM', K.leases(queue), id)
-  call('ZADD', ARQ_QUEUE .. queue, score, id)
+  if refused then
+    wait_for_endpoint(id, refused, score, now_ms())
+  else
+    call('ZADD', ARQ_QUEUE .. queue, score, id)
+  end
   ring(queue)
 end
 return 1

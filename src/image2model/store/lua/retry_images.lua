@@ -21,7 +21,7 @@ if refused then return cmsgpack.pack({{}, refused}) end
 for _, id in ipairs(image_ids(job_id)) do
   if chosen[id] then
     if unit then call('HSET', K.image(id), 'unit_micro', unit) end
-    local fields = {'attempt', num(call('HGET', K.image(id), 'attempt')) + 1, 'attempts_used', 0, 'pickups', 0, 'start_tries', 0, 'first_try_at', '', 'error', '', 'result', '',
+    local fields = {'attempt', num(call('HGET', K.image(id), 'attempt')) + 1, 'attempts_used', 0, 'pickups', 0, 'start_tries', 0, 'first_try_at', '', 'endpoint_since', '', 'endpoint_turn', '', 'error', '', 'result', '',
       'finished_at', '', 'started_at', '', 'fence', '', 'cancel_requested', ''}
     for _, name in ipairs(ATTEMPT_FIELDS) do
       fields[#fields + 1] = name
