@@ -18,6 +18,7 @@ from image2model.api.principal import Authenticate, Gate
 from image2model.api.upload import UploadBudget, UploadLimits
 from image2model.fal.hosts import FalHosts
 from image2model.service.thumbnails import Thumbnails
+from image2model.service.unsettled import UnsettledBatches
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
 
@@ -37,6 +38,7 @@ class ApiState:
     thumbnails: Thumbnails
     upload_budget: UploadBudget
     upload_limits: UploadLimits
+    unsettled: UnsettledBatches
     documents: DocumentCache
     gate: Gate
     relay: EventRelay
