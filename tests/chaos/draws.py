@@ -26,6 +26,8 @@ class Kind(StrEnum):
 
 KILLS = frozenset({Kind.KILL_WORKER, Kind.KILL_API, Kind.KILL_STORE})
 LOCKED = "locked"
+BUSY = "busy"
+"""Loops that use every core, for some seconds."""
 
 _WEIGHTS: dict[str, int] = {
     Kind.KILL_WORKER: 26,
@@ -36,6 +38,7 @@ _WEIGHTS: dict[str, int] = {
     Kind.TERM_API: 3,
     Kind.TERM_STORE: 1,
     Kind.KILL_STORE: 2,
+    BUSY: 2,
     "drop_after_accept": 6,
     "hang": 1,
     "malformed": 2,
