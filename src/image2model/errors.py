@@ -5,6 +5,7 @@
     Image2ModelError
     ├── ConfigurationError            the settings are wrong; names every problem at once
     ├── StaleFence                    a step was refused: the caller no longer holds the image
+    ├── NoBudgetLeft                  the budget has no room for another attempt
     ├── Problem                       an answer to a client: HTTP status and code on the class
     │   ├── Unauthenticated, Forbidden, NotFound, MethodNotAllowed
     │   ├── BudgetExceeded, RateLimited, QueueFull
@@ -47,6 +48,10 @@ class ConfigurationError(Image2ModelError):
 
 class StaleFence(Image2ModelError):
     """The caller's fence is no longer the image's: somebody else holds it now."""
+
+
+class NoBudgetLeft(Image2ModelError):
+    """What another attempt would cost could not be set aside in the owner's budget: nothing was begun."""
 
 
 class FileFault(msgspec.Struct, frozen=True):
@@ -212,7 +217,7 @@ IMAGE_FAILURES: Final[Mapping[str, str]] = MappingProxyType(
         "submission_unconfirmed": "The reply to the paid submit was lost and FAL knows nothing of it yet. "
         "Only an explicit retry submits again; a late result still turns it into a success.",
         "result_expired": "FAL no longer has the result. A retry makes a new one, which is paid for.",
-        "result_invalid": "FAL's result names no file at all.",
+        "result_invalid": "FAL's result names no model, in FAL's words where there are any.",
         "storage_failed": "The result could not be stored, or the uploaded picture is gone.",
         "worker_crashed": "Workers ended five times while they prepared this picture, or fetched its result.",
         "endpoint_unavailable": "FAL's endpoint for this model refused or failed for "
@@ -237,13 +242,24 @@ class ImageFailure(Image2ModelError):
 
 
 class FalError(Image2ModelError):
-    """What FAL answered. `status` is the HTTP status (None: no answer), `fal_type` FAL's own word."""
+    """What FAL answered. `status` is the HTTP status (None: no answer), `fal_type` FAL's own word.
 
-    def __init__(self, message: str, *, status: int | None = None, fal_type: str | None = None) -> None:
+    `billable_units` is what FAL says that it bills for the request, None where it says nothing.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        fal_type: str | None = None,
+        billable_units: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.fal_type = fal_type
+        self.billable_units = billable_units
 
 
 class FalNotAccepted(FalError):

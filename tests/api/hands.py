@@ -8,7 +8,7 @@ from image2model.storage.layout import result
 from image2model.store import images, leases
 from image2model.store.keys import Queue
 from image2model.store.replicas import Replicas
-from tests.support.jobs import take_permit
+from tests.support.jobs import book, take_permit
 
 MODEL = b"glTF" + bytes(range(256)) * 40
 
@@ -43,4 +43,5 @@ async def succeed(
         await open_storage(storage_url).put(key, MODEL, content_type="model/gltf-binary")
     file = ResultFile(kind="model", format="glb", size=len(MODEL), key=key, source_url=source_url)
     await images.move(redis, claim.task_id, claim.token, ImageStatus.STORING)
-    await images.succeed(redis, claim.task_id, claim.token, ImageResult(files=(file,)), 300_000)
+    await book(redis, claim.task_id)
+    await images.succeed(redis, claim.task_id, claim.token, ImageResult(files=(file,)))

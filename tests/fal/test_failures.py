@@ -12,6 +12,11 @@ from image2model.fal.tags import format_tags
     [
         (FalRejected("too small", status=422, fal_type="image_too_small"), "rejected_by_model", False),
         (FalRejected("no", status=422, fal_type="content_policy_violation"), "content_policy", False),
+        (FalRejected("safety violations=[1]", status=422), "content_policy", False),
+        (FalRejected("The image was flagged as NSFW", status=422), "content_policy", False),
+        (FalRejected("content policy", status=400, fal_type="x"), "content_policy", False),
+        (FalRejected("enable_safety_checker must be a boolean", status=422), "rejected_by_model", False),
+        (FalRejected("safety_tolerance: not an int", status=422), "rejected_by_model", False),
         (FalRejected("no", status=500), "generation_failed", False),
         (FalTransient("oops", status=500), "generation_failed", True),
         (FalTransient("slow", status=504, fal_type="generation_timeout"), "generation_timeout", True),

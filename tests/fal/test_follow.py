@@ -59,11 +59,16 @@ async def test_failed_request_says_why_in_its_last_update(buyer: Buyer, emulator
     assert last.error
 
 
-async def test_unknown_request_is_gone_after_several_denials(fal: FalGateway) -> None:
+async def test_unknown_request_is_gone_once_fal_has_denied_it_for_the_grace(fal: FalGateway) -> None:
     request = fal.hosts.request(MODEL, "00000000-0000-0000-0000-000000000000")
+    updates = []
+    began = asyncio.get_running_loop().time()
     with pytest.raises(FalResultGone):
-        async for _ in fal.follow(request):
-            pass
+        async for update in fal.follow(request):
+            updates.append(update.status)
+    assert asyncio.get_running_loop().time() - began >= FAST.grace
+    assert set(updates) == {FalStatus.DENIED}
+    assert len(updates) > 1
 
 
 async def followed(script: Script, *, silent: float = 5.0) -> tuple[list[FalUpdate], list[str]]:
@@ -134,7 +139,7 @@ async def test_errors_of_any_kind_are_waited_out_on_the_same_request() -> None:
             await exchange.reply(status, COMPLETED if status == "200 OK" else b"{}")
 
     updates, paths = await followed(moody)
-    assert [update.status for update in updates] == [FalStatus.COMPLETED]
+    assert [update.status for update in updates] == [FalStatus.DENIED, FalStatus.COMPLETED]
     assert {path.split("?")[0].removesuffix("/stream") for path in paths} == {f"/{MODEL}/requests/r/status"}
 
 
@@ -166,6 +171,34 @@ async def test_word_that_fal_does_not_have_is_passed_over() -> None:
         FalUpdate(FalStatus.RUNNING),
         FalUpdate(FalStatus.COMPLETED, error='{"a":1}'),
     ]
+
+
+@pytest.mark.parametrize(
+    "word", ["FAILED", "Cancelled", "canceled", "ERROR", "timeout", "done", "ok", "SUCCEEDED"]
+)
+async def test_word_that_sounds_like_an_end_is_one_once_the_result_is_there(word: str) -> None:
+    results = iter(["400 x", "503 x", "200 OK"])
+
+    async def odd(exchange: Exchange) -> None:
+        if is_stream(exchange):
+            await exchange.reply("404 x")
+        elif "/status" in exchange.request_line:
+            await exchange.reply("200 OK", b'{"status":"%s","error":"out of memory"}' % word.encode())
+        else:
+            await exchange.reply(next(results), b'{"detail":"Request is still in progress"}')
+
+    updates, _ = await followed(odd)
+    assert updates == [FalUpdate(FalStatus.COMPLETED, error="out of memory")]
+    assert next(results, None) is None
+
+
+async def test_position_of_another_type_hides_no_state() -> None:
+    async def odd(exchange: Exchange) -> None:
+        await open_stream(exchange, b'{"status":"in_queue","queue_position":"next"}', COMPLETED)
+
+    updates, _ = await followed(odd)
+    assert [update.status for update in updates] == [FalStatus.QUEUED, FalStatus.COMPLETED]
+    assert updates[0].queue_position is None
 
 
 async def test_follower_that_is_closed_closes_its_connection() -> None:

@@ -5,7 +5,7 @@ import pytest
 from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient
 from image2model.fal.cancel import CancelReply
 from image2model.fal.endpoints import DEFAULT_MODEL, ENDPOINTS, endpoint_of
-from image2model.fal.failures import FalCancelled, FalUnfinished, FalUnreachable
+from image2model.fal.failures import FalCancelled, FalUnfinished, FalUnreachable, FalUnreadable
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
 from image2model.fal.result import FalResult
@@ -114,6 +114,7 @@ async def fetched(*replies: Answer | None) -> FalResult:
 
 
 GOOD: Answer = ("200 OK", b'{"model_mesh":{"url":"https://v3.fal.media/a.glb","file_size":9.0,"odd":1}}', {})
+RUNNING = b'{"status":"IN_PROGRESS","request_id":"r","logs":null}'
 NGINX: Answer = ("503 x", b"<html>nginx</html>", {})
 
 
@@ -127,7 +128,7 @@ async def test_fetch_that_fails_is_repeated_on_the_same_request(
     assert result.files[0].file_size == 9
 
 
-@pytest.mark.parametrize("reply", [NGINX, ("403 x", b"{}", {}), ("200 OK", b"[]", {}), None])
+@pytest.mark.parametrize("reply", [NGINX, ("403 x", b"{}", {}), ("200 OK", b"", {}), None])
 async def test_result_that_cannot_be_fetched_is_no_failure_of_the_request(
     reply: Answer | None,
 ) -> None:
@@ -164,3 +165,59 @@ async def test_base_model_is_a_kind_of_its_own_beside_the_model() -> None:
         ("preview", "https://a/i"),
         ("base", "https://a/b"),
     ]
+
+
+@pytest.mark.parametrize("body", [b"<html>sign in</html>", b"", b"null", b'{"model_mesh":{"url":"https://v3'])
+async def test_what_is_no_result_is_unreadable(body: bytes) -> None:
+    with pytest.raises(FalUnreadable):
+        await fetched(("200 OK", body, {}))
+
+
+@pytest.mark.parametrize("reply", [("202 Accepted", RUNNING, {}), ("200 OK", RUNNING, {})])
+async def test_state_in_place_of_a_result_is_unfinished(reply: Answer) -> None:
+    with pytest.raises(FalUnfinished):
+        await fetched(reply)
+
+
+async def test_result_that_is_a_list_holds_its_files() -> None:
+    result = await fetched(("200 OK", b'[{"url":"https://a/x.png"},{"url":"https://a/m.glb"}]', {}))
+    assert [(file.kind, file.url) for file in result.files] == [
+        ("model", "https://a/m.glb"),
+        ("file", "https://a/x.png"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "fal_type"),
+    [
+        (b'{"error":"out of memory"}', "out of memory", None),
+        (
+            b'{"detail":"no object found","error_type":"no_media_generated"}',
+            "no object found",
+            "no_media_generated",
+        ),
+        (b'{"detail":[{"msg":"blurred","type":"image_too_small"}]}', "blurred", "image_too_small"),
+        (b'{"error":{"message":"flagged as NSFW","code":7}}', "flagged as NSFW", None),
+        (b'"the model refused"', "the model refused", None),
+    ],
+)
+async def test_error_with_200_keeps_its_words(body: bytes, message: str, fal_type: str | None) -> None:
+    result = await fetched(("200 OK", body, {}))
+    assert result.files == ()
+    assert result.said is not None
+    assert (result.said.message, result.said.type) == (message, fal_type)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"7", b'{"model_mesh":[]}', b'{"model_mesh":{"url":7}}'])
+async def test_result_without_a_file_has_none(body: bytes) -> None:
+    result = await fetched(("200 OK", body, {}))
+    assert (result.files, result.said) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("header", "units"), [("0", 0.0), ("1.5", 1.5), ("-1", None), ("nan", None), ("inf", None), ("x", None)]
+)
+async def test_refusal_says_what_is_billed(header: str, units: float | None) -> None:
+    with pytest.raises(FalRejected) as caught:
+        await fetched(("422 x", b'{"detail":[{"msg":"bad"}]}', {"x_fal_billable_units": header}))
+    assert caught.value.billable_units == units

@@ -18,6 +18,7 @@ from image2model.storage.layout import result
 from image2model.store import images
 from tests.api.conftest import BASE, Service, batch
 from tests.api.hands import claim, fail, submit
+from tests.support.jobs import book
 from tests.support.multipart_body import Body
 from tests.support.sketches import picture
 
@@ -44,7 +45,8 @@ async def finished(service: Service, redis: Redis, body: Body, size: int = 5000)
         await open_storage(service.files.as_uri()).put(key, data, content_type="model/gltf-binary")
         await images.move(redis, held.task_id, held.token, ImageStatus.STORING)
         files = (ResultFile(kind="model", format="glb", size=size, key=key),)
-        await images.succeed(redis, held.task_id, held.token, ImageResult(files, MESH), 300_000)
+        await book(redis, held.task_id)
+        await images.succeed(redis, held.task_id, held.token, ImageResult(files, MESH))
     return job.text("job_id")
 
 
@@ -86,7 +88,8 @@ async def test_only_finished_models_are_in_it_and_the_manifest_says_why(
     await open_storage(service.files.as_uri()).put(key, b"glTF", content_type="model/gltf-binary")
     await images.move(redis, good.task_id, good.token, ImageStatus.STORING)
     done = ImageResult((ResultFile(kind="model", format="glb", size=4, key=key),))
-    await images.succeed(redis, good.task_id, good.token, done, 300_000)
+    await book(redis, good.task_id)
+    await images.succeed(redis, good.task_id, good.token, done)
     content = service.get(f"download/{job_id}/archive.zip").content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         manifest = json.loads(archive.read("manifest.json"))

@@ -13,7 +13,7 @@ from image2model.store.events import ImageChanged, JobCompleted
 from image2model.store.keys import Queue
 from image2model.store.replicas import Replicas
 from tests.store.conftest import MakeJob
-from tests.support.jobs import take_permit
+from tests.support.jobs import book, take_permit
 
 S = ImageStatus
 REQUEST = FalRequest("req-1", "http://fal/status", "http://fal/response", "http://fal/cancel")
@@ -36,7 +36,8 @@ async def finish(redis: Redis, claim: leases.Claim) -> None:
     await images.move(redis, claim.task_id, claim.token, S.GENERATING)
     await images.move(redis, claim.task_id, claim.token, S.STORING)
     result = ImageResult(files=(ResultFile(kind="model", format="glb", size=3, key="k"),))
-    await images.succeed(redis, claim.task_id, claim.token, result, 300_000)
+    await book(redis, claim.task_id)
+    await images.succeed(redis, claim.task_id, claim.token, result)
 
 
 async def test_image_goes_through_its_states_and_ends_its_job(redis: Redis, make_job: MakeJob) -> None:

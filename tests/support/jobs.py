@@ -8,8 +8,9 @@ import uuid
 from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, ResultFile
-from image2model.store import images, jobs, leases, permits
+from image2model.store import costs, images, jobs, leases, permits
 from image2model.store.accounts import Allowance
+from image2model.store.costs import Booked, Booking
 from image2model.store.keys import Queue
 from image2model.store.replicas import Replicas
 
@@ -84,11 +85,40 @@ async def submit(redis: Redis, claim: leases.Claim) -> None:
     await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
 
 
+async def book(
+    redis: Redis,
+    image_id: str,
+    micro: int | None = 300_000,
+    *,
+    request_id: str = "",
+    attempt: str = "",
+    uncertain: bool = False,
+    nonce: str = "",
+) -> Booked:
+    """What FAL took for an image: for its present request, or the one that is named."""
+    task = await images.load(redis, image_id)
+    if not request_id:
+        assert task.request is not None
+        request_id = task.request.request_id
+    booking = Booking(
+        image_id=image_id,
+        owner=task.owner,
+        model=task.model,
+        request_id=request_id,
+        micro=micro,
+        uncertain=uncertain,
+        nonce=nonce or uuid.uuid4().hex,
+        attempt=attempt,
+    )
+    return await costs.book(redis, booking)
+
+
 async def finish(redis: Redis, claim: leases.Claim) -> None:
     """Take a submitted image to its success."""
     await images.move(redis, claim.task_id, claim.token, S.GENERATING)
     await images.move(redis, claim.task_id, claim.token, S.STORING)
-    await images.succeed(redis, claim.task_id, claim.token, RESULT, 300_000)
+    await book(redis, claim.task_id)
+    await images.succeed(redis, claim.task_id, claim.token, RESULT)
 
 
 async def fail(redis: Redis, claim: leases.Claim) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from image2model.errors import InvalidParameter
-from image2model.service.public_address import is_public
+from image2model.network.public_address import is_public
 from image2model.service.webhook_url import check_webhook_url, shown
 
 

@@ -1,29 +1,35 @@
-"""Downloads of result files from FAL's media hosts: never with the key, never anywhere else.
+"""Downloads of result files: never with FAL's key; from hosts other than FAL's behind the address guard.
 
 Who calls it: the gateway. A file that ends early is an error, never a short file.
 """
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 from urllib.parse import urljoin
 
 import aiohttp
 
-from image2model.errors import FalRejected, FalResultGone
-from image2model.fal.failures import FalUnreachable
+from image2model.errors import FalResultGone
+from image2model.fal.failures import FalAddressRefused, FalUnreachable
 from image2model.fal.session import FalSession, network_faults
+from image2model.network.guard import GuardedSession, UrlRefused, refused
 
-CHUNK = 1 << 16
-_READ_BUFFER = 1 << 18
-_MOST_REDIRECTS = 5
-_HEADERS = {"Accept-Encoding": "identity"}
+CHUNK: Final = 1 << 16
+_READ_BUFFER: Final = 1 << 18
+_MOST_REDIRECTS: Final = 5
+_HEADERS: Final = {"Accept-Encoding": "identity"}
+_SLOWEST: Final = 16 << 10
+"""Bytes a second, once a transfer has had its start: whoever drips holds a place for ever."""
 
 
 class FalDownload:
     """An open file: `size` in bytes where the host says it, `content_type`, and the bytes themselves."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, *, slow_start: float) -> None:
         self._response = response
+        self._slow_start = slow_start
         self.size = None if response.headers.get("Content-Encoding") else response.content_length
         self.content_type = response.headers.get("Content-Type")
 
@@ -31,13 +37,18 @@ class FalDownload:
         """The file in pieces of 64 KiB or more, the last one less. Raises FalUnreachable if it ends early."""
         received = 0
         pending = bytearray()
+        began = time.monotonic()
         with network_faults(str(self._response.url)):
             async for part in self._response.content.iter_any():
                 received += len(part)
                 pending += part
                 if len(pending) >= CHUNK:
+                    waited = time.monotonic()
                     yield bytes(pending)
+                    began += time.monotonic() - waited  # the reader's own time is not the host's
                     pending.clear()
+                elif received < _SLOWEST * (time.monotonic() - began - self._slow_start):
+                    raise FalUnreachable(f"the file comes at less than {_SLOWEST >> 10} KiB a second")
         if pending:
             yield bytes(pending)
         if self.size is not None and received != self.size:
@@ -45,11 +56,17 @@ class FalDownload:
 
 
 class Downloads:
-    """Opens files. `deadline`: seconds for a whole file; `read_deadline`: for the next bytes of it."""
+    """Opens files. `read_deadline`: seconds for the answer, and for the next bytes; `slow_start`: seconds after
+    which a file must have come at 16 KiB a second. A whole file may take as long as it is large.
+    """
 
-    def __init__(self, session: FalSession, *, deadline: float, read_deadline: float) -> None:
+    def __init__(
+        self, session: FalSession, guarded: GuardedSession, *, read_deadline: float, slow_start: float
+    ) -> None:
         self._session = session
-        self._timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=10, sock_read=read_deadline)
+        self._guarded = guarded
+        self._slow_start = slow_start
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=read_deadline)
 
     @asynccontextmanager
     async def open(self, url: str) -> AsyncIterator[FalDownload]:
@@ -58,19 +75,44 @@ class Downloads:
             async with self._get(url) as response:
                 if response.status not in (301, 302, 303, 307, 308):
                     _check(response)
-                    yield FalDownload(response)
+                    yield FalDownload(response, slow_start=self._slow_start)
                     return
                 url = urljoin(url, response.headers.get("Location", ""))
-        raise FalRejected(f"more than {_MOST_REDIRECTS} redirects")
+        raise FalUnreachable(f"the file's host answered with more than {_MOST_REDIRECTS} redirects")
 
     @asynccontextmanager
     async def _get(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
-        if not self._session.hosts.serves_media(url):
-            raise FalRejected(f"{url[:200]} is on none of FAL's media hosts")
-        async with self._session.exchange(
+        """Each hop is judged anew: FAL's own hosts by their names, all others by the address guard."""
+        if self._session.hosts.serves_media(url):
+            async with self._session.exchange(
+                "GET", url, headers=_HEADERS, timeout=self._timeout, read_bufsize=_READ_BUFFER
+            ) as response:
+                yield response
+        else:
+            async with self._elsewhere(url) as response:
+                yield response
+
+    @asynccontextmanager
+    async def _elsewhere(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        request = self._guarded.request(
             "GET", url, headers=_HEADERS, timeout=self._timeout, read_bufsize=_READ_BUFFER
-        ) as response:
+        )
+        try:
+            with network_faults(url):
+                response = await request.__aenter__()
+        except FalUnreachable as error:
+            raise _refusal(url, error.__cause__) or error from error.__cause__
+        try:
             yield response
+        finally:
+            await request.__aexit__(None, None, None)
+
+
+def _refusal(url: str, cause: BaseException | None) -> FalAddressRefused | None:
+    if cause is None or not refused(cause):
+        return None
+    why = f"its URL {cause}" if isinstance(cause, UrlRefused) else "its host has no public address"
+    return FalAddressRefused(f"{url[:200]} is not fetched: {why}")
 
 
 def _check(response: aiohttp.ClientResponse) -> None:
@@ -78,5 +120,5 @@ def _check(response: aiohttp.ClientResponse) -> None:
     if status == 200:
         return
     if status in (404, 410):
-        raise FalResultGone("the file is gone from FAL's media host", status=status)
-    raise FalUnreachable(f"FAL's media host answered {status}", status=status)
+        raise FalResultGone(f"the file is gone: its host answered {status}", status=status)
+    raise FalUnreachable(f"the file's host answered {status}", status=status)

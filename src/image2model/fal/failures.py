@@ -9,6 +9,8 @@ Who calls it: the gateway raises these; the worker catches them and turns the fi
     ├── FalNotAccepted
     │   └── FalThrottled       429 to the submit, with the seconds to wait
     ├── FalUnreachable         FAL holds or may hold the answer, we could not fetch it: ask again
+    │   └── FalUnreadable      it answered with what is no answer: ask again, not for long
+    ├── FalAddressRefused      a file lies at an address that must not be called
     ├── FalUnfinished          the result was asked for too early: go on following
     └── FalCancelled           499: FAL stopped the request, as it was asked to
 """
@@ -22,6 +24,7 @@ from image2model.errors import (
     FalTransient,
     ImageFailure,
 )
+from image2model.fal.words import speaks_of_policy
 
 
 class FalThrottled(FalNotAccepted):
@@ -36,6 +39,14 @@ class FalUnreachable(FalError):
     """The network or FAL's ingress failed: says nothing about the request. Ask again, buy nothing."""
 
 
+class FalUnreadable(FalUnreachable):
+    """In place of a result FAL gave a page, nothing, or a JSON that breaks off."""
+
+
+class FalAddressRefused(FalError):
+    """A file's address is none that the internet can reach, or not https: it is not called."""
+
+
 class FalUnfinished(FalError):
     """The result was asked for before the request was COMPLETED."""
 
@@ -45,7 +56,6 @@ class FalCancelled(FalError):
 
 
 UNCONFIRMED = "submission_unconfirmed"
-_CONTENT_POLICY = "content_policy_violation"
 _TIMEOUTS = frozenset({"generation_timeout", "request_timeout", "startup_timeout"})
 
 
@@ -70,8 +80,8 @@ def _verdict(error: FalError) -> tuple[str, bool]:
 
 
 def _rejection(error: FalRejected) -> tuple[str, bool]:
-    if error.fal_type == _CONTENT_POLICY:
-        return "content_policy", False
     if error.status is not None and error.status >= 500:
         return "generation_failed", False
+    if speaks_of_policy(error.message, error.fal_type):
+        return "content_policy", False
     return "rejected_by_model", False

@@ -18,19 +18,24 @@ from image2model.fal.failures import FalUnreachable
 from image2model.fal.observer import Observer, observed
 from image2model.fal.session import FalSession, network_faults
 from image2model.fal.update import FalStatus, FalUpdate
+from image2model.fal.verdict import has_ended
 from image2model.fal.wire import Status, decode
 
 _STREAM_BUFFER = 1 << 14  # aiohttp refuses lines of more than twice this
 
 
 class FollowPace(msgspec.Struct, frozen=True):
-    """Seconds. FAL sends a comment every 15 s, so a stream silent for `idle` is dead."""
+    """Seconds. FAL sends a comment every 15 s, so a stream silent for `idle` is dead.
+
+    `grace`: for how long FAL may deny to know a request, from the first time on, before it is believed:
+    FAL's parts need not agree at once.
+    """
 
     idle: float = 45.0
     first_gap: float = 1.0
     longest_gap: float = 10.0
     stream_again: float = 30.0
-    confirmations: int = 4
+    grace: float = 120.0
 
 
 class Follower:
@@ -44,16 +49,30 @@ class Follower:
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=pace.idle)
 
     async def follow(self, request: FalRequest) -> AsyncGenerator[FalUpdate, None]:
-        """Yields each change of state, COMPLETED last. See `FalGateway.follow`."""
+        """Yields each change of state, COMPLETED last, and each denial. See `FalGateway.follow`."""
         seen: FalUpdate | None = None
         async with aclosing(self._updates(request)) as updates:
-            async for update in updates:
-                if update == seen:
+            async for found in updates:
+                update = found
+                if update.status is FalStatus.ENDED:
+                    if not await self._has_ended(request):
+                        continue
+                    update = msgspec.structs.replace(update, status=FalStatus.COMPLETED)
+                if update == seen and update.status is not FalStatus.DENIED:
                     continue
                 seen = update
                 yield update
                 if update.status is FalStatus.COMPLETED:
                     return
+
+    async def _has_ended(self, request: FalRequest) -> bool:
+        """Whether FAL has a result, or an error in its place. Asked again with the next status otherwise."""
+        try:
+            with observed(self._observer, "result"):
+                reply = await self._session.call("GET", request.response_url)
+        except FalUnreachable:
+            return False
+        return has_ended(reply)
 
     async def _updates(self, request: FalRequest) -> AsyncGenerator[FalUpdate, None]:
         watch = _Watch(self._pace)
@@ -103,17 +122,19 @@ class Follower:
                 reply = await self._session.call("GET", request.status_url, params={"logs": "0"})
                 watch.judge(reply.status, request.status_url)
                 return _update(reply.body)
-        except (FalUnreachable, msgspec.DecodeError):
+        except FalUnreachable as error:
+            return FalUpdate(FalStatus.DENIED) if error.status == 404 else None
+        except msgspec.DecodeError:
             return None
 
 
 class _Watch:
-    """What one request's following remembers: how long to wait, and how often FAL denied knowing it."""
+    """What one request's following remembers: how long to wait, and since when FAL denies knowing it."""
 
     def __init__(self, pace: FollowPace) -> None:
         self._pace = pace
         self._gap = pace.first_gap
-        self._denials = 0
+        self._denied_at: float | None = None
 
     def gap(self) -> float:
         """Seconds until the next poll: growing, jittered so that a thousand do not come at once."""
@@ -124,20 +145,26 @@ class _Watch:
     def moved(self) -> None:
         """FAL answered well: start from short gaps again, and forget its denials."""
         self._gap = self._pace.first_gap
-        self._denials = 0
+        self._denied_at = None
 
     def judge(self, status: int, url: str) -> None:
         """Raises FalUnreachable for what another try may mend, FalResultGone once FAL insists on 404."""
         if status in (200, 202):
-            self._denials = 0
+            self._denied_at = None
             return
         if status == 404:
-            self._denials += 1
-            if self._denials >= self._pace.confirmations:
-                raise FalResultGone("FAL does not know this request, or no longer", status=404)
+            self._deny()
         if status in (401, 403):
             self._gap = self._pace.longest_gap
         raise FalUnreachable(f"{url} answered {status}", status=status)
+
+    def _deny(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._denied_at is None:
+            self._denied_at = now
+            self._gap = self._pace.first_gap
+        if now - self._denied_at >= self._pace.grace:
+            raise FalResultGone("FAL does not know this request, or no longer", status=404)
 
 
 def _update(body: bytes) -> FalUpdate | None:

@@ -20,7 +20,7 @@ from image2model.fal.health import FalHealth
 from image2model.fal.hosts import FalHosts
 from image2model.fal.observer import Observer, ignore, observed
 from image2model.fal.paidpost import BeforeSend
-from image2model.fal.platform import Platform
+from image2model.fal.platform import Listed, Platform
 from image2model.fal.refusal import read
 from image2model.fal.result import FalResult, Results
 from image2model.fal.session import FalSession
@@ -28,10 +28,14 @@ from image2model.fal.submission import Priority, Submission
 from image2model.fal.update import FalUpdate
 from image2model.fal.upload import Uploader
 from image2model.fal.wire import Jwks, ModelEntry, Price
+from image2model.network.guard import GuardedSession
 
 
 class FalGateway:
-    """Use it as `async with FalGateway(key, hosts) as fal`. All times are in seconds."""
+    """Use it as `async with FalGateway(key, hosts) as fal`. All times are in seconds.
+
+    `elsewhere` fetches result files that lie on other hosts than FAL's; it is opened and closed here.
+    """
 
     def __init__(
         self,
@@ -43,8 +47,9 @@ class FalGateway:
         pace: FollowPace = FollowPace(),  # noqa: B008 - frozen
         submit_deadline: float = 60.0,
         result_deadline: float = 30.0,
-        download_deadline: float = 600.0,
         read_deadline: float = 30.0,
+        slow_start: float = 60.0,
+        elsewhere: GuardedSession | None = None,
     ) -> None:
         self.hosts = hosts
         self._observer = observer
@@ -53,11 +58,15 @@ class FalGateway:
         self._uploader = Uploader(self._session)
         self._follower = Follower(self._session, observer, pace)
         self._results = Results(self._session, deadline=result_deadline, first_gap=pace.first_gap)
-        self._downloads = Downloads(self._session, deadline=download_deadline, read_deadline=read_deadline)
+        self._elsewhere = elsewhere or GuardedSession(allow_private=False)
+        self._downloads = Downloads(
+            self._session, self._elsewhere, read_deadline=read_deadline, slow_start=slow_start
+        )
         self._platform = Platform(self._session)
 
     async def __aenter__(self) -> Self:
         await self._session.open()
+        await self._elsewhere.__aenter__()
         return self
 
     async def __aexit__(
@@ -66,6 +75,7 @@ class FalGateway:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self._elsewhere.__aexit__(kind, error, trace)
         await self._session.close()
         await self._submission.close()
 
@@ -108,8 +118,9 @@ class FalGateway:
     def follow(self, request: FalRequest) -> AsyncGenerator[FalUpdate, None]:
         """Every change of the request's state until COMPLETED, however long: bound it, and `aclosing` it.
 
-        Whatever fails in between is tried again with the same request. Raises FalResultGone once FAL has
-        denied several times in a row to know it.
+        Whatever fails in between is tried again with the same request, and a word that only sounds like an end
+        is settled by asking for the result. Each time that FAL denies to know the request is yielded too;
+        raises FalResultGone once it has done so for `pace.grace`.
         """
         return self._follower.follow(request)
 
@@ -117,8 +128,9 @@ class FalGateway:
         """The result of a COMPLETED request.
 
         Raises what FAL answered: FalRejected (final), FalTransient (a failure of FAL's: a new attempt may
-        work), FalCancelled, FalUnfinished (follow on), FalResultGone; FalUnreachable when it could not be
-        fetched within the deadline: ask again, the request stands.
+        work), FalCancelled, FalUnfinished (follow on), FalResultGone, which one denial more may take back;
+        FalUnreachable when it could not be fetched within the deadline: ask again, the request stands;
+        FalUnreadable, one of these, when FAL gave what is no result.
         """
         with observed(self._observer, "result"):
             return await self._results.fetch(endpoint, request)
@@ -131,8 +143,9 @@ class FalGateway:
     def download(self, url: str) -> AbstractAsyncContextManager[FalDownload]:
         """Open a result file: `async with fal.download(url) as file: async for chunk in file.chunks()`.
 
-        Raises FalResultGone (404, 410), FalRejected for a host that is none of FAL's media hosts, and
-        FalUnreachable for what another try may mend, a file that ends early among it.
+        From hosts that are not FAL's only by https from public addresses, redirects included. Raises
+        FalResultGone (404, 410), FalAddressRefused, and FalUnreachable for what another try may mend, a file
+        that ends early among it.
         """
         return self._download(url)
 
@@ -157,6 +170,14 @@ class FalGateway:
         """
         with observed(self._observer, "lookup"):
             return await self._platform.find(endpoint_id, image_url, since)
+
+    async def look_up(self, endpoint: Endpoint, request: FalRequest) -> Listed | None:
+        """What FAL's listing says of this request; None where it does not list it, which is no proof.
+
+        Raises as `find_submission`, and as `result` where the listing holds a failure in its place.
+        """
+        with observed(self._observer, "lookup"):
+            return await self._platform.look_up(endpoint, request)
 
     async def prices(self, endpoint_ids: Iterable[str]) -> dict[str, Price]:
         """FAL's unit prices by endpoint id. Raises as `find_submission`. Not cached here."""

@@ -17,7 +17,7 @@ from image2model.errors import (
     FalResultGone,
     FalTransient,
 )
-from image2model.fal.failures import FalCancelled, FalUnfinished, FalUnreachable
+from image2model.fal.failures import FalAddressRefused, FalCancelled, FalUnfinished, FalUnreachable
 
 Observer = Callable[[str, str, float], None]
 
@@ -31,6 +31,7 @@ OUTCOMES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (FalUnreachable, "unreachable"),
     (FalUnfinished, "unfinished"),
     (FalCancelled, "cancelled"),
+    (FalAddressRefused, "refused"),
     (asyncio.CancelledError, "abandoned"),
     (GeneratorExit, "ok"),
 )

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from image2model.errors import FalAccountFault, FalAmbiguous, FalError, FalNotAccepted, FalRejected
+from image2model.fal.billing import billable_units
 from image2model.fal.failures import FalThrottled
 from image2model.fal.wire import Submitted, decode
 from image2model.fal.words import LOCKED, words_of
@@ -84,7 +85,8 @@ def _refusal(status: int, headers: Mapping[str, str], body: bytes) -> FalError:
         kind = "locked" if said.message.startswith(LOCKED) else said.type
         return FalAccountFault(said.message, status=status, fal_type=kind)
     if 400 <= status < 500 and status not in _UNSURE:
-        return FalRejected(said.message, status=status, fal_type=said.type)
+        units = billable_units(headers)
+        return FalRejected(said.message, status=status, fal_type=said.type, billable_units=units)
     return FalAmbiguous(f"FAL answered the submit with {status}: {said.message}", status=status)
 
 

@@ -8,13 +8,27 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import urlencode
 
+import msgspec
+from multidict import CIMultiDict, CIMultiDictProxy
+
 from image2model.domain import FalRequest
+from image2model.fal.endpoints import Endpoint
 from image2model.fal.refusal import read
-from image2model.fal.session import FalSession
+from image2model.fal.result import FalResult, judged
+from image2model.fal.session import FalSession, Reply
 from image2model.fal.wire import ModelEntry, ModelList, Price, PriceList, RequestPage
 
 T = TypeVar("T")
 _MOST_PAGES = 50
+_NO_HEADERS = CIMultiDictProxy(CIMultiDict({"x-fal-request-id": "listed"}))
+"""What FAL lists is FAL's own word, no ingress's."""
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A request in FAL's listing. `result` is there where it has ended and FAL lists its output."""
+
+    ended: bool
+    result: FalResult | None = None
 
 
 class Platform:
@@ -40,6 +54,24 @@ class Platform:
                 return None
             query["cursor"] = page.next_cursor
         return None
+
+    async def look_up(self, endpoint: Endpoint, request: FalRequest) -> Listed | None:
+        """What is listed of one request. See `FalGateway.look_up`."""
+        query = {
+            "endpoint_id": endpoint.id,
+            "request_id": request.request_id,
+            "expand": "payloads",
+            "limit": "1",
+        }
+        page = await self._page(query)
+        item = next((one for one in page.items if one.request_id == request.request_id), None)
+        if item is None:
+            return None
+        output = bytes(item.json_output)
+        if output == b"null" or item.status_code is None:
+            return Listed(ended=item.ended_at is not None or item.status_code is not None)
+        reply = Reply(request.response_url, item.status_code, _NO_HEADERS, output)
+        return Listed(ended=True, result=await judged(endpoint, reply))
 
     async def prices(self, endpoint_ids: Iterable[str]) -> dict[str, Price]:
         """FAL's current unit prices by endpoint id; those it does not list are left out."""

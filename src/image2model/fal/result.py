@@ -6,28 +6,34 @@ taken for a failure of the request.
 
 import asyncio
 import random
-from collections.abc import Mapping
 
 import msgspec
 
 from image2model.domain import FalRequest
-from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient
+from image2model.errors import FalResultGone
+from image2model.fal.billing import billable_units
 from image2model.fal.endpoints import Endpoint
-from image2model.fal.failures import FalCancelled, FalUnfinished, FalUnreachable
+from image2model.fal.failures import FalUnfinished, FalUnreachable, FalUnreadable
 from image2model.fal.files import FalFile, files_of
 from image2model.fal.session import FalSession, Reply
+from image2model.fal.verdict import failure_of, is_status
 from image2model.fal.wire import decode
-from image2model.fal.words import words_of
+from image2model.fal.words import Words, complaint_of
 
 _DENIALS = 3
-_RETRY_HEADERS = ("x-fal-retryable", "x-fal-needs-retry")
+_LARGE = 1 << 18
+"""A body from this size on is read in a thread: it would hold up the loop."""
 
 
 class FalResult(msgspec.Struct, frozen=True):
-    """What a request made: its files, the model first where there is one, and FAL's billable units."""
+    """What a request made: its files, the model first where there is one, and FAL's billable units.
+
+    `said` is the error that FAL's output speaks of, where it names no file.
+    """
 
     files: tuple[FalFile, ...]
     billable_units: float | None = None
+    said: Words | None = None
 
     @property
     def model(self) -> FalFile | None:
@@ -50,8 +56,8 @@ class Results:
         gap, denials = self._first_gap, 0
         while True:
             try:
-                return _judge(endpoint, await self._session.call("GET", request.response_url))
-            except FalResultGone:
+                return await judged(endpoint, await self._session.call("GET", request.response_url))
+            except (FalResultGone, FalUnreadable):
                 denials += 1
                 if denials >= _DENIALS:
                     raise
@@ -62,42 +68,29 @@ class Results:
             gap = min(gap * 2, 10.0)
 
 
-def _judge(endpoint: Endpoint, reply: Reply) -> FalResult:
-    if reply.status >= 300:
-        raise _failure(reply)
+async def judged(endpoint: Endpoint, reply: Reply) -> FalResult:
+    """The result in a reply. Raises as `FalGateway.result` does."""
+    if reply.status == 202 or reply.status >= 300:
+        raise failure_of(reply)
+    output = await output_in(endpoint, reply.body)
+    return msgspec.structs.replace(output, billable_units=billable_units(reply.headers))
+
+
+async def output_in(endpoint: Endpoint, body: bytes) -> FalResult:
+    """The result in a model's output. Raises FalUnreadable, FalUnfinished where it is only the state of the request."""
+    if len(body) > _LARGE:
+        return await asyncio.to_thread(_output_in, endpoint, body)
+    return _output_in(endpoint, body)
+
+
+def _output_in(endpoint: Endpoint, body: bytes) -> FalResult:
     try:
-        output = decode(reply.body, dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise FalUnreachable(f"the result cannot be read: {error}", status=reply.status) from error
-    return FalResult(files=files_of(endpoint, output), billable_units=_units(reply.headers))
-
-
-def _failure(reply: Reply) -> FalError:
-    status = reply.status
-    said = words_of(reply.body, status, reply.headers.get("x-fal-error-type"))
-    if status in (401, 403, 408, 429) or reply.from_ingress or status < 400:
-        # The result exists; it is only not to be had now, by us, or through this ingress.
-        return FalUnreachable(f"the result is not to be had: {said.message}", status=status)
-    if status == 404:
-        return FalResultGone("FAL no longer has the result", status=status, fal_type=said.type)
-    if status == 499:
-        return FalCancelled(said.message, status=status, fal_type=said.type)
-    if status == 400 and "still in progress" in said.message:
-        return FalUnfinished(said.message, status=status)
-    lasting = status < 500 and said.type != "downstream_service_error"
-    kind = FalTransient if _retryable(reply.headers, default=not lasting) else FalRejected
-    return kind(said.message, status=status, fal_type=said.type)
-
-
-def _retryable(headers: Mapping[str, str], *, default: bool) -> bool:
-    for name in _RETRY_HEADERS:
-        if value := headers.get(name):
-            return default and value.strip().lower() not in ("0", "false", "no")
-    return default
-
-
-def _units(headers: Mapping[str, str]) -> float | None:
-    try:
-        return float(headers["x-fal-billable-units"])
-    except (KeyError, ValueError):
-        return None
+        output = decode(body, object)
+        files = files_of(endpoint, output)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FalUnreadable(f"the result cannot be read: {error}") from error
+    if output is None:
+        raise FalUnreadable("the result is null")
+    if not files and is_status(body):
+        raise FalUnfinished("FAL answers with the state of the request in place of its result")
+    return FalResult(files=files, said=None if files else complaint_of(body))

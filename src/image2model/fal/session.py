@@ -151,11 +151,14 @@ class FalSession:
 
 @contextmanager
 def network_faults(url: str) -> Iterator[None]:
-    """Turn what the network does into FalUnreachable. Nothing but the network may stand in the block."""
+    """Turn what the network does into FalUnreachable. Nothing but the network may stand in the block.
+
+    ValueError is what aiohttp and yarl make of a URL that is none.
+    """
     try:
         yield
-    except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-        raise FalUnreachable(f"{url}: {_cause(error)}") from error
+    except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
+        raise FalUnreachable(f"{url[:200]}: {_cause(error)}") from error
 
 
 class _Request(msgspec.Struct, frozen=True):

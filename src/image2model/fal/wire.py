@@ -21,12 +21,12 @@ class Submitted(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The status of a request, polled or streamed. `error` is FAL's text, or whatever it sent instead."""
+    """The status of a request, polled or streamed. What is Raw is FAL's, or whatever it sent instead."""
 
     status: str
-    queue_position: int | None = None
+    queue_position: msgspec.Raw = msgspec.Raw(b"null")
     error: msgspec.Raw = msgspec.Raw(b"null")
-    error_type: str | None = None
+    error_type: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class CancelStatus(msgspec.Struct, frozen=True):
@@ -56,34 +56,37 @@ class UploadSlot(msgspec.Struct, frozen=True):
     file_url: str
 
 
-class File(msgspec.Struct, frozen=True):
-    """One file of a model's output. `file_size` is in bytes."""
-
-    url: str
-    content_type: str | None = None
-    file_name: str | None = None
-    file_size: int | float | None = None
-
-
 class Failure(msgspec.Struct, frozen=True):
-    """An error body: `detail` is a text for request errors, a list for model errors."""
+    """An error body: `detail` is a text for request errors, a list for model errors.
+
+    `error` and `message` are what other servers in between, and some models, call it.
+    """
 
     detail: msgspec.Raw = msgspec.Raw(b"null")
-    error_type: str | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
+    message: msgspec.Raw = msgspec.Raw(b"null")
+    error_type: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class ModelError(msgspec.Struct, frozen=True):
     """One entry of a model error's list."""
 
-    msg: str = ""
+    msg: str | None = None
+    message: str | None = None
     type: str | None = None
 
 
 class ListedRequest(msgspec.Struct, frozen=True):
-    """One request in the listing by endpoint, with its input where payloads were asked for."""
+    """One request in the listing by endpoint, with its input and output where payloads were asked for.
+
+    `ended_at` is there once it has ended; `status_code` is then that of its result.
+    """
 
     request_id: str
     json_input: msgspec.Raw = msgspec.Raw(b"null")
+    json_output: msgspec.Raw = msgspec.Raw(b"null")
+    ended_at: str | None = None
+    status_code: int | None = None
 
 
 class RequestPage(msgspec.Struct, frozen=True):
@@ -150,8 +153,8 @@ class WebhookBody(msgspec.Struct, frozen=True):
     status: str
     gateway_request_id: str | None = None
     payload: msgspec.Raw = msgspec.Raw(b"null")
-    error: str | None = None
-    payload_error: str | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
+    payload_error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 def decode(body: bytes, shape: type[T]) -> T:

@@ -1,7 +1,10 @@
-"""FAL's own words out of an error reply: the sentence to show, and the type to decide by.
+"""FAL's own words out of a reply: the sentence to show, the type to decide by, and what they speak of.
 
 Who calls it: every part of the gateway that turns a reply into an error. Pure.
 """
+
+import re
+from typing import Final
 
 import msgspec
 
@@ -9,46 +12,104 @@ from image2model.fal.wire import Failure, ModelError, decode
 
 LOCKED = "User is locked"
 _LONGEST = 1000
+_POLICY_TYPE: Final = re.compile(r"content_policy|safety|nsfw|moderation", re.IGNORECASE)
+_POLICY: Final = re.compile(
+    r"\b(content[ _-]?policy|usage polic(y|ies)|safety[ _-]?(violation|filter|polic|guideline|system|check"
+    r"(er)?s? (fail|flag|reject|block|trigger|detect))|violat\w+ (our |the )?(safety|content|usage)|nsfw|"
+    r"moderat(ed|ion)|(flagged|inappropriate|prohibited|disallowed|unsafe|explicit|harmful|sensitive|"
+    r"sexual|offensive) (as|by|content|image|input|material)|not safe for work)",
+    re.IGNORECASE,
+)
+"""FAL's models word it each in their own way; the name of a parameter, `enable_safety_checker`, is not it."""
 
 
-class Words(msgspec.Struct, frozen=True):
+class Words(msgspec.Struct, frozen=True, omit_defaults=True):
     """`message` is for people, `type` is FAL's error type where it gave one."""
 
     message: str
     type: str | None = None
 
+    @property
+    def on_policy(self) -> bool:
+        """Whether they say that the content is not allowed."""
+        return speaks_of_policy(self.message, self.type)
+
+
+def speaks_of_policy(message: str, fal_type: str | None) -> bool:
+    """Whether FAL's words say that its content policy forbids the picture."""
+    return bool((fal_type and _POLICY_TYPE.search(fal_type)) or _POLICY.search(message))
+
 
 def words_of(body: bytes, status: int, header_type: str | None = None) -> Words:
     """What an error reply says, whatever its shape; a text that is no JSON is given as it is."""
-    try:
-        failure = decode(body, Failure)
-    except msgspec.DecodeError:
-        return Words(_shortened(_plain(body)) or f"HTTP {status}", header_type)
-    message, model_type = _detail(bytes(failure.detail))
-    found = failure.error_type or model_type or header_type
-    return Words(_shortened(message) or f"HTTP {status}", found)
+    found = _said(body, header_type)
+    return Words(found.message or f"HTTP {status}", found.type)
+
+
+def complaint_of(body: bytes) -> Words | None:
+    """The error that a reply of success speaks of, by `error`, `detail` or `message`; None where it does not."""
+    found = _said(body, None)
+    return found if found.message or found.type else None
+
+
+def error_of(error: msgspec.Raw, error_type: msgspec.Raw) -> Words | None:
+    """The words in a status's or a webhook's `error` and `error_type`; None where there are none."""
+    message, model_type = _detail(bytes(error))
+    fal_type = text_of(error_type) or model_type
+    return Words(_shortened(message), fal_type) if message or fal_type else None
 
 
 def text_of(raw: msgspec.Raw) -> str | None:
     """A JSON value as text: a string itself, null as None, anything else as its JSON."""
     body = bytes(raw)
     try:
-        return decode(body, str) if body.startswith(b'"') else None if body == b"null" else body.decode()
+        if body.startswith(b'"'):
+            return decode(body, str)
+        return None if body == b"null" else body.decode()
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
+def _said(body: bytes, header_type: str | None) -> Words:
+    try:
+        failure = decode(body, Failure)
+    except (msgspec.DecodeError, RecursionError):
+        return Words(_shortened(_plain(body)), header_type)
+    for raw in (failure.detail, failure.error, failure.message):
+        message, model_type = _detail(bytes(raw))
+        if message:
+            break
+    return Words(_shortened(message), text_of(failure.error_type) or model_type or header_type)
+
+
 def _detail(detail: bytes) -> tuple[str, str | None]:
+    """A text, a list of a model's errors, or an object with a message of its own."""
     try:
         errors = decode(detail, tuple[ModelError, ...])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    else:
+        message = "; ".join(error.msg for error in errors if error.msg)
+        return message, next((error.type for error in errors if error.type), None)
+    try:
+        error = decode(detail, ModelError)
+    except (msgspec.DecodeError, RecursionError):
         return text_of(msgspec.Raw(detail)) or "", None
-    message = "; ".join(error.msg for error in errors if error.msg)
-    return message, next((error.type for error in errors if error.type), None)
+    return error.msg or error.message or text_of(msgspec.Raw(detail)) or "", error.type
 
 
 def _plain(body: bytes) -> str:
-    return body[:_LONGEST].decode("utf-8", "replace").strip()
+    if body.lstrip()[:1] == b"<":
+        return ""  # a page of some server, no words
+    text = body[:_LONGEST].decode("utf-8", "replace").strip()
+    try:
+        return decode(body, str).strip() if text.startswith('"') else "" if _is_json(text) else text
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return text
+
+
+def _is_json(text: str) -> bool:
+    return text[:1] in ("{", "[") or text in ("null", "true", "false") or text.lstrip("-")[:1].isdigit()
 
 
 def _shortened(text: str) -> str:

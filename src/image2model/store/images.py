@@ -11,7 +11,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus
-from image2model.errors import StaleFence
+from image2model.errors import NoBudgetLeft, StaleFence
 from image2model.store.connection import command
 from image2model.store.keys import key
 from image2model.store.replicas import Replicas
@@ -26,6 +26,7 @@ _AGAIN: Final = Script("try_again")
 _NO_REUSE: Final = Script("no_reuse")
 
 Field = str | int
+_NO_BUDGET: Final = -4
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,13 +166,10 @@ async def move(
     return bool(done == 2)
 
 
-async def succeed(
-    redis: Redis, image_id: str, fence: str, result: ImageResult, cost_micro: int | None
-) -> None:
-    """The end that everybody wants. `cost_micro` is what the price list says, None: not known."""
+async def succeed(redis: Redis, image_id: str, fence: str, result: ImageResult) -> None:
+    """The end that everybody wants. What it cost is booked before: see `costs`."""
     text = msgspec.json.encode(result).decode()
-    cost = "" if cost_micro is None else cost_micro
-    await move(redis, image_id, fence, ImageStatus.SUCCEEDED, "result", text, "cost_micro", cost, "error", "")
+    await move(redis, image_id, fence, ImageStatus.SUCCEEDED, "result", text, "error", "")
 
 
 async def result_of(redis: Redis, image_id: str) -> tuple[str, ImageResult] | None:
@@ -181,22 +179,9 @@ async def result_of(redis: Redis, image_id: str) -> tuple[str, ImageResult] | No
 
 
 async def take_result(redis: Redis, image_id: str, fence: str, result: ImageResult) -> None:
-    """A success without a run: the same picture's result, for nothing."""
+    """A success without a run: the same picture's result, for nothing. What earlier attempts cost stays."""
     text = msgspec.json.encode(result).decode()
-    await move(
-        redis,
-        image_id,
-        fence,
-        ImageStatus.SUCCEEDED,
-        "result",
-        text,
-        "cost_micro",
-        0,
-        "cached",
-        1,
-        "error",
-        "",
-    )
+    await move(redis, image_id, fence, ImageStatus.SUCCEEDED, "result", text, "cached", 1, "error", "")
 
 
 async def give_up_reuse(redis: Redis, image_id: str, fence: str, task: Task) -> None:
@@ -260,12 +245,15 @@ async def try_again(
 
     `used_attempt`: FAL accepted the one that ended, so it counts; `error` says why it ended. Otherwise
     False, and nothing changed, where the image has tried for longer than `start_timeout_s` to be accepted,
-    pauses not counted. Raises StaleFence, with `unknown` also where FAL's id has turned up.
+    pauses not counted. Raises StaleFence, with `unknown` also where FAL's id has turned up, and NoBudgetLeft
+    where the price of another attempt cannot be set aside; nothing has changed then.
     """
     why = msgspec.json.encode(error).decode() if error else False
     done = await _AGAIN.packed(
         redis, image_id, fence, used_attempt, int(start_timeout_s * 1000), why, unknown
     )
+    if done == _NO_BUDGET:
+        raise NoBudgetLeft(f"no budget is left for another attempt of image {image_id}")
     if done not in {1, 2}:
         raise StaleFence(f"image {image_id} could not be queued again")
     return bool(done == 1)

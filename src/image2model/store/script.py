@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError
 
 from image2model.domain import (
     IMAGE_ADVANCING,
+    IMAGE_AT_FAL,
     IMAGE_FINISHED,
     IMAGE_MOVING,
     IMAGE_UNFINISHED,
@@ -43,6 +44,8 @@ _SPEND_TTL_MS: Final = 400 * 86_400_000
 """How long a day's table of spending is kept."""
 _GRACE_TTL_MS: Final = 86_400_000
 """How long an expired job's hashes outlive it, so that its files can be erased and 410 be answered."""
+_HOLD_TTL_MS: Final = 86_400_000
+"""How long the price of an attempt stays set aside that FAL may yet bill: it repeats a webhook for hours."""
 
 
 def _lua(value: str | int | bool) -> str:
@@ -87,6 +90,7 @@ def library() -> str:
         "UNFINISHED": _lua_set(IMAGE_UNFINISHED),
         "MOVING": _lua_set(IMAGE_MOVING),
         "ADVANCING": _lua_set(IMAGE_ADVANCING),
+        "AT_FAL": _lua_set(IMAGE_AT_FAL),
         "ARQ_JOB": _lua(arq_keys.JOB),
         "ARQ_IN_PROGRESS": _lua(arq_keys.IN_PROGRESS),
         "ARQ_RETRY": _lua(arq_keys.RETRY),
@@ -108,6 +112,7 @@ def library() -> str:
         "FLEET_TTL": _lua(keys.FLEET_TTL_MS),
         "SPEND_TTL": _lua(_SPEND_TTL_MS),
         "GRACE_TTL": _lua(_GRACE_TTL_MS),
+        "HOLD_TTL": _lua(_HOLD_TTL_MS),
         "OWNER_HISTORY": _lua(_OWNER_HISTORY),
         "WORKER_CRASHED": _lua(msgspec.json.encode(_WORKER_CRASHED).decode()),
         "RESULT_CRASHED": _lua(msgspec.json.encode(_RESULT_CRASHED).decode()),

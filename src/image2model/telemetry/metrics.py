@@ -45,7 +45,18 @@ FAL_LATENCY: Final = Histogram(
     registry=REGISTRY,
 )
 FAL_COST: Final = Counter(
-    "image2model_fal_cost_usd", "Dollars spent at FAL, by price list.", ["model"], registry=REGISTRY
+    "image2model_fal_cost_usd", "Dollars that FAL took, as booked.", ["model"], registry=REGISTRY
+)
+COST_MISMATCH: Final = Counter(
+    "image2model_cost_mismatch",
+    "Requests whose billable units contradict the table's price, so that the table's was booked.",
+    ["model"],
+    registry=REGISTRY,
+)
+BUDGET_OVERRUN: Final = Counter(
+    "image2model_budget_overrun_usd",
+    "Dollars by which budgets were exceeded because FAL took more than was set aside.",
+    registry=REGISTRY,
 )
 UNCONFIRMED: Final = Counter(
     "image2model_submissions_unconfirmed", "Submits whose reply was lost.", registry=REGISTRY

@@ -22,12 +22,12 @@ from image2model.fal.files import FalFile
 from image2model.fal.result import FalResult
 from image2model.media.glb import inspect_glb
 from image2model.media.model_format import sniff_model
-from image2model.money import to_usd
 from image2model.storage import layout
 from image2model.storage.errors import StorageError
 from image2model.store import images
 from image2model.store.images import Task
-from image2model.telemetry import metrics, tracing
+from image2model.telemetry import tracing
+from image2model.worker import costs
 from image2model.worker.backoff import full_jitter
 from image2model.worker.context import WorkerContext
 from image2model.worker.told import told
@@ -51,13 +51,11 @@ async def collect(
 ) -> None:
     """Make the image a success. Raises FalError as the gateway does, ImageFailure, StaleFence."""
     found = await _patiently(lambda: context.fal.result(endpoint, request))
+    await costs.book_result(context, task, request, found.billable_units)
     if found.model is None:
         raise ImageFailure("result_invalid", "FAL's result holds no model.", retryable=True)
     result = await (_mirror(context, task, found) if context.settings.mirrors else _refer(found))
-    cost = endpoint.price(task.params)  # type: ignore[arg-type]  # normalised at the door
-    await told(lambda: images.succeed(context.redis, task.image_id, fence, result, cost))
-    if cost is not None:
-        metrics.FAL_COST.labels(task.model).inc(to_usd(cost))
+    await told(lambda: images.succeed(context.redis, task.image_id, fence, result))
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:

@@ -15,6 +15,7 @@ from image2model.storage.objects import ObjectStorage
 from image2model.store.replicas import Replicas
 from image2model.worker.byte_budget import ByteBudget
 from image2model.worker.permits import PermitDesk
+from image2model.worker.prices import PriceCache
 from image2model.worker.room import DiskRoom
 from image2model.worker.running import RunningImages
 from image2model.worker.thumbnails import ThumbnailsAhead
@@ -46,6 +47,7 @@ class WorkerContext:
         self.replicas = Replicas(redis)
         self.storage = storage
         self.fal = fal
+        self.prices = PriceCache(fal.prices)
         self.webhooks = WebhookSender(allow_private=settings.webhook_allow_private)
         self.running = RunningImages()
         self.preflight = ThreadPoolExecutor(2, thread_name_prefix="preflight")
@@ -60,6 +62,7 @@ class WorkerContext:
 
     def close(self) -> None:
         """Let the threads go; what they still decode is of no use to anybody."""
+        self.prices.close()
         self.permits.close()
         self.thumbnails_ahead.close()
         self.preflight.shutdown(wait=False, cancel_futures=True)

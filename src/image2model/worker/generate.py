@@ -17,8 +17,10 @@ from image2model.errors import (
     FalAmbiguous,
     FalError,
     FalNotAccepted,
+    FalRejected,
     FalTransient,
     ImageFailure,
+    NoBudgetLeft,
     StaleFence,
 )
 from image2model.fal.endpoints import endpoint_of
@@ -27,6 +29,7 @@ from image2model.storage.errors import StorageError
 from image2model.store import images
 from image2model.store.images import Task
 from image2model.telemetry import metrics, tracing
+from image2model.worker import costs
 from image2model.worker.backoff import full_jitter
 from image2model.worker.circuit import report
 from image2model.worker.collect import collect
@@ -45,6 +48,8 @@ _log = structlog.get_logger("worker.generate")
 
 _AWAY_S: Final = 1.0
 _NO_ROOM_S: Final = 10.0
+_SERVER_ERROR: Final = 500
+"""From this HTTP status on FAL bills nothing."""
 
 
 async def generate_model(context: WorkerContext, running: RunningTask, image_id: str) -> None:
@@ -91,20 +96,34 @@ class ImageRun:
             return ended
 
     async def _take_on(self, task: Task) -> str:
+        request = task.request
         try:
             if task.reuse_of and await self._reuse(task):
                 return self._end(task, ImageStatus.SUCCEEDED)
-            request = task.request or await self._submit(task)
+            request = request or await self._submit(task)
             await self._finish(task, request)
         except ImageFailure as failure:
+            if request is not None:
+                await costs.book_lost(self._context, task, request)  # unless its result is booked already
             return await self._fail(task, failure)
         except FalCancelled as stopped:
             return await self._stopped(task, stopped)
         except FalTransient as failure:
             return await self._attempt_failed(task, failure)
         except FalError as failure:
+            if request is not None:
+                await self._book_end(task, request, failure)
             return await self._fail(task, to_image_failure(failure))
         return self._end(task, ImageStatus.SUCCEEDED)
+
+    async def _book_end(self, task: Task, request: FalRequest, failure: FalError) -> None:
+        """Book what FAL took for a request that ended without a result, unless its result is booked."""
+        if not isinstance(failure, FalRejected):
+            await costs.book_lost(self._context, task, request)
+        elif failure.status is None or failure.status < _SERVER_ERROR:
+            now = await told(lambda: images.load(self._context.redis, self._image_id))
+            ran = now.running_at > 0
+            await costs.book_refusal(self._context, task, request, failure.billable_units, ran=ran)
 
     async def _reuse(self, task: Task) -> bool:
         """Take another image's result. Raises arq.Retry where it is gone: then this image runs itself."""
@@ -144,16 +163,24 @@ class ImageRun:
             raise Retry(defer=wait)
         attempts_left = task.attempts_used + 1 < settings.max_attempts
         if settings.on_unconfirmed == "resubmit" and attempts_left and not task.cancel_requested:
-            await images.try_again(
-                context.redis, self._image_id, self._fence, used_attempt=True, unknown=True
-            )
-            raise Retry(defer=0)
+            await self._resubmit()
         raise to_image_failure(
             FalAmbiguous(
                 "The reply to the submit was lost, and FAL does not list the request. It may have been paid "
                 "for; a retry would pay again. If FAL still reports it, it becomes a success by itself."
             )
         )
+
+    async def _resubmit(self) -> None:
+        """Raises arq.Retry. Returns where the budget holds no second submit: the first may yet be billed."""
+        try:
+            await images.try_again(
+                self._context.redis, self._image_id, self._fence, used_attempt=True, unknown=True
+            )
+        except NoBudgetLeft as reason:
+            _log.info("resubmit_refused", reason=str(reason))
+            return
+        raise Retry(defer=0)
 
     async def _finish(self, task: Task, request: FalRequest) -> None:
         endpoint = endpoint_of(task.model)
@@ -192,11 +219,15 @@ class ImageRun:
         if task.attempts_used + 1 >= self._context.settings.max_attempts:
             return await self._fail(task, to_image_failure(failure))
         error = _image_error(to_image_failure(failure))
-        await told(
-            lambda: images.try_again(
-                self._context.redis, self._image_id, self._fence, used_attempt=True, error=error
+        try:
+            await told(
+                lambda: images.try_again(
+                    self._context.redis, self._image_id, self._fence, used_attempt=True, error=error
+                )
             )
-        )
+        except NoBudgetLeft as reason:
+            _log.info("attempt_refused", reason=str(reason))
+            return await self._fail(task, to_image_failure(failure))
         wait = full_jitter(task.attempts_used)
         _log.info("the attempt failed, another later", wait_s=round(wait, 2), reason=failure.message)
         raise Retry(defer=wait)

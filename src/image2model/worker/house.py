@@ -15,7 +15,7 @@ from image2model.service import cleanup as house_cleaning
 from image2model.service import webhooks
 from image2model.service.erase import erase_if_deleted
 from image2model.storage.errors import StorageError
-from image2model.store import expiry, upkeep
+from image2model.store import costs, expiry, upkeep
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics
 from image2model.worker.context import WorkerContext
@@ -57,6 +57,8 @@ async def _announce(redis: Redis, job_id: str, version: int) -> None:
 async def reconcile(context: WorkerContext, _running: RunningTask, _nothing: str) -> None:
     """Compare every unfinished job with the queue and mend either; then queue itself for later."""
     await upkeep.renew_lives(context.redis)
+    if released := await costs.release_holds(context.redis):
+        _log.info("holds_released", count=released)
     mended = await upkeep.free_places(context.redis) + await upkeep.free_addresses(context.redis)
     for job_id in await upkeep.unfinished_jobs(context.redis):
         mended += await upkeep.repair(context.redis, job_id)

@@ -103,6 +103,7 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
     )
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
+        context.prices.refresh()
         try:
             async with context.webhooks:
                 yield context

@@ -29,6 +29,7 @@ from image2model.store import images
 from image2model.store.images import Committed, Task
 from image2model.store.permits import Wish
 from image2model.telemetry import tracing
+from image2model.worker import costs
 from image2model.worker.context import WorkerContext
 from image2model.worker.permits import Paused
 from image2model.worker.running import RunningTask
@@ -111,7 +112,9 @@ async def _post(
             before_send=mark,
             priority="low" if task.priority == "low" else None,
         )
-    except (FalNotAccepted, FalAccountFault, FalRejected, StaleFence):
+    except (FalNotAccepted, FalAccountFault, FalRejected, StaleFence) as refused:
+        if isinstance(refused, FalRejected):
+            await costs.book_refused_post(context, task, attempt_token, refused.billable_units)
         # told here, for the image's task may be gone by now, and a mark that stays would put it in doubt
         await told(lambda: images.not_sent(context.redis, task.image_id, attempt_token))
         raise

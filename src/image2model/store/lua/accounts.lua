@@ -119,12 +119,150 @@ local function close_account(image_id)
   call('HINCRBY', K.account(row[1]), 'reserved', -num(row[2]))
 end
 
--- What a change of an image means for its owner's account. `spent` is what its cost rose by; a price that
--- only FAL knows counts as what was set aside. Money that is spent stays spent, whatever is shown later.
-local function settle(image_id, job_id, from, to, spent, at)
-  local row = call('HMGET', K.image(image_id), 'owner', 'unit_micro', 'cost_micro')
-  if from ~= to and to == 'succeeded' and text(row[3]) == '' then spent = num(row[2]) end
-  if spent > 0 then charge(row[1], call('HGET', K.job(job_id), 'model'), spent, at) end
-  if UNFINISHED[from] and FINISHED[to] then close_account(image_id) end
+-- The budget that an image was accepted under, for what is decided and booked later without whoever asked.
+local function note_budget(image_id, allowance)
+  if not allowance then return end
+  if allowance[3] then
+    call('HSET', K.image(image_id), 'budget_micro', allowance[3], 'budget_period', allowance[4])
+  else
+    call('HDEL', K.image(image_id), 'budget_micro', 'budget_period')
+  end
+end
+
+-- Micro-dollars that this budget has left, below 0 once it is overrun; nothing where there is none.
+local function budget_left(image_id, owner, at)
+  local budget = call('HMGET', K.image(image_id), 'budget_micro', 'budget_period')
+  if not budget[1] then return nil end
+  local usage = usage_of(owner, budget[2], at)
+  return num(budget[1]) - usage[2] - usage[3]
+end
+
+-- What a next attempt lacks of its price; `held`: what is set aside stays with the present attempt.
+local function lacking(image_id, held)
+  local row = call('HMGET', K.image(image_id), 'unit_micro', 'reserved_micro')
+  if text(row[2]) == '' then return 0 end
+  return math.max(0, num(row[1]) - (held and 0 or num(row[2])))
+end
+
+local function affordable(image_id, micro, at)
+  if micro == 0 then return true end
+  local left = budget_left(image_id, call('HGET', K.image(image_id), 'owner'), at)
+  return not left or micro <= left
+end
+
+local function reserve_more(image_id, micro)
+  if micro == 0 then return end
+  call('HINCRBY', K.image(image_id), 'reserved_micro', micro)
+  call('HINCRBY', K.account(call('HGET', K.image(image_id), 'owner')), 'reserved', micro)
+end
+
+-- A hold: what was set aside for an attempt that FAL may yet bill stays set aside once its image has ended or
+-- begun another attempt, until the request is booked or HOLD_TTL is over. `holds`: attempt -> when it is released;
+-- `held`: attempt -> {image, owner, model, micro}, for the image may be erased by then.
+local function hold(image_id, attempt, at)
+  local row = call('HMGET', K.image(image_id), 'owner', 'job_id', 'reserved_micro')
+  if num(row[3]) == 0 then return end
+  local model = text(call('HGET', K.job(row[2]), 'model'))
+  call('HSET', K.image(image_id), 'reserved_micro', 0)
+  call('HSET', K.held(), attempt, cjson.encode({image_id, row[1], model, num(row[3])}))
+  call('ZADD', K.holds(), at + HOLD_TTL, attempt)
+  call('PEXPIRE', K.held(), FLEET_TTL)
+  call('PEXPIRE', K.holds(), FLEET_TTL)
+end
+
+-- Releases a hold and returns {image, owner, model, micro}, or nothing.
+local function release_hold(attempt)
+  local entry = call('HGET', K.held(), attempt)
+  if not entry then return nil end
+  call('HDEL', K.held(), attempt)
+  call('ZREM', K.holds(), attempt)
+  local held = cjson.decode(entry)
+  call('HINCRBY', K.account(held[2]), 'reserved', -held[4])
+  return held
+end
+
+-- What is booked on an image: FAL's request id -> {micro, nonce, overrun, attempt}.
+local function bookings_of(image_id)
+  local booked = call('HGET', K.image(image_id), 'booked') or call('GET', K.booked(image_id))
+  return text(booked) ~= '' and cjson.decode(booked) or {}
+end
+
+-- An image is erased; what was booked on it is known for a day more, so that a repeated booking stays harmless.
+local function erase_image(image_id)
+  local booked = text(call('HGET', K.image(image_id), 'booked'))
+  if booked ~= '' then call('SET', K.booked(image_id), booked, 'PX', GRACE_TTL) end
+  call('DEL', K.image(image_id))
+end
+
+-- The booking of this request, or of the POST that led to it: one POST is billed at most once, under whatever id.
+local function booking_of(bookings, request_id, attempt)
+  if bookings[request_id] then return bookings[request_id] end
+  for _, entry in pairs(bookings) do
+    if attempt ~= '' and entry[4] == attempt then return entry end
+  end
+  return nil
+end
+
+-- Releases up to `micro` of what is set aside for the image itself; returns how much.
+local function release_reservation(image_id, owner, micro)
+  local released = math.min(micro, num(call('HGET', K.image(image_id), 'reserved_micro')))
+  if released == 0 then return 0 end
+  call('HINCRBY', K.image(image_id), 'reserved_micro', -released)
+  call('HINCRBY', K.account(owner), 'reserved', -released)
+  return released
+end
+
+local function add_cost(image_id, job_id, micro, uncertain)
+  local image = K.image(image_id)
+  call('HSET', image, 'cost_micro', num(call('HGET', image, 'cost_micro')) + micro)
+  if uncertain then call('HSET', image, 'cost_uncertain', 1) end
+  if micro > 0 and call('EXISTS', K.job(job_id)) == 1 then call('HINCRBY', K.job(job_id), 'cost_micro', micro) end
+end
+
+-- Books what FAL took for one request, once, whoever holds the image and whether it still exists. `owner` and
+-- `model` are false where the caller does not know them, `micro` where it is what was set aside; `attempt` is ''
+-- for the image's present request. The same `nonce` again is the same call, whose reply was lost.
+-- Returns {1 booked | 0 booked before | -1 nobody's, micro, overrun, model}. The overrun is what the owner's budget
+-- was exceeded by because FAL took more than was set aside.
+local function book(image_id, owner, model, request_id, attempt, micro, uncertain, nonce, at)
+  local row = call('HMGET', K.image(image_id), 'job_id', 'request_id', 'attempt_token', 'unit_micro')
+  if attempt == '' and row[2] == request_id then attempt = text(row[3]) end
+  local bookings = bookings_of(image_id)
+  local before = booking_of(bookings, request_id, attempt)
+  if before then return {before[2] == nonce and 1 or 0, before[1], before[3], model or ''} end
+  local held = attempt ~= '' and release_hold(attempt)
+  owner, model = owner or (held and held[2]), model or (held and held[3])
+  if not owner then return {-1, 0, 0, ''} end
+  micro = micro or (held and held[4]) or num(row[4])
+  local released = held and held[4] or 0
+  if not held and attempt ~= '' and attempt == row[3] then released = release_reservation(image_id, owner, micro) end
+  if row[1] then add_cost(image_id, row[1], micro, uncertain) end
+  if micro > 0 then charge(owner, model, micro, at) end
+  local left = micro > released and row[1] and budget_left(image_id, owner, at)
+  local overrun = left and math.max(0, math.min(micro - released, -left)) or 0
+  bookings[request_id] = {micro, nonce, overrun, attempt}
+  if row[1] then
+    call('HSET', K.image(image_id), 'booked', cjson.encode(bookings))
+  else
+    call('SET', K.booked(image_id), cjson.encode(bookings), 'PX', GRACE_TTL)
+  end
+  return {1, micro, overrun, model}
+end
+
+-- Whether FAL may yet bill the attempt that an image leaves: its reply was lost, or it was left while it ran.
+local function may_be_billed(image_id, from)
+  local row = call('HMGET', K.image(image_id), 'posting_at', 'request_id', 'attempt_token')
+  if text(row[3]) == '' then return false end
+  if text(row[2]) == '' then return text(row[1]) ~= '' end
+  return AT_FAL[from] and not booking_of(bookings_of(image_id), row[2], row[3])
+end
+
+-- What a change of an image means for its owner's account. Costs are not moved here: `book` alone does that.
+local function settle(image_id, from, to, at)
+  local row = call('HMGET', K.image(image_id), 'owner', 'unit_micro', 'attempt_token')
+  if UNFINISHED[from] and FINISHED[to] then
+    if to ~= 'succeeded' and may_be_billed(image_id, from) then hold(image_id, row[3], at) end
+    close_account(image_id)
+  end
   if FINISHED[from] and UNFINISHED[to] then open_account(image_id, row[1], num(row[2])) end
 end

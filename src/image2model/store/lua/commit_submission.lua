@@ -14,6 +14,7 @@ circuit_closes(at)
 call('HSET', image, 'error', '', 'finished_at', '', 'submitted_at', at, 'pickups', 0)
 call('ZADD', K.permits(), 'NX', at, id)
 call('PEXPIRE', K.permits(), FLEET_TTL)
+release_hold(attempt_token)  -- the move sets the price aside for the image again
 move(id, 'submitted', fields, at)
 if mine then return 1 end
 if call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then

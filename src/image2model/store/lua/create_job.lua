@@ -24,6 +24,7 @@ for i, image in ipairs(images) do
   call('HSET', K.image(image[1]), 'job_id', job_id, 'owner', owner, 'image_id', image[1], 'index', i - 1,
     'status', 'queued', 'attempt', 1, 'created_at', at, unpack(image[2]))
   open_account(image[1], owner, unit)
+  note_budget(image[1], allowance)
   count_at_address(image[1], allowance)
   enqueue(GENERATION, image[1], 'generate_model', image[1], next_turn(owner, low), at)
 end

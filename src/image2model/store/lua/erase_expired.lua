@@ -10,7 +10,7 @@ for _, id in ipairs(image_ids(job_id)) do
   dequeue(GENERATION, id)
   release_permit(id)
   call('ZREM', K.dead(), id)
-  call('DEL', K.image(id))
+  erase_image(id)
 end
 call('HSET', job, 'image_ids', '')
 call('DEL', K.job_events(job_id), K.deliveries(job_id))

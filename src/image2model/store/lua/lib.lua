@@ -228,17 +228,12 @@ end
 -- Returns false where the move is illegal.
 local function move(image_id, to, fields, at)
   local image = K.image(image_id)
-  local head = call('HMGET', image, 'status', 'job_id', 'cost_micro')
-  local from, job_id, cost = head[1], head[2], num(head[3])
+  local head = call('HMGET', image, 'status', 'job_id')
+  local from, job_id = head[1], head[2]
   if not from then return false end
   if from ~= to and not LEGAL[from .. '>' .. to] then return false end
-  local spent = 0
-  if #fields > 0 then
-    call('HSET', image, unpack(fields))
-    spent = num(call('HGET', image, 'cost_micro')) - cost
-    if spent ~= 0 then call('HINCRBY', K.job(job_id), 'cost_micro', spent) end
-  end
-  settle(image_id, job_id, from, to, spent, at)
+  if #fields > 0 then call('HSET', image, unpack(fields)) end
+  settle(image_id, from, to, at)
   if from == to then
     emit_image(job_id, image_id, at)
     return true
@@ -256,6 +251,8 @@ local function move(image_id, to, fields, at)
   if FINISHED[to] then
     -- final and out of the queue in one step, so that a retry finds the place free
     call('HSET', image, 'finished_at', at, 'queue_position', '', 'fence', '')
+    -- what has succeeded without a booking was for nothing
+    if to == 'succeeded' and text(call('HGET', image, 'cost_micro')) == '' then call('HSET', image, 'cost_micro', 0) end
     release_permit(image_id)
     dequeue(GENERATION, image_id)
     local digest = text(call('HGET', image, 'digest'))

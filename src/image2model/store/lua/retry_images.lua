@@ -2,6 +2,7 @@
 -- `unit_micro`: what is set aside for each; without it the same as before. See `refusal` for the last: a retry
 -- counts for the address that asks for it, since the one of the upload was forgotten when the image ended, and
 -- whoever asks is who fills the queue. A replay by an admin has no allowance and counts for none.
+-- What earlier attempts have cost stays booked, and what may yet be billed for them stays set aside.
 -- Returns {{image ids}}, {{}, {why not, ...}}, or nothing when there is no such job.
 local job_id, wanted, params, low, unit, allowance = unpack(cmsgpack.unpack(ARGV[1]))
 local head, at, retried = call('HMGET', K.job(job_id), 'owner', 'deleted'), now_ms(), {}
@@ -21,7 +22,7 @@ for _, id in ipairs(image_ids(job_id)) do
   if chosen[id] then
     if unit then call('HSET', K.image(id), 'unit_micro', unit) end
     local fields = {'attempt', num(call('HGET', K.image(id), 'attempt')) + 1, 'attempts_used', 0, 'pickups', 0, 'start_tries', 0, 'first_try_at', '', 'error', '', 'result', '',
-      'finished_at', '', 'started_at', '', 'cost_micro', '', 'fence', '', 'cancel_requested', ''}
+      'finished_at', '', 'started_at', '', 'fence', '', 'cancel_requested', ''}
     for _, name in ipairs(ATTEMPT_FIELDS) do
       fields[#fields + 1] = name
       fields[#fields + 1] = ''
@@ -34,6 +35,7 @@ for _, id in ipairs(image_ids(job_id)) do
       fields[#fields + 1] = params
     end
     move(id, 'queued', fields, at)
+    note_budget(id, allowance)
     count_at_address(id, allowance)
     enqueue(GENERATION, id, 'generate_model', id, next_turn(owner, low), at)
     retried[#retried + 1] = id

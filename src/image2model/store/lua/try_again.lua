@@ -4,7 +4,8 @@
 -- JSON, says why it ended; `unknown`: only while FAL's id is not known.
 -- Returns 1; 0 when the fence is another's; -1 when the move is illegal or a cancel was asked for, which ends the
 -- image here, for nothing is at FAL. Nothing has changed with 2, when the time to get accepted is over (pauses not
--- counted), and with -3, when the id is known by now.
+-- counted), with -3, when the id is known by now, and with -4, when the budget has no room for another attempt: what
+-- is set aside stays with an attempt that FAL may yet bill (`unknown`), and one that was booked has used it up.
 local id, token, used, start_timeout, error, unknown = unpack(cmsgpack.unpack(ARGV[1]))
 if not holds(id, token) then return 0 end
 local image, at = K.image(id), now_ms()
@@ -18,6 +19,11 @@ end
 local still = stood_still(at)
 local head = call('HMGET', image, 'first_try_at', 'first_try_still')
 if not used and num(head[1]) > 0 and at - num(head[1]) - (still - num(head[2])) > start_timeout then return 2 end
+local held = used and unknown
+local lacks = used and lacking(id, held) or 0
+if not affordable(id, lacks, at) then return -4 end
+if held then hold(id, call('HGET', image, 'attempt_token'), at) end
+reserve_more(id, lacks)
 local fields = {}
 for _, name in ipairs(ATTEMPT_FIELDS) do
   fields[#fields + 1] = name

@@ -1,6 +1,6 @@
 """Which IP addresses belong to the internet at large, and so may be called in a client's name.
 
-Who calls it: the check of a webhook's text, and the worker with each address that it is about to connect
+Who calls it: the check of a URL's text, and the resolver with each address that is about to be connected
 to. Pure. What is not known to be public is refused. Source: the IANA special-purpose address registries.
 """
 

@@ -1,4 +1,4 @@
-"""Resolves the hosts of clients' webhooks, and lets only public addresses through.
+"""Resolves the hosts of strangers, and lets only public addresses through.
 
 Who calls it: aiohttp, once for each connection, which then goes to one of the addresses returned here and
 to no other: a name that answers otherwise the next time (DNS rebinding) gains nothing.

@@ -1,0 +1,69 @@
+"""What a request costs by what FAL says of it: billable units, a unit's price, else our table. Pure.
+
+Who calls it: the gateway reads the header, the worker works out the amount. How FAL's units relate to the
+unit of its price is not verified, so neither is believed where they contradict the table.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from image2model.fal.endpoints import Endpoint, Params
+from image2model.money import MICRO, to_micro
+
+_HEADER: Final = "x-fal-billable-units"
+_MOST_UNITS: Final = 1_000_000.0
+_MOST_MICRO: Final = 1_000 * MICRO
+"""No picture costs a thousand dollars: units or prices that say so are a fault."""
+
+
+class Bill(msgspec.Struct, frozen=True):
+    """Micro-dollars to book. `uncertain`: FAL did not say; `mismatch`: what it said was not believed."""
+
+    micro: int
+    uncertain: bool = False
+    mismatch: bool = False
+
+
+def billable_units(headers: Mapping[str, str]) -> float | None:
+    """FAL's word on what it bills; None where it gives none that makes sense."""
+    try:
+        units = float(headers[_HEADER])
+    except (KeyError, ValueError):
+        return None
+    return sensible(units)
+
+
+def sensible(units: float | None) -> float | None:
+    """The same units; None for what is no finite number from 0 to a million."""
+    if units is None or not math.isfinite(units) or not 0 <= units <= _MOST_UNITS:
+        return None
+    return units
+
+
+def by_table(endpoint: Endpoint, params: Params, *, uncertain: bool = False) -> Bill:
+    """The table's price; where it knows none, what is set aside for a run, which is a guess."""
+    price = endpoint.price(params)
+    if price is None:
+        return Bill(endpoint.reservation(params), uncertain=True)
+    return Bill(price, uncertain=uncertain)
+
+
+def bill(endpoint: Endpoint, params: Params, units: float | None, unit_price: float | None) -> Bill:
+    """What a generation costs: units × price where FAL gives both, else the table's price.
+
+    `unit_price` is dollars for one unit. The table's price is also booked, as uncertain, where FAL's numbers
+    come to less than half of it, or to more than any picture costs.
+    """
+    units = sensible(units)
+    if units is None or unit_price is None:
+        return by_table(endpoint, params)
+    dollars = units * unit_price
+    micro = to_micro(dollars) if dollars * MICRO <= _MOST_MICRO else None
+    price = endpoint.price(params)
+    if micro is None or (price is not None and 2 * micro < price):
+        known = by_table(endpoint, params, uncertain=True)
+        return msgspec.structs.replace(known, mismatch=True)
+    return Bill(micro)

@@ -1,0 +1,18 @@
+-- Books what FAL took for one request. See `book`.
+-- {image_id, owner or false, model or false, request_id, attempt or '', micro or false, uncertain, nonce}
+-- Fenced by the request alone: the money is gone whoever holds the image by now. Whoever moves the image next shows
+-- it; on a final one nothing moves, so the change is told here.
+-- Returns {1 booked | 0 booked before | -1 nobody's, micro, overrun, model}.
+local id, owner, model, request_id, attempt, micro, uncertain, nonce = unpack(cmsgpack.unpack(ARGV[1]))
+local image, at = K.image(id), now_ms()
+local before = call('HMGET', image, 'status', 'job_id', 'cost_micro', 'cost_uncertain')
+local booked = book(id, owner, model, request_id, attempt, micro, uncertain, nonce, at)
+if FINISHED[text(before[1])] and call('EXISTS', K.job(before[2])) == 1 then
+  local after = call('HMGET', image, 'cost_micro', 'cost_uncertain')
+  if after[1] ~= before[3] or after[2] ~= before[4] then
+    emit_image(before[2], id, at)
+    -- a stream ends with `complete`, which holds the whole job
+    if text(call('HGET', K.job(before[2]), 'finished_at')) ~= '' then emit_complete(before[2], at) end
+  end
+end
+return cmsgpack.pack(booked)
