@@ -8,7 +8,8 @@ import re
 
 import msgspec
 
-from fal_emulator.faults import FaultRule
+from fal_emulator.fault_rules import FaultRule
+from fal_emulator.model_files import ModelFile
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -26,10 +27,13 @@ def parse_duration(text: str) -> float:
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """`latency`, `lookup_lag`, `result_ttl`, `upload_ttl`, `ping_interval` in seconds; `memory` in bytes.
+    """`latency`, `lookup_lag`, `slow_transfer`, `result_ttl`, `upload_ttl`, `ping_interval` in seconds;
+    `memory` in bytes.
 
     `concurrency` is how many generations one key runs at once. `grid` is the number of cells on the long
     side of a relief, `texture` the longest side of its texture in pixels. `seed` makes fault rates repeat.
+    `elsewhere` is host and port of the second address, at which `preview_elsewhere` puts its files; an empty
+    host stands for the one that the client has asked. `model_files` are results in place of made models.
     """
 
     latency: float = 20.0
@@ -40,6 +44,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     texture: int = 256
     memory: int = 512 * 1024 * 1024
     lookup_lag: float = 5.0
+    slow_transfer: float = 10.0
+    elsewhere: tuple[str, int] | None = None
+    model_files: tuple[ModelFile, ...] = ()
     result_ttl: float = 3600.0
     upload_ttl: float = 3600.0
     ping_interval: float = 15.0

@@ -1,6 +1,6 @@
-"""The emulator's own routes under `/_emulator`: ledger, faults, settings, health. They need no key.
+"""The emulator's own routes under `/_emulator`: ledger, faults, settings, model files, health.
 
-Called by tests and scripts; no client of FAL knows them.
+They need no key. Called by tests and scripts; no client of FAL knows them.
 """
 
 import msgspec
@@ -9,7 +9,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fal_emulator.config import parse_duration
-from fal_emulator.faults import FaultRule
+from fal_emulator.fault_rules import FaultRule
+from fal_emulator.faults import Fault
+from fal_emulator.model_files import OCTETS, ModelFile, file_name
 from fal_emulator.replies import detail, json_reply
 from fal_emulator.state import State, state_of
 
@@ -20,6 +22,11 @@ class Change(msgspec.Struct, forbid_unknown_fields=True):
     latency: float | str | None = None
     concurrency: int | None = None
     lookup_lag: float | str | None = None
+    slow_transfer: float | str | None = None
+
+
+_decode_rule = msgspec.json.Decoder(FaultRule).decode
+_decode_change = msgspec.json.Decoder(Change).decode
 
 
 def _seconds(value: float | str) -> float:
@@ -45,10 +52,25 @@ async def faults(request: Request) -> Response:
         plan.clear()
     elif request.method == "POST":
         try:
-            plan.add(msgspec.json.decode(await request.body(), type=FaultRule))
+            rule = _decode_rule(await request.body())
+            if rule.kind is Fault.PREVIEW_ELSEWHERE and state_of(request).config.elsewhere is None:
+                return detail(422, "preview_elsewhere needs a second address: start with --elsewhere")
+            plan.add(rule)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return detail(422, str(error))
     return json_reply({"faults": plan.rules()})
+
+
+async def model_files(request: Request) -> Response:
+    """`GET`: names of the files that results are made of. `POST`: one more, its bytes as the body, its name
+    in `X-Fal-File-Name`. `DELETE`: none, results are made from the pictures again."""
+    files = state_of(request).model_files
+    if request.method == "DELETE":
+        files.clear()
+    elif request.method == "POST":
+        name = file_name(request.headers.get("x-fal-file-name", "model.glb"))
+        files.add(ModelFile(name, request.headers.get("content-type", OCTETS), await request.body()))
+    return json_reply({"model_files": files.names()})
 
 
 async def settings(request: Request) -> Response:
@@ -56,7 +78,7 @@ async def settings(request: Request) -> Response:
     state = state_of(request)
     if request.method == "POST":
         try:
-            _apply(state, msgspec.json.decode(await request.body(), type=Change))
+            _apply(state, _decode_change(await request.body()))
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             return detail(422, str(error))
     return json_reply(state.settings)
@@ -65,12 +87,15 @@ async def settings(request: Request) -> Response:
 def _apply(state: State, change: Change) -> None:
     latency = None if change.latency is None else _seconds(change.latency)
     lookup_lag = None if change.lookup_lag is None else _seconds(change.lookup_lag)
+    slow_transfer = None if change.slow_transfer is None else _seconds(change.slow_transfer)
     if change.concurrency is not None and change.concurrency < 0:
         raise ValueError("concurrency must not be negative")
     if latency is not None:
         state.settings.latency = latency
     if lookup_lag is not None:
         state.settings.lookup_lag = lookup_lag
+    if slow_transfer is not None:
+        state.settings.slow_transfer = slow_transfer
     if change.concurrency is not None:
         state.settings.concurrency = change.concurrency
         state.runners.resize(change.concurrency)
@@ -84,6 +109,7 @@ async def health(request: Request) -> Response:
 ROUTES = [
     Route("/_emulator/ledger", ledger, methods=["GET", "DELETE"]),
     Route("/_emulator/faults", faults, methods=["GET", "POST", "DELETE"]),
+    Route("/_emulator/model-files", model_files, methods=["GET", "POST", "DELETE"]),
     Route("/_emulator/settings", settings, methods=["GET", "POST"]),
     Route("/_emulator/health", health, methods=["GET"]),
 ]

@@ -9,11 +9,13 @@ from types import MappingProxyType
 
 import msgspec
 
+from fal_emulator import prices
 from fal_emulator.outputs import (
     Made,
     hunyuan_v2,
+    hunyuan_v3,
+    meshy,
     model_glb,
-    model_glb_with_urls,
     model_mesh_with_timings,
     model_mesh_with_urls,
     rodin,
@@ -37,12 +39,15 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     `picture` is the field that holds the picture's URL (a list of URLs where `many`), `limit` the one that
     bounds the number of triangles, `file_format` maps an input to the model file's format, `output` makes
-    the result's JSON. `price` is USD for one generation with default parameters.
+    the result's JSON. `price` is USD for one generation with default parameters, `bill` USD by arguments
+    where they matter. `variants` are the formats of `model_urls` besides the model's own.
     """
 
     id: str
     output: Callable[[Made], dict[str, object]]
     price: float | None = None
+    bill: Callable[[prices.Arguments], float] | None = None
+    variants: tuple[str, ...] = ()
     picture: str = "image_url"
     many: bool = False
     limit: str | None = None
@@ -96,6 +101,7 @@ _TABLE = (
         id="tripo3d/tripo/v2.5/image-to-3d",
         output=tripo_v2,
         price=0.30,
+        bill=prices.tripo_v2,
         limit="face_limit",
         file_format=_fbx_if_quad,
         parameters={
@@ -114,6 +120,7 @@ _TABLE = (
         id="tripo3d/h3.1/image-to-3d",
         output=model_mesh_with_urls,
         price=0.30,
+        bill=prices.tripo_h3,
         limit="face_limit",
         file_format=_fbx_if_quad,
         parameters={
@@ -130,6 +137,7 @@ _TABLE = (
         id="tripo3d/p1/image-to-3d",
         output=model_mesh_with_urls,
         price=0.50,
+        bill=prices.tripo_p1,
         limit="face_limit",
         parameters={
             "face_limit": _integer(low=48, high=20000),
@@ -152,6 +160,7 @@ _TABLE = (
         id="fal-ai/trellis-2",
         output=model_glb,
         price=0.30,
+        bill=prices.trellis_2,
         limit="decimation_target",
         parameters={
             "resolution": _choice(1024, 512, 1024, 1536),
@@ -165,6 +174,7 @@ _TABLE = (
         id="fal-ai/hunyuan3d/v2",
         output=hunyuan_v2,
         price=0.16,
+        bill=prices.hunyuan_v2,
         picture="input_image_url",
         parameters={
             "num_inference_steps": _integer(50, 1),
@@ -176,8 +186,9 @@ _TABLE = (
     ),
     Endpoint(
         id="fal-ai/hunyuan3d-v3/image-to-3d",
-        output=model_glb_with_urls,
+        output=hunyuan_v3,
         price=0.375,
+        variants=("obj",),
         picture="input_image_url",
         limit="face_count",
         parameters={
@@ -200,8 +211,9 @@ _TABLE = (
     ),
     Endpoint(
         id="fal-ai/meshy/v6/image-to-3d",
-        output=model_glb_with_urls,
+        output=meshy,
         price=0.80,
+        variants=("fbx", "obj", "stl"),
         limit="target_polycount",
         parameters={
             "topology": _choice("triangle", "quad", "triangle"),

@@ -1,149 +1,242 @@
-"""The faults that FAL and its network show, switched on by rate, for the next N requests, or for one request.
+"""The faults of FAL, its partners and the network between: every kind, where it acts, what value it takes.
 
-Used by the queue, file and lookup routes, which ask the plan at the moment a fault can act. A submit may
-meet at most one fault at the *door* and its generation at most one *fate*; both are drawn when the submit
-arrives, so that "the next N" counts submits in the order in which they came.
-
-====================  =======================================================  ====================
-kind                  acts at                                                  is the submit accepted?
-====================  =======================================================  ====================
-drop_after_accept     submit: the connection is closed without a reply         yes
-hang                  submit: the connection stays open without a reply        yes
-malformed             submit: 200 with JSON that breaks off                    yes
-nginx_502, nginx_503  submit: nginx's page, no x-fal-request-id                no
-429                   submit: too many requests                                no
-401                   submit: the key is not valid                             no
-locked                submit: 403 "User is locked. Reason: …"                  no
-runner_503            result: 503 runner_connection_error, after the latency   yes
-500                   result: 500 internal_error, after the latency            yes
-422                   result: a list of model errors, after the latency        yes
-504                   never starts; after the latency COMPLETED, result 504    yes
-                      with x-fal-request-timeout-type: user
-requeue               half way IN_PROGRESS goes back to IN_QUEUE, once         yes
-result_expired        result: 404 although COMPLETED                           yes
-model_truncated       the model file ends half way                             yes
-model_missing         the model file is 404                                    yes
-null_mesh             result: model_mesh null, the mesh in pbr_model           yes
-cancel_ignored        cancel: 202, but the generation goes on                  (drawn at the cancel)
-lookup_lag            by-endpoint answers as of some seconds ago               (drawn at the lookup)
-lookup_blind          by-endpoint leaves out what is still queued              (drawn at the lookup)
-====================  =======================================================  ====================
-
-One request asks for a fault of its own by the header `X-Emulator-Fault` or the tag `emulator.fault`,
-several kinds separated by `+`; then no other fault of the same group is drawn for it.
+Read by the rules (`fault_rules.py`), by the parts of the emulator at which a fault acts, and by `--help`.
+A request meets at most one fault of each group. Those of the submit and of its generation are drawn when the
+submit arrives, so that "the next N" counts submits in the order in which they came; the others when their
+own call arrives.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from random import Random
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
+Value = str | float | None
+"""What a rule adds to its kind: a word, a number of seconds or of units, or nothing."""
+
 
 class Fault(StrEnum):
-    """Every kind, by the name that api.md promises."""
+    """Every kind, by its public name."""
 
     DROP_AFTER_ACCEPT = "drop_after_accept"
     HANG = "hang"
+    MALFORMED = "malformed"
     NGINX_502 = "nginx_502"
     NGINX_503 = "nginx_503"
-    RUNNER_503 = "runner_503"
     TOO_MANY = "429"
     UNAUTHORIZED = "401"
     LOCKED = "locked"
+    ENDPOINT_403 = "endpoint_403"
+    ENDPOINT_DOWN = "endpoint_down"
+    RUNNER_503 = "runner_503"
+    SERVER_ERROR = "500"
+    INVALID = "422"
+    SAFETY = "422_safety"
+    START_TIMEOUT = "504"
+    STATUS_FAILED = "status_failed"
+    STATUS_CANCELLED = "status_cancelled"
+    RESULT_ERROR = "result_error"
     REQUEUE = "requeue"
-    CANCEL_IGNORED = "cancel_ignored"
+    STATUS_404 = "status_404"
+    RESULT_404 = "result_404"
     RESULT_EXPIRED = "result_expired"
+    RESULT_HTML = "result_html"
+    RESULT_LIST = "result_list"
+    NULL_MESH = "null_mesh"
     MODEL_TRUNCATED = "model_truncated"
     MODEL_MISSING = "model_missing"
-    NULL_MESH = "null_mesh"
-    INVALID = "422"
-    SERVER_ERROR = "500"
-    START_TIMEOUT = "504"
-    MALFORMED = "malformed"
+    POINTS_ONLY = "points_only"
+    NO_BOUNDS = "no_bounds"
+    BYTES_BEHIND = "bytes_behind"
+    UNKNOWN_FORMAT = "unknown_format"
+    PREVIEW_MISSING = "preview_missing"
+    PREVIEW_ELSEWHERE = "preview_elsewhere"
+    FILE_SLOW = "file_slow"
+    FILE_STUCK = "file_stuck"
+    FILE_EMPTY = "file_empty"
+    FILE_HTML = "file_html"
+    FILE_REDIRECT = "file_redirect"
+    BILLABLE_UNITS = "billable_units"
+    CANCEL_IGNORED = "cancel_ignored"
     LOOKUP_LAG = "lookup_lag"
     LOOKUP_BLIND = "lookup_blind"
+    UPLOAD_TOKEN_500 = "upload_token_500"  # noqa: S105 - a name, no secret
 
 
-REFUSALS = frozenset({Fault.NGINX_502, Fault.NGINX_503, Fault.TOO_MANY, Fault.UNAUTHORIZED, Fault.LOCKED})
-DOOR = REFUSALS | {Fault.DROP_AFTER_ACCEPT, Fault.HANG, Fault.MALFORMED}
-FATE = frozenset(
+class Group(StrEnum):
+    """Where a fault acts. A request meets at most one of each."""
+
+    SUBMIT = "the reply to the submit"
+    END = "how the generation ends"
+    COURSE = "the way there"
+    STATUS = "finding the status"
+    RESULT = "the reply of the result"
+    MESH = "the output's fields"
+    MODEL = "the model file"
+    PREVIEW = "the preview file"
+    TRANSFER = "the transfer of files"
+    BILL = "what is billed"
+    CANCEL = "the cancel"
+    LAG = "the lookup's delay"
+    BLIND = "the lookup's list"
+    UPLOAD = "the upload"
+
+
+OF_GENERATION: Final = (
+    *(Group.END, Group.COURSE, Group.STATUS, Group.RESULT, Group.MESH),
+    *(Group.MODEL, Group.PREVIEW, Group.TRANSFER, Group.BILL),
+)
+"""Drawn for every submit that is accepted."""
+
+
+class ValueKind(msgspec.Struct, frozen=True):
+    """What value a kind takes. `read` raises ValueError that says what is expected; `default`: where none is
+    given, None where one must be."""
+
+    expected: str
+    read: Callable[[object], Value]
+    default: Value = None
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One row of the table. `value` is None for a kind that takes none."""
+
+    group: Group
+    effect: str
+    value: ValueKind | None = None
+
+
+def _words(*words: str, default: str | None = None) -> ValueKind:
+    expected = "|".join(words)
+
+    def read(given: object) -> str:
+        if given in words:
+            return str(given)
+        raise ValueError(f"the value must be one of {expected}, not {given!r}")
+
+    return ValueKind(expected, read, default)
+
+
+def _number(given: object, what: str) -> float:
+    try:
+        number = float(given) if isinstance(given, str | int | float) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if isinstance(given, bool) or not math.isfinite(number) or number < 0:
+        raise ValueError(f"the value must be {what}, not {given!r}")
+    return number
+
+
+def _seconds(default: float) -> ValueKind:
+    return ValueKind("SECONDS", lambda given: _number(given, "a number of seconds"), default)
+
+
+def _units(given: object) -> Value:
+    return "none" if given == "none" else _number(given, "a number of units of 0 or more, or none")
+
+
+_FILES = _words("model", "preview", "all", default="model")
+_END_WITH = _words("failure", "result", default="failure")
+
+_S, _E, _R, _M, _T = Group.SUBMIT, Group.END, Group.RESULT, Group.MODEL, Group.TRANSFER
+
+KINDS: Final[Mapping[Fault, Kind]] = MappingProxyType(
     {
-        Fault.RUNNER_503,
-        Fault.SERVER_ERROR,
-        Fault.INVALID,
-        Fault.START_TIMEOUT,
-        Fault.REQUEUE,
-        Fault.RESULT_EXPIRED,
-        Fault.MODEL_TRUNCATED,
-        Fault.MODEL_MISSING,
-        Fault.NULL_MESH,
+        Fault.DROP_AFTER_ACCEPT: Kind(_S, "accepted, then the connection is closed without a reply"),
+        Fault.HANG: Kind(_S, "accepted, then the connection stays open without a reply"),
+        Fault.MALFORMED: Kind(_S, "accepted, 200 with JSON that breaks off"),
+        Fault.NGINX_502: Kind(_S, "refused: nginx's page, no x-fal-request-id"),
+        Fault.NGINX_503: Kind(_S, "refused: nginx's page, no x-fal-request-id"),
+        Fault.TOO_MANY: Kind(_S, "refused: too many requests"),
+        Fault.UNAUTHORIZED: Kind(_S, "refused: the key is not valid"),
+        Fault.LOCKED: Kind(_S, 'refused: 403 "User is locked. Reason: …"'),
+        Fault.ENDPOINT_403: Kind(_S, "refused: 403, this account may not use this endpoint"),
+        Fault.ENDPOINT_DOWN: Kind(
+            _S,
+            "post: the submit is refused with 503 and x-fal-request-id; result: accepted, the result is 500",
+            _words("post", "result", default="post"),
+        ),
+        Fault.RUNNER_503: Kind(_E, "the result is 503 runner_connection_error, after the latency"),
+        Fault.SERVER_ERROR: Kind(_E, "the result is 500 internal_error, after the latency"),
+        Fault.INVALID: Kind(_E, "the result is 422 with a list of model errors, after the latency"),
+        Fault.SAFETY: Kind(_E, "the same, with words that speak of safety violations"),
+        Fault.START_TIMEOUT: Kind(
+            _E, "never starts; after the latency the result is 504 with x-fal-request-timeout-type: user"
+        ),
+        Fault.STATUS_FAILED: Kind(
+            _E,
+            "at the end the status word is FAILED with an error text; the result is a 500, or as usual",
+            _END_WITH,
+        ),
+        Fault.STATUS_CANCELLED: Kind(
+            _E,
+            "at the end the status word is CANCELLED with an error text; the result is a 499, or as usual",
+            _END_WITH,
+        ),
+        Fault.RESULT_ERROR: Kind(_E, 'the result is 200 with {"error": "…"} and no file'),
+        Fault.REQUEUE: Kind(Group.COURSE, "half way IN_PROGRESS goes back to IN_QUEUE, once"),
+        Fault.STATUS_404: Kind(
+            Group.STATUS, "status and stream are 404 for so long behind the accepted submit", _seconds(5)
+        ),
+        Fault.RESULT_404: Kind(_R, "the result is 404 for so long behind COMPLETED", _seconds(5)),
+        Fault.RESULT_EXPIRED: Kind(_R, "the result is 404 for good, although COMPLETED"),
+        Fault.RESULT_HTML: Kind(_R, "the result is 200 with an HTML page"),
+        Fault.RESULT_LIST: Kind(_R, "the result is 200 with a JSON list around the output"),
+        Fault.NULL_MESH: Kind(Group.MESH, "model_mesh is null, the mesh is in pbr_model"),
+        Fault.MODEL_TRUNCATED: Kind(_M, "the model file ends half way"),
+        Fault.MODEL_MISSING: Kind(_M, "the model file is 404"),
+        Fault.POINTS_ONLY: Kind(_M, "the model file is a GLB of points alone"),
+        Fault.NO_BOUNDS: Kind(_M, "the model file is a GLB whose positions have no min and max"),
+        Fault.BYTES_BEHIND: Kind(_M, "the model file is a GLB with seven bytes behind its end"),
+        Fault.UNKNOWN_FORMAT: Kind(
+            _M, "the model file is a Gaussian splat", _words("splat", "spz", default="splat")
+        ),
+        Fault.PREVIEW_MISSING: Kind(Group.PREVIEW, "the preview's URL is 404"),
+        Fault.PREVIEW_ELSEWHERE: Kind(
+            Group.PREVIEW, "the preview is on another host or port, the emulator's --elsewhere"
+        ),
+        Fault.FILE_SLOW: Kind(_T, "the file comes little by little, within --slow-transfer", _FILES),
+        Fault.FILE_STUCK: Kind(_T, "the file's transfer opens and brings no byte", _FILES),
+        Fault.FILE_EMPTY: Kind(_T, "the file is 200 with no bytes", _FILES),
+        Fault.FILE_HTML: Kind(_T, "the file is 200 with an HTML page", _FILES),
+        Fault.FILE_REDIRECT: Kind(_T, "the file's URL redirects (302) to where it is", _FILES),
+        Fault.BILLABLE_UNITS: Kind(
+            Group.BILL,
+            "X-Fal-Billable-Units of the result and of a 422; none: without the header",
+            ValueKind("N", _units),
+        ),
+        Fault.CANCEL_IGNORED: Kind(Group.CANCEL, "the cancel is 202, but the generation goes on"),
+        Fault.LOOKUP_LAG: Kind(Group.LAG, "by-endpoint answers as of some seconds ago"),
+        Fault.LOOKUP_BLIND: Kind(Group.BLIND, "by-endpoint leaves out what is still queued"),
+        Fault.UPLOAD_TOKEN_500: Kind(
+            Group.UPLOAD,
+            "the upload token is 500; all: so is the older way of uploading, by initiate",
+            _words("all", "token", default="all"),
+        ),
     }
 )
 
 
-class FaultRule(msgspec.Struct):
-    """One switch: either a `rate` of 0 to 1, or a `count` that goes down as it is used."""
-
-    kind: Fault
-    rate: float | None = None
-    count: int | None = None
-
-    def __post_init__(self) -> None:
-        if (self.rate is None) == (self.count is None):
-            raise ValueError("give exactly one of rate and count")
-        if self.rate is not None and not 0 <= self.rate <= 1:
-            raise ValueError(f"rate must be between 0 and 1, not {self.rate}")
-        if self.count is not None and self.count < 0:
-            raise ValueError(f"count must not be negative, not {self.count}")
+def group_of(kind: Fault, value: Value) -> Group:
+    """Where it acts."""
+    return Group.END if kind is Fault.ENDPOINT_DOWN and value == "result" else KINDS[kind].group
 
 
-def parse_faults(text: str) -> frozenset[Fault]:
-    """The kinds in `a+b`. Raises ValueError that names the kinds there are."""
-    try:
-        return frozenset(Fault(kind) for kind in text.split("+") if kind)
-    except ValueError as error:
-        raise ValueError(f"{error}; the kinds are {', '.join(Fault)}") from None
-
-
-class FaultPlan:
-    """The rules now in force."""
-
-    def __init__(self, rules: Iterable[FaultRule] = (), seed: int | None = None) -> None:
-        self._random = Random(seed)  # noqa: S311 - repeatable faults, no secret
-        self._rules: list[FaultRule] = []
-        for rule in rules:
-            self.add(rule)
-
-    def rules(self) -> list[FaultRule]:
-        """The rules in force, counts as far as they are left."""
-        return list(self._rules)
-
-    def add(self, rule: FaultRule) -> None:
-        """Switch one on; a rule of the same kind and sort (rate or count) is replaced."""
-        by_rate = rule.rate is not None
-        kept = [r for r in self._rules if r.kind != rule.kind or (r.rate is not None) != by_rate]
-        self._rules = [*kept, FaultRule(rule.kind, rule.rate, rule.count)]
-
-    def clear(self) -> None:
-        """Switch everything off."""
-        self._rules = []
-
-    def draw(self, group: frozenset[Fault], asked: frozenset[Fault] = frozenset()) -> Fault | None:
-        """The fault of this group that the present request meets, if any; `asked` for goes first."""
-        for kind in asked & group:
-            return kind
-        for rule in self._rules:
-            if rule.kind in group and self._hits(rule):
-                return rule.kind
+def checked_value(kind: Fault, given: object) -> Value:
+    """The value in its own type, the default where none is given. Raises ValueError with what is expected."""
+    takes = KINDS[kind].value
+    if takes is None:
+        if given is not None:
+            raise ValueError(f"{kind} takes no value")
         return None
-
-    def _hits(self, rule: FaultRule) -> bool:
-        if rule.rate is not None:
-            return self._random.random() < rule.rate
-        if rule.count is None or rule.count <= 0:
-            return False
-        rule.count -= 1
-        if rule.count == 0:
-            self._rules.remove(rule)
-        return True
+    if given is not None:
+        try:
+            return takes.read(given)
+        except ValueError as error:
+            raise ValueError(f"{kind}: {error}") from None
+    if takes.default is None:
+        raise ValueError(f"{kind} needs a value: {takes.expected}")
+    return takes.default

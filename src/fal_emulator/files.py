@@ -10,14 +10,27 @@ from typing import Self
 
 import msgspec
 
+from fal_emulator.faults import Fault
+
 
 class StoredFile(msgspec.Struct):
-    """`used_at` is when it last served its purpose (monotonic seconds), None while it still has to."""
+    """`used_at` is when it last served its purpose (monotonic seconds), None while it still has to.
 
-    data: bytes
+    `transfer` is the fault that its transfer meets. The bytes of a `shared` file belong to
+    somebody else and do not count.
+    """
+
+    data: bytes | memoryview
     content_type: str
     name: str
     used_at: float | None = None
+    transfer: Fault | None = None
+    shared: bool = False
+
+    @property
+    def weight(self) -> int:
+        """Bytes that count."""
+        return 0 if self.shared else len(self.data)
 
 
 class Files:
@@ -33,7 +46,7 @@ class Files:
     def put(self, path: str, file: StoredFile) -> None:
         """Store, and make room for it; a file of the same path is replaced."""
         self.remove(path)
-        self._bytes += len(file.data)
+        self._bytes += file.weight
         (self._fresh if file.used_at is None else self._used)[path] = file
         self._make_room(path)
 
@@ -52,7 +65,7 @@ class Files:
         """Forget the file, if it is there."""
         file = self._fresh.pop(path, None) or self._used.pop(path, None)
         if file is not None:
-            self._bytes -= len(file.data)
+            self._bytes -= file.weight
 
     def _make_room(self, newest: str) -> None:
         expired = time.monotonic() - self._ttl
@@ -68,7 +81,7 @@ class Files:
             self._drop_oldest(self._fresh, path)
 
     def _drop_oldest(self, files: OrderedDict[str, StoredFile], path: str) -> None:
-        self._bytes -= len(files.pop(path).data)
+        self._bytes -= files.pop(path).weight
 
 
 class Multipart(msgspec.Struct):

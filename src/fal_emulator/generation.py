@@ -10,6 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from fal_emulator.endpoints import Endpoint
+from fal_emulator.fault_rules import NONE, Faults
 from fal_emulator.faults import Fault
 
 
@@ -22,7 +23,11 @@ class Phase(StrEnum):
 
 
 class LedgerEntry(msgspec.Struct):
-    """One line of the ledger, as api.md shows it. `outcome`: succeeded, failed, cancelled, or null."""
+    """One line of the ledger, as api.md shows it. `outcome`: succeeded, failed, cancelled, or null.
+
+    `billable_units` and `billed_usd` are what FAL takes for it, null until it has ended and where FAL does
+    not say.
+    """
 
     request_id: str
     endpoint: str
@@ -32,30 +37,44 @@ class LedgerEntry(msgspec.Struct):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     outcome: str | None = None
+    billable_units: float | None = None
+    billed_usd: float | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the result route says: an HTTP status, JSON, extra headers, and the error in the status."""
+    """What the result route says: an HTTP status, JSON, extra headers, and the error in the status.
+
+    `units` is what an answer other than a success bills, None where FAL does not say.
+    """
 
     status: int
     body: object
     headers: dict[str, str] = {}
     error: str | None = None
     error_type: str | None = None
+    units: float | None = None
+
+    def with_header(self, name: str, value: str) -> "Answer":
+        """The same with one more header."""
+        return msgspec.structs.replace(self, headers={**self.headers, name: value})
 
 
 class Generation:
-    """`latency` and `start_timeout` in seconds; `asked` are the faults this request asked for itself."""
+    """`latency` and `start_timeout` in seconds.
+
+    `asked` are the faults that this request asked for itself, `faults` all that it meets once accepted.
+    """
 
     __slots__ = (
         "_watchers",
+        "accepted_at",
         "answer",
         "asked",
         "base_url",
         "cancelled",
         "endpoint",
         "entry",
-        "fate",
+        "faults",
         "finished_at",
         "input",
         "key_id",
@@ -82,8 +101,8 @@ class Generation:
         key_id: str,
         base_url: str,
         latency: float,
-        fate: Fault | None = None,
-        asked: frozenset[Fault] = frozenset(),
+        faults: Faults = NONE,
+        asked: Faults = NONE,
         low_priority: bool = False,
         start_timeout: float | None = None,
         webhook: str | None = None,
@@ -94,7 +113,7 @@ class Generation:
         self.key_id = key_id
         self.base_url = base_url
         self.latency = latency
-        self.fate = fate
+        self.faults = faults
         self.asked = asked
         self.low_priority = low_priority
         self.start_timeout = start_timeout
@@ -104,6 +123,7 @@ class Generation:
         self.requeued = False
         self.cancelled = False
         self.answer: Answer | None = None
+        self.accepted_at = asyncio.get_running_loop().time()
         self.finished_at: float | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.work: asyncio.Future[Answer] | None = None
@@ -120,6 +140,13 @@ class Generation:
         """From start to finish, 0 while it has not done both."""
         started, finished = self.entry.started_at, self.entry.finished_at
         return (finished - started).total_seconds() if started and finished else 0.0
+
+    def lasts(self, fault: Fault, since: float | None) -> bool:
+        """Whether a fault that lasts for its value's seconds from `since` on is met now."""
+        seconds = self.faults.get(fault)
+        if since is None or not isinstance(seconds, float):
+            return False
+        return asyncio.get_running_loop().time() < since + seconds
 
     def changed(self) -> None:
         """Wake everybody who watches."""

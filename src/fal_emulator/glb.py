@@ -15,6 +15,7 @@ import msgspec
 from fal_emulator.relief import Relief
 
 _FLOAT, _UNSIGNED_SHORT = 5126, 5123
+_POINTS = 0
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _JSON_CHUNK, _BIN_CHUNK = 0x4E4F534A, 0x004E4942
 
@@ -27,8 +28,9 @@ def little_endian(values: array[float] | array[int]) -> bytes:
     return values.tobytes()
 
 
-def write_glb(relief: Relief) -> bytes:
-    """The whole .glb file."""
+def write_glb(relief: Relief, *, points: bool = False, bounds: bool = True) -> bytes:
+    """The whole .glb file. `points`: the vertices alone, as a Gaussian splat in glTF is; without `bounds` the
+    positions have no min and max, which the specification asks for and some writers leave out."""
     flat = relief.lattice
     views = _Views()
     views.add(little_endian(relief.positions), _ARRAY_BUFFER)
@@ -36,7 +38,16 @@ def write_glb(relief: Relief) -> bytes:
     views.add(little_endian(flat.uvs), _ARRAY_BUFFER)
     views.add(little_endian(flat.triangles), _ELEMENT_ARRAY_BUFFER)
     views.add(relief.jpeg, None)
-    return _container(msgspec.json.encode(_document(relief, views)), b"".join(views.parts))
+    document = _document(relief, views)
+    if points:
+        document["meshes"] = [{"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1}, "mode": _POINTS}]}]
+    if not bounds:
+        document["accessors"] = [_unbounded(accessor) for accessor in _accessors(relief)]
+    return _container(msgspec.json.encode(document), b"".join(views.parts))
+
+
+def _unbounded(accessor: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in accessor.items() if name not in {"min", "max"}}
 
 
 class _Views:

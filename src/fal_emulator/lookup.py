@@ -9,12 +9,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from starlette.datastructures import QueryParams
 
-from fal_emulator.faults import Fault
+from fal_emulator.faults import Group
 from fal_emulator.generation import Generation, Phase
 from fal_emulator.state import State
 
 _MAX_LIMIT = 100
-_LAG, _BLIND = frozenset({Fault.LOOKUP_LAG}), frozenset({Fault.LOOKUP_BLIND})
 
 
 class QueryError(Exception):
@@ -37,9 +36,10 @@ class Query(msgspec.Struct, frozen=True):
 def by_endpoint(state: State, parameters: QueryParams) -> dict[str, object]:
     """One page: `items`, `next_cursor`, `has_more`. Raises QueryError."""
     query = _parse(parameters)
-    lagging = state.faults.draw(_LAG) is not None
+    only = next(iter(query.endpoints)) if len(query.endpoints) == 1 else None
+    lagging = bool(state.faults.draw(Group.LAG, only))
     as_of = datetime.now(UTC) - timedelta(seconds=state.settings.lookup_lag if lagging else 0)
-    blind = state.faults.draw(_BLIND) is not None
+    blind = bool(state.faults.draw(Group.BLIND, only))
     found = _matching(state.ledger.generations, query, as_of, blind=blind)
     page = [entry for entry, _ in zip(found, range(query.limit + 1), strict=False)]
     more = len(page) > query.limit

@@ -8,11 +8,17 @@ import msgspec
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """What one generation made: `model` and `image` are File objects, `seconds` the time it took."""
+    """What one generation made: `model` and `image` are File objects, `seconds` the time it took.
+
+    `variants` are File objects of the same model by format, `archive` is a ZIP where there is one.
+    """
 
     model: dict[str, object]
     image: dict[str, object]
     splat: dict[str, object] | None
+    archive: dict[str, object] | None
+    variants: dict[str, dict[str, object]]
+    textured: bool
     request_id: str
     seconds: float
     seed: int
@@ -34,7 +40,7 @@ def _mesh(made: Made) -> dict[str, object]:
 
 
 def _urls(made: Made) -> dict[str, object]:
-    return {"model_urls": {made.format: made.model}}
+    return {"model_urls": {made.format: made.model, **made.variants}}
 
 
 def tripo_v2(made: Made) -> dict[str, object]:
@@ -60,9 +66,17 @@ def model_glb(made: Made) -> dict[str, object]:
     return {"model_glb": None, "pbr_model": made.model} if made.null_mesh else {"model_glb": made.model}
 
 
-def model_glb_with_urls(made: Made) -> dict[str, object]:
-    """hunyuan3d-v3 and meshy v6."""
-    return {**model_glb(made), **_urls(made), "thumbnail": made.image}
+def hunyuan_v3(made: Made) -> dict[str, object]:
+    """hunyuan3d-v3."""
+    return {**model_glb(made), **_urls(made), "thumbnail": made.image, "seed": made.seed}
+
+
+def meshy(made: Made) -> dict[str, object]:
+    """meshy v6: the textures as a list of objects of files, one file for each channel."""
+    channels = ("base_color", "metallic", "normal", "roughness") if made.pbr else ("base_color",)
+    textures = [dict.fromkeys(channels, made.image)] if made.textured else []
+    output = {**model_glb(made), **_urls(made), "thumbnail": made.image}
+    return {**output, "texture_urls": textures, "seed": made.seed}
 
 
 def hunyuan_v2(made: Made) -> dict[str, object]:
@@ -76,5 +90,12 @@ def rodin(made: Made) -> dict[str, object]:
 
 
 def sam_3(made: Made) -> dict[str, object]:
-    """sam-3: a Gaussian splat always, a GLB beside it."""
-    return {"gaussian_splat": made.splat, **model_glb(made), "metadata": [{"object_index": 0}]}
+    """sam-3: a Gaussian splat always, a GLB beside it; the same for each object, and all in one ZIP."""
+    return {
+        "gaussian_splat": made.splat,
+        **model_glb(made),
+        "individual_splats": [made.splat],
+        "individual_glbs": [made.model],
+        "artifacts_zip": made.archive,
+        "metadata": [{"object_index": 0}],
+    }

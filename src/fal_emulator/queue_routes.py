@@ -8,9 +8,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fal_emulator.faults import Fault
+from fal_emulator.faults import Fault, Group
 from fal_emulator.generation import Generation, Phase
-from fal_emulator.replies import answer_reply, detail, json_reply, key_id, unauthorized
+from fal_emulator.replies import answer_reply, detail, html, json_reply, key_id, unauthorized
 from fal_emulator.state import State, state_of
 from fal_emulator.status import StatusStream, status_object
 from fal_emulator.submit import submit
@@ -54,12 +54,14 @@ async def queue(request: Request) -> Response:
         return await submit(request, state, key)
     generation = state.find(target.app, target.request_id)
     if generation is None:
-        return json_reply({"status": "NOT_FOUND", "detail": "Request not found"}, 404)
+        return _unknown(None)
     return _dispatch(request, state, generation, target.action)
 
 
 def _dispatch(request: Request, state: State, generation: Generation, action: str) -> Response:
     logs = request.query_params.get("logs", "").lower() in _TRUE
+    if action.startswith("status") and generation.lasts(Fault.STATUS_404, generation.accepted_at):
+        return _unknown(generation)
     match request.method, action:
         case "GET", "":
             return _result(state, generation)
@@ -77,15 +79,27 @@ def _result(state: State, generation: Generation) -> Response:
     answer = generation.answer
     if answer is None:
         return detail(400, "Request is still in progress", generation.request_id)
-    if generation.fate is Fault.RESULT_EXPIRED or state.expired(generation):
+    faults = generation.faults
+    if Fault.RESULT_EXPIRED in faults or state.expired(generation):
         return detail(404, "Request not found", generation.request_id)
+    if generation.lasts(Fault.RESULT_404, generation.finished_at):
+        return detail(404, "Request not found", generation.request_id)
+    if Fault.RESULT_HTML in faults:
+        return html(200, "Welcome", {"x-fal-request-id": generation.request_id})
+    if Fault.RESULT_LIST in faults:
+        return json_reply([answer.body], answer.status, generation.request_id, answer.headers)
     return answer_reply(answer, generation.request_id)
+
+
+def _unknown(generation: Generation | None) -> Response:
+    request_id = generation.request_id if generation is not None else None
+    return json_reply({"status": "NOT_FOUND", "detail": "Request not found"}, 404, request_id)
 
 
 def _cancel(state: State, generation: Generation) -> Response:
     if generation.phase is Phase.COMPLETED:
         return json_reply({"status": "ALREADY_COMPLETED"}, 400, generation.request_id)
-    ignored = state.faults.draw(frozenset({Fault.CANCEL_IGNORED}), generation.asked)
-    if ignored is None or generation.phase is Phase.IN_QUEUE:
+    ignored = state.faults.draw(Group.CANCEL, generation.endpoint.id, generation.asked)
+    if not ignored or generation.phase is Phase.IN_QUEUE:
         state.runners.cancel(generation)
     return json_reply({"status": "CANCELLATION_REQUESTED"}, 202, generation.request_id)

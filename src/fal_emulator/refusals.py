@@ -3,6 +3,8 @@
 Model errors carry a list in `detail`, request errors a sentence and an `error_type`.
 """
 
+import msgspec
+
 from fal_emulator.generation import Answer
 
 
@@ -17,6 +19,12 @@ def model_error(message: str, kind: str, loc: tuple[str | int, ...], given: obje
         "input": given,
     }
     return Answer(422, {"detail": [entry]}, {"X-Fal-Error-Type": kind}, message, kind)
+
+
+def invalid_input(message: str, kind: str, loc: tuple[str | int, ...], given: object) -> Answer:
+    """The same for an input that no model has seen: FAL says that it bills nothing."""
+    refused = model_error(message, kind, loc, given)
+    return msgspec.structs.replace(refused.with_header("X-Fal-Billable-Units", "0"), units=0.0)
 
 
 def request_error(status: int, message: str, kind: str, **headers: str) -> Answer:
@@ -51,3 +59,14 @@ def runner_unreachable() -> Answer:
 def internal_error() -> Answer:
     """500 of the platform."""
     return request_error(500, "Internal server error", "internal_error", X_Fal_Retryable="true")
+
+
+def failed() -> Answer:
+    """500 that no runner's fault explains: the words are those of a status FAILED."""
+    return request_error(500, "The model failed: the mesh could not be decoded", "internal_error")
+
+
+def unsafe(loc: tuple[str | int, ...], given: object) -> Answer:
+    """422 for a picture that a safety checker refused, under a type that does not say so."""
+    message = "The request was rejected because of safety violations in the image"
+    return model_error(message, "no_media_generated", loc, given)

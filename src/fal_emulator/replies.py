@@ -38,8 +38,8 @@ def detail(status: int, message: str, request_id: str | None = None) -> Response
     return json_reply({"detail": message}, status, request_id)
 
 
-def refusal(fault: Fault) -> Response:
-    """The reply of a fault at the door that accepts nothing."""
+def refusal(fault: Fault, endpoint: str) -> Response | None:
+    """The reply of a fault that refuses the submit; None for one that accepts it."""
     if fault is Fault.NGINX_502:
         return _nginx(502, "Bad Gateway")
     if fault is Fault.NGINX_503:
@@ -48,12 +48,29 @@ def refusal(fault: Fault) -> Response:
         return detail(429, "Too many requests")
     if fault is Fault.UNAUTHORIZED:
         return unauthorized()
-    return detail(403, "User is locked. Reason: Exhausted balance. Top up the balance of the account.")
+    if fault is Fault.ENDPOINT_403:
+        return detail(403, f"This account has no access to {endpoint}.")
+    if fault is Fault.ENDPOINT_DOWN:
+        return _endpoint_down()
+    if fault is Fault.LOCKED:
+        return detail(403, "User is locked. Reason: Exhausted balance. Top up the balance of the account.")
+    return None
+
+
+def _endpoint_down() -> Response:
+    body = {"detail": "No runner of this endpoint could be reached", "error_type": "runner_connection_error"}
+    return json_reply(body, 503, headers={"X-Fal-Error-Type": "runner_connection_error"})
 
 
 def unauthorized() -> Response:
     """401: no key, or one of a wrong form."""
     return detail(401, "Authentication is required: send Authorization: Key <id>:<secret>")
+
+
+def html(status: int, title: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A page where JSON or a file is expected."""
+    page = f"<!doctype html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+    return Response(page, status, {"x-fal-request-id": str(uuid4()), **(headers or {})}, "text/html")
 
 
 def _nginx(status: int, reason: str) -> Response:

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from fal_emulator.billing import bill
 from fal_emulator.faults import Fault
 from fal_emulator.generation import Answer, Generation, Phase
 from fal_emulator.refusals import cancelled, internal_error, start_timeout
@@ -77,7 +78,7 @@ class Runners:
 
     def accept(self, generation: Generation) -> None:
         """Queue it; it starts at once if a runner is free."""
-        if generation.fate is Fault.START_TIMEOUT:
+        if Fault.START_TIMEOUT in generation.faults:
             generation.start_timeout = generation.latency
         else:
             self._lane(generation).push(generation)
@@ -126,7 +127,7 @@ class Runners:
             generation.timer.cancel()
         generation.phase = Phase.IN_PROGRESS
         generation.entry.started_at = datetime.now(UTC)
-        if generation.fate is Fault.REQUEUE and not generation.requeued:
+        if Fault.REQUEUE in generation.faults and not generation.requeued:
             generation.timer = self._after(generation.latency / 2, self._requeue, generation)
         else:
             generation.timer = self._after(generation.latency, self._due, generation)
@@ -177,7 +178,7 @@ class Runners:
             generation.timer.cancel()
         generation.timer = generation.work = None  # both refer back: nothing is left for the collector
         generation.phase = Phase.COMPLETED
-        generation.answer = answer
+        generation.answer = bill(generation, answer)
         generation.input = {}  # a data URI may be large; the ledger has a short form of it
         generation.finished_at = asyncio.get_running_loop().time()
         generation.entry.finished_at = datetime.now(UTC)

@@ -65,8 +65,8 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(config: Config, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serves on the bound socket; calls `ready` once it answers, returns after a signal."""
+async def serve(config: Config, listeners: list[socket.socket], ready: Callable[[], None]) -> None:
+    """Serves on the bound sockets; calls `ready` once it answers, returns after a signal."""
     app = create_app(config)
     options = uvicorn.Config(
         app,
@@ -78,4 +78,4 @@ async def serve(config: Config, listener: socket.socket, ready: Callable[[], Non
         timeout_graceful_shutdown=1,
     )
     server = Server(options, on_ready=ready, on_stop=lambda: app.state.emulator.close())
-    await server.serve(sockets=[listener])
+    await server.serve(sockets=listeners)

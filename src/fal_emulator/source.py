@@ -40,7 +40,7 @@ def _own_file(path: str, files: Files) -> bytes:
     if file is None:
         raise SourceError("there is no such file")
     files.mark_used(path)
-    return file.data
+    return bytes(file.data)
 
 
 def decode_data_uri(uri: str) -> bytes:

@@ -11,10 +11,11 @@ import msgspec
 from starlette.requests import Request
 
 from fal_emulator.config import Config
-from fal_emulator.faults import FaultPlan
+from fal_emulator.fault_rules import FaultPlan
 from fal_emulator.files import Files, Multipart
 from fal_emulator.generation import Generation, Phase
 from fal_emulator.ledger import Ledger
+from fal_emulator.model_files import ModelFiles
 from fal_emulator.runners import Runners
 from fal_emulator.signing import Signer
 from fal_emulator.studio import Studio
@@ -30,6 +31,7 @@ class Settings(msgspec.Struct):
     latency: float
     concurrency: int
     lookup_lag: float
+    slow_transfer: float
 
 
 class State:
@@ -37,14 +39,15 @@ class State:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.settings = Settings(config.latency, config.concurrency, config.lookup_lag)
+        self.settings = Settings(config.latency, config.concurrency, config.lookup_lag, config.slow_transfer)
         self.faults = FaultPlan(config.faults, config.seed)
         self.files = Files(config.memory, config.upload_ttl)
         self.multiparts: dict[str, Multipart] = {}
         self.ledger = Ledger()
         self.signer = Signer()
         self.webhooks = Webhooks(self.signer, config.webhook_attempts, config.webhook_backoff)
-        self.studio = Studio(self.files, config.grid, config.texture)
+        self.model_files = ModelFiles(config.model_files)
+        self.studio = Studio(self.files, self.model_files, config)
         self.runners = Runners(config.concurrency, self.studio.work, self._ended)
         self.closing = asyncio.Event()
         self._requests: dict[str, Generation] = {}

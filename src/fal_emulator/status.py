@@ -9,9 +9,13 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from fal_emulator.faults import Fault
 from fal_emulator.generation import Generation, Phase
 from fal_emulator.replies import disconnected
 from fal_emulator.state import State
+
+_FAULTY_END = {Fault.STATUS_FAILED: "FAILED", Fault.STATUS_CANCELLED: "CANCELLED"}
+"""Words that FAL's own pages do not know, and that public clients report."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -25,7 +29,7 @@ def urls(generation: Generation) -> dict[str, object]:
 def status_object(state: State, generation: Generation, *, logs: bool) -> dict[str, object]:
     """What the status route and each event of the stream say."""
     head: dict[str, object] = {
-        "status": generation.phase,
+        "status": _word(generation),
         "request_id": generation.request_id,
         **urls(generation),
     }
@@ -38,7 +42,17 @@ def status_object(state: State, generation: Generation, *, logs: bool) -> dict[s
     head["metrics"] = {"inference_time": generation.seconds}
     if answer.error is not None:
         head |= {"error": answer.error, "error_type": answer.error_type}
+    elif head["status"] in _FAULTY_END.values():
+        head |= {"error": f"The request ended as {head['status']}", "error_type": "internal_error"}
     return head
+
+
+def _word(generation: Generation) -> str:
+    if generation.phase is Phase.COMPLETED:
+        for fault, word in _FAULTY_END.items():
+            if fault in generation.faults:
+                return word
+    return generation.phase
 
 
 def _logs(generation: Generation) -> list[dict[str, object]]:

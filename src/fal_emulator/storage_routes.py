@@ -4,7 +4,6 @@ Uploaded and made files share one place, `/files/…`, public as FAL's media URL
 """
 
 import hashlib
-import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -14,35 +13,41 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fal_emulator.faults import Group
+from fal_emulator.file_replies import file_reply
 from fal_emulator.files import Multipart, StoredFile
-from fal_emulator.replies import base_url, detail, json_reply, key_id, unauthorized
+from fal_emulator.model_files import OCTETS, file_name
+from fal_emulator.refusals import internal_error
+from fal_emulator.replies import answer_reply, base_url, detail, json_reply, key_id, unauthorized
 from fal_emulator.state import state_of
 
 _TOKEN_LIFE = timedelta(hours=1)
-_OCTETS = "application/octet-stream"
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class Initiate(msgspec.Struct):
     """The body of an initiate call."""
 
     file_name: str = "upload.bin"
-    content_type: str = _OCTETS
+    content_type: str = OCTETS
 
 
 def _new_path(name: str) -> str:
-    safe = _UNSAFE.sub("_", name.rsplit("/", 1)[-1]).lstrip(".")
-    return f"files/{uuid4().hex}/{safe or 'upload.bin'}"
+    return f"files/{uuid4().hex}/{file_name(name)}"
 
 
 def _authorized(request: Request) -> bool:
     return request.headers.get("authorization", "").startswith("Bearer ") or key_id(request) is not None
 
 
+_decode_initiate = msgspec.json.Decoder(Initiate).decode
+
+
 async def token(request: Request) -> Response:
     """`POST /storage/auth/token`: for the CDN calls below."""
     if key_id(request) is None:
         return unauthorized()
+    if state_of(request).faults.draw(Group.UPLOAD):
+        return answer_reply(internal_error(), uuid4().hex)
     expires = datetime.now(UTC) + _TOKEN_LIFE
     return json_reply(
         {
@@ -59,7 +64,7 @@ async def upload(request: Request) -> Response:
     if not _authorized(request):
         return unauthorized()
     path = _new_path(request.headers.get("x-fal-file-name", "upload.bin"))
-    content_type = request.headers.get("content-type", _OCTETS)
+    content_type = request.headers.get("content-type", OCTETS)
     file = StoredFile(await request.body(), content_type, path.rsplit("/", 1)[-1])
     state_of(request).files.put(path, file)
     return json_reply({"access_url": f"{base_url(request)}/{path}"})
@@ -71,14 +76,14 @@ async def start_multipart(request: Request) -> Response:
         return unauthorized()
     name = request.headers.get("x-fal-file-name", "upload.bin")
     path = _new_path(name)
-    content_type = request.headers.get("content-type", _OCTETS)
+    content_type = request.headers.get("content-type", OCTETS)
     upload_id = state_of(request).open_multipart(Multipart.start(path, content_type, name))
     return json_reply({"access_url": f"{base_url(request)}/{path}", "uploadId": upload_id})
 
 
 async def _initiated(request: Request) -> Initiate:
     try:
-        return msgspec.json.decode(await request.body() or b"{}", type=Initiate)
+        return _decode_initiate(await request.body() or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HTTPException(422, str(error)) from error
 
@@ -87,6 +92,8 @@ async def initiate(request: Request) -> Response:
     """`POST /storage/upload/initiate`: one PUT follows at `upload_url`."""
     if key_id(request) is None:
         return unauthorized()
+    if state_of(request).faults.draw(Group.UPLOAD, value="all"):
+        return answer_reply(internal_error(), uuid4().hex)
     asked = await _initiated(request)
     path = _new_path(asked.file_name)
     url = f"{base_url(request)}/{path}"
@@ -130,7 +137,7 @@ async def complete_multipart(request: Request) -> Response:
 async def put_file(request: Request) -> Response:
     """The PUT of an initiated upload."""
     path = str(request.scope["path"]).lstrip("/")
-    content_type = request.headers.get("content-type", _OCTETS)
+    content_type = request.headers.get("content-type", OCTETS)
     file = StoredFile(await request.body(), content_type, path.rsplit("/", 1)[-1])
     state_of(request).files.put(path, file)
     return json_reply({})
@@ -143,24 +150,7 @@ async def get_file(request: Request) -> Response:
     file = state_of(request).files.get(str(request.scope["path"]).lstrip("/"))
     if file is None:
         return detail(404, "File not found")
-    headers = {"x-fal-request-id": uuid4().hex, "accept-ranges": "bytes"}
-    span = _span(request.headers.get("range", ""), len(file.data))
-    if span is None:
-        return Response(file.data, 200, headers, file.content_type)
-    first, last = span
-    headers["content-range"] = f"bytes {first}-{last}/{len(file.data)}"
-    return Response(file.data[first : last + 1], 206, headers, file.content_type)
-
-
-def _span(header: str, size: int) -> tuple[int, int] | None:
-    """First and last byte of a single satisfiable range, else None: then the whole file is served."""
-    unit, _, ranges = header.partition("=")
-    low, dash, high = ranges.partition("-")
-    if unit != "bytes" or not dash or not (low + high).isdigit():
-        return None
-    first = int(low) if low else max(0, size - int(high))
-    last = min(int(high), size - 1) if low and high else size - 1
-    return (first, last) if first <= last else None
+    return file_reply(request, state_of(request), file)
 
 
 ROUTES = [

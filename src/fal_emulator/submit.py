@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from fal_emulator.config import parse_duration
 from fal_emulator.endpoints import ENDPOINTS
-from fal_emulator.faults import DOOR, FATE, REFUSALS, Fault, parse_faults
+from fal_emulator.fault_rules import Faults, parse_faults
+from fal_emulator.faults import Fault, Group
 from fal_emulator.generation import Generation
-from fal_emulator.refusals import model_error
+from fal_emulator.refusals import invalid_input
 from fal_emulator.replies import Unanswered, answer_reply, base_url, detail, json_reply, refusal
 from fal_emulator.source import summary
 from fal_emulator.state import State
@@ -33,7 +34,7 @@ class Wishes(msgspec.Struct, frozen=True):
     """What a submit asks for besides its input; seconds."""
 
     tags: dict[str, str]
-    faults: frozenset[Fault]
+    faults: Faults
     latency: float
     start_timeout: float | None
     webhook: str | None
@@ -53,9 +54,9 @@ async def submit(request: Request, state: State, key: str) -> Response:
         wishes = _wishes(request, state)
     except BadRequestError as error:
         return detail(400, str(error))
-    door = state.faults.draw(DOOR, wishes.faults)
-    if door in REFUSALS:
-        return refusal(door)
+    met = next(iter(state.faults.draw(Group.SUBMIT, endpoint.id, wishes.faults)), None)
+    if met is not None and (refused := refusal(met, endpoint.id)) is not None:
+        return refused
     longest = wishes.max_queue_length
     if longest is not None and state.runners.queue_length(endpoint.id) > longest:
         return detail(429, "The queue of this endpoint is longer than fal_max_queue_length")
@@ -63,7 +64,7 @@ async def submit(request: Request, state: State, key: str) -> Response:
         arguments = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return answer_reply(
-            model_error(f"Not a JSON object: {error}", "json_invalid", ("body",), None), _id()
+            invalid_input(f"Not a JSON object: {error}", "json_invalid", ("body",), None), _id()
         )
     generation = Generation(
         request_id=_id(),
@@ -74,19 +75,19 @@ async def submit(request: Request, state: State, key: str) -> Response:
         key_id=key,
         base_url=base_url(request),
         latency=wishes.latency,
-        fate=state.faults.draw(FATE, wishes.faults),
+        faults=state.faults.draw_generation(endpoint.id, wishes.faults),
         asked=wishes.faults,
         low_priority=wishes.low_priority,
         start_timeout=wishes.start_timeout,
         webhook=wishes.webhook,
     )
     state.accept(generation)
-    return _reply(state, generation, door)
+    return _reply(state, generation, met)
 
 
-def _reply(state: State, generation: Generation, door: Fault | None) -> Response:
-    if door in {Fault.HANG, Fault.DROP_AFTER_ACCEPT}:
-        return Unanswered(state.closing, hang=door is Fault.HANG)
+def _reply(state: State, generation: Generation, met: Fault | None) -> Response:
+    if met in {Fault.HANG, Fault.DROP_AFTER_ACCEPT}:
+        return Unanswered(state.closing, hang=met is Fault.HANG)
     body = {
         "status": "IN_QUEUE",
         "request_id": generation.request_id,
@@ -94,7 +95,7 @@ def _reply(state: State, generation: Generation, door: Fault | None) -> Response
         "queue_position": state.runners.position(generation),
     }
     reply = json_reply(body, 200, generation.request_id)
-    if door is Fault.MALFORMED:
+    if met is Fault.MALFORMED:
         return Response(bytes(reply.body)[:25], 200, dict(reply.headers) | {"content-length": "25"})
     return reply
 

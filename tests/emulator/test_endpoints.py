@@ -1,5 +1,8 @@
 """Each endpoint takes its own spelling of the picture and answers in its own shape."""
 
+import io
+import zipfile
+
 import pytest
 
 from fal_emulator.endpoints import ENDPOINTS
@@ -13,11 +16,14 @@ OUTPUTS = {
     "fal-ai/trellis": {"model_mesh", "timings"},
     "fal-ai/trellis-2": {"model_glb"},
     "fal-ai/hunyuan3d/v2": {"model_mesh", "seed"},
-    "fal-ai/hunyuan3d-v3/image-to-3d": {"model_glb", "model_urls", "thumbnail"},
+    "fal-ai/hunyuan3d-v3/image-to-3d": {"model_glb", "model_urls", "thumbnail", "seed"},
     "fal-ai/triposr": {"model_mesh", "timings"},
-    "fal-ai/meshy/v6/image-to-3d": {"model_glb", "model_urls", "thumbnail"},
+    "fal-ai/meshy/v6/image-to-3d": {"model_glb", "model_urls", "thumbnail", "texture_urls", "seed"},
     "fal-ai/hyper3d/rodin/v2": {"model_mesh", "textures", "seed"},
-    "fal-ai/sam-3/3d-objects": {"gaussian_splat", "model_glb", "metadata"},
+    "fal-ai/sam-3/3d-objects": {
+        *("gaussian_splat", "model_glb", "metadata"),
+        *("individual_splats", "individual_glbs", "artifacts_zip"),
+    },
 }
 
 
@@ -39,6 +45,18 @@ async def test_result_has_the_endpoints_own_shape(emulator: RunningEmulator, end
     assert set(result.json()) == OUTPUTS[endpoint]
     assert files
     assert {(await emulator.http.get(file)).status_code for file in files} == {200}
+
+
+async def test_lists_and_objects_of_files(emulator: RunningEmulator) -> None:
+    url = await emulator.upload(picture(1))
+    meshy = await emulator.result({"image_url": url, "enable_pbr": True}, "fal-ai/meshy/v6/image-to-3d")
+    sam = await emulator.result({"image_url": url}, "fal-ai/sam-3/3d-objects")
+    archive = await emulator.http.get(sam.json()["artifacts_zip"]["url"])
+
+    assert set(meshy.json()["model_urls"]) == {"glb", "fbx", "obj", "stl"}
+    assert set(meshy.json()["texture_urls"][0]) == {"base_color", "metallic", "normal", "roughness"}
+    assert sam.json()["individual_glbs"] == [sam.json()["model_glb"]]
+    assert zipfile.ZipFile(io.BytesIO(archive.content)).namelist() == ["model.glb", "splat.ply"]
 
 
 @pytest.mark.parametrize(

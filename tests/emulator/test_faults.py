@@ -5,7 +5,8 @@ import asyncio
 import httpx
 import pytest
 
-from fal_emulator.faults import Fault, FaultPlan, FaultRule
+from fal_emulator.fault_rules import FaultPlan, FaultRule
+from fal_emulator.faults import Fault, Group
 from tests.support.emulator import RunningEmulator
 from tests.support.sketches import picture
 
@@ -24,6 +25,8 @@ async def _accepted(emulator: RunningEmulator) -> int:
         ("429", 429, "Too many"),
         ("401", 401, "Authentication"),
         ("locked", 403, "User is locked. Reason: Exhausted balance."),
+        ("endpoint_403", 403, "This account has no access to tripo3d/tripo/v2.5/image-to-3d."),
+        ("endpoint_down", 503, "runner_connection_error"),
     ],
 )
 async def test_refusals_accept_nothing(emulator: RunningEmulator, kind: str, status: int, words: str) -> None:
@@ -171,6 +174,16 @@ async def test_rate_and_delete(emulator: RunningEmulator) -> None:
         {"kind": "hang", "rate": 2},
         {"kind": "hang", "rate": 0.5, "count": 1},
         {"kind": "hang", "count": -1},
+        {"kind": "hang", "count": 1, "value": 1},
+        {"kind": "hang", "count": 1, "endpoint": "fal-ai/none"},
+        {"kind": "hang", "count": 1, "endpiont": "fal-ai/trellis"},
+        {"kind": "billable_units", "rate": 1},
+        {"kind": "billable_units", "rate": 1, "value": "many"},
+        {"kind": "billable_units", "rate": 1, "value": -1},
+        {"kind": "billable_units", "rate": 1, "value": True},
+        {"kind": "endpoint_down", "rate": 1, "value": "sideways"},
+        {"kind": "file_stuck", "rate": 1, "value": "everything"},
+        {"kind": "status_404", "rate": 1, "value": "NaN"},
     ],
 )
 async def test_wrong_fault_is_422(emulator: RunningEmulator, rule: dict[str, object]) -> None:
@@ -179,7 +192,7 @@ async def test_wrong_fault_is_422(emulator: RunningEmulator, rule: dict[str, obj
 
 def test_a_seed_repeats_the_draw() -> None:
     plans = [FaultPlan([FaultRule(Fault.HANG, rate=0.5)], seed=7) for _ in range(2)]
-    draws = [[plan.draw(frozenset({Fault.HANG})) for _ in range(50)] for plan in plans]
+    draws = [[bool(plan.draw(Group.SUBMIT)) for _ in range(50)] for plan in plans]
 
     assert draws[0] == draws[1]
-    assert 5 < draws[0].count(Fault.HANG) < 45
+    assert 5 < sum(draws[0]) < 45

@@ -7,11 +7,14 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from fal_emulator.faults import Fault
 from tests.support.emulator import AUTHORIZATION, TRIPO
+from tests.support.sketches import picture
 
 COMMAND = (sys.executable, "-m", "fal_emulator")
 WRAPPER = """
@@ -78,6 +81,35 @@ async def test_flags_take_effect() -> None:
         assert (await http.post(f"/{TRIPO}", json={})).status_code == 429
 
 
+async def test_own_model_file_and_second_address(tmp_path: Path) -> None:
+    path = tmp_path / "chair.splat"
+    path.write_bytes(b"splat")
+    flags = ("--port", "0", "--latency", "10ms", "--model-file", str(path), "--fault", "preview_elsewhere")
+    async with (
+        _started(*COMMAND, *flags) as process,
+        httpx.AsyncClient(base_url=await _url(process), headers=AUTHORIZATION) as http,
+    ):
+        upload = await http.post("/files/upload", content=picture(), headers={"X-Fal-File-Name": "a.png"})
+        submitted = (await http.post(f"/{TRIPO}", json={"image_url": upload.json()["access_url"]})).json()
+        async with http.stream("GET", f"{submitted['status_url']}/stream") as stream:
+            await stream.aread()
+        output = (await http.get(submitted["response_url"])).json()
+        model, preview = [await http.get(output[name]["url"]) for name in ("model_mesh", "rendered_image")]
+
+        assert (output["model_mesh"]["file_name"], model.content) == ("chair.splat", b"splat")
+        assert preview.url.port != http.base_url.port
+        assert preview.headers["content-type"] == "image/jpeg"
+
+
+async def test_help_names_every_fault_and_its_value() -> None:
+    async with _started(*COMMAND, "--help") as process:
+        out, _ = await process.communicate()
+
+        assert process.returncode == 0
+        assert [fault for fault in Fault if str(fault).encode() not in out] == []
+        assert b"endpoint_down=post|result" in out
+
+
 async def test_it_ends_when_its_parent_is_killed() -> None:
     async with _started(sys.executable, "-c", WRAPPER) as parent:
         assert parent.stdout is not None
@@ -104,6 +136,10 @@ async def test_it_ends_when_its_parent_is_killed() -> None:
         (("--latency", "soon"), b"is not a duration"),
         (("--fault", "nonsense=1"), b"nginx_502"),
         (("--fault", "hang=7"), b"between 0 and 1"),
+        (("--fault", "billable_units"), b"needs a value: N"),
+        (("--fault", "endpoint_403=1@nowhere"), b"fal-ai/trellis"),
+        (("--model-file", "/no/such/file.glb"), b"No such file"),
+        (("--elsewhere", "8002"), b"is not HOST:PORT"),
     ],
 )
 async def test_wrong_usage_is_2_and_says_what_to_write(flags: tuple[str, ...], words: bytes) -> None:

@@ -29,10 +29,22 @@ class _Server(uvicorn.Server):
         yield
 
 
+def fault_rule(
+    kind: str, rate: float | None, count: int | None, value: str | float | None, endpoint: str | None
+) -> dict[str, object]:
+    """The body of `POST /_emulator/faults`."""
+    given = {"kind": kind, "rate": rate, "count": count, "value": value, "endpoint": endpoint}
+    return {name: one for name, one in given.items() if one is not None}
+
+
 class RunningEmulator(msgspec.Struct, frozen=True):
-    """`url` has no trailing slash; `http` sends a valid key and has `url` as its base."""
+    """`url` has no trailing slash; `http` sends a valid key and has `url` as its base.
+
+    `elsewhere` is the second address, at which `preview_elsewhere` puts its files.
+    """
 
     url: str
+    elsewhere: str
     http: httpx.AsyncClient
     state: State
 
@@ -40,9 +52,17 @@ class RunningEmulator(msgspec.Struct, frozen=True):
         """The ledger's document."""
         return dict((await self.http.get("/_emulator/ledger")).json())
 
-    async def fault(self, kind: str, *, rate: float | None = None, count: int | None = None) -> None:
-        """Switch a fault on."""
-        rule = {"kind": kind, "rate": rate} if count is None else {"kind": kind, "count": count}
+    async def fault(
+        self,
+        kind: str,
+        *,
+        rate: float | None = None,
+        count: int | None = None,
+        value: str | float | None = None,
+        endpoint: str | None = None,
+    ) -> None:
+        """Switch a fault on; `endpoint`: only for requests to it."""
+        rule = fault_rule(kind, rate, count, value, endpoint)
         (await self.http.post("/_emulator/faults", json=rule)).raise_for_status()
 
     async def upload(self, data: bytes, name: str = "picture.png") -> str:
@@ -85,20 +105,21 @@ class RunningEmulator(msgspec.Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def running_emulator(config: Config | None = None) -> AsyncIterator[RunningEmulator]:
-    """An emulator on a free port of loopback, gone at the end with every connection."""
-    listener = bind("127.0.0.1", 0)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app = create_app(config or Config(latency=0.05))
+    """An emulator on two free ports of loopback, gone at the end with every connection."""
+    listeners = [bind("127.0.0.1", 0), bind("127.0.0.1", 0)]
+    url, elsewhere = (f"http://127.0.0.1:{one.getsockname()[1]}" for one in listeners)
+    address = listeners[1].getsockname()
+    app = create_app(msgspec.structs.replace(config or Config(latency=0.05), elsewhere=address))
     options = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
     server = _Server(options)
     options.load()
     server.lifespan = options.lifespan_class(options)
-    await server.startup(sockets=[listener])
+    await server.startup(sockets=listeners)
     try:
         async with httpx.AsyncClient(base_url=url, headers=AUTHORIZATION, timeout=20) as http:
-            yield RunningEmulator(url, http, app.state.emulator)
+            yield RunningEmulator(url, elsewhere, http, app.state.emulator)
     finally:
         app.state.emulator.close()
         server.force_exit = True
-        await server.shutdown(sockets=[listener])
+        await server.shutdown(sockets=listeners)
         await server.lifespan.shutdown()

@@ -17,6 +17,7 @@ from typing import IO, Any
 import httpx
 import msgspec
 
+from tests.support.emulator import fault_rule
 from tests.support.secrecy import Watch
 
 KEY = "test-id:test-secret"
@@ -29,9 +30,17 @@ class EmulatorProcess(msgspec.Struct, frozen=True):
     pid: int
     http: httpx.Client
 
-    def fault(self, kind: str, *, count: int | None = None, rate: float | None = None) -> None:
-        """Switch a fault on, for the next `count` requests or by rate."""
-        rule = {"kind": kind, "count": count} if rate is None else {"kind": kind, "rate": rate}
+    def fault(
+        self,
+        kind: str,
+        *,
+        count: int | None = None,
+        rate: float | None = None,
+        value: str | float | None = None,
+        endpoint: str | None = None,
+    ) -> None:
+        """Switch a fault on, for the next `count` requests or by rate; `endpoint`: only requests to it."""
+        rule = fault_rule(kind, rate, count, value, endpoint)
         self.http.post("/_emulator/faults", json=rule).raise_for_status()
 
     def settings(self, **changes: Any) -> None:

@@ -1,0 +1,25 @@
+"""The page on the emulator names every fault, every flag and every value."""
+
+from pathlib import Path
+
+from fal_emulator.__main__ import parser
+from fal_emulator.faults import KINDS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
+
+
+def test_every_fault_is_on_the_page() -> None:
+    assert [kind for kind in KINDS if f"`{kind}`" not in PAGE] == []
+
+
+def test_the_words_of_every_value_are_on_the_page() -> None:
+    words = {word for kind in KINDS.values() if kind.value for word in kind.value.expected.split("|")}
+
+    assert [word for word in words - {"N", "SECONDS"} if f"`{word}`" not in PAGE] == []
+
+
+def test_every_flag_of_the_faults_is_on_the_page() -> None:
+    flags = {"--fault", "--model-file", "--elsewhere", "--slow-transfer"}
+
+    assert flags <= {option for action in parser()._actions for option in action.option_strings}
+    assert [flag for flag in flags if flag not in PAGE] == []
