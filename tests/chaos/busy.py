@@ -10,7 +10,9 @@ import sys
 
 from image2model.up.parentage import die_with_parent
 
-_LOOP = "import sys, time\nuntil = time.monotonic() + float(sys.argv[1])\nwhile time.monotonic() < until: pass"
+_LOOP = (
+    "import sys, time\nuntil = time.monotonic() + float(sys.argv[1])\nwhile time.monotonic() < until: pass"
+)
 
 
 class BusyLoops:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
-from image2model.domain import ImageStatus
+from image2model.domain import ImageStatus, ResultFile
 from image2model.errors import ImageFailure
 from image2model.media.glb import inspect_glb
 from image2model.service.cleanup import erase_orphans
@@ -41,9 +41,15 @@ def _faults(root: Path, image: ImageRow) -> list[str]:
         path = root / str(file.key)
         if not path.is_file() or path.stat().st_size != file.size:
             broken.append(f"image {image.image_id}: {file.key} is not the file that it should be")
-        elif file.kind == "model" and (why := _invalid(path)):
+        elif _must_be_valid(image, file) and (why := _invalid(path)):
             broken.append(f"image {image.image_id}: {why}")
     return broken
+
+
+def _must_be_valid(image: ImageRow, file: ResultFile) -> bool:
+    """Whatever FAL delivers is kept; what is no sound GLB has a warning."""
+    warned = image.result is not None and bool(image.result.warnings)
+    return file.kind == "model" and file.format == "glb" and not warned
 
 
 def _invalid(path: Path) -> str | None:
@@ -57,8 +63,8 @@ def _invalid(path: Path) -> str | None:
 async def leftovers(run: "Run", redis: Redis, images: dict[str, ImageRow]) -> list[str]:
     """Files that belong to no image.
 
-    Only an upload whose own API process was killed may leave some, or one that was told to end while the store
-    was away, and said so. The cleanup must find them all.
+    Only an upload whose own API process was killed may leave some, or one that was told to end while the
+    store was away, and said so. The cleanup must find them all.
     """
     root = run.world.files
     nobodys = await asyncio.to_thread(_nobodys, root, images)

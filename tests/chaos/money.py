@@ -14,6 +14,9 @@ from image2model.domain import ImageStatus
 from image2model.store.keys import key
 from image2model.store.rows import ImageRow, JobSnapshot
 
+PRICE_MICRO = 300_000
+"""Of one generation of the default model with default parameters, by the service's own table."""
+
 
 def submissions(ledger: list[dict[str, Any]], images: dict[str, ImageRow]) -> list[str]:
     """Nothing was paid for twice: one submission to an attempt, the next one after a definite failure."""
@@ -79,10 +82,48 @@ async def spent(redis: Redis) -> int:
     return sum([int(await redis.hget(name, "total_spent") or 0) for name in names])
 
 
-async def reserved(redis: Redis, images: dict[str, ImageRow]) -> list[str]:
-    """Nothing is set aside for what has ended, but for what FAL may still bill."""
+def bills(ledger: list[dict[str, Any]], images: dict[str, ImageRow]) -> list[str]:
+    """Each image's booked cost is what FAL billed for all of its requests; and nobody else's is.
+
+    Where FAL does not say (`billed_usd` null) the table's price is booked, and the image says that it is
+    uncertain. A request that was never found cannot be booked: its image is `submission_unconfirmed`.
+    """
+    of_image = by_image(ledger)
+    broken = []
+    for image_id, image in images.items():
+        entries = of_image.get(image_id, [])
+        known, unsaid = _due(entries)
+        booked = image.cost_micro or 0
+        if booked == known + unsaid and (not unsaid or image.cost_uncertain):
+            continue
+        if image.error and image.error.code == "submission_unconfirmed" and booked <= known + unsaid:
+            continue
+        broken.append(
+            f"image {image_id} ({_end(image)}) has {booked} micro-dollars booked, "
+            f"FAL billed {known + unsaid}: "
+            f"{[(entry['outcome'], entry['billed_usd']) for entry in entries]}"
+        )
+    return broken
+
+
+def _due(entries: list[dict[str, Any]]) -> tuple[int, int]:
+    """Micro-dollars that FAL billed, and those of the table where it did not say."""
+    known = sum(
+        round(entry["billed_usd"] * 1_000_000) for entry in entries if entry["billed_usd"] is not None
+    )
+    unsaid = [entry for entry in entries if entry["billed_usd"] is None and entry["outcome"] != "cancelled"]
+    return known, len(unsaid) * PRICE_MICRO
+
+
+def _end(image: ImageRow) -> str:
+    return image.error.code if image.error else image.status.value
+
+
+async def reservations(redis: Redis) -> list[str]:
+    """Nothing is set aside at the end but for what FAL may still bill, and that is on the list of holds."""
     prefix = key("account", "")
     names = [name async for name in redis.scan_iter(f"{prefix}*", count=1000)]
     held = sum([int(await redis.hget(name, "reserved") or 0) for name in names])
-    open_ends = any(image.error and image.error.code == "submission_unconfirmed" for image in images.values())
-    return [f"{held} micro-dollars are set aside, and nothing is under way"] if held and not open_ends else []
+    holds = await redis.zcard(key("holds"))
+    due = holds * PRICE_MICRO
+    return [] if held == due else [f"{held} micro-dollars are set aside for {holds} holds, which is {due}"]

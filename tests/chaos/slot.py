@@ -25,7 +25,7 @@ _ORDERED_ENDS = {
 
 @dataclass
 class Life:
-    """One process of a slot. Times are the wall clock's; `struck` is the last order to end, and its moment."""
+    """One process of a slot. Times are the wall clock's; `struck` is the last order to end."""
 
     begun: float
     struck: signal.Signals | None = None
@@ -88,11 +88,8 @@ class Slot:
     def _note_end(self, code: int) -> None:
         life = self.lives[-1]
         life.ended = time.time()
-        if life.struck is not None:
-            fine = code in _ORDERED_ENDS[life.struck]
-        else:
-            # one that does not find the store at its start may say so and end; one that works may not
-            fine = not self._ready and code > 0
+        # without an order: one that does not find the store at its start may say so and end
+        fine = code in _ORDERED_ENDS[life.struck] if life.struck else not self._ready and code > 0
         if not fine:
             self.bad_ends.append(signal.Signals(-code).name if code < 0 else f"exit code {code}")
 

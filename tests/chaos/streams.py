@@ -30,7 +30,7 @@ class Heard:
 
     def _check_resets(self) -> None:
         self.faults += [
-            f"{self._listener.name} was told that history does not reach back from {reset.at} to {reset.after}"
+            f"{self._listener.name} was told that history does not reach from {reset.at} to {reset.after}"
             for reset in self._listener.resets
             if not self._is_due(reset)
         ]
