@@ -82,6 +82,9 @@ _WEIGHTS: dict[str, int] = {
 }
 
 
+KINDS = frozenset(map(str, _WEIGHTS))
+
+
 class Draw(msgspec.Struct, frozen=True):
     """One fault. `where` and `much` are fractions from 0 to 1: which slot, and how long or how many."""
 

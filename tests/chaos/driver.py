@@ -21,17 +21,17 @@ from image2model.store.keys import Queue
 from image2model.store.upkeep import unfinished_jobs
 from tests.chaos.busy import BusyLoops
 from tests.chaos.draws import draws
-from tests.chaos.history import JobHistory, history_of
+from tests.chaos.history import history_of
 from tests.chaos.listener import Listener, Manner
 from tests.chaos.streams import streams
 from tests.chaos.strike import Strikes
 from tests.chaos.supervision import Supervisor
 from tests.chaos.uploads import Uploads
-from tests.chaos.verdict import Verdict, judge
+from tests.chaos.verdict import Told, Verdict, judge
 from tests.chaos.world import SEND_TIMEOUT_S, Size, World, world_in
 
 _GAP_S = 0.25
-_LAST_WORD_S = 45.0
+_LAST_WORD_S = 60.0
 _LONGEST = 1.6
 """Times the duration: a machine so busy that the kills take longer has not been tried hard enough."""
 _EVENTS_OF_AN_IMAGE = 8
@@ -74,7 +74,7 @@ class Run:
         bases = itertools.islice(itertools.cycle(self.world.bases), len(self.jobs), None)
         listener = Listener(self._http, f"status/stream/{job_id}", Manner(bases))
         self.jobs[job_id] = listener
-        self.supervisor.finite(f"the client of job {job_id}", listener.run())
+        self.supervisor.finite(_client_of(job_id), listener.run())
 
     async def begin(self) -> None:
         """Watch the parts, and let the owner's clients listen."""
@@ -120,29 +120,33 @@ class Run:
             state = await fleet.read(redis)
             idle = next(q.waiting for q in state.queues if q.queue == Queue.GENERATION) == 0
             if idle and not await unfinished_jobs(redis):
-                break
+                return time.monotonic() - started
             await asyncio.sleep(0.2)
+        left = await unfinished_jobs(redis)
+        self._short.append(f"{len(left)} jobs had not ended {self.world.size.drain:g} s after the last fault")
         return time.monotonic() - started
 
-    async def last_words(self, truth: dict[str, JobHistory]) -> tuple[int, list[str]]:
-        """Let every client hear the end; those whose job was reopened ask once more. What `streams` says."""
+    async def last_words(self, redis: Redis) -> Told:
+        """Let every client hear the end; those whose job was reopened ask once more."""
         deadline = time.monotonic() + _LAST_WORD_S
-        names = [name for name in self.supervisor.tasks if name.startswith("the client of job")]
-        if names:
-            await asyncio.wait([self.supervisor.tasks[name] for name in names], timeout=_LAST_WORD_S)
-        self._short += [f"{n} still waits for its end" for n in names if not self.supervisor.tasks[n].done()]
+        waiting = {self.supervisor.tasks[_client_of(job_id)]: job_id for job_id in self.jobs}
+        if waiting:
+            await asyncio.wait(waiting, timeout=_LAST_WORD_S)
         again = [
-            self.supervisor.finite(f"the client of job {job_id}, once more", listener.run())
-            for job_id, listener in self.jobs.items()
+            self.supervisor.finite(f"{task.get_name()}, once more", self.jobs[job_id].run())
+            for task, job_id in waiting.items()
+            if task.done()
         ]
         if again:
             await asyncio.wait(again, timeout=_LAST_WORD_S)
-        listeners = [*self.jobs.values(), *self.owners]
+        self._short += [f"{task.get_name()} still waits for its end" for task in waiting if not task.done()]
         while True:
-            missed, told = streams(listeners, truth)
+            # read anew: a late webhook may open a job again
+            truth = {job_id: await history_of(redis, job_id) for job_id in self.uploads.accepted}
+            missed, told = streams([*self.jobs.values(), *self.owners], truth)
             if not told or time.monotonic() > deadline:
-                return missed, told
-            await asyncio.sleep(0.5)
+                return Told(truth, missed, told)
+            await asyncio.sleep(1)
 
     async def end(self) -> None:
         """Nothing of it goes on."""
@@ -156,6 +160,10 @@ def small_socket(info: AddrInfoType) -> socket.socket:
     made = socket.socket(family=info[0], type=info[1], proto=info[2])
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
     return made
+
+
+def _client_of(job_id: str) -> str:
+    return f"the client of job {job_id}"
 
 
 def _speed(size: Size) -> float:
@@ -184,7 +192,7 @@ async def run(folder: Path, size: Size, *, beside: Hook | None = None) -> Verdic
     """Do it all. The verdict says what did not hold. `beside`: what a test does meanwhile."""
     started = time.monotonic()
     async with running(folder, size) as this:
-        await asyncio.gather(this.chaos(), beside(this) if beside else asyncio.sleep(0))
+        await asyncio.gather(beside(this) if beside else asyncio.sleep(0), this.chaos())
         return await verdict_of(this, started)
 
 
@@ -193,6 +201,5 @@ async def verdict_of(this: Run, started: float) -> Verdict:
     chaos_s = time.monotonic() - started
     async with connect(this.world.store.url) as redis:
         drain_s = await this.drain(redis)
-        truth = {job_id: await history_of(redis, job_id) for job_id in this.uploads.accepted}
-        missed, told = await this.last_words(truth)
-        return await judge(this, redis, truth, {"chaos": chaos_s, "drain": drain_s}, missed, told)
+        told = await this.last_words(redis)
+        return await judge(this, redis, told, {"chaos": chaos_s, "drain": drain_s})

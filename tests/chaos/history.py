@@ -4,6 +4,7 @@ Who calls it: the driver, when every image has ended.
 """
 
 from collections import Counter, defaultdict
+from itertools import groupby
 from typing import NamedTuple
 
 from redis.asyncio import Redis
@@ -27,12 +28,12 @@ class JobHistory(NamedTuple):
     gap: bool
 
     def outcomes(self) -> Counter[tuple[str, int, str]]:
-        """Every end of an attempt: image, attempt, status."""
+        """Every end of an attempt: image, attempt, status. A cost that is booked later changes no end."""
         return Counter(
-            (image_id, change.state.attempt, change.state.status)
+            (image_id, attempt, status)
             for image_id, changes in self.images.items()
-            for change in changes
-            if change.state.status in FINAL
+            for (attempt, status), _ in groupby((c.state.attempt, c.state.status) for c in changes)
+            if status in FINAL
         )
 
 

@@ -86,7 +86,8 @@ def bills(ledger: list[dict[str, Any]], images: dict[str, ImageRow]) -> list[str
     """Each image's booked cost is what FAL billed for all of its requests; and nobody else's is.
 
     Where FAL does not say (`billed_usd` null) the table's price is booked, and the image says that it is
-    uncertain. A request that was never found cannot be booked: its image is `submission_unconfirmed`.
+    uncertain. A request that was never found cannot be booked: its image is `submission_unconfirmed`. How one
+    ended that FAL has forgotten (`result_expired`) nobody knows, so it is booked by the table too.
     """
     of_image = by_image(ledger)
     broken = []
@@ -97,6 +98,8 @@ def bills(ledger: list[dict[str, Any]], images: dict[str, ImageRow]) -> list[str
         if booked == known + unsaid and (not unsaid or image.cost_uncertain):
             continue
         if image.error and image.error.code == "submission_unconfirmed" and booked <= known + unsaid:
+            continue
+        if image.error and image.error.code == "result_expired" and _is_a_guess(image, entries, booked):
             continue
         broken.append(
             f"image {image_id} ({_end(image)}) has {booked} micro-dollars booked, "
@@ -111,8 +114,12 @@ def _due(entries: list[dict[str, Any]]) -> tuple[int, int]:
     known = sum(
         round(entry["billed_usd"] * 1_000_000) for entry in entries if entry["billed_usd"] is not None
     )
-    unsaid = [entry for entry in entries if entry["billed_usd"] is None and entry["outcome"] != "cancelled"]
+    unsaid = [entry for entry in entries if entry["billed_usd"] is None and entry["started_at"] is not None]
     return known, len(unsaid) * PRICE_MICRO
+
+
+def _is_a_guess(image: ImageRow, entries: list[dict[str, Any]], booked: int) -> bool:
+    return image.cost_uncertain and 0 < booked <= len(entries) * PRICE_MICRO
 
 
 def _end(image: ImageRow) -> str:

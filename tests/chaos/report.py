@@ -3,7 +3,6 @@
 Who calls it: the command line. Each run is a process of its own, so that one that crashes is a row too.
 """
 
-import os
 import signal
 import subprocess
 import sys
@@ -97,7 +96,7 @@ def _run(seed: int, command: Callable[[int, Path], list[str]], said: Path) -> tu
     seconds = time.monotonic() - begun
     if said.exists() and process.returncode in (0, 1) and not interrupted:
         return msgspec.structs.replace(read_row(said.read_bytes()), seconds=seconds), False
-    how = "was interrupted" if interrupted else f"crashed: {_ending(process.returncode)}"
+    how = "was interrupted" if interrupted else _ending(process.returncode)
     broken = [f"the run {how} after {seconds:.0f} s"]
     return Row(
         seed=seed, seconds=seconds, exit=process.returncode or 1, numbers={}, broken=broken
@@ -115,4 +114,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _ending(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {os.EX_OK if code is None else code}"
+    if code < 0:
+        return f"crashed: {signal.Signals(-code).name}"
+    return f"crashed: exit code {code}" if code else "left no verdict"

@@ -58,7 +58,8 @@ class Heard:
         missed = [state for state in expected if state not in heard]
         self.missed += len(missed)
         what = f"missed {len(missed)} states, such as {missed[0]}" if missed else "was told in another order"
-        self.faults.append(f"{self._listener.name} {what}, of image {image_id}: {heard}")
+        happened, told = ([state.status for state in states] for states in (expected, heard))
+        self.faults.append(f"{self._listener.name} {what}, of image {image_id}: {told} of {happened}")
 
     def _since_the_beginning(self, changes: list[Change]) -> list[State]:
         """What was to be told: for a job's client from the state of its snapshot on."""

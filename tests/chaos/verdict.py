@@ -50,15 +50,16 @@ class Verdict(msgspec.Struct):
         return "\n".join([*lines, *(f"BROKEN: {sentence}" for sentence in self.broken)])
 
 
-async def judge(
-    run: "Run",
-    redis: Redis,
-    truth: dict[str, JobHistory],
-    times: dict[str, float],
-    missed: int,
-    told: list[str],
-) -> Verdict:
-    """Look at everything. `truth`: each job's history; `missed` and `told`: what `streams` found."""
+class Told(msgspec.Struct, frozen=True):
+    """`truth`: each job's history. `missed` states were not told to some client; `faults`: sentences."""
+
+    truth: dict[str, JobHistory]
+    missed: int
+    faults: list[str]
+
+
+async def judge(run: "Run", redis: Redis, told: Told, times: dict[str, float]) -> Verdict:
+    """Look at everything."""
     accepted = run.uploads.accepted
     found = {job_id: await jobs.read(redis, job_id) for job_id in accepted}
     images = {image.image_id: image for job in found.values() for image in job.images}
@@ -79,15 +80,15 @@ async def judge(
         *await leftovers(run, redis, images),
         *(f"key without a life: {name}" for name in await keys_without_life(redis)),
         *await queues(redis),
-        *histories(truth, found),
-        *told,
+        *histories(told.truth, found),
+        *told.faults,
         *(
             f"{slot.name} ended by itself: {', '.join(slot.bad_ends)}"
             for slot in run.world.slots
             if slot.bad_ends
         ),
     ]
-    return Verdict(broken, numbers(run, images, ledger, lost, times) | {"states missed": missed})
+    return Verdict(broken, numbers(run, images, ledger, lost, times) | {"states missed": told.missed})
 
 
 async def job_ids(redis: Redis) -> set[str]:
