@@ -8,7 +8,7 @@ from prometheus_client import Counter, Gauge, Histogram, Metric
 from image2model.docs.markdown import page, table
 from image2model.store.condition import StoreCondition
 from image2model.telemetry import metrics
-from image2model.telemetry.fleet_gauges import FleetGauges, QueueGauge, SpendGauge
+from image2model.telemetry.fleet_gauges import EndpointGauge, FleetGauges, QueueGauge, SpendGauge
 from image2model.telemetry.store_gauges import StoreGauges
 
 LABELS: Final = {
@@ -16,6 +16,8 @@ LABELS: Final = {
     "endpoint": "the route's template, `unmatched` for every other path",
     "status": "HTTP status, or the final status of an image or a task",
     "task_name": "`process_batch`, `generate_model`, `cleanup` and the other queued tasks",
+    "task": "where it happened: a queued task (`generate_model` …), a background loop of a process "
+    "(`loop:keeper` …), `http` for a request",
     "model": "FAL's endpoint id",
     "key": "names of keys, those of one owner joined by a comma; `(no key)` for `I2M_ADMIN_KEY` and under "
     "`I2M_AUTH=none`; `(others)` beyond the 500 pairs of key and model that spent most",
@@ -65,7 +67,14 @@ def _fleet() -> FleetGauges:
     """A fleet with something of everything, for its labels."""
     queue = QueueGauge("model_generation", 0, 0.0, ("account",))
     spend = SpendGauge("name", "model", 0.0)
-    return FleetGauges(in_flight=0, queues=[queue], heartbeats=[("worker", 0.0)], spending=[spend])
+    endpoint = EndpointGauge("model", 0)
+    return FleetGauges(
+        in_flight=0,
+        queues=[queue],
+        heartbeats=[("worker", 0.0)],
+        spending=[spend],
+        endpoints=[endpoint],
+    )
 
 
 def _store() -> StoreGauges:

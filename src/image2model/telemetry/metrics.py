@@ -61,6 +61,12 @@ BUDGET_OVERRUN: Final = Counter(
 UNCONFIRMED: Final = Counter(
     "image2model_submissions_unconfirmed", "Submits whose reply was lost.", registry=REGISTRY
 )
+UNEXPECTED_ERRORS: Final = Counter(
+    "image2model_unexpected_errors",
+    "Errors that nobody expected; the log has each with its traceback (`unexpected_error`).",
+    ["task"],
+    registry=REGISTRY,
+)
 LEASES_LOST: Final = Counter("image2model_leases_lost", "Leases lost to another worker.", registry=REGISTRY)
 SSE_SUBSCRIBERS: Final = Gauge(
     "image2model_sse_subscribers", "Open event streams.", registry=REGISTRY, multiprocess_mode="livesum"
