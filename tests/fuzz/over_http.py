@@ -40,7 +40,7 @@ class Finding(AssertionError):
     """What should not have happened."""
 
 
-class TimeOver(Exception):  # noqa: N818 - not a fault
+class TimeOver(Exception):
     """The run has lasted as long as it was asked to."""
 
 

@@ -40,7 +40,7 @@ class Traffic:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def progress(self, within: float = 60.0) -> None:
-        """Wait until every client has begun and ended a round from now on. Raises AssertionError with names."""
+        """Wait until every client has begun and ended a round. AssertionError names those who have not."""
         before = dict(self.rounds)
         waiting = set(self._clients)
         try:
