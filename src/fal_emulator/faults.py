@@ -182,7 +182,9 @@ KINDS: Final[Mapping[Fault, Kind]] = MappingProxyType(
             Group.STATUS, "status and stream are 404 for so long behind the accepted submit", _seconds(5)
         ),
         Fault.RESULT_404: Kind(_R, "the result is 404 for so long behind COMPLETED", _seconds(5)),
-        Fault.RESULT_EXPIRED: Kind(_R, "the result is 404 for good, although COMPLETED"),
+        Fault.RESULT_EXPIRED: Kind(
+            _R, "the result is 404 for good, although COMPLETED; by-endpoint has no output of it"
+        ),
         Fault.RESULT_HTML: Kind(_R, "the result is 200 with an HTML page"),
         Fault.RESULT_LIST: Kind(_R, "the result is 200 with a JSON list around the output"),
         Fault.NULL_MESH: Kind(Group.MESH, "model_mesh is null, the mesh is in pbr_model"),

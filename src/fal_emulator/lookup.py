@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from starlette.datastructures import QueryParams
 
-from fal_emulator.faults import Group
+from fal_emulator.faults import Fault, Group
 from fal_emulator.generation import Generation, Phase
 from fal_emulator.state import State
 
@@ -124,6 +124,6 @@ def _item(generation: Generation, as_of: datetime, query: Query) -> dict[str, ob
     if answer is None or entry.finished_at is None or entry.finished_at > as_of:
         return item
     item |= {"ended_at": entry.finished_at, "status_code": answer.status, "duration": generation.seconds}
-    if query.payloads:
+    if query.payloads and Fault.RESULT_EXPIRED not in generation.faults:
         item["json_output"] = answer.body
     return item

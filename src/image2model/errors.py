@@ -20,6 +20,7 @@
         ├── FalNotAccepted            provably not accepted: the same submit may be sent again
         ├── FalAmbiguous              may have been accepted: never sent again by itself
         ├── FalAccountFault           401, 403, locked: the account's fault, no image's
+        ├── FalEndpointFault          any other 403: one endpoint refuses, no image is at fault
         ├── FalRejected               422 and the like: this image's fault, final
         ├── FalTransient              a definite failure of FAL's: another attempt may work
         └── FalResultGone             the result has expired or was never there
@@ -272,6 +273,14 @@ class FalAmbiguous(FalError):
 
 class FalAccountFault(FalError):
     """401, or 403 such as `User is locked`: no submit can work until the account is mended."""
+
+
+class FalEndpointFault(FalError):
+    """403 without a word about the account: this endpoint refuses, others may not. `endpoint` is its id."""
+
+    def __init__(self, message: str, *, endpoint: str, status: int, fal_type: str | None = None) -> None:
+        super().__init__(message, status=status, fal_type=fal_type)
+        self.endpoint = endpoint
 
 
 class FalRejected(FalError):

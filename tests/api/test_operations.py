@@ -11,9 +11,12 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from image2model.store import fleet
+from image2model.fal.endpoints import DEFAULT_MODEL
+from image2model.store import endpoints, fleet, images, leases
+from image2model.store.keys import Queue
 from image2model.up.store import EmbeddedStore
 from tests.api.conftest import Service, batch
+from tests.api.hands import claim
 
 RUN = """
 from image2model import settings
@@ -37,6 +40,36 @@ async def test_ready_needs_a_worker_but_serves_without(service: Service, redis: 
     assert checks["workers"] == {"ok": True, "detail": "1 running"}
     await fleet.leave(redis, "w1")
     assert (await fleet.read(redis)).workers == ()
+
+
+async def refused_endpoint(service: Service, redis: Redis) -> None:
+    """FAL answers the POST of an uploaded picture with 403, and the worker lets it go."""
+    service.upload(batch(2))
+    (held, *_) = await claim(redis)
+    pace = endpoints.Pace(first_gap_s=600, last_gap_s=600)
+    words = "No access to this model."
+    await endpoints.record_fault(redis, held.task_id, endpoints.Fault.REFUSED, words, status=403, pace=pace)
+    await images.try_again(redis, held.task_id, held.token, used_attempt=False, endpoint=True)
+    await leases.let_go(redis, Queue.GENERATION, held.task_id, held.token, finished=False, score=held.score)
+
+
+async def test_refused_endpoint_is_told_to_operators_and_takes_no_replica_out_of_service(
+    service: Service, redis: Redis
+) -> None:
+    await fleet.beat(redis, a_worker())
+    await refused_endpoint(service, redis)
+    health = service.get("health/ready")
+    assert (health.status, health.body["status"]) == (200, "degraded")
+    checks = msgspec.convert(health.body["checks"], dict[str, dict[str, object]])
+    assert checks["fal_api"]["ok"] is False
+    assert f"FAL refuses {DEFAULT_MODEL}: No access to this model" in str(checks["fal_api"]["detail"])
+    (told,) = service.get("admin/stats").items("endpoints")
+    assert (told["model"], told["why"], told["waiting"]) == (DEFAULT_MODEL, "refused", 1)
+    assert told["message"] == "No access to this model."
+    assert str(told["since"]) < str(told["next_probe_at"])
+    text = service.get("/metrics").content.decode()
+    assert f'image2model_endpoint_circuit_open{{model="{DEFAULT_MODEL}"}} 1.0' in text
+    assert f'image2model_endpoint_waiting{{model="{DEFAULT_MODEL}"}} 1.0' in text
 
 
 async def test_metrics_tell_queues_and_workers_without_ids(service: Service, redis: Redis) -> None:

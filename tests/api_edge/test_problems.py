@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import msgspec
 import pytest
 import structlog
+from redis.exceptions import ResponseError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -18,6 +19,7 @@ from structlog.testing import LogCapture
 from image2model.api import problems
 from image2model.api.middleware import ProblemAnswers, RequestId, SecurityHeaders
 from image2model.errors import FileFault, NotAnImage, QueueFull
+from image2model.store.connection import StoreOutage
 from tests.support.servers import Address, serving
 
 SECRET = "password=hunter2"
@@ -29,6 +31,18 @@ async def fine(_request: Request) -> Response:
 
 async def broken(_request: Request) -> Response:
     raise RuntimeError(SECRET)
+
+
+async def store_is_away(_request: Request) -> Response:
+    raise StoreOutage(SECRET)
+
+
+async def store_is_misused(_request: Request) -> Response:
+    raise ResponseError(f"WRONGTYPE {SECRET}")
+
+
+async def disk_is_broken(_request: Request) -> Response:
+    raise OSError(SECRET)
 
 
 async def full(_request: Request) -> Response:
@@ -56,6 +70,9 @@ def app() -> Starlette:
     paths = {
         "/fine": fine,
         "/broken": broken,
+        "/away": store_is_away,
+        "/misused": store_is_misused,
+        "/disk": disk_is_broken,
         "/full": full,
         "/files": files,
         "/teapot": teapot,
@@ -102,6 +119,9 @@ def ask(
         ("DELETE", "/fine", 405, "method_not_allowed"),
         ("GET", "/broken", 500, "internal_error"),
         ("GET", "/teapot", 500, "internal_error"),
+        ("GET", "/away", 503, "store_unavailable"),
+        ("GET", "/misused", 500, "internal_error"),
+        ("GET", "/disk", 500, "internal_error"),
         ("GET", "/full", 429, "queue_full"),
         ("GET", "/files", 422, "not_an_image"),
     ],
@@ -134,10 +154,13 @@ def test_head_gets_the_headers_and_no_body(address: Address) -> None:
     assert int(answer.headers["Content-Length"]) > 0
 
 
-def test_a_fault_of_ours_is_logged_with_its_cause_and_the_request(address: Address, log: LogCapture) -> None:
-    ask(address, "/broken", headers={"X-Request-ID": "mine-1"})
+@pytest.mark.parametrize("path", ["/broken", "/misused", "/disk"])
+def test_a_fault_of_ours_is_logged_with_its_cause_and_the_request(
+    address: Address, log: LogCapture, path: str
+) -> None:
+    ask(address, path, headers={"X-Request-ID": "mine-1"})
     [entry] = [entry for entry in log.entries if entry["event"] == "internal_error"]
-    assert str(entry["exc_info"]) == SECRET
+    assert SECRET in str(entry["exc_info"])
     assert entry["exc_info"].__traceback__ is not None
     assert entry["request_id"] == "mine-1"
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus, ResultFile
-from image2model.errors import ImageFailure
 from image2model.media.glb import inspect_glb
+from image2model.media.glb_container import NotMeasured
 from image2model.service.cleanup import erase_orphans
 from image2model.storage import layout
 from image2model.storage.address import open_storage
@@ -48,15 +48,15 @@ def _faults(root: Path, image: ImageRow) -> list[str]:
 
 def _must_be_valid(image: ImageRow, file: ResultFile) -> bool:
     """Whatever FAL delivers is kept; what is no sound GLB has a warning."""
-    warned = image.result is not None and bool(image.result.warnings)
+    warned = image.result is not None and any(one.file == file.kind for one in image.result.warnings)
     return file.kind == "model" and file.format == "glb" and not warned
 
 
 def _invalid(path: Path) -> str | None:
     try:
         inspect_glb(path)
-    except ImageFailure as failure:
-        return failure.message
+    except NotMeasured as odd:
+        return odd.reason
     return None
 
 

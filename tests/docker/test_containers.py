@@ -40,6 +40,16 @@ def test_prometheus_configuration_and_alerts_pass_promtool() -> None:
     promtool = shutil.which("promtool")
     assert promtool, "the tests need promtool: apt-get install prometheus"
     check(promtool, "check", "config", "docker/prometheus/prometheus.yml")
+    check(promtool, "test", "rules", "tests/docker/alerts_test.yml")
+
+
+@pytest.mark.parametrize(
+    "rules", sorted((ROOT / "tests/docker/alert_rules").glob("*.yml")), ids=lambda p: p.stem
+)
+def test_alert_rises_and_ends_as_its_cases_say(rules: Path) -> None:
+    promtool = shutil.which("promtool")
+    assert promtool, "the tests need promtool: apt-get install prometheus"
+    check(promtool, "test", "rules", str(rules))
 
 
 def test_alerts_name_metrics_that_exist() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from fal_emulator.fault_rules import FaultPlan, FaultRule
 from fal_emulator.faults import Fault, Group
-from tests.support.emulator import RunningEmulator
+from tests.support.emulator import TRIPO, RunningEmulator
 from tests.support.sketches import picture
 
 ANY = {"image_url": "data:,x"}
@@ -124,7 +124,12 @@ async def test_expired_result_is_404(emulator: RunningEmulator) -> None:
     url = await emulator.upload(picture())
     result = await emulator.result({"image_url": url}, x_fal_tags="emulator.fault=result_expired")
 
+    listed = await emulator.http.get(
+        "/v1/models/requests/by-endpoint", params={"endpoint_id": TRIPO, "expand": "payloads"}
+    )
+
     assert result.status_code == 404
+    assert "json_output" not in listed.json()["items"][0]
     assert (await emulator.ledger())["submissions"][0]["outcome"] == "succeeded"
 
 

@@ -8,7 +8,8 @@ import pytest
 import uvloop
 
 from image2model.api.events.bells import Bells
-from image2model.store.connection import connect_for_pubsub
+from image2model.store.connection import connect, connect_for_pubsub
+from image2model.store.identity import StoreWatch
 from tests.chaos.store import CrashingStore
 
 
@@ -25,7 +26,8 @@ async def _survives(folder: Path, number: signal.Signals) -> None:
     store = CrashingStore(folder)
     await store.start()
     redis = connect_for_pubsub(store.url)
-    bells = Bells(redis, lambda _owner, _bell: None, lambda: None)
+    client = connect(store.url)
+    bells = Bells(redis, StoreWatch(client, "one"), lambda _owner, _bell: None, lambda: None)
     listening = asyncio.create_task(bells.run())
     churn = [asyncio.create_task(_churn(bells, str(one))) for one in range(5)]
     try:
@@ -40,6 +42,7 @@ async def _survives(folder: Path, number: signal.Signals) -> None:
             task.cancel()
         await asyncio.gather(listening, *churn, return_exceptions=True)
         await redis.aclose()
+        await client.aclose()
         store.stop()
 
 

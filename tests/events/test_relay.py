@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.store.connection import connect
+from image2model.store.identity import settle
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 from image2model.up.store import EmbeddedStore
 from tests.events.conftest import Process, api_process
@@ -131,10 +132,11 @@ async def test_everything_is_let_go_when_the_last_client_has_left(redis: Redis, 
         await a.take(1)
         await b.take(1)
         assert SSE_SUBSCRIBERS._value.get() == before + 2
-        assert await _channels(redis) == {b"i2m:bell:", b"i2m:bell:ann"}
+        bells = (await settle(redis)).head.own_channels
+        assert await _channels(redis) == {bells.bell("").encode(), bells.bell("ann").encode()}
     await asyncio.to_thread(wait_until, lambda: SSE_SUBSCRIBERS._value.get() == before)
     async with asyncio.timeout(10):
-        while await _channels(redis) != {b"i2m:bell:"}:
+        while await _channels(redis) != {bells.bell("").encode()}:
             await asyncio.sleep(0.01)
     async with opened(process.address, job_path(job_id)) as again:
         await again.take(1)

@@ -1,4 +1,4 @@
-"""Models as they come from FAL: measured when whole, refused with a reason when not."""
+"""Models as they come from FAL: measured where that can be, and else with the reason why not."""
 
 import math
 import random
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from image2model.errors import ImageFailure
-from image2model.media.glb import inspect_glb
+from image2model.media.glb import inspect_glb, measure
+from image2model.media.glb_container import GlbReader, NotMeasured
 from tests.support.glb import BINARY, document, glb
 
 
@@ -127,18 +127,42 @@ BROKEN: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_model_is_refused_with_a_reason(name: str) -> None:
-    with pytest.raises(ImageFailure, match="model file is broken") as failed:
+def test_odd_model_is_told_with_the_reason(name: str) -> None:
+    with pytest.raises(NotMeasured, match=r"^\S.*\S$") as odd:
         inspect_glb(BROKEN[name])
-    assert failed.value.code == "result_invalid"
+    assert not odd.value.cut
 
 
-def test_cut_model_never_passes_and_may_be_fetched_again() -> None:
+def test_bytes_behind_the_end_keep_nothing_from_being_measured() -> None:
+    reader = GlbReader()
+    reader.feed(glb() + bytes(7))
+    found = measure(reader)
+    assert found.mesh is not None
+    assert found.remark == "7 bytes follow behind its end"
+
+
+def test_cut_model_is_known_as_cut() -> None:
     data = glb()
-    for end in range(len(data)):
-        with pytest.raises(ImageFailure) as failed:
+    for end in range(4, len(data)):
+        with pytest.raises(NotMeasured) as odd:
             inspect_glb(data[:end])
-        assert failed.value.retryable is (end >= 4)
+        assert odd.value.cut
+
+
+@pytest.mark.parametrize("piece", [1, 3, 19, 21, 1000])
+def test_pieces_of_any_size_measure_the_same(piece: int) -> None:
+    data = glb()
+    reader = GlbReader()
+    for start in range(0, len(data), piece):
+        reader.feed(data[start : start + piece])
+    assert measure(reader).mesh == inspect_glb(data)
+
+
+def test_binary_chunk_is_not_kept() -> None:
+    reader = GlbReader()
+    reader.feed(glb(document(), bytes(8 << 20)))
+    assert reader.received > 8 << 20
+    assert reader.json_length < 2000
 
 
 def test_damaged_model_raises_nothing_else() -> None:
@@ -147,7 +171,6 @@ def test_damaged_model_raises_nothing_else() -> None:
         data = bytearray(glb())
         for _ in range(chance.randint(1, 4)):
             data[chance.randrange(len(data))] = chance.randrange(256)
-        try:
-            inspect_glb(bytes(data))
-        except ImageFailure:
-            continue
+        reader = GlbReader()
+        reader.feed(bytes(data))
+        assert measure(reader).cut in (True, False)

@@ -31,6 +31,10 @@ def archive(name: str) -> bytes:
         (b"solid part\n facet normal 0 0 1\n", "stl"),
         (b"solid by a liar".ljust(80, b"\x00") + struct.pack("<I", 2) + b"\x00" * 100, "stl"),
         (b"ply\nformat binary_little_endian 1.0\n", "ply"),
+        (b"BLENDER-v402", "blend"),
+        (b"PXR-USDC" + bytes(8), "usdc"),
+        (b"#usda 1.0\n", "usda"),
+        (b'<?xml version="1.0"?>\n<COLLADA>', "dae"),
         (b'{"asset":{"version":"2.0"}}', "gltf"),
         (b'{"detail":"not found"}', "unknown"),
         (b"<html>gone</html>", "unknown"),
@@ -39,5 +43,5 @@ def archive(name: str) -> bytes:
     ],
 )
 def test_format_is_known_by_the_bytes(data: bytes, expected: str) -> None:
-    assert sniff_model(data) == expected
-    assert sniff_model(memoryview(data)) == expected
+    assert sniff_model(data, len(data)) == expected
+    assert sniff_model(memoryview(data), len(data)) == expected

@@ -7,7 +7,8 @@ from redis.asyncio import Redis
 
 from image2model.domain import WaitingFor
 from image2model.store import jobs, pause, upkeep
-from image2model.store.keys import READY, Queue, key
+from image2model.store.identity import settle
+from image2model.store.keys import Queue, key
 from tests.store.conftest import MakeJob
 from tests.store.test_life_of_an_image import pick
 from tests.support.jobs import take_permit
@@ -17,9 +18,10 @@ END = b"the end"
 
 async def test_batch_rings_once_however_many_images_it_has(redis: Redis, make_job: MakeJob) -> None:
     async with redis.pubsub(ignore_subscribe_messages=True) as ears:
-        await ears.subscribe(READY)
+        ready = (await settle(redis)).head.own_channels.ready
+        await ears.subscribe(ready)
         await make_job(25)
-        await redis.execute_command("PUBLISH", READY, END)
+        await redis.execute_command("PUBLISH", ready, END)
         heard = []
         async for message in ears.listen():
             heard.append(message["data"])

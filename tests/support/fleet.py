@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,12 @@ MODEL = "tripo3d/tripo/v2.5/image-to-3d"
 class ServiceProcess:
     """One process of the service, `worker` or `api`."""
 
-    def __init__(self, command: str, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
         self.log = log
         self.watch = Watch(environment, log)
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "image2model", command], env=environment, stderr=out, stdout=out
+                [sys.executable, "-m", *command], env=environment, stderr=out, stdout=out
             )
 
     @property
@@ -91,9 +91,20 @@ class Fleet:
         """Those that its processes have."""
         return load({**self._environment, **more})
 
-    def start_worker(self, **settings: str) -> ServiceProcess:
-        """One more worker; settings by name, `I2M_MAX_CONCURRENT="100"`."""
-        return self._start("worker", settings)
+    def start_worker(self, module: str = "image2model", **settings: str) -> ServiceProcess:
+        """One more worker; settings by name, `I2M_MAX_CONCURRENT="100"`. `module`: the program around it."""
+        return self._start("worker", settings, (module, "worker"))
+
+    def start_faulty_worker(self, **settings: str) -> ServiceProcess:
+        """A worker in which something fails; see `tests.support.faulty_worker`."""
+        return self._start("worker", settings, ("tests.support.faulty_worker", "worker"))
+
+    def start_paced_worker(
+        self, first_gap_s: float, last_gap_s: float, probe_within_s: float = 20, **settings: str
+    ) -> ServiceProcess:
+        """One that probes the endpoints of FAL more often than every half a minute."""
+        pace = (str(first_gap_s), str(last_gap_s), str(probe_within_s))
+        return self._start("worker", settings, ("tests.support.paced_worker", *pace))
 
     async def start_api(self, port: int, **settings: str) -> ServiceProcess:
         """An API process on a port of loopback, ready."""
@@ -103,9 +114,11 @@ class Fleet:
                 await asyncio.sleep(0.02)
         return api
 
-    def _start(self, command: str, settings: dict[str, str]) -> ServiceProcess:
+    def _start(self, command: str, settings: dict[str, str], program: Sequence[str] = ()) -> ServiceProcess:
         log = self._folder / f"{command}-{len(self.workers)}.log"
-        process = ServiceProcess(command, {**os.environ, **self._environment, **settings}, log)
+        process = ServiceProcess(
+            program or ("image2model", command), {**os.environ, **self._environment, **settings}, log
+        )
         self.workers.append(process)
         return process
 
@@ -117,6 +130,7 @@ class Fleet:
         pictures: list[bytes] | None = None,
         reuse: bool = False,
         webhook_url: str | None = None,
+        model: str = MODEL,
         **params: object,
     ) -> str:
         """A job of `count` small pictures; its id. `reuse`: results may serve several images."""
@@ -139,7 +153,7 @@ class Fleet:
                 source_key=key,
                 digest=digest(
                     hashlib.sha256(data).hexdigest(),
-                    MODEL,
+                    model,
                     params,
                     owner=owner,
                     dedupe="owner",
@@ -152,7 +166,7 @@ class Fleet:
             jobs.NewJob(
                 job_id=job_id,
                 owner=owner,
-                model=MODEL,
+                model=model,
                 params=params,
                 images=tuple(images),
                 rejected=(),

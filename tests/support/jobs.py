@@ -30,9 +30,14 @@ async def make_job(
     owner: str = "ann",
     *,
     low: bool = False,
+    model: str = "tripo3d/tripo/v2.5/image-to-3d",
+    digest: str = "",
     allowance: Allowance | None = None,
+    unit_micro: int = 0,
 ) -> jobs.NewJob:
-    """The same, as it was made; `low`: of low priority, `allowance`: what whoever asks for it may use."""
+    """The same, as it was made; `low`: of low priority, `allowance`: what whoever asks for it may use,
+    `unit_micro`: what is set aside for each image. With a `digest` all its pictures are the same one.
+    """
     job_id = uuid.uuid4().hex
     new = tuple(
         jobs.NewImage(
@@ -44,13 +49,14 @@ async def make_job(
             height=5,
             format="png",
             source_key=f"originals/{job_id}/{i}.png",
+            digest=digest,
         )
         for i in range(count)
     )
     job = jobs.NewJob(
         job_id=job_id,
         owner=owner,
-        model="tripo3d/tripo/v2.5/image-to-3d",
+        model=model,
         params={"texture": "HD"},
         images=new,
         rejected=(),
@@ -58,6 +64,7 @@ async def make_job(
         no_cache=False,
         webhook_url=None,
         estimated_micro=count * 400_000,
+        unit_micro=unit_micro,
         ttl_ms=60_000,
     )
     await jobs.create(redis, job, None, allowance)

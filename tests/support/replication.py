@@ -63,6 +63,16 @@ class Replicated:
         self._processes[self._ports[0]].kill()
         self._processes[self._ports[0]].wait()
 
+    def kill_replica(self) -> None:
+        """As a crash would; what it has is on its disk."""
+        self._processes[self._ports[1]].kill()
+        self._processes[self._ports[1]].wait()
+
+    def start_replica(self) -> None:
+        """Again, with what it had when it ended."""
+        primary, copy, _ = self._ports
+        self._server(copy, *_DURABLE, "--replicaof", "127.0.0.1", str(primary))
+
     def stop_replica(self, *, go_on: bool = False) -> None:
         """It hangs; `go_on`: no longer."""
         os.kill(self._processes[self._ports[1]].pid, signal.SIGCONT if go_on else signal.SIGSTOP)
@@ -72,7 +82,7 @@ class Replicated:
 
     def _spawn(self, port: int, *options: str) -> None:
         folder = self._folder / str(port)
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 [str(server_binary()), *options],

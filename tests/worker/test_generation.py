@@ -86,11 +86,15 @@ async def test_submit_that_fal_refused_is_sent_again_and_counts_once(fleet: Flee
     assert (job.images[0].attempt, len(fleet.submissions_of(job))) == (1, 1)
 
 
-async def test_cut_model_is_no_success(fleet: Fleet) -> None:
+async def test_model_that_is_cut_at_fal_is_delivered_with_a_warning(fleet: Fleet) -> None:
     fleet.emulator.fault("model_truncated", rate=1)
     fleet.start_worker()
     job = await fleet.until_finished(await fleet.submit(1))
-    assert failed_codes(job) == ["result_invalid"]
+    assert job.counts == Counts(succeeded=1)
+    result = job.images[0].result
+    assert result is not None
+    assert result.mesh is None
+    assert [(warning.code, warning.file) for warning in result.warnings] == [("file_not_checked", "model")]
 
 
 async def test_mesh_is_found_where_pbr_put_it(fleet: Fleet) -> None:

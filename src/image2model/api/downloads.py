@@ -28,5 +28,5 @@ async def download(request: Request) -> Response:
     kind = request.query_params.get("file", "model")
     found = downloads.locate(job, request.path_params["image_id"], kind, state.hosts)
     if not isinstance(found, str):
-        found = await downloads.link(state.storage, state.signing_secret, found)
+        found = await downloads.link(state.storage, await state.signing.get(), found)
     return Response(status_code=307, headers={"Location": found, **_CACHE})

@@ -36,7 +36,7 @@ async def fal_webhook(request: Request) -> Response:
     async with _place(request, state.fal_callbacks.large_bodies):
         word = await _verified(request, state.fal_callbacks)
     image_id, attempt = (request.query_params.get(name, "")[:128] for name in ("image", "attempt"))
-    await fal_word.note_request(state.redis, state.hosts, image_id, attempt, word.request_id)
+    await fal_word.note_request(state.redis, state.hosts, image_id, attempt, word)
     return Response(status_code=200)
 
 

@@ -1,14 +1,14 @@
-"""`/health/live` and `/health/ready`. Who calls it: the router, for orchestrators and people.
+"""`/health/live` and `/health/ready`. Who calls it: the router, for orchestrators, balancers and people.
 
-Only what keeps this replica from serving (the store, the disk) makes it unready; a fleet without workers
-or a FAL that is away is degraded, because taking every replica out of service would mend neither.
+Only what keeps this replica from serving (a store that cannot be read, a full disk) makes it unready. A store
+that takes no writes, a fleet without workers or a FAL that is away is degraded: what is there can be seen and
+downloaded, and taking every replica out of service would mend nothing.
 """
 
 import asyncio
 from typing import Final, Literal
 
 import msgspec
-from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +19,10 @@ from image2model.errors import DiskFull
 from image2model.storage.errors import StorageError
 from image2model.storage.objects import LEAST_FREE, ObjectStorage
 from image2model.store import fleet
+from image2model.store.condition import StoreCondition, condition_of, describe
+from image2model.store.connection import StoreOutage
+from image2model.store.endpoints import EndpointState, Fault
+from image2model.store.fleet import FleetState
 from image2model.store.keys import Queue
 
 _DEADLINE: Final = 2.0
@@ -54,28 +58,59 @@ async def ready(request: Request) -> Response:
 
 async def readiness(state: ApiState) -> Readiness:
     """Run all checks, side by side."""
-    (redis, workers, paused), disk, fal = await asyncio.gather(
-        _fleet(state), _disk_space(state.storage), state.fal_probe.check()
+    fleet_state, writes, disk, fal = await asyncio.gather(
+        _fleet(state), state.write_probe.condition(), _disk_space(state.storage), state.fal_probe.check()
     )
-    if paused:
-        fal = Check(False, _PAUSED[paused[0]])
-    checks = {"redis": redis, "disk_space": disk, "fal_api": fal, "workers": workers}
-    if not (redis.ok and disk.ok):
+    readable = isinstance(fleet_state, FleetState)
+    checks = {
+        "redis": _store(fleet_state if isinstance(fleet_state, StoreCondition) else writes),
+        "disk_space": disk,
+        "fal_api": _fal(fleet_state, fal),
+        "workers": _workers(fleet_state),
+    }
+    if not (readable and disk.ok):
         return Readiness("unready", checks)
     return Readiness("ready" if all(check.ok for check in checks.values()) else "degraded", checks)
 
 
-async def _fleet(state: ApiState) -> tuple[Check, Check, tuple[str, ...]]:
+async def _fleet(state: ApiState) -> FleetState | StoreCondition:
+    """The fleet, or what the store is that cannot be read."""
     try:
         async with asyncio.timeout(_DEADLINE):
-            found = await fleet.read(state.redis)
-    except (RedisError, TimeoutError) as error:
-        reason = str(error) or "no reply in time"
-        return Check(False, f"the store does not answer: {reason}"), Check(False, "not known"), ()
+            return await fleet.read(state.redis)
+    except (StoreOutage, TimeoutError) as error:
+        return condition_of(error) or StoreCondition.REFUSED
+
+
+def _store(found: StoreCondition) -> Check:
+    return Check(found is StoreCondition.WRITABLE, describe(found))
+
+
+def _workers(found: FleetState | StoreCondition) -> Check:
+    if isinstance(found, StoreCondition):
+        return Check(False, "not known")
     alive = len(found.workers)
-    workers = f"{alive} running" if alive else "no worker runs: pictures wait until one does"
+    return Check(alive > 0, f"{alive} running" if alive else "no worker runs: pictures wait until one does")
+
+
+def _fal(found: FleetState | StoreCondition, probed: Check) -> Check:
+    """What makes pictures wait for FAL says more than a probe does."""
+    trouble = "" if isinstance(found, StoreCondition) else fal_trouble(found)
+    return Check(False, trouble) if trouble else probed
+
+
+def fal_trouble(found: FleetState) -> str:
+    """Why pictures wait for FAL: a pause of all generations first, then endpoints that have some waiting."""
     paused = next((queue.paused for queue in found.queues if queue.queue == Queue.GENERATION), ())
-    return Check(True, "the store answers"), Check(alive > 0, workers), tuple(filter(_PAUSED.get, paused))
+    if reason := next((_PAUSED[name] for name in paused if name in _PAUSED), ""):
+        return reason
+    return " ".join(_refused(one) for one in found.endpoints if one.waiting)
+
+
+def _refused(endpoint: EndpointState) -> str:
+    does = "refuses" if endpoint.why is Fault.REFUSED else "fails at"
+    words = endpoint.words.rstrip(".")
+    return f"FAL {does} {endpoint.model}: {words}. {endpoint.waiting} of its pictures wait; all others go on."
 
 
 async def _disk_space(storage: ObjectStorage) -> Check:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
-from redis.asyncio import Redis
 from starlette.types import Scope
 
 from image2model.api import same_origin
@@ -30,10 +29,10 @@ _ADMIN: Final = "admin"
 class KeyGate:
     """Belongs to one event loop."""
 
-    def __init__(self, redis: Redis, lookups: Lookups, settings: Settings) -> None:
+    def __init__(self, lookups: Lookups, rates: RateGuard, settings: Settings) -> None:
         self._lookups = lookups
         self._streams = StreamGuard(self.still_good)
-        self._rates = RateGuard(redis, settings.address_rate_limit)
+        self._rates = rates
         self._rate = settings.rate_limit
         self._max_queued = settings.max_queued
         self._address_max_queued = settings.address_max_queued

@@ -4,8 +4,11 @@ Who calls it: the application. It yields one typed state, which a route finds by
 """
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from typing import Final, TypedDict
 
 import structlog
@@ -20,17 +23,20 @@ from image2model.api.fal_probe import FalProbe
 from image2model.api.key_gate import KeyGate
 from image2model.api.open_gate import OpenGate
 from image2model.api.principal import Gate
+from image2model.api.rate_guard import RateGuard
 from image2model.api.state import ApiState
 from image2model.api.upload import UploadBudget, UploadLimits
+from image2model.api.write_probe import WriteProbe
 from image2model.fal.hosts import FalHosts
 from image2model.service.thumbnails import Thumbnails
 from image2model.service.unsettled import UnsettledBatches
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
-from image2model.store import durability, secret
+from image2model.store import durability
 from image2model.store.connection import connect
 from image2model.store.lookups import Lookups
+from image2model.store.secret import SigningSecret
 
 _REDIS_TIMEOUT: Final = 2.5
 """Seconds for one command: a client of ours waits for the answer."""
@@ -53,11 +59,16 @@ class Process:
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[State]:
-        """Raises ConfigurationError, and redis.RedisError where the store does not answer."""
+        """Raises ConfigurationError, and StoreOutage where the store does not answer."""
         settings = self._settings
         storage = await asyncio.to_thread(open_storage, settings.storage_url)
         redis = connect(self._redis_url, timeout_s=_REDIS_TIMEOUT)
-        relay = EventRelay(redis, self._redis_url, send_timeout_s=settings.sse_send_timeout)
+        relay = EventRelay(
+            redis,
+            self._redis_url,
+            send_timeout_s=settings.sse_send_timeout,
+            on_hopeless=partial(os.kill, os.getpid(), signal.SIGTERM),
+        )
         async with redis, relay:
             for warning in await durability.warnings(redis):
                 _log.warning("store_not_durable", advice=warning)
@@ -70,11 +81,14 @@ class Process:
         self, redis: Redis, storage: ObjectStorage, relay: EventRelay, thumbnails: Thumbnails
     ) -> ApiState:
         hosts = FalHosts.at(self._settings.fal_base_url)
+        rates = RateGuard(redis, self._settings.address_rate_limit)
+        signing = SigningSecret(redis)
+        await signing.get()
         return ApiState(
             settings=self._settings,
             redis=redis,
             storage=storage,
-            signing_secret=await secret.signing(redis),
+            signing=signing,
             hosts=hosts,
             fal_probe=FalProbe(self._settings.fal_key, hosts),
             fal_callbacks=FalCallbacks(self._settings.fal_key, hosts),
@@ -84,11 +98,13 @@ class Process:
             upload_limits=self._limits,
             unsettled=UnsettledBatches(redis, storage),
             documents=DocumentCache(),
-            gate=_gate(self._settings, redis),
+            write_probe=WriteProbe(redis),
+            gate=_gate(self._settings, redis, rates),
+            rates=rates,
             relay=relay,
         )
 
 
-def _gate(settings: Settings, redis: Redis) -> Gate:
+def _gate(settings: Settings, redis: Redis, rates: RateGuard) -> Gate:
     lookups = Lookups(redis)
-    return OpenGate(lookups) if settings.auth == "none" else KeyGate(redis, lookups, settings)
+    return OpenGate(lookups) if settings.auth == "none" else KeyGate(lookups, rates, settings)

@@ -11,18 +11,19 @@ from typing import Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from image2model.api.rate_guard import RateGuard
 from image2model.api.state import ApiState, state_of
 from image2model.errors import Unauthenticated
 from image2model.money import to_usd
 from image2model.service import spending
 from image2model.store import fleet
+from image2model.store.condition import StoreCondition
+from image2model.store.connection import StoreOutage
 from image2model.telemetry.exposition import MEDIA_TYPE, exposition
-from image2model.telemetry.fleet_gauges import FleetGauges, QueueGauge, SpendGauge
+from image2model.telemetry.fleet_gauges import EndpointGauge, FleetGauges, QueueGauge, SpendGauge
+from image2model.telemetry.store_gauges import StoreGauges
 
 _DEADLINE: Final = 2.0
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -37,8 +38,16 @@ async def metrics(request: Request) -> Response:
     state = state_of(request)
     await _check_token(state, request)
     vouched = state.settings.metrics_token is not None or state.settings.auth == "none"
-    gauges = await _gauges(state.redis, spenders=vouched)
-    return Response(await asyncio.to_thread(exposition, gauges), headers={"Content-Type": MEDIA_TYPE})
+    fleet_gauges, store = await asyncio.gather(
+        _fleet(state.redis, spenders=vouched), state.write_probe.condition()
+    )
+    text = await asyncio.to_thread(exposition, fleet_gauges, _store(store))
+    return Response(text, headers={"Content-Type": MEDIA_TYPE})
+
+
+def _store(condition: StoreCondition) -> StoreGauges:
+    writable = condition is StoreCondition.WRITABLE
+    return StoreGauges(state=condition.value, states=list(StoreCondition), writable=writable)
 
 
 async def _check_token(state: ApiState, request: Request) -> None:
@@ -46,28 +55,28 @@ async def _check_token(state: ApiState, request: Request) -> None:
     token, sent = state.settings.metrics_token, request.headers.get("authorization", "")
     if token is None:
         return
-    rates = RateGuard(state.redis, state.settings.address_rate_limit)
     if hmac.compare_digest(sent.encode("latin-1"), f"Bearer {token}".encode()):
-        with suppress(RedisError, TimeoutError):  # a store that is away hides nothing
+        with suppress(StoreOutage, TimeoutError):  # a store that is away hides nothing
             async with asyncio.timeout(_DEADLINE):
-                await rates.refuse_guessers(request.scope)
+                await state.rates.refuse_guessers(request.scope)
         return
     if sent:
-        await rates.count_guess(request.scope)
+        await state.rates.count_guess(request.scope)
     raise Unauthenticated("Send the metrics token as a Bearer token.", headers={"WWW-Authenticate": "Bearer"})
 
 
-async def _gauges(redis: Redis, *, spenders: bool) -> FleetGauges | None:
+async def _fleet(redis: Redis, *, spenders: bool) -> FleetGauges | None:
     try:
         async with asyncio.timeout(_DEADLINE):
             found = await fleet.read(redis)
             spent = await spending.today(redis) if spenders else []
-    except (RedisError, TimeoutError) as error:
+    except (StoreOutage, TimeoutError) as error:
         _log.warning("fleet_gauges_missing", reason=str(error))
         return None
     return FleetGauges(
         in_flight=found.permits,
         queues=[QueueGauge(one.queue, one.waiting, one.oldest_ms / 1000, one.paused) for one in found.queues],
         heartbeats=[(one.beat.worker_id, one.beat_at / 1000) for one in found.workers],
+        endpoints=[EndpointGauge(one.model, one.waiting) for one in found.endpoints],
         spending=[SpendGauge(one.names, one.model, to_usd(one.micro)) for one in spent],
     )

@@ -19,8 +19,10 @@ from image2model.errors import (
     Problem,
     StoreUnavailable,
 )
+from image2model.store.condition import REFUSES_WRITES, StoreCondition, condition_of, describe
 
 MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER = 5
 
 _HTTP_PROBLEMS: dict[int, tuple[type[Problem], str]] = {
     404: (NotFound, "There is nothing here."),
@@ -69,9 +71,21 @@ def internal_error() -> InternalError:
     return InternalError("Something went wrong here. Try again; if it persists, report the request id.")
 
 
-def store_unavailable() -> Problem:
-    """What a client is told while the store or the storage does not answer."""
-    return StoreUnavailable.after("The service cannot reach its store. Try again in a moment.", 5)
+def store_unavailable(error: Exception | None = None) -> Problem:
+    """What a client is told while the store or the storage fails; `error` tells how, if it is the store's."""
+    found = condition_of(error) if error is not None else None
+    if found is not None:
+        return store_is(found)
+    return StoreUnavailable.after("The service cannot reach its store. Try again in a moment.", _RETRY_AFTER)
+
+
+def store_is(condition: StoreCondition) -> Problem:
+    """What a client is told whose request needs a store that is not well."""
+    words = describe(condition)
+    detail = f"{words[0].upper()}{words[1:]}. Try again in a moment."
+    if condition in REFUSES_WRITES:
+        detail = f"{words[0].upper()}{words[1:]}. Nothing was changed. Reading works; try again later."
+    return StoreUnavailable.after(detail, _RETRY_AFTER)
 
 
 def of_http_exception(error: HTTPException) -> Problem:

@@ -11,10 +11,13 @@ from typing import Final
 from redis.asyncio import Redis
 from starlette.types import Scope
 
+from image2model.api.local_rates import LocalRates
 from image2model.api.middleware.security_headers import ANSWER_HEADERS
 from image2model.errors import RateLimited
 from image2model.store import rates
 from image2model.store.api_keys import Rate
+from image2model.store.condition import REFUSES_WRITES, condition_of
+from image2model.store.connection import StoreOutage
 from image2model.store.rates import Bucket, BucketState
 
 GUESSES: Final[Rate] = (100, 60)
@@ -24,11 +27,12 @@ _NETWORK_BITS: Final = 64
 
 
 class RateGuard:
-    """Counts in the store, for all processes together."""
+    """Counts in the store, for all processes together. Guesses are counted here while it takes no writes."""
 
     def __init__(self, redis: Redis, address_rate: Rate) -> None:
         self._redis = redis
         self._address_rate = address_rate
+        self._local = LocalRates()
 
     async def count(self, scope: Scope, key: str, rate: Rate) -> None:
         """One request of a key, from an address. Raises RateLimited.
@@ -51,7 +55,14 @@ class RateGuard:
         await self._guess(scope, peek=True)
 
     async def _guess(self, scope: Scope, *, peek: bool) -> None:
-        states = await rates.take(self._redis, [Bucket(f"guess:{address(scope)}", GUESSES)], peek=peek)
+        bucket = Bucket(f"guess:{address(scope)}", GUESSES)
+        states = [self._local.take(bucket, peek=True)]
+        try:
+            states += await rates.take(self._redis, [bucket], peek=peek)
+        except StoreOutage as error:
+            if condition_of(error) not in REFUSES_WRITES:
+                raise
+            states = [self._local.take(bucket, peek=peek)]
         self._check(states, "Too many unknown keys from this address. Wait, then try again.")
 
     def _check(self, states: list[BucketState], detail: str) -> None:

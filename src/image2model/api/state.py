@@ -15,22 +15,25 @@ from image2model.api.fal_catalogue import FalCatalogue
 from image2model.api.fal_keys import FalCallbacks
 from image2model.api.fal_probe import FalProbe
 from image2model.api.principal import Authenticate, Gate
+from image2model.api.rate_guard import RateGuard
 from image2model.api.upload import UploadBudget, UploadLimits
+from image2model.api.write_probe import WriteProbe
 from image2model.fal.hosts import FalHosts
 from image2model.service.thumbnails import Thumbnails
 from image2model.service.unsettled import UnsettledBatches
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
+from image2model.store.secret import SigningSecret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiState:
-    """Shared by all requests of one process. `signing_secret` never leaves it."""
+    """Shared by all requests of one process."""
 
     settings: Settings
     redis: Redis
     storage: ObjectStorage
-    signing_secret: bytes
+    signing: SigningSecret
     hosts: FalHosts
     fal_probe: FalProbe
     fal_callbacks: FalCallbacks
@@ -40,7 +43,9 @@ class ApiState:
     upload_limits: UploadLimits
     unsettled: UnsettledBatches
     documents: DocumentCache
+    write_probe: WriteProbe
     gate: Gate
+    rates: RateGuard
     relay: EventRelay
 
     @property

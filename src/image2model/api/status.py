@@ -11,13 +11,17 @@ import msgspec
 from redis.asyncio import Redis
 from starlette.types import Message, Receive, Scope, Send
 
+from image2model.api.document_cache import Built
 from image2model.api.state import ApiState
 from image2model.service.documents import job_document
 from image2model.service.ownership import is_job_id, visible
 from image2model.store import jobs
+from image2model.store.heads import JobState
+from image2model.store.life import spoken_to
 
 _CACHE: Final = (b"cache-control", b"private, no-cache")
 _JSON: Final = (b"content-type", b"application/json")
+_LIFE_DIGITS: Final = 12
 
 
 class Status:
@@ -29,32 +33,35 @@ class Status:
         job_id: str = scope["path_params"]["job_id"]
         principal, head = await state.gate.with_job(scope, job_id if is_job_id(job_id) else "")
         head = visible(head, principal.owner)
-        if _has(scope, etag(head.version)):
-            await send(_start(304, head.version))
+        if _has(scope, etag(head.state)):
+            await send(_start(304, head.state))
             await send({"type": "http.response.body"})
             return
-        build = partial(_build, state.redis, job_id)
-        version, body = await state.documents.get(job_id, head.version, build)
-        await send(_start(200, version, _JSON, (b"content-length", b"%d" % len(body))))
-        await send({"type": "http.response.body", "body": body})
+        built = await state.documents.get(job_id, head.state, partial(_build, state.redis, job_id))
+        await send(_start(200, built.state, _JSON, (b"content-length", b"%d" % len(built.body))))
+        await send({"type": "http.response.body", "body": built.body})
 
 
-def etag(version: int) -> bytes:
-    """The strong validator of a job's document in this version."""
-    return b'"%d"' % version
+def etag(state: JobState) -> bytes:
+    """The strong validator of a job's document in this state: the same from every replica.
+
+    The version alone would come again after the store has gone back to older data.
+    """
+    return b'"%d-%x-%s"' % (state.version, state.updated_at, state.life[:_LIFE_DIGITS].encode())
 
 
-def _start(status: int, version: int, *headers: tuple[bytes, bytes]) -> Message:
+def _start(status: int, state: JobState, *headers: tuple[bytes, bytes]) -> Message:
     return {
         "type": "http.response.start",
         "status": status,
-        "headers": [(b"etag", etag(version)), _CACHE, *headers],
+        "headers": [(b"etag", etag(state)), _CACHE, *headers],
     }
 
 
-async def _build(redis: Redis, job_id: str) -> tuple[int, bytes]:
+async def _build(redis: Redis, job_id: str) -> Built:
     snapshot = await jobs.read(redis, job_id)
-    return snapshot.version, msgspec.json.encode(job_document(snapshot))
+    state = JobState(spoken_to(), snapshot.version, snapshot.job.updated_at)
+    return Built(state, msgspec.json.encode(job_document(snapshot)))
 
 
 def _has(scope: Scope, tag: bytes) -> bool:

@@ -11,9 +11,10 @@ from contextvars import Context
 from typing import Final
 
 import structlog
-from redis.exceptions import RedisError
 
+from image2model.store.connection import StoreOutage
 from image2model.store.lookups import Credential
+from image2model.telemetry.unexpected import tell_unexpected
 
 _EVERY_S: Final = 1.0
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -53,11 +54,11 @@ class StreamGuard:
             await asyncio.sleep(_EVERY_S)
             try:
                 good = await asyncio.gather(*map(self._still_good, credentials := list(self._open)))
-            except RedisError as error:  # nothing can be told: the streams carry nothing new either
+            except StoreOutage as error:  # nothing can be told: the streams carry nothing new either
                 _log.info("streams_not_checked", error=str(error))
                 continue
-            except Exception:  # noqa: BLE001 - a guard that ends would leave every later stream unwatched
-                _log.exception("streams_not_checked")
+            except Exception as error:  # noqa: BLE001 - a guard that ends would leave later streams unwatched
+                tell_unexpected("loop:stream_guard", error)
                 continue
             for credential in [one for one, fine in zip(credentials, good, strict=True) if not fine]:
                 self._end(credential)

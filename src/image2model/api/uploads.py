@@ -28,7 +28,8 @@ async def upload_batch(request: Request) -> Response:
     state = state_of(request)
     principal = await state.authenticate(request.scope)
     await state.gate.count(request.scope, principal)
-    await command(state.redis, "PING")  # a store that is away refuses before the pictures have travelled
+    await command(state.redis, "PING")  # a store that is away refuses before the pictures have travelled,
+    await state.write_probe.require()  # and so does one that takes no writes
     key = request.headers.get("idempotency-key")
     async with idempotency.held(state.redis, principal.owner, key) as place:
         if isinstance(place, Answered):

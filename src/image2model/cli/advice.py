@@ -21,6 +21,8 @@ _ADVICE: Final = {
     "content_policy": "The model refuses what the picture shows: use another picture.",
     "generation_failed": _RETRY,
     "generation_timeout": _RETRY,
+    "endpoint_unavailable": "FAL did not take this model for a long time, and nothing was paid: submit it "
+    "with another model, or `image2model retry JOB` later.",
     "submission_unconfirmed": "Whether FAL took it is not known, so it was not sent twice. Look at FAL's "
     "dashboard for the charge; `image2model retry JOB` sends it again.",
     "result_expired": _RETRY,

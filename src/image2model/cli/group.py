@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, str]] = {
     "keys": "Make, list and revoke API keys.",
     "backup": "Write jobs, keys and files into one archive.",
     "restore": "Bring a backup back into an empty service.",
+    "upgrade": "Show which data version the store is written in.",
     "doctor": "Check the settings and what they lead to.",
     "completion": "Print the completion script of a shell.",
 }

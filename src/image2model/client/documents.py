@@ -48,7 +48,10 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Image(msgspec.Struct, frozen=True):
-    """One image of a job. `progress` is 0 to 1, `cost_usd` in dollars, `size` in bytes."""
+    """One image of a job. `progress` is 0 to 1, `cost_usd` in dollars, `size` in bytes.
+
+    `cost_usd` is what all its attempts took; `cost_uncertain`: FAL did not say for one of them.
+    """
 
     image_id: str
     status: str
@@ -64,6 +67,7 @@ class Image(msgspec.Struct, frozen=True):
     cached: bool = False
     fal_request_id: str | None = None
     cost_usd: float | None = None
+    cost_uncertain: bool = False
     error: ImageError | None = None
     result: Result | None = None
     created_at: str | None = None

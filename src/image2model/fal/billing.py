@@ -10,10 +10,12 @@ from typing import Final
 
 import msgspec
 
+from image2model.errors import FalRejected
 from image2model.fal.endpoints import Endpoint, Params
 from image2model.money import MICRO, to_micro
 
 _HEADER: Final = "x-fal-billable-units"
+_SERVER_ERROR: Final = 500
 _MOST_UNITS: Final = 1_000_000.0
 _MOST_MICRO: Final = 1_000 * MICRO
 """No picture costs a thousand dollars: units or prices that say so are a fault."""
@@ -41,6 +43,11 @@ def sensible(units: float | None) -> float | None:
     if units is None or not math.isfinite(units) or not 0 <= units <= _MOST_UNITS:
         return None
     return units
+
+
+def is_free(refused: FalRejected) -> bool:
+    """FAL bills no 5xx, whether another attempt would help or not."""
+    return refused.status is not None and refused.status >= _SERVER_ERROR
 
 
 def by_table(endpoint: Endpoint, params: Params, *, uncertain: bool = False) -> Bill:

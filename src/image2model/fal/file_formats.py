@@ -34,10 +34,17 @@ _MODELS: Final = (
     *("glb", "gltf", "fbx", "obj", "usdz", "usd", "usdc", "usda", "blend", "dae", "3mf", "stl", "ply"),
     *("spz", "splat", "ksplat", "sog", "zip", UNKNOWN),
 )
-_NO_MODELS: Final = frozenset(
-    "apng avif bmp csv exr gif hdr heic htm html ico jpeg jpg json jxl ktx ktx2 log m4a md mkv mov mp3 mp4 mtl npy "
-    "npz ogg pdf png svg tga tif tiff toml txt wav webm webp xml yaml yml".split()
+_PICTURES: Final = frozenset(
+    (
+        *("apng", "avif", "bmp", "exr", "gif", "hdr", "heic", "ico", "jpeg", "jpg", "jxl", "ktx", "ktx2"),
+        *("pdf", "png", "svg", "tga", "tif", "tiff", "webp"),
+    )
 )
+_FILMS_AND_SOUNDS: Final = frozenset(("m4a", "mkv", "mov", "mp3", "mp4", "ogg", "wav", "webm"))
+_TEXTS: Final = frozenset(
+    ("csv", "htm", "html", "json", "log", "md", "mtl", "npy", "npz", "toml", "txt", "xml", "yaml", "yml")
+)
+_NO_MODELS: Final = _PICTURES | _FILMS_AND_SOUNDS | _TEXTS
 
 
 def format_of(file_name: str | None, url: str, content_type: str | None) -> str:
@@ -53,7 +60,10 @@ def format_of(file_name: str | None, url: str, content_type: str | None) -> str:
 
 
 def model_rank(file_format: str) -> int | None:
-    """How good a model of this format is, 0 the best; a format that is not known may be one. None: it is none."""
+    """How good a model of this format is, 0 the best; None for what is none.
+
+    A format that is not known may be one.
+    """
     if file_format in _NO_MODELS:
         return None
     return _MODELS.index(file_format) if file_format in _MODELS else len(_MODELS) - 1

@@ -26,8 +26,8 @@ _UNSAFE: Final = re.compile(r"[^a-z0-9]+")
 class FalFile(msgspec.Struct, frozen=True):
     """One file at FAL. `file_size` is in bytes, where FAL says it; its content type is not to be trusted.
 
-    `kind` is safe as a part of a path, and no two files of a result share it. `field` is where in FAL's output
-    the file was named.
+    `kind` is safe as a part of a path, and no two files of a result share it. `field` is where in FAL's
+    output the file was named.
     """
 
     kind: str
@@ -49,8 +49,10 @@ class FalFile(msgspec.Struct, frozen=True):
 
 
 def files_of(endpoint: Endpoint, output: object) -> tuple[FalFile, ...]:
-    """The output's files, the model first where there is one: those of the endpoint's mapping in its order, then
-    all others in the order of the output. Each URL once, under its first kind; at most 256.
+    """The output's files, the model first where there is one.
+
+    Those of the endpoint's mapping come in its order, then all others in the order of the output. Each URL
+    once, under its first kind; at most 256.
     """
     found = _Found()
     for kind, paths in endpoint.outputs.items():

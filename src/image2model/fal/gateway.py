@@ -23,12 +23,17 @@ from image2model.fal.paidpost import BeforeSend
 from image2model.fal.platform import Listed, Platform
 from image2model.fal.refusal import read
 from image2model.fal.result import FalResult, Results
-from image2model.fal.session import FalSession
+from image2model.fal.session import USER_AGENT, FalSession
 from image2model.fal.submission import Priority, Submission
 from image2model.fal.update import FalUpdate
 from image2model.fal.upload import Uploader
 from image2model.fal.wire import Jwks, ModelEntry, Price
 from image2model.network.guard import GuardedSession
+
+
+def elsewhere_session(*, allow_private: bool) -> GuardedSession:
+    """The session for result files on hosts that are not FAL's. `allow_private`: for development only."""
+    return GuardedSession(allow_private=allow_private, headers={"User-Agent": USER_AGENT}, decompress=True)
 
 
 class FalGateway:
@@ -58,7 +63,7 @@ class FalGateway:
         self._uploader = Uploader(self._session)
         self._follower = Follower(self._session, observer, pace)
         self._results = Results(self._session, deadline=result_deadline, first_gap=pace.first_gap)
-        self._elsewhere = elsewhere or GuardedSession(allow_private=False)
+        self._elsewhere = elsewhere or elsewhere_session(allow_private=False)
         self._downloads = Downloads(
             self._session, self._elsewhere, read_deadline=read_deadline, slow_start=slow_start
         )
@@ -102,7 +107,8 @@ class FalGateway:
         `before_send` is awaited when the connection stands and the first byte is next; if it raises,
         nothing is sent and its exception comes out unchanged. It is not called when FAL is not reached.
         Raises FalNotAccepted (FalThrottled for 429) when it may be sent again, FalAccountFault,
-        FalRejected, and FalAmbiguous for all that FAL may have accepted. ValueError for bad tags.
+        FalEndpointFault, FalRejected, and FalAmbiguous for all that FAL may have accepted. ValueError for bad
+        tags.
         Cancelled, it stops without another POST; whether FAL accepted is then as open as after FalAmbiguous.
         """
         with observed(self._observer, "submit"):
@@ -118,9 +124,9 @@ class FalGateway:
     def follow(self, request: FalRequest) -> AsyncGenerator[FalUpdate, None]:
         """Every change of the request's state until COMPLETED, however long: bound it, and `aclosing` it.
 
-        Whatever fails in between is tried again with the same request, and a word that only sounds like an end
-        is settled by asking for the result. Each time that FAL denies to know the request is yielded too;
-        raises FalResultGone once it has done so for `pace.grace`.
+        Whatever fails in between is tried again with the same request, and a word that only sounds like an
+        end is settled by asking for the result. Each time that FAL denies to know the request is yielded
+        too; raises FalResultGone once it has done so for `pace.grace`.
         """
         return self._follower.follow(request)
 
@@ -174,7 +180,7 @@ class FalGateway:
     async def look_up(self, endpoint: Endpoint, request: FalRequest) -> Listed | None:
         """What FAL's listing says of this request; None where it does not list it, which is no proof.
 
-        Raises as `find_submission`, and as `result` where the listing holds a failure in its place.
+        Raises as `find_submission`.
         """
         with observed(self._observer, "lookup"):
             return await self._platform.look_up(endpoint, request)

@@ -12,6 +12,7 @@ from typing import Final
 from image2model.errors import (
     FalAccountFault,
     FalAmbiguous,
+    FalEndpointFault,
     FalNotAccepted,
     FalRejected,
     FalResultGone,
@@ -25,6 +26,7 @@ OUTCOMES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (FalNotAccepted, "not_accepted"),
     (FalAmbiguous, "ambiguous"),
     (FalAccountFault, "account_fault"),
+    (FalEndpointFault, "endpoint_fault"),
     (FalRejected, "rejected"),
     (FalTransient, "failed"),
     (FalResultGone, "gone"),

@@ -10,11 +10,18 @@ from typing import Final
 
 import msgspec
 
-from image2model.errors import FalAccountFault, FalAmbiguous, FalError, FalNotAccepted, FalRejected
+from image2model.errors import (
+    FalAccountFault,
+    FalAmbiguous,
+    FalEndpointFault,
+    FalError,
+    FalNotAccepted,
+    FalRejected,
+)
 from image2model.fal.billing import billable_units
 from image2model.fal.failures import FalThrottled
 from image2model.fal.wire import Submitted, decode
-from image2model.fal.words import LOCKED, words_of
+from image2model.fal.words import blames_account, words_of
 
 BeforeSend = Callable[[], Awaitable[None]]
 
@@ -33,8 +40,9 @@ class MarkNotSet(Exception):
 class PaidPost:
     """The state of one submit: the transport asks it before the first byte, and for every verdict."""
 
-    def __init__(self, before_send: BeforeSend) -> None:
+    def __init__(self, before_send: BeforeSend, endpoint_id: str) -> None:
         self._before_send = before_send
+        self._endpoint_id = endpoint_id
         self.entered = False
         self.sent = False
         self.submitted: Submitted | None = None
@@ -54,7 +62,7 @@ class PaidPost:
     def judge(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Keep a good reply's content; raise the FalError that any other reply means."""
         if status >= 300:
-            raise _refusal(status, headers, body)
+            raise _refusal(self._endpoint_id, status, headers, body)
         try:
             self.submitted = decode(body, Submitted)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -76,14 +84,17 @@ class PaidPost:
 CURRENT: Final[ContextVar[PaidPost]] = ContextVar("paid_post")
 
 
-def _refusal(status: int, headers: Mapping[str, str], body: bytes) -> FalError:
+def _refusal(endpoint_id: str, status: int, headers: Mapping[str, str], body: bytes) -> FalError:
     said = words_of(body, status, headers.get("x-fal-error-type"))
     if status == 429:
         wait = _seconds(headers.get("retry-after"))
         return FalThrottled(said.message, status=status, fal_type=said.type, retry_after=wait)
-    if status in (401, 403):
-        kind = "locked" if said.message.startswith(LOCKED) else said.type
-        return FalAccountFault(said.message, status=status, fal_type=kind)
+    if status == 401:
+        return FalAccountFault(said.message, status=status, fal_type=said.type)
+    if status == 403 and blames_account(said):
+        return FalAccountFault(said.message, status=status, fal_type="locked")
+    if status == 403:
+        return FalEndpointFault(said.message, endpoint=endpoint_id, status=status, fal_type=said.type)
     if 400 <= status < 500 and status not in _UNSURE:
         units = billable_units(headers)
         return FalRejected(said.message, status=status, fal_type=said.type, billable_units=units)

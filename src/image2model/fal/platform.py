@@ -12,6 +12,7 @@ import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from image2model.domain import FalRequest
+from image2model.errors import FalError
 from image2model.fal.endpoints import Endpoint
 from image2model.fal.refusal import read
 from image2model.fal.result import FalResult, judged
@@ -25,10 +26,13 @@ _NO_HEADERS = CIMultiDictProxy(CIMultiDict({"x-fal-request-id": "listed"}))
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A request in FAL's listing. `result` is there where it has ended and FAL lists its output."""
+    """A request in FAL's listing. Where it has ended and FAL lists its output, that is its `result`, or its
+    `failure`: what `FalGateway.result` would have raised.
+    """
 
     ended: bool
     result: FalResult | None = None
+    failure: FalError | None = None
 
 
 class Platform:
@@ -71,7 +75,10 @@ class Platform:
         if output == b"null" or item.status_code is None:
             return Listed(ended=item.ended_at is not None or item.status_code is not None)
         reply = Reply(request.response_url, item.status_code, _NO_HEADERS, output)
-        return Listed(ended=True, result=await judged(endpoint, reply))
+        try:
+            return Listed(ended=True, result=await judged(endpoint, reply))
+        except FalError as failure:
+            return Listed(ended=True, failure=failure)
 
     async def prices(self, endpoint_ids: Iterable[str]) -> dict[str, Price]:
         """FAL's current unit prices by endpoint id; those it does not list are left out."""

@@ -10,7 +10,7 @@ import msgspec
 from image2model.errors import FalAccountFault, FalError, FalTransient
 from image2model.fal.session import Reply
 from image2model.fal.wire import decode
-from image2model.fal.words import LOCKED, words_of
+from image2model.fal.words import blames_account, words_of
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ def refuse(reply: Reply) -> FalError:
     """The error that a reply other than success means: the account's fault, or one that may pass."""
     said = words_of(reply.body, reply.status, reply.headers.get("x-fal-error-type"))
     if reply.status in (401, 403):
-        kind = "locked" if said.message.startswith(LOCKED) else said.type
+        kind = "locked" if blames_account(said) else said.type
         return FalAccountFault(said.message, status=reply.status, fal_type=kind)
     return FalTransient(
         f"{reply.url} answered {reply.status}: {said.message}", status=reply.status, fal_type=said.type

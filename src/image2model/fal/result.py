@@ -77,7 +77,10 @@ async def judged(endpoint: Endpoint, reply: Reply) -> FalResult:
 
 
 async def output_in(endpoint: Endpoint, body: bytes) -> FalResult:
-    """The result in a model's output. Raises FalUnreadable, FalUnfinished where it is only the state of the request."""
+    """The result in a model's output.
+
+    Raises FalUnreadable, FalUnfinished where it is only the state of the request.
+    """
     if len(body) > _LARGE:
         return await asyncio.to_thread(_output_in, endpoint, body)
     return _output_in(endpoint, body)

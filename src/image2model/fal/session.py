@@ -19,7 +19,7 @@ from image2model.fal.hosts import FalHosts
 
 API_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
 LARGEST_REPLY: Final = 32 << 20
-_USER_AGENT = "image2model"
+USER_AGENT: Final = "image2model"
 _LARGE = 1 << 16
 _INGRESS = frozenset({502, 503, 504})
 
@@ -52,7 +52,7 @@ class FalSession:
         connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=30, ttl_dns_cache=300)
         self._http = aiohttp.ClientSession(
             connector=connector,
-            headers={"User-Agent": _USER_AGENT},
+            headers={"User-Agent": USER_AGENT},
             timeout=API_TIMEOUT,
             cookie_jar=aiohttp.DummyCookieJar(),
         )

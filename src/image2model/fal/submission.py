@@ -64,7 +64,7 @@ class Submission:
         priority: Priority | None,
     ) -> FalRequest:
         """Exactly one POST, `before_send` awaited right before its first byte. See `FalGateway.submit`."""
-        post = PaidPost(before_send)
+        post = PaidPost(before_send, endpoint_id)
         headers = {"X-Fal-Tags": format_tags(tags)} if tags else {}
         token = CURRENT.set(post)
         try:

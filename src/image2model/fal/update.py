@@ -28,10 +28,11 @@ class FalStatus(StrEnum):
 
 _END_WORDS: Final = frozenset(
     (
-        "ABORTED CANCELED CANCELLED COMPLETE COMPLETED_WITH_ERROR COMPLETED_WITH_ERRORS DEAD DONE ENDED ERROR "
-        "ERRORED EXPIRED FAIL FAILED FAILURE FINISHED KILLED OK REJECTED SUCCEEDED SUCCESS SUCCESSFUL "
-        "TERMINATED TIMEDOUT TIMED_OUT TIMEOUT"
-    ).split()
+        *("ABORTED", "CANCELED", "CANCELLED", "COMPLETE", "COMPLETED_WITH_ERROR", "COMPLETED_WITH_ERRORS"),
+        *("DEAD", "DONE", "ENDED", "ERROR", "ERRORED", "EXPIRED", "FAIL", "FAILED", "FAILURE", "FINISHED"),
+        *("KILLED", "OK", "REJECTED", "SUCCEEDED", "SUCCESS", "SUCCESSFUL", "TERMINATED", "TIMEDOUT"),
+        *("TIMED_OUT", "TIMEOUT"),
+    )
 )
 """Public clients of FAL's report some of these, though FAL documents none."""
 
@@ -46,7 +47,10 @@ class FalUpdate(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, status: Status) -> Self | None:
-        """The update in a status of the wire; None for a word that says neither where it is nor that it ended."""
+        """The update in a status of the wire.
+
+        None for a word that says neither where it is nor that it ended.
+        """
         known = _known(status.status)
         if known is None:
             return None

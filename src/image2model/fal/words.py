@@ -10,7 +10,7 @@ import msgspec
 
 from image2model.fal.wire import Failure, ModelError, decode
 
-LOCKED = "User is locked"
+_ACCOUNT = ("user is locked", "exhausted balance")
 _LONGEST = 1000
 _POLICY_TYPE: Final = re.compile(r"content_policy|safety|nsfw|moderation", re.IGNORECASE)
 _POLICY: Final = re.compile(
@@ -47,7 +47,10 @@ def words_of(body: bytes, status: int, header_type: str | None = None) -> Words:
 
 
 def complaint_of(body: bytes) -> Words | None:
-    """The error that a reply of success speaks of, by `error`, `detail` or `message`; None where it does not."""
+    """The error that a reply of success speaks of, by `error`, `detail` or `message`.
+
+    None where it does not.
+    """
     found = _said(body, None)
     return found if found.message or found.type else None
 
@@ -57,6 +60,12 @@ def error_of(error: msgspec.Raw, error_type: msgspec.Raw) -> Words | None:
     message, model_type = _detail(bytes(error))
     fal_type = text_of(error_type) or model_type
     return Words(_shortened(message), fal_type) if message or fal_type else None
+
+
+def blames_account(said: Words) -> bool:
+    """Whether a 403 is about the account: it is locked, or its balance is exhausted."""
+    message = said.message.lower()
+    return any(words in message for words in _ACCOUNT)
 
 
 def text_of(raw: msgspec.Raw) -> str | None:

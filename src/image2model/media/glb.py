@@ -1,7 +1,7 @@
-"""Checks a GLB that a model made, and measures it.
+"""Measures a GLB that a model made. It judges nothing: what cannot be measured is a model all the same.
 
-Called by the worker in a thread before an image is called succeeded. It reads the container and the JSON,
-never the geometry: a Draco- or meshopt-packed model is measured by its accessors like any other.
+Called by the probe of a model file. It reads the container and the JSON, never the geometry: a Draco- or
+meshopt-packed model is measured by its accessors like any other.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from image2model.media.glb_container import invalid, read_document
+from image2model.media.glb_container import GlbReader, NotMeasured
 from image2model.media.gltf import NORMALIZED_MAX, Accessor, Document, Matrix, Mesh, Primitive, Vector
 from image2model.media.transform import IDENTITY, corners, local_matrix, multiply
 
@@ -34,19 +34,50 @@ class MeshInfo(msgspec.Struct, frozen=True):
     bounds: Bounds
 
 
-def inspect_glb(source: Path | bytes | memoryview) -> MeshInfo:
-    """Check a GLB (a path is read whole, blocking) and measure it.
+class Measured(msgspec.Struct, frozen=True):
+    """What could be known.
 
-    Raises ImageFailure `result_invalid`: retryable where it was cut, else not.
+    `remark` is what is odd about the file; `cut`: it lacks bytes that it announces.
     """
-    document = read_document(source.read_bytes() if isinstance(source, Path) else source)
+
+    mesh: MeshInfo | None
+    remark: str | None = None
+    cut: bool = False
+
+
+def measure(glb: GlbReader) -> Measured:
+    """The numbers of a GLB that has been read."""
+    try:
+        mesh = _mesh(glb.document())
+    except NotMeasured as unknown:
+        return Measured(None, unknown.reason, unknown.cut)
+    behind = glb.received - (glb.announced or 0)
+    return Measured(mesh, f"{behind:,} bytes follow behind its end" if behind else None)
+
+
+def inspect_glb(source: Path | bytes | memoryview) -> MeshInfo:
+    """Measure a whole GLB (a path is read whole, blocking).
+
+    Raises NotMeasured for whatever is odd about it.
+    """
+    reader = GlbReader()
+    reader.feed(source.read_bytes() if isinstance(source, Path) else source)
+    found = measure(reader)
+    if found.mesh is None or found.remark is not None:
+        raise NotMeasured(found.remark or "unknown", cut=found.cut)
+    return found.mesh
+
+
+def _mesh(document: Document) -> MeshInfo:
     placed = list(_placed(document))
     triangles = sum(_triangles(document, part) for mesh, _ in placed for part in mesh.primitives)
+    vertices = sum(_vertices(document, mesh) for mesh, _ in placed)
     if triangles == 0:
-        raise invalid("its scene shows no triangle")
+        shown = f"{vertices:,} points or lines, and no triangle" if vertices else "nothing"
+        raise NotMeasured(f"its scene shows {shown}")
     return MeshInfo(
         triangles=triangles,
-        vertices=sum(_vertices(document, mesh) for mesh, _ in placed),
+        vertices=vertices,
         textures=len(document.textures),
         bounds=_bounds(document, placed),
     )
@@ -64,10 +95,10 @@ def _placed(document: Document) -> Iterator[Placed]:
         number, parent = pending.pop()
         node = _at(document.nodes, number, "node")
         if number in seen:
-            raise invalid(f"node {number} has two parents")
+            raise NotMeasured(f"node {number} has two parents")
         seen.add(number)
         if node.matrix is not None and len(node.matrix) != 16:
-            raise invalid(f"the matrix of node {number} has not 16 numbers")
+            raise NotMeasured(f"the matrix of node {number} has not 16 numbers")
         world = multiply(parent, local_matrix(node))
         if node.mesh is not None:
             yield _at(document.meshes, node.mesh, "mesh"), world
@@ -92,7 +123,7 @@ def _vertices(document: Document, mesh: Mesh) -> int:
 def _positions(document: Document, part: Primitive) -> Accessor:
     number = part.attributes.get("POSITION")
     if number is None:
-        raise invalid("a primitive has no positions")
+        raise NotMeasured("a primitive has no positions")
     return _at(document.accessors, number, "accessor")
 
 
@@ -103,7 +134,7 @@ def _bounds(document: Document, placed: list[Placed]) -> Bounds:
             low, high = _box(_positions(document, part))
             points += corners(matrix, low, high)
     if not all(math.isfinite(value) for point in points for value in point):
-        raise invalid("its bounds are not finite")
+        raise NotMeasured("its bounds are not finite")
     xs, ys, zs = zip(*points, strict=True)
     return (min(xs), min(ys), min(zs)), (max(xs), max(ys), max(zs))
 
@@ -111,7 +142,7 @@ def _bounds(document: Document, placed: list[Placed]) -> Bounds:
 def _box(accessor: Accessor) -> Bounds:
     # The specification demands both of every POSITION accessor.
     if accessor.min is None or accessor.max is None or len(accessor.min) != 3 or len(accessor.max) != 3:
-        raise invalid("positions come without their bounds")
+        raise NotMeasured("positions come without their bounds")
     unit = NORMALIZED_MAX.get(accessor.component_type, 1.0) if accessor.normalized else 1.0
     low, high = accessor.min, accessor.max
     return (low[0] / unit, low[1] / unit, low[2] / unit), (high[0] / unit, high[1] / unit, high[2] / unit)
@@ -119,5 +150,5 @@ def _box(accessor: Accessor) -> Bounds:
 
 def _at(items: list[T], number: int, what: str) -> T:
     if not 0 <= number < len(items):
-        raise invalid(f"{what} {number} does not exist")
+        raise NotMeasured(f"{what} {number} does not exist")
     return items[number]

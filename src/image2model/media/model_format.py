@@ -1,31 +1,43 @@
 """The format of a model file by its first bytes.
 
-Called by the worker on what FAL returned: FAL's `content_type` is often `application/octet-stream`, so
-it is never asked. Guesses that need more than the head (binary STL) use the length.
+Called by the probe on what FAL returned: FAL's `content_type` is often `application/octet-stream`, so the
+bytes go before it. Guesses that need more than the head (binary STL) use the length.
 """
 
 import re
 from typing import Literal
 
-ModelFormat = Literal["glb", "gltf", "fbx", "obj", "stl", "ply", "usdz", "zip", "unknown"]
+ModelFormat = Literal[
+    "glb", "gltf", "fbx", "obj", "stl", "ply", "usdz", "usdc", "usda", "blend", "dae", "zip", "unknown"
+]
 
-_PROBE_BYTES = 4096
+PROBE_BYTES = 4096
 _OBJ_LINE = re.compile(rb"^(v|vn|vt|f|o|g|mtllib|usemtl|s)[ \t]+\S", re.MULTILINE)
 _STL_HEADER_BYTES, _STL_TRIANGLE_BYTES = 84, 50
+_MAGICS: tuple[tuple[bytes, ModelFormat], ...] = (
+    (b"glTF", "glb"),
+    (b"Kaydara FBX Binary", "fbx"),
+    (b"; FBX ", "fbx"),
+    (b"ply\n", "ply"),
+    (b"ply\r", "ply"),
+    (b"PXR-USDC", "usdc"),
+    (b"#usda", "usda"),
+    (b"BLENDER", "blend"),
+)
 
 
-def sniff_model(data: bytes | memoryview) -> ModelFormat:
-    """The format of a whole model file; `unknown` where no magic fits."""
-    head = bytes(data[:_PROBE_BYTES])
-    if head.startswith(b"glTF"):
-        return "glb"
-    if head.startswith((b"Kaydara FBX Binary", b"; FBX ")):
-        return "fbx"
-    if head.startswith((b"ply\n", b"ply\r")):
-        return "ply"
+def sniff_model(head: bytes | memoryview, size: int | None) -> ModelFormat:
+    """The format of a model file by its first `PROBE_BYTES`; `size` is that of all of it, where it is known.
+
+    `unknown` where no magic fits.
+    """
+    head = bytes(head[:PROBE_BYTES])
+    for magic, name in _MAGICS:
+        if head.startswith(magic):
+            return name
     if head.startswith(b"PK\x03\x04"):
         return _archive(head)
-    if _is_binary_stl(head, len(data)):
+    if size is not None and _is_binary_stl(head, size):
         return "stl"
     return _text(head.removeprefix(b"\xef\xbb\xbf").lstrip())
 
@@ -46,4 +58,6 @@ def _text(head: bytes) -> ModelFormat:
         return "gltf" if b'"asset"' in head or b'"accessors"' in head else "unknown"
     if head.startswith(b"solid") and b"facet" in head:
         return "stl"
+    if head.startswith(b"<") and b"<COLLADA" in head:
+        return "dae"
     return "obj" if b"\x00" not in head and _OBJ_LINE.search(head) else "unknown"

@@ -38,6 +38,7 @@ class GuardedSession:
         allows: Callable[[str], bool] = is_public,
         tls: ssl.SSLContext | None = None,
         headers: Mapping[str, str] | None = None,
+        decompress: bool = False,
     ) -> None:
         self._allow_private = allow_private
         self._allows = (lambda _: True) if allow_private else allows
@@ -45,6 +46,7 @@ class GuardedSession:
         self._lookup = lookup or self._system
         self._tls = tls
         self._headers = headers
+        self._decompress = decompress
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -59,7 +61,7 @@ class GuardedSession:
             connector=connector,
             headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
+            auto_decompress=self._decompress,
         )
         return self
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from image2model.domain import RejectedFile
 from image2model.errors import IdempotencyConflict, StoreUnavailable
@@ -22,6 +21,8 @@ from image2model.service.originals import Originals, Picture
 from image2model.service.unsettled import UnsettledBatches
 from image2model.store import idempotency, jobs
 from image2model.store.accounts import Allowance
+from image2model.store.condition import REFUSES_WRITES, condition_of
+from image2model.store.connection import StoreOutage
 from image2model.store.idempotency import Answered, Reservation
 from image2model.telemetry import tracing
 
@@ -60,8 +61,9 @@ async def create(
 ) -> documents.JobDocument:
     """Make the job. Returns its document as it was made.
 
-    Raises StoreUnavailable where the store does not say that it is made, IdempotencyConflict where the
-    key was lost meanwhile; BudgetExceeded, QueueFull, Unauthenticated where the allowance does not reach.
+    Raises StoreUnavailable where the store does not say that it is made, StoreOutage where it refuses to
+    make it, IdempotencyConflict where the key was lost meanwhile; BudgetExceeded, QueueFull, Unauthenticated
+    where the allowance does not reach.
     """
     job = _new_job(originals, submission, ttl_s)
     answer = _answer(place, submission, job.job_id) if place else None
@@ -70,7 +72,9 @@ async def create(
     except asyncio.CancelledError:
         unsettled.settle(originals, keyed=place is not None)  # the job may have come to be
         raise
-    except RedisError as error:
+    except StoreOutage as error:
+        if await _provably_not_made(redis, job.job_id, error):
+            raise  # and the pictures are discarded
         _log.error("batch_not_confirmed", job_id=job.job_id, reason=str(error))
         unsettled.settle(originals, keyed=place is not None)
         raise StoreUnavailable.after(
@@ -79,6 +83,16 @@ async def create(
             RETRY_SECONDS,
         ) from error
     return first_answer.of_new(job, made_at)
+
+
+async def _provably_not_made(redis: Redis, job_id: str, error: StoreOutage) -> bool:
+    """Whether the store refused the write, and no earlier try over a lost connection has made the job."""
+    if condition_of(error) not in REFUSES_WRITES:
+        return False
+    try:
+        return await jobs.version(redis, job_id) is None
+    except StoreOutage:
+        return False
 
 
 async def replay(redis: Redis, submission: Submission, answered: Answered) -> documents.JobDocument:

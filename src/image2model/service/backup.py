@@ -50,7 +50,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
 async def make(redis: Redis, storage: ObjectStorage | None, target: Path) -> Contents:
     """Write the backup to `target`, whole or not at all; `storage` None: without files.
 
-    Raises redis.RedisError, StorageError, OSError.
+    Raises StoreOutage, StorageError, OSError.
     """
     part = target.with_name(f".{target.name}.part")
     try:

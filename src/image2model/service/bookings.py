@@ -23,7 +23,7 @@ def new_nonce() -> str:
 
 
 async def book(redis: Redis, booking: Booking) -> Booked:
-    """Book it, once; count and log it where it was this caller's. Raises redis.RedisError."""
+    """Book it, once; count and log it where it was this caller's. Raises StoreOutage."""
     booked = await costs.book(redis, booking)
     if booked.outcome is Outcome.BOOKED:
         _tell(booking, booked)

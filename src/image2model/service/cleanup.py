@@ -23,7 +23,7 @@ _PAGE: Final = 500
 
 
 async def erase_expired(redis: Redis, storage: ObjectStorage) -> int:
-    """Erase every job that is past its end; returns how many. Raises redis.RedisError, StorageError."""
+    """Erase every job that is past its end; returns how many. Raises StoreOutage, StorageError."""
     erased = 0
     now_ms = int(time.time() * 1000)
     while found := await expiry.expired_jobs(redis, now_ms, _JOBS):

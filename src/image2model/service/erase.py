@@ -13,7 +13,7 @@ from image2model.store import jobs
 async def erase_if_deleted(redis: Redis, storage: ObjectStorage, job_id: str) -> bool:
     """Erase the job if it was deleted and all of it has ended; whether it was.
 
-    Raises redis.RedisError and StorageError: then nothing is lost, the next call goes on.
+    Raises StoreOutage and StorageError: then nothing is lost, the next call goes on.
     """
     if not await jobs.may_be_erased(redis, job_id):
         return False

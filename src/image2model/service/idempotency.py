@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from image2model.errors import IdempotencyInProgress, InvalidParameter
 from image2model.store import idempotency
+from image2model.store.connection import StoreOutage
 from image2model.store.idempotency import Answered, Reservation
 
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -71,7 +71,7 @@ async def _renew(redis: Redis, place: Reservation) -> None:
         await asyncio.sleep(_RENEW_SECONDS)
         try:
             held = await idempotency.renew(redis, place)
-        except RedisError as error:
+        except StoreOutage as error:
             _log.warning("idempotency_key_not_renewed", reason=str(error))
 
 
@@ -91,5 +91,5 @@ async def _free(redis: Redis, place: Reservation) -> None:
 async def _freed(redis: Redis, place: Reservation) -> None:
     try:
         await idempotency.free(redis, place)
-    except RedisError as error:
+    except StoreOutage as error:
         _log.warning("idempotency_key_not_freed", reason=str(error))

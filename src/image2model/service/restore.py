@@ -49,7 +49,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def restore(redis: Redis, storage: ObjectStorage, source: Path) -> Restored:
-    """Raises BackupUnusable, StoreNotEmpty, redis.RedisError, StorageError, DiskFull, OSError."""
+    """Raises BackupUnusable, StoreNotEmpty, StoreOutage, StorageError, DiskFull, OSError."""
     try:
         with await asyncio.to_thread(zipfile.ZipFile, source) as archive:
             return await _restore(redis, storage, archive)
@@ -64,10 +64,10 @@ async def _restore(redis: Redis, storage: ObjectStorage, archive: zipfile.ZipFil
         raise StoreNotEmpty("The store has jobs already. Restore into an empty one only.")
     files = await _restore_files(storage, archive)
     names = await _restore_records(redis, archive, contents)
+    await refill.release_accounts(redis, names["account"])
     unconfirmed = 0
     for job in names["job"]:
         unconfirmed += await refill.settle(redis, job.rpartition(":")[2])
-    await refill.release_accounts(redis, names["account"])
     return Restored(jobs=len(names["job"]), images=len(names["image"]), files=files, unconfirmed=unconfirmed)
 
 

@@ -38,7 +38,7 @@ async def names_of_owners(redis: Redis) -> dict[str, tuple[str, ...]]:
 
 
 async def today(redis: Redis) -> list[SpentToday]:
-    """This UTC day's spending; no two rows have names and model alike. Raises redis.RedisError."""
+    """This UTC day's spending; no two rows have names and model alike. Raises StoreOutage."""
     (spent,) = await accounts.spent_on(redis, [datetime.now(UTC).date().isoformat()])
     return by_names(spent, await names_of_owners(redis)) if spent else []
 

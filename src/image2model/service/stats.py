@@ -4,7 +4,7 @@ Who calls it: `/admin/stats`. It only reads.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from redis.asyncio import Redis
@@ -12,7 +12,9 @@ from redis.asyncio import Redis
 from image2model.errors import InvalidParameter
 from image2model.money import to_usd
 from image2model.service import spending
+from image2model.service.documents import moment
 from image2model.store import accounts, fleet
+from image2model.store.endpoints import EndpointState, Fault
 
 DEFAULT_DAYS: Final = 30
 MOST_DAYS: Final = 366
@@ -37,12 +39,27 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     paused: tuple[str, ...]
 
 
+class EndpointStats(msgspec.Struct, frozen=True, kw_only=True):
+    """One of FAL's endpoints that is refused or fails: its images wait.
+
+    `message` is FAL's words; the next image tries it at `next_probe_at`.
+    """
+
+    model: str
+    why: Literal["refused", "failing"]
+    message: str
+    since: str
+    next_probe_at: str
+    waiting: int
+
+
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. `spending` has the newest day first; days are UTC."""
 
     images_in_flight: int
     workers: int
     queues: tuple[QueueStats, ...]
+    endpoints: tuple[EndpointStats, ...]
     total_cost_usd: float
     spending: tuple[Spending, ...]
 
@@ -72,8 +89,20 @@ async def read(redis: Redis, days: int, now: datetime | None = None) -> Stats:
             )
             for one in found.queues
         ),
+        endpoints=tuple(_endpoint(one) for one in found.endpoints),
         total_cost_usd=to_usd(sum(micro for _, micro in spent)),
         spending=tuple(row for row, _ in spent),
+    )
+
+
+def _endpoint(state: EndpointState) -> EndpointStats:
+    return EndpointStats(
+        model=state.model,
+        why="refused" if state.why is Fault.REFUSED else "failing",
+        message=state.words,
+        since=moment(state.opened_at) or "",
+        next_probe_at=moment(state.probe_at) or "",
+        waiting=state.waiting,
     )
 
 

@@ -13,13 +13,14 @@ from typing import Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from image2model.errors import NotFound
 from image2model.service.originals import Originals
 from image2model.storage.errors import StorageError
 from image2model.storage.objects import ObjectStorage
 from image2model.store import jobs
+from image2model.store.connection import StoreOutage
+from image2model.telemetry.unexpected import tell_unexpected
 
 _log = structlog.stdlib.get_logger(__name__)
 _PAUSE_S: Final = 0.5
@@ -113,8 +114,11 @@ async def _until_done(job_id: str, step: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             return await step()
-        except (RedisError, StorageError) as error:
+        except (StoreOutage, StorageError) as error:
             if pause == _PAUSE_S:
                 _log.warning("batch_settled_later", job_id=job_id, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - told; the cleanup takes pictures that belong to no job
+            tell_unexpected("batch_settlement", error, job_id=job_id)
+            return None
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_S)

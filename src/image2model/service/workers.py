@@ -28,7 +28,7 @@ class WorkerList(msgspec.Struct, frozen=True):
 
 
 async def listing(redis: Redis) -> WorkerList:
-    """The workers that live, the longest-running first. Raises redis.RedisError."""
+    """The workers that live, the longest-running first. Raises StoreOutage."""
     state = await fleet.read(redis)
     found = sorted(state.workers, key=lambda worker: worker.beat.started_at)
     return WorkerList(tuple(map(_document, found)))

@@ -178,7 +178,8 @@ class ObjectStorage:
         """
         if self._folder is None:
             return 0
-        return await asyncio.to_thread(self._folder.remove_staged, older_than_s)
+        with translated("remove half-written files"):
+            return await asyncio.to_thread(self._folder.remove_staged, older_than_s)
 
     def _attributes(self, content_type: str, filename: str | None) -> "obstore.Attributes | None":
         if self._folder is not None:

@@ -28,6 +28,8 @@ CLOCK: Final = 1_000_000_000_000
 """Scores from here up are times in ms: a task that waits until then."""
 PARKED: Final = 8_000_000_000_000_000
 """Score of an image that waits for the same picture's run: nobody picks it until that has ended."""
+AT_ENDPOINT: Final = 8_500_000_000_000_000
+"""Score of an image that waits for FAL's endpoint: its own turn stands in the endpoint's sorted set."""
 RUNNING: Final = 9_000_000_000_000_000
 """Score of a running task: out of every poll's sight."""
 

@@ -1,22 +1,35 @@
-"""Connections to Redis or Valkey: deadlines on every call, retries, Sentinel.
+"""Connections to Redis or Valkey: deadlines on every call, retries, Sentinel, and what an outage is.
 
 Who calls it: each process once at start. Every command has a socket timeout; a lost connection is tried
-again a few times, which is safe because every script of the store may run twice.
+again a few times, which is safe because every script of the store may run twice. What is known to pass
+leaves every command, pipeline and subscription as `StoreOutage`; any other RedisError is a bug of ours.
 """
 
+import asyncio
+import re
 import socket
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from image2model.errors import ConfigurationError
+from image2model.store.life import LearningConnection, StoreLife
 
 COMMAND_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 2.0
@@ -25,6 +38,33 @@ _KEEPALIVE: Final = {
     for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
     if hasattr(socket, name)
 }
+
+_PASSING: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, MasterDownError, TryAgainError)
+_PASSING_CODE: Final = re.compile(
+    r"(?:^|: -)(?:LOADING|READONLY|MISCONF|OOM|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOREPLICAS|BUSY)\b"
+)
+"""Replies that pass, by their code: redis-py has no class for most. Before version 7 the error of
+a script had it behind the script's name and line: `ERR Error running script (...): @user_script:3: -OOM`."""
+
+
+class StoreOutage(RedisError):
+    """The store is away, or refuses for now: a lost or refused connection, a timeout, no connection free, and
+    the replies LOADING, READONLY, MISCONF, OOM, CLUSTERDOWN, MASTERDOWN, TRYAGAIN, NOREPLICAS and BUSY.
+
+    The one store error that may be retried without an end. Anything else that a command raises is a bug.
+    """
+
+
+class StoreUnreachable(StoreOutage, RedisConnectionError):
+    """No connection, or it was lost."""
+
+
+class StoreTimeout(StoreOutage, RedisTimeoutError):
+    """No reply in time."""
+
+
+class StoreRefusal(StoreOutage, ResponseError):
+    """A reply that refuses for now. A ResponseError too, so that a pipeline reads on behind it."""
 
 
 def connect(url: str, *, connections: int = 64, timeout_s: float = COMMAND_TIMEOUT_S) -> Redis:
@@ -38,8 +78,8 @@ def connect(url: str, *, connections: int = 64, timeout_s: float = COMMAND_TIMEO
     if not url.startswith("unix:"):
         options |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT_S}
-    pool = BlockingConnectionPool.from_url(url, max_connections=connections, timeout=timeout_s, **options)
-    pool.connection_class = _telling(pool.connection_class)
+    pool = _Pool.from_url(url, max_connections=connections, timeout=timeout_s, **options)
+    pool.connection_class = _raising_outages(pool.connection_class)
     return Redis.from_pool(pool)
 
 
@@ -60,7 +100,7 @@ def connect_for_pubsub(url: str) -> Redis:
 
 
 async def command(redis: Redis, *args: bytes | str | int | float) -> Any:
-    """One command, its reply as redis-py reads it. Raises redis.RedisError.
+    """One command, its reply as redis-py reads it. Raises StoreOutage, and RedisError for a bug.
 
     The one place where redis-py's missing types are met.
     """
@@ -102,26 +142,100 @@ def _sentinel(url: str, timeout_s: float) -> Redis:
     )
     client.watchers = sentinel
     pool = client.connection_pool
-    pool.connection_class = _telling(pool.connection_class)
+    pool.connection_class = _raising_outages(pool.connection_class)
     return client
 
 
-class _Telling(AbstractConnection):
-    """Says that the connection is lost where uvloop says that a handler is closed, which nobody expects."""
+class _Pool(BlockingConnectionPool):
+    """A pool whose exhaustion, and whose failure to connect, are outages."""
+
+    async def get_connection(
+        self, command_name: object = None, *_keys: object, **_options: object
+    ) -> AbstractConnection:
+        """A connection that is open. Raises StoreOutage."""
+        del command_name  # redis-py's signature; it warns where it is given
+        try:
+            connection: AbstractConnection = await super().get_connection()
+        except RedisError as error:
+            _reraise(error)
+        return connection
+
+
+class _OutageRaising(LearningConnection):
+    """Turns what passes into StoreOutage, in all that commands, pipelines and subscriptions go through."""
+
+    async def connect(self) -> None:
+        """Open it. Raises StoreOutage."""
+        # redis-py would check the health of a connection that it is just making; where the server answers
+        # LOADING it then makes the connection anew, and again, inside that check, without an end
+        self.next_health_check = asyncio.get_running_loop().time() + self.health_check_interval
+        try:
+            await super().connect()  # type: ignore[no-untyped-call]  # redis-py has no types here
+        except RedisError as error:
+            _reraise(error)
+
+    async def disconnect(self, nowait: bool = False) -> None:
+        """Close it. Raises StoreOutage."""
+        try:
+            await super().disconnect(nowait)
+        except RedisError as error:
+            _reraise(error)
 
     async def send_packed_command(
         self, command: bytes | str | Iterable[bytes], check_health: bool = True
     ) -> None:
-        """Send. Raises redis.ConnectionError."""
+        """Send. Raises StoreOutage."""
         try:
             await super().send_packed_command(command, check_health)
+        except RedisError as error:
+            _reraise(error)
         except RuntimeError as error:
+            # uvloop: "the handler is closed", where asyncio says that the connection is lost
             await self.disconnect(nowait=True)
-            raise RedisConnectionError(f"the connection is lost: {error}") from error
+            raise StoreUnreachable(f"the connection is lost: {error}") from error
+        self.note_use()
+
+    async def can_read_destructive(self) -> bool:
+        """Whether something waits to be read. Raises StoreOutage."""
+        try:
+            return bool(await super().can_read_destructive())  # type: ignore[no-untyped-call]
+        except RedisError as error:
+            _reraise(error)
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        """One reply. Raises StoreOutage, ResponseError."""
+        try:
+            reply = await super().read_response(*args, **options)
+        except RedisError as error:
+            _reraise(error)
+        if isinstance(reply, list):
+            # a transaction's replies hold its errors
+            return [(_outage_of(one) or one) if isinstance(one, ResponseError) else one for one in reply]
+        return reply
 
 
-def _telling(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    return type(kind.__name__, (_Telling, kind), {})
+def _raising_outages(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    """A class for one client's connections, which share its `life`."""
+    return type(kind.__name__, (_OutageRaising, kind), {"life": StoreLife()})
+
+
+def _reraise(error: RedisError) -> NoReturn:
+    if (outage := _outage_of(error)) is None:
+        raise error
+    raise outage from error
+
+
+def _outage_of(error: RedisError) -> StoreOutage | None:
+    """What passes as a StoreOutage; None for a bug, and for what is one already."""
+    if isinstance(error, StoreOutage):
+        return None
+    if isinstance(error, RedisConnectionError):
+        return StoreUnreachable(str(error) or type(error).__name__)
+    if isinstance(error, RedisTimeoutError):
+        return StoreTimeout(str(error))
+    if isinstance(error, _PASSING) or (isinstance(error, ResponseError) and _PASSING_CODE.search(str(error))):
+        return StoreRefusal(str(error))
+    return None
 
 
 class _Sentinelled(Redis):

@@ -20,9 +20,9 @@ _PAGE: Final = 500
 class Booking(msgspec.Struct, frozen=True, kw_only=True):
     """One request of FAL's and what it took.
 
-    `owner` and `model` None: they are those of the hold for `attempt`. `attempt` is the token of the attempt
-    that made the request; empty where the image is still at it. `micro` None: what was set aside for the
-    attempt. `nonce` is the caller's, so that it learns that a repeated call was its own.
+    `owner` and `model` None: they are those of the hold for `attempt`, or of the image. `attempt` is the
+    token of the attempt that made the request; empty where the image is still at it. `micro` None: what was
+    set aside for the attempt. `nonce` is the caller's: by it a repeated call is known as its own.
     """
 
     image_id: str
@@ -56,7 +56,7 @@ _booked = msgspec.msgpack.Decoder(Booked)
 
 
 async def book(redis: Redis, booking: Booking) -> Booked:
-    """Book it once, whatever the image's status and whoever holds it. Raises redis.RedisError."""
+    """Book it once, whatever the image's status and whoever holds it. Raises StoreOutage."""
     return _booked.decode(
         await _BOOK.packed(
             redis,

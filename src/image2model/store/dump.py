@@ -1,7 +1,8 @@
 """What a backup keeps of the store: every lasting key of ours as a record that any server takes again.
 
 Who calls it: the backup reads records, the restore writes them. A job with its images and history is read
-in one transaction; what only belongs to running processes (leases, queues, permits) is left out.
+in one transaction; what only belongs to running processes (leases, queues, permits) is left out, and so is
+the store's id: two stores must not share one.
 """
 
 import re
@@ -14,7 +15,7 @@ from redis.asyncio import Redis
 from image2model.store.connection import command
 from image2model.store.keys import LIVES, PREFIX, Life
 
-_LEFT_OUT: Final = frozenset({"owner_active", "owner_turn", "reuse_waiting", "leases"})
+_LEFT_OUT: Final = frozenset({"owner_active", "owner_turn", "reuse_waiting", "leases", "store"})
 _SHORT_ONES: Final = frozenset({"idempotency", "spend"})
 _LASTING: Final = frozenset({Life.JOB, Life.OWNER, Life.FOREVER})
 _PAGE: Final = 200
@@ -60,7 +61,7 @@ def kind_of(name: str) -> str | None:
 
 
 async def records(redis: Redis) -> AsyncIterator[Record]:
-    """Every lasting key as it is now. Raises redis.RedisError."""
+    """Every lasting key as it is now. Raises StoreOutage."""
     names = [name async for name in redis.scan_iter(match=f"{PREFIX}*", count=1000)]
     kinds = {name: kind_of(name.decode()) for name in names}
     jobs = [name for name, kind in kinds.items() if kind == "job"]

@@ -133,6 +133,20 @@ async def of_owner(
     return events
 
 
+async def place_of_owner(redis: Redis, owner: str, seq: int) -> tuple[str, int] | None:
+    """One event of an owner: whose job it is of, and when it happened (ms, 0 where the job has been erased).
+
+    None where history does not have it.
+    """
+    found = await redis.xrange(key("owner_events", owner), min=f"{seq}-0", max=f"{seq}-0")
+    if not found:
+        return None
+    job_id, version = found[0][1][b"j"].decode(), int(found[0][1][b"v"])
+    events = await page_of_job(redis, job_id, version - 1, 1)
+    at = events[0].body.at if events and events[0].version == version else 0
+    return job_id, at
+
+
 async def reach_of_job(redis: Redis, job_id: str) -> tuple[int, int]:
     """The first and the last version that a job's history still has; (0, 0) when it has none."""
     return await _reach(redis, key("job_events", job_id))

@@ -8,7 +8,9 @@ from typing import Final
 import msgspec
 from redis.asyncio import Redis
 
+from image2model.store.endpoints import EndpointState
 from image2model.store.keys import Queue
+from image2model.store.layouts import LATEST
 from image2model.store.script import Script
 
 BEAT_SECONDS: Final = 5.0
@@ -50,23 +52,34 @@ class QueueState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FleetState(msgspec.Struct, frozen=True, kw_only=True):
-    """The fleet as of one moment, `at` ms. `permits` counts the images in FAL's hands."""
+    """The fleet as of one moment, `at` ms. `permits` counts the images in FAL's hands, `endpoints` are those
+    whose circuit is open, by model."""
 
     at: int
     permits: int
     queues: tuple[QueueState, ...]
     workers: tuple[WorkerState, ...]
+    endpoints: tuple[EndpointState, ...] = ()
 
 
 _fleet = msgspec.msgpack.Decoder(
-    tuple[int, int, list[tuple[str, int, int, list[str]]], list[tuple[str, list[str]]]]
+    tuple[int, int, list[tuple[str, int, int, list[str]]], list[tuple[str, list[str]]], list[EndpointState]]
 )
 
 
 async def beat(redis: Redis, state: Beat) -> None:
-    """Show life; every `BEAT_SECONDS`."""
+    """Show life; every `BEAT_SECONDS`. `reads` tells it from a worker of 8adfc9c (see `identity`)."""
     fields = ["host", state.host, "pid", state.pid, "queues", ",".join(state.queues)]
-    fields += ["running", state.running, "slots", state.slots, "started_at", state.started_at]
+    fields += [
+        "running",
+        state.running,
+        "slots",
+        state.slots,
+        "started_at",
+        state.started_at,
+        "reads",
+        LATEST,
+    ]
     await _BEAT.packed(redis, state.worker_id, int(BEAT_LIFE_SECONDS * 1000), fields)
 
 
@@ -78,7 +91,7 @@ async def leave(redis: Redis, worker_id: str) -> None:
 async def read(redis: Redis) -> FleetState:
     """The whole fleet, in one round trip."""
     packed = await _FLEET.packed(redis, [queue.value for queue in Queue], _SAMPLE)
-    at, permits, queues, workers = _fleet.decode(packed)
+    at, permits, queues, workers, endpoints = _fleet.decode(packed)
     return FleetState(
         at=at,
         permits=permits,
@@ -86,6 +99,7 @@ async def read(redis: Redis) -> FleetState:
             QueueState(name, waiting, oldest, tuple(paused)) for name, waiting, oldest, paused in queues
         ),
         workers=tuple(_worker(worker_id, row) for worker_id, row in workers),
+        endpoints=tuple(sorted(endpoints, key=lambda one: one.model)),
     )
 
 

@@ -24,6 +24,7 @@ _NOT_SENT: Final = Script("not_sent")
 _COMMIT: Final = Script("commit_submission")
 _AGAIN: Final = Script("try_again")
 _NO_REUSE: Final = Script("no_reuse")
+_REPLACE: Final = Script("replace_result")
 
 Field = str | int
 _NO_BUDGET: Final = -4
@@ -72,6 +73,7 @@ class Committed(IntEnum):
 
 
 _params = msgspec.json.Decoder(dict[str, object])
+_result = msgspec.json.Decoder(ImageResult)
 _JOB: Final = ("model", "params", "priority", "traceparent")
 _IMAGE: Final = (
     "job_id",
@@ -175,7 +177,35 @@ async def succeed(redis: Redis, image_id: str, fence: str, result: ImageResult) 
 async def result_of(redis: Redis, image_id: str) -> tuple[str, ImageResult] | None:
     """The job and the result of another image; None where it has none (any more)."""
     job_id, result = await _texts(redis, key("image", image_id), ("job_id", "result"))
-    return (job_id, msgspec.json.decode(result, type=ImageResult)) if result else None
+    return (job_id, _result.decode(result)) if result else None
+
+
+class Replaced(IntEnum):
+    """What became of a better result."""
+
+    GONE = -1
+    CHANGED_MEANWHILE = 0
+    DONE = 1
+
+
+async def result_text(redis: Redis, image_id: str) -> str:
+    """A result as it is stored, to be replaced; empty where there is none."""
+    (text,) = await _texts(redis, key("image", image_id), ("result",))
+    return text
+
+
+def result_from(text: str) -> ImageResult:
+    """The result in the text that `result_text` gave."""
+    return _result.decode(text)
+
+
+async def replace_result(redis: Redis, image_id: str, before: str, after: ImageResult) -> Replaced:
+    """A succeeded image's result gets better; the change is told like any other. Repeat it until it answers.
+
+    `before` is what `result_text` gave: where it is another by now, nothing changes.
+    """
+    text = msgspec.json.encode(after).decode()
+    return Replaced(await _REPLACE.packed(redis, image_id, before, text))
 
 
 async def take_result(redis: Redis, image_id: str, fence: str, result: ImageResult) -> None:
@@ -240,17 +270,19 @@ async def try_again(
     start_timeout_s: float = 0,
     error: ImageError | None = None,
     unknown: bool = False,
+    endpoint: bool = False,
 ) -> bool:
     """Back to `queued` for another attempt; the caller then lets go with the delay.
 
     `used_attempt`: FAL accepted the one that ended, so it counts; `error` says why it ended. Otherwise
     False, and nothing changed, where the image has tried for longer than `start_timeout_s` to be accepted,
-    pauses not counted. Raises StaleFence, with `unknown` also where FAL's id has turned up, and NoBudgetLeft
-    where the price of another attempt cannot be set aside; nothing has changed then.
+    pauses not counted. `endpoint`: FAL's endpoint is at fault, which uses up neither an attempt nor the time.
+    Raises StaleFence, with `unknown` also where FAL's id has turned up, and NoBudgetLeft where the price of
+    another attempt cannot be set aside; nothing has changed then.
     """
     why = msgspec.json.encode(error).decode() if error else False
     done = await _AGAIN.packed(
-        redis, image_id, fence, used_attempt, int(start_timeout_s * 1000), why, unknown
+        redis, image_id, fence, used_attempt, int(start_timeout_s * 1000), why, unknown, endpoint
     )
     if done == _NO_BUDGET:
         raise NoBudgetLeft(f"no budget is left for another attempt of image {image_id}")

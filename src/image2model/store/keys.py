@@ -7,6 +7,8 @@ Who calls it: the store's modules; `script.library` hands the same names to the 
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 PREFIX: Final = "i2m:"
 
 
@@ -24,8 +26,9 @@ class Life(StrEnum):
     JOB = "job"  # while the job is unfinished, then I2M_JOB_TTL from its end
     OWNER = "owner"  # I2M_JOB_TTL after the owner's last event
     FLEET = "fleet"  # renewed by every worker
+    ENDPOINT = "endpoint"  # renewed by every worker while the endpoint's circuit is open
     SHORT = "short"  # seconds to a day; the script that writes it says
-    FOREVER = "forever"  # queues, leases, keys and budgets, the signing secret
+    FOREVER = "forever"  # queues, leases, keys and budgets, the store's id, the signing secret
 
 
 LIVES: Final[dict[str, tuple[str, Life]]] = {
@@ -55,10 +58,18 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "worker": ("worker:{}", Life.SHORT),
     "circuit": ("circuit", Life.FLEET),
     "pause": ("pause:{}", Life.FLEET),
+    "endpoints": ("endpoints", Life.FLEET),  # those whose circuit is open
+    "endpoints_refused": ("endpoints:refused", Life.FLEET),  # with 403 since anything was accepted
+    "endpoints_failing": ("endpoints:failing", Life.FLEET),  # POSTs that failed since anything was accepted
+    "endpoint": ("endpoint:{}", Life.ENDPOINT),
+    "endpoint_waiting": ("endpoint:{}:waiting", Life.ENDPOINT),  # image -> its turn
+    "endpoint_since": ("endpoint:{}:since", Life.ENDPOINT),  # image -> when its patience began
     "reuse": ("reuse:{}", Life.OWNER),
     "reuse_waiting": ("reuse:{}:waiting", Life.OWNER),
     "idempotency": ("idempotency:{}:{}", Life.SHORT),
     "lock": ("lock:{}", Life.SHORT),
+    "unexpected": ("unexpected:{}", Life.SHORT),
+    "write_probe": ("probe", Life.SHORT),
     "session": ("session:{}", Life.SHORT),
     "sessions": ("sessions:{}", Life.SHORT),
     "rate": ("rate:{}", Life.SHORT),
@@ -70,17 +81,43 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "api_keys": ("keys", Life.FOREVER),
     "account": ("account:{}", Life.FOREVER),
     "leases": ("leases:{}", Life.FOREVER),
+    "store": ("store", Life.FOREVER),
+    "readers": ("readers", Life.FLEET),
+    "postponed": ("postponed", Life.FLEET),
     "signing_secret": ("secret:signing", Life.FOREVER),
     "webhook_secret": ("secret:webhook", Life.FOREVER),
 }
 """Name -> (template without the prefix, life). A `{}` is an id."""
 
-BELL: Final = PREFIX + "bell:{}"
-"""Pub/sub: an owner's events."""
-CONTROL: Final = PREFIX + "control"
-"""Pub/sub: what running images must hear at once."""
-READY: Final = PREFIX + "ready"
-"""Pub/sub: a queue has something to start, or a permit came free."""
+
+class Channels(msgspec.Struct, frozen=True):
+    """The names of pub/sub channels. A server has one set of them for all its databases."""
+
+    prefix: str
+
+    def bell(self, owner: str) -> str:
+        """An owner's events."""
+        return f"{self.prefix}bell:{owner}"
+
+    @property
+    def control(self) -> str:
+        """What running images must hear at once."""
+        return f"{self.prefix}control"
+
+    @property
+    def ready(self) -> str:
+        """A queue has something to start, or a permit came free."""
+        return f"{self.prefix}ready"
+
+
+SHARED_CHANNELS: Final = Channels(PREFIX)
+"""Those of data version 1: whoever uses the same server hears them, whatever its database number."""
+
+
+def own_channels(store_id: str) -> Channels:
+    """Those of one store alone, since data version 2."""
+    return Channels(f"{PREFIX}{store_id}:")
+
 
 UNFINISHED_TTL_MS: Final = 30 * 86_400_000
 """Life of an unfinished job's keys; the reconciler renews it long before it ends."""
@@ -90,8 +127,3 @@ FLEET_TTL_MS: Final = 30 * 86_400_000
 def key(name: str, *ids: str) -> str:
     """The full key: `key("image", image_id)`."""
     return PREFIX + LIVES[name][0].format(*ids)
-
-
-def bell(owner: str) -> str:
-    """The channel of an owner's events."""
-    return BELL.format(owner)

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from image2model.store.api_keys import Budget, Rate, read_budget, read_rate
 from image2model.store.heads import JobHead, Row, head_of
+from image2model.store.life import spoken_to
 from image2model.store.script import Script
 
 _LOOK_UP: Final = Script("look_up")
@@ -69,21 +70,21 @@ class Lookups:
         self._sending: asyncio.Task[None] | None = None
 
     async def job(self, job_id: str) -> JobHead | None:
-        """One job's head as of now or later; None where there is none. Raises redis.RedisError."""
+        """One job's head as of now or later; None where there is none. Raises StoreOutage."""
         batch = self._open()
         place = batch.jobs.setdefault(job_id, len(batch.jobs))
         await self._done(batch)
         return batch.heads[place]
 
     async def key(self, credential: Credential) -> KeyFound:
-        """The key behind a credential. Raises redis.RedisError."""
+        """The key behind a credential. Raises StoreOutage."""
         batch = self._open()
         place = batch.credentials.setdefault(credential, len(batch.credentials))
         await self._done(batch)
         return batch.keys[place]
 
     async def both(self, credential: Credential, job_id: str) -> tuple[KeyFound, JobHead | None]:
-        """Both, in one round trip. Raises redis.RedisError."""
+        """Both, in one round trip. Raises StoreOutage."""
         batch = self._open()
         key = batch.credentials.setdefault(credential, len(batch.credentials))
         job = batch.jobs.setdefault(job_id, len(batch.jobs))
@@ -115,13 +116,14 @@ class Lookups:
             heads, keys = _found.decode(
                 await _LOOK_UP.packed(self._redis, list(batch.jobs), list(batch.credentials))
             )
+            life = spoken_to()
+            batch.heads = [head_of(row, life) for row in heads]
+            batch.keys = [_key(row) for row in keys]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer of all who asked
             for waiting in batch.waiting:
                 if not waiting.done():
                     waiting.set_exception(error)
             return
-        batch.heads = [head_of(row) for row in heads]
-        batch.keys = [_key(row) for row in keys]
         for waiting in batch.waiting:
             if not waiting.done():
                 waiting.set_result(None)

@@ -17,12 +17,13 @@ _TAKE: Final = Script("take_permits")
 
 
 class Permit(IntEnum):
-    """Whether an image may be POSTed now. STALE: it is no longer the caller's."""
+    """Whether an image may be POSTed now. STALE: it is no longer the caller's. REFUSED: FAL's endpoint is."""
 
     STALE = 0
     GRANTED = 1
     NONE_FREE = 2
     PAUSED = 3
+    REFUSED = 4
 
 
 class Wish(msgspec.Struct, frozen=True, array_like=True):

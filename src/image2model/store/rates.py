@@ -37,6 +37,6 @@ _states = msgspec.msgpack.Decoder(list[BucketState])
 
 
 async def take(redis: Redis, buckets: Sequence[Bucket], *, peek: bool = False) -> list[BucketState]:
-    """Take one from each bucket, if all have one. `peek`: only look. Raises redis.RedisError."""
+    """Take one from each bucket, if all have one. `peek`: only look. Raises StoreOutage."""
     asked = [(bucket.name, bucket.rate[0], bucket.rate[1] * 1000) for bucket in buckets]
     return _states.decode(await _TAKE.packed(redis, asked, peek))

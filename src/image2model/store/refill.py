@@ -49,7 +49,7 @@ async def holds_data(redis: Redis) -> bool:
 async def write(redis: Redis, records: Sequence[Record], *, shift_ms: int) -> None:
     """Write records; their lives go on as if the time since the backup, `shift_ms`, had not passed.
 
-    Raises redis.RedisError, and msgspec.DecodeError for a record that no backup of ours wrote.
+    Raises StoreOutage, and msgspec.DecodeError for a record that no backup of ours wrote.
     """
     pipe = redis.pipeline(transaction=False)
     for record in records:
@@ -62,13 +62,13 @@ async def write(redis: Redis, records: Sequence[Record], *, shift_ms: int) -> No
 
 
 async def settle(redis: Redis, job_id: str) -> int:
-    """Fail what was unfinished in a restored job; returns how many images. Raises redis.RedisError."""
+    """Fail what was unfinished in a restored job; returns how many images. Raises StoreOutage."""
     error = msgspec.json.encode(_UNCONFIRMED).decode()
     return int(await _SETTLE.packed(redis, job_id, error))
 
 
 async def release_accounts(redis: Redis, names: Sequence[str]) -> None:
-    """Once all jobs are settled nothing is held for unfinished images any more. `names` are keys."""
+    """Before jobs are settled: what these accounts count is of images under way then. `names` are keys."""
     pipe = redis.pipeline(transaction=False)
     for name in names:
         pipe.hset(name, mapping={"unfinished": 0, "reserved": 0})

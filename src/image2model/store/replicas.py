@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from image2model.store.connection import command
+from image2model.store.connection import StoreOutage, command
+from image2model.store.life import spoken_to
 from image2model.store.script import Script
 
 _log = structlog.get_logger("store.replicas")
@@ -24,7 +24,7 @@ _ON_DISK: Final = ("WAITAOF", 1, 1, _WAIT_MS)
 _IN_MEMORY: Final = ("WAIT", 1, _WAIT_MS)
 
 
-class NotCopied(RedisError):
+class NotCopied(StoreOutage):
     """The write is stored, but no replica has confirmed it in time."""
 
 
@@ -36,11 +36,17 @@ class Replicas:
         self._exist = False
         self._known_until = 0.0
         self._weak_until = 0.0
+        self._of_life = ""
 
     async def run(self, script: Script, *args: object) -> Any:
-        """The script's reply, once a replica has what it wrote. Raises NotCopied, redis.RedisError."""
+        """The script's reply, once a replica has what it wrote. Raises NotCopied, StoreOutage."""
         if not await self._are_there():
-            return await script.packed(self._redis, *args)
+            done = await script.packed(self._redis, *args)
+            if spoken_to() == self._of_life:
+                return done
+            self._known_until = 0.0  # another server has answered, which may have replicas
+            if not await self._are_there():
+                return done
         weak = time.monotonic() < self._weak_until
         done, confirmed = await script.followed_by(self._redis, _IN_MEMORY if weak else _ON_DISK, *args)
         if _copies(confirmed) < 1:
@@ -64,6 +70,7 @@ class Replicas:
             about: dict[str, Any] = await command(self._redis, "INFO", "replication")
             self._exist = int(about.get("connected_slaves", 0)) > 0
             self._known_until = now + _KNOWN_S
+            self._of_life = spoken_to()
         return self._exist
 
 

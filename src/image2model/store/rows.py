@@ -72,6 +72,7 @@ ATTEMPT_FIELDS: Final = (
     "cancel_url",
     "queue_position",
     "fetches",
+    "fal_callback",
 )
 """What belongs to one attempt and is forgotten when the next one begins."""
 

@@ -5,6 +5,7 @@ same Python tables that the rest of the code reads, so the two cannot drift.
 """
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from image2model.domain import (
     ImageError,
     ImageStatus,
 )
-from image2model.store import arq_keys, keys, rows
+from image2model.store import arq_keys, keys, layouts, rows
 from image2model.store.connection import command
 from image2model.store.linking import link
 
@@ -37,7 +38,12 @@ _RESULT_CRASHED: Final = ImageError(
     "FAL keeps for minutes only; a retry pays again. Check the worker's log.",
     retryable=True,
 )
-_LIBRARY: Final = ("base", "accounts", "lib")
+_UNEXPECTED_ERROR: Final = ImageError(
+    code="unexpected_error",
+    message="A fault of this service ended this picture. The worker's log has it under this image's id.",
+    retryable=True,
+)
+_LIBRARY: Final = ("base", "layout", "accounts", "endpoints", "lib", "circuits")
 _OWNER_HISTORY: Final = 20_000
 """How many events `/events` can go back over."""
 _SPEND_TTL_MS: Final = 400 * 86_400_000
@@ -58,6 +64,14 @@ def _lua(value: str | int | bool) -> str:
 
 def _lua_list(values: tuple[str, ...]) -> str:
     return "{" + ", ".join(map(_lua, values)) + "}"
+
+
+def _lua_numbers(values: Iterable[int]) -> str:
+    return "{" + ", ".join(map(_lua, values)) + "}"
+
+
+def _lua_table(values: Mapping[str, int]) -> str:
+    return "{" + ", ".join(f"[{_lua(name)}]={_lua(value)}" for name, value in values.items()) + "}"
 
 
 def _lua_set(values: frozenset[ImageStatus]) -> str:
@@ -102,12 +116,17 @@ def library() -> str:
         "LOW_TURN": _lua(arq_keys.LOW_TURN),
         "CLOCK": _lua(arq_keys.CLOCK),
         "PARKED": _lua(arq_keys.PARKED),
+        "AT_ENDPOINT": _lua(arq_keys.AT_ENDPOINT),
         "RUNNING": _lua(arq_keys.RUNNING),
         "GENERATION": _lua(keys.Queue.GENERATION.value),
         "BATCH": _lua(keys.Queue.BATCH.value),
-        "BELL": _lua(keys.bell("")),
-        "CONTROL": _lua(keys.CONTROL),
-        "READY": _lua(keys.READY),
+        "CHANNEL": _lua(keys.PREFIX),
+        "OLD_BELL": _lua(keys.SHARED_CHANNELS.bell("")),
+        "OLD_CONTROL": _lua(keys.SHARED_CHANNELS.control),
+        "LATEST": _lua(layouts.LATEST),
+        "EVENT_IMAGE_FIELDS": _lua_numbers([layout.image_fields for layout in layouts.LAYOUTS]),
+        "EVENT_JOB_FIELDS": _lua_numbers([layout.job_fields for layout in layouts.LAYOUTS]),
+        "FUNCTION_SINCE": _lua_table(layouts.functions_since()),
         "UNFINISHED_TTL": _lua(keys.UNFINISHED_TTL_MS),
         "FLEET_TTL": _lua(keys.FLEET_TTL_MS),
         "SPEND_TTL": _lua(_SPEND_TTL_MS),
@@ -115,6 +134,7 @@ def library() -> str:
         "HOLD_TTL": _lua(_HOLD_TTL_MS),
         "OWNER_HISTORY": _lua(_OWNER_HISTORY),
         "WORKER_CRASHED": _lua(msgspec.json.encode(_WORKER_CRASHED).decode()),
+        "UNEXPECTED_ERROR": _lua(msgspec.json.encode(_UNEXPECTED_ERROR).decode()),
         "RESULT_CRASHED": _lua(msgspec.json.encode(_RESULT_CRASHED).decode()),
     }
     lines = [f"local {name} = {value}" for name, value in constants.items()]
@@ -141,7 +161,7 @@ class Script:
         return self._text
 
     async def __call__(self, redis: Redis, *args: bytes | str | int) -> Any:
-        """Run it. Raises redis.RedisError."""
+        """Run it. Raises StoreOutage."""
         text = self.load()
         try:
             return await command(redis, "EVALSHA", self._sha, 0, *args)
@@ -156,7 +176,7 @@ class Script:
         self, redis: Redis, then: tuple[str | int, ...], *args: object
     ) -> tuple[Any, object]:
         """Run it as `packed` does, and then one command over the same connection. The latter's reply may be
-        an exception. Raises redis.RedisError.
+        an exception. Raises StoreOutage.
         """
         packed, text = msgspec.msgpack.encode(args), self.load()
         for first in (("EVALSHA", self._sha), ("EVAL", text)):

@@ -68,12 +68,16 @@ async def free_addresses(redis: Redis) -> int:
 
 
 async def renew_lives(redis: Redis) -> None:
-    """Renew the keys that live as long as the fleet or their owner does."""
+    """Renew the keys that live as long as the fleet, an open circuit or their owner does."""
     pipe = redis.pipeline(transaction=False)
     for name, (template, life) in LIVES.items():
         if life is Life.FLEET:
             for ids in [(queue.value,) for queue in Queue] if "{}" in template else [()]:
                 pipe.pexpire(key(name, *ids), FLEET_TTL_MS)
+    for model in await command(redis, "SMEMBERS", key("endpoints")):
+        for name, (_, life) in LIVES.items():
+            if life is Life.ENDPOINT:
+                pipe.pexpire(key(name, model.decode()), FLEET_TTL_MS)
     for owner in await command(redis, "SMEMBERS", key("owners")):
         for name, (_, life) in LIVES.items():
             if life is Life.OWNER:

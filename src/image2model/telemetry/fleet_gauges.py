@@ -28,6 +28,13 @@ class SpendGauge(msgspec.Struct, frozen=True):
     usd: float
 
 
+class EndpointGauge(msgspec.Struct, frozen=True):
+    """One of FAL's endpoints whose circuit is open, and the images that wait for it."""
+
+    model: str
+    waiting: int
+
+
 class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
     """A reading of the fleet; `heartbeats` is (worker, Unix time of its last beat)."""
 
@@ -35,12 +42,14 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
     queues: Sequence[QueueGauge]
     heartbeats: Sequence[tuple[str, float]]
     spending: Sequence[SpendGauge]
+    endpoints: Sequence[EndpointGauge] = ()
 
     def collect(self) -> Iterator[Metric]:
         """prometheus_client's collector interface."""
         in_flight = "Images that hold a permit: in FAL's hands."
         yield GaugeMetricFamily("image2model_images_in_flight", in_flight, value=self.in_flight)
         yield from self._queues()
+        yield from self._endpoints()
         beats = GaugeMetricFamily(
             "image2model_worker_heartbeat_timestamp_seconds",
             "When a worker last showed life (Unix time).",
@@ -50,6 +59,22 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
             beats.add_metric([worker], at)
         yield beats
         yield self._spending()
+
+    def _endpoints(self) -> Iterator[Metric]:
+        is_open = GaugeMetricFamily(
+            "image2model_endpoint_circuit_open",
+            "1 while FAL refuses this endpoint, or while it fails.",
+            labels=["model"],
+        )
+        waiting = GaugeMetricFamily(
+            "image2model_endpoint_waiting",
+            "Images that wait for an endpoint whose circuit is open.",
+            labels=["model"],
+        )
+        for one in self.endpoints:
+            is_open.add_metric([one.model], 1)
+            waiting.add_metric([one.model], one.waiting)
+        yield from (is_open, waiting)
 
     def _spending(self) -> Metric:
         spend = GaugeMetricFamily(

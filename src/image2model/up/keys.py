@@ -5,10 +5,8 @@ Who calls it: the supervisor, once the store answers. It only reads.
 
 import asyncio
 
-from redis.exceptions import RedisError
-
 from image2model.store import api_keys
-from image2model.store.connection import connect
+from image2model.store.connection import StoreOutage, connect
 from image2model.up.errors import StartError
 
 
@@ -16,7 +14,7 @@ def require_a_key(redis_url: str, host: str) -> None:
     """Raises StartError where no key exists."""
     try:
         found = asyncio.run(_any_good(redis_url))
-    except RedisError as error:
+    except StoreOutage as error:
         raise StartError(f"I2M_REDIS_URL: the store does not answer: {error}") from error
     if not found:
         raise StartError(

@@ -8,24 +8,31 @@ from collections.abc import Mapping
 
 import structlog
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
-from image2model.store.keys import CONTROL, READY, Queue
+from image2model.errors import ConfigurationError
+from image2model.store.connection import StoreOutage
+from image2model.store.identity import StoreHead, StoreWatch
+from image2model.store.keys import SHARED_CHANNELS, Queue
 from image2model.worker.context import WorkerContext
 from image2model.worker.dispatch import LeasedWorker
 
 _log = structlog.get_logger("worker.channel")
 
-_LISTEN_S = 5.0
+_LISTEN_S = 1.0
+_MESSAGES = ("message", "pmessage")
 _CANCEL = b"cancel:"
+_READY = SHARED_CHANNELS.ready.removeprefix(SHARED_CHANNELS.prefix)
 
 
 class Channel:
     """One pub/sub connection. `run` until cancelled."""
 
-    def __init__(self, context: WorkerContext, workers: Mapping[Queue, LeasedWorker]) -> None:
+    def __init__(
+        self, context: WorkerContext, workers: Mapping[Queue, LeasedWorker], store: StoreWatch
+    ) -> None:
         self._context = context
         self._workers = workers
+        self._store = store
         self._rung = {queue: asyncio.Event() for queue in workers}
 
     async def run(self) -> None:
@@ -46,24 +53,26 @@ class Channel:
         while True:
             pubsub = self._context.redis.pubsub(ignore_subscribe_messages=True)
             try:
-                await pubsub.subscribe(CONTROL, READY)
-                await self._listen(pubsub)
-            except (RedisError, OSError) as error:
+                head = await self._store.look()
+                await _subscribe(pubsub, head)
+                await self._listen(pubsub, head)
+            except (StoreOutage, ConfigurationError) as error:
                 _log.warning("the bell is silent, polling", error=str(error))
                 await asyncio.sleep(0.5)
             finally:
                 await pubsub.aclose()  # type: ignore[no-untyped-call]
 
-    async def _listen(self, pubsub: PubSub) -> None:
-        while True:
+    async def _listen(self, pubsub: PubSub, head: StoreHead) -> None:
+        """Until the store is another, or has another version."""
+        while self._store.head == head:
             message = await pubsub.get_message(timeout=_LISTEN_S)
             if message is None:
                 await pubsub.ping()  # a half-open connection fails here
-            elif message["type"] == "message":
+            elif message["type"] in _MESSAGES:
                 self._hear(message["channel"].decode(), message["data"])
 
     def _hear(self, channel: str, data: bytes) -> None:
-        if channel == READY:
+        if channel.endswith(_READY):
             self._context.permits.bell.set()
             for queue, rung in self._rung.items():
                 if queue.value == data.decode():
@@ -72,3 +81,11 @@ class Channel:
             task = self._context.running.get(data.removeprefix(_CANCEL).decode())
             if task is not None:
                 task.ask_to_cancel()
+
+
+async def _subscribe(pubsub: PubSub, head: StoreHead) -> None:
+    """The channels of 8adfc9c by pattern: who subscribes to them by name is counted as one of its workers."""
+    own, *others = head.heard_channels
+    await pubsub.subscribe(own.control, own.ready)
+    for channels in others:
+        await pubsub.psubscribe(channels.control, channels.ready)

@@ -1,18 +1,24 @@
-"""Opens and closes the circuit between us and FAL.
+"""Opens and closes the circuits between us and FAL: of the account, of FAL as a whole, of each endpoint.
 
-Who calls it: `generate` reports faults, the process runs the probe. While it is open no image is sent.
+Who calls it: `generate` reports faults, `submit` asks before it works for an endpoint that may be refused,
+the process runs the probes. While the account's or FAL's circuit is open nothing is sent; while an endpoint's
+is, its images wait and all others go on.
 """
 
 import asyncio
 from typing import Final
 
 import structlog
-from redis.exceptions import RedisError
 
-from image2model.domain import WaitingFor
-from image2model.errors import FalAccountFault, FalError
-from image2model.store import pause
+from image2model.domain import ImageStatus, WaitingFor
+from image2model.errors import FalAccountFault, FalEndpointFault, FalError
+from image2model.store import endpoints, pause
+from image2model.store.connection import StoreOutage
+from image2model.store.endpoints import Fault
+from image2model.store.images import Task
+from image2model.telemetry import metrics
 from image2model.worker.context import WorkerContext
+from image2model.worker.permits import EndpointRefused
 
 _log = structlog.get_logger("worker.circuit")
 
@@ -20,7 +26,7 @@ _LOOK_S: Final = 0.5
 
 
 async def report(context: WorkerContext, failure: FalError) -> bool:
-    """Count a failure that is no image's fault; whether generations are paused now."""
+    """Count a failure that is no image's and no endpoint's fault; whether generations are paused now."""
     reason = WaitingFor.ACCOUNT if isinstance(failure, FalAccountFault) else WaitingFor.FAL
     paused = await pause.record_fault(context.redis, reason)
     if paused:
@@ -28,15 +34,70 @@ async def report(context: WorkerContext, failure: FalError) -> bool:
     return paused
 
 
+async def report_endpoint(context: WorkerContext, task: Task, fault: Fault, failure: FalError) -> bool:
+    """Count a fault of the image's endpoint; whether its circuit is open now."""
+    counted = await endpoints.record_fault(
+        context.redis,
+        task.image_id,
+        fault,
+        failure.message,
+        status=failure.status,
+        fal_type=failure.fal_type,
+        pace=context.pace,
+    )
+    if counted.open and task.model not in context.refused_endpoints:
+        _log.error("endpoint_circuit_open", model=task.model, fault=fault.value, reason=failure.message)
+        context.refused_endpoints.add(task.model)
+    if counted.paused:
+        _log.error("generations are paused", waiting_for=counted.paused, reason=failure.message)
+    return counted.open
+
+
+def fault_of_post(failure: FalError) -> Fault:
+    """What a failed POST says of its endpoint."""
+    if isinstance(failure, FalEndpointFault):
+        return Fault.REFUSED
+    return Fault.LOST if failure.status is None else Fault.POST
+
+
+async def check_endpoint(context: WorkerContext, task: Task) -> None:
+    """Raises EndpointRefused where the image has to wait for its endpoint; else it may be worked for.
+
+    What this process knows is half a second old, so the store has the last word.
+    """
+    if task.model not in context.refused_endpoints:
+        return
+    if await endpoints.refuses(context.redis, task.model, task.image_id):
+        raise EndpointRefused
+
+
 async def probe_forever(context: WorkerContext) -> None:
-    """While the circuit is open: probe FAL for free, and where it is well let one image try."""
+    """While a circuit is open: let endpoints be tried; probe FAL for free, and where it is well, an image."""
     while True:
         await asyncio.sleep(_LOOK_S)
         try:
+            await _tend_endpoints(context)
             if await pause.claim_probe(context.redis):
-                health = await context.fal.probe()
-                _log.info("probed FAL", ok=health.ok, detail=health.detail)
-                if health.ok:
-                    await pause.allow_trial(context.redis)
-        except (RedisError, OSError) as error:
+                await _probe(context)
+        except StoreOutage as error:
             _log.warning("could not probe", error=str(error))
+
+
+async def _tend_endpoints(context: WorkerContext) -> None:
+    patience = context.settings.endpoint_patience
+    tended = await endpoints.tend(context.redis, patience_s=patience, pace=context.pace)
+    for image_id, model in tended.gave_up:
+        _log.info("image failed", image_id=image_id, model=model, code="endpoint_unavailable")
+        metrics.IMAGES.labels(model, ImageStatus.FAILED.value).inc()
+    refused = {model for model, _ in tended.open}
+    for model in context.refused_endpoints - refused:
+        _log.info("endpoint_circuit_closed", model=model)
+    context.refused_endpoints = refused
+
+
+async def _probe(context: WorkerContext) -> None:
+    health = await context.fal.probe()
+    _log.info("probed FAL", ok=health.ok, detail=health.detail)
+    # a 403 of the one endpoint that is asked does not tell of the account: an image of another one does
+    if health.ok or health.reason == "endpoint":
+        await pause.allow_trial(context.redis)

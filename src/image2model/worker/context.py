@@ -12,8 +12,10 @@ from redis.asyncio import Redis
 from image2model.fal.gateway import FalGateway
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
+from image2model.store import endpoints
 from image2model.store.replicas import Replicas
 from image2model.worker.byte_budget import ByteBudget
+from image2model.worker.patience import FilePatience
 from image2model.worker.permits import PermitDesk
 from image2model.worker.prices import PriceCache
 from image2model.worker.room import DiskRoom
@@ -22,11 +24,14 @@ from image2model.worker.thumbnails import ThumbnailsAhead
 from image2model.worker.webhook_sender import WebhookSender
 
 _FETCHES: Final = 16
-"""Results fetched at once."""
+"""Models fetched at once."""
+_SIDE_FETCHES: Final = 64
+"""Files beside a model fetched at once: they are small, and a host that hangs must hold up no others."""
 _PICTURE_BYTES: Final = 384 << 20
 _RESULT_BYTES: Final = 384 << 20
 """Held of either at once, whatever the number of images at work."""
 _LOOK_AHEAD: Final = 4
+_PREFLIGHTS: Final = 2
 
 
 def look_ahead(permits: int) -> int:
@@ -39,7 +44,9 @@ def look_ahead(permits: int) -> int:
 
 class WorkerContext:
     """The open parts. `places` are this worker's share of FAL's hands. `preflight` decodes pictures, two at a
-    time: 20 megapixels take 60 MB. `webhooks` is opened by the process."""
+    time: 20 megapixels take 60 MB. `preparing` keeps its queue short, so that who waits can still be told to
+    stop. `refused_endpoints` is what this process knows of open circuits, `pace` how they are probed.
+    `webhooks` is opened by the process."""
 
     def __init__(self, settings: Settings, redis: Redis, storage: ObjectStorage, fal: FalGateway) -> None:
         self.settings = settings
@@ -50,8 +57,13 @@ class WorkerContext:
         self.prices = PriceCache(fal.prices)
         self.webhooks = WebhookSender(allow_private=settings.webhook_allow_private)
         self.running = RunningImages()
-        self.preflight = ThreadPoolExecutor(2, thread_name_prefix="preflight")
+        self.preflight = ThreadPoolExecutor(_PREFLIGHTS, thread_name_prefix="preflight")
+        self.preparing = asyncio.Semaphore(_PREFLIGHTS + 1)
+        self.refused_endpoints: set[str] = set()
+        self.pace = endpoints.PACE
         self.fetches = asyncio.Semaphore(_FETCHES)
+        self.side_fetches = asyncio.Semaphore(_SIDE_FETCHES)
+        self.patience = FilePatience(grace=settings.unconfirmed_grace)
         self.picture_bytes = ByteBudget(_PICTURE_BYTES)
         self.result_bytes = ByteBudget(_RESULT_BYTES)
         self.places = asyncio.Semaphore(settings.worker_concurrency)
@@ -59,6 +71,7 @@ class WorkerContext:
         self.permits = PermitDesk(redis, max_permits=settings.max_concurrent)
         self.thumbnails_ahead = ThumbnailsAhead(storage)
         self.submissions: set[asyncio.Task[Any]] = set()
+        self.abandoned: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
         """Let the threads go; what they still decode is of no use to anybody."""

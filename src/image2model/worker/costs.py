@@ -11,7 +11,7 @@ import structlog
 
 from image2model.domain import FalRequest
 from image2model.fal.billing import Bill, bill, by_table, sensible
-from image2model.fal.endpoints import endpoint_of
+from image2model.fal.endpoints import ENDPOINTS, endpoint_of
 from image2model.service import bookings
 from image2model.store.costs import Booking, Outcome
 from image2model.store.images import Task
@@ -22,13 +22,35 @@ from image2model.worker.told import told
 _log: Final = structlog.get_logger("worker.costs")
 
 
-async def book_result(context: WorkerContext, task: Task, request: FalRequest, units: float | None) -> None:
-    """FAL has generated: `units` are its billable units, None where it gave none."""
-    await _book(context, task, request.request_id, await _bill(context, task, units))
+def show_counters() -> None:
+    """At a worker's start: Prometheus sees no increase in a counter that begins with its first event."""
+    for model in ENDPOINTS:
+        metrics.COST_MISMATCH.labels(model)
+
+
+async def book_result(
+    context: WorkerContext,
+    task: Task,
+    request: FalRequest,
+    units: float | None,
+    *,
+    attempt_token: str = "",
+) -> None:
+    """FAL has generated: `units` are its billable units, None where it gave none.
+
+    Here and below `attempt_token` names the attempt where the image has begun another one since.
+    """
+    await _book(context, task, request.request_id, await _bill(context, task, units), attempt_token)
 
 
 async def book_refusal(
-    context: WorkerContext, task: Task, request: FalRequest, units: float | None, *, ran: bool
+    context: WorkerContext,
+    task: Task,
+    request: FalRequest,
+    units: float | None,
+    *,
+    ran: bool,
+    attempt_token: str = "",
 ) -> None:
     """A refusal (422) as the result of a request; `ran`: the request had been IN_PROGRESS.
 
@@ -36,12 +58,15 @@ async def book_refusal(
     worked on it, and is free if none had.
     """
     if sensible(units) is not None or ran:
-        await _book(context, task, request.request_id, await _refused(context, task, units))
+        refused = await _refused(context, task, units)
+        await _book(context, task, request.request_id, refused, attempt_token)
 
 
-async def book_lost(context: WorkerContext, task: Task, request: FalRequest) -> None:
+async def book_lost(
+    context: WorkerContext, task: Task, request: FalRequest, *, attempt_token: str = ""
+) -> None:
     """The end of the request will never be known; it may have been billed."""
-    await _book(context, task, request.request_id, _guess(task))
+    await _book(context, task, request.request_id, _guess(task), attempt_token)
 
 
 async def book_refused_post(
@@ -71,9 +96,7 @@ def _guess(task: Task) -> Bill:
     return by_table(endpoint_of(task.model), task.params, uncertain=True)  # type: ignore[arg-type]  # normalised
 
 
-async def _book(
-    context: WorkerContext, task: Task, request_id: str, bill: Bill, attempt_token: str = ""
-) -> None:
+async def _book(context: WorkerContext, task: Task, request_id: str, bill: Bill, attempt_token: str) -> None:
     booking = Booking(
         image_id=task.image_id,
         owner=task.owner,

@@ -9,17 +9,21 @@ import time
 from contextlib import aclosing
 
 import structlog
-from redis.exceptions import RedisError
 
 from image2model.domain import FalRequest, ImageStatus
-from image2model.errors import FalError, StaleFence
-from image2model.fal.failures import FalUnreachable
+from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient, StaleFence
+from image2model.fal.endpoints import endpoint_of
+from image2model.fal.failures import FalCancelled, FalUnreachable
 from image2model.fal.update import FalStatus, FalUpdate
-from image2model.store import images
+from image2model.store import callbacks, images
+from image2model.store.callbacks import Callback
+from image2model.store.connection import StoreOutage
 from image2model.store.images import Task
 from image2model.telemetry import tracing
 from image2model.worker.backoff import full_jitter
 from image2model.worker.context import WorkerContext
+from image2model.worker.elsewhere import Elsewhere, look_elsewhere
+from image2model.worker.fal_words import FalWords
 from image2model.worker.running import RunningTask
 from image2model.worker.told import told
 
@@ -27,17 +31,19 @@ _log = structlog.get_logger("worker.follow")
 
 
 async def follow(context: WorkerContext, task: Task, running: RunningTask, request: FalRequest) -> None:
-    """Returns when FAL has COMPLETED it; how it ended, the result tells. Raises FalResultGone, StaleFence."""
+    """Returns when FAL has COMPLETED it; how it ended, the result tells.
+
+    Raises StaleFence, and FalResultGone once FAL has denied the request for the grace and nothing else of
+    FAL's speaks of it.
+    """
     follower = _Follower(context, task, running, request)
     running.on_cancel(follower.cancel)
     if task.cancel_requested:
         running.ask_to_cancel()
     try:
         with tracing.span("follow", expected=(StaleFence,)) as span:
-            async with aclosing(context.fal.follow(request)) as updates:
-                async for update in updates:
-                    span.event(update.status.value)
-                    await follower.write(update)
+            while not await follower.follow(span):
+                pass
     finally:
         follower.close()
 
@@ -51,6 +57,45 @@ class _Follower:
         self._began = time.monotonic()
         self._deadline: asyncio.TimerHandle | None = None
         self._cancelling: asyncio.Task[None] | None = None
+        self._denied_at: float | None = None
+
+    async def follow(self, span: tracing.Span) -> bool:
+        """Until the end: True. False: again, for FAL's listing knows what its status denies."""
+        try:
+            async with aclosing(self._context.fal.follow(self._request)) as updates:
+                async for update in updates:
+                    span.event(update.status.value)
+                    if update.status is FalStatus.DENIED:
+                        if (await self._elsewhere()).ended:
+                            await self.write(FalUpdate(FalStatus.COMPLETED))
+                            break
+                    else:
+                        self._denied_at = None
+                        await self.write(update)
+        except FalResultGone as gone:
+            if await self._still_listed():
+                return False
+            words = await FalWords.of(self._context.redis, self._task.image_id, self._request)
+            if (error := words.added_to(gone)) is gone:
+                raise
+            raise error from gone
+        return True
+
+    async def _elsewhere(self) -> Elsewhere:
+        """What the rest of FAL says while the status denies the request."""
+        if self._denied_at is None:
+            self._denied_at = time.monotonic()
+        try:
+            endpoint = endpoint_of(self._task.model)
+            return await look_elsewhere(self._context, self._task, self._request, endpoint)
+        except (FalRejected, FalTransient, FalCancelled):
+            return Elsewhere(ended=True)  # `collect` asks for it again
+
+    async def _still_listed(self) -> bool:
+        """Whether FAL lists it as running, which is believed for as long as a result may be waited for."""
+        since = time.monotonic() if self._denied_at is None else self._denied_at
+        patient = time.monotonic() - since < self._context.patience.model
+        return patient and (await self._elsewhere()).running
 
     async def write(self, update: FalUpdate) -> None:
         """One change at FAL becomes a change of the image."""
@@ -61,7 +106,14 @@ class _Follower:
             await self._move(ImageStatus.GENERATING, "queue_position", "")
             self._time_generation()
         else:
-            await told(lambda: self._move(ImageStatus.STORING, "queue_position", ""))
+            await told(lambda: self._move(ImageStatus.STORING, "queue_position", "", *self._words(update)))
+
+    def _words(self, update: FalUpdate) -> tuple[images.Field, ...]:
+        """FAL's words on the end, for whoever has to fail the image: perhaps another process."""
+        if update.error is None and update.error_type is None:
+            return ()
+        said = Callback(self._request.request_id, error=update.error, error_type=update.error_type)
+        return ("fal_callback", callbacks.text_of(said))
 
     async def _move(self, to: ImageStatus, *fields: images.Field) -> None:
         if await images.move(self._context.redis, self._task.image_id, self._running.token, to, *fields):
@@ -109,7 +161,7 @@ class _Follower:
         """For another worker that may have to see the end of it."""
         try:
             await images.note_timeout(self._context.redis, self._task.image_id, self._running.token)
-        except (RedisError, OSError, StaleFence) as error:
+        except (StoreOutage, StaleFence) as error:
             _log.warning("could not note the timeout", error=str(error))
 
     def close(self) -> None:

@@ -9,12 +9,12 @@ from typing import Final
 
 import structlog
 from arq.worker import Retry
-from redis.exceptions import RedisError
 
 from image2model.domain import FalRequest, ImageError, ImageStatus
 from image2model.errors import (
     FalAccountFault,
     FalAmbiguous,
+    FalEndpointFault,
     FalError,
     FalNotAccepted,
     FalRejected,
@@ -23,15 +23,18 @@ from image2model.errors import (
     NoBudgetLeft,
     StaleFence,
 )
+from image2model.fal.billing import is_free
 from image2model.fal.endpoints import endpoint_of
 from image2model.fal.failures import UNCONFIRMED, FalCancelled, FalThrottled, to_image_failure
 from image2model.storage.errors import StorageError
-from image2model.store import images
+from image2model.store import endpoints, images
+from image2model.store.connection import StoreOutage
+from image2model.store.endpoints import Fault
 from image2model.store.images import Task
 from image2model.telemetry import metrics, tracing
 from image2model.worker import costs
 from image2model.worker.backoff import full_jitter
-from image2model.worker.circuit import report
+from image2model.worker.circuit import fault_of_post, report, report_endpoint
 from image2model.worker.collect import collect
 from image2model.worker.context import WorkerContext
 from image2model.worker.follow import follow
@@ -48,8 +51,6 @@ _log = structlog.get_logger("worker.generate")
 
 _AWAY_S: Final = 1.0
 _NO_ROOM_S: Final = 10.0
-_SERVER_ERROR: Final = 500
-"""From this HTTP status on FAL bills nothing."""
 
 
 async def generate_model(context: WorkerContext, running: RunningTask, image_id: str) -> None:
@@ -65,10 +66,13 @@ async def generate_model(context: WorkerContext, running: RunningTask, image_id:
     except Retry:
         outcome = "retry"
         raise
-    except (RedisError, StorageError, OSError) as error:
+    except (StoreOutage, StorageError) as error:
         outcome = "retry"
         _log.warning("the store or the storage does not answer, again later", error=str(error))
         raise Retry(defer=_AWAY_S) from error
+    except Exception:
+        outcome = "unexpected"
+        raise
     finally:
         elapsed = time.monotonic() - started
         metrics.TASK_DURATION.labels("generate_model", outcome).observe(elapsed)
@@ -120,10 +124,9 @@ class ImageRun:
         """Book what FAL took for a request that ended without a result, unless its result is booked."""
         if not isinstance(failure, FalRejected):
             await costs.book_lost(self._context, task, request)
-        elif failure.status is None or failure.status < _SERVER_ERROR:
-            now = await told(lambda: images.load(self._context.redis, self._image_id))
-            ran = now.running_at > 0
-            await costs.book_refusal(self._context, task, request, failure.billable_units, ran=ran)
+        elif not is_free(failure):
+            # Only a model gives a 422 as a result: it ran, even where it was too quick for us to see that.
+            await costs.book_refusal(self._context, task, request, failure.billable_units, ran=True)
 
     async def _reuse(self, task: Task) -> bool:
         """Take another image's result. Raises arq.Retry where it is gone: then this image runs itself."""
@@ -145,13 +148,15 @@ class ImageRun:
             raise Retry(defer=0) from paused
         except NoRoom as full:
             raise Retry(defer=_NO_ROOM_S) from full
+        except FalEndpointFault as failure:
+            raise await self._wait_for_endpoint(task, failure) from failure
         except (FalNotAccepted, FalAccountFault, FalTransient) as failure:
             # nothing was bought
             raise await self._try_later(task, failure) from failure
         except FalAmbiguous as failure:
             metrics.UNCONFIRMED.inc()
             _log.warning("the reply to a submit was lost", reason=failure.message)
-            await report(self._context, failure)
+            await report_endpoint(self._context, task, fault_of_post(failure), failure)
             return await self._confirm(await images.load(self._context.redis, self._image_id))
 
     async def _confirm(self, task: Task) -> FalRequest:
@@ -187,7 +192,28 @@ class ImageRun:
         if task.status is not ImageStatus.STORING:
             await follow(self._context, task, self._running, request)
         self._running.leave_place()
-        await collect(self._context, task, self._fence, request, endpoint)
+        try:
+            await collect(self._context, task, self._fence, request, endpoint)
+        except FalRejected as refused:
+            await self._count_result(task, refused)
+            raise
+
+    async def _count_result(self, task: Task, failure: FalError) -> bool:
+        """What a result that is a failure says of the endpoint; whether its circuit is open now."""
+        redis = self._context.redis
+        if failure.status is None or failure.status < 500:
+            await told(lambda: endpoints.note_result(redis, self._image_id))
+            return False
+        return await told(lambda: report_endpoint(self._context, task, Fault.RESULT, failure))
+
+    async def _wait_for_endpoint(self, task: Task, failure: FalEndpointFault) -> Exception:
+        """The endpoint refuses, and nothing is at FAL: the store parks the image when it is let go of."""
+        await report_endpoint(self._context, task, Fault.REFUSED, failure)
+        await images.try_again(
+            self._context.redis, self._image_id, self._fence, used_attempt=False, endpoint=True
+        )
+        _log.info("endpoint_refused", model=task.model, reason=failure.message)
+        return Retry(defer=0)
 
     async def _try_later(self, task: Task, failure: FalError) -> Exception:
         """Nothing is at FAL: again after a pause, until the time to start is over."""
@@ -215,20 +241,29 @@ class ImageRun:
         return Retry(defer=wait)
 
     async def _attempt_failed(self, task: Task, failure: FalTransient) -> str:
-        """FAL failed for good on this attempt: another paid one, if there is one left."""
-        if task.attempts_used + 1 >= self._context.settings.max_attempts:
+        """FAL failed for good on this attempt: another paid one, if there is one left.
+
+        While the endpoint fails for everybody the attempt costs the image nothing: it waits for the endpoint.
+        """
+        refused = await self._count_result(task, failure)
+        if not refused and task.attempts_used + 1 >= self._context.settings.max_attempts:
             return await self._fail(task, to_image_failure(failure))
         error = _image_error(to_image_failure(failure))
         try:
             await told(
                 lambda: images.try_again(
-                    self._context.redis, self._image_id, self._fence, used_attempt=True, error=error
+                    self._context.redis,
+                    self._image_id,
+                    self._fence,
+                    used_attempt=True,
+                    error=error,
+                    endpoint=refused,
                 )
             )
         except NoBudgetLeft as reason:
             _log.info("attempt_refused", reason=str(reason))
             return await self._fail(task, to_image_failure(failure))
-        wait = full_jitter(task.attempts_used)
+        wait = 0.0 if refused else full_jitter(task.attempts_used)
         _log.info("the attempt failed, another later", wait_s=round(wait, 2), reason=failure.message)
         raise Retry(defer=wait)
 

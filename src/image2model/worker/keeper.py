@@ -8,9 +8,9 @@ import asyncio
 import time
 
 import structlog
-from redis.exceptions import RedisError
 
 from image2model.store import leases, upkeep
+from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics
 from image2model.worker.context import WorkerContext
@@ -47,7 +47,7 @@ class LeaseKeeper:
             await self.renew()
 
     async def renew(self) -> None:
-        """Renew every lease. Raises redis.RedisError."""
+        """Renew every lease. Raises StoreOutage."""
         async with self._renewing:
             started = time.monotonic()
             for queue, held in self._held.items():
@@ -82,7 +82,7 @@ class LeaseKeeper:
             try:
                 await self.renew()
                 pause = self._lease_s / 3
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("could not renew leases", error=str(error))
                 pause = min(0.5, self._lease_s / 6)
 
@@ -92,7 +92,7 @@ class LeaseKeeper:
             try:
                 await self.renew_if_overdue()
                 await self._sweep()
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("could not sweep", error=str(error))
 
     async def _sweep(self) -> None:

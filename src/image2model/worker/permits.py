@@ -24,6 +24,10 @@ class Paused(Exception):
     """Nothing was sent, by nobody's fault: generations were paused meanwhile, or the store was away."""
 
 
+class EndpointRefused(Paused):
+    """Nothing was sent: the image waits for FAL's endpoint."""
+
+
 class PermitDesk:
     """Belongs to one event loop. `bell` is set when a permit may have come free."""
 
@@ -35,7 +39,10 @@ class PermitDesk:
         self._clerk: asyncio.Task[None] | None = None
 
     async def take(self, wish: Wish) -> None:
-        """Wait for a permit; the intent is written with it. Raises StaleFence, Paused, RedisError."""
+        """Wait for a permit; the intent is written with it.
+
+        Raises StaleFence, Paused, EndpointRefused, StoreOutage.
+        """
         answer: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         self._waiting.append((wish, answer))
         if self._clerk is None:
@@ -45,6 +52,8 @@ class PermitDesk:
             raise StaleFence(f"image {wish.image_id} is no longer ours")
         if permit is Permit.PAUSED:
             raise Paused
+        if permit is Permit.REFUSED:
+            raise EndpointRefused
 
     def close(self) -> None:
         """Nobody waits any more."""

@@ -10,41 +10,36 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 import structlog
-from arq.worker import Function
 from prometheus_client import start_http_server
-from redis.exceptions import RedisError
 
 from image2model.errors import ConfigurationError
-from image2model.fal.gateway import FalGateway
+from image2model.fal.follow import FollowPace
+from image2model.fal.gateway import FalGateway, elsewhere_session
 from image2model.fal.hosts import FalHosts
+from image2model.service.background import kept_running
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.store import fleet
-from image2model.store.connection import connect
+from image2model.store.connection import StoreOutage, connect
+from image2model.store.identity import StoreWatch
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics, tracing
+from image2model.worker import costs
 from image2model.worker.channel import Channel
 from image2model.worker.circuit import probe_forever
 from image2model.worker.context import WorkerContext
-from image2model.worker.deliver import deliver_webhook
-from image2model.worker.dispatch import LeasedWorker, task
+from image2model.worker.dispatch import LeasedWorker
 from image2model.worker.ending import end_other_tasks, exit_after
 from image2model.worker.fal_calls import observe
-from image2model.worker.generate import generate_model
-from image2model.worker.house import (
-    RECONCILE_S,
-    cleanup,
-    finish_batch,
-    reconcile,
-    schedule_cleanup,
-    schedule_reconcile,
-)
+from image2model.worker.house import RECONCILE_S, schedule_cleanup, schedule_reconcile
 from image2model.worker.keeper import LeaseKeeper
+from image2model.worker.tasks import FUNCTIONS
 
 _log = structlog.get_logger("worker")
 
@@ -52,11 +47,6 @@ _ENDING_S: Final = 3.0
 """What ends after the grace has this long before the process is cut off."""
 _SLOTS: Final = {Queue.BATCH: 32, Queue.MAINTENANCE: 4}
 """Webhooks wait for slow receivers, which must not hold up the next batch."""
-_FUNCTIONS: Final[dict[Queue, Sequence[Function]]] = {
-    Queue.GENERATION: (task("generate_model", generate_model),),
-    Queue.BATCH: (task("finish_batch", finish_batch), task("deliver_webhook", deliver_webhook)),
-    Queue.MAINTENANCE: (task("reconcile", reconcile), task("cleanup", cleanup)),
-}
 
 
 def run(settings: Settings, queues: Sequence[str] = tuple(Queue)) -> None:
@@ -99,11 +89,16 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
     redis = connect(settings.redis_url)
     storage = open_storage(settings.storage_url)
     fal = FalGateway(
-        settings.fal_key or "emulator:emulator", FalHosts.at(settings.fal_base_url), observer=observe
+        settings.fal_key or "emulator:emulator",
+        FalHosts.at(settings.fal_base_url),
+        observer=observe,
+        pace=FollowPace(grace=settings.unconfirmed_grace),
+        elsewhere=elsewhere_session(allow_private=settings.webhook_allow_private),
     )
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
         context.prices.refresh()
+        costs.show_counters()
         try:
             async with context.webhooks:
                 yield context
@@ -120,24 +115,23 @@ class WorkerProcess:
         self._started_at = int(time.time() * 1000)
         self._keeper = LeaseKeeper(context, queues)
         self._workers = {queue: self._dispatcher(queue) for queue in queues}
-        self._channel = Channel(context, self._workers)
+        self._store = StoreWatch(context.redis, self.worker_id)
+        self._channel = Channel(context, self._workers, self._store)
 
     def _dispatcher(self, queue: Queue) -> LeasedWorker:
         slots = _SLOTS.get(queue, self._context.settings.worker_concurrency)
         return LeasedWorker(
-            queue, _FUNCTIONS[queue], self._context, self._keeper, worker_id=self.worker_id, slots=slots
+            queue, FUNCTIONS[queue], self._context, self._keeper, worker_id=self.worker_id, slots=slots
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until `stopping` is set, then let go of everything within the grace."""
-        background: list[asyncio.Task[None]] = [
-            asyncio.create_task(self._keeper.run()),
-            asyncio.create_task(self._channel.run()),
-            asyncio.create_task(self._beat_forever()),
-            asyncio.create_task(self._keep_house()),
-            asyncio.create_task(probe_forever(self._context)),
-            *(asyncio.create_task(self._supervise(worker)) for worker in self._workers.values()),
-        ]
+        """Work until `stopping` is set, then let go of everything within the grace.
+
+        Raises ConfigurationError for a store that a newer release writes.
+        """
+        with suppress(StoreOutage):  # a store that is away is waited for
+            await self._store.look()
+        background = [asyncio.create_task(kept_running(name, loop)) for name, loop in self._loops()]
         _log.info("worker ready", worker=self.worker_id, queues=[queue.value for queue in self._workers])
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
@@ -147,15 +141,25 @@ class WorkerProcess:
         await self._let_go()
         await end_other_tasks()
         for running in broken:
-            # none of them ends by itself: an error that nobody expected
-            running.result()
+            running.result()  # it has failed again and again: whoever supervises this process starts it anew
+
+    def _loops(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """What runs beside the tasks, by name. None of them ends by itself."""
+        yield "store", self._store.run
+        yield "keeper", self._keeper.run
+        yield "channel", self._channel.run
+        yield "heartbeat", self._beat_forever
+        yield "housekeeping", self._keep_house
+        yield "probe", partial(probe_forever, self._context)
+        for queue, worker in self._workers.items():
+            yield f"dispatch:{queue.value}", partial(self._supervise, worker)
 
     async def _supervise(self, worker: LeasedWorker) -> None:
         """ARQ's loop ends with the store's connection; ours does not."""
         while True:
             try:
                 await worker.async_run()
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("the dispatcher lost the store, again", error=str(error))
             await asyncio.sleep(0.5)
 
@@ -168,14 +172,14 @@ class WorkerProcess:
                 while self._context.submissions:
                     await asyncio.wait(list(self._context.submissions))
                 await fleet.leave(self._context.redis, self.worker_id)
-        except (TimeoutError, RedisError, OSError) as error:
+        except (TimeoutError, StoreOutage) as error:
             _log.warning("did not let go of everything in time", error=repr(error))
 
     async def _beat_forever(self) -> None:
         while True:
             try:
                 await fleet.beat(self._context.redis, self._beat())
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("no heartbeat", error=str(error))
             await asyncio.sleep(fleet.BEAT_SECONDS)
 
@@ -197,6 +201,6 @@ class WorkerProcess:
                 await schedule_reconcile(self._context.redis, at_start=at_start)
                 at_start = False
                 await schedule_cleanup(self._context.redis)
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.warning("could not schedule the upkeep", error=str(error))
             await asyncio.sleep(RECONCILE_S / 3)

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import Final
 
 from arq.worker import Retry
-from redis.exceptions import RedisError
 
 from image2model.errors import StaleFence
 from image2model.storage.errors import StorageError
+from image2model.store.connection import StoreOutage
 from image2model.store.images import Task
 from image2model.telemetry import tracing
 
-_AGAIN: Final = (Retry, RedisError, StorageError, OSError)
+_AGAIN: Final = (Retry, StoreOutage, StorageError)
 
 
 @contextmanager
@@ -45,4 +45,6 @@ def _outcome(error: BaseException) -> str:
     """The word that the metrics have for it."""
     if isinstance(error, StaleFence):
         return "stale"
-    return "retry" if isinstance(error, _AGAIN) else "interrupted"
+    if isinstance(error, _AGAIN):
+        return "retry"
+    return "unexpected" if isinstance(error, Exception) else "interrupted"

@@ -11,11 +11,11 @@ from typing import Final
 from urllib.parse import urlencode
 
 import structlog
-from redis.exceptions import RedisError
 
 from image2model.domain import FalRequest
 from image2model.errors import (
     FalAccountFault,
+    FalEndpointFault,
     FalError,
     FalNotAccepted,
     FalRejected,
@@ -26,10 +26,13 @@ from image2model.fal.endpoints import Endpoint, endpoint_of, payload
 from image2model.media.preflight import Prepared, prepare
 from image2model.storage.errors import ObjectMissing
 from image2model.store import images
+from image2model.store.connection import StoreOutage
 from image2model.store.images import Committed, Task
 from image2model.store.permits import Wish
 from image2model.telemetry import tracing
 from image2model.worker import costs
+from image2model.worker.abandoned import abandon
+from image2model.worker.circuit import check_endpoint
 from image2model.worker.context import WorkerContext
 from image2model.worker.permits import Paused
 from image2model.worker.running import RunningTask
@@ -48,7 +51,7 @@ class MarkTooLate(Exception):
 
 
 async def submit(context: WorkerContext, task: Task, running: RunningTask) -> FalRequest:
-    """Buy one generation. Raises FalError, ImageFailure, StaleFence, NoRoom and Paused."""
+    """Buy one generation. Raises FalError, ImageFailure, StaleFence, NoRoom, Paused and EndpointRefused."""
     endpoint = endpoint_of(task.model)
     await context.room.check()
     url, thumbnail = await _upload(context, task)
@@ -76,11 +79,14 @@ async def _upload(context: WorkerContext, task: Task) -> tuple[str, bytes]:
 
 def _posted(context: WorkerContext, posting: "asyncio.Task[FalRequest]") -> None:
     context.submissions.discard(posting)
-    if not posting.cancelled():
-        posting.exception()  # looked at: the image's task may have been stopped meanwhile
+    # looked at, for the image's task may have been stopped meanwhile
+    error = None if posting.cancelled() else posting.exception()
+    if error is not None and not isinstance(error, (FalError, StaleFence, Paused)):
+        _log.error("submit_broke_off", exc_info=error)
 
 
 async def _prepare(context: WorkerContext, task: Task) -> Prepared:
+    await check_endpoint(context, task)
     try:
         original = await context.storage.get(task.source_key)
     except ObjectMissing as missing:
@@ -91,7 +97,9 @@ async def _prepare(context: WorkerContext, task: Task) -> Prepared:
         ) from missing
     loop = asyncio.get_running_loop()
     max_pixels = context.settings.max_pixels
-    return await loop.run_in_executor(context.preflight, lambda: prepare(original, max_pixels=max_pixels))
+    async with context.preparing:
+        await check_endpoint(context, task)  # the wait may have been long
+        return await loop.run_in_executor(context.preflight, lambda: prepare(original, max_pixels=max_pixels))
 
 
 async def _post(
@@ -112,13 +120,13 @@ async def _post(
             before_send=mark,
             priority="low" if task.priority == "low" else None,
         )
-    except (FalNotAccepted, FalAccountFault, FalRejected, StaleFence) as refused:
+    except (FalNotAccepted, FalAccountFault, FalEndpointFault, FalRejected, StaleFence) as refused:
         if isinstance(refused, FalRejected):
             await costs.book_refused_post(context, task, attempt_token, refused.billable_units)
         # told here, for the image's task may be gone by now, and a mark that stays would put it in doubt
         await told(lambda: images.not_sent(context.redis, task.image_id, attempt_token))
         raise
-    except (RedisError, OSError, MarkTooLate) as error:
+    except (StoreOutage, MarkTooLate) as error:
         # only the mark asks the store, and without its answer in time nothing was sent
         await told(lambda: images.not_sent(context.redis, task.image_id, attempt_token))
         raise Paused from error
@@ -138,20 +146,16 @@ async def commit(
     context: WorkerContext, task: Task, fence: str, attempt_token: str, request: FalRequest
 ) -> FalRequest:
     """Store FAL's id, until it is stored or the process ends. Raises StaleFence where it is another's now."""
-    stored = await told(
-        lambda: images.commit_submission(context.replicas, task.image_id, fence, attempt_token, request)
-    )
+    try:
+        stored = await told(
+            lambda: images.commit_submission(context.replicas, task.image_id, fence, attempt_token, request)
+        )
+    except Exception:
+        # the mark stays, so it is looked up and never sent again; the log knows the id in any case
+        _log.exception("submission_not_stored", image_id=task.image_id, fal_request_id=request.request_id)
+        raise
     if stored is Committed.SUPERSEDED:
-        await _abandon(context, request)
+        await abandon(context, task, attempt_token, request)
     if stored is not Committed.MINE:
         raise StaleFence(f"request {request.request_id} is another's to follow: {stored.name}")
     return request
-
-
-async def _abandon(context: WorkerContext, request: FalRequest) -> None:
-    """Another attempt took its place: nobody will follow it, so FAL should stop it."""
-    _log.warning("a superseded request is cancelled at FAL", request_id=request.request_id)
-    try:
-        await context.fal.cancel(request)
-    except FalError as error:
-        _log.warning("could not cancel it", request_id=request.request_id, error=error.message)

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import structlog
-from redis.exceptions import RedisError
+
+from image2model.store.connection import StoreOutage
 
 _log = structlog.get_logger("worker.told")
 
@@ -25,7 +26,7 @@ async def told(tell: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await tell()
-        except (RedisError, OSError) as error:
+        except StoreOutage as error:
             if pause == _FIRST_PAUSE_S:
                 _log.error("could not store what became of an image, again until it is", error=str(error))
             await asyncio.sleep(pause)

@@ -13,12 +13,14 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from redis import RedisError
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
+from image2model.errors import ConfigurationError
+from image2model.store.connection import StoreOutage
 from image2model.store.events import Bell, read_bell
-from image2model.store.keys import bell
+from image2model.store.identity import StoreHead, StoreWatch
+from image2model.store.keys import Channels
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -28,23 +30,31 @@ _PING_S: Final = 3.0
 _SILENCE_S: Final = 10.0
 _BACKOFF_S: Final = (0.05, 1.0)
 _CHANGE: Final = 500
-_PERMANENT: Final = bell("")
-"""Nobody's channel: it keeps the connection subscribed when no owner is listened to."""
+_NOBODY: Final = ""
+"""The owner whose channel keeps the connection subscribed when no owner is listened to."""
 
-_PREFIX: Final = len(_PERMANENT)
+
+class _StoreChanged(Exception):
+    """The store is another one, or has another version: its channels have other names."""
 
 
 class Bells:
-    """Owners listened to are counted: `want` and `drop` come in pairs.
+    """Owners listened to are counted: `want` and `drop` come in pairs. `store` says which channels there are.
 
     `on_bell(owner, bell)` is called for each message, `on_connected()` whenever all that is wanted is
     heard again after the connection was new.
     """
 
     def __init__(
-        self, redis: Redis, on_bell: Callable[[str, Bell], None], on_connected: Callable[[], None]
+        self,
+        redis: Redis,
+        store: StoreWatch,
+        on_bell: Callable[[str, Bell], None],
+        on_connected: Callable[[], None],
     ) -> None:
         self._redis = redis
+        self._store = store
+        self._channels: tuple[Channels, ...] = ()
         self._on_bell = on_bell
         self._on_connected = on_connected
         self._wanted: dict[str, int] = {}
@@ -96,7 +106,9 @@ class Bells:
             began = time.monotonic()
             try:
                 await self._session()
-            except* (RedisError, OSError, TimeoutError, msgspec.MsgspecError) as errors:
+            except* _StoreChanged:
+                _log.info("bells_resubscribed")
+            except* (StoreOutage, TimeoutError, msgspec.MsgspecError, ConfigurationError) as errors:
                 _log.warning("bells_not_heard", error=repr(errors.exceptions[0]))
             if self._given_up:
                 return
@@ -104,11 +116,14 @@ class Bells:
             await asyncio.sleep(pause)
 
     async def _session(self) -> None:
+        head = await self._store.look()
         pubsub = self._redis.pubsub()
         self._asked, self._last_sign = set(), time.monotonic()
+        self._channels = head.heard_channels
         try:
             async with asyncio.TaskGroup() as tasks:
-                await self._ask(pubsub)
+                await self._ask(pubsub, head.own_channels.bell(_NOBODY))
+                tasks.create_task(self._stay(head))
                 tasks.create_task(self._read(pubsub))
                 tasks.create_task(self._follow(pubsub))
                 tasks.create_task(self._watch(pubsub))
@@ -118,12 +133,21 @@ class Bells:
                 heard.clear()
             await _close(pubsub)
 
-    async def _ask(self, pubsub: PubSub) -> None:
-        """The first subscription, before anybody else uses the connection."""
-        self._unconfirmed = {_PERMANENT}
+    async def _ask(self, pubsub: PubSub, channel: str) -> None:
+        """The first subscription, before anybody else uses the connection. Never the channel of nobody that
+        8adfc9c subscribes to: it is how its processes are counted.
+        """
+        self._unconfirmed = {channel}
         self._confirmed.clear()
         async with asyncio.timeout(CONFIRM_S):
-            await pubsub.subscribe(_PERMANENT)
+            await pubsub.subscribe(channel)
+
+    async def _stay(self, head: StoreHead) -> None:
+        """Raises _StoreChanged as soon as the channels are not those that this session listens to."""
+        while self._store.head == head:
+            self._store.changed.clear()
+            await self._store.changed.wait()
+        raise _StoreChanged
 
     async def _read(self, pubsub: PubSub) -> None:
         while True:
@@ -132,9 +156,13 @@ class Bells:
                 continue
             self._last_sign = time.monotonic()
             if message["type"] == "message":
-                self._on_bell(message["channel"][_PREFIX:].decode(), read_bell(message["data"]))
+                self._on_bell(self._owner_of(message["channel"].decode()), read_bell(message["data"]))
             elif message["type"] != "pong":
                 self._confirm(message["channel"].decode())
+
+    def _owner_of(self, channel: str) -> str:
+        prefixes = [channels.bell("") for channels in self._channels]
+        return next(channel[len(prefix) :] for prefix in prefixes if channel.startswith(prefix))
 
     def _confirm(self, channel: str) -> None:
         self._unconfirmed.discard(channel)
@@ -173,7 +201,7 @@ class Bells:
                 del self._heard[owner]
 
     async def _command(self, command: Callable[..., Any], owners: list[str]) -> None:
-        channels = [bell(owner) for owner in owners]
+        channels = [channels.bell(owner) for channels in self._channels for owner in owners]
         self._unconfirmed = set(channels)
         self._confirmed.clear()
         async with asyncio.timeout(CONFIRM_S):
@@ -197,5 +225,5 @@ async def _close(pubsub: PubSub) -> None:
     try:
         async with asyncio.timeout(CONFIRM_S):
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py has no types here
-    except (RedisError, OSError, TimeoutError) as error:
+    except (StoreOutage, TimeoutError) as error:
         _log.info("bells_not_closed", error=str(error))

@@ -28,6 +28,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     position: int
     data: bytes
     at: int = 0
+    job_id: str = ""
     image_id: str = ""
     status: str = ""
     last: bool = False
@@ -38,7 +39,7 @@ def of_job(event: Event) -> Frame:
     if isinstance(event.body, ImageChanged):
         return _image(event.version, event.job_id, event.body)
     data = _encode(documents.completed_document(event.job_id, event.body))
-    return _complete(event.version, data, event.body.at, last=True)
+    return _complete(event.version, event.job_id, data, event.body.at, last=True)
 
 
 def of_owner(seq: int, event: Event) -> Frame:
@@ -46,7 +47,7 @@ def of_owner(seq: int, event: Event) -> Frame:
     if isinstance(event.body, ImageChanged):
         return _image(seq, event.job_id, event.body)
     data = _encode(documents.completed_head(event.job_id, event.body))
-    return _complete(seq, data, event.body.at, last=False)
+    return _complete(seq, event.job_id, data, event.body.at, last=False)
 
 
 def job_opening(snapshot: JobSnapshot, *, reset: bool) -> tuple[Frame, ...]:
@@ -61,7 +62,7 @@ def job_opening(snapshot: JobSnapshot, *, reset: bool) -> tuple[Frame, ...]:
     first = Frame(position=at, data=_text(at, b"snapshot", _marked(data, reset=reset)))
     if ended is None:
         return (first,)
-    return first, _complete(snapshot.version, data, ended, last=True)
+    return first, _complete(snapshot.version, snapshot.job_id, data, ended, last=True)
 
 
 def owner_opening(seq: int, heads: list[documents.JobHead], *, reset: bool) -> Frame:
@@ -75,13 +76,14 @@ def _image(position: int, job_id: str, body: ImageChanged) -> Frame:
         position=position,
         data=_text(position, b"image", _encode(documents.image_event(job_id, body))),
         at=body.at,
+        job_id=job_id,
         image_id=body.image.image_id,
         status=body.image.status.value,
     )
 
 
-def _complete(position: int, data: bytes, at: int, *, last: bool) -> Frame:
-    return Frame(position=position, data=_text(position, b"complete", data), at=at, last=last)
+def _complete(position: int, job_id: str, data: bytes, at: int, *, last: bool) -> Frame:
+    return Frame(position=position, data=_text(position, b"complete", data), at=at, job_id=job_id, last=last)
 
 
 def _text(position: int, kind: bytes, data: bytes) -> bytes:

@@ -6,9 +6,9 @@ from redis.asyncio import Redis
 
 from image2model.api.events import frame
 from image2model.api.events.frame import Frame
-from image2model.api.events.topic import PAGE, Opening, Page, Resume, Topic
+from image2model.api.events.topic import PAGE, Mark, Opening, Page, Resume, Topic
 from image2model.errors import NotFound
-from image2model.store import events, jobs
+from image2model.store import events, heads, jobs
 from image2model.store.events import Event
 
 
@@ -19,8 +19,8 @@ class JobTopic(Topic):
         super().__init__(redis, owner, gate, job_id)
         self.job_id = job_id
 
-    async def open(self, resume: Resume) -> Opening | None:
-        """See `Topic.open`: nothing follows in a job that has ended and was read to its end."""
+    async def _open(self, resume: Resume) -> Opening | None:
+        """See `Topic.open`. Nothing follows in a job that has ended and was read to its end."""
         if not resume.given:
             return await self._snapshot(reset=False)
         head = await jobs.read(self.redis, self.job_id, images=False)
@@ -35,11 +35,18 @@ class JobTopic(Topic):
         snapshot = await jobs.read(self.redis, self.job_id)
         return Opening(snapshot.version, frame.job_opening(snapshot, reset=reset))
 
-    async def _latest(self) -> int:
-        version = await jobs.version(self.redis, self.job_id)
-        if version is None:
+    async def _latest(self) -> tuple[int, Mark | None]:
+        head = await heads.read(self.redis, self.job_id)
+        if head is None:
             raise NotFound("There is no such job.")
-        return version
+        return head.state.version, Mark(self.job_id, head.state.updated_at)
+
+    async def mark_at(self, position: int) -> Mark | None:
+        """See `Topic.mark_at`."""
+        found = await events.page_of_job(self.redis, self.job_id, position - 1, 1)
+        if not found or found[0].version != position:
+            return None
+        return Mark(self.job_id, found[0].body.at)
 
     async def _page(self, after: int) -> Page:
         found = await events.page_of_job(self.redis, self.job_id, after, PAGE)

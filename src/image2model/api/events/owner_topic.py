@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from image2model.api.events import frame
 from image2model.api.events.frame import Frame
-from image2model.api.events.topic import PAGE, Opening, Page, Resume, Topic
+from image2model.api.events.topic import PAGE, Mark, Opening, Page, Resume, Topic
 from image2model.errors import NotFound
 from image2model.service.documents import JobHead, job_head
 from image2model.store import events, jobs
@@ -19,8 +19,8 @@ class OwnerTopic(Topic):
     def __init__(self, redis: Redis, owner: str, gate: asyncio.Semaphore) -> None:
         super().__init__(redis, owner, gate, owner)
 
-    async def open(self, resume: Resume) -> Opening | None:
-        """See `Topic.open`: such a stream never ends, so something may always follow."""
+    async def _open(self, resume: Resume) -> Opening | None:
+        """See `Topic.open`. Such a stream never ends, so something may always follow."""
         first, last = await events.reach_of_owner(self.redis, self.owner)
         if resume.last_id is not None and resume.within(first, last):
             return Opening(resume.last_id)
@@ -38,8 +38,14 @@ class OwnerTopic(Topic):
                 heads.append(job_head(snapshot))
         return heads
 
-    async def _latest(self) -> int:
-        return (await events.reach_of_owner(self.redis, self.owner))[1]
+    async def _latest(self) -> tuple[int, Mark | None]:
+        last = (await events.reach_of_owner(self.redis, self.owner))[1]
+        return last, await self.mark_at(last) if last else None
+
+    async def mark_at(self, position: int) -> Mark | None:
+        """See `Topic.mark_at`."""
+        found = await events.place_of_owner(self.redis, self.owner, position)
+        return Mark(*found) if found else None
 
     async def _page(self, after: int) -> Page:
         found = await events.of_owner(self.redis, self.owner, after, PAGE)

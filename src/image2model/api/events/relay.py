@@ -5,12 +5,16 @@ to stop; the stream endpoints, which join topics. Nothing here belongs to one cl
 """
 
 import asyncio
+import os
+import secrets
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import structlog
-from redis import RedisError
 from redis.asyncio import Redis
 
 from image2model.api.events.bells import Bells
@@ -18,12 +22,15 @@ from image2model.api.events.job_topic import JobTopic
 from image2model.api.events.owner_topic import OwnerTopic
 from image2model.api.events.pulse import COMMENT_S, Pulse
 from image2model.api.events.subscriber import Subscriber
-from image2model.api.events.topic import Topic
+from image2model.api.events.topic import NO_VOID, Topic
 from image2model.errors import NotFound, StoreUnavailable
 from image2model.service import ownership
+from image2model.service.background import kept_running
 from image2model.store import events
-from image2model.store.connection import connect_for_pubsub
+from image2model.store.connection import StoreOutage, connect_for_pubsub
 from image2model.store.events import Bell
+from image2model.store.identity import StoreWatch
+from image2model.store.life import life_of
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -31,6 +38,8 @@ _log: Final = structlog.stdlib.get_logger(__name__)
 _CHECK_S: Final = 5.0
 _CHECK_BATCH: Final = 200
 _READS: Final = 16
+_VOID_KEPT: Final = 10_000
+"""Topics of which it is remembered that the store went back behind what clients were sent."""
 
 _T = TypeVar("_T", bound=Topic)
 
@@ -39,26 +48,54 @@ class EventRelay:
     """An async context manager. `redis` is the process's own client; the pub/sub connection is made here.
 
     `send_timeout_s`: a client that does not read for so long is cut off. `comment_s`: a comment so often.
+    `on_hopeless`: called when one of its loops has failed again and again, so that no stream goes on.
     """
 
     def __init__(
-        self, redis: Redis, redis_url: str, *, send_timeout_s: float = 10.0, comment_s: float = COMMENT_S
+        self,
+        redis: Redis,
+        redis_url: str,
+        *,
+        send_timeout_s: float = 10.0,
+        comment_s: float = COMMENT_S,
+        on_hopeless: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_hopeless = on_hopeless
         self._redis = redis
         self._pubsub_redis = connect_for_pubsub(redis_url)
         self._pulse = Pulse(send_timeout_s=send_timeout_s, comment_s=comment_s)
-        self._bells = Bells(self._pubsub_redis, self._rung, self._connected)
+        self._store = StoreWatch(
+            redis, f"api-{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
+        )
+        self._bells = Bells(self._pubsub_redis, self._store, self._rung, self._connected)
         self._gate = asyncio.Semaphore(_READS)
         self._jobs: dict[str, JobTopic] = {}
         self._owners: dict[str, OwnerTopic] = {}
         self._check_now = asyncio.Event()
+        self._void: OrderedDict[str, int] = OrderedDict()
+        self._lives = (life_of(redis), life_of(self._pubsub_redis))
+        for life in self._lives:
+            life.on_change(self._new_life)
         self._tasks: list[asyncio.Task[None]] = []
         self.closing = False
 
     async def __aenter__(self) -> Self:
-        work = (self._bells.run(), self._pulse.run(), self._check_for_ever())
-        self._tasks = [asyncio.create_task(part) for part in work]
+        """Raises StoreOutage, and ConfigurationError for a store that a newer release writes."""
+        await self._store.look()
+        loops = {
+            "store": self._store.run,
+            "bells": self._bells.run,
+            "pulse": self._pulse.run,
+            "checks": self._check_for_ever,
+        }
+        self._tasks = [asyncio.create_task(kept_running(name, loop)) for name, loop in loops.items()]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
         return self
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._on_hopeless()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -101,15 +138,19 @@ class EventRelay:
             await ownership.access(self._redis, owner, job_id)
         elif topic.owner != owner:
             raise NotFound("There is no such job.")
-        topic = _usable(self._jobs.get(job_id)) or JobTopic(self._redis, owner, self._gate, job_id)
+        topic = _usable(self._jobs.get(job_id)) or self._new(JobTopic(self._redis, owner, self._gate, job_id))
         self._jobs[job_id] = topic
         return await self._join(topic)
 
     async def join_owner(self, owner: str) -> Topic:
         """The topic of all of an owner's jobs; `leave` it afterwards."""
-        topic = _usable(self._owners.get(owner)) or OwnerTopic(self._redis, owner, self._gate)
+        topic = _usable(self._owners.get(owner)) or self._new(OwnerTopic(self._redis, owner, self._gate))
         self._owners[owner] = topic
         return await self._join(topic)
+
+    def _new(self, topic: _T) -> _T:
+        topic.void = self._void.get(topic.name, NO_VOID)
+        return topic
 
     def leave(self, topic: Topic) -> None:
         """Whoever joined does not need it any more; with the last one it is forgotten."""
@@ -166,6 +207,15 @@ class EventRelay:
     def _connected(self) -> None:
         self._check_now.set()
 
+    def _new_life(self) -> None:
+        """Another server answers as the store: it may hold less than was passed on, or something else."""
+        for topic in self._topics():
+            topic.doubt()
+        self._check_now.set()
+
+    def _topics(self) -> list[Topic]:
+        return [*self._jobs.values(), *self._owners.values()]
+
     async def _check_for_ever(self) -> None:
         """Compare with the streams: at once when the bells are heard again, and now and then in any case."""
         while not self.closing:  # redis-py may swallow the cancellation that comes with it
@@ -175,17 +225,32 @@ class EventRelay:
             self._check_now.clear()
             try:
                 await self._check()
-            except RedisError as error:
+            except StoreOutage as error:
                 _log.info("events_not_checked", error=str(error))
 
     async def _check(self) -> None:
-        topics: list[Topic] = [*self._jobs.values(), *self._owners.values()]
+        await self._hear_the_same_server()
+        topics = self._topics()
         for start in range(0, len(topics), _CHECK_BATCH):
             await self._check_some(
                 [t for t in topics[start : start + _CHECK_BATCH] if t.started and not t.ended]
             )
 
+    async def _hear_the_same_server(self) -> None:
+        """After a failover the old primary may live on for a while, and its bells ring for what is void."""
+        read, heard = (life.current for life in self._lives)
+        if read and heard and read != heard:
+            await self._pubsub_redis.connection_pool.disconnect()
+
+    async def _settle(self, topic: Topic) -> None:
+        await topic.settle()
+        if topic.void != NO_VOID:
+            self._void[topic.name] = topic.void
+            while len(self._void) > _VOID_KEPT:
+                self._void.popitem(last=False)
+
     async def _check_some(self, topics: list[Topic]) -> None:
+        await asyncio.gather(*(self._settle(topic) for topic in topics if topic.doubted))
         of_jobs = [topic for topic in topics if isinstance(topic, JobTopic)]
         of_owners = [topic for topic in topics if isinstance(topic, OwnerTopic)]
         before = [topic.position for topic in (*of_jobs, *of_owners)]
@@ -194,6 +259,7 @@ class EventRelay:
         )
         for topic, position, latest in zip((*of_jobs, *of_owners), before, (*versions, *seqs), strict=True):
             topic.check(position, latest)
+        await asyncio.gather(*(self._settle(topic) for topic in topics if topic.doubted))
 
 
 def _usable(topic: _T | None) -> _T | None:

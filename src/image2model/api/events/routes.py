@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
-from redis import RedisError
 from starlette.datastructures import Headers, QueryParams
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -20,6 +19,7 @@ from image2model.api.events.subscriber import Subscriber
 from image2model.api.events.topic import Resume, Topic
 from image2model.api.principal import Principal
 from image2model.errors import Problem, StoreUnavailable
+from image2model.store.connection import StoreOutage
 
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -99,7 +99,7 @@ class EventStream:
             raise StoreUnavailable.after("This server is stopping. Try again at once.", 1)
         try:
             return await self._join(relay, scope, owner)
-        except RedisError as error:
+        except StoreOutage as error:
             raise _unavailable() from error
 
     async def _begin(
@@ -108,7 +108,7 @@ class EventStream:
         """Begin the answer; None where that was all of it."""
         try:
             opening = await topic.open(_last_id(scope))
-        except RedisError as error:
+        except StoreOutage as error:
             raise _unavailable() from error
         status, headers = (204, []) if opening is None else (200, list(_HEADERS))
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -12,14 +12,15 @@ from collections.abc import Coroutine, MutableSet
 from typing import Final, cast
 
 import structlog
-from redis import RedisError
 from starlette.types import Send
 
 from image2model.api.events.backlog import Backlog
 from image2model.api.events.frame import COMMENT, RETRY, Frame
 from image2model.api.events.outlet import Outlet
 from image2model.api.events.topic import Opening, Topic
+from image2model.store.connection import StoreOutage
 from image2model.telemetry.metrics import EVENT_LAG, SSE_EVENTS
+from image2model.telemetry.unexpected import tell_unexpected
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -37,6 +38,7 @@ class Subscriber:
         "_behind",
         "_done",
         "_ending",
+        "_epoch",
         "_opening",
         "_outlet",
         "_ping",
@@ -64,8 +66,9 @@ class Subscriber:
         self.severed = False
         self.writing_since = math.inf
         self._topic = topic
-        self._opening = RETRY + b"".join(frame.data for frame in opening.frames)
-        self._at_end = bool(opening.frames) and opening.frames[-1].last
+        self._epoch = 0
+        self._opening = _bytes(opening)
+        self._at_end = _ends(opening)
         self._send = send
         self._outlet = outlet
         self._writers = writers
@@ -96,6 +99,16 @@ class Subscriber:
             self.position = self._sent
             self._behind = True
             self._topic.fall_behind(self)
+        self.wake()
+
+    def restart(self, opening: Opening) -> None:
+        """The store's history is another one: this goes out next, then what follows it."""
+        self._epoch += 1
+        self.position = self._sent = opening.position
+        self._opening = _bytes(opening)
+        self._at_end = _ends(opening)
+        self._backlog = None
+        self._behind = not self._topic.admit(self)
         self.wake()
 
     def ping(self) -> None:
@@ -178,8 +191,10 @@ class Subscriber:
             while not self._done and await self._step():
                 pass
             sound = True
-        except RedisError:
+        except StoreOutage:
             sound = True  # still behind: the relay's next check wakes this up again
+        except Exception as error:  # noqa: BLE001 - told; the connection is cut, and the client comes back
+            tell_unexpected("loop:subscriber", error)
         finally:
             self._pump = None
             self._writers.discard(self)
@@ -219,14 +234,19 @@ class Subscriber:
             EVENT_LAG.observe(max(now_ms - frame.at, 0) / 1000)
 
     async def _write_history(self) -> bool:
+        epoch = self._epoch
         page = await self._topic.page(self.position)
         if self._done:
             return False
+        if epoch != self._epoch:
+            return True
         if page.frames or page.first:
             if page.first != self.position + 1:
                 return await self._finish()  # trimmed meanwhile: a snapshot awaits the client's return
             for start in range(0, len(page.frames), 32):
                 await self._write_frames(page.frames[start : start + 32])
+                if epoch != self._epoch:
+                    return True
             self.position = self._sent = page.upto
         elif self.position < self._topic.position:
             return await self._finish()
@@ -234,9 +254,11 @@ class Subscriber:
         return True
 
     async def _write_frames(self, frames: list[Frame]) -> None:
+        epoch = self._epoch
         self._sent = frames[-1].position  # before the write: what is on its way is never read again
         await self._write(b"".join([frame.data for frame in frames]))
-        self._at_end = frames[-1].last
+        if epoch == self._epoch:
+            self._at_end = frames[-1].last
         SSE_EVENTS.inc(len(frames))
 
     async def _write(self, data: bytes) -> None:
@@ -251,3 +273,11 @@ class Subscriber:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         self.writing_since = math.inf
         return False
+
+
+def _bytes(opening: Opening) -> bytes:
+    return RETRY + b"".join(frame.data for frame in opening.frames)
+
+
+def _ends(opening: Opening) -> bool:
+    return bool(opening.frames) and opening.frames[-1].last

@@ -14,18 +14,28 @@ from typing import Final, Protocol
 
 import msgspec
 import structlog
-from redis import RedisError
 from redis.asyncio import Redis
 
 from image2model.api.events.frame import Frame
+from image2model.errors import NotFound
+from image2model.store.connection import StoreOutage
 from image2model.store.events import Event
+from image2model.store.life import life_of
+from image2model.telemetry.metrics import STORE_ROLLBACKS
+from image2model.telemetry.unexpected import tell_unexpected
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
+NO_VOID: Final = -1
+"""Every id that clients were given is still true."""
 PAGE: Final = 128
 """Events of history read at once."""
 _TURN: Final = 250
 """Readers that get an event in one turn of the loop: a crowd of thousands must not hold up everybody else."""
+
+
+class Doubted(StoreOutage):
+    """What is passed on must be compared with the store first: another server answers than before."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -39,15 +49,33 @@ class Page(msgspec.Struct, frozen=True):
     upto: int = 0
 
 
+class Mark(msgspec.Struct, frozen=True):
+    """One event, told from every other that may have its position after the store went back.
+
+    Whose job it was of, and when it happened (ms; 0: not known, since the job has been erased).
+    """
+
+    job_id: str
+    at: int
+
+    def contradicts(self, other: "Mark") -> bool:
+        """Whether they cannot be the same event."""
+        return self.job_id != other.job_id or bool(self.at and other.at and self.at != other.at)
+
+
 class Resume(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a client wants to go on: whether it named an id, and the id if that can be one of ours."""
+    """Where a client wants to go on: whether it named an id, and the id if that can be one of ours.
+
+    `void`: the topic's; an id up to there may be of an event that the store no longer has.
+    """
 
     given: bool
     last_id: int | None = None
+    void: int = NO_VOID
 
     def within(self, first: int, last: int) -> bool:
         """Whether a history of these bounds (0 and 0: none) has all that follows."""
-        return self.last_id is not None and first - 1 <= self.last_id <= last
+        return self.last_id is not None and self.void < self.last_id and first - 1 <= self.last_id <= last
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -64,6 +92,8 @@ class Reader(Protocol):
 
     def offer(self, frame: Frame) -> None: ...
 
+    def restart(self, opening: Opening) -> None: ...
+
     def wake(self) -> None: ...
 
     def end(self) -> None: ...
@@ -72,7 +102,9 @@ class Reader(Protocol):
 class Topic(ABC):
     """Who joins counts in `uses`; the relay forgets a topic that has none. `gate` bounds reads at once.
 
-    `name` is the job's id, or the owner's.
+    `name` is the job's id, or the owner's. `mark` is the event at `position`. `void`: clients may
+    have been given positions up to here for events that the store no longer has; who resumes from one begins
+    again.
     """
 
     def __init__(self, redis: Redis, owner: str, gate: asyncio.Semaphore, name: str) -> None:
@@ -84,20 +116,32 @@ class Topic(ABC):
         self.started = False
         self.starting = asyncio.Lock()
         self.position = 0
+        self.mark: Mark | None = None
+        self.doubted = False
+        self._doubts = 0
+        self.void = NO_VOID
         self._gate = gate
+        self._life = life_of(redis)
         self._heard = 0
         self._live: set[Reader] = set()
         self._behind: set[Reader] = set()
         self._waves: deque[tuple[Frame, Iterator[Reader]]] = deque()
         self._filler: asyncio.Task[None] | None = None
 
-    @abstractmethod
     async def open(self, resume: Resume) -> Opening | None:
-        """How a stream begins; None where nothing follows, now or later. Raises NotFound, RedisError."""
+        """How a stream begins; None where nothing follows, now or later. Raises NotFound, StoreOutage."""
+        return await self._open(msgspec.structs.replace(resume, void=self.void))
 
     @abstractmethod
-    async def _latest(self) -> int:
-        """Where history ends now. Raises NotFound, RedisError."""
+    async def _open(self, resume: Resume) -> Opening | None: ...
+
+    @abstractmethod
+    async def _latest(self) -> tuple[int, Mark | None]:
+        """Where history ends now, and its last event. Raises NotFound, StoreOutage."""
+
+    @abstractmethod
+    async def mark_at(self, position: int) -> Mark | None:
+        """The event of this position; None where history does not have it. Raises StoreOutage."""
 
     @abstractmethod
     async def _page(self, after: int) -> Page: ...
@@ -106,19 +150,25 @@ class Topic(ABC):
     def _frame(self, position: int, event: Event) -> Frame: ...
 
     async def start(self) -> None:
-        """Find the place to go on from; the bells must be heard already. Raises NotFound, RedisError."""
-        self.position = await self._latest()
-        self.started = True
+        """Find the place to go on from; the bells must be heard already. Raises NotFound, StoreOutage."""
+        life = ""
+        while life != self._life.current or not self.started:
+            life = self._life.current
+            self.position, self.mark = await self._latest()
+            self.started = True
         self._fill_up()
 
     async def page(self, after: int) -> Page:
-        """The next piece of history after a position. Raises RedisError."""
+        """The next piece of history after a position. Raises StoreOutage, also while it is in doubt."""
         async with self._gate:
-            return await self._page(after)
+            found = await self._page(after)
+        if self.doubted:
+            raise Doubted("another server answers as the store")
+        return found
 
     def ring(self, position: int, event: Event) -> None:
         """An event has just happened."""
-        if self.started and self._filler is None and position == self.position + 1:
+        if self._flows and position == self.position + 1:
             self._pass_on(self._frame(position, event))
         elif position > self.position:
             self._heard = max(self._heard, position)
@@ -126,8 +176,11 @@ class Topic(ABC):
 
     def check(self, before: int, latest: int | None) -> None:
         """Compare with the store, which says `latest` (None: gone); `before` was the position when asked."""
-        if latest is None or latest < before:
+        if latest is None:
             self.end()
+            return
+        if latest < before:
+            self.doubted = True
             return
         self._heard = max(self._heard, latest)
         self._fill_up()
@@ -160,6 +213,44 @@ class Topic(ABC):
         for reader in [*self._live, *self._behind]:
             reader.end()
 
+    def doubt(self) -> None:
+        """Another server answers as the store: nothing is passed on until `settle` has compared."""
+        if self.started:
+            self.doubted = True
+            self._doubts += 1
+
+    async def settle(self) -> None:
+        """Go on where the store has what was passed on last, else let everybody begin again.
+
+        Raises StoreOutage.
+        """
+        doubts, position, mark = self._doubts, self.position, self.mark
+        found = await self.mark_at(position) if position else None
+        if position and (found is None or (mark is not None and mark.contradicts(found))):
+            await self._reset()
+        self.doubted = doubts != self._doubts
+        self._fill_up()
+
+    async def _reset(self) -> None:
+        """The store's history is another one: everybody begins again with a snapshot that says so."""
+        try:
+            latest = await self._latest()
+            opening = await self._open(Resume(given=True))
+        except NotFound:
+            self.end()
+            return
+        STORE_ROLLBACKS.inc()
+        _log.error("store_rolled_back", topic=self.name, before=self.position, now=latest[0])
+        self.void = max(self.void, self.position)
+        self.position, self.mark = latest
+        self._heard = 0
+        self._waves.clear()
+        for reader in [*self._live, *self._behind]:
+            if opening is None:
+                reader.end()
+            else:
+                reader.restart(opening)
+
     def close(self) -> None:
         """Nobody reads any more."""
         if self._filler is not None:
@@ -167,6 +258,7 @@ class Topic(ABC):
 
     def _pass_on(self, frame: Frame) -> None:
         self.position = frame.position
+        self.mark = Mark(frame.job_id, frame.at)
         self._waves.append((frame, iter(list(self._live))))
         if len(self._waves) == 1:
             self._next_turn()
@@ -185,17 +277,27 @@ class Topic(ABC):
                 return
             self._waves.popleft()
 
+    @property
+    def _flows(self) -> bool:
+        return self.started and self._filler is None and not self.doubted
+
     def _fill_up(self) -> None:
-        if self.started and self._filler is None and self._heard > self.position and not self.ended:
+        if self._flows and self._heard > self.position and not self.ended:
             self._filler = asyncio.create_task(self._fill())
 
     async def _fill(self) -> None:
         """Read what no bell brought. Where the store does not answer, the next check goes on."""
         try:
             while self._heard > self.position and not self.ended:
-                self._pass_page(await self.page(self.position))
-        except RedisError as error:
+                before = self.position
+                page = await self.page(before)
+                if before == self.position:  # else everybody began again meanwhile
+                    self._pass_page(page)
+        except StoreOutage as error:
             _log.info("events_not_read", error=str(error))
+        except Exception as error:  # noqa: BLE001 - told; readers come back, and begin with what the store says
+            tell_unexpected("loop:topic", error, topic=self.name)
+            self.end()
         finally:
             self._filler = None
 
@@ -205,4 +307,5 @@ class Topic(ABC):
             return
         for frame in page.frames:
             self._pass_on(frame)
-        self.position = page.upto
+        if self.position != page.upto:  # the last ones are of an erased job
+            self.position, self.mark = page.upto, None

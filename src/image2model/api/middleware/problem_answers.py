@@ -6,10 +6,9 @@ anything else is a fault of ours, logged with its traceback and told as `interna
 """
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
-from redis.exceptions import RedisError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +16,11 @@ from image2model.api import problems
 from image2model.api.middleware.request_id import request_id
 from image2model.errors import Problem, StoreUnavailable
 from image2model.storage.errors import StorageError
+from image2model.store.connection import StoreOutage
+from image2model.telemetry.metrics import UNEXPECTED_ERRORS
+
+if TYPE_CHECKING:
+    from image2model.api.state import ApiState
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -50,11 +54,20 @@ class ProblemAnswers:
                 await problems.render(stopping, request_id(scope))(scope, receive, send)
             raise
         except Exception as error:
+            if isinstance(error, StoreOutage):
+                _note_outage(scope)
             problem = _problem_of(error)
             if begun:
                 raise
         if problem is not None:
             await problems.render(problem, request_id(scope))(scope, receive, send)
+
+
+def _note_outage(scope: Scope) -> None:
+    """What readiness says of the store must not be older than what a client was told."""
+    state = scope.get("state", {}).get("api")
+    if state is not None:
+        cast("ApiState", state).write_probe.forget()
 
 
 def _problem_of(error: Exception) -> Problem:
@@ -65,8 +78,9 @@ def _problem_of(error: Exception) -> Problem:
     if isinstance(error, Problem):
         error.__cause__ = error.__context__ = error.__traceback__ = None
         return error
-    if isinstance(error, RedisError | StorageError):
+    if isinstance(error, StoreOutage | StorageError):
         _log.error("store_unavailable", reason=str(error), kind=type(error).__name__)
-        return problems.store_unavailable()
+        return problems.store_unavailable(error)
+    UNEXPECTED_ERRORS.labels("http").inc()
     _log.error("internal_error", exc_info=error)
     return problems.internal_error()

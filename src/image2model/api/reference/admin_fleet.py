@@ -12,7 +12,7 @@ from image2model.api.reference.operation import Answer, Operation, Parameter
 from image2model.api.reference.shared import CURSOR, limit
 from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.service.job_list import DEFAULT_LIMIT, MOST, OwnedJob, OwnedJobPage
-from image2model.service.stats import DEFAULT_DAYS, MOST_DAYS, QueueStats, Spending, Stats
+from image2model.service.stats import DEFAULT_DAYS, MOST_DAYS, EndpointStats, QueueStats, Spending, Stats
 from image2model.service.workers import WorkerDocument, WorkerList
 from image2model.store.keys import Queue
 
@@ -36,6 +36,16 @@ _STATS: Final = Stats(
     images_in_flight=4,
     workers=1,
     queues=(QueueStats(name=_QUEUE, waiting=12, oldest_seconds=3.2, paused=()),),
+    endpoints=(
+        EndpointStats(
+            model="fal-ai/trellis",
+            why="refused",
+            message="This account has no access to fal-ai/trellis.",
+            since=CREATED,
+            next_probe_at=ENDED,
+            waiting=3,
+        ),
+    ),
     total_cost_usd=7.5,
     spending=(Spending(day="2026-11-24", owner=_OWNER, keys=("shop",), model=DEFAULT_MODEL, cost_usd=7.5),),
 )
@@ -81,7 +91,8 @@ OPERATIONS: Final = (
         tag="Administration",
         id="getStats",
         summary="Spending, queues and workers in numbers",
-        description="Spending by day (UTC), owner and model, the newest day first.",
+        description="Spending by day (UTC), owner and model, the newest day first. `endpoints` are those "
+        "of FAL's that are refused or fail just now: their pictures wait, all others go on.",
         parameters=(_DAYS,),
         answers=(Answer(status=200, description="The numbers.", shape=Stats, example=_STATS),),
         problems=(errors.InvalidParameter,),

@@ -9,6 +9,7 @@ from image2model.cli.doctor.fal_check import check_fal
 from image2model.cli.doctor.finding import Finding, State, broken, ok, warning
 from image2model.cli.doctor.storage_check import check_storage
 from image2model.cli.doctor.store_check import check_store
+from image2model.cli.doctor.version_check import check_version
 from image2model.cli.doctor.webhook_check import check_webhooks
 from image2model.cli.doctor.workers_check import check_workers
 from image2model.cli.local_store import store_url
@@ -49,6 +50,7 @@ async def _store_and_workers(settings: Settings) -> list[Finding]:
     async with connect(url) as redis:
         findings = await check_store(redis)
         if findings[0].state is State.OK:
+            findings += await check_version(redis)
             findings += await check_workers(redis)
             findings += await check_webhooks(redis, settings)
     return findings

@@ -14,6 +14,7 @@ from image2model.settings import Settings
 _PART: Final = "fal"
 _ADVICE: Final = {
     "account": "set FAL_KEY to a key of your account",
+    "endpoint": "other models may work; ask FAL for access to this one",
     "unreachable": "look at the network; FAL itself may be down",
 }
 

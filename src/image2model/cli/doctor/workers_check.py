@@ -10,12 +10,14 @@ from redis.exceptions import RedisError
 
 from image2model.cli.doctor.finding import Finding, broken, ok, warning
 from image2model.store import fleet
+from image2model.store.endpoints import EndpointState
 
 _PART: Final = "workers"
 
 
 async def check_workers(redis: Redis) -> list[Finding]:
-    """One finding for the workers, one for each queue that nobody serves or that is paused."""
+    """One finding for the workers, one for each queue that nobody serves or that is paused, and for each
+    endpoint of FAL's that is refused or fails."""
     try:
         state = await fleet.read(redis)
     except (RedisError, OSError) as error:
@@ -26,7 +28,13 @@ async def check_workers(redis: Redis) -> list[Finding]:
     return [
         ok(_PART, f"{len(state.workers)} alive, {running} tasks running"),
         *(finding for queue in state.queues for finding in _queue(queue, state)),
+        *(_endpoint(one) for one in state.endpoints),
     ]
+
+
+def _endpoint(state: EndpointState) -> Finding:
+    said = f"FAL does not take {state.model} ({state.waiting} wait): {state.words}"
+    return warning(_PART, said, "other models go on; where FAL refuses it, ask FAL for access")
 
 
 def _queue(queue: fleet.QueueState, state: fleet.FleetState) -> list[Finding]:

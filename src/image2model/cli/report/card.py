@@ -69,8 +69,14 @@ def _numbers(image: Image) -> list[tuple[str, str]]:
     if took is not None:
         rows.append(("time", seconds(took)))
     if image.cost_usd is not None:
-        rows.append(("cost", dollars(image.cost_usd) + (" (reused)" if image.cached else "")))
+        rows.append(("cost", dollars(image.cost_usd) + _of_cost(image)))
     return [*rows, ("attempt", str(image.attempt))] if image.attempt > 1 else rows
+
+
+def _of_cost(image: Image) -> str:
+    notes = (("reused", image.cached), ("estimated", image.cost_uncertain))
+    shown = ", ".join(note for note, holds in notes if holds)
+    return f" ({shown})" if shown else ""
 
 
 def _error(image: Image, job_id: str) -> str:

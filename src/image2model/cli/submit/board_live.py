@@ -122,5 +122,7 @@ _REASONS: Final = {
     "account": "Waiting: FAL refuses the service's account (key or balance). Its operator can mend that; "
     "nothing is lost.",
     "fal": "Waiting: FAL is not answering. It goes on by itself once FAL is back.",
+    "endpoint": "Waiting: FAL refuses this model, or fails at it. It is tried from time to time; other "
+    "models go on.",
     "paused": "Waiting: the service's operator has paused the queue.",
 }

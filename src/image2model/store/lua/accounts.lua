@@ -2,14 +2,15 @@
 
 local TOUCH_EVERY = 60000
 
--- A key's record while it is good, else nothing. Notes its use, at most once a minute.
+-- A key's record while it is good, else nothing. Notes its use, at most once a minute; a store that takes no
+-- writes still lets keys in, so that what is there can be read.
 local function good_key(digest, at)
   local name = K.api_key(digest)
   local row = call('HMGET', name, 'key_id', 'owner', 'role', 'rate', 'max_queued', 'budget_micro', 'budget_period',
     'revoked_at', 'expires_at', 'last_used_at')
   if not row[1] or text(row[8]) ~= '' then return nil end
   if num(row[9]) > 0 and num(row[9]) <= at then return nil end
-  if at - num(row[10]) >= TOUCH_EVERY then call('HSET', name, 'last_used_at', at) end
+  if at - num(row[10]) >= TOUCH_EVERY then redis.pcall('HSET', name, 'last_used_at', at) end
   return row
 end
 
@@ -119,10 +120,10 @@ local function close_account(image_id)
   call('HINCRBY', K.account(row[1]), 'reserved', -num(row[2]))
 end
 
--- The budget that an image was accepted under, for what is decided and booked later without whoever asked.
+-- The budget that an image was accepted under, for what is decided and booked later without whoever asked. What an
+-- admin runs again is under none.
 local function note_budget(image_id, allowance)
-  if not allowance then return end
-  if allowance[3] then
+  if allowance and allowance[3] then
     call('HSET', K.image(image_id), 'budget_micro', allowance[3], 'budget_period', allowance[4])
   else
     call('HDEL', K.image(image_id), 'budget_micro', 'budget_period')
@@ -144,8 +145,8 @@ local function lacking(image_id, held)
   return math.max(0, num(row[1]) - (held and 0 or num(row[2])))
 end
 
+-- Whether the budget holds `micro` more; not where it is overrun already.
 local function affordable(image_id, micro, at)
-  if micro == 0 then return true end
   local left = budget_left(image_id, call('HGET', K.image(image_id), 'owner'), at)
   return not left or micro <= left
 end
@@ -157,27 +158,30 @@ local function reserve_more(image_id, micro)
 end
 
 -- A hold: what was set aside for an attempt that FAL may yet bill stays set aside once its image has ended or
--- begun another attempt, until the request is booked or HOLD_TTL is over. `holds`: attempt -> when it is released;
--- `held`: attempt -> {image, owner, model, micro}, for the image may be erased by then.
+-- begun another attempt, until the request is booked or HOLD_TTL is over. `holds`: hold -> when it is released;
+-- `held`: hold -> {owner, model, micro}, for the image may be erased by then.
+local function hold_of(image_id, attempt) return image_id .. ':' .. attempt end
+
 local function hold(image_id, attempt, at)
   local row = call('HMGET', K.image(image_id), 'owner', 'job_id', 'reserved_micro')
   if num(row[3]) == 0 then return end
   local model = text(call('HGET', K.job(row[2]), 'model'))
   call('HSET', K.image(image_id), 'reserved_micro', 0)
-  call('HSET', K.held(), attempt, cjson.encode({image_id, row[1], model, num(row[3])}))
-  call('ZADD', K.holds(), at + HOLD_TTL, attempt)
+  local name = hold_of(image_id, attempt)
+  call('HSET', K.held(), name, cjson.encode({row[1], model, num(row[3])}))
+  call('ZADD', K.holds(), at + HOLD_TTL, name)
   call('PEXPIRE', K.held(), FLEET_TTL)
   call('PEXPIRE', K.holds(), FLEET_TTL)
 end
 
--- Releases a hold and returns {image, owner, model, micro}, or nothing.
-local function release_hold(attempt)
-  local entry = call('HGET', K.held(), attempt)
+-- Releases a hold and returns {owner, model, micro}, or nothing.
+local function release_hold(name)
+  call('ZREM', K.holds(), name)
+  local entry = call('HGET', K.held(), name)
   if not entry then return nil end
-  call('HDEL', K.held(), attempt)
-  call('ZREM', K.holds(), attempt)
+  call('HDEL', K.held(), name)
   local held = cjson.decode(entry)
-  call('HINCRBY', K.account(held[2]), 'reserved', -held[4])
+  call('HINCRBY', K.account(held[1]), 'reserved', -held[3])
   return held
 end
 
@@ -220,22 +224,25 @@ local function add_cost(image_id, job_id, micro, uncertain)
 end
 
 -- Books what FAL took for one request, once, whoever holds the image and whether it still exists. `owner` and
--- `model` are false where the caller does not know them, `micro` where it is what was set aside; `attempt` is ''
--- for the image's present request. The same `nonce` again is the same call, whose reply was lost.
+-- `model` may be false where the hold or the image tells them; `micro` is false where it is what was set aside for an
+-- attempt that must be the image's present one or a held one. `attempt` is '' for the image's present request. The
+-- same `nonce` again is the same call, whose reply was lost.
 -- Returns {1 booked | 0 booked before | -1 nobody's, micro, overrun, model}. The overrun is what the owner's budget
 -- was exceeded by because FAL took more than was set aside.
 local function book(image_id, owner, model, request_id, attempt, micro, uncertain, nonce, at)
-  local row = call('HMGET', K.image(image_id), 'job_id', 'request_id', 'attempt_token', 'unit_micro')
+  local row = call('HMGET', K.image(image_id), 'job_id', 'request_id', 'attempt_token', 'unit_micro', 'owner')
   if attempt == '' and row[2] == request_id then attempt = text(row[3]) end
   local bookings = bookings_of(image_id)
   local before = booking_of(bookings, request_id, attempt)
   if before then return {before[2] == nonce and 1 or 0, before[1], before[3], model or ''} end
-  local held = attempt ~= '' and release_hold(attempt)
-  owner, model = owner or (held and held[2]), model or (held and held[3])
-  if not owner then return {-1, 0, 0, ''} end
-  micro = micro or (held and held[4]) or num(row[4])
-  local released = held and held[4] or 0
-  if not held and attempt ~= '' and attempt == row[3] then released = release_reservation(image_id, owner, micro) end
+  local present = attempt ~= '' and attempt == row[3]
+  local held = attempt ~= '' and release_hold(hold_of(image_id, attempt))
+  owner = owner or (held and held[1]) or row[5]
+  model = model or (held and held[2]) or (row[1] and call('HGET', K.job(row[1]), 'model')) or ''
+  if not owner or not (micro or held or present) then return {-1, 0, 0, ''} end
+  micro = micro or (held and held[3]) or num(row[4])
+  local released = held and held[3] or 0
+  if not held and present then released = release_reservation(image_id, owner, micro) end
   if row[1] then add_cost(image_id, row[1], micro, uncertain) end
   if micro > 0 then charge(owner, model, micro, at) end
   local left = micro > released and row[1] and budget_left(image_id, owner, at)

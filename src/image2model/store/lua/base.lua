@@ -9,6 +9,3 @@ end
 
 local function num(value) return tonumber(value or 0) or 0 end
 local function text(value) if value then return value end return '' end
-
--- The version of what the store holds: 1 is that of 8adfc9c, whose processes read nothing newer.
-local function data_version() return 2 end

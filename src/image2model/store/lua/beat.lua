@@ -1,6 +1,8 @@
 -- A worker shows life. {worker_id, ttl_ms, {name, value, ...}}; a ttl of 0 takes it off the list.
 local id, ttl, fields = unpack(cmsgpack.unpack(ARGV[1]))
 local at = now_ms()
+-- before the first beat is written: from a beat in a store without an id follows that 8adfc9c wrote it
+store_head()
 if ttl == 0 then
   call('ZREM', K.workers(), id)
   call('DEL', K.worker(id))

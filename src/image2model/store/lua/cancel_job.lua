@@ -12,7 +12,7 @@ if delete then
   call('SREM', K.owner_active(owner), job_id)
   call('ZADD', K.deleted(), at, job_id)
   call('PEXPIRE', K.deleted(), FLEET_TTL)
-  call('PUBLISH', BELL .. owner, cmsgpack.pack({job_id, 0, 0, 'deleted', ''}))
+  call('PUBLISH', channel('bell:' .. owner), cmsgpack.pack({job_id, 0, 0, 'deleted', ''}))
   if not unfinished then enqueue(BATCH, 'finish:' .. job_id .. ':deleted', 'finish_batch', job_id, at, at) end
 end
 if not unfinished then return cmsgpack.pack({0, 0}) end
@@ -23,11 +23,11 @@ for _, id in ipairs(image_ids(job_id)) do
     if sent(id) then
       marked = marked + 1
       call('HSET', K.image(id), 'cancel_requested', '1')
-      call('PUBLISH', CONTROL, 'cancel:' .. id)
+      call('PUBLISH', channel('control'), 'cancel:' .. id)
       emit_image(job_id, id, at)
     elseif not MOVING[status] or status == 'preparing' then
       cancelled = cancelled + 1
-      call('PUBLISH', CONTROL, 'cancel:' .. id)
+      call('PUBLISH', channel('control'), 'cancel:' .. id)
       move(id, 'cancelled', {}, at)
     end
   end

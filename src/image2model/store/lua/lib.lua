@@ -27,9 +27,9 @@ local function job_row(job_id)
   return values
 end
 
--- Who may see a job, and in which version it is: {version, owner, deleted, expires_at, priority}.
+-- Who may see a job, and in which version it is: {version, owner, deleted, expires_at, priority, updated_at}.
 local function job_head(job_id)
-  local head = call('HMGET', K.job(job_id), 'version', 'owner', 'deleted', 'expires_at', 'priority')
+  local head = call('HMGET', K.job(job_id), 'version', 'owner', 'deleted', 'expires_at', 'priority', 'updated_at')
   for i = 1, #head do head[i] = text(head[i]) end
   return head
 end
@@ -55,39 +55,48 @@ local function emit(job_id, kind, body)
   call('XADD', K.owner_events(owner), 'MAXLEN', '~', OWNER_HISTORY, seq .. '-0', 'j', job_id, 'v', version)
   call('PEXPIRE', K.owner_seq(owner), FLEET_TTL)
   call('PEXPIRE', K.owner_events(owner), FLEET_TTL)
-  call('PUBLISH', BELL .. owner, cmsgpack.pack({job_id, version, seq, kind, data}))
+  call('PUBLISH', channel('bell:' .. owner), cmsgpack.pack({job_id, version, seq, kind, data}))
   return version
+end
+
+-- A row as it goes into an event: no longer than what the version's readers take.
+local function event_row(row, lengths)
+  for i = #row, lengths[data_version()] + 1, -1 do row[i] = nil end
+  return row
 end
 
 -- One image's event: time, why the job waits, counts, the image's row.
 local function emit_image(job_id, image_id, at)
   call('HSET', K.job(job_id), 'updated_at', at)
   local waiting = text(call('HGET', K.job(job_id), 'waiting_for'))
-  return emit(job_id, 'image', {at, waiting, counts_of(job_id), image_row(image_id)})
+  return emit(job_id, 'image', {at, waiting, counts_of(job_id), event_row(image_row(image_id), EVENT_IMAGE_FIELDS)})
 end
 
 -- The whole document as it is at this moment: a later reader must see what was true then.
 local function emit_complete(job_id, at)
   local rows = {}
-  for i, id in ipairs(image_ids(job_id)) do rows[i] = image_row(id) end
-  return emit(job_id, 'complete', {at, job_row(job_id), rows})
+  for i, id in ipairs(image_ids(job_id)) do rows[i] = event_row(image_row(id), EVENT_IMAGE_FIELDS) end
+  return emit(job_id, 'complete', {at, event_row(job_row(job_id), EVENT_JOB_FIELDS), rows})
 end
 
 -- Once in a script is enough: whoever hears it looks when all of the script has been done.
 local rung = {}
 local function ring(queue)
-  if not rung[queue] then call('PUBLISH', READY, queue) end
+  if not rung[queue] then call('PUBLISH', channel('ready'), queue) end
   rung[queue] = true
 end
 
--- Starts a task of ours: ARQ's job key and its place in the queue. A waiting one keeps its place.
+-- Starts a task of ours: ARQ's job key and its place in the queue. A waiting one keeps its place. A function that
+-- the version's workers may not know is postponed until they all do, for a worker drops what it does not know.
 local function enqueue(queue, task_id, fn, arg, score, at)
   call('SET', ARQ_JOB .. task_id, cmsgpack.pack({fn, arg, at}), 'PX', UNFINISHED_TTL)
+  if FUNCTION_SINCE[fn] and data_version() < FUNCTION_SINCE[fn] then return postpone(queue, task_id, fn, score) end
   call('ZADD', ARQ_QUEUE .. queue, score, task_id)
   ring(queue)
 end
 
 local function dequeue(queue, task_id)
+  if queue == GENERATION and waits_for_endpoint(task_id) then leave_endpoint(task_id, model_of(task_id)) end
   call('ZREM', ARQ_QUEUE .. queue, task_id)
   call('ZREM', K.leases(queue), task_id)
   call('DEL', ARQ_JOB .. task_id, ARQ_RETRY .. task_id, ARQ_IN_PROGRESS .. task_id)
@@ -177,23 +186,30 @@ local function stood_still(at)
   return sum
 end
 
+-- What the circuit of the account and of FAL as a whole forgets when it closes.
+local CIRCUIT_FIELDS = {'failures', 'probe_at', 'probe_gap', 'trial', 'tried', 'trial_image', 'inferred'}
+
 -- FAL accepted a submit: neither it nor the account is at fault.
 local function circuit_closes(at)
-  call('HDEL', K.circuit(), 'failures', 'probe_at', 'probe_gap', 'trial', 'tried', 'trial_image')
+  call('HDEL', K.circuit(), unpack(CIRCUIT_FIELDS))
   resume_queue(GENERATION, {'account', 'fal'}, at)
 end
 
 -- One run serves all images of one content (`digest`). `reuse` names the image whose run or result it is.
 
+-- Who leads a content, where that is another image, and its status.
+local function leader_of(digest, image_id)
+  local leader = call('GET', K.reuse(digest))
+  if not leader or leader == image_id then return nil end
+  return leader, call('HGET', K.image(leader), 'status') or nil
+end
+
 -- Whose result an image may take: an image id, 'wait' while that one still runs, or nothing. With nothing
 -- the image itself leads from now on.
 local function reuse_source(digest, image_id)
-  local leader = call('GET', K.reuse(digest))
-  local status = leader and call('HGET', K.image(leader), 'status')
-  if leader ~= image_id then
-    if status == 'succeeded' then return leader end
-    if status and UNFINISHED[status] then return 'wait' end
-  end
+  local leader, status = leader_of(digest, image_id)
+  if status == 'succeeded' then return leader end
+  if status and UNFINISHED[status] then return 'wait' end
   call('SET', K.reuse(digest), image_id, 'PX', FLEET_TTL)
   return nil
 end
@@ -265,6 +281,17 @@ local function move(image_id, to, fields, at)
   emit_image(job_id, image_id, at)
   if FINISHED[to] and among(counts_of(job_id), UNFINISHED) == 0 then close_job(job_id, at) end
   return true
+end
+
+-- Counts an error that nobody expected, once for each run (`token`); returns how many there were in this attempt.
+-- A next attempt begins anew, so the count is kept with the attempt's number.
+local function count_unexpected(image_id, token)
+  local image = K.image(image_id)
+  local row = call('HMGET', image, 'attempt', 'unexpected_attempt', 'unexpected_count', 'unexpected_by')
+  local count = text(row[2]) == text(row[1]) and num(row[3]) or 0
+  if count > 0 and text(row[4]) == token then return count end
+  call('HSET', image, 'unexpected_attempt', text(row[1]), 'unexpected_count', count + 1, 'unexpected_by', token)
+  return count + 1
 end
 
 local function holds(image_id, fence)

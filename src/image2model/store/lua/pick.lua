@@ -6,6 +6,7 @@ local queue, worker, free, reserve, lease, max_permits, look_ahead, own_look_ahe
 local zset, at, picked = ARQ_QUEUE .. queue, now_ms(), {}
 local trial = false
 local MOST_LOOKED_AT = 200
+local TRIAL_WITHIN = 60000
 
 local function claim(id, score)
   if call('EXISTS', ARQ_IN_PROGRESS .. id) == 1 then return end
@@ -54,8 +55,21 @@ end
 local function start(id, score)
   if not is_waiting(id) then return end
   if sent(id) then return follow(id, score) end
-  local digest = text(call('HGET', K.image(id), 'digest'))
-  local source = digest ~= '' and reuse_source(digest, id)
+  local digest, refused = text(call('HGET', K.image(id), 'digest')), refused_by(id)
+  local source
+  if refused then
+    -- another's result needs no endpoint; a run that is not at FAL yet waits just as this image does
+    local leader, status = leader_of(digest, id)
+    if status == 'succeeded' then
+      source = leader
+    elseif status and UNFINISHED[status] and sent(leader) then
+      source = 'wait'
+    else
+      return wait_for_endpoint(id, refused, score, at)
+    end
+  else
+    source = digest ~= '' and reuse_source(digest, id)
+  end
   if source == 'wait' then return park(id, digest) end
   call('HSET', K.image(id), 'reuse_of', source or '')
   if source then return follow(id, score) end
@@ -103,6 +117,23 @@ local function fill(from, to)
     local found = take(from, to, room(), start)
     looked = looked + found
   until found == 0 or #picked > before or looked >= MOST_LOOKED_AT
+  -- behind so many that wait for their endpoint there may be some that need not
+  if looked >= MOST_LOOKED_AT and #picked == before then ring(queue) end
+end
+
+-- A pause that only two endpoints together have shown lets the others' images try, one after the other.
+local function may_try_another()
+  local state = call('HMGET', K.circuit(), 'inferred', 'trial_image')
+  if not state[1] or call('HLEN', K.pause(queue)) > 1 or call('HEXISTS', K.pause(queue), state[1]) == 0 then return false end
+  return not state[2] or not call('ZSCORE', K.leases(queue), state[2])
+end
+
+-- Where nothing else waits, an image that waits for its endpoint tries for all.
+local function try_an_endpoint()
+  for model in pairs(refusing()) do
+    local id = probe_next(model, at, TRIAL_WITHIN)
+    if id then return start(id, FRONT) end
+  end
 end
 
 if queue ~= GENERATION then
@@ -113,7 +144,8 @@ take(FOLLOW_AT, FOLLOW_AT + at, reserve, follow_sent)
 take(FRONT_RUNNING, FRONT_RUNNING, reserve - #picked, follow_sent)
 local paused = queue_paused(queue)
 local by_hand = call('HEXISTS', K.pause(queue), 'paused') == 1
-trial = paused and not by_hand and free > 0 and call('HDEL', K.circuit(), 'trial') == 1
+local allowed = paused and not by_hand and free > 0 and call('HDEL', K.circuit(), 'trial') == 1
+trial = allowed or (paused and not by_hand and free > 0 and may_try_another())
 if trial then free = 1 end
 if trial or not paused then
   fill(FRONT, FRONT)
@@ -121,10 +153,11 @@ if trial or not paused then
   local before = #picked
   fill(FIRST_TURN, '(' .. CLOCK)
   if #picked > before then advance_turn(picked[#picked][3]) end
+  if allowed and free == 1 then try_an_endpoint() end
   call('PEXPIRE', K.ahead(), FLEET_TTL)
   if trial and free == 0 then
     call('HSET', K.circuit(), 'tried', 1, 'trial_image', picked[#picked][1])
-  elseif trial then
+  elseif allowed then
     call('HSET', K.circuit(), 'trial', 1)
   end
 end

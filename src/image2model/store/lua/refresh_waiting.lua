@@ -3,17 +3,27 @@
 local max_permits, max_jobs, pause = unpack(cmsgpack.unpack(ARGV[1]))
 if not call('SET', K.waiting_told(), 1, 'NX', 'PX', pause) then return 0 end
 local at, changed, reason = now_ms(), 0, ''
+local stopped = false
 -- those ahead count: permits that are free for a moment are theirs, and each change of mind is an event for each job
 if call('ZCARD', K.permits()) + call('ZCARD', K.ahead()) >= max_permits then reason = 'limit' end
 local pauses = call('HKEYS', K.pause(GENERATION))
 for _, name in ipairs({'fal', 'account', 'paused'}) do
-  for _, set in ipairs(pauses) do if set == name then reason = name end end
+  for _, set in ipairs(pauses) do
+    if set == name then reason, stopped = name, true end
+  end
+end
+
+-- Why a job of this model waits: a pause first, then its endpoint, then permits.
+local ENDPOINT_WORD = data_version() >= 2 and 'endpoint' or 'fal'
+local function reason_of(model)
+  return not stopped and refusing()[model] and ENDPOINT_WORD or reason
 end
 
 -- The counts come first, as `among` wants them.
 local FIELDS = {unpack(COUNT_FIELDS)}
 FIELDS[#FIELDS + 1] = 'owner'
 FIELDS[#FIELDS + 1] = 'waiting_for'
+FIELDS[#FIELDS + 1] = 'model'
 
 local function tell(job_id, waiting)
   call('HSET', K.job(job_id), 'waiting_for', waiting)
@@ -24,9 +34,9 @@ end
 
 for _, job_id in ipairs(call('ZRANGE', K.unfinished(), 0, max_jobs - 1)) do
   local head = call('HMGET', K.job(job_id), unpack(FIELDS))
-  local counts, exists, told = numbers(head), head[#FIELDS - 1], text(head[#FIELDS])
+  local counts, exists, told = numbers(head), head[#FIELDS - 2], text(head[#FIELDS - 1])
   local waits = among(counts, UNFINISHED) > 0 and among(counts, ADVANCING) == 0
-  local waiting = waits and reason or ''
+  local waiting = waits and reason_of(head[#FIELDS]) or ''
   if exists and told ~= waiting then
     tell(job_id, waiting)
     changed = changed + 1

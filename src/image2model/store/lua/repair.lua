@@ -20,6 +20,7 @@ for _, id in ipairs(image_ids(job_id)) do
       local status = leader and call('HGET', K.image(leader), 'status')
       lost = lost or not (status and UNFINISHED[status])
     end
+    if score == AT_ENDPOINT then lost = lost or not endpoint_keeps(id) end
     if lost and call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then
       local front = sent(id) and FRONT_RUNNING or FRONT
       if front == FRONT then

@@ -8,7 +8,9 @@ for _, id in ipairs(image_ids(job_id)) do
   if image[1] == 'failed' then bury(id, num(image[2])) end
   if UNFINISHED[text(image[1])] then
     failed = failed + 1
-    call('HSET', K.image(id), 'reserved_micro', '')  -- the restored account holds nothing for it
+    -- the restored account counts nothing of it; what FAL has, or may have, can yet be billed
+    call('HSET', K.image(id), 'reserved_micro', '')
+    if sent(id) then open_account(id, owner, num(call('HGET', K.image(id), 'unit_micro'))) end
     move(id, 'failed', {'error', failure, 'cancel_requested', ''}, at)
   end
 end

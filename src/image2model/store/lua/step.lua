@@ -6,6 +6,8 @@ if not holds(id, token) then return 0 end
 local head = call('HMGET', K.image(id), 'status', 'request_id')
 if FINISHED[head[1]] then return -1 end
 if unknown and text(head[2]) ~= '' then return -3 end
-if not move(id, to, fields, now_ms()) then return -1 end
+local at = now_ms()
+if not move(id, to, fields, at) then return -1 end
+if head[1] == 'storing' and to == 'succeeded' then endpoint_delivers(model_of(id), at) end
 if text(call('HGET', K.image(id), 'cancel_requested')) == '1' then return 2 end
 return 1

@@ -1,7 +1,7 @@
 -- Step 2: pictures are at FAL's storage, and now may be POSTed, the first one first.
 -- {max_permits, {{image_id, token, attempt_token, url}, …}}
 -- Returns for each 1 with the intent written; 0 the fence is another's or the image is final, 2 no permit is
--- free (then neither for those behind it), 3 generations are paused.
+-- free (then neither for those behind it), 3 generations are paused, 4 FAL's endpoint is refused.
 local max_permits, wishes = unpack(cmsgpack.unpack(ARGV[1]))
 local at = now_ms()
 local free = max_permits - call('ZCARD', K.permits())
@@ -16,6 +16,7 @@ local function take(id, token, attempt_token, url)
   -- it is prepared: whatever ends a worker from here on, this picture does not
   if head[3] ~= '0' then call('HSET', image, 'pickups', 0) end
   if by_hand or (only and only ~= id) then return 3 end
+  if refused_by(id) then return 4 end
   if not call('ZSCORE', K.permits(), id) then
     if taken >= free then
       waits = true
@@ -30,6 +31,13 @@ local function take(id, token, attempt_token, url)
 end
 
 local answers = {}
-for i, wish in ipairs(wishes) do answers[i] = waits and 2 or take(unpack(wish)) end
+for i, wish in ipairs(wishes) do
+  if waits then
+    -- whoever cannot be sent anyway waits for no permit: its place ahead is another's
+    answers[i] = refused_by(wish[1]) and 4 or 2
+  else
+    answers[i] = take(unpack(wish))
+  end
+end
 if taken > 0 then call('PEXPIRE', K.permits(), FLEET_TTL) end
 return answers

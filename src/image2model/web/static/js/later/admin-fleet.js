@@ -32,6 +32,24 @@ export function queuesPart(stats, refresh) {
   return table('Queues', ['Queue', 'Waiting', 'Oldest', 'State', ''], rows, 'There are no queues.');
 }
 
+// Those that FAL refuses or fails at; without any there is no table.
+export function endpointsPart(stats) {
+  const rows = (stats.endpoints || []).map((one) => [
+    titleOf(one.model),
+    element('span', { class: 'tag warn' }, one.why === 'refused' ? 'FAL refuses it' : 'it fails'),
+    one.message,
+    number(one.waiting),
+    ago(one.since),
+    until(one.next_probe_at),
+  ]);
+  return rows.length ? table('Models that FAL does not take', ['Model', 'State', 'FAL says', 'Waiting', 'For', 'Next try'], rows, '') : null;
+}
+
+const until = (stamp) => {
+  const left = (Date.parse(stamp) - now()) / 1000;
+  return left > 0 ? `in ${seconds(left)}` : 'now';
+};
+
 function hand(queue, refresh) {
   const paused = queue.paused.some((one) => BY_HAND.has(one));
   const act = async () => {

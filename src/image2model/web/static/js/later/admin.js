@@ -4,7 +4,7 @@ import { get } from '../api.js';
 import { button, byId, element, show } from '../dom.js';
 import { deadPart } from './admin-dead.js';
 import { keysPart } from './admin-keys.js';
-import { figures, queuesPart, spendingPart, workersPart } from './admin-fleet.js';
+import { endpointsPart, figures, queuesPart, spendingPart, workersPart } from './admin-fleet.js';
 import { failed } from '../toasts.js';
 
 const EVERY_MS = 5000;
@@ -48,7 +48,9 @@ async function refresh() {
     part('/admin/stats', parts.queues, (stats) => {
       parts.figures.replaceChildren(...figures(stats));
       parts.spending.body.replaceChildren(spendingPart(stats));
-      return queuesPart(stats, refresh);
+      const refused = endpointsPart(stats);
+      const queues = queuesPart(stats, refresh);
+      return refused ? element('div', {}, queues, refused) : queues;
     }),
     part('/admin/workers', parts.workers, workersPart),
     part('/admin/dead?limit=100', parts.dead, (page) => deadPart(page, refresh)),

@@ -100,6 +100,11 @@ function problem(picture) {
   return element('div', { class: 'viewer-error', role: 'note' }, message, code ? element('p', { class: 'mono' }, code) : null);
 }
 
+function cost(picture) {
+  if (picture.cost_usd === null || picture.cost_usd === undefined) return null;
+  return usd(picture.cost_usd) + (picture.cost_uncertain ? ' (estimated)' : '');
+}
+
 function facts(picture) {
   const { job, result } = picture;
   const mesh = result?.mesh;
@@ -109,7 +114,7 @@ function facts(picture) {
     ['Vertices', mesh && number(mesh.vertices)],
     ['Textures', mesh && number(mesh.textures)],
     ['Size', mesh?.bounds && extent(mesh.bounds)],
-    ['Cost', picture.cost_usd === null || picture.cost_usd === undefined ? null : usd(picture.cost_usd)],
+    ['Cost', cost(picture)],
     ['Time', spent(picture)],
     ['Model', titleOf(job.model)],
     ...Object.entries(job.params || {}).map(([name, value]) => [name.replaceAll('_', ' '), String(value)]),

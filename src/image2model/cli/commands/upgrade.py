@@ -1,0 +1,54 @@
+"""`image2model upgrade`: which data version the store is written in, and what holds back the newest."""
+
+import asyncio
+
+import click
+
+from image2model.cli.connection import for_scripts, print_json
+from image2model.cli.operator import opened
+from image2model.store.identity import Upgrade, settle
+from image2model.store.layouts import LATEST
+
+
+@click.command(short_help="Show which data version the store is written in.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Write the newest from now on. Processes of the first release that are left then break.",
+)
+@for_scripts
+def command(force: bool, as_json: bool) -> int:
+    """Show which data version the store is written in, and what holds back the newest.
+
+    It goes up by itself, 15 seconds after the last process of an earlier release has ended. Another service
+    of the first release on the same server holds it back as well, since channels know no database numbers:
+    --force is for that. There is no way back. Exit code 1 while something holds it back.
+    """
+    upgrade = asyncio.run(_settle(force=force))
+    if as_json:
+        print_json(upgrade)
+    else:
+        click.echo(words_of(upgrade))
+    return 0 if upgrade.done else 1
+
+
+def words_of(upgrade: Upgrade) -> str:
+    """The state in a sentence."""
+    version = f"The store is written in data version {upgrade.head.version}"
+    if upgrade.done:
+        return f"{version}, the newest."
+    left = [
+        f"{count} {what}"
+        for count, what in (
+            (upgrade.workers, "workers of the first release"),
+            (upgrade.apis, "API processes of the first release, or of another service on this server"),
+            (upgrade.behind, "processes of an earlier release"),
+        )
+        if count
+    ]
+    return f"{version} of {LATEST}: {' and '.join(left) or 'nobody holds it back, it goes up in seconds'}."
+
+
+async def _settle(*, force: bool) -> Upgrade:
+    async with opened() as (_, redis, _storage):
+        return await settle(redis, force=force)

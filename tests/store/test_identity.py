@@ -1,0 +1,168 @@
+"""A store's own id, and the version that is written to it until nobody of an earlier release is left."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.asyncio import Redis
+
+from image2model.errors import ConfigurationError
+from image2model.store import fleet, jobs
+from image2model.store.connection import command, connect
+from image2model.store.identity import StoreWatch, settle
+from image2model.store.keys import SHARED_CHANNELS, key
+from image2model.store.layouts import LATEST, LAYOUTS
+from image2model.store.rows import IMAGE_FIELDS, JOB_FIELDS
+from image2model.worker.tasks import FUNCTIONS
+from tests.store.conftest import MakeJob
+
+_LIFE_S = 0.6
+
+
+async def old_heartbeat(redis: Redis, worker: str = "old") -> None:
+    """As a worker of 8adfc9c beats."""
+    await command(redis, "HSET", key("worker", worker), "beat_at", 1, "host", "here")
+    await command(redis, "PEXPIRE", key("worker", worker), 15_000)
+    await command(redis, "ZADD", key("workers"), time.time() * 1000, worker)
+    await command(redis, "PEXPIRE", key("workers"), 60_000)
+
+
+@asynccontextmanager
+async def old_listener(redis: Redis, channel: str) -> AsyncIterator[None]:
+    """As a process of 8adfc9c listens."""
+    async with redis.pubsub() as pubsub:
+        await pubsub.subscribe(channel)
+        await pubsub.get_message(timeout=5)
+        yield
+
+
+async def test_new_store_has_an_id_of_its_own_and_the_newest_version(redis: Redis) -> None:
+    first = await settle(redis)
+    assert first.head.version == LATEST
+    assert (await settle(redis)).head == first.head
+    await redis.flushdb()
+    assert (await settle(redis)).head.store_id != first.head.store_id
+
+
+async def test_script_that_comes_before_every_process_makes_the_id(redis: Redis, make_job: MakeJob) -> None:
+    await make_job(1)
+    made = await command(redis, "HGETALL", key("store"))
+    head = (await settle(redis)).head
+    assert made == {b"id": head.store_id.encode(), b"version": str(LATEST).encode()}
+
+
+async def test_databases_of_one_server_have_different_ids(redis: Redis, redis_url: str) -> None:
+    async with connect(f"{redis_url}?db=1") as other:
+        assert (await settle(redis)).head.store_id != (await settle(other)).head.store_id
+
+
+@pytest.mark.parametrize("sign", ["heartbeat", "api", "worker"])
+async def test_store_of_the_first_release_is_written_as_before(
+    redis: Redis, make_job: MakeJob, sign: str
+) -> None:
+    channel = SHARED_CHANNELS.bell("") if sign == "api" else SHARED_CHANNELS.control
+    if sign == "heartbeat":
+        await old_heartbeat(redis)
+        assert (await settle(redis)).workers == 1
+    else:
+        async with old_listener(redis, channel):
+            found = await settle(redis)
+            assert (found.apis, found.workers) == ((1, 0) if sign == "api" else (0, 1))
+    assert (await settle(redis)).head.version == 1
+    async with redis.pubsub() as ears:
+        await ears.subscribe(SHARED_CHANNELS.bell("ann"))
+        job = await make_job(1)
+        async for message in ears.listen():
+            if message["type"] == "message":
+                break
+    stream = await redis.xrange(key("job_events", job.job_id))
+    assert LAYOUTS[0].image_fields < len(IMAGE_FIELDS)
+    assert b"created_at" not in stream[0][1][b"d"]
+    assert len((await jobs.read(redis, job.job_id)).images) == 1
+
+
+async def test_version_goes_up_once_nobody_was_seen_for_a_life_and_never_back(redis: Redis) -> None:
+    await old_heartbeat(redis)
+    assert (await settle(redis, life_s=_LIFE_S)).head.version == 1
+    await command(redis, "DEL", key("worker", "old"))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with asyncio.timeout(10):
+        while (await settle(redis, life_s=_LIFE_S)).head.version == 1:
+            await asyncio.sleep(0.05)
+    assert loop.time() - began >= _LIFE_S
+    await old_heartbeat(redis)
+    assert (await settle(redis, life_s=_LIFE_S)).head.version == LATEST
+
+
+async def test_a_break_in_the_looks_begins_the_wait_anew(redis: Redis) -> None:
+    """As after an outage of the store: the heartbeats have run out, and their workers come back."""
+    await old_heartbeat(redis)
+    await settle(redis, life_s=_LIFE_S)
+    await command(redis, "DEL", key("worker", "old"))
+    await settle(redis, life_s=_LIFE_S)
+    await asyncio.sleep(_LIFE_S * 1.1)  # the break itself
+    assert (await settle(redis, life_s=_LIFE_S)).head.version == 1
+    await old_heartbeat(redis)
+    found = await settle(redis, life_s=_LIFE_S)
+    assert (found.head.version, found.workers) == (1, 1)
+
+
+async def test_a_beat_of_this_release_holds_nothing_back(redis: Redis) -> None:
+    beat = fleet.Beat(worker_id="w", host="h", pid=1, queues=(), running=0, slots=1, started_at=1)
+    await old_heartbeat(redis)
+    await fleet.beat(redis, beat)
+    found = await settle(redis, process="w")
+    assert (found.head.version, found.workers) == (1, 1)
+    await command(redis, "DEL", key("worker", "old"))
+    assert (await settle(redis, process="w")).workers == 0
+
+
+async def test_what_cannot_be_waited_for_can_be_passed_over(redis: Redis) -> None:
+    async with old_listener(redis, SHARED_CHANNELS.bell("")):
+        assert (await settle(redis)).head.version == 1
+        assert (await settle(redis, force=True)).head.version == LATEST
+
+
+async def test_store_of_a_newer_release_is_refused(redis: Redis) -> None:
+    await settle(redis)
+    await command(redis, "HSET", key("store"), "version", LATEST + 1)
+    with pytest.raises(ConfigurationError, match=f"data version {LATEST + 1}"):
+        await settle(redis)
+
+
+async def test_a_process_of_a_release_in_between_holds_the_next_version_back(redis: Redis) -> None:
+    """As it will be for version 3: whoever reads less is waited for by its own word."""
+    await old_heartbeat(redis)
+    await settle(redis)
+    await command(redis, "ZADD", key("readers"), 9e12, "1 older-process")
+    await command(redis, "PEXPIRE", key("readers"), 60_000)
+    await command(redis, "DEL", key("worker", "old"))
+    found = await settle(redis, process="new", force=True)
+    assert (found.head.version, found.behind) == (1, 1)
+
+
+async def test_watch_tells_of_a_store_that_is_another(redis: Redis) -> None:
+    watch = StoreWatch(redis, "one")
+    head = await watch.look()
+    watch.changed.clear()
+    running = asyncio.create_task(watch.run())
+    try:
+        await redis.flushdb()
+        async with asyncio.timeout(10):
+            await watch.changed.wait()
+        assert watch.head is not None
+        assert watch.head.store_id != head.store_id
+    finally:
+        running.cancel()
+
+
+def test_table_of_versions_covers_what_this_release_writes() -> None:
+    newest = LAYOUTS[-1]
+    assert [layout.version for layout in LAYOUTS] == list(range(1, LATEST + 1))
+    assert (newest.image_fields, newest.job_fields) == (len(IMAGE_FIELDS), len(JOB_FIELDS))
+    known = frozenset[str]().union(*(layout.functions for layout in LAYOUTS))
+    served = {function.name for functions in FUNCTIONS.values() for function in functions}
+    assert served == known

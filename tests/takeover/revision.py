@@ -1,0 +1,25 @@
+"""The revision before, from git: its sources in a folder, run by this checkout's own environment.
+
+Who calls it: the rolling restart and the maker of the fixture.
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Final
+
+OLD: Final = "8adfc9cf6a60c3ea92835f8d5a3f630f18f3650b"
+_ROOT: Final = Path(__file__).parents[2]
+
+
+def sources_of(revision: str, folder: Path) -> Path:
+    """Its `src`, for PYTHONPATH. Raises AssertionError where the history does not reach back that far."""
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / "sources.tar"
+    command = ["git", "-C", str(_ROOT), "archive", "--output", str(archive), revision, "src"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (
+        f"revision {revision[:7]} is not in this clone's history, and the run side by side needs it: "
+        f"`git fetch --unshallow`. git says: {done.stderr.strip()}"
+    )
+    subprocess.run(["tar", "-xf", str(archive), "-C", str(folder)], check=True)
+    return folder / "src"
