@@ -9,10 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.errors import ConfigurationError
-from image2model.store import fleet, jobs
+from image2model.store import arq_keys, fleet, jobs, upkeep
 from image2model.store.connection import command, connect
 from image2model.store.identity import StoreWatch, settle
-from image2model.store.keys import SHARED_CHANNELS, key
+from image2model.store.keys import SHARED_CHANNELS, Queue, key
 from image2model.store.layouts import LATEST, LAYOUTS
 from image2model.store.rows import IMAGE_FIELDS, JOB_FIELDS
 from image2model.worker import process
@@ -166,3 +166,17 @@ def test_table_of_versions_covers_what_this_release_writes() -> None:
     known = frozenset[str]().union(*(layout.functions for layout in LAYOUTS))
     served = {function.name for functions in process._FUNCTIONS.values() for function in functions}
     assert served == known
+
+
+async def test_task_that_an_earlier_worker_would_drop_waits_for_the_version(
+    redis: Redis,
+) -> None:
+    await old_heartbeat(redis)
+    for task, function in (("new", "refresh_files"), ("known", "reconcile")):
+        await upkeep.enqueue_once(redis, Queue.MAINTENANCE, task, function, "")
+    assert not await upkeep.enqueue_once(redis, Queue.MAINTENANCE, "new", "refresh_files", "")
+    queue = arq_keys.queue_key(Queue.MAINTENANCE)
+    assert await redis.zrange(queue, 0, -1) == [b"known"]
+    assert (await settle(redis, force=True)).head.version == LATEST
+    assert sorted(await redis.zrange(queue, 0, -1)) == [b"known", b"new"]
+    assert await redis.exists(key("postponed")) == 0
