@@ -10,13 +10,14 @@ from redis.asyncio import Redis
 
 from image2model.errors import ConfigurationError
 from image2model.store import arq_keys, fleet, jobs, upkeep
-from image2model.store.connection import command, connect
+from image2model.store.connection import StoreOutage, command, connect
 from image2model.store.identity import StoreWatch, settle
 from image2model.store.keys import SHARED_CHANNELS, Queue, key
 from image2model.store.layouts import LATEST, LAYOUTS
 from image2model.store.rows import IMAGE_FIELDS, JOB_FIELDS
 from image2model.worker.tasks import FUNCTIONS
 from tests.store.conftest import MakeJob
+from tests.worker.stage import taking_no_writes
 
 _LIFE_S = 0.6
 
@@ -157,6 +158,14 @@ async def test_watch_tells_of_a_store_that_is_another(redis: Redis) -> None:
         assert watch.head.store_id != head.store_id
     finally:
         running.cancel()
+
+
+async def test_store_that_takes_no_writes_is_known_by_what_it_holds(redis: Redis) -> None:
+    head = (await settle(redis)).head
+    async with taking_no_writes(redis):
+        with pytest.raises(StoreOutage):
+            await settle(redis)
+        assert await StoreWatch(redis, "one").look() == head
 
 
 def test_table_of_versions_covers_what_this_release_writes() -> None:
