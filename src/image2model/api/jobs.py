@@ -1,4 +1,4 @@
-"""`/jobs`: the list of them; and of one: cancel, retry, delete. Who calls it: the router."""
+"""`/jobs`: the list of them; and of one: cancel, retry, refresh, delete. Who calls it: the router."""
 
 from typing import Final
 
@@ -56,6 +56,16 @@ async def retry(request: Request) -> Response:
         wanted.params,
         principal.allowance,
     )
+    return json_answer(job_document(job), 202)
+
+
+async def refresh_files(request: Request) -> Response:
+    """202: files that were missing when the image succeeded are fetched again."""
+    state = state_of(request)
+    principal = await state.authenticate(request.scope)
+    await state.gate.count(request.scope, principal)
+    ids = (request.path_params["job_id"], request.path_params["image_id"])
+    job = await lifecycle.refresh_files(state.redis, principal.owner, *ids)
     return json_answer(job_document(job), 202)
 
 

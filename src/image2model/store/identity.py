@@ -14,8 +14,8 @@ import structlog
 from redis.asyncio import Redis
 
 from image2model.errors import ConfigurationError
-from image2model.store.connection import StoreOutage
-from image2model.store.keys import Channels, own_channels
+from image2model.store.connection import StoreOutage, command
+from image2model.store.keys import Channels, key, own_channels
 from image2model.store.layouts import LATEST, heard_channels
 from image2model.store.script import Script
 
@@ -88,7 +88,10 @@ async def settle(
 
 
 class StoreWatch:
-    """Keeps one process among the store's readers, and knows the store's head. `process` is unique to it."""
+    """Keeps one process among the store's readers, and knows the store's head. `process` is unique to it.
+
+    A store that takes no writes is known by what it holds.
+    """
 
     def __init__(self, redis: Redis, process: str) -> None:
         self._redis = redis
@@ -99,12 +102,22 @@ class StoreWatch:
 
     async def look(self) -> StoreHead:
         """The head as it is now. Raises StoreOutage; ConfigurationError where a newer release writes."""
-        head = (await settle(self._redis, process=self._process)).head
+        try:
+            head = (await settle(self._redis, process=self._process)).head
+        except StoreOutage:
+            head = await self._read()
         if head != self.head:
             self.head = head
             self.changed.set()
             _log.info("store_identified", store_id=head.store_id, data_version=head.version)
         return head
+
+    async def _read(self) -> StoreHead:
+        """The head of a store that takes no writes. Raises StoreOutage, also where there is none yet."""
+        version, store_id = await command(self._redis, "HMGET", key("store"), "version", "id")
+        if version is None:
+            raise StoreOutage("the store takes no writes, and has no id yet")
+        return StoreHead(int(version), store_id.decode())
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""

@@ -86,11 +86,11 @@ EVENT_LAG: Final = Histogram(
 )
 STORE_LIFE_CHANGES: Final = Counter(
     "image2model_store_life_changes",
-    "Times that another server process than before answered as the store: a restart, or a failover.",
+    "Times that a client of the store met another server process than before: a restart, or a failover.",
     registry=REGISTRY,
 )
 STORE_ROLLBACKS: Final = Counter(
     "image2model_store_rollbacks",
-    "Times that the store was found with older data than it had shown before.",
+    "Documents and event streams that were ahead of the store, since it has come back with older data.",
     registry=REGISTRY,
 )
