@@ -77,6 +77,11 @@ def test_a_code_of_a_newer_service_gets_no_advice() -> None:
     assert advice("brand_new") == ""
 
 
+def test_cost_that_fal_did_not_say_is_told_as_estimated() -> None:
+    image = Image(image_id="i", status="failed", filename="a.png", cost_usd=0.3, cost_uncertain=True)
+    assert "$0.30 (estimated)" in card(image, Pictures(), "job")
+
+
 def test_numbers_read_well() -> None:
     assert [size(999), size(4200), size(53_124_000)] == ["999 B", "4 kB", "53.1 MB"]
     assert [seconds(4.24), seconds(185), seconds(7400)] == ["4.2 s", "3 min 05 s", "2 h 03 min"]

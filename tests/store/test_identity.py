@@ -15,7 +15,7 @@ from image2model.store.identity import StoreWatch, settle
 from image2model.store.keys import SHARED_CHANNELS, key
 from image2model.store.layouts import LATEST, LAYOUTS
 from image2model.store.rows import IMAGE_FIELDS, JOB_FIELDS
-from image2model.worker import process
+from image2model.worker.tasks import FUNCTIONS
 from tests.store.conftest import MakeJob
 
 _LIFE_S = 0.6
@@ -164,5 +164,5 @@ def test_table_of_versions_covers_what_this_release_writes() -> None:
     assert [layout.version for layout in LAYOUTS] == list(range(1, LATEST + 1))
     assert (newest.image_fields, newest.job_fields) == (len(IMAGE_FIELDS), len(JOB_FIELDS))
     known = frozenset[str]().union(*(layout.functions for layout in LAYOUTS))
-    served = {function.name for functions in process._FUNCTIONS.values() for function in functions}
+    served = {function.name for functions in FUNCTIONS.values() for function in functions}
     assert served == known

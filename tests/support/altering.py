@@ -1,8 +1,8 @@
-"""Small changes of what FAL answers, to be put together: of a result's JSON, its reply, its files, its statuses.
+"""Small changes of what FAL answers, to be put together: of a result's JSON, reply, files and statuses.
 
-Used by the altering proxy, which applies them, and by the table of altered results, which names them. Each change is
-bounded in time and size. `lasting` tells whether it ever stops: by that a test knows whether a whole file was to be
-had.
+Used by the altering proxy, which applies them, and by the table of altered results, which names them. Each
+change is bounded in time and size. `lasting` tells whether it ever stops: by that a test knows whether a
+whole file was to be had.
 """
 
 import json
@@ -16,7 +16,7 @@ from aiohttp import web
 Output = Any
 """The JSON of a result."""
 
-STUCK_FOR = 20.0
+STUCK_FOR = 25.0
 """Seconds after which a transfer that brings nothing is ended by the proxy: nobody waits so long."""
 
 
@@ -40,7 +40,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Spell:
-    """When a change acts: on the first `times` calls, or for `seconds` from the first call on, else for ever."""
+    """When a change acts: on the first `times` calls, for `seconds` from the first call on, else for ever."""
 
     times: float = math.inf
     seconds: float = math.inf
@@ -67,6 +67,11 @@ class Body:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False
     """The connection ends half way."""
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it can stand in a stream of statuses, and does not end it."""
+        return self.status == 200 and self.content_type == "application/json"
 
     async def send(self, request: web.Request) -> web.StreamResponse:
         reply = web.StreamResponse(
@@ -159,10 +164,10 @@ class FileSent:
 
 @dataclass(frozen=True)
 class Alteration:
-    """Any number of changes under one name. `files` are by role: `model`, `preview`, or a suffix such as `obj`.
+    """Any number of changes under one name. `files` are by role: `model`, `preview`, or a suffix: `obj`.
 
-    `units` replaces the header of billable units, an empty text removes it; `hidden`: by-endpoint does not list
-    the output. `needs`: the endpoint whose result it is about.
+    `units` replaces the header of billable units, an empty text removes it; `hidden`: by-endpoint does not
+    list the output. `needs`: the endpoint whose result it is about.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """A proxy between the workers and the emulator that changes what FAL answers, by request.
 
-Used by the table of altered results. It passes each client's `Host` on, so that every URL that the emulator writes
-leads through it; its second port stands for another host. Which alterations a request meets is told by a number in
-its input (`seed`, `target_polycount`), so that it is known before the request is made.
+Used by the table of altered results. It passes each client's `Host` on, so that every URL that the emulator
+writes leads through it; its second port stands for another host. Which alterations a request meets is told by
+a number in its input (`seed`, `target_polycount`), so that it is known before the request is made.
 """
 
 import asyncio
@@ -11,11 +11,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
 
-from tests.support.altering import Alteration, Body, Names, Output, Turn, altered_output, hang_up
+from tests.support.altering import (
+    Alteration,
+    Body,
+    FileChange,
+    Names,
+    Output,
+    Turn,
+    altered_output,
+    hang_up,
+)
 
 _NUMBERS = ("seed", "target_polycount", "decimation_target", "face_count")
 _HOP = frozenset({"transfer-encoding", "connection", "content-length", "content-encoding", "keep-alive"})
@@ -39,8 +49,6 @@ class Seen:
     output: Output = None
     """As altered, once the result was there."""
     calls: dict[str, tuple[int, float]] = field(default_factory=dict)
-    files: dict[str, bytes] = field(default_factory=dict)
-    """By URL's path: the bytes that make the whole file, as the last transfer would have it."""
 
 
 class AlteringProxy:
@@ -51,6 +59,11 @@ class AlteringProxy:
         self.elsewhere = ""
         self.alterations: dict[int, tuple[Alteration, ...]] = {}
         self.requests: dict[str, Seen] = {}
+        self.originals: dict[str, bytes] = {}
+        """The files as FAL has them, by path: those that `learn` was asked to fetch."""
+        self.leaks: list[str] = []
+        """Files that were asked for with FAL's key."""
+        self.errors: list[str] = []
         self._upstream = upstream
         self._http: aiohttp.ClientSession | None = None
 
@@ -58,13 +71,29 @@ class AlteringProxy:
         """The requests of this number, in their order."""
         return [one for one in self.requests.values() if one.number == number]
 
+    async def learn(self, seen: Seen) -> None:
+        """Fetch the files of a request from FAL itself."""
+        for path in _paths(seen.output):
+            if path not in self.originals:
+                async with self.http.get(self._upstream + path) as reply:
+                    assert reply.status == 200, path
+                    self.originals[path] = await reply.read()
+
     @property
     def http(self) -> aiohttp.ClientSession:
         assert self._http is not None
         return self._http
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Every call."""
+        """Every call. What fails here is no fault of FAL's, and is kept for the test to see."""
+        try:
+            return await self._handle(request)
+        except Exception as error:
+            if request.transport is not None:  # else the client has gone, which is its right
+                self.errors.append(f"{request.method} {request.path}: {error!r}")
+            raise
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
         segments = request.path.strip("/").split("/")
         if segments[0] == "files" and request.method == "GET" and segments[1] in self.requests:
             return await self._file(request, self.requests[segments[1]])
@@ -120,7 +149,7 @@ class AlteringProxy:
         return await (await self._result(seen, reply)).send(request)
 
     async def _result(self, seen: Seen, reply: Body) -> Body:
-        if reply.status != 200:
+        if reply.status != 200 or not reply.is_event:
             return reply
         turn = self._turn(seen, "result")
         content, headers = self._altered(seen, reply.content), dict(reply.headers)
@@ -164,9 +193,7 @@ class AlteringProxy:
             async for line in source.content:
                 data = line.removeprefix(b"data: ") if line.startswith(b"data: ") else None
                 changed = _status(seen, data, turn, stream=True) if data is not None else None
-                if (changed is not None and changed.content_type != "application/json") or (
-                    changed is not None and changed.status >= 300
-                ):
+                if changed is not None and not changed.is_event:
                     if reply is None:
                         return await changed.send(request)
                     hang_up(request)
@@ -184,12 +211,21 @@ class AlteringProxy:
     async def _file(self, request: web.Request, seen: Seen) -> web.StreamResponse:
         original = await self._forward(request, host=self.url.removeprefix("http://"))
         path = request.path
-        seen.files[path] = original.content
+        if "Authorization" in request.headers:
+            self.leaks.append(path)
         turn = self._turn(seen, path)
-        for one in changes_of(seen, path):
+        for one in changes_of(seen.alterations, path):
             if one.acts(turn):
                 return await one.send(request, original)
         return await original.send(request)
+
+
+def _paths(output: Output) -> set[str]:
+    if isinstance(output, str):
+        parts = urlsplit(output) if output.startswith("http") else None
+        return {parts.path} if parts is not None and parts.path.startswith("/files/") else set()
+    inner = output.values() if isinstance(output, dict) else output if isinstance(output, list) else ()
+    return {path for part in inner for path in _paths(part)}
 
 
 def role_of(path: str) -> str:
@@ -200,9 +236,9 @@ def role_of(path: str) -> str:
     return name.rpartition(".")[2]
 
 
-def changes_of(seen: Seen, path: str) -> list[Any]:
+def changes_of(alterations: tuple[Alteration, ...], path: str) -> list[FileChange]:
     """What the transfer of a file meets."""
-    return [one.files[role_of(path)] for one in seen.alterations if role_of(path) in one.files]
+    return [one.files[role_of(path)] for one in alterations if role_of(path) in one.files]
 
 
 def _status(seen: Seen, content: bytes, turn: Turn, *, stream: bool) -> Body | None:
@@ -226,7 +262,7 @@ async def altering_proxy(upstream: str) -> AsyncIterator[AlteringProxy]:
         async with aiohttp.ClientSession(
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=120),
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
         ) as http:
             proxy._http = http
             proxy.url, proxy.elsewhere = [await _site(runner) for _ in range(2)]

@@ -4,8 +4,11 @@ Who calls it: the application. It yields one typed state, which a route finds by
 """
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from typing import Final, TypedDict
 
 import structlog
@@ -59,7 +62,12 @@ class Process:
         settings = self._settings
         storage = await asyncio.to_thread(open_storage, settings.storage_url)
         redis = connect(self._redis_url, timeout_s=_REDIS_TIMEOUT)
-        relay = EventRelay(redis, self._redis_url, send_timeout_s=settings.sse_send_timeout)
+        relay = EventRelay(
+            redis,
+            self._redis_url,
+            send_timeout_s=settings.sse_send_timeout,
+            on_hopeless=partial(os.kill, os.getpid(), signal.SIGTERM),
+        )
         async with redis, relay:
             for warning in await durability.warnings(redis):
                 _log.warning("store_not_durable", advice=warning)

@@ -15,6 +15,7 @@ from image2model.service.originals import Originals
 from image2model.storage.errors import StorageError
 from image2model.store import jobs
 from image2model.store.connection import StoreOutage
+from image2model.telemetry.unexpected import tell_unexpected
 
 _log = structlog.stdlib.get_logger(__name__)
 _PAUSE_S: Final = 0.5
@@ -39,6 +40,9 @@ async def _settle(redis: Redis, originals: Originals, keys: list[str], *, keyed:
             await _decide(redis, originals, keys, keyed=keyed)
         except (StoreOutage, StorageError):
             await asyncio.sleep(_PAUSE_S)
+        except Exception as error:  # noqa: BLE001 - told; the cleanup takes pictures that belong to no job
+            tell_unexpected("batch_settlement", error, job_id=originals.job_id)
+            return
         else:
             return
 

@@ -68,6 +68,7 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "reuse_waiting": ("reuse:{}:waiting", Life.OWNER),
     "idempotency": ("idempotency:{}:{}", Life.SHORT),
     "lock": ("lock:{}", Life.SHORT),
+    "unexpected": ("unexpected:{}", Life.SHORT),
     "write_probe": ("probe", Life.SHORT),
     "session": ("session:{}", Life.SHORT),
     "sessions": ("sessions:{}", Life.SHORT),

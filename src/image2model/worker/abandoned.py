@@ -14,7 +14,6 @@ from image2model.domain import FalRequest
 from image2model.errors import FalError, FalRejected, FalResultGone
 from image2model.fal.billing import is_free
 from image2model.fal.endpoints import endpoint_of
-from image2model.fal.update import FalStatus
 from image2model.store.images import Task
 from image2model.worker import costs
 from image2model.worker.context import WorkerContext
@@ -36,18 +35,17 @@ async def abandon(context: WorkerContext, task: Task, attempt_token: str, reques
 
 async def _book_end(context: WorkerContext, task: Task, attempt_token: str, request: FalRequest) -> None:
     """As `generate` does for a request of the present attempt. A 5xx and an obeyed cancel book nothing."""
-    ran = False
     try:
         async with asyncio.timeout(context.settings.task_timeout):
             async with aclosing(context.fal.follow(request)) as updates:
-                async for update in updates:
-                    ran = ran or update.status is FalStatus.RUNNING
+                async for _ in updates:
+                    pass
             found = await context.fal.result(endpoint_of(task.model), request)
         await costs.book_result(context, task, request, found.billable_units, attempt_token=attempt_token)
     except FalRejected as refused:
         if not is_free(refused):
             units = refused.billable_units
-            await costs.book_refusal(context, task, request, units, ran=ran, attempt_token=attempt_token)
+            await costs.book_refusal(context, task, request, units, ran=True, attempt_token=attempt_token)
     except FalResultGone:
         await costs.book_lost(context, task, request, attempt_token=attempt_token)
     except (FalError, TimeoutError) as error:

@@ -70,6 +70,9 @@ async def generate_model(context: WorkerContext, running: RunningTask, image_id:
         outcome = "retry"
         _log.warning("the store or the storage does not answer, again later", error=str(error))
         raise Retry(defer=_AWAY_S) from error
+    except Exception:
+        outcome = "unexpected"
+        raise
     finally:
         elapsed = time.monotonic() - started
         metrics.TASK_DURATION.labels("generate_model", outcome).observe(elapsed)
@@ -122,9 +125,8 @@ class ImageRun:
         if not isinstance(failure, FalRejected):
             await costs.book_lost(self._context, task, request)
         elif not is_free(failure):
-            now = await told(lambda: images.load(self._context.redis, self._image_id))
-            ran = now.running_at > 0
-            await costs.book_refusal(self._context, task, request, failure.billable_units, ran=ran)
+            # Only a model gives a 422 as a result: it ran, even where it was too quick for us to see that.
+            await costs.book_refusal(self._context, task, request, failure.billable_units, ran=True)
 
     async def _reuse(self, task: Task) -> bool:
         """Take another image's result. Raises arq.Retry where it is gone: then this image runs itself."""

@@ -1,0 +1,32 @@
+"""The worker as it is, with less patience: what takes half an hour or half a minute takes seconds here.
+
+Run by the table of altered results as `python -m tests.results.hasty_worker worker`.
+"""
+
+import sys
+from typing import Any, cast
+
+from image2model.fal.gateway import FalGateway
+from image2model.worker import context
+from image2model.worker.patience import FilePatience
+
+MODEL_S, SILENCE_S = 12.0, 10.0
+"""How long a model that cannot be reached is tried, and how long a side file may bring no byte."""
+
+
+def _hasty(grace: float) -> FilePatience:
+    return FilePatience(grace=grace, model=MODEL_S, silence=SILENCE_S, longest_pause=0.5)
+
+
+def main() -> int:
+    """What `python -m image2model` does."""
+    cast("Any", context).FilePatience = _hasty
+    defaults = cast("dict[str, object]", FalGateway.__init__.__kwdefaults__)
+    defaults["read_deadline"] = SILENCE_S
+    from image2model.cli.program import run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""The table of altered results, with the real processes: never a lost model, an endless loop or a wrong cost.
+
+Each case is run as a first upload, then by reuse where it succeeded and by retry where it failed.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.results.conduct import Run
+from tests.results.table import SINGLES, Case, every_pair, name_of, some_pairs
+from tests.results.world import world_on
+from tests.support.keys import keys_without_life
+
+TABLES = [
+    pytest.param("mirror", SINGLES, id="singles-mirror"),
+    pytest.param("redirect", SINGLES, id="singles-redirect"),
+    pytest.param("mirror", some_pairs(0), id="pairs-mirror"),
+    pytest.param("redirect", some_pairs(1), id="pairs-redirect"),
+]
+
+
+@pytest.mark.parametrize(("results", "table"), TABLES)
+async def test_no_altered_result_loses_a_model_or_its_cost(
+    redis_url: str, tmp_path: Path, results: str, table: Sequence[Case]
+) -> None:
+    async with world_on(redis_url, tmp_path, results) as world:
+        wrong = await Run(world, table, seconds=60).all()
+
+        assert not wrong, "\n".join(wrong)
+        assert await keys_without_life(world.redis) == []
+
+
+def test_the_table_is_as_wide_as_it_says() -> None:
+    names = [name_of(case) for case in SINGLES]
+    paired = {one.name for turn in (0, 1) for pair in some_pairs(turn) for one in pair}
+
+    assert len(names) == len(set(names)) > 100
+    assert paired == set(names) - {"unaltered"}
+    assert len({name_of(pair) for pair in every_pair()}) > 4000
