@@ -29,6 +29,7 @@ from image2model.api.upload import UploadBudget, UploadLimits
 from image2model.api.write_probe import WriteProbe
 from image2model.fal.hosts import FalHosts
 from image2model.service.thumbnails import Thumbnails
+from image2model.service.unsettled import UnsettledBatches
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
@@ -72,7 +73,9 @@ class Process:
             for warning in await durability.warnings(redis):
                 _log.warning("store_not_durable", advice=warning)
             with closing(Thumbnails(storage, max_pixels=settings.max_pixels)) as thumbnails:
-                yield {"api": await self._state(redis, storage, relay, thumbnails)}
+                state = await self._state(redis, storage, relay, thumbnails)
+                yield {"api": state}
+                await state.unsettled.finish()
 
     async def _state(
         self, redis: Redis, storage: ObjectStorage, relay: EventRelay, thumbnails: Thumbnails
@@ -93,6 +96,7 @@ class Process:
             thumbnails=thumbnails,
             upload_budget=UploadBudget(self._settings.upload_memory),
             upload_limits=self._limits,
+            unsettled=UnsettledBatches(redis, storage),
             documents=DocumentCache(),
             write_probe=WriteProbe(redis),
             gate=_gate(self._settings, redis, rates),

@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -32,6 +33,8 @@ from image2model.telemetry.exposition import forget_process
 _BACKLOG: Final = 2048
 _TEARDOWN_SECONDS: Final = 2.0
 """Part of the grace that is kept for closing connections."""
+_LAST_SECONDS: Final = 0.5
+"""Part of the grace that is kept for what follows when every batch is settled."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -146,6 +149,7 @@ class ApiServer(uvicorn.Server):
         self.should_exit = True
         _end_after(self._grace)
         state: ApiState = self.lifespan.state["api"]
+        state.unsettled.deadline = monotonic() + self._grace - _LAST_SECONDS
         state.relay.close_streams()
 
 

@@ -46,9 +46,11 @@ async def upload_batch(request: Request) -> Response:
 async def _accept(
     request: Request, state: ApiState, principal: Principal, place: Reservation | None
 ) -> JobDocument:
-    async with accept.originals(state.storage) as originals:
+    async with state.unsettled.originals() as originals:
         submission = await _read(request, state, principal, originals.put)
-        return await accept.create(state.redis, originals, submission, place, ttl_s=state.settings.job_ttl)
+        return await accept.create(
+            state.redis, state.unsettled, originals, submission, place, ttl_s=state.settings.job_ttl
+        )
 
 
 async def _replay(request: Request, state: ApiState, principal: Principal, answered: Answered) -> JobDocument:

@@ -21,8 +21,9 @@ _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 def exposition(fleet: FleetGauges | None, store: StoreGauges) -> bytes:
     """All metrics, with the fleet's where the store could be asked. Blocks: it may read files."""
     shared = CollectorRegistry()
-    for one in filter(None, (fleet, store)):
-        shared.register(one)
+    shared.register(store)
+    if fleet is not None:
+        shared.register(fleet)
     return generate_latest(_counted()) + generate_latest(shared)
 
 
