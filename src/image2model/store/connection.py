@@ -271,4 +271,4 @@ async def reach_subscribed(pubsub: PubSub, channel: str) -> None:
 
     Raises StoreOutage.
     """
-    await pubsub.execute_command("SUBSCRIBE", channel)  # type: ignore[no-untyped-call]  # redis-py has no types
+    await pubsub.execute_command("SUBSCRIBE", channel)
