@@ -53,6 +53,7 @@ check: $(DEV_DONE) ## format, lint, types, import layers, generated pages
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/check_decoders.py src
 	$(BIN)/python -m image2model.docs --check
 	tools/audit.sh
 
