@@ -15,6 +15,7 @@ from typing import Final, TypeVar, cast
 import structlog
 
 from image2model.errors import ImageFailure
+from image2model.telemetry import metrics
 from image2model.worker.decoder_child import LENGTH_BYTES
 
 _log: Final = structlog.get_logger("worker.decoder_process")
@@ -50,10 +51,10 @@ class DecoderProcess:
                 kind, content = pickle.loads(await _asked(process, message))  # noqa: S301 - from our own child
         except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError):
             self._process = None
-            raise DecoderDied(_cause(await process.wait())) from None
+            raise _died(_cause(await process.wait())) from None
         except TimeoutError:
             await self._end()
-            raise DecoderDied(f"it had no end after {self._longest_s:g} s") from None
+            raise _died(f"it had no end after {self._longest_s:g} s") from None
         except BaseException:
             await self._end()  # an answer that nobody waits for would be taken for the next call's
             raise
@@ -81,6 +82,11 @@ class DecoderProcess:
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+def _died(reason: str) -> DecoderDied:
+    metrics.DECODER_DEATHS.inc()
+    return DecoderDied(reason)
 
 
 async def _asked(process: Process, message: bytes) -> bytes:

@@ -33,7 +33,7 @@ from image2model.store.images import Committed, Task
 from image2model.store.leases import MOST_CRASHES
 from image2model.store.permits import Wish
 from image2model.store.script import WORKER_CRASHED
-from image2model.telemetry import metrics, tracing
+from image2model.telemetry import tracing
 from image2model.worker import costs
 from image2model.worker.abandoned import abandon
 from image2model.worker.circuit import check_endpoint
@@ -115,7 +115,6 @@ async def _prepare(context: WorkerContext, task: Task, fence: str) -> Prepared:
 async def _crashed(context: WorkerContext, task: Task, fence: str, died: DecoderDied) -> Exception:
     """The picture has ended the process in which it was alone: again later, or that was the last time."""
     crashes = await told(lambda: images.note_crash(context.redis, task.image_id, fence))
-    metrics.DECODER_DEATHS.inc()
     _log.error("decoder_died", image_id=task.image_id, crashes=crashes, reason=str(died))
     if crashes < MOST_CRASHES:
         return Retry(defer=_FIRST_GAP_S * 2 ** (crashes - 1))
