@@ -5,7 +5,7 @@ Who calls it: the bench.
 
 import asyncio
 
-from tests.bench import machine
+from tests.bench import guard, machine
 from tests.bench.row import Row, at_most
 from tests.bench.world import world
 
@@ -33,4 +33,5 @@ async def _measure(count: int, seconds: float) -> tuple[float, float]:
         before = machine.cpu_seconds(worker.pid)
         await asyncio.sleep(seconds)
         share = (machine.cpu_seconds(worker.pid) - before) / seconds
+        guard.enough("calls still in flight at the end", await all_of_it.at_fal(job_ids), count, 1)
         return share, machine.peak_mib(worker.pid)

@@ -26,6 +26,7 @@ import uvloop
 from image2model.store import images
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
+from tests.bench import guard
 from tests.support.jobs import S, create_job, pick, submit
 
 _STAMP = re.compile(rb'"queue_position":(\d{9,})')
@@ -112,16 +113,21 @@ async def crowd(port: int, paths: list[str], size: int) -> list[Listener]:
     for start in range(0, size, 100):
         some = listeners[start : start + 100]
         await asyncio.gather(*(_connect(one, port) for one in some))
-        while not all(one.open for one in some):
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(120):
+            while not all(one.open for one in some):
+                await asyncio.sleep(0.005)
     return listeners
 
 
 def report(
-    name: str, listeners: list[Listener], sent: list[int], memory: float, load: float
+    name: str, listeners: list[Listener], sent: list[int], memory: float, load: float, due: float
 ) -> dict[str, object]:
-    """The numbers of one side; `sent` is how many events each topic had."""
+    """The numbers of one side. `sent`: how many events each topic had, `due`: how many all should hear.
+
+    Raises NothingMeasured where far fewer came.
+    """
     lags = sorted(Listener.lags_us)
+    guard.enough(f"{name}: events delivered", len(lags), due)
     lost = sum(sent[i % len(sent)] - one.seen for i, one in enumerate(listeners)) if sent else 0
     row = {
         "side": name,
@@ -150,7 +156,7 @@ async def raw(options: argparse.Namespace) -> dict[str, object]:
         await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{port}/publish")
         began = cpu(pid)
         await asyncio.sleep(options.seconds)
-        return report("raw", listeners, [], memory, (cpu(pid) - began) / options.seconds)
+        return report("raw", listeners, [], memory, (cpu(pid) - began) / options.seconds, _due(options))
 
 
 async def relay(options: argparse.Namespace) -> dict[str, object]:
@@ -191,7 +197,12 @@ async def _relay(options: argparse.Namespace, url: str, folder: str) -> dict[str
                 await images.move(redis, claim.task_id, claim.token, S.SUBMITTED, "queue_position", stamp)
             load = (cpu(pid) - began) / options.seconds
             await asyncio.sleep(1)
-            return report("relay", listeners, sent, memory, load)
+            return report("relay", listeners, sent, memory, load, _due(options))
+
+
+def _due(options: argparse.Namespace) -> float:
+    """Events of one side, over all its clients."""
+    return float(options.rate * options.seconds * options.subscribers / options.jobs)
 
 
 def main() -> None:

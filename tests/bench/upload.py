@@ -10,7 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.bench import machine, pictures, status
+from tests.bench import guard, machine, pictures, status
 from tests.bench.row import Row, at_most, ratio_at_least
 from tests.bench.world import MALLOC, post_batch, world
 
@@ -48,6 +48,7 @@ def _speeds(sides: list[tuple[int, Path]], body: bytes, rounds: int) -> list[flo
     for _ in range(rounds):
         for taken, (port, files) in zip(seconds, sides, strict=True):
             taken.append(post_batch(port, body)[1])
+            guard.enough(f"bytes in {files}", guard.stored_bytes(files), len(body), 0.99)
             shutil.rmtree(files, ignore_errors=True)
     return [len(body) / 1e6 / statistics.median(taken) for taken in seconds]
 

@@ -18,7 +18,7 @@ import msgspec
 from image2model.storage import layout
 from image2model.store import jobs
 from image2model.up.store import EmbeddedStore
-from tests.bench import machine, pictures
+from tests.bench import guard, machine, pictures
 from tests.support.fleet import MODEL, Fleet, ServiceProcess, fleet_on
 from tests.support.multipart_body import CONTENT_TYPE
 
@@ -76,11 +76,13 @@ class World(msgspec.Struct, frozen=True):
         return [job.job_id for job in jobs_of_25]
 
     async def finish(self, job_ids: list[str], *, every_s: float = 0.1) -> None:
-        """Wait until every image has ended, job after job. Raises AssertionError where one failed."""
+        """Wait until every image has ended, job after job. Raises AssertionError where one has no model, and
+        where a process has ended."""
         for job_id in job_ids:
-            while (counts := (await jobs.read(self.fleet.redis, job_id, images=False)).counts).unfinished:
+            while (job := await jobs.read(self.fleet.redis, job_id, images=False)).counts.unfinished:
+                guard.alive(self.fleet.workers)
                 await asyncio.sleep(every_s)
-            assert not counts.failed, await self._errors(job_id)
+            assert job.counts.succeeded == job.job.total > 0, await self._errors(job_id)
 
     async def _errors(self, job_id: str) -> list[str]:
         images = (await self.fleet.job(job_id)).images
@@ -107,6 +109,7 @@ async def world(*flags: str) -> AsyncIterator[World]:
         assert store.pid is not None
         async with fleet_on(store.url, folder, *flags) as fleet:
             yield World(fleet, store.pid)
+            guard.alive(fleet.workers)
 
 
 def post_batch(port: int, body: bytes) -> tuple[str, float, float]:

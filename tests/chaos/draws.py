@@ -26,6 +26,8 @@ class Kind(StrEnum):
 
 KILLS = frozenset({Kind.KILL_WORKER, Kind.KILL_API, Kind.KILL_STORE})
 LOCKED = "locked"
+BUSY = "busy"
+"""Loops that use every core, for some seconds."""
 
 _WEIGHTS: dict[str, int] = {
     Kind.KILL_WORKER: 26,
@@ -36,6 +38,7 @@ _WEIGHTS: dict[str, int] = {
     Kind.TERM_API: 3,
     Kind.TERM_STORE: 1,
     Kind.KILL_STORE: 2,
+    BUSY: 2,
     "drop_after_accept": 6,
     "hang": 1,
     "malformed": 2,
@@ -54,7 +57,32 @@ _WEIGHTS: dict[str, int] = {
     "null_mesh": 3,
     "lookup_lag": 3,
     "lookup_blind": 3,
+    "422_safety": 1,
+    "status_failed": 2,
+    "status_cancelled": 1,
+    "result_error": 1,
+    "status_404": 2,
+    "result_404": 2,
+    "result_html": 1,
+    "result_list": 1,
+    "points_only": 1,
+    "no_bounds": 1,
+    "bytes_behind": 1,
+    "unknown_format": 1,
+    "preview_missing": 2,
+    "preview_elsewhere": 1,
+    "file_slow": 1,
+    "file_stuck": 1,
+    "file_empty": 1,
+    "file_html": 1,
+    "file_redirect": 1,
+    "endpoint_403": 1,
+    "endpoint_down": 1,
+    "upload_token_500": 2,
 }
+
+
+KINDS = frozenset(map(str, _WEIGHTS))
 
 
 class Draw(msgspec.Struct, frozen=True):

@@ -4,21 +4,27 @@ Who calls it: the verdict.
 """
 
 import asyncio
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
-from image2model.domain import ImageStatus
+from image2model.domain import ImageStatus, ResultFile
 from image2model.media.glb import inspect_glb
 from image2model.media.glb_container import NotMeasured
 from image2model.service.cleanup import erase_orphans
 from image2model.storage import layout
 from image2model.storage.address import open_storage
 from image2model.store.rows import ImageRow
+from tests.chaos.slot import Life
+from tests.chaos.uploads import Try
 
 if TYPE_CHECKING:
     from tests.chaos.driver import Run
+
+_CLOCK_S = 1.0
+"""What the file system's clock may differ from ours."""
 
 
 async def files_of(root: Path, images: dict[str, ImageRow]) -> list[str]:
@@ -35,9 +41,15 @@ def _faults(root: Path, image: ImageRow) -> list[str]:
         path = root / str(file.key)
         if not path.is_file() or path.stat().st_size != file.size:
             broken.append(f"image {image.image_id}: {file.key} is not the file that it should be")
-        elif file.kind == "model" and not image.result.warnings and (why := _invalid(path)):
+        elif _must_be_valid(image, file) and (why := _invalid(path)):
             broken.append(f"image {image.image_id}: {why}")
     return broken
+
+
+def _must_be_valid(image: ImageRow, file: ResultFile) -> bool:
+    """Whatever FAL delivers is kept; what is no sound GLB has a warning."""
+    warned = image.result is not None and any(one.file == file.kind for one in image.result.warnings)
+    return file.kind == "model" and file.format == "glb" and not warned
 
 
 def _invalid(path: Path) -> str | None:
@@ -51,28 +63,72 @@ def _invalid(path: Path) -> str | None:
 async def leftovers(run: "Run", redis: Redis, images: dict[str, ImageRow]) -> list[str]:
     """Files that belong to no image.
 
-    Only an upload whose API process was killed may leave some, for the cleanup, which must find them all.
+    Only an upload whose own API process was killed may leave some, or one that was told to end while the
+    store was away, and said so. The cleanup must find them all.
     """
-    root, kills = run.world.files, run.strikes.api_kills
+    root = run.world.files
     nobodys = await asyncio.to_thread(_nobodys, root, images)
+    explained = _Explanations(run)
     broken = [
-        f"{path.relative_to(root)} is nobody's, and no API process was killed then"
-        for path, made in nobodys.items()
-        if not any(made - 1 <= killed <= made + 20 for killed in kills)
+        f"{len(made)} files of {where} are nobody's, and no API process that was killed can have left them"
+        for where, made in nobodys.items()
+        if not explained.take(where, made)
     ]
     storage = open_storage(root.as_uri())
     await erase_orphans(redis, storage, older_than_s=0)
     await storage.sweep_staged(0)
     left = await asyncio.to_thread(_nobodys, root, images)
-    return broken + [f"the cleanup left {path.relative_to(root)}" for path in left]
+    return broken + [f"the cleanup left {len(made)} files of {where}" for where, made in left.items()]
 
 
-def _nobodys(root: Path, images: dict[str, ImageRow]) -> dict[Path, float]:
-    """Each file that is nobody's, with the time when it was written."""
-    files = [path for path in root.rglob("*") if path.is_file()]
-    return {
-        path: path.stat().st_mtime for path in files if not _owned(path.relative_to(root).as_posix(), images)
-    }
+class _Explanations:
+    """Uploads that were under way in an API process when it was ended. Each explains one batch's files."""
+
+    def __init__(self, run: "Run") -> None:
+        bases = dict(zip(run.world.bases, run.world.apis, strict=True))
+        self._outages = run.world.store.outages
+        self._logs = [slot.log for slot in run.world.apis]
+        self._cut: list[tuple[Try, Life]] = []
+        for one in run.uploads.tries:
+            if one.status in (None, 503):
+                lives = bases[one.base].lives
+                self._cut += [(one, life) for life in lives if life.struck and life.held(one.begun)]
+
+    def take(self, where: str, made: list[float]) -> bool:
+        """Whether an upload is left that may have made these files; it is used up."""
+        for found in self._cut:
+            if self._explains(*found, where, made):
+                self._cut.remove(found)
+                return True
+        return False
+
+    def _explains(self, one: Try, life: Life, where: str, made: list[float]) -> bool:
+        if not one.begun - _CLOCK_S <= min(made) <= max(made) <= life.ended + _CLOCK_S:
+            return False
+        if one.status is None and max(made) > one.ended + _CLOCK_S:
+            return False
+        return life.struck.name == "SIGKILL" or (  # type: ignore[union-attr]  # only struck lives are here
+            any(begun < life.ended and life.struck_at < ended for begun, ended in self._outages)
+            and self._was_told(where)
+        )
+
+    def _was_told(self, where: str) -> bool:
+        """Whether a process said, as it ended, that it leaves this batch to the cleanup."""
+        job_id = where.rpartition("/")[2]
+        return any(
+            b"batches_left_unsettled" in line and job_id.encode() in line
+            for log in self._logs
+            for line in log.read_bytes().splitlines()
+        )
+
+
+def _nobodys(root: Path, images: dict[str, ImageRow]) -> dict[str, list[float]]:
+    """The times of the files that are nobody's, by the folder of their job."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for path in root.rglob("*"):
+        if path.is_file() and not _owned(name := path.relative_to(root).as_posix(), images):
+            found["/".join(name.split("/")[:2])].append(path.stat().st_mtime)
+    return dict(found)
 
 
 def _owned(name: str, images: dict[str, ImageRow]) -> bool:

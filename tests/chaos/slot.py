@@ -7,13 +7,34 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from image2model.up.parentage import die_with_parent
 from tests.support.secrecy import Watch
 
 _READY = {"worker": b'"worker ready"', "api": b'"ready"'}
+_ORDERED_ENDS = {
+    signal.SIGKILL: {-signal.SIGKILL},
+    # 1: it was cut off at the end of its grace; -15: the order came before its handlers stood
+    signal.SIGTERM: {0, 1, -signal.SIGTERM},
+}
+
+
+@dataclass
+class Life:
+    """One process of a slot. Times are the wall clock's; `struck` is the last order to end."""
+
+    begun: float
+    struck: signal.Signals | None = None
+    struck_at: float = 0.0
+    ended: float = float("inf")
+
+    def held(self, moment: float) -> bool:
+        """Whether it lived then."""
+        return self.begun <= moment <= self.ended
 
 
 class Slot:
@@ -23,20 +44,33 @@ class Slot:
         self.name = f"{command}-{number}"
         self.log = folder / f"{self.name}.log"
         self.watch = Watch(environment, self.log)
-        self.starts = 0
-        self.bad_ends: list[int] = []
+        self.lives: list[Life] = []
+        self.bad_ends: list[str] = []
         self._command = command
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
         self._stopped = False
-        self._expected = False
         self._ending = False
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that fills it just now."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     @property
     def is_ready(self) -> bool:
         """Whether it works just now: started, and neither stopped nor told to end."""
-        return self._ready and not self._stopped and not self._expected
+        return self._ready and not self._stopped and not self._struck
+
+    @property
+    def starts(self) -> int:
+        """How many processes there were."""
+        return len(self.lives)
+
+    @property
+    def _struck(self) -> signal.Signals | None:
+        return self.lives[-1].struck if self.lives else None
 
     async def run(self) -> None:
         """Fill the slot for ever."""
@@ -46,12 +80,18 @@ class Slot:
                 if not self._ready:
                     self._ready = self._said_ready(offset)
                 await asyncio.sleep(0.05)
-            if not self._expected:
-                # one that does not find the store at its start may say so and end; one that works may not
-                if self._ready:
-                    self.bad_ends.append(process.returncode)
+            self._note_end(process.returncode)
+            if self._struck is None:
                 await asyncio.sleep(0.5)
             self._ready = False
+
+    def _note_end(self, code: int) -> None:
+        life = self.lives[-1]
+        life.ended = time.time()
+        # without an order: one that does not find the store at its start may say so and end
+        fine = code in _ORDERED_ENDS[life.struck] if life.struck else not self._ready and code > 0
+        if not fine:
+            self.bad_ends.append(signal.Signals(-code).name if code < 0 else f"exit code {code}")
 
     def kill(self) -> None:
         """As a crash would."""
@@ -64,10 +104,12 @@ class Slot:
     async def stop(self, seconds: float) -> None:
         """Frozen for so long, as by a sleeping laptop or a swapping host."""
         self._stopped = True
-        self._send(signal.SIGSTOP)
-        await asyncio.sleep(seconds)
-        self._send(signal.SIGCONT)
-        self._stopped = False
+        try:
+            self._send(signal.SIGSTOP)
+            await asyncio.sleep(seconds)
+        finally:
+            self._send(signal.SIGCONT)
+            self._stopped = False
 
     async def end(self) -> None:
         """Gone for good."""
@@ -83,8 +125,8 @@ class Slot:
             self._process.wait()
 
     def _start(self) -> tuple[subprocess.Popen[bytes], int]:
-        self.starts += 1
-        self._ready = self._expected = False
+        self.lives.append(Life(time.time()))
+        self._ready = False
         with self.log.open("ab") as out:
             offset = out.tell()
             command = [sys.executable, "-m", "image2model", self._command]
@@ -99,8 +141,9 @@ class Slot:
             return _READY[self._command] in log.read()
 
     def _strike(self, number: signal.Signals) -> None:
-        self._expected = True
-        self._send(number)
+        if self.lives and self.pid is not None:
+            self.lives[-1].struck, self.lives[-1].struck_at = number, time.time()
+            self._send(number)
 
     def _send(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -6,6 +6,7 @@ Who calls it: the world. It is the server of `image2model up`: every commit is o
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 from image2model.up.errors import StartError
@@ -18,6 +19,8 @@ class CrashingStore:
     def __init__(self, folder: Path) -> None:
         self._server = EmbeddedStore(folder, durable=True)
         self._busy = asyncio.Lock()
+        self.outages: list[tuple[float, float]] = []
+        """When it was away, by the wall clock."""
 
     @property
     def url(self) -> str:
@@ -41,11 +44,25 @@ class CrashingStore:
         async with self._busy:
             if (pid := self._server.pid) is None:
                 raise StartError("the store ended by itself")
+            begun = time.time()
             os.kill(pid, number)
             while self._server.pid is not None:
                 await asyncio.sleep(0.01)
             await asyncio.sleep(away)
             await self.start()
+            self.outages.append((begun, time.time()))
+
+    @property
+    def pid(self) -> int | None:
+        """Of the server that runs just now."""
+        return self._server.pid
+
+    async def watch(self) -> None:
+        """Until cancelled. Raises RuntimeError where the server ended without our doing."""
+        while True:
+            if self.is_up and self._server.pid is None:
+                raise RuntimeError("the store's server ended by itself")
+            await asyncio.sleep(0.2)
 
     def stop(self) -> None:
         """For good."""

@@ -21,8 +21,8 @@ async def test_chaos_loses_no_picture_and_buys_none_twice() -> None:
         lease=2,
         grace=4,
         drain=60,
-        # a reply that never comes is awaited for a minute
-        without=frozenset({"hang"}),
+        # a reply that never comes is awaited for a minute, a file for half of one
+        without=frozenset({"hang", "file_stuck", "file_slow"}),
     )
     with tempfile.TemporaryDirectory(prefix="i2m-chaos-") as folder:
         verdict = await run(Path(folder), size)

@@ -5,8 +5,10 @@ Who calls it: the driver. What was answered 202 is on its list; nothing else may
 
 import asyncio
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import aiohttp
 
@@ -16,6 +18,16 @@ _BATCH = 25
 _DEADLINE = aiohttp.ClientTimeout(total=15)
 
 
+@dataclass
+class Try:
+    """One request: to which replica, from when to when by the wall clock, and the answer's status."""
+
+    base: str
+    begun: float
+    ended: float = float("inf")
+    status: int | None = None
+
+
 class Uploads:
     """All batches of a run. `accepted`: job id -> its image ids, as the 202 told."""
 
@@ -23,6 +35,7 @@ class Uploads:
         self.accepted: dict[str, list[str]] = {}
         self.answers: Counter[str] = Counter()
         self.faults: list[str] = []
+        self.tries: list[Try] = []
         self._http = http
         self._bases = itertools.cycle(bases)
         self._images = images
@@ -51,15 +64,19 @@ class Uploads:
         form = aiohttp.FormData()
         for number, data in enumerate(made):
             form.add_field("files", data, filename=f"{start + number}.png", content_type="image/png")
-        url = f"{next(self._bases)}/api/v1/upload/batch"
+        this = Try(next(self._bases), time.time())
+        self.tries.append(this)
+        url = f"{this.base}/api/v1/upload/batch"
         headers = {"Idempotency-Key": f"chaos-{self._seed}-{start}"}
         try:
             async with self._http.post(url, data=form, headers=headers, timeout=_DEADLINE) as reply:
                 document = await reply.json(content_type=None)
-                status = reply.status
+                status = this.status = reply.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self.answers[type(error).__name__] += 1
             return 0.2
+        finally:
+            this.ended = time.time()
         self.answers[str(status)] += 1
         if status == 202:
             self._accept(document, len(made), on_accepted)

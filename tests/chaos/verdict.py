@@ -4,9 +4,7 @@ Who calls it: the driver. Each check reads the store, the ledger, the files or t
 says in words what does not hold.
 """
 
-from collections import Counter, defaultdict
-from datetime import UTC, datetime
-from itertools import pairwise
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,8 +14,10 @@ from image2model.domain import ImageStatus
 from image2model.store import jobs
 from image2model.store.keys import Queue, key
 from image2model.store.rows import ImageRow, JobSnapshot
+from tests.chaos import money
+from tests.chaos.history import JobHistory
 from tests.chaos.leftovers import files_of, leftovers
-from tests.chaos.listener import FINAL, Listener, Outcome
+from tests.chaos.listener import FINAL
 from tests.support.keys import keys_without_life
 
 if TYPE_CHECKING:
@@ -29,16 +29,16 @@ ALLOWED = frozenset(
         "generation_failed",
         "generation_timeout",
         "rejected_by_model",
+        "content_policy",
         "result_expired",
         "result_invalid",
-        "worker_crashed",
     }
 )
-"""Ends that the drawn faults may bring about."""
+"""Ends that the drawn faults may bring about. A kill is no picture's fault: `worker_crashed` is not here."""
 
 
 class Verdict(msgspec.Struct):
-    """`broken`: one sentence for each promise that was not kept. `numbers`: the table."""
+    """`broken`: one sentence for each promise that was not kept. `numbers`: what is shown of the run."""
 
     broken: list[str]
     numbers: dict[str, object]
@@ -50,30 +50,45 @@ class Verdict(msgspec.Struct):
         return "\n".join([*lines, *(f"BROKEN: {sentence}" for sentence in self.broken)])
 
 
-async def judge(
-    run: "Run", redis: Redis, truth: dict[str, Counter[Outcome]], times: dict[str, float]
-) -> Verdict:
-    """Look at everything. `truth`: the outcomes of each job."""
+class Told(msgspec.Struct, frozen=True):
+    """`truth`: each job's history. `missed` states were not told to some client; `faults`: sentences."""
+
+    truth: dict[str, JobHistory]
+    missed: int
+    faults: list[str]
+
+
+async def judge(run: "Run", redis: Redis, told: Told, times: dict[str, float]) -> Verdict:
+    """Look at everything."""
     accepted = run.uploads.accepted
     found = {job_id: await jobs.read(redis, job_id) for job_id in accepted}
     images = {image.image_id: image for job in found.values() for image in job.images}
     ledger = run.world.emulator.submissions()
     lost = [image_id for image_id, image in images.items() if image.status.value not in FINAL]
     broken = [
+        *run.faults(),
         *run.uploads.faults,
         *(f"{len(lost)} images never ended, such as {lost[:3]}" for _ in lost[:1]),
         *unknown_jobs(await job_ids(redis), set(accepted)),
-        *submissions(ledger, images),
+        *money.submissions(ledger, images),
+        *money.bills(ledger, images),
+        *money.documents(found, await money.spent(redis)),
+        *await money.reservations(redis),
         *counters(await hashes(redis, found), found),
         *codes(images),
         *await files_of(run.world.files, images),
         *await leftovers(run, redis, images),
         *(f"key without a life: {name}" for name in await keys_without_life(redis)),
         *await queues(redis),
-        *told(run, truth, images),
-        *(f"{slot.name} ended by itself: {slot.bad_ends}" for slot in run.world.slots if slot.bad_ends),
+        *histories(told.truth, found),
+        *told.faults,
+        *(
+            f"{slot.name} ended by itself: {', '.join(slot.bad_ends)}"
+            for slot in run.world.slots
+            if slot.bad_ends
+        ),
     ]
-    return Verdict(broken, numbers(run, images, ledger, lost, times))
+    return Verdict(broken, numbers(run, images, ledger, lost, times) | {"states missed": told.missed})
 
 
 async def job_ids(redis: Redis) -> set[str]:
@@ -92,42 +107,6 @@ def unknown_jobs(existing: set[str], accepted: set[str]) -> list[str]:
     """What was accepted exists, and nothing else does."""
     wrong = [f"accepted job {job_id} is gone" for job_id in accepted - existing]
     return wrong + [f"job {job_id} exists and was never answered" for job_id in existing - accepted]
-
-
-def submissions(ledger: list[dict[str, Any]], images: dict[str, ImageRow]) -> list[str]:
-    """Nothing was paid for twice: one submission to an attempt, the next one after a definite failure."""
-    of_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for entry in ledger:
-        of_image[entry["tags"]["i2m.image"]].append(entry)
-    attempts = Counter(entry["tags"]["i2m.attempt"] for entry in ledger)
-    broken = [
-        f"attempt {token} was submitted {count} times" for token, count in attempts.items() if count > 1
-    ]
-    for image_id, entries in of_image.items():
-        image = images.get(image_id)
-        if image is None:
-            broken.append(f"image {image_id} was submitted and never accepted")
-        else:
-            broken += _bought(image, sorted(entries, key=lambda entry: str(entry["accepted_at"])))
-    return broken
-
-
-def _bought(image: ImageRow, entries: list[dict[str, Any]]) -> list[str]:
-    about = f"image {image.image_id} ({image.status.value}, attempt {image.attempt})"
-    if len(entries) > image.attempt:
-        return [f"{about} was submitted {len(entries)} times"]
-    broken = [
-        f"{about} was submitted again although {earlier['request_id']} {earlier['outcome']}"
-        for earlier, later in pairwise(entries)
-        if earlier["outcome"] != "failed" or _time(earlier["finished_at"]) > _time(later["accepted_at"])
-    ]
-    if image.status is ImageStatus.SUCCEEDED and not entries:
-        broken.append(f"{about} has a result and was never submitted")
-    return broken
-
-
-def _time(text: str | None) -> datetime:
-    return datetime.fromisoformat(text) if text else datetime.max.replace(tzinfo=UTC)
 
 
 def counters(raw: dict[str, dict[bytes, bytes]], found: dict[str, JobSnapshot]) -> list[str]:
@@ -158,33 +137,18 @@ async def queues(redis: Redis) -> list[str]:
     return [f"{count} {what} left" for what, count in left.items() if count]
 
 
-def told(run: "Run", truth: dict[str, Counter[Outcome]], images: dict[str, ImageRow]) -> list[str]:
-    """Every client heard every outcome exactly once."""
+def histories(truth: dict[str, JobHistory], found: dict[str, JobSnapshot]) -> list[str]:
+    """Each job's history has no gap and ends with what its hashes say; no attempt ended twice."""
     broken = []
-    for job_id, expected in truth.items():
-        broken += _heard(run.jobs[job_id], expected)
-        ends = {(outcome.image_id, outcome.status) for outcome in expected}
-        broken += [
-            f"image {image_id} is {image.status.value}, and no event told so"
-            for image_id, image in images.items()
-            if image_id in run.uploads.accepted[job_id] and (image_id, image.status.value) not in ends
-        ]
-    everything: Counter[Outcome] = Counter()
-    for expected in truth.values():
-        everything += expected
-    broken += [f"{outcome} happened {n} times" for outcome, n in everything.items() if n > 1]
-    for owner in run.owners:
-        broken += _heard(owner, everything)
-    return broken
-
-
-def _heard(listener: Listener, expected: Counter[Outcome]) -> list[str]:
-    missed, more = expected - listener.told, listener.told - expected
-    broken = list(listener.faults)
-    if missed:
-        broken.append(f"{listener.path} missed {len(missed)} outcomes, such as {next(iter(missed))}")
-    if more:
-        broken.append(f"{listener.path} was told {len(more)} too often, such as {next(iter(more))}")
+    for job_id, history in truth.items():
+        if history.gap:
+            broken.append(f"the history of job {job_id} has a gap")
+        broken += [f"{outcome} happened {n} times" for outcome, n in history.outcomes().items() if n > 1]
+        for image in found[job_id].images:
+            changes = history.images.get(image.image_id, [])
+            last = changes[-1].state.status if changes else None
+            if last != image.status.value:
+                broken.append(f"image {image.image_id} is {image.status.value}, its last event says {last}")
     return broken
 
 
@@ -195,7 +159,7 @@ def numbers(
     lost: list[str],
     times: dict[str, float],
 ) -> dict[str, object]:
-    """The table."""
+    """What is shown of the run."""
     statuses = Counter(image.status.value for image in images.values())
     failed = Counter(image.error.code for image in images.values() if image.error)
     attempts = Counter(entry["tags"]["i2m.attempt"] for entry in ledger)
@@ -203,14 +167,20 @@ def numbers(
     unconfirmed = [
         i.image_id for i in images.values() if i.error and i.error.code == "submission_unconfirmed"
     ]
+    warned = Counter(
+        warning.code.value for i in images.values() if i.result is not None for warning in i.result.warnings
+    )
     listeners = [*run.jobs.values(), *run.owners]
     return {
         "seed": run.world.size.seed,
         "images": run.world.size.images,
         "accepted": len(images),
         "succeeded": statuses["succeeded"],
+        "warnings": dict(warned.most_common()),
         "failed": dict(failed.most_common()),
+        "unconfirmed": len(unconfirmed),
         "unconfirmed, yet accepted": sum(image_id in bought for image_id in unconfirmed),
+        "worker_crashed": failed["worker_crashed"],
         "lost": len(lost),
         "submissions": len(ledger),
         "submitted twice": sum(count - 1 for count in attempts.values()),
@@ -219,9 +189,13 @@ def numbers(
         "faults": dict(run.strikes.done.most_common()),
         "skipped draws": run.strikes.skipped,
         "process starts": sum(slot.starts for slot in run.world.slots),
+        "workers that ended by themselves": [
+            f"{slot.name} {end}" for slot in run.world.workers for end in slot.bad_ends
+        ],
         "upload answers": dict(run.uploads.answers.most_common()),
-        "stream connections": sum(listener.connections for listener in listeners),
-        "stream resets": sum(listener.resets for listener in listeners),
+        "stream connections": {listener.name: listener.connections for listener in run.owners}
+        | {"jobs": sum(listener.connections for listener in run.jobs.values())},
+        "stream resets": sum(len(listener.resets) for listener in listeners),
         "chaos, s": round(times["chaos"], 1),
         "drain, s": round(times["drain"], 1),
     }

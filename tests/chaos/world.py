@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,10 @@ import msgspec
 from tests.chaos.slot import Slot
 from tests.chaos.store import CrashingStore
 from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
+from tests.support.processes import is_gone
+
+SEND_TIMEOUT_S = 4.0
+"""How long the service waits for a client of a stream that does not read."""
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +36,13 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     lease: float = 3.0
     grace: float = 15.0
     drain: float = 180.0
+    busy: int = 0
     without: frozenset[str] = frozenset()
+
+    @property
+    def longest(self) -> float:
+        """Seconds that no run may take."""
+        return 2 * self.duration + 2 * self.drain + 120
 
 
 class World:
@@ -44,6 +54,7 @@ class World:
         self.store = store
         self.emulator = emulator
         self.files = folder / "files"
+        self.keeping: list[tuple[Slot, asyncio.Task[None]]] = []
         ports = free_ports(size.apis)
         self.bases = [f"http://127.0.0.1:{port}" for port in ports]
         shared = {**os.environ, **self._settings()}
@@ -71,9 +82,18 @@ class World:
             "I2M_SHUTDOWN_GRACE": "5",
             "I2M_MAX_CONCURRENT": "400",
             "I2M_WORKER_CONCURRENCY": "60",
+            "I2M_SSE_SEND_TIMEOUT": str(SEND_TIMEOUT_S),
             "I2M_LOG_FORMAT": "json",
             "I2M_LOG_LEVEL": "info",
         }
+
+    def watches(self) -> list[tuple[str, Coroutine[None, None, None]]]:
+        """What must go on for as long as the world does, by name."""
+        return [
+            *((f"the keeper of {slot.name}", _wait_for(task)) for slot, task in self.keeping),
+            ("the store", self.store.watch()),
+            ("the emulator", _watch_process(self.emulator.pid)),
+        ]
 
     async def until_ready(self) -> None:
         """Every slot works."""
@@ -98,6 +118,19 @@ class World:
             reply.raise_for_status()
 
 
+async def _wait_for(task: asyncio.Task[None]) -> None:
+    """Its end, whose reason comes through; it is not cancelled with us."""
+    await asyncio.shield(task)
+
+
+async def _watch_process(pid: int) -> None:
+    """Until cancelled. Raises RuntimeError where our child has ended."""
+    while True:
+        if is_gone(pid):
+            raise RuntimeError(f"process {pid} ended by itself")
+        await asyncio.sleep(0.2)
+
+
 @asynccontextmanager
 async def world_in(folder: Path, size: Size) -> AsyncIterator[World]:
     """A running world; at the end every process has ended."""
@@ -110,16 +143,15 @@ async def world_in(folder: Path, size: Size) -> AsyncIterator[World]:
         await store.start()
         stack.callback(store.stop)
         world = World(size, folder, store, emulator)
-        keeping = [asyncio.create_task(slot.run()) for slot in world.slots]
+        world.keeping = [(slot, asyncio.create_task(slot.run())) for slot in world.slots]
         try:
             await world.until_ready()
             yield world
         finally:
             await asyncio.gather(*(slot.end() for slot in world.slots))
-            for task in keeping:
+            for _, task in world.keeping:
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await asyncio.gather(*(task for _, task in world.keeping), return_exceptions=True)
             for slot in world.slots:
                 slot.watch.check()
 

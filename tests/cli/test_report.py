@@ -14,7 +14,7 @@ from image2model.cli.numbers import dollars, seconds, size, span
 from image2model.cli.report.card import Pictures, card, refused
 from image2model.cli.report.sheet import write
 from image2model.client import AsyncClient, Image, Job
-from image2model.client.documents import Counts, ImageError, RejectedFile
+from image2model.client.documents import Counts, ImageError, RejectedFile, Result, Warned
 from tests.cli.conftest import Cli
 
 HOSTILE = '<script>alert(1)</script>"\' onerror="x" \u202egnp.jpg'
@@ -53,6 +53,13 @@ def _png(width: int, height: int) -> bytes:
     )
 
 
+def test_warnings_of_a_result_are_on_its_card() -> None:
+    warned = Warned("file_missing", "preview", "<b>FAL's preview</b> is missing.")
+    image = Image(image_id="i", status="succeeded", result=Result(warnings=(warned,)))
+    page = _Page(card(image, Pictures(), "job"))
+    assert "<b>FAL's preview</b> is missing." in page.words
+
+
 def test_hostile_names_and_errors_stay_text() -> None:
     error = ImageError(code="generation_failed", message="<img src=http://x>", retryable=True)
     image = Image(image_id="i", status="failed", filename=HOSTILE, error=error)
@@ -75,6 +82,11 @@ def test_errors_say_what_to_do(code: str) -> None:
 
 def test_a_code_of_a_newer_service_gets_no_advice() -> None:
     assert advice("brand_new") == ""
+
+
+def test_cost_that_fal_did_not_say_is_told_as_estimated() -> None:
+    image = Image(image_id="i", status="failed", filename="a.png", cost_usd=0.3, cost_uncertain=True)
+    assert "$0.30 (estimated)" in card(image, Pictures(), "job")
 
 
 def test_numbers_read_well() -> None:

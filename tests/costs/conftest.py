@@ -10,7 +10,7 @@ import pytest
 
 from tests.api.conftest import Service
 from tests.auth.conftest import ADMIN, Caller
-from tests.support.fleet import Fleet, fleet_on
+from tests.support.fleet import Fleet, ServiceProcess, fleet_on
 from tests.support.keys import keys_without_life
 from tests.support.nginx import free_port
 from tests.support.servers import Address
@@ -37,9 +37,12 @@ class World:
         assert made.status == 201
         return Caller(self.service, made.text("key"), made.text("key_id"), made.text("owner"))
 
-    def start_worker(self, **settings: str) -> None:
-        """One worker, which gives a lost submit up after a second."""
-        self.fleet.start_worker(**{**self.settings, "I2M_UNCONFIRMED_GRACE": "1", **settings})
+    def start_worker(self, *, webhooks: bool = True, **settings: str) -> ServiceProcess:
+        """One worker, which gives a lost submit up after a second; `webhooks`: FAL tells of every end."""
+        given = {**self.settings, "I2M_UNCONFIRMED_GRACE": "1", **settings}
+        if not webhooks:
+            del given["I2M_PUBLIC_URL"]
+        return self.fleet.start_worker(**given)
 
     async def ended(self, caller: Caller, job_id: str) -> dict[str, Any]:
         """The job's document once all of it has ended."""

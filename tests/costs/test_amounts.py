@@ -10,7 +10,10 @@ from image2model.domain import FalRequest, ImageStatus
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
 from image2model.store import images, jobs
+from image2model.store.accounts import Allowance
+from image2model.store.api_keys import Budget
 from image2model.store.images import Task
+from image2model.telemetry import metrics
 from image2model.worker import costs
 from image2model.worker.context import WorkerContext
 from image2model.worker.prices import PriceCache
@@ -108,6 +111,31 @@ async def test_first_word_on_a_request_counts_also_for_a_worker_that_lost_the_im
     await costs.book_lost(context, task, task.request)
     (image,) = (await jobs.read(fleet.redis, task.job_id)).images
     assert (image.cost_micro, image.cost_uncertain, image.status) == (300_000, False, ImageStatus.SUBMITTED)
+
+
+def count(name: str, **labels: str) -> float:
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+@pytest.mark.parametrize(("units", "overrun", "mismatches"), [(1.0, 0.0, 0), (3.0, 0.5, 0), (0.1, 0.0, 1)])
+async def test_overrun_of_a_budget_and_units_that_contradict_the_table_are_counted_once(
+    fleet: Fleet, context: WorkerContext, units: float, overrun: float, mismatches: int
+) -> None:
+    allowance = Allowance(key="", max_queued=9, budget=Budget(TABLE, "day"))
+    await hands.make_job(fleet.redis, unit_micro=TABLE, allowance=allowance)
+    (claim,) = await hands.pick(fleet.redis)
+    await hands.submit(fleet.redis, claim)
+    task = await images.load(fleet.redis, claim.task_id)
+    assert task.request is not None
+    names = (
+        ("image2model_budget_overrun_usd_total", {}),
+        ("image2model_cost_mismatch_total", {"model": task.model}),
+    )
+    before = [count(name, **labels) for name, labels in names]
+    for _ in range(2):
+        await costs.book_result(context, task, task.request, units)
+    rose = [count(name, **labels) - was for (name, labels), was in zip(names, before, strict=True)]
+    assert rose == [pytest.approx(overrun), mismatches]
 
 
 async def test_booking_outlives_an_outage_of_the_store(fleet: Fleet, context: WorkerContext) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import re
+import signal
 import zipfile
 from typing import Any
 
@@ -30,9 +31,18 @@ async def run(world: World, caller: Caller, **fields: str) -> dict[str, Any]:
     return await world.ended(caller, caller.upload(batch(**fields)).text("job_id"))
 
 
-async def run_with(world: World, caller: Caller, kind: str, count: int = 1) -> dict[str, Any]:
-    """The same under a fault of FAL's."""
+async def run_with(
+    world: World, caller: Caller, kind: str, count: int = 1, *, units: float | None = None
+) -> dict[str, Any]:
+    """The same under a fault of FAL's; `units`: what it says that it bills."""
     world.fleet.emulator.fault(kind, count=count)
+    return await run_billed(world, caller, units)
+
+
+async def run_billed(world: World, caller: Caller, units: float | None) -> dict[str, Any]:
+    """One picture for so many units."""
+    if units is not None:
+        world.fleet.emulator.fault("billable_units", count=1, value=units)
     return await run(world, caller, no_cache="true")
 
 
@@ -81,37 +91,50 @@ async def deleted(world: World, caller: Caller) -> None:
 
 
 async def test_every_place_agrees_after_a_mix_of_outcomes(world: World) -> None:
-    world.start_worker()
+    silent = world.start_worker(webhooks=False)  # else FAL's webhook brings a result that is gone
     ann = world.caller(budget="100.00/month")
-    success = await run(world, ann)
-    cached = await run(world, ann)
-    expired = await run_with(world, ann, "result_expired")
-    refused = await run_with(world, ann, "422")
-    failed = await run_with(world, ann, "500", 3)
-    second = await run_with(world, ann, "500", 1)
-    retried = await again(world, ann, await run_with(world, ann, "result_expired"))
-    late = await late_result(world, ann)
+    told = [
+        (await run(world, ann), "succeeded", PRICE, False),
+        (await run(world, ann), "succeeded", 0, False),  # the same picture again
+        (await run_with(world, ann, "unknown_format"), "succeeded", PRICE, False),
+        (await run_billed(world, ann, 3), "succeeded", 3 * PRICE, False),
+        (await run_billed(world, ann, 0.1), "succeeded", PRICE, True),
+        (await run_with(world, ann, "result_expired"), "failed", PRICE, True),
+        (await run_with(world, ann, "model_missing"), "failed", PRICE, False),
+        (await run_with(world, ann, "result_error"), "failed", PRICE, False),
+        (await run_with(world, ann, "422"), "failed", PRICE, True),
+        (await run_with(world, ann, "422", units=0), "failed", 0, False),
+        (await run_with(world, ann, "422", units=1), "failed", PRICE, False),
+        (await run_with(world, ann, "500", 3), "failed", None, False),
+        (await run_with(world, ann, "500", 1), "succeeded", PRICE, False),
+        (await again(world, ann, await run_with(world, ann, "model_missing")), "succeeded", 2 * PRICE, False),
+    ]
+    silent.send(signal.SIGTERM)
+    await silent.exit_code()
+    world.start_worker()
+    told.append((await late_result(world, ann), "succeeded", 2 * PRICE, True))
     await deleted(world, ann)
-    told = [success, cached, expired, refused, failed, second, retried, late]
-    images = [job["images"][0] for job in told]
-    assert [image["status"] for image in images] == ["succeeded"] * 2 + ["failed"] * 3 + ["succeeded"] * 3
-    shown = [None if image["cost_usd"] is None else micro(image["cost_usd"]) for image in images]
-    assert shown == [PRICE, 0, PRICE, PRICE, None, PRICE, 2 * PRICE, 2 * PRICE]
-    uncertain = [image["cost_uncertain"] for image in images]
-    assert uncertain == [False, False, True, True, False, False, True, True]
-    for job, one in zip(told, shown, strict=True):
-        assert micro(job["cost_usd"]) == (one or 0)
-        if job["images"][0]["status"] == "succeeded":
-            assert manifest_costs(ann, job["job_id"]) == [one, one]
-    whole = sum(one or 0 for one in shown) + PRICE
-    assert micro(world.admin.get("admin/stats").body["total_cost_usd"]) == whole
-    assert sum(micro(row["cost_usd"]) for row in world.admin.get("admin/stats").items("spending")) == whole
+    images = [job["images"][0] for job, *_ in told]
+    shown = [
+        (one["status"], None if one["cost_usd"] is None else micro(one["cost_usd"]), one["cost_uncertain"])
+        for one in images
+    ]
+    assert shown == [tuple(expected) for _, *expected in told]
+    for job, status, cost, _ in told:
+        assert micro(job["cost_usd"]) == (cost or 0)
+        if status == "succeeded":
+            assert manifest_costs(ann, job["job_id"]) == [cost, cost]
+    of_jobs = sum(cost or 0 for _, _, cost, _ in told)
+    whole = of_jobs + PRICE  # with the deleted one
+    stats = world.admin.get("admin/stats")
+    assert micro(stats.body["total_cost_usd"]) == whole
+    assert sum(micro(row["cost_usd"]) for row in stats.items("spending")) == whole
     usage = await accounts.usage(world.fleet.redis, ann.owner, Allowance(key="", max_queued=1, budget=None))
     assert (usage.unfinished, usage.spent, usage.reserved) == (0, whole, 0)
-    listed = ann.get("jobs?limit=100").items("jobs")
-    assert sum(micro(job["cost_usd"]) for job in listed) == whole - PRICE
+    assert sum(micro(job["cost_usd"]) for job in ann.get("jobs?limit=100").items("jobs")) == of_jobs
     assert counted(world) == whole
-    assert await last_words(world, [job["job_id"] for job in told]) == [one or 0 for one in shown]
+    ends = await last_words(world, [job["job_id"] for job, *_ in told])
+    assert ends == [cost or 0 for _, _, cost, _ in told]
 
 
 def manifest_costs(caller: Caller, job_id: str) -> list[int]:
@@ -135,12 +158,19 @@ async def last_words(world: World, job_ids: list[str]) -> list[int]:
     return [end.job.cost_micro for end in ends if isinstance(end, events.JobCompleted)]
 
 
-@pytest.mark.parametrize("kind", ["result_expired", "model_missing"])
+@pytest.mark.parametrize(
+    ("kind", "statuses"),
+    [
+        ("unknown_format", {"succeeded"}),
+        ("model_missing", {"succeeded", "failed"}),
+        ("result_expired", {"succeeded", "failed"}),
+    ],
+)
 async def test_budget_of_ten_buys_ten_and_books_ten_whatever_becomes_of_the_results(
-    world: World, kind: str
+    world: World, kind: str, statuses: set[str]
 ) -> None:
-    """Every third result is lost behind its generation."""
-    world.start_worker()
+    """Every third result is none that a user has asked for."""
+    world.start_worker(webhooks=False)
     ann = world.caller(budget="3.00/total")
     accepted: list[str] = []
     refused = 0
@@ -154,12 +184,23 @@ async def test_budget_of_ten_buys_ten_and_books_ten_whatever_becomes_of_the_resu
         accepted += new
     assert len(accepted) == 10
     ended = [ann.get(f"status/{job_id}").body for job_id in accepted]
-    assert {job["status"] for job in ended} == {"succeeded", "failed"}
+    assert {job["status"] for job in ended} == statuses
     failed = [job["job_id"] for job in ended if job["status"] == "failed"]
-    assert {ann.post(f"jobs/{job_id}/retry").status for job_id in failed} == {402}
+    assert {ann.post(f"jobs/{job_id}/retry").status for job_id in failed} <= {402}
     assert len(world.fleet.emulator.submissions()) == 10
     assert micro(world.admin.get("admin/stats").body["total_cost_usd"]) == 10 * PRICE
     assert sum(micro(job["cost_usd"]) for job in ended) == 10 * PRICE == counted(world)
+
+
+async def test_units_that_exceed_a_budget_are_booked_and_counted_as_its_overrun(world: World) -> None:
+    world.start_worker()
+    ann = world.caller(budget="0.60/total")
+    job = await run_billed(world, ann, 5)
+    assert micro(job["cost_usd"]) == 5 * PRICE
+    assert ann.upload(batch(no_cache="true")).status == 402
+    text = world.service.get("/metrics").content.decode()
+    (overrun,) = re.findall(r"^image2model_budget_overrun_usd_total (\S+)$", text, re.MULTILINE)
+    assert micro(float(overrun)) == 5 * PRICE - 600_000
 
 
 @pytest.mark.parametrize(("budget", "bought"), [("0.30/total", 1), ("0.60/total", 2)])

@@ -40,6 +40,7 @@ def test_prometheus_configuration_and_alerts_pass_promtool() -> None:
     promtool = shutil.which("promtool")
     assert promtool, "the tests need promtool: apt-get install prometheus"
     check(promtool, "check", "config", "docker/prometheus/prometheus.yml")
+    check(promtool, "test", "rules", "tests/docker/alerts_test.yml")
 
 
 @pytest.mark.parametrize(

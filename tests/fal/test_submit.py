@@ -7,6 +7,7 @@ import pytest
 from image2model.errors import (
     FalAccountFault,
     FalAmbiguous,
+    FalEndpointFault,
     FalError,
     FalNotAccepted,
 )
@@ -56,6 +57,7 @@ async def test_accepted_submit_whose_reply_is_lost_is_ambiguous_and_paid_once(
         ("429", FalNotAccepted),
         ("401", FalAccountFault),
         ("locked", FalAccountFault),
+        ("endpoint_403", FalEndpointFault),
     ],
 )
 async def test_refused_submit_is_tried_once(

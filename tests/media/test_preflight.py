@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from image2model.errors import ImageFailure
+from image2model.media.decode import converted
+from image2model.media.plain import PlainSource
 from image2model.media.preflight import Prepared, prepare
 from image2model.media.sniff import inspect
 from tests.support.pictures import (
@@ -251,3 +253,45 @@ def test_python_holds_no_second_copy_of_the_pixels() -> None:
         assert tracemalloc.get_traced_memory()[1] < 2000 * 1500 * 1.5
     finally:
         tracemalloc.stop()
+
+
+def _long_png(width: int, height: int, mode: str, *, orientation: int = 1) -> bytes:
+    image = Image.new(mode, (width, height), 7)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    out = io.BytesIO()
+    image.save(out, "PNG", exif=exif, compress_level=1)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["P", "RGB", "L", "1", "RGBA", "LA", "I;16"])
+@pytest.mark.parametrize(
+    ("width", "height", "orientation"), [(66_000, 64, 1), (64, 66_000, 1), (66_000, 64, 6), (5_000_000, 2, 1)]
+)
+def test_picture_longer_than_a_jpeg_can_be_is_prepared(
+    width: int, height: int, orientation: int, mode: str
+) -> None:
+    prepared = made(_long_png(width, height, mode, orientation=orientation))
+    image = opened(prepared)
+    long_side, short_side = max(image.size), min(image.size)
+    assert prepared.suffix == "png" or long_side <= 65_500
+    assert long_side >= 65_000
+    assert short_side in {64, 2, 1}
+    assert (image.width > image.height) == (width > height) ^ (orientation == 6)
+    assert Image.open(io.BytesIO(prepared.small)).size in {(256, 1), (1, 256)}
+
+
+def test_lossless_picture_at_the_limits_of_jpeg_keeps_its_size() -> None:
+    assert opened(made(_long_png(65_500, 64, "RGB"))).size == (65_500, 64)
+    assert opened(made(_long_png(16_384, 300, "P"))).size == (16_384, 300)
+    assert opened(made(_long_png(70_000, 50, "P"))).size == (70_000, 50)  # few enough pixels for a PNG
+
+
+def test_transparency_that_contradicts_the_pixels_is_the_pictures_fault() -> None:
+    image = Image.new("P", (4, 4))
+    image.info["transparency"] = ["not", "an", "index"]
+    source = PlainSource(b"", "png", 1, None, inverted=False, lossless=True, eight_bit_rgb=False)
+    with pytest.raises(ImageFailure) as caught:
+        converted(image, source)
+    assert caught.value.code == "image_unreadable"
+    assert not caught.value.retryable

@@ -39,7 +39,7 @@ async def let_go(redis: Redis, claim: Claim) -> None:
 
 
 async def tend(redis: Redis, patience_s: float = PATIENT, pace: Pace = SOON) -> dict[str, str]:
-    return await endpoints.tend(redis, patience_s=patience_s, pace=pace)
+    return dict((await endpoints.tend(redis, patience_s=patience_s, pace=pace)).open)
 
 
 async def next_probe(redis: Redis, model: str = BAD, pace: Pace = SOON, but: str = "") -> Claim:

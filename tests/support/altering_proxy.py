@@ -89,7 +89,8 @@ class AlteringProxy:
         try:
             return await self._handle(request)
         except Exception as error:
-            if request.transport is not None:  # else the client has gone, which is its right
+            transport = request.transport
+            if transport is not None and not transport.is_closing():  # else the client has gone: its right
                 self.errors.append(f"{request.method} {request.path}: {error!r}")
             raise
 

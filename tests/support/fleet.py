@@ -95,6 +95,10 @@ class Fleet:
         """One more worker; settings by name, `I2M_MAX_CONCURRENT="100"`. `module`: the program around it."""
         return self._start("worker", settings, (module, "worker"))
 
+    def start_faulty_worker(self, **settings: str) -> ServiceProcess:
+        """A worker in which something fails; see `tests.support.faulty_worker`."""
+        return self._start("worker", settings, ("tests.support.faulty_worker", "worker"))
+
     def start_paced_worker(
         self, first_gap_s: float, last_gap_s: float, probe_within_s: float = 20, **settings: str
     ) -> ServiceProcess:

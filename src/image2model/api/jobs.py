@@ -1,4 +1,4 @@
-"""`/jobs`: the list of them; and of one: cancel, retry, delete. Who calls it: the router."""
+"""`/jobs`: the list of them; and of one: cancel, retry, refresh, delete. Who calls it: the router."""
 
 from typing import Final
 
@@ -18,6 +18,9 @@ class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     image_ids: list[str] | None = None
     params: dict[str, object] | None = None
+
+
+_body: Final = msgspec.json.Decoder(RetryBody)
 
 
 _EXAMPLE: Final = '{"image_ids": ["…"], "params": {}}'
@@ -44,7 +47,7 @@ async def retry(request: Request) -> Response:
     state = state_of(request)
     principal = await state.authenticate(request.scope)
     await state.gate.count(request.scope, principal)
-    wanted = await read_json(request, RetryBody, _EXAMPLE, empty=RetryBody())
+    wanted = await read_json(request, _body, _EXAMPLE, empty=RetryBody())
     job = await lifecycle.retry(
         state.redis,
         principal.owner,
@@ -53,6 +56,16 @@ async def retry(request: Request) -> Response:
         wanted.params,
         principal.allowance,
     )
+    return json_answer(job_document(job), 202)
+
+
+async def refresh_files(request: Request) -> Response:
+    """202: files that were missing when the image succeeded are fetched again."""
+    state = state_of(request)
+    principal = await state.authenticate(request.scope)
+    await state.gate.count(request.scope, principal)
+    ids = (request.path_params["job_id"], request.path_params["image_id"])
+    job = await lifecycle.refresh_files(state.redis, principal.owner, *ids)
     return json_answer(job_document(job), 202)
 
 

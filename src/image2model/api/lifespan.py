@@ -4,8 +4,11 @@ Who calls it: the application. It yields one typed state, which a route finds by
 """
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from typing import Final, TypedDict
 
 import structlog
@@ -26,6 +29,7 @@ from image2model.api.upload import UploadBudget, UploadLimits
 from image2model.api.write_probe import WriteProbe
 from image2model.fal.hosts import FalHosts
 from image2model.service.thumbnails import Thumbnails
+from image2model.service.unsettled import UnsettledBatches
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
@@ -59,12 +63,19 @@ class Process:
         settings = self._settings
         storage = await asyncio.to_thread(open_storage, settings.storage_url)
         redis = connect(self._redis_url, timeout_s=_REDIS_TIMEOUT)
-        relay = EventRelay(redis, self._redis_url, send_timeout_s=settings.sse_send_timeout)
+        relay = EventRelay(
+            redis,
+            self._redis_url,
+            send_timeout_s=settings.sse_send_timeout,
+            on_hopeless=partial(os.kill, os.getpid(), signal.SIGTERM),
+        )
         async with redis, relay:
             for warning in await durability.warnings(redis):
                 _log.warning("store_not_durable", advice=warning)
             with closing(Thumbnails(storage, max_pixels=settings.max_pixels)) as thumbnails:
-                yield {"api": await self._state(redis, storage, relay, thumbnails)}
+                state = await self._state(redis, storage, relay, thumbnails)
+                yield {"api": state}
+                await state.unsettled.finish()
 
     async def _state(
         self, redis: Redis, storage: ObjectStorage, relay: EventRelay, thumbnails: Thumbnails
@@ -85,6 +96,7 @@ class Process:
             thumbnails=thumbnails,
             upload_budget=UploadBudget(self._settings.upload_memory),
             upload_limits=self._limits,
+            unsettled=UnsettledBatches(redis, storage),
             documents=DocumentCache(),
             write_probe=WriteProbe(redis),
             gate=_gate(self._settings, redis, rates),

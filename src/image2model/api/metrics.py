@@ -19,9 +19,11 @@ from image2model.errors import Unauthenticated
 from image2model.money import to_usd
 from image2model.service import spending
 from image2model.store import fleet
+from image2model.store.condition import StoreCondition
 from image2model.store.connection import StoreOutage
 from image2model.telemetry.exposition import MEDIA_TYPE, exposition
 from image2model.telemetry.fleet_gauges import EndpointGauge, FleetGauges, QueueGauge, SpendGauge
+from image2model.telemetry.store_gauges import StoreGauges
 
 _DEADLINE: Final = 2.0
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -36,8 +38,16 @@ async def metrics(request: Request) -> Response:
     state = state_of(request)
     await _check_token(state, request)
     vouched = state.settings.metrics_token is not None or state.settings.auth == "none"
-    gauges = await _gauges(state.redis, spenders=vouched)
-    return Response(await asyncio.to_thread(exposition, gauges), headers={"Content-Type": MEDIA_TYPE})
+    fleet_gauges, store = await asyncio.gather(
+        _fleet(state.redis, spenders=vouched), state.write_probe.condition()
+    )
+    text = await asyncio.to_thread(exposition, fleet_gauges, _store(store))
+    return Response(text, headers={"Content-Type": MEDIA_TYPE})
+
+
+def _store(condition: StoreCondition) -> StoreGauges:
+    writable = condition is StoreCondition.WRITABLE
+    return StoreGauges(state=condition.value, states=list(StoreCondition), writable=writable)
 
 
 async def _check_token(state: ApiState, request: Request) -> None:
@@ -55,7 +65,7 @@ async def _check_token(state: ApiState, request: Request) -> None:
     raise Unauthenticated("Send the metrics token as a Bearer token.", headers={"WWW-Authenticate": "Bearer"})
 
 
-async def _gauges(redis: Redis, *, spenders: bool) -> FleetGauges | None:
+async def _fleet(redis: Redis, *, spenders: bool) -> FleetGauges | None:
     try:
         async with asyncio.timeout(_DEADLINE):
             found = await fleet.read(redis)
@@ -67,6 +77,7 @@ async def _gauges(redis: Redis, *, spenders: bool) -> FleetGauges | None:
         in_flight=found.permits,
         queues=[QueueGauge(one.queue, one.waiting, one.oldest_ms / 1000, one.paused) for one in found.queues],
         heartbeats=[(one.beat.worker_id, one.beat_at / 1000) for one in found.workers],
+        workers_lost=found.workers_lost,
         endpoints=[EndpointGauge(one.model, one.waiting) for one in found.endpoints],
         spending=[SpendGauge(one.names, one.model, to_usd(one.micro)) for one in spent],
     )

@@ -48,6 +48,9 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/jobs", jobs.listing),
         Route(f"{API}/jobs/{{job_id}}/cancel", jobs.cancel, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}/retry", jobs.retry, methods=["POST"]),
+        Route(
+            f"{API}/jobs/{{job_id}}/images/{{image_id}}/files/refresh", jobs.refresh_files, methods=["POST"]
+        ),
         Route(f"{API}/jobs/{{job_id}}", jobs.delete, methods=["DELETE"]),
         Route(f"{API}/models", models.listing),
         Route(f"{API}/quote", quotes.quote_batch, methods=["POST"]),

@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -25,13 +26,16 @@ from image2model.api.forwarded import behind_proxies
 from image2model.api.state import ApiState
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, unknown_names
-from image2model.store.connection import command, connect
+from image2model.store.condition import StoreCondition, condition_of, describe
+from image2model.store.connection import connect, reach
 from image2model.telemetry import logs, tracing
 from image2model.telemetry.exposition import forget_process
 
 _BACKLOG: Final = 2048
 _TEARDOWN_SECONDS: Final = 2.0
 """Part of the grace that is kept for closing connections."""
+_LAST_SECONDS: Final = 0.5
+"""Part of the grace that is kept for what follows when every batch is settled."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -62,9 +66,10 @@ def run(settings: Settings, page: Sequence[BaseRoute] = ()) -> int:
 async def _reach_store(url: str) -> None:
     try:
         async with connect(url, timeout_s=2) as redis:
-            await command(redis, "PING")
+            await reach(redis)
     except RedisError as error:
-        raise ConfigurationError([f"I2M_REDIS_URL: the store does not answer: {error}"]) from error
+        words = describe(condition_of(error) or StoreCondition.REFUSED)
+        raise ConfigurationError([f"I2M_REDIS_URL: {words}: {error}"]) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -146,6 +151,7 @@ class ApiServer(uvicorn.Server):
         self.should_exit = True
         _end_after(self._grace)
         state: ApiState = self.lifespan.state["api"]
+        state.unsettled.deadline = monotonic() + self._grace - _LAST_SECONDS
         state.relay.close_streams()
 
 

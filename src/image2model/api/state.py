@@ -20,6 +20,7 @@ from image2model.api.upload import UploadBudget, UploadLimits
 from image2model.api.write_probe import WriteProbe
 from image2model.fal.hosts import FalHosts
 from image2model.service.thumbnails import Thumbnails
+from image2model.service.unsettled import UnsettledBatches
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
 from image2model.store.secret import SigningSecret
@@ -40,6 +41,7 @@ class ApiState:
     thumbnails: Thumbnails
     upload_budget: UploadBudget
     upload_limits: UploadLimits
+    unsettled: UnsettledBatches
     documents: DocumentCache
     write_probe: WriteProbe
     gate: Gate

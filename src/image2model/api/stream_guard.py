@@ -14,6 +14,7 @@ import structlog
 
 from image2model.store.connection import StoreOutage
 from image2model.store.lookups import Credential
+from image2model.telemetry.unexpected import tell_unexpected
 
 _EVERY_S: Final = 1.0
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -56,8 +57,8 @@ class StreamGuard:
             except StoreOutage as error:  # nothing can be told: the streams carry nothing new either
                 _log.info("streams_not_checked", error=str(error))
                 continue
-            except Exception:  # noqa: BLE001 - a guard that ends would leave every later stream unwatched
-                _log.exception("streams_not_checked")
+            except Exception as error:  # noqa: BLE001 - a guard that ends would leave later streams unwatched
+                tell_unexpected("loop:stream_guard", error)
                 continue
             for credential in [one for one, fine in zip(credentials, good, strict=True) if not fine]:
                 self._end(credential)

@@ -191,6 +191,14 @@ class AsyncClient:
             Job,
         )
 
+    async def refresh_files(self, job_id: str, image_id: str) -> Job:
+        """Have files fetched again that were missing when the image succeeded: see its result's `warnings`.
+
+        Raises ApiError `not_ready` for an image that has not succeeded.
+        """
+        path = f"/jobs/{escaped(job_id, safe='')}/images/{escaped(image_id, safe='')}/files/refresh"
+        return await self._post(path, None, Job)
+
     async def delete(self, job_id: str) -> None:
         """Erase a job; what still runs is cancelled first. One that is gone already is no error."""
         call = Call(method="DELETE", path=f"{_BASE}/jobs/{escaped(job_id, safe='')}", safe=True)

@@ -100,6 +100,10 @@ class Client:
         """Run failed images again."""
         return self._run(self._client.retry(job_id, image_ids=image_ids, params=params))
 
+    def refresh_files(self, job_id: str, image_id: str) -> Job:
+        """Have an image's missing files fetched again; see `AsyncClient.refresh_files`."""
+        return self._run(self._client.refresh_files(job_id, image_id))
+
     def delete(self, job_id: str) -> None:
         """Erase a job."""
         self._run(self._client.delete(job_id))

@@ -4,7 +4,7 @@ Who calls it: the gateway. A file that ends early is an error, never a short fil
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urljoin
@@ -33,14 +33,18 @@ class FalDownload:
         self.size = None if response.headers.get("Content-Encoding") else response.content_length
         self.content_type = response.headers.get("Content-Type")
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The file in pieces of 64 KiB or more, the last one less. Raises FalUnreachable if it ends early."""
+    async def chunks(self, heard: Callable[[], None] = lambda: None) -> AsyncGenerator[bytes, None]:
+        """The file in pieces of 64 KiB or more, the last one less. `heard` is called for whatever comes.
+
+        Raises FalUnreachable if it ends early.
+        """
         received = 0
         pending = bytearray()
         began = time.monotonic()
         with network_faults(str(self._response.url)):
             async for part in self._response.content.iter_any():
                 received += len(part)
+                heard()
                 pending += part
                 if len(pending) >= CHUNK:
                     waited = time.monotonic()
@@ -79,7 +83,7 @@ class Downloads:
                     _check(response)
                     yield FalDownload(response, slow_start=self._slow_start)
                     return
-                url = urljoin(url, response.headers.get("Location", ""))
+                url = _target(url, response.headers.get("Location", ""))
         raise FalUnreachable(f"the file's host answered with more than {_MOST_REDIRECTS} redirects")
 
     @asynccontextmanager
@@ -108,6 +112,13 @@ class Downloads:
             yield response
         finally:
             await request.__aexit__(None, None, None)
+
+
+def _target(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise FalUnreachable("the file's host redirects to what is no URL") from error
 
 
 def _refusal(url: str, cause: BaseException | None) -> FalAddressRefused | None:

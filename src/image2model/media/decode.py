@@ -1,7 +1,7 @@
 """Pixels out of a picture's bytes, the right way up, as 8-bit sRGB.
 
-Called by `preflight` and `thumbnail`, always in a thread. Pillow is used here, in `colour` and in
-`encode` only; whatever it raises on broken data leaves as `ImageFailure`.
+Called by `preflight` and `thumbnail`, always in a thread. What Pillow raises on broken data leaves as
+`ImageFailure`; whatever else it raises is no fault of the picture.
 """
 
 import io
@@ -11,6 +11,7 @@ import zlib
 from PIL import Image
 
 from image2model.errors import ImageFailure
+from image2model.media.colour import to_srgb
 from image2model.media.plain import PlainSource
 
 # Our own limit was checked on the header before; Pillow's would only warn, process-wide, at import.
@@ -19,8 +20,11 @@ Image.MAX_IMAGE_PIXELS = None
 # What Pillow's plugins raise on broken data. Not MemoryError: that is this machine's fault.
 _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, AttributeError,
-    struct.error, zlib.error,
+    RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
+# What it raises where decoded pixels and what the file says of them (transparency, palette) do not agree. The
+# rest of the above would be a fault of ours here.
+_CONTRADICTORY = (OSError, ValueError, ArithmeticError)
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -47,6 +51,17 @@ def decode(source: PlainSource, *, draft: int | None = None) -> Image.Image:
     except _BROKEN as error:
         raise unreadable(f"The {source.format.upper()} cannot be decoded ({_words(error)}).") from error
     return image
+
+
+def converted(image: Image.Image, source: PlainSource) -> Image.Image:
+    """Decoded pixels as plain 8-bit sRGB, not yet turned: `image` itself if it is that already.
+
+    Raises ImageFailure `image_unreadable`.
+    """
+    try:
+        return to_srgb(image, source.profile, inverted=source.inverted)
+    except _CONTRADICTORY as error:
+        raise unreadable(f"The {source.format.upper()} contradicts itself ({_words(error)}).") from error
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:

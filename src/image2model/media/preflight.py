@@ -1,7 +1,8 @@
 """Makes one picture ready for FAL: proves that it decodes, and turns it into plain 8-bit sRGB.
 
 Called by the worker in a thread, a few at once (20 megapixels take about 60 MB). A picture that is
-plain already keeps its pixels bit for bit and loses only its metadata; any other is encoded anew.
+plain already keeps its pixels bit for bit and loses only its metadata; any other is encoded anew, and made
+smaller where it is longer than its new format can be.
 Nothing here warns, retries, or sets anything global.
 """
 
@@ -10,8 +11,7 @@ import io
 import msgspec
 from PIL import Image
 
-from image2model.media.colour import to_srgb
-from image2model.media.decode import decode, unreadable, upright
+from image2model.media.decode import converted, decode, unreadable, upright
 from image2model.media.picture import PictureInfo
 from image2model.media.source import read_source
 from image2model.media.thumbnail import shrunk, to_webp
@@ -20,6 +20,8 @@ from image2model.media.thumbnail import shrunk, to_webp
 _PNG_MAX_PIXELS = 4_000_000
 _PNG_LEVEL = 3
 _JPEG_QUALITY = 95
+# libjpeg writes no longer side. Of what is taken only a PNG can be longer.
+_JPEG_LONGEST_SIDE = 65_500
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -43,7 +45,7 @@ def prepare(data: bytes, *, max_pixels: int) -> Prepared:
     """
     info, source = read_source(data, max_pixels=max_pixels)
     stored = decode(source)
-    plain = to_srgb(stored, source.profile, inverted=source.inverted)
+    plain = converted(stored, source)
     small = to_webp(shrunk(plain, source.orientation))
     if plain is stored and source.eight_bit_rgb and source.orientation == 1:
         return _unchanged(source.data, info, stored, small)
@@ -57,12 +59,22 @@ def _unchanged(data: bytes, info: PictureInfo, image: Image.Image, small: bytes)
     return Prepared(data, info.content_type, info.suffix, *image.size, small)
 
 
+def _within(image: Image.Image, longest: int) -> Image.Image:
+    """The picture, or a smaller copy whose longer side is `longest` pixels."""
+    scale = longest / max(image.size)
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
 def _encode(image: Image.Image, small: bytes, *, lossless: bool) -> Prepared:
     image.info = {}  # Pillow would write a comment or a profile that it finds here
     out = io.BytesIO()
     if image.mode == "RGBA" or (lossless and image.width * image.height <= _PNG_MAX_PIXELS):
         image.save(out, "PNG", compress_level=_PNG_LEVEL)
         return Prepared(out.getvalue(), "image/png", "png", *image.size, small)
+    image = _within(image, _JPEG_LONGEST_SIDE)
     # 4:4:4: a second subsampling would smear the edges that the model reads.
     image.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return Prepared(out.getvalue(), "image/jpeg", "jpg", *image.size, small)

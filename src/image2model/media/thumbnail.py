@@ -8,8 +8,7 @@ from typing import Final
 
 from PIL import Image
 
-from image2model.media.colour import to_srgb
-from image2model.media.decode import decode, upright
+from image2model.media.decode import converted, decode, upright
 from image2model.media.source import read_source
 
 SIZE: Final = 256
@@ -23,7 +22,7 @@ def thumbnail(data: bytes, *, size: int = SIZE, max_pixels: int = 50_000_000) ->
     Raises ImageFailure `image_unreadable`.
     """
     _, source = read_source(data, max_pixels=max_pixels)
-    image = to_srgb(decode(source, draft=2 * size), source.profile, inverted=source.inverted)
+    image = converted(decode(source, draft=2 * size), source)
     return to_webp(shrunk(image, source.orientation, size))
 
 

@@ -5,8 +5,7 @@ behind; whatever is answered with a job is safe in the store.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import structlog
@@ -19,8 +18,7 @@ from image2model.service.batch_request import BatchRequest
 from image2model.service.content import digest
 from image2model.service.idempotency import fingerprint
 from image2model.service.originals import Originals, Picture
-from image2model.service.unsettled import settle
-from image2model.storage.objects import ObjectStorage
+from image2model.service.unsettled import UnsettledBatches
 from image2model.store import idempotency, jobs
 from image2model.store.accounts import Allowance
 from image2model.store.condition import REFUSES_WRITES, condition_of
@@ -52,19 +50,14 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         return fingerprint(self.fields, [*good, *self.bad])
 
 
-@asynccontextmanager
-async def originals(storage: ObjectStorage) -> AsyncIterator[Originals]:
-    """A place for the pictures of a batch to come; discarded when the block fails."""
-    place = Originals(storage)
-    try:
-        yield place
-    except BaseException:
-        await place.discard()
-        raise
-
-
 async def create(
-    redis: Redis, originals: Originals, submission: Submission, place: Reservation | None, *, ttl_s: float
+    redis: Redis,
+    unsettled: UnsettledBatches,
+    originals: Originals,
+    submission: Submission,
+    place: Reservation | None,
+    *,
+    ttl_s: float,
 ) -> documents.JobDocument:
     """Make the job. Returns its document as it was made.
 
@@ -77,14 +70,13 @@ async def create(
     try:
         made_at = await jobs.create(redis, job, answer, submission.allowance)
     except asyncio.CancelledError:
-        # the job may have come to be: its pictures stay, and the cleanup takes those that belong to nobody
-        originals.hand_over()
+        unsettled.settle(originals, keyed=place is not None)  # the job may have come to be
         raise
     except StoreOutage as error:
         if await _provably_not_made(redis, job.job_id, error):
             raise  # and the pictures are discarded
         _log.error("batch_not_confirmed", job_id=job.job_id, reason=str(error))
-        settle(redis, originals, keyed=place is not None)
+        unsettled.settle(originals, keyed=place is not None)
         raise StoreUnavailable.after(
             "The store did not confirm the batch. Send it again: under the same Idempotency-Key it is made "
             "once; without one nothing of this request is kept.",

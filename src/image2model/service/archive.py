@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from image2model.domain import ImageError, Mesh
+from image2model.domain import ImageError, Mesh, ResultWarning
 from image2model.errors import NotReady
 from image2model.money import to_usd
 from image2model.service import documents
@@ -36,6 +36,7 @@ class ManifestImage(msgspec.Struct, frozen=True, kw_only=True):
     file_size: int | None
     file_sha256: str | None
     mesh: Mesh | None
+    warnings: tuple[ResultWarning, ...]
     attempt: int
     cached: bool
     cost_usd: float | None
@@ -145,6 +146,7 @@ def _image(row: ImageRow, packed: Packed | None) -> ManifestImage:
         file_size=packed.size if packed else None,
         file_sha256=packed.sha256 if packed else None,
         mesh=row.result.mesh if row.result else None,
+        warnings=row.result.warnings if row.result else (),
         attempt=row.attempt,
         cached=row.cached,
         cost_usd=None if row.cost_micro is None else to_usd(row.cost_micro),

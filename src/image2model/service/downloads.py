@@ -111,7 +111,8 @@ def _not_ready(row: ImageRow) -> NotReady:
 def _result_file(row: ImageRow, file: ResultFile, hosts: FalHosts) -> StoredFile | str:
     if file.key is not None:
         name = result_name(row.filename, file)
-        return StoredFile(key=file.key, filename=name, media_type=media_type(file.format))
+        shown = media_type(file.format, file.content_type)
+        return StoredFile(key=file.key, filename=name, media_type=shown)
     if file.source_url is None or not hosts.serves_media(file.source_url):
         raise NotFound("FAL named no address for this file that may be redirected to.")
     return file.source_url

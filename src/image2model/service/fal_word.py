@@ -37,8 +37,8 @@ async def note_request(
     """Store the id under its attempt, unless it is known already or the attempt is no longer the image's.
 
     How the request ended is kept with it while the image is unfinished. Where nobody follows it any more,
-    what FAL generated is booked. The same word twice changes nothing. Raises InvalidParameter for what is no id,
-    StoreOutage.
+    what FAL generated is booked. The same word twice changes nothing. Raises InvalidParameter for what is
+    no id, StoreOutage.
     """
     request_id = word.request_id
     if not _REQUEST_ID.fullmatch(request_id):
@@ -91,7 +91,8 @@ async def _book(redis: Redis, image_id: str, attempt_token: str, request_id: str
 
 def _has_result(word: WebhookBody) -> bool:
     """Whether FAL tells of a result, or of one that it could not put into the webhook."""
-    return word.status.upper() == _OK and (bytes(word.payload) != b"null" or word.payload_error is not None)
+    told = any(bytes(said) != b"null" for said in (word.payload, word.payload_error))
+    return word.status.upper() == _OK and told
 
 
 def _callback(word: WebhookBody) -> Callback:

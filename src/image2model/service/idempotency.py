@@ -23,6 +23,8 @@ _log: Final = structlog.stdlib.get_logger(__name__)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _RENEW_SECONDS: Final = idempotency.RESERVED_MS / 3000
 _RETRY_SECONDS: Final = 2
+_freeing: Final[set[asyncio.Task[None]]] = set()
+"""asyncio itself holds tasks only weakly."""
 
 
 def check_key(name: str) -> str:
@@ -74,8 +76,20 @@ async def _renew(redis: Redis, place: Reservation) -> None:
 
 
 async def _free(redis: Redis, place: Reservation) -> None:
-    """After a creation the key is no longer the reservation's, and this does nothing."""
+    """After a creation the key is no longer the reservation's, and this does nothing.
+
+    Where the request is cancelled, its client is answered without waiting for the store.
+    """
+    freeing = asyncio.create_task(_freed(redis, place))
+    _freeing.add(freeing)
+    freeing.add_done_callback(_freeing.discard)
+    task = asyncio.current_task()
+    if task is None or not task.cancelling():
+        await asyncio.shield(freeing)
+
+
+async def _freed(redis: Redis, place: Reservation) -> None:
     try:
-        await asyncio.shield(asyncio.create_task(idempotency.free(redis, place)))
+        await idempotency.free(redis, place)
     except StoreOutage as error:
         _log.warning("idempotency_key_not_freed", reason=str(error))

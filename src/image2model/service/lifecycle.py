@@ -1,4 +1,4 @@
-"""What a client may do to a job that exists: cancel it, run its failures again, delete it.
+"""What a client may do to a job that exists: cancel it, run its failures again, complete it, delete it.
 
 Who calls it: the routes of `/jobs`.
 """
@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from redis.asyncio import Redis
 
-from image2model.errors import AlreadyFinished, InvalidParameter
+from image2model.domain import ImageStatus
+from image2model.errors import AlreadyFinished, InvalidParameter, NotFound, NotReady
 from image2model.fal.endpoints import endpoint_of, normalise
 from image2model.service import ownership
-from image2model.store import jobs
+from image2model.store import jobs, upkeep
 from image2model.store.accounts import Allowance
+from image2model.store.keys import Queue
 from image2model.store.rows import JobSnapshot
 
 
@@ -55,6 +57,23 @@ async def retry(
     if not retried:
         raise AlreadyFinished("None of these images has failed; there is nothing to run again.")
     return await jobs.read(redis, job_id)
+
+
+async def refresh_files(redis: Redis, owner: str, job_id: str, image_id: str) -> JobSnapshot:
+    """Have files fetched again that were missing when this image succeeded; where none is, nothing happens.
+
+    Nothing is bought. Raises NotFound, Expired, NotReady for an image that has not succeeded.
+    """
+    await ownership.access(redis, owner, job_id)
+    job = await jobs.read(redis, job_id)
+    row = next((image for image in job.images if image.image_id == image_id), None)
+    if row is None:
+        raise NotFound("This job has no such image.")
+    if row.status is not ImageStatus.SUCCEEDED or row.result is None:
+        raise NotReady(f"This image is {row.status}. Only a succeeded image has files that may be missing.")
+    if row.result.missing:
+        await upkeep.enqueue_once(redis, Queue.BATCH, f"refresh:{image_id}", "refresh_files", image_id)
+    return job
 
 
 async def delete(redis: Redis, owner: str, job_id: str) -> None:

@@ -1,10 +1,9 @@
 """The uploaded pictures of one batch while it is not yet a job: stored as they come, or taken away again.
 
-Who calls it: the acceptance of a batch. A crash leaves objects of a job that does not exist, which the
-cleanup finds; it never leaves a job without its pictures.
+Who calls it: `unsettled`, which deletes them where no job comes of them. A crash leaves objects of a job that
+does not exist, which the cleanup finds; it never leaves a job without its pictures.
 """
 
-import asyncio
 import secrets
 from typing import Protocol
 
@@ -57,11 +56,6 @@ class Originals:
         keys = [key for _, key in self._keys.values()]
         self._keys.clear()
         return keys
-
-    async def discard(self) -> None:
-        """Take everything away again; waited for even where the caller is being cancelled."""
-        if keys := self.hand_over():
-            await asyncio.shield(asyncio.create_task(self.storage.delete(keys)))
 
     def image(self, picture: Picture, digest: str) -> NewImage:
         """The stored picture as the job's image; `digest` is what makes two runs the same."""

@@ -1,10 +1,14 @@
-"""A creation whose reply was lost: did the job come to be? Asked until the store answers again.
+"""Batches whose end is open: their pictures are stored, and they are not a job yet, or nobody knows.
 
-Who calls it: the acceptance of a batch, which has answered 503 already. A process that ends meanwhile
-leaves the pictures to the cleanup, which takes them where there is no job.
+Who calls it: the acceptance of a batch, and the process that serves, which waits for them before it ends.
+Only a process that is killed, or stopped while the store or the storage is away, leaves pictures to the
+cleanup, which deletes them where there is no job.
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -13,43 +17,108 @@ from redis.asyncio import Redis
 from image2model.errors import NotFound
 from image2model.service.originals import Originals
 from image2model.storage.errors import StorageError
+from image2model.storage.objects import ObjectStorage
 from image2model.store import jobs
 from image2model.store.connection import StoreOutage
+from image2model.telemetry.unexpected import tell_unexpected
 
 _log = structlog.stdlib.get_logger(__name__)
 _PAUSE_S: Final = 0.5
-_under_way: Final[set[asyncio.Task[None]]] = set()
-"""asyncio itself holds tasks only weakly."""
+_LONGEST_PAUSE_S: Final = 15.0
+_DELETE_S: Final = 5.0
+"""How long a refusal waits for the deletion of what was stored; it goes on in the background."""
+_FINISH_S: Final = 1.5
+"""How long a process that has no deadline of its own waits at its end."""
 
 
-def settle(redis: Redis, originals: Originals, *, keyed: bool) -> None:
-    """In the background: keep the pictures of a job that exists, delete those of one that never will.
+class UnsettledBatches:
+    """Those of one process. Belongs to one event loop.
 
-    `keyed`: the client asks for it again by its idempotency key. Without one nobody would ever ask for it,
-    so a job that did come to be is deleted before it costs anything.
+    `deadline` (by the monotonic clock) is when the process must have ended; the server sets it.
     """
-    task = asyncio.create_task(_settle(redis, originals, originals.hand_over(), keyed=keyed))
-    _under_way.add(task)
-    task.add_done_callback(_under_way.discard)
+
+    def __init__(self, redis: Redis, storage: ObjectStorage) -> None:
+        self.deadline: float | None = None
+        self._redis = redis
+        self._storage = storage
+        self._open: set[asyncio.Future[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}
+
+    @asynccontextmanager
+    async def originals(self) -> AsyncIterator[Originals]:
+        """A place for the pictures of a batch to come; they are deleted when the block fails."""
+        place = Originals(self._storage)
+        ended = asyncio.get_running_loop().create_future()
+        self._open.add(ended)
+        try:
+            yield place
+        except BaseException:
+            if keys := place.hand_over():
+                deletion = self._start(place.job_id, self._delete(place.job_id, keys))
+                await asyncio.wait({deletion}, timeout=_DELETE_S)
+            raise
+        finally:
+            self._open.discard(ended)
+            ended.set_result(None)
+
+    def settle(self, originals: Originals, *, keyed: bool) -> None:
+        """After a creation without a reply: keep the pictures of a job that exists, delete all others.
+
+        In the background, until the store answers. `keyed`: the client asks for it again by its idempotency
+        key. Without one nobody would ever ask for it, so a job that did come to be is deleted before it
+        costs anything.
+        """
+        keys = originals.hand_over()
+        self._start(originals.job_id, self._settle(originals.job_id, keys, keyed=keyed))
+
+    async def finish(self) -> None:
+        """Wait until every batch is settled, at most to the deadline. What is left is for the cleanup."""
+        until = monotonic() + _FINISH_S if self.deadline is None else self.deadline
+        while (waiting := {*self._open, *self._tasks}) and (left := until - monotonic()) > 0:
+            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if waiting:
+            _log.warning("batches_left_unsettled", job_ids=sorted(self._tasks.values()), open=len(self._open))
+
+    def _start(self, job_id: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)  # asyncio itself holds tasks only weakly
+        self._tasks[task] = job_id
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        job_id = self._tasks.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("batch_not_settled", job_id=job_id, exc_info=error)
+
+    async def _delete(self, job_id: str, keys: list[str]) -> None:
+        await _until_done(job_id, lambda: self._storage.delete(keys))
+
+    async def _settle(self, job_id: str, keys: list[str], *, keyed: bool) -> None:
+        await _until_done(job_id, lambda: self._decide(job_id, keys, keyed=keyed))
+
+    async def _decide(self, job_id: str, keys: list[str], *, keyed: bool) -> None:
+        made = await jobs.forbid(self._redis, job_id)
+        if not made:
+            await self._storage.delete(keys)
+        elif not keyed:
+            try:
+                await jobs.cancel(self._redis, job_id, delete=True)
+            except NotFound:
+                _log.info("batch_deleted_already", job_id=job_id)
+        _log.warning("batch_settled", job_id=job_id, made=made, kept=made and keyed)
 
 
-async def _settle(redis: Redis, originals: Originals, keys: list[str], *, keyed: bool) -> None:
+async def _until_done(job_id: str, step: Callable[[], Awaitable[None]]) -> None:
+    """Try again for as long as the store or the storage is away."""
+    pause = _PAUSE_S
     while True:
         try:
-            await _decide(redis, originals, keys, keyed=keyed)
-        except (StoreOutage, StorageError):
-            await asyncio.sleep(_PAUSE_S)
-        else:
-            return
-
-
-async def _decide(redis: Redis, originals: Originals, keys: list[str], *, keyed: bool) -> None:
-    made = await jobs.forbid(redis, originals.job_id)
-    if not made:
-        await originals.storage.delete(keys)
-    elif not keyed:
-        try:
-            await jobs.cancel(redis, originals.job_id, delete=True)
-        except NotFound:
-            _log.info("batch_deleted_already", job_id=originals.job_id)
-    _log.warning("batch_settled", job_id=originals.job_id, made=made, kept=made and keyed)
+            return await step()
+        except (StoreOutage, StorageError) as error:
+            if pause == _PAUSE_S:
+                _log.warning("batch_settled_later", job_id=job_id, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - told; the cleanup takes pictures that belong to no job
+            tell_unexpected("batch_settlement", error, job_id=job_id)
+            return None
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_S)

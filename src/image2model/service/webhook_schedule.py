@@ -32,6 +32,14 @@ def after_attempt(delivery: Delivery, turn: int, attempt: Attempt) -> Delivery:
     return replace(noted, turn=turn + 1, tries=delivery.tries + 1, next_at=due)
 
 
+def failed_by_us(delivery: Delivery, turn: int, attempt: Attempt) -> Delivery:
+    """The record where this service could not make the attempt: failed, unless a later turn is planned."""
+    noted = replace(delivery, attempts=(*delivery.attempts, attempt))
+    if delivery.turn != turn or delivery.state is not DeliveryState.PENDING:
+        return noted
+    return replace(noted, state=DeliveryState.FAILED, next_at=None)
+
+
 def replayed(delivery: Delivery, at: int) -> Delivery:
     """The record with an attempt planned now, and all its tries again after that."""
     return replace(delivery, state=DeliveryState.PENDING, turn=delivery.turn + 1, tries=0, next_at=at)

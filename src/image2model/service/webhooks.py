@@ -15,7 +15,7 @@ from image2model.service.documents import JobDocument, Moment, completed_documen
 from image2model.service.webhook_schedule import replayed
 from image2model.service.webhook_url import shown
 from image2model.store import deliveries, events, jobs
-from image2model.store.deliveries import Delivery, DeliveryState, delivery_id_of
+from image2model.store.deliveries import Attempt, Delivery, DeliveryState, delivery_id_of
 from image2model.store.events import JobCompleted
 
 EVENT: Final = "job.finished"
@@ -56,10 +56,11 @@ class DeliveryList(msgspec.Struct, frozen=True):
     deliveries: tuple[DeliveryDocument, ...]
 
 
-async def announce(redis: Redis, job_id: str, version: int) -> bool:
+async def announce(redis: Redis, job_id: str, version: int, *, failed: str | None = None) -> bool:
     """Open the delivery of the end that a job came to with this version; once, however often it is asked.
 
-    Whether it is new: False also where the job has no webhook, or is gone.
+    `failed`: why nobody is called; it is opened as failed then, and can be replayed. Whether it is new:
+    False also where the job has no webhook, or is gone.
     """
     url = await deliveries.target(redis, job_id)
     if url is None:
@@ -71,7 +72,9 @@ async def announce(redis: Redis, job_id: str, version: int) -> bool:
         version=version,
         url=shown(url),
         created_at=at,
-        next_at=at,
+        next_at=at if failed is None else None,
+        state=DeliveryState.PENDING if failed is None else DeliveryState.FAILED,
+        attempts=() if failed is None else (Attempt(at=at, duration_ms=0, status=None, error=failed),),
     )
     return await deliveries.open_delivery(redis, delivery)
 

@@ -67,11 +67,19 @@ def delivery_id_of(job_id: str, version: int) -> str:
 
 
 async def open_delivery(redis: Redis, delivery: Delivery) -> bool:
-    """Begin, and queue the first attempt; False where it was begun before or the job is gone."""
+    """Begin, and queue the first attempt if one is due.
+
+    False where it was begun before or the job is gone.
+    """
     argument = _argument(delivery)
     return bool(
         await _OPEN.packed(
-            redis, delivery.job_id, delivery.delivery_id, _text(delivery), _task_id(argument), argument
+            redis,
+            delivery.job_id,
+            delivery.delivery_id,
+            _text(delivery),
+            False if delivery.next_at is None else _task_id(argument),
+            argument,
         )
     )
 

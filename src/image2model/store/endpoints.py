@@ -57,6 +57,14 @@ class Counted(msgspec.Struct, frozen=True, array_like=True):
     paused: str
 
 
+class Tended(msgspec.Struct, frozen=True, array_like=True):
+    """Each endpoint whose circuit is open with the image that may try it ("": none); each image that gave up,
+    with its endpoint."""
+
+    open: list[tuple[str, str]]
+    gave_up: list[tuple[str, str]]
+
+
 class EndpointState(msgspec.Struct, frozen=True, array_like=True):
     """One open circuit. Times are ms since the epoch; `words` are FAL's, `waiting` counts images."""
 
@@ -69,7 +77,7 @@ class EndpointState(msgspec.Struct, frozen=True, array_like=True):
 
 
 _counted = msgspec.msgpack.Decoder(Counted)
-_open = msgspec.msgpack.Decoder(list[tuple[str, str]])
+_tended = msgspec.msgpack.Decoder(Tended)
 
 
 async def record_fault(
@@ -82,7 +90,7 @@ async def record_fault(
     fal_type: str | None = None,
     pace: Pace,
 ) -> Counted:
-    """Count a fault of the endpoint that this image's job is for. Raises redis.RedisError.
+    """Count a fault of the endpoint that this image's job is for. Raises StoreOutage.
 
     Two endpoints at fault, with nothing accepted in between, pause generations: the account is refused, or
     FAL is down.
@@ -107,18 +115,17 @@ async def note_result(redis: Redis, image_id: str) -> None:
     await _RESULT.packed(redis, image_id)
 
 
-async def tend(redis: Redis, *, patience_s: float, pace: Pace) -> dict[str, str]:
+async def tend(redis: Redis, *, patience_s: float, pace: Pace) -> Tended:
     """Let through the probes that are due, end the images that have waited for longer than `patience_s`.
 
-    Returns each endpoint whose circuit is open, and the image that may try it ("": none). Any number
-    of workers may call it as often as they like. Raises redis.RedisError.
+    Any number of workers may call it as often as they like. Raises StoreOutage.
     """
     times = _ms(patience_s, pace.probe_within_s, _IDLE_S)
-    return dict(_open.decode(await _TEND.packed(redis, *times)))
+    return _tended.decode(await _TEND.packed(redis, *times))
 
 
 async def refuses(redis: Redis, model: str, image_id: str) -> bool:
-    """Whether this image has to wait for its endpoint now. Raises redis.RedisError."""
+    """Whether this image has to wait for its endpoint now. Raises StoreOutage."""
     pipe = redis.pipeline(transaction=True)
     pipe.sismember(key("endpoints"), model)
     pipe.hget(key("endpoint", model), "probe_image")

@@ -12,10 +12,10 @@ from typing import Final
 import msgspec
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from image2model.errors import ConfigurationError
-from image2model.store.keys import Channels, own_channels
+from image2model.store.connection import StoreOutage, command
+from image2model.store.keys import Channels, key, own_channels
 from image2model.store.layouts import LATEST, heard_channels
 from image2model.store.script import Script
 
@@ -72,7 +72,7 @@ async def settle(
 
     `process`: who looks, and reads `LATEST`; without it nobody does. `force`: 8adfc9c is not waited for.
     `life_s`: how long a process counts, and how long nobody must have been seen.
-    Raises redis.RedisError, and ConfigurationError for a store that a newer release writes.
+    Raises StoreOutage, and ConfigurationError for a store that a newer release writes.
     """
     life_ms = int(life_s * 1000)
     version, store_id, workers, apis, behind = await _SETTLE.packed(
@@ -88,7 +88,10 @@ async def settle(
 
 
 class StoreWatch:
-    """Keeps one process among the store's readers, and knows the store's head. `process` is unique to it."""
+    """Keeps one process among the store's readers, and knows the store's head. `process` is unique to it.
+
+    A store that takes no writes is known by what it holds.
+    """
 
     def __init__(self, redis: Redis, process: str) -> None:
         self._redis = redis
@@ -98,20 +101,30 @@ class StoreWatch:
         """Set when the head becomes another one; whoever waits for it clears it."""
 
     async def look(self) -> StoreHead:
-        """The head as it is now. Raises redis.RedisError; ConfigurationError where a newer release writes."""
-        head = (await settle(self._redis, process=self._process)).head
+        """The head as it is now. Raises StoreOutage; ConfigurationError where a newer release writes."""
+        try:
+            head = (await settle(self._redis, process=self._process)).head
+        except StoreOutage:
+            head = await self._read()
         if head != self.head:
             self.head = head
             self.changed.set()
             _log.info("store_identified", store_id=head.store_id, data_version=head.version)
         return head
 
+    async def _read(self) -> StoreHead:
+        """The head of a store that takes no writes. Raises StoreOutage, also where there is none yet."""
+        version, store_id = await command(self._redis, "HMGET", key("store"), "version", "id")
+        if version is None:
+            raise StoreOutage("the store takes no writes, and has no id yet")
+        return StoreHead(int(version), store_id.decode())
+
     async def run(self) -> None:
         """Look once a second, until cancelled."""
         while True:
             try:
                 await self.look()
-            except (RedisError, OSError) as error:
+            except StoreOutage as error:
                 _log.debug("store_not_identified", error=str(error))
             except ConfigurationError as error:
                 _log.error("store_too_new", problems=error.problems)

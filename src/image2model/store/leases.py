@@ -15,10 +15,15 @@ from image2model.store.script import Script
 MAX_PICKUPS: Final = 5
 """An image picked up so often without reaching its POST, or with its result, fails with `worker_crashed`."""
 
+MOST_ENDS: Final = 5
+"""Runs of an image in one attempt that end without an end of its own, before it fails: the last resort
+behind what the worker itself does about errors that nobody expected."""
+
 _PICK: Final = Script("pick")
 _RENEW: Final = Script("renew")
 _SWEEP: Final = Script("sweep")
 _FINISH: Final = Script("finish_task")
+_UNEXPECTED: Final = Script("note_unexpected")
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True):
@@ -98,4 +103,15 @@ async def let_go(
     False when it was another's already.
     """
     delay = False if delay_ms is None else delay_ms
-    return bool(await _FINISH.packed(redis, queue.value, task_id, token, finished, int(score), delay))
+    return bool(
+        await _FINISH.packed(redis, queue.value, task_id, token, finished, int(score), delay, MOST_ENDS)
+    )
+
+
+async def note_unexpected(redis: Redis, queue: Queue, task_id: str, token: str) -> int:
+    """Count a run that ended with an error that nobody expected, and return how many did.
+
+    Of an image those of its present attempt count. 0 where the task is another's by now. Repeat it until
+    it answers: a run counts once.
+    """
+    return int(await _UNEXPECTED.packed(redis, queue.value, task_id, token))

@@ -116,14 +116,14 @@ class Lookups:
             heads, keys = _found.decode(
                 await _LOOK_UP.packed(self._redis, list(batch.jobs), list(batch.credentials))
             )
+            life = spoken_to()
+            batch.heads = [head_of(row, life) for row in heads]
+            batch.keys = [_key(row) for row in keys]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer of all who asked
             for waiting in batch.waiting:
                 if not waiting.done():
                     waiting.set_exception(error)
             return
-        life = spoken_to()
-        batch.heads = [head_of(row, life) for row in heads]
-        batch.keys = [_key(row) for row in keys]
         for waiting in batch.waiting:
             if not waiting.done():
                 waiting.set_result(None)

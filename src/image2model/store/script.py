@@ -38,6 +38,11 @@ _RESULT_CRASHED: Final = ImageError(
     "FAL keeps for minutes only; a retry pays again. Check the worker's log.",
     retryable=True,
 )
+_UNEXPECTED_ERROR: Final = ImageError(
+    code="unexpected_error",
+    message="A fault of this service ended this picture. The worker's log has it under this image's id.",
+    retryable=True,
+)
 _LIBRARY: Final = ("base", "layout", "accounts", "endpoints", "lib", "circuits")
 _OWNER_HISTORY: Final = 20_000
 """How many events `/events` can go back over."""
@@ -129,6 +134,7 @@ def library() -> str:
         "HOLD_TTL": _lua(_HOLD_TTL_MS),
         "OWNER_HISTORY": _lua(_OWNER_HISTORY),
         "WORKER_CRASHED": _lua(msgspec.json.encode(_WORKER_CRASHED).decode()),
+        "UNEXPECTED_ERROR": _lua(msgspec.json.encode(_UNEXPECTED_ERROR).decode()),
         "RESULT_CRASHED": _lua(msgspec.json.encode(_RESULT_CRASHED).decode()),
     }
     lines = [f"local {name} = {value}" for name, value in constants.items()]

@@ -44,7 +44,7 @@ class SigningSecret:
         return self._value if self._value and fresh else await self._read()
 
     async def renewed(self) -> bytes:
-        """As the store has it now, for a token that this process does not know; read at most once a second."""
+        """As the store has it now, for a token unknown here; read at most once a second."""
         if time.monotonic() - self._renewed_at < _RENEW_S:
             return self._value
         self._renewed_at = time.monotonic()

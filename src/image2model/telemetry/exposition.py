@@ -12,19 +12,19 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from image2model.telemetry.fleet_gauges import FleetGauges
 from image2model.telemetry.metrics import REGISTRY
+from image2model.telemetry.store_gauges import StoreGauges
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def exposition(fleet: FleetGauges | None) -> bytes:
+def exposition(fleet: FleetGauges | None, store: StoreGauges) -> bytes:
     """All metrics, with the fleet's where the store could be asked. Blocks: it may read files."""
-    text = generate_latest(_counted())
+    shared = CollectorRegistry()
+    shared.register(store)
     if fleet is not None:
-        shared = CollectorRegistry()
         shared.register(fleet)
-        text += generate_latest(shared)
-    return text
+    return generate_latest(_counted()) + generate_latest(shared)
 
 
 def _counted() -> CollectorRegistry:

@@ -61,6 +61,18 @@ BUDGET_OVERRUN: Final = Counter(
 UNCONFIRMED: Final = Counter(
     "image2model_submissions_unconfirmed", "Submits whose reply was lost.", registry=REGISTRY
 )
+UNEXPECTED_ERRORS: Final = Counter(
+    "image2model_unexpected_errors",
+    "Errors that nobody expected; the log has each with its traceback (`unexpected_error`).",
+    ["task"],
+    registry=REGISTRY,
+)
+PROCESS_DEATHS: Final = Counter(
+    "image2model_process_deaths",
+    "Processes under `up` that a signal ended which `up` had not sent.",
+    ["process", "signal"],
+    registry=REGISTRY,
+)
 LEASES_LOST: Final = Counter("image2model_leases_lost", "Leases lost to another worker.", registry=REGISTRY)
 SSE_SUBSCRIBERS: Final = Gauge(
     "image2model_sse_subscribers", "Open event streams.", registry=REGISTRY, multiprocess_mode="livesum"
@@ -74,11 +86,11 @@ EVENT_LAG: Final = Histogram(
 )
 STORE_LIFE_CHANGES: Final = Counter(
     "image2model_store_life_changes",
-    "Times that another server process than before answered as the store: a restart, or a failover.",
+    "Times that a client of the store met another server process than before: a restart, or a failover.",
     registry=REGISTRY,
 )
 STORE_ROLLBACKS: Final = Counter(
     "image2model_store_rollbacks",
-    "Times that the store was found with older data than it had shown before.",
+    "Documents and event streams that were ahead of the store, since it has come back with older data.",
     registry=REGISTRY,
 )

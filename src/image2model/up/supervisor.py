@@ -9,6 +9,7 @@ from typing import Final
 
 from image2model.up import banner
 from image2model.up.child import Child
+from image2model.up.deaths import cause, count_death
 from image2model.up.errors import StartError
 from image2model.up.guard import Guard
 from image2model.up.plan import Plan, metrics_folder
@@ -24,6 +25,7 @@ _SLACK: Final = 5.0
 _IDLE: Final = 1.0
 _STORE_STEADY: Final = 2.0
 _STARTING: Final = 0.02
+_ASK_EVERY: Final = 5.0
 
 
 class Supervisor:
@@ -39,6 +41,8 @@ class Supervisor:
         self._service: list[Child] = []
         self._ready = False
         self._store_began = 0.0
+        self._store_said = ""
+        self._ask_at = 0.0
 
     def run(self) -> None:
         """Until asked to stop. Raises StartError where it cannot come up; stops everything in any case."""
@@ -80,7 +84,9 @@ class Supervisor:
     def _restart_store(self, store: EmbeddedStore) -> None:
         if time.monotonic() - self._store_began < _STORE_STEADY:
             raise StartError(f"the store ends as soon as it is started; see {store.log_path}")
-        banner.say("the store has ended and is started again")
+        status = store.ended or 0
+        count_death("store", status)
+        banner.say(f"the store has ended ({cause(status)}) and is started again")
         self._start_store(store)
 
     def _child(self, name: str, command: list[str]) -> Child:
@@ -93,9 +99,22 @@ class Supervisor:
             self._restart_store(self._store)
         for child in (*self._emulator, *self._service):
             self._tend_child(child)
-        if not self._ready and readiness(self._plan.url) == "ready":
+        self._hear()
+
+    def _hear(self) -> None:
+        """Ask the API how it is; say when it is ready, and what its store is while that is not well."""
+        if self._ready and time.monotonic() < self._ask_at:
+            return
+        self._ask_at = time.monotonic() + _ASK_EVERY
+        found = readiness(self._plan.url)
+        if found is None:
+            return
+        if found.status == "ready" and not self._ready:
             self._ready = True
             banner.say("ready")
+        if found.store != self._store_said:
+            self._store_said = found.store
+            banner.say(found.store or "the store is well again")
 
     def _tend_child(self, child: Child) -> None:
         pid = child.pid
@@ -109,8 +128,9 @@ class Supervisor:
     def _judge(self, child: Child, status: int) -> None:
         hopeless = status == _WRONG_SETTINGS or child.deaths >= _HOPELESS_DEATHS
         if hopeless and not self._ready:
-            raise StartError(f"the {child.name} cannot start (status {status}); its own words are above")
-        banner.say(f"the {child.name} has ended (status {status}); again in {child.due_in:.1f} s")
+            raise StartError(f"the {child.name} cannot start ({cause(status)}); its own words are above")
+        count_death(child.name, status)
+        banner.say(f"the {child.name} has ended ({cause(status)}); again in {child.due_in:.1f} s")
 
     def _pause(self) -> float:
         if not self._ready:

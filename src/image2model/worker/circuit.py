@@ -10,12 +10,13 @@ from typing import Final
 
 import structlog
 
-from image2model.domain import WaitingFor
+from image2model.domain import ImageStatus, WaitingFor
 from image2model.errors import FalAccountFault, FalEndpointFault, FalError
 from image2model.store import endpoints, pause
 from image2model.store.connection import StoreOutage
 from image2model.store.endpoints import Fault
 from image2model.store.images import Task
+from image2model.telemetry import metrics
 from image2model.worker.context import WorkerContext
 from image2model.worker.permits import EndpointRefused
 
@@ -84,10 +85,14 @@ async def probe_forever(context: WorkerContext) -> None:
 
 async def _tend_endpoints(context: WorkerContext) -> None:
     patience = context.settings.endpoint_patience
-    refused = await endpoints.tend(context.redis, patience_s=patience, pace=context.pace)
-    for model in context.refused_endpoints - refused.keys():
+    tended = await endpoints.tend(context.redis, patience_s=patience, pace=context.pace)
+    for image_id, model in tended.gave_up:
+        _log.info("image failed", image_id=image_id, model=model, code="endpoint_unavailable")
+        metrics.IMAGES.labels(model, ImageStatus.FAILED.value).inc()
+    refused = {model for model, _ in tended.open}
+    for model in context.refused_endpoints - refused:
         _log.info("endpoint_circuit_closed", model=model)
-    context.refused_endpoints = set(refused)
+    context.refused_endpoints = refused
 
 
 async def _probe(context: WorkerContext) -> None:

@@ -9,25 +9,23 @@ import time
 from typing import Final
 
 import structlog
-from arq.worker import Retry
 
 from image2model.errors import NotFound
 from image2model.service import webhooks
-from image2model.service.webhook_schedule import after_attempt
+from image2model.service.webhook_schedule import after_attempt, failed_by_us
 from image2model.service.webhook_signature import signed_headers
 from image2model.store import deliveries, secret
-from image2model.store.connection import StoreOutage
 from image2model.store.deliveries import Attempt, Delivery
 from image2model.worker.context import WorkerContext
 from image2model.worker.running import RunningTask
 
 _log = structlog.get_logger("worker.deliver")
 
-STORE_AWAY_S: Final = 5
+UNEXPECTED: Final = "an unexpected error of this service; its log has it"
 
 
 async def deliver_webhook(context: WorkerContext, _running: RunningTask, argument: str) -> None:
-    """Make the attempt that the task stands for, if it still has to be. Raises arq.Retry without a store."""
+    """Make the attempt that the task stands for, if it still has to be. Raises StoreOutage."""
     try:
         delivery = await deliveries.due(context.redis, argument)
         url = await deliveries.target(context.redis, delivery.job_id) if delivery else None
@@ -35,9 +33,18 @@ async def deliver_webhook(context: WorkerContext, _running: RunningTask, argumen
             await _deliver(context, delivery, url)
     except NotFound:
         _log.info("the job of a webhook is gone", task=argument)
-    except StoreOutage as error:
-        _log.warning("the store does not answer, the webhook waits", task=argument, error=str(error))
-        raise Retry(defer=STORE_AWAY_S) from error
+
+
+async def end_as_failed(context: WorkerContext, _running: RunningTask, argument: str) -> None:
+    """The delivery has failed, by no fault of the receiver; it can be replayed."""
+    try:
+        if (delivery := await deliveries.due(context.redis, argument)) is not None:
+            attempt = Attempt(at=int(time.time() * 1000), duration_ms=0, status=None, error=UNEXPECTED)
+            await deliveries.change(
+                context.redis, delivery.delivery_id, lambda one: failed_by_us(one, delivery.turn, attempt)
+            )
+    except NotFound:
+        _log.info("the job of a webhook is gone", task=argument)
 
 
 async def _deliver(context: WorkerContext, delivery: Delivery, url: str) -> None:

@@ -6,7 +6,7 @@ and the job's serialisation; picking and finishing are ours, because stock ARQ k
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -19,9 +19,11 @@ from image2model.store import arq_keys, leases
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 from image2model.store.leases import Claim
+from image2model.telemetry.unexpected import tell_unexpected
 from image2model.worker.context import WorkerContext, look_ahead
 from image2model.worker.keeper import LeaseKeeper
 from image2model.worker.running import RunningTask
+from image2model.worker.unexpected import Guarded
 
 _log = structlog.get_logger("worker.dispatch")
 
@@ -38,12 +40,8 @@ _REATTACH: Final = 2000
 """Images at FAL that one process follows besides those it started: following costs next to nothing."""
 
 
-Work = Callable[[WorkerContext, RunningTask, str], Coroutine[Any, Any, None]]
-"""A task of ours: the shared parts, its own lease, and the id that it is about."""
-
-
-def task(name: str, work: Work) -> Function:
-    """`work` as ARQ wants it, known to its lease so that it stops when that is lost."""
+def task(guarded: Guarded) -> Function:
+    """A task as ARQ wants it, known to its lease so that it stops when that is lost."""
 
     async def run(ctx: dict[str, Any], argument: str) -> None:
         context: WorkerContext = ctx[KEY]
@@ -51,9 +49,9 @@ def task(name: str, work: Work) -> Function:
         current = asyncio.current_task()
         if current is not None:
             running.works_in(current)
-        await work(context, running, argument)
+        await guarded.run(context, running, argument)
 
-    return func(run, name=name)
+    return func(run, name=guarded.name)
 
 
 class LeasedWorker(Worker):
@@ -168,7 +166,7 @@ class LeasedWorker(Worker):
                 del self.tasks[task_id]
                 if not running.cancelled() and (error := running.exception()) is not None:
                     # its lease runs out by itself, and the sweep puts it at the front
-                    _log.error("a task broke off", task_id=task_id, exc_info=error)
+                    tell_unexpected("dispatch", error, task_id=task_id)
 
     async def finish_job(
         self,

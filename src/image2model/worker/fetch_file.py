@@ -74,7 +74,7 @@ async def fetch_file(
         listener.ours()
         async with context.result_bytes.hold(min(download.size or _MOST_HELD, _MOST_HELD)):
             listener.heard()
-            async with aclosing(download.chunks()) as chunks:
+            async with aclosing(download.chunks(listener.heard)) as chunks:
                 arrival = _Arrival(context, file, download, listener)
                 return await arrival.take(chunks, job_id, image_id)
 
@@ -112,7 +112,6 @@ class _Arrival:
         probe.feed(head)
         seen = len(head)
         async for chunk in chunks:
-            self._listener.heard()
             probe.feed(chunk)
             seen += len(chunk)
             if seen >= _LOOKED_AT:
@@ -126,7 +125,7 @@ class _Arrival:
         try:
             with tracing.span("store") as span:
                 size = await self._context.storage.put_stream(
-                    key, self._through(head, chunks), content_type=media_type(file_format)
+                    key, self._through(head, chunks), content_type=media_type(file_format, self._said_type())
                 )
                 span.set("image2model.bytes", size)
         except DiskFull as full:
@@ -147,6 +146,7 @@ class _Arrival:
             yield chunk
             self._listener.heard()
             chunk = await anext(chunks, None)
+        self._listener.ours()
         if self._probe is not None:
             self._probe.end()
 
@@ -167,11 +167,14 @@ class _Arrival:
                 key=key,
                 source_url=None if key else file.url,
                 name=None if known else _name(file),
-                content_type=None if known else file.content_type or self._download.content_type,
+                content_type=None if known else self._said_type(),
             ),
             known,
             measured,
         )
+
+    def _said_type(self) -> str | None:
+        return self._file.content_type or self._download.content_type
 
     def _format(self) -> tuple[str, bool]:
         """What it is by its bytes, else by FAL's words, and whether that is a format that we know."""

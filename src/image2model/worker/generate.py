@@ -70,6 +70,9 @@ async def generate_model(context: WorkerContext, running: RunningTask, image_id:
         outcome = "retry"
         _log.warning("the store or the storage does not answer, again later", error=str(error))
         raise Retry(defer=_AWAY_S) from error
+    except Exception:
+        outcome = "unexpected"
+        raise
     finally:
         elapsed = time.monotonic() - started
         metrics.TASK_DURATION.labels("generate_model", outcome).observe(elapsed)

@@ -7,7 +7,6 @@ import time
 from typing import Final
 
 import structlog
-from arq.worker import Retry
 from redis.asyncio import Redis
 
 from image2model.service import cleanup as house_cleaning
@@ -18,8 +17,9 @@ from image2model.store import costs, expiry, upkeep
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics
+from image2model.telemetry.unexpected import tell_unexpected
 from image2model.worker.context import WorkerContext
-from image2model.worker.deliver import STORE_AWAY_S
+from image2model.worker.deliver import UNEXPECTED
 from image2model.worker.running import RunningTask
 
 _log = structlog.get_logger("worker.house")
@@ -36,36 +36,60 @@ SLOWEST_UPLOAD: Final = 16 << 10
 async def finish_batch(context: WorkerContext, running: RunningTask, job_id: str) -> None:
     """The last image of a job has ended: its webhook is announced; a deleted job is erased, files and all.
 
-    Raises arq.Retry without a store: the announcement must not be lost.
+    Raises StoreOutage, StorageError: the announcement must not be lost.
     """
     started = time.monotonic()
-    version = running.task_id.rpartition(":")[2]
-    if version.isdigit():  # a job that is deleted after its end has nothing to announce
-        await _announce(context.redis, job_id, int(version))
+    if (version := _version_of(running)) is not None:
+        await webhooks.announce(context.redis, job_id, version)
     await erase_if_deleted(context.redis, context.storage, job_id)
     metrics.TASK_DURATION.labels("process_batch", "succeeded").observe(time.monotonic() - started)
 
 
-async def _announce(redis: Redis, job_id: str, version: int) -> None:
-    try:
-        await webhooks.announce(redis, job_id, version)
-    except StoreOutage as error:
-        _log.warning("the store does not answer, the batch waits", job_id=job_id, error=str(error))
-        raise Retry(defer=STORE_AWAY_S) from error
+async def announce_as_failed(context: WorkerContext, running: RunningTask, job_id: str) -> None:
+    """The webhook of a job whose batch could not be finished: failed, to be replayed, unless it is open.
+
+    A deleted job's files are erased by the next reconciliation.
+    """
+    if (version := _version_of(running)) is not None:
+        await webhooks.announce(context.redis, job_id, version, failed=UNEXPECTED)
+
+
+def _version_of(running: RunningTask) -> int | None:
+    """The job's version at its end; a job that is deleted after its end has nothing to announce."""
+    version = running.task_id.rpartition(":")[2]
+    return int(version) if version.isdigit() else None
 
 
 async def reconcile(context: WorkerContext, _running: RunningTask, _nothing: str) -> None:
-    """Compare every unfinished job with the queue and mend either; then queue itself for later."""
+    """Compare every unfinished job with the queue and repair either. An outage leaves it to the next one."""
+    try:
+        await _reconcile(context)
+    except StoreOutage as error:
+        _log.warning("not_reconciled", reason=str(error))
+
+
+async def _reconcile(context: WorkerContext) -> None:
     await upkeep.renew_lives(context.redis)
     if released := await costs.release_holds(context.redis):
         _log.info("holds_released", count=released)
     mended = await upkeep.free_places(context.redis) + await upkeep.free_addresses(context.redis)
     for job_id in await upkeep.unfinished_jobs(context.redis):
-        mended += await upkeep.repair(context.redis, job_id)
+        mended += await _repaired(context.redis, job_id)
     for job_id in await upkeep.deleted_jobs(context.redis):
         await _erase(context, job_id)
     if mended:
         _log.warning("the reconciler mended the store", count=mended)
+
+
+async def _repaired(redis: Redis, job_id: str) -> int:
+    """One job that cannot be repaired does not keep the others."""
+    try:
+        return await upkeep.repair(redis, job_id)
+    except StoreOutage:
+        raise
+    except Exception as error:  # noqa: BLE001 - told; the next reconciliation looks at it again
+        tell_unexpected("reconcile", error, job_id=job_id)
+        return 0
 
 
 async def _erase(context: WorkerContext, job_id: str) -> None:
@@ -91,6 +115,8 @@ async def cleanup(context: WorkerContext, _running: RunningTask, scope: str) -> 
     try:
         await _clean(context, orphans=scope == EVERYTHING)
         outcome = "succeeded"
+    except (StoreOutage, StorageError) as error:
+        _log.warning("not_cleaned_up", reason=str(error))  # the next one does it
     finally:
         metrics.TASK_DURATION.labels("cleanup", outcome).observe(time.monotonic() - started)
 

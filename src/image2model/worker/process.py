@@ -10,18 +10,19 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 import structlog
-from arq.worker import Function
 from prometheus_client import start_http_server
 
 from image2model.errors import ConfigurationError
 from image2model.fal.follow import FollowPace
 from image2model.fal.gateway import FalGateway, elsewhere_session
 from image2model.fal.hosts import FalHosts
+from image2model.service.background import kept_running
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.store import fleet
@@ -33,21 +34,12 @@ from image2model.worker import costs
 from image2model.worker.channel import Channel
 from image2model.worker.circuit import probe_forever
 from image2model.worker.context import WorkerContext
-from image2model.worker.deliver import deliver_webhook
-from image2model.worker.dispatch import LeasedWorker, task
+from image2model.worker.dispatch import LeasedWorker
 from image2model.worker.ending import end_other_tasks, exit_after
 from image2model.worker.fal_calls import observe
-from image2model.worker.generate import generate_model
-from image2model.worker.house import (
-    RECONCILE_S,
-    cleanup,
-    finish_batch,
-    reconcile,
-    schedule_cleanup,
-    schedule_reconcile,
-)
+from image2model.worker.house import RECONCILE_S, schedule_cleanup, schedule_reconcile
 from image2model.worker.keeper import LeaseKeeper
-from image2model.worker.refresh import refresh_files
+from image2model.worker.tasks import FUNCTIONS
 
 _log = structlog.get_logger("worker")
 
@@ -55,15 +47,6 @@ _ENDING_S: Final = 3.0
 """What ends after the grace has this long before the process is cut off."""
 _SLOTS: Final = {Queue.BATCH: 32, Queue.MAINTENANCE: 4}
 """Webhooks wait for slow receivers, which must not hold up the next batch."""
-_FUNCTIONS: Final[dict[Queue, Sequence[Function]]] = {
-    Queue.GENERATION: (task("generate_model", generate_model),),
-    Queue.BATCH: (
-        task("finish_batch", finish_batch),
-        task("deliver_webhook", deliver_webhook),
-        task("refresh_files", refresh_files),
-    ),
-    Queue.MAINTENANCE: (task("reconcile", reconcile), task("cleanup", cleanup)),
-}
 
 
 def run(settings: Settings, queues: Sequence[str] = tuple(Queue)) -> None:
@@ -138,7 +121,7 @@ class WorkerProcess:
     def _dispatcher(self, queue: Queue) -> LeasedWorker:
         slots = _SLOTS.get(queue, self._context.settings.worker_concurrency)
         return LeasedWorker(
-            queue, _FUNCTIONS[queue], self._context, self._keeper, worker_id=self.worker_id, slots=slots
+            queue, FUNCTIONS[queue], self._context, self._keeper, worker_id=self.worker_id, slots=slots
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -148,15 +131,7 @@ class WorkerProcess:
         """
         with suppress(StoreOutage):  # a store that is away is waited for
             await self._store.look()
-        background: list[asyncio.Task[None]] = [
-            asyncio.create_task(self._store.run()),
-            asyncio.create_task(self._keeper.run()),
-            asyncio.create_task(self._channel.run()),
-            asyncio.create_task(self._beat_forever()),
-            asyncio.create_task(self._keep_house()),
-            asyncio.create_task(probe_forever(self._context)),
-            *(asyncio.create_task(self._supervise(worker)) for worker in self._workers.values()),
-        ]
+        background = [asyncio.create_task(kept_running(name, loop)) for name, loop in self._loops()]
         _log.info("worker ready", worker=self.worker_id, queues=[queue.value for queue in self._workers])
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
@@ -166,8 +141,18 @@ class WorkerProcess:
         await self._let_go()
         await end_other_tasks()
         for running in broken:
-            # none of them ends by itself: an error that nobody expected
-            running.result()
+            running.result()  # it has failed again and again: whoever supervises this process starts it anew
+
+    def _loops(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """What runs beside the tasks, by name. None of them ends by itself."""
+        yield "store", self._store.run
+        yield "keeper", self._keeper.run
+        yield "channel", self._channel.run
+        yield "heartbeat", self._beat_forever
+        yield "housekeeping", self._keep_house
+        yield "probe", partial(probe_forever, self._context)
+        for queue, worker in self._workers.items():
+            yield f"dispatch:{queue.value}", partial(self._supervise, worker)
 
     async def _supervise(self, worker: LeasedWorker) -> None:
         """ARQ's loop ends with the store's connection; ours does not."""
@@ -193,7 +178,8 @@ class WorkerProcess:
     async def _beat_forever(self) -> None:
         while True:
             try:
-                await fleet.beat(self._context.redis, self._beat())
+                for lost in await fleet.beat(self._context.redis, self._beat()):
+                    _log.error("worker_lost", lost=lost, advice="its host's kernel log may say why")
             except StoreOutage as error:
                 _log.warning("no heartbeat", error=str(error))
             await asyncio.sleep(fleet.BEAT_SECONDS)

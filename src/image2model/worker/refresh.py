@@ -15,10 +15,8 @@ from image2model.domain import ImageResult, MissingFile, ResultFile, ResultWarni
 from image2model.errors import StaleFence
 from image2model.fal.files import MODEL, FalFile
 from image2model.store import images
-from image2model.store.connection import StoreOutage
 from image2model.store.images import Replaced, Task
 from image2model.worker.context import WorkerContext
-from image2model.worker.deliver import STORE_AWAY_S
 from image2model.worker.fetch_file import Fetched
 from image2model.worker.result_files import FileStore, Lost, mesh_of, remarks
 from image2model.worker.running import RunningTask
@@ -30,8 +28,9 @@ _AT_ONCE_S: Final = 0
 
 
 async def refresh_files(context: WorkerContext, _running: RunningTask, image_id: str) -> None:
-    """Fetch what the image's result lacks, if anything. Raises arq.Retry without a store, or where the result
-    has changed meanwhile.
+    """Fetch what the image's result lacks, if anything.
+
+    Raises StoreOutage, and arq.Retry where the result has changed meanwhile.
     """
     try:
         task = await images.load(context.redis, image_id)
@@ -46,9 +45,6 @@ async def refresh_files(context: WorkerContext, _running: RunningTask, image_id:
             raise Retry(defer=_AT_ONCE_S)
     except StaleFence:
         _log.info("refresh_of_nothing", image_id=image_id)
-    except StoreOutage as error:
-        _log.warning("refresh_waits_for_store", image_id=image_id, error=str(error))
-        raise Retry(defer=STORE_AWAY_S) from error
 
 
 async def _completed(context: WorkerContext, task: Task, result: ImageResult) -> ImageResult:

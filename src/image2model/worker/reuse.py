@@ -7,7 +7,8 @@ the storage (a folder links them, S3 copies by itself), so each job owns its own
 import msgspec
 import structlog
 
-from image2model.domain import ImageResult, ResultFile
+from image2model.domain import ImageResult, ResultFile, ResultWarning, WarningCode
+from image2model.fal.files import MODEL
 from image2model.storage import layout
 from image2model.storage.errors import ObjectMissing
 from image2model.store import images
@@ -33,13 +34,27 @@ async def take_result(context: WorkerContext, task: Task, fence: str) -> bool:
 
 
 async def _copied(context: WorkerContext, task: Task, result: ImageResult) -> ImageResult:
+    """The result with files of this image's own. Raises ObjectMissing where its model is gone.
+
+    A file beside the model that is gone is told, like one that FAL did not have.
+    """
     files: list[ResultFile] = []
+    warnings = list(result.warnings)
     for file in result.files:
-        if file.key is None:
-            files.append(file)
-            continue
-        key = layout.result(task.job_id, task.image_id, file.kind, file.format)
-        with tracing.span("store", attributes={"image2model.reused": True}):
-            await context.storage.copy(file.key, key)
-        files.append(msgspec.structs.replace(file, key=key))
-    return msgspec.structs.replace(result, files=tuple(files))
+        try:
+            files.append(await _copy(context, task, file))
+        except ObjectMissing:
+            if file.kind == MODEL:
+                raise
+            text = "It is gone from the storage, where the result was taken from."
+            warnings.append(ResultWarning(WarningCode.FILE_MISSING, file.kind, text))
+    return msgspec.structs.replace(result, files=tuple(files), warnings=tuple(warnings))
+
+
+async def _copy(context: WorkerContext, task: Task, file: ResultFile) -> ResultFile:
+    if file.key is None:
+        return file  # FAL's own, which needs no copy
+    key = layout.result(task.job_id, task.image_id, file.kind, file.format)
+    with tracing.span("store", attributes={"image2model.reused": True}):
+        await context.storage.copy(file.key, key)
+    return msgspec.structs.replace(file, key=key)

@@ -45,4 +45,6 @@ def _outcome(error: BaseException) -> str:
     """The word that the metrics have for it."""
     if isinstance(error, StaleFence):
         return "stale"
-    return "retry" if isinstance(error, _AGAIN) else "interrupted"
+    if isinstance(error, _AGAIN):
+        return "retry"
+    return "unexpected" if isinstance(error, Exception) else "interrupted"

@@ -16,6 +16,7 @@ from image2model.domain import FalRequest
 from image2model.errors import (
     FalAccountFault,
     FalEndpointFault,
+    FalError,
     FalNotAccepted,
     FalRejected,
     ImageFailure,
@@ -78,8 +79,10 @@ async def _upload(context: WorkerContext, task: Task) -> tuple[str, bytes]:
 
 def _posted(context: WorkerContext, posting: "asyncio.Task[FalRequest]") -> None:
     context.submissions.discard(posting)
-    if not posting.cancelled():
-        posting.exception()  # looked at: the image's task may have been stopped meanwhile
+    # looked at, for the image's task may have been stopped meanwhile
+    error = None if posting.cancelled() else posting.exception()
+    if error is not None and not isinstance(error, (FalError, StaleFence, Paused)):
+        _log.error("submit_broke_off", exc_info=error)
 
 
 async def _prepare(context: WorkerContext, task: Task) -> Prepared:
@@ -143,9 +146,14 @@ async def commit(
     context: WorkerContext, task: Task, fence: str, attempt_token: str, request: FalRequest
 ) -> FalRequest:
     """Store FAL's id, until it is stored or the process ends. Raises StaleFence where it is another's now."""
-    stored = await told(
-        lambda: images.commit_submission(context.replicas, task.image_id, fence, attempt_token, request)
-    )
+    try:
+        stored = await told(
+            lambda: images.commit_submission(context.replicas, task.image_id, fence, attempt_token, request)
+        )
+    except Exception:
+        # the mark stays, so it is looked up and never sent again; the log knows the id in any case
+        _log.exception("submission_not_stored", image_id=task.image_id, fal_request_id=request.request_id)
+        raise
     if stored is Committed.SUPERSEDED:
         await abandon(context, task, attempt_token, request)
     if stored is not Committed.MINE:

@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -24,10 +25,11 @@ from image2model.api.events.subscriber import Subscriber
 from image2model.api.events.topic import NO_VOID, Topic
 from image2model.errors import NotFound, StoreUnavailable
 from image2model.service import ownership
+from image2model.service.background import kept_running
 from image2model.store import events
 from image2model.store.connection import StoreOutage, connect_for_pubsub
 from image2model.store.events import Bell
-from image2model.store.identity import StoreWatch
+from image2model.store.identity import StoreHead, StoreWatch
 from image2model.store.life import life_of
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 
@@ -46,11 +48,19 @@ class EventRelay:
     """An async context manager. `redis` is the process's own client; the pub/sub connection is made here.
 
     `send_timeout_s`: a client that does not read for so long is cut off. `comment_s`: a comment so often.
+    `on_hopeless`: called when one of its loops has failed again and again, so that no stream goes on.
     """
 
     def __init__(
-        self, redis: Redis, redis_url: str, *, send_timeout_s: float = 10.0, comment_s: float = COMMENT_S
+        self,
+        redis: Redis,
+        redis_url: str,
+        *,
+        send_timeout_s: float = 10.0,
+        comment_s: float = COMMENT_S,
+        on_hopeless: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_hopeless = on_hopeless
         self._redis = redis
         self._pubsub_redis = connect_for_pubsub(redis_url)
         self._pulse = Pulse(send_timeout_s=send_timeout_s, comment_s=comment_s)
@@ -62,6 +72,7 @@ class EventRelay:
         self._jobs: dict[str, JobTopic] = {}
         self._owners: dict[str, OwnerTopic] = {}
         self._check_now = asyncio.Event()
+        self._heard_of: StoreHead | None = None
         self._void: OrderedDict[str, int] = OrderedDict()
         self._lives = (life_of(redis), life_of(self._pubsub_redis))
         for life in self._lives:
@@ -70,11 +81,22 @@ class EventRelay:
         self.closing = False
 
     async def __aenter__(self) -> Self:
-        """Raises redis.RedisError, and ConfigurationError for a store that a newer release writes."""
+        """Raises StoreOutage, and ConfigurationError for a store that a newer release writes."""
         await self._store.look()
-        work = (self._store.run(), self._bells.run(), self._pulse.run(), self._check_for_ever())
-        self._tasks = [asyncio.create_task(part) for part in work]
+        loops = {
+            "store": self._store.run,
+            "bells": self._bells.run,
+            "pulse": self._pulse.run,
+            "checks": self._check_for_ever,
+        }
+        self._tasks = [asyncio.create_task(kept_running(name, loop)) for name, loop in loops.items()]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
         return self
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._on_hopeless()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -184,6 +206,10 @@ class EventRelay:
             del self._owners[topic.name]
 
     def _connected(self) -> None:
+        """Heard again: after a lost connection, or since the same server holds another store."""
+        if self._heard_of not in (None, self._store.head):
+            self._new_life()
+        self._heard_of = self._store.head
         self._check_now.set()
 
     def _new_life(self) -> None:

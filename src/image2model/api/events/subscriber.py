@@ -20,6 +20,7 @@ from image2model.api.events.outlet import Outlet
 from image2model.api.events.topic import Opening, Topic
 from image2model.store.connection import StoreOutage
 from image2model.telemetry.metrics import EVENT_LAG, SSE_EVENTS
+from image2model.telemetry.unexpected import tell_unexpected
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -192,6 +193,8 @@ class Subscriber:
             sound = True
         except StoreOutage:
             sound = True  # still behind: the relay's next check wakes this up again
+        except Exception as error:  # noqa: BLE001 - told; the connection is cut, and the client comes back
+            tell_unexpected("loop:subscriber", error)
         finally:
             self._pump = None
             self._writers.discard(self)

@@ -22,6 +22,7 @@ from image2model.store.connection import StoreOutage
 from image2model.store.events import Event
 from image2model.store.life import life_of
 from image2model.telemetry.metrics import STORE_ROLLBACKS
+from image2model.telemetry.unexpected import tell_unexpected
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -294,6 +295,9 @@ class Topic(ABC):
                     self._pass_page(page)
         except StoreOutage as error:
             _log.info("events_not_read", error=str(error))
+        except Exception as error:  # noqa: BLE001 - told; readers come back, and begin with what the store says
+            tell_unexpected("loop:topic", error, topic=self.name)
+            self.end()
         finally:
             self._filler = None
 

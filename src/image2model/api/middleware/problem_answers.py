@@ -17,6 +17,7 @@ from image2model.api.middleware.request_id import request_id
 from image2model.errors import Problem, StoreUnavailable
 from image2model.storage.errors import StorageError
 from image2model.store.connection import StoreOutage
+from image2model.telemetry.metrics import UNEXPECTED_ERRORS
 
 if TYPE_CHECKING:
     from image2model.api.state import ApiState
@@ -80,5 +81,6 @@ def _problem_of(error: Exception) -> Problem:
     if isinstance(error, StoreOutage | StorageError):
         _log.error("store_unavailable", reason=str(error), kind=type(error).__name__)
         return problems.store_unavailable(error)
+    UNEXPECTED_ERRORS.labels("http").inc()
     _log.error("internal_error", exc_info=error)
     return problems.internal_error()

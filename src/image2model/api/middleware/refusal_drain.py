@@ -3,7 +3,7 @@
 Who calls it: the application. A server closes the connection of a client that is still sending when the
 answer ends; the client then sees a reset and not the answer. Dropping is bounded in bytes and time, and a
 408 is not delayed: that sender is the one that would take for ever. Who asks first (`Expect: 100-continue`)
-is answered at once, for reading would tell it to send all of it.
+is answered at once, for reading would tell it to send all of it, and so is everybody when the process stops.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class RefusalDrain:
         await self.app(scope, body.receive, send_after_body)
 
     async def _finish(self, body: "_Body", start: Message) -> None:
-        if start["status"] != 408 and not body.is_held_back():
+        if start["status"] != 408 and not body.is_held_back() and not _is_cancelled():
             await body.drain(self.max_bytes, self.seconds)
         if not body.finished:
             MutableHeaders(scope=start)["Connection"] = "close"
@@ -85,6 +85,12 @@ def _has_body(scope: Scope) -> bool:
         name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
         for name, value in scope["headers"]
     )
+
+
+def _is_cancelled() -> bool:
+    """Whether this request's handler must end: the process stops, and waits for nobody any more."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _asks_first(scope: Scope) -> bool:

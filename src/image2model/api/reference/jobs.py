@@ -6,7 +6,15 @@ from image2model import errors
 from image2model.api.jobs import RetryBody
 from image2model.api.reference.examples import CANCELLED_JOB, PARTIAL_JOB, RUNNING_JOB, head
 from image2model.api.reference.operation import Answer, Body, Operation, Parameter
-from image2model.api.reference.shared import CURSOR, ETAG, IF_NONE_MATCH, IMAGE, JOB_ID, limit
+from image2model.api.reference.shared import (
+    CURSOR,
+    ETAG,
+    IF_NONE_MATCH,
+    IMAGE,
+    IMAGE_ID,
+    JOB_ID,
+    limit,
+)
 from image2model.domain import JobStatus
 from image2model.service.documents import JobDocument
 from image2model.service.job_list import DEFAULT_LIMIT, MOST, JobPage
@@ -98,6 +106,28 @@ OPERATIONS: Final = (
             errors.BudgetExceeded,
             errors.QueueFull,
         ),
+        counted=True,
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/jobs/{job_id}/images/{image_id}/files/refresh",
+        tag="Jobs",
+        id="refreshFiles",
+        summary="Fetch missing files of an image again",
+        description="What FAL named and could not be had when the image succeeded stands in its `warnings`. "
+        "FAL keeps files for days, so it may be had now; it costs nothing. What has come is told by an "
+        "`image` event and, where the job has ended, another `complete`. Where nothing is missing nothing "
+        "happens.",
+        parameters=(JOB_ID, IMAGE_ID),
+        answers=(
+            Answer(
+                status=202,
+                description="The job as it is now, before anything is fetched.",
+                shape=JobDocument,
+                example=PARTIAL_JOB,
+            ),
+        ),
+        problems=(*_ONE, errors.NotReady),
         counted=True,
     ),
     Operation(

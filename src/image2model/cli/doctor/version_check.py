@@ -6,11 +6,12 @@ Who calls it: the examination, once Redis has answered.
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from image2model.cli.commands.upgrade import words_of
 from image2model.cli.doctor.finding import Finding, broken, ok, warning
+from image2model.cli.doctor.store_check import no_answer
 from image2model.errors import ConfigurationError
+from image2model.store.connection import StoreOutage
 from image2model.store.identity import settle
 
 _PART: Final = "upgrade"
@@ -22,8 +23,8 @@ async def check_version(redis: Redis) -> list[Finding]:
         upgrade = await settle(redis)
     except ConfigurationError as error:
         return [broken(_PART, error.problems[0], "start the release that wrote it")]
-    except (RedisError, OSError) as error:
-        return [broken(_PART, f"no answer: {error}", "see the row on redis")]
+    except StoreOutage as error:
+        return [no_answer(_PART, error)]
     if upgrade.done:
         return [ok(_PART, words_of(upgrade))]
     advice = "end the processes of the earlier release; `image2model upgrade --force` does not wait for them"

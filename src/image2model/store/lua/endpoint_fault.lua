@@ -52,6 +52,9 @@ local function trial_passes(reasons)
   if not left[1] and not left[2] then call('HDEL', circuit, unpack(CIRCUIT_FIELDS)) end
 end
 
+-- FAL most likely has nothing of what it answered with 5xx. Those would hold their permits until it is known, and
+-- the pictures of all other endpoints would wait for as long. One that turns up takes a permit again.
+if kind == 'post' and status >= 500 then release_permit(id) end
 local open, paused = count_for_endpoint(), ''
 renew_endpoint(model)
 local reason = inferred()

@@ -1,7 +1,8 @@
--- The holder lets go of a task. {queue, id, token, finish, score, delay_ms or false}
--- `finish` removes it; otherwise it goes back to `score`, or to the time in `delay_ms` from now.
+-- The holder lets go of a task. {queue, id, token, finish, score, delay_ms or false, most_ends}
+-- `finish` removes it; otherwise it goes back to `score`, or to the time in `delay_ms` from now. An image whose runs
+-- end `most_ends` times in one attempt without an end of its own has failed: nobody knows why.
 -- Returns 0 when the token is not the holder's; a final image is out of the queue already.
-local queue, id, token, finish, score, delay = unpack(cmsgpack.unpack(ARGV[1]))
+local queue, id, token, finish, score, delay, most_ends = unpack(cmsgpack.unpack(ARGV[1]))
 local image, refused = queue == GENERATION, nil
 local owner = call('GET', ARQ_IN_PROGRESS .. id)
 if image and not holds(id, token) then return 0 end
@@ -12,7 +13,9 @@ if image then
   local at, on_purpose = now_ms(), not finish
   if finish then
     -- the function ended and the image did not: that is no end, it runs again
-    finish, score = false, at + 1000
+    local ends = count_unexpected(id, token)
+    if ends >= most_ends and move(id, 'failed', {'error', UNEXPECTED_ERROR}, at) then return 1 end
+    finish, score = false, at + 1000 * ends
   end
   call('HSET', K.image(id), 'fence', '')
   if sent(id) then

@@ -283,6 +283,17 @@ local function move(image_id, to, fields, at)
   return true
 end
 
+-- Counts an error that nobody expected, once for each run (`token`); returns how many there were in this attempt.
+-- A next attempt begins anew, so the count is kept with the attempt's number.
+local function count_unexpected(image_id, token)
+  local image = K.image(image_id)
+  local row = call('HMGET', image, 'attempt', 'unexpected_attempt', 'unexpected_count', 'unexpected_by')
+  local count = text(row[2]) == text(row[1]) and num(row[3]) or 0
+  if count > 0 and text(row[4]) == token then return count end
+  call('HSET', image, 'unexpected_attempt', text(row[1]), 'unexpected_count', count + 1, 'unexpected_by', token)
+  return count + 1
+end
+
 local function holds(image_id, fence)
   return fence ~= '' and call('HGET', K.image(image_id), 'fence') == fence
 end

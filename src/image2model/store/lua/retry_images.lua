@@ -2,6 +2,8 @@
 -- `unit_micro`: what is set aside for each; without it the same as before. See `refusal` for the last: a retry
 -- counts for the address that asks for it, since the one of the upload was forgotten when the image ended, and
 -- whoever asks is who fills the queue. A replay by an admin has no allowance and counts for none.
+-- An image that `unexpected_error` ended behind FAL's accepting it goes on with the same request, which is paid for,
+-- unless its parameters change.
 -- What earlier attempts have cost stays booked, and what may yet be billed for them stays set aside.
 -- Returns {{image ids}}, {{}, {why not, ...}}, or nothing when there is no such job.
 local job_id, wanted, params, low, unit, allowance = unpack(cmsgpack.unpack(ARGV[1]))
@@ -18,12 +20,20 @@ for _, id in ipairs(image_ids(job_id)) do
 end
 local refused = count > 0 and refusal(owner, allowance, count, micro, at)
 if refused then return cmsgpack.pack({{}, refused}) end
+
+local function keeps_request(id)
+  local row = call('HMGET', K.image(id), 'request_id', 'error')
+  if params or text(row[1]) == '' or text(row[2]) == '' then return false end
+  return cjson.decode(row[2]).code == 'unexpected_error'
+end
+
 for _, id in ipairs(image_ids(job_id)) do
   if chosen[id] then
+    local kept = keeps_request(id)
     if unit then call('HSET', K.image(id), 'unit_micro', unit) end
     local fields = {'attempt', num(call('HGET', K.image(id), 'attempt')) + 1, 'attempts_used', 0, 'pickups', 0, 'start_tries', 0, 'first_try_at', '', 'endpoint_since', '', 'endpoint_turn', '', 'error', '', 'result', '',
       'finished_at', '', 'started_at', '', 'fence', '', 'cancel_requested', ''}
-    for _, name in ipairs(ATTEMPT_FIELDS) do
+    for _, name in ipairs(kept and {} or ATTEMPT_FIELDS) do
       fields[#fields + 1] = name
       fields[#fields + 1] = ''
     end
@@ -34,10 +44,14 @@ for _, id in ipairs(image_ids(job_id)) do
       fields[#fields + 1] = 'params'
       fields[#fields + 1] = params
     end
-    move(id, 'queued', fields, at)
+    move(id, kept and 'submitted' or 'queued', fields, at)
     note_budget(id, allowance)
     count_at_address(id, allowance)
-    enqueue(GENERATION, id, 'generate_model', id, next_turn(owner, low), at)
+    if kept then
+      call('ZADD', K.permits(), 'NX', at, id)
+      call('PEXPIRE', K.permits(), FLEET_TTL)
+    end
+    enqueue(GENERATION, id, 'generate_model', id, kept and FRONT_RUNNING or next_turn(owner, low), at)
     retried[#retried + 1] = id
   end
 end

@@ -1,9 +1,10 @@
 -- Lets the probes go that are due, and ends the images whose patience is over. {patience_ms, probe_within_ms, idle_ms}
 -- A probe that brings no verdict within `probe_within_ms` is another's turn; a circuit for which nobody waits closes
--- `idle_ms` after its last probe was due. Returns {{model, the image that probes or ''}, ...} of the open circuits.
+-- `idle_ms` after its last probe was due. Returns {{{model, the image that probes or ''}, ...} of the open circuits,
+-- {{image_id, model}, ...} of the images that gave up}.
 local patience, within, idle = unpack(cmsgpack.unpack(ARGV[1]))
 local at, queue = now_ms(), ARQ_QUEUE .. GENERATION
-local MOST_ENDED = 100
+local MOST_ENDED, ended = 100, {}
 
 local function failure(model)
   local said = call('HMGET', K.endpoint(model), 'why', 'words', 'status', 'fal_type')
@@ -25,7 +26,7 @@ local function end_impatient(model)
   for _, id in ipairs(found) do
     local parked = waits_for_endpoint(id)
     leave_endpoint(id, model)
-    if parked and not move(id, 'failed', {'error', error}, at) then dequeue(GENERATION, id) end
+    if parked and move(id, 'failed', {'error', error}, at) then ended[#ended + 1] = {id, model} end
   end
 end
 
@@ -33,8 +34,9 @@ end
 local function probing(row)
   if not row[2] then return false end
   local head = call('HMGET', K.image(row[2]), 'status', 'request_id')
-  local over = not head[1] or FINISHED[head[1]] or text(head[2]) ~= '' or at >= num(row[3])
-  return not over
+  if not head[1] or FINISHED[head[1]] or text(head[2]) ~= '' or at >= num(row[3]) then return false end
+  -- the same picture's run is at FAL already: it waits for that
+  return tonumber(call('ZSCORE', queue, row[2])) ~= PARKED
 end
 
 local function tend(model)
@@ -54,4 +56,4 @@ if not queue_paused(GENERATION) then
 end
 local open = {}
 for model, probe in pairs(refusing()) do open[#open + 1] = {model, probe} end
-return cmsgpack.pack(open)
+return cmsgpack.pack({open, ended})

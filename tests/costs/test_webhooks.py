@@ -1,0 +1,135 @@
+"""FAL's word on an attempt that nobody follows is booked; on all others only the worker books."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from image2model.domain import ImageError, ImageStatus
+from image2model.fal.hosts import FalHosts
+from image2model.fal.webhook import decode_webhook
+from image2model.service import fal_word
+from image2model.service.fal_word import _has_result
+from image2model.store import accounts, images, jobs, leases
+from image2model.store.accounts import Allowance, Usage
+from image2model.store.connection import connect
+from image2model.store.replicas import Replicas
+from tests.support import jobs as hands
+from tests.support.keys import keys_without_life
+
+PRICE = 300_000
+HOSTS = FalHosts.at("http://127.0.0.1:9")
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with connect(redis_url) as client:
+        yield client
+        assert await keys_without_life(client) == []
+
+
+async def used(redis: Redis) -> Usage:
+    return await accounts.usage(redis, "ann", Allowance(key="", max_queued=1, budget=None))
+
+
+async def unconfirmed(redis: Redis) -> tuple[str, leases.Claim]:
+    """A job of one image whose submit was given up: its id, and who held it."""
+    job = await hands.make_job(redis, unit_micro=PRICE)
+    (claim,) = await hands.pick(redis)
+    await hands.take_permit(redis, claim)
+    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await images.fail(
+        redis, claim.task_id, claim.token, ImageError("submission_unconfirmed", "x", retryable=True)
+    )
+    return job.job_id, claim
+
+
+async def tell(redis: Redis, image_id: str, attempt: str, *, generated: bool = True) -> None:
+    """FAL repeats itself."""
+    said = {"status": "OK", "payload": {"model_mesh": {}}} if generated else {"status": "ERROR"}
+    word = decode_webhook(msgspec.json.encode({"request_id": "req-9", **said}))
+    for _ in range(2):
+        await fal_word.note_request(redis, HOSTS, image_id, attempt, word)
+
+
+@pytest.mark.parametrize(("generated", "spent"), [(True, PRICE), (False, 0)])
+async def test_result_of_a_superseded_attempt_is_booked_and_a_failure_is_not(
+    redis: Redis, *, generated: bool, spent: int
+) -> None:
+    job_id, claim = await unconfirmed(redis)
+    await jobs.retry(redis, job_id, None, None, low_priority=False)
+    await tell(redis, claim.task_id, "a1", generated=generated)
+    assert await used(redis) == Usage(1, spent, 2 * PRICE - spent)
+    assert (await jobs.read(redis, job_id)).job.cost_micro == spent
+
+
+async def test_late_word_on_the_present_attempt_is_followed_and_not_booked_yet(redis: Redis) -> None:
+    job_id, claim = await unconfirmed(redis)
+    await tell(redis, claim.task_id, "a1")
+    assert (await jobs.read(redis, job_id)).counts.submitted == 1
+    assert await used(redis) == Usage(1, 0, PRICE)
+
+
+async def test_owner_of_an_erased_job_pays(redis: Redis) -> None:
+    job_id, claim = await unconfirmed(redis)
+    await jobs.cancel(redis, job_id, delete=True)
+    await jobs.erase(redis, job_id)
+    await tell(redis, claim.task_id, "a1")
+    assert await used(redis) == Usage(0, PRICE, 0)
+
+
+async def test_request_that_was_left_while_it_ran_is_booked(redis: Redis) -> None:
+    job = await hands.make_job(redis, unit_micro=PRICE)
+    (claim,) = await hands.pick(redis)
+    await hands.submit(redis, claim)
+    await hands.fail(redis, claim)
+    await tell(redis, claim.task_id, "a1")
+    assert await used(redis) == Usage(0, PRICE, 0)
+    (image,) = (await jobs.read(redis, job.job_id)).images
+    assert (image.cost_micro, image.cost_uncertain) == (PRICE, True)
+
+
+@pytest.mark.parametrize("version", ["ours", "8adfc9c"])
+async def test_success_is_not_booked_again(redis: Redis, version: str) -> None:
+    """A row of 8adfc9c has its cost and no list of bookings."""
+    job = await hands.make_job(redis, unit_micro=PRICE)
+    (claim,) = await hands.pick(redis)
+    await hands.submit(redis, claim)
+    await hands.finish(redis, claim)
+    if version == "8adfc9c":
+        await redis.hdel(f"i2m:image:{claim.task_id}", "booked")
+    await tell(redis, claim.task_id, "a1")
+    assert await used(redis) == Usage(0, PRICE, 0)
+    assert (await jobs.read(redis, job.job_id)).job.cost_micro == PRICE
+
+
+async def test_word_on_an_attempt_that_we_never_made_books_nothing(redis: Redis) -> None:
+    """FAL signs the webhooks of all its customers."""
+    _, claim = await unconfirmed(redis)
+    await tell(redis, claim.task_id, "a2")
+    await tell(redis, "no image", "a1")
+    assert await used(redis) == Usage(0, 0, PRICE)
+
+
+async def test_running_attempt_is_left_to_its_worker(redis: Redis) -> None:
+    await hands.make_job(redis, unit_micro=PRICE)
+    (claim,) = await hands.pick(redis)
+    await hands.submit(redis, claim)
+    await images.move(redis, claim.task_id, claim.token, ImageStatus.STORING)
+    await tell(redis, claim.task_id, "a1")
+    assert await used(redis) == Usage(1, 0, PRICE)
+
+
+@pytest.mark.parametrize(
+    ("word", "generated"),
+    [
+        ({"status": "OK", "payload": {"model_mesh": {}}}, True),
+        ({"status": "OK", "payload": None, "payload_error": "too large"}, True),
+        ({"status": "OK", "payload": None}, False),
+        ({"status": "OK"}, False),
+        ({"status": "ERROR", "payload": {"detail": []}}, False),
+    ],
+)
+def test_word_of_a_result_is_told_from_that_of_a_failure(word: dict[str, object], *, generated: bool) -> None:
+    assert _has_result(decode_webhook(msgspec.json.encode({"request_id": "r", **word}))) is generated
