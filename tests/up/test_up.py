@@ -73,6 +73,26 @@ def test_signal_stops_everything_the_store_last(number: int, up: Start) -> None:
     assert "store" not in _errors(run)
 
 
+def _metrics(run: Up) -> str:
+    with urllib.request.urlopen(f"{run.url}/metrics", timeout=5) as answer:  # noqa: S310
+        return str(answer.read().decode())
+
+
+def test_end_of_a_process_by_a_signal_is_counted_and_named(up: Start) -> None:
+    run = up().ready()
+    assert "image2model_process_deaths_total{" not in _metrics(run)
+    os.kill(run.pids("image2model worker")[0], signal.SIGSEGV)
+    assert "the worker has ended (signal SIGSEGV)" in run.until("^the worker has ended")
+    os.kill(run.pids("valkey-server")[0], signal.SIGKILL)
+    run.until("^the store has ended .signal SIGKILL")
+    told = [
+        'image2model_process_deaths_total{process="worker",signal="SIGSEGV"} 1.0',
+        'image2model_process_deaths_total{process="store",signal="SIGKILL"} 1.0',
+    ]
+    wait_until(lambda: set(told) <= set(_metrics(run).splitlines()), timeout=10)
+    assert run.end(signal.SIGTERM) == 0
+
+
 def test_signals_to_the_whole_group_and_again_are_no_different(up: Start) -> None:
     run = up().ready()
     pids = run.pids()

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,6 +16,7 @@ from image2model.service.documents import job_document
 from image2model.store.dead import DeadFilter
 
 _EXAMPLE: Final = '{"code": "generation_failed", "model": "…", "limit": 100}'
+_body: Final = msgspec.json.Decoder(ReplayWish)
 
 
 async def listing(request: Request) -> Response:
@@ -39,6 +41,4 @@ async def replay_many(request: Request) -> Response:
     """202 with how many run again."""
     state = state_of(request)
     require_admin(await state.authenticate(request.scope))
-    return json_answer(
-        await dead.replay_many(state.redis, await read_json(request, ReplayWish, _EXAMPLE)), 202
-    )
+    return json_answer(await dead.replay_many(state.redis, await read_json(request, _body, _EXAMPLE)), 202)

@@ -3,6 +3,7 @@
 import time
 from typing import Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,6 +15,7 @@ from image2model.service import keys
 from image2model.service.keys import KeyWish
 
 _EXAMPLE: Final = '{"name": "shop", "role": "user", "rate": "60/min", "budget": "25.00/month"}'
+_body: Final = msgspec.json.Decoder(KeyWish)
 
 
 async def listing(request: Request) -> Response:
@@ -27,7 +29,7 @@ async def create(request: Request) -> Response:
     """201: the key with its text, which is never shown again."""
     state = state_of(request)
     require_admin(await state.authenticate(request.scope))
-    return json_answer(await keys.create(state.redis, await read_json(request, KeyWish, _EXAMPLE)), 201)
+    return json_answer(await keys.create(state.redis, await read_json(request, _body, _EXAMPLE)), 201)
 
 
 async def revoke(request: Request) -> Response:

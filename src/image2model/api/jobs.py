@@ -20,6 +20,9 @@ class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     params: dict[str, object] | None = None
 
 
+_body: Final = msgspec.json.Decoder(RetryBody)
+
+
 _EXAMPLE: Final = '{"image_ids": ["…"], "params": {}}'
 
 
@@ -44,7 +47,7 @@ async def retry(request: Request) -> Response:
     state = state_of(request)
     principal = await state.authenticate(request.scope)
     await state.gate.count(request.scope, principal)
-    wanted = await read_json(request, RetryBody, _EXAMPLE, empty=RetryBody())
+    wanted = await read_json(request, _body, _EXAMPLE, empty=RetryBody())
     job = await lifecycle.retry(
         state.redis,
         principal.owner,

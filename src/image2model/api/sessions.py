@@ -26,6 +26,9 @@ class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str
 
 
+_body: Final = msgspec.json.Decoder(SignIn)
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """Who has signed in. `expires_in` is seconds, null where nothing expires."""
 
@@ -45,7 +48,7 @@ async def begin(request: Request) -> Response:
         return json_answer(_session(await state.authenticate(request.scope), None))
     secret = key_of_header(request.scope)
     if secret is None:
-        secret = (await read_json(request, SignIn, _EXAMPLE)).key
+        secret = (await read_json(request, _body, _EXAMPLE)).key
     if not secret:
         raise unauthenticated(f"Send a key, as {_EXAMPLE} or in the Authorization header.")
     principal = await state.gate.sign_in(request.scope, secret)

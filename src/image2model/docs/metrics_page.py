@@ -16,6 +16,8 @@ LABELS: Final = {
     "endpoint": "the route's template, `unmatched` for every other path",
     "status": "HTTP status, or the final status of an image or a task",
     "task_name": "`process_batch`, `generate_model`, `cleanup` and the other queued tasks",
+    "process": "`api`, `worker`, `emulator` or `store`",
+    "signal": "the signal's name: `SIGSEGV`, `SIGKILL` …",
     "task": "where it happened: a queued task (`generate_model` …), a background loop of a process "
     "(`loop:keeper` …), `http` for a request",
     "model": "FAL's endpoint id",

@@ -14,7 +14,7 @@ from image2model.money import to_usd
 from image2model.service.documents import Moment, moment
 from image2model.settings import parse
 from image2model.store import api_keys
-from image2model.store.api_keys import ApiKey, Budget, NewKey, Period, Role
+from image2model.store.api_keys import ApiKey, Budget, NewKey, Role, period_of
 
 _OWNER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _MOST_NAME: Final = 200
@@ -142,7 +142,7 @@ def _budget(text: str | None) -> Budget | None:
     if text is None:
         return None
     micro, period = parse.budget(text)
-    return Budget(micro, msgspec.convert(period, Period))
+    return Budget(micro, period_of(period))
 
 
 def _rate_text(rate: tuple[int, int]) -> str:

@@ -27,6 +27,8 @@ from image2model.store import refill
 from image2model.store.dump import Record
 
 _AT_ONCE: Final = 200
+_manifest: Final = msgspec.json.Decoder(Contents)
+_record: Final = msgspec.msgpack.Decoder(Record)
 _PIECE: Final = 1 << 20
 _LARGEST_RECORD: Final = 1 << 30
 
@@ -72,7 +74,7 @@ async def _restore(redis: Redis, storage: ObjectStorage, archive: zipfile.ZipFil
 
 
 def _contents(archive: zipfile.ZipFile) -> Contents:
-    contents = msgspec.json.decode(archive.read(MANIFEST), type=Contents)
+    contents = _manifest.decode(archive.read(MANIFEST))
     if contents.format != FORMAT:
         raise BackupUnusable(f"This backup has format {contents.format}; this version reads {FORMAT}.")
     return contents
@@ -121,7 +123,7 @@ async def _restore_records(
 def _some(frames: Iterator[bytes]) -> list[Record]:
     found: list[Record] = []
     for framed in frames:
-        found.append(msgspec.msgpack.decode(framed[LENGTH_BYTES:], type=Record))
+        found.append(_record.decode(framed[LENGTH_BYTES:]))
         if len(found) == _AT_ONCE:
             break
     return found

@@ -29,6 +29,9 @@ class FileGrant(msgspec.Struct, frozen=True, array_like=True):
     expires_at: int
 
 
+_grant = msgspec.msgpack.Decoder(FileGrant)
+
+
 def sign(secret: bytes, key: str, filename: str, content_type: str, expires_at: int) -> str:
     """A URL-safe token for one object. `expires_at` is in Unix seconds."""
     grant = msgspec.msgpack.encode(FileGrant(key, filename, content_type, expires_at))
@@ -41,7 +44,7 @@ def verify(secret: bytes, token: str, now: float) -> FileGrant:
     tag, grant = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
     if not hmac.compare_digest(tag, _tag(secret, grant)):
         raise NotFound("There is no such file. Take the link from the download again.")
-    granted = msgspec.msgpack.decode(grant, type=FileGrant)
+    granted = _grant.decode(grant)
     if now >= granted.expires_at:
         raise Expired("This link has expired. Take it from the download again.")
     return granted

@@ -6,7 +6,7 @@ in the store each time, so that a revocation counts at once on every process.
 
 import hashlib
 import secrets
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 from redis.asyncio import Redis
@@ -17,6 +17,7 @@ from image2model.store.script import Script
 
 Role = Literal["user", "admin"]
 Period = Literal["day", "month", "total"]
+PERIODS: Final[tuple[Period, ...]] = get_args(Period)
 Rate = tuple[int, int]
 """So many requests in so many seconds."""
 
@@ -151,9 +152,17 @@ def read_rate(text: str) -> Rate | None:
     return (int(count), int(seconds)) if count else None
 
 
+def period_of(text: str) -> Period:
+    """A budget's period by its name. Raises ValueError."""
+    for period in PERIODS:
+        if period == text:
+            return period
+    raise ValueError(f"no period is named {text!r}")
+
+
 def read_budget(micro: str, period: str) -> Budget | None:
     """A record's budget; empty: none."""
-    return Budget(int(micro), msgspec.convert(period, Period)) if micro else None
+    return Budget(int(micro), period_of(period)) if micro else None
 
 
 def _record(row: dict[str, str]) -> ApiKey:

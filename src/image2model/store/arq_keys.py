@@ -39,6 +39,9 @@ def queue_key(queue: str) -> str:
     return QUEUE + queue
 
 
+_job: Final = msgspec.msgpack.Decoder(tuple[str, str, int])
+
+
 def serialize(job: dict[str, Any]) -> bytes:
     """ARQ's `job_serializer`. Refuses anything but one positional id."""
     (task_id,) = job["a"]
@@ -47,5 +50,5 @@ def serialize(job: dict[str, Any]) -> bytes:
 
 def deserialize(data: bytes) -> dict[str, Any]:
     """ARQ's `job_deserializer`. Raises msgspec.DecodeError on anything that we did not write."""
-    function, task_id, enqueued_ms = msgspec.msgpack.decode(data, type=tuple[str, str, int])
+    function, task_id, enqueued_ms = _job.decode(data)
     return {"t": None, "f": function, "a": (task_id,), "k": {}, "et": enqueued_ms}

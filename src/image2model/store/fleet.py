@@ -53,22 +53,27 @@ class QueueState(msgspec.Struct, frozen=True, array_like=True):
 
 class FleetState(msgspec.Struct, frozen=True, kw_only=True):
     """The fleet as of one moment, `at` ms. `permits` counts the images in FAL's hands, `endpoints` are those
-    whose circuit is open, by model."""
+    whose circuit is open, by model, and `workers_lost` counts those that vanished without a goodbye."""
 
     at: int
     permits: int
     queues: tuple[QueueState, ...]
     workers: tuple[WorkerState, ...]
+    workers_lost: int = 0
     endpoints: tuple[EndpointState, ...] = ()
 
 
 _fleet = msgspec.msgpack.Decoder(
-    tuple[int, int, list[tuple[str, int, int, list[str]]], list[tuple[str, list[str]]], list[EndpointState]]
+    tuple[
+        int, int, list[tuple[str, int, int, list[str]]], list[tuple[str, list[str]]], list[EndpointState], int
+    ]
 )
 
 
-async def beat(redis: Redis, state: Beat) -> None:
-    """Show life; every `BEAT_SECONDS`. `reads` tells it from a worker of 8adfc9c (see `identity`)."""
+async def beat(redis: Redis, state: Beat) -> list[str]:
+    """Show life, and return the ids of workers that have vanished without a goodbye since.
+
+    Every `BEAT_SECONDS`. `reads` tells it from a worker of 8adfc9c (see `identity`)."""
     fields = ["host", state.host, "pid", state.pid, "queues", ",".join(state.queues)]
     fields += [
         "running",
@@ -80,7 +85,8 @@ async def beat(redis: Redis, state: Beat) -> None:
         "reads",
         LATEST,
     ]
-    await _BEAT.packed(redis, state.worker_id, int(BEAT_LIFE_SECONDS * 1000), fields)
+    lost = await _BEAT.packed(redis, state.worker_id, int(BEAT_LIFE_SECONDS * 1000), fields)
+    return [worker_id.decode() for worker_id in lost]
 
 
 async def leave(redis: Redis, worker_id: str) -> None:
@@ -91,7 +97,7 @@ async def leave(redis: Redis, worker_id: str) -> None:
 async def read(redis: Redis) -> FleetState:
     """The whole fleet, in one round trip."""
     packed = await _FLEET.packed(redis, [queue.value for queue in Queue], _SAMPLE)
-    at, permits, queues, workers, endpoints = _fleet.decode(packed)
+    at, permits, queues, workers, endpoints, lost = _fleet.decode(packed)
     return FleetState(
         at=at,
         permits=permits,
@@ -99,6 +105,7 @@ async def read(redis: Redis) -> FleetState:
             QueueState(name, waiting, oldest, tuple(paused)) for name, waiting, oldest, paused in queues
         ),
         workers=tuple(_worker(worker_id, row) for worker_id, row in workers),
+        workers_lost=lost,
         endpoints=tuple(sorted(endpoints, key=lambda one: one.model)),
     )
 

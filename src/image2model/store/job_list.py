@@ -15,8 +15,11 @@ from image2model.store.script import Script
 
 _LIST: Final = Script("list_jobs")
 _Eight = tuple[int, int, int, int, int, int, int, int]
-_stretch = msgspec.msgpack.Decoder(list[tuple[object, ...]])
-_Full = tuple[str, int, str, int, list[str], _Eight]
+_GONE: Final = 0x93
+"""The first byte of a row of three: of a job whose hash is gone."""
+_stretch = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_gone = msgspec.msgpack.Decoder(tuple[str, int, str])
+_full = msgspec.msgpack.Decoder(tuple[str, int, str, int, list[str], _Eight])
 
 
 class Place(NamedTuple):
@@ -43,11 +46,12 @@ async def stretch(redis: Redis, owner: str | None, after: Place | None, limit: i
     return [_listed(row) for row in _stretch.decode(packed)] if packed else []
 
 
-def _listed(row: tuple[object, ...]) -> Listed:
-    if len(row) == 3:
-        job_id, created_at, _ = msgspec.convert(row, tuple[str, int, str])
+def _listed(row: msgspec.Raw) -> Listed:
+    packed = bytes(row)
+    if packed[0] == _GONE:
+        job_id, created_at, _ = _gone.decode(packed)
         return Listed(Place(created_at, job_id), None)
-    job_id, created_at, owner, version, job, counts = msgspec.convert(row, _Full)
+    job_id, created_at, owner, version, job, counts = _full.decode(packed)
     snapshot = rows.JobSnapshot(
         job_id=job_id,
         version=version,

@@ -56,6 +56,7 @@ LIVES: Final[dict[str, tuple[str, Life]]] = {
     "waiting_told": ("waiting:told", Life.SHORT),
     "workers": ("workers", Life.FLEET),
     "worker": ("worker:{}", Life.SHORT),
+    "losses": ("workers:lost", Life.FLEET),
     "circuit": ("circuit", Life.FLEET),
     "pause": ("pause:{}", Life.FLEET),
     "endpoints": ("endpoints", Life.FLEET),  # those whose circuit is open

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 
 class QueueGauge(msgspec.Struct, frozen=True):
@@ -43,6 +43,7 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
     heartbeats: Sequence[tuple[str, float]]
     spending: Sequence[SpendGauge]
     endpoints: Sequence[EndpointGauge] = ()
+    workers_lost: int = 0
 
     def collect(self) -> Iterator[Metric]:
         """prometheus_client's collector interface."""
@@ -58,6 +59,11 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
         for worker, at in self.heartbeats:
             beats.add_metric([worker], at)
         yield beats
+        yield CounterMetricFamily(
+            "image2model_workers_lost",
+            "Workers that vanished without a goodbye: killed, crashed, or cut off.",
+            value=self.workers_lost,
+        )
         yield self._spending()
 
     def _endpoints(self) -> Iterator[Metric]:

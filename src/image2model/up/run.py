@@ -6,6 +6,7 @@ Who calls it: the command line.
 from pathlib import Path
 
 from image2model.up.banner import say, say_hello
+from image2model.up.deaths import count_into
 from image2model.up.errors import FolderInUse, StartError
 from image2model.up.guard import Guard
 from image2model.up.lock import FolderLock
@@ -19,6 +20,7 @@ def run(wishes: Wishes) -> int:
     lock = _data_lock(plan := make_plan(wishes))
     try:
         _empty(metrics_folder(plan.data_dir))
+        count_into(metrics_folder(plan.data_dir))
         with Signals() as signals, Guard() as guard:
             say_hello(plan)
             Supervisor(plan, signals, guard).run()

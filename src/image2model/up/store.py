@@ -50,6 +50,11 @@ class EmbeddedStore:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     @property
+    def ended(self) -> int | None:
+        """The exit status of a server that has ended by itself (negative: a signal)."""
+        return self._process.poll() if self._process else None
+
+    @property
     def log_path(self) -> Path:
         """The server's own log."""
         return self.folder / "valkey.log"

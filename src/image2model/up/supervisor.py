@@ -9,6 +9,7 @@ from typing import Final
 
 from image2model.up import banner
 from image2model.up.child import Child
+from image2model.up.deaths import cause, count_death
 from image2model.up.errors import StartError
 from image2model.up.guard import Guard
 from image2model.up.plan import Plan, metrics_folder
@@ -83,7 +84,9 @@ class Supervisor:
     def _restart_store(self, store: EmbeddedStore) -> None:
         if time.monotonic() - self._store_began < _STORE_STEADY:
             raise StartError(f"the store ends as soon as it is started; see {store.log_path}")
-        banner.say("the store has ended and is started again")
+        status = store.ended or 0
+        count_death("store", status)
+        banner.say(f"the store has ended ({cause(status)}) and is started again")
         self._start_store(store)
 
     def _child(self, name: str, command: list[str]) -> Child:
@@ -125,8 +128,9 @@ class Supervisor:
     def _judge(self, child: Child, status: int) -> None:
         hopeless = status == _WRONG_SETTINGS or child.deaths >= _HOPELESS_DEATHS
         if hopeless and not self._ready:
-            raise StartError(f"the {child.name} cannot start (status {status}); its own words are above")
-        banner.say(f"the {child.name} has ended (status {status}); again in {child.due_in:.1f} s")
+            raise StartError(f"the {child.name} cannot start ({cause(status)}); its own words are above")
+        count_death(child.name, status)
+        banner.say(f"the {child.name} has ended ({cause(status)}); again in {child.due_in:.1f} s")
 
     def _pause(self) -> float:
         if not self._ready:

@@ -104,6 +104,7 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
                 yield context
         finally:
             context.close()
+            await context.hazard.aclose()
 
 
 class WorkerProcess:
@@ -178,7 +179,8 @@ class WorkerProcess:
     async def _beat_forever(self) -> None:
         while True:
             try:
-                await fleet.beat(self._context.redis, self._beat())
+                for lost in await fleet.beat(self._context.redis, self._beat()):
+                    _log.error("worker_lost", lost=lost, advice="its host's kernel log may say why")
             except StoreOutage as error:
                 _log.warning("no heartbeat", error=str(error))
             await asyncio.sleep(fleet.BEAT_SECONDS)

@@ -213,7 +213,7 @@ class Bells:
             await self._confirmed.wait()
 
     async def _watch(self, pubsub: PubSub, channel: str) -> None:
-        """Ask for answers, and give a connection up that is silent for too long though it looks open."""
+        """Ask for an answer, and give up a connection that looks open but has been silent for too long."""
         while time.monotonic() - self._last_sign < _SILENCE_S:
             async with asyncio.timeout(CONFIRM_S):
                 await reach_subscribed(pubsub, channel)

@@ -1,4 +1,5 @@
 -- A worker shows life. {worker_id, ttl_ms, {name, value, ...}}; a ttl of 0 takes it off the list.
+-- Returns the workers that have not been heard of for two lives and never said goodbye; each is counted once.
 local id, ttl, fields = unpack(cmsgpack.unpack(ARGV[1]))
 local at = now_ms()
 -- before the first beat is written: from a beat in a store without an id follows that 8adfc9c wrote it
@@ -6,12 +7,22 @@ store_head()
 if ttl == 0 then
   call('ZREM', K.workers(), id)
   call('DEL', K.worker(id))
-  return at
+  return {}
 end
+
+-- Nobody could beat for a life: the store was away, and everybody gets time to be heard first.
+local losses = K.losses()
+local last = call('ZRANGE', K.workers(), -1, -1, 'WITHSCORES')
+if last[2] and at - tonumber(last[2]) > ttl then call('HSET', losses, 'grace_until', at + 2 * ttl) end
+local lost = {}
+if at >= num(call('HGET', losses, 'grace_until')) then
+  lost = call('ZRANGEBYSCORE', K.workers(), '-inf', at - 2 * ttl)
+  for _, gone in ipairs(lost) do call('ZREM', K.workers(), gone) end
+  if #lost > 0 then call('HINCRBY', losses, 'count', #lost) end
+end
+call('PEXPIRE', losses, FLEET_TTL)
 call('HSET', K.worker(id), 'beat_at', at, unpack(fields))
 call('PEXPIRE', K.worker(id), ttl)
 call('ZADD', K.workers(), at, id)
 call('PEXPIRE', K.workers(), FLEET_TTL)
--- whoever has not been heard of for ten lives is forgotten
-call('ZREMRANGEBYSCORE', K.workers(), '-inf', at - 10 * ttl)
-return at
+return lost

@@ -1,5 +1,6 @@
 -- The state of the whole fleet as of one moment: {at, permits, {{queue, waiting, oldest_ms, {pause reasons}}}, {{worker row}},
--- {{model, opened_at, why, words, probe_at, images that wait}}}; the last are the endpoints whose circuit is open.
+-- {{model, opened_at, why, words, probe_at, images that wait}}, workers lost so far}; the circuits of those endpoints
+-- are open.
 -- {queues, sample}: only what is due counts as waiting; the oldest is looked for among the next `sample` tasks of either priority.
 local queues, sample = unpack(cmsgpack.unpack(ARGV[1]))
 local at = now_ms()
@@ -36,4 +37,5 @@ for model in pairs(refusing()) do
   endpoints[#endpoints + 1] =
     {model, num(row[1]), text(row[2]), text(row[3]), num(row[4]), call('ZCARD', K.endpoint_waiting(model))}
 end
-return cmsgpack.pack({at, call('ZCARD', K.permits()), states, workers, endpoints})
+return cmsgpack.pack({at, call('ZCARD', K.permits()), states, workers, endpoints,
+  num(call('HGET', K.losses(), 'count'))})
