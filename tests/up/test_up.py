@@ -165,6 +165,16 @@ def test_store_that_dies_comes_back_with_its_data(up: Start) -> None:
         assert client.get("kept") == b"yes"
 
 
+def test_store_that_takes_no_writes_is_told_in_words_and_so_is_its_end(up: Start, data_dir: Path) -> None:
+    run = up().ready()
+    with Redis(unix_socket_path=str(data_dir / "valkey" / "valkey.sock")) as store:
+        store.config_set("min-replicas-to-write", "1")
+        run.until("^the store has too few replicas and takes no writes$")
+        assert run.readiness() == 200
+        store.config_set("min-replicas-to-write", "0")
+        run.until("^the store is well again$")
+
+
 def test_port_that_is_taken_is_told_before_anything_is_touched(up: Start, data_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
