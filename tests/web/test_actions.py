@@ -102,7 +102,7 @@ async def test_what_is_missing_beside_a_model_is_told_and_fetched_again(page: Pa
     await expect(page.locator(".card-state")).to_contain_text("· 1 warning")
     await page.locator(".card-open").click()
     warnings = page.locator(".warnings")
-    await expect(warnings).to_contain_text("preview")
+    await expect(warnings).to_contain_text("rendered_image was not fetched")
     await picture_of(page, "warnings")
     async with page.expect_response("**/files/refresh") as found:
         await warnings.get_by_role("button", name="Fetch missing files").click()

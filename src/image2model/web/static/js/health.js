@@ -8,7 +8,7 @@ const EVERY_MS = 15_000;
 const AGAIN_MS = 5000;
 const AFTER_LOSS_MS = 1500;
 const WORDS = { ready: 'Ready', degraded: 'Not all is well', unready: 'Cannot work now', offline: 'Connecting again…' };
-const READABLE = 'New pictures are taken in again once it does; everything that is there can be seen and downloaded.';
+const READABLE = 'Uploads go on once it takes writes again; everything that is there can be seen and downloaded.';
 const writesListeners = new Set();
 let writes = true;
 let connected = true;
@@ -82,10 +82,11 @@ function notice(state) {
   show(box, Boolean(text));
 }
 
-const SUBJECT = { redis: 'Store', disk_space: 'Disk', fal_api: 'FAL', workers: 'Workers' };
+const SUBJECT = { disk_space: 'Disk', fal_api: 'FAL', workers: 'Workers' };
 
 function sentence(name, check) {
-  const words = `${SUBJECT[name] || name}: ${check.detail}`.trim();
+  const said = SUBJECT[name] ? `${SUBJECT[name]}: ${check.detail}` : check.detail;
+  const words = said[0].toUpperCase() + said.slice(1);
   const whole = /[.!?]$/.test(words) ? words : `${words}.`;
   return name === 'redis' && found.status === 'degraded' ? `${whole} ${READABLE}` : whole;
 }
