@@ -220,7 +220,8 @@ IMAGE_FAILURES: Final[Mapping[str, str]] = MappingProxyType(
         "result_expired": "FAL no longer has the result. A retry makes a new one, which is paid for.",
         "result_invalid": "FAL's result names no model, in FAL's words where there are any.",
         "storage_failed": "The result could not be stored, or the uploaded picture is gone.",
-        "worker_crashed": "Workers ended five times while they prepared this picture, or fetched its result.",
+        "worker_crashed": "Decoding this picture ended its process five times, with nothing else in it. Save "
+        "it anew, as PNG or JPEG, and upload that.",
         "endpoint_unavailable": "FAL's endpoint for this model refused or failed for "
         "`I2M_ENDPOINT_PATIENCE`. Nothing was paid; a retry may work, or another model.",
         "unexpected_error": "A fault of this service. The log has the traceback under the image's id; a "

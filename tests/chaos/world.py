@@ -37,12 +37,14 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 15.0
     drain: float = 180.0
     busy: int = 0
+    patience: float = 1.6
+    """Times the duration: where the kills take longer, the machine was too busy to prove anything."""
     without: frozenset[str] = frozenset()
 
     @property
     def longest(self) -> float:
         """Seconds that no run may take."""
-        return 2 * self.duration + 2 * self.drain + 120
+        return 2 * self.duration * self.patience + 2 * self.drain + 120
 
 
 class World:

@@ -157,14 +157,15 @@ async def test_close_streams_ends_all_in_good_order(redis: Redis, process: Proce
         began = time.monotonic()
         loop.call_soon_threadsafe(process.relay.close_streams)
         assert (await a.rest(), await b.rest()) == ([], [])
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 8  # nothing waits for a comment (15 s) or a send timeout (10 s)
     async with opened(process.address, EVENTS) as refused:
         assert refused.status == 503
 
 
 async def test_two_thousand_subscribers_lose_nothing_and_stay_small(redis: Redis, redis_url: str) -> None:
     jobs = [await create_job(redis, owner=f"owner-{i}") for i in range(20)]
-    with api_process(redis_url) as process:
+    # the clients are read one after the other, in this process: none is to be cut for the others' time
+    with api_process(redis_url, send_timeout_s=100) as process:
         before = _rss()
         streams = await _crowd(process, jobs, 2000)
         grown = (_rss() - before) / len(streams)

@@ -14,6 +14,7 @@ from tests.support.wait import wait_until
 
 BUFFER = 4096
 SEND_TIMEOUT_S = 3.0
+pytestmark = pytest.mark.timeout(300)  # hundreds of events in turn, on a machine that may be busy
 
 
 def slow_connection(process: Process, path: str) -> socket.socket:
@@ -96,7 +97,6 @@ async def test_reader_that_falls_far_behind_loses_no_status(redis: Redis, redis_
         slow.writer.close()
 
 
-@pytest.mark.timeout(300)  # 300 events in turn, each of them through two processes
 async def test_client_that_does_not_read_is_cut_and_costs_the_others_nothing(
     redis: Redis, redis_url: str
 ) -> None:

@@ -49,6 +49,15 @@ STATUSES = (
     Alteration(
         "status_with_more_fields", status=StatusChange(lambda s: {**s, "logs": 7, "metrics": [], "new": {}})
     ),
+    Alteration("status_unknown_for_good", status=StatusChange(_word("WARMING_UP"))),
+    Alteration("status_null_for_good", status=StatusChange(_word(None))),
+    Alteration("status_ends_in_an_unknown_word", status=StatusChange(_ended("WEIRD"))),
+    Alteration("status_html_for_good", status=StatusChange(lambda _: HTML)),
+    Alteration("status_empty_for_good", status=StatusChange(lambda _: Body(200, b""))),
+    Alteration("status_a_list_for_good", status=StatusChange(lambda s: [s])),
+    Alteration(
+        "status_502_for_good", status=StatusChange(lambda _: Body(502, b"<h1>nginx</h1>", "text/html"))
+    ),
     Alteration("status_404_for_good", status=StatusChange(lambda _: _NOT_FOUND)),
 )
 

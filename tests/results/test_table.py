@@ -11,6 +11,7 @@ import pytest
 from tests.results.conduct import Run
 from tests.results.table import SINGLES, Case, every_pair, name_of, some_pairs
 from tests.results.world import world_on
+from tests.support.altering import Alteration, StatusChange
 from tests.support.keys import keys_without_life
 
 TABLES = [
@@ -30,6 +31,13 @@ async def test_no_altered_result_loses_a_model_or_its_cost(
 
         assert not wrong, "\n".join(wrong)
         assert await keys_without_life(world.redis) == []
+
+
+async def test_a_status_that_never_ends_is_settled_after_the_timeout(redis_url: str, tmp_path: Path) -> None:
+    """FAL says to the cancel that it has completed: the result is there, and so is the model."""
+    never = StatusChange(lambda status: {**status, "status": "IN_PROGRESS"})
+    async with world_on(redis_url, tmp_path, "mirror", I2M_TASK_TIMEOUT="3") as world:
+        assert await Run(world, [(Alteration("in_progress_for_good", status=never),)], seconds=60).all() == []
 
 
 def test_the_table_is_as_wide_as_it_says() -> None:

@@ -1,21 +1,28 @@
-"""A worker in which one step fails as a test says: a stand-in for errors that nobody has thought of.
+"""A worker in which one step fails as a test says: a stand-in for what nobody has thought of.
 
 `python -m tests.support.faulty_worker worker`, with `FAULT_STEP` (a name in `STEPS`) and `FAULT_TIMES`: how
-often the step fails in this process before it works. The error is an OSError, as Pillow's encoders raise it;
-a picture whose bytes hold `SPOILT` fails, others do not, where the step is `prepare`.
+often the step fails in this process before it works. It raises an OSError, as Pillow's encoders do; with
+`FAULT_KIND` `kill` it ends its process instead. Where the step is `prepare`, a picture whose bytes hold
+`SPOILT` fails and others do not; that holds in the process of suspects too, which is this module without
+arguments.
 """
 
 import os
+import signal
+import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from image2model.cli import main
+from image2model.media import preflight
 from image2model.service import webhooks
-from image2model.worker import deliver, generate, process, submit
+from image2model.worker import context, decoder_child, deliver, generate, process
+from image2model.worker.decoder_process import DecoderProcess
 
 SPOILT: Final = b"a picture with a fault"
 STEPS: Final[dict[str, tuple[Any, str]]] = {
-    "prepare": (submit, "prepare"),
+    "prepare": (preflight, "read_source"),
     "submit": (generate, "submit"),
     "follow": (generate, "follow"),
     "collect": (generate, "collect"),
@@ -33,10 +40,16 @@ def _failing(step: str, right: Callable[..., Any], times: int) -> Callable[..., 
         concerned = SPOILT in args[0] if step == "prepare" else not named.get("failed")
         if left and concerned:
             left -= 1
-            raise OSError(f"encoder error -2 in {step}")
+            _fail(step)
         return right(*args, **named)
 
     return fails
+
+
+def _fail(step: str) -> None:
+    if os.environ.get("FAULT_KIND") == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise OSError(f"encoder error -2 in {step}")
 
 
 def _spoil(step: str, times: int) -> None:
@@ -46,4 +59,8 @@ def _spoil(step: str, times: int) -> None:
 
 if __name__ == "__main__":
     _spoil(os.environ["FAULT_STEP"], int(os.environ.get("FAULT_TIMES", "1000000")))
-    main()
+    if sys.argv[1:]:
+        context.DecoderProcess = partial(DecoderProcess, "tests.support.faulty_worker")  # type: ignore[assignment,misc]
+        main()
+    else:
+        decoder_child.main()

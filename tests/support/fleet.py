@@ -48,6 +48,11 @@ class ServiceProcess:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process.poll() is not None
+
     def send(self, number: signal.Signals) -> None:
         """A signal, if it still lives."""
         if self._process.poll() is None:

@@ -81,8 +81,8 @@ async def _worker_of(fleet: Fleet) -> AsyncIterator[WorkerContext]:
 
 
 async def _waits(fleet: Fleet, image_id: str) -> bool:
-    """Whether a permit was asked for in vain: that is noted as the end of its preparation."""
-    return await fleet.redis.execute_command("HGET", key("image", image_id), "pickups") == b"0"
+    """Whether it is prepared, so that it waits for a permit."""
+    return await fleet.redis.execute_command("HGET", key("image", image_id), "hazard") == b""
 
 
 async def test_storage_that_is_no_disk_has_room() -> None:

@@ -28,7 +28,8 @@ class FollowPace(msgspec.Struct, frozen=True):
     """Seconds. FAL sends a comment every 15 s, so a stream silent for `idle` is dead.
 
     `grace`: for how long FAL may deny to know a request, from the first time on, before it is believed:
-    FAL's parts need not agree at once.
+    FAL's parts need not agree at once. `settle`: how long a status may say nothing that is understood, until
+    the result is asked for in its place, and again after as long.
     """
 
     idle: float = 45.0
@@ -36,6 +37,7 @@ class FollowPace(msgspec.Struct, frozen=True):
     longest_gap: float = 10.0
     stream_again: float = 30.0
     grace: float = 120.0
+    settle: float = 10.0
 
 
 class Follower:
@@ -105,8 +107,12 @@ class Follower:
             watch.judge(response.status, url)
             with network_faults(url):
                 async for line in response.content:
-                    if line.startswith(b"data:") and (update := _update(line[5:])):
-                        yield update
+                    if not line.startswith(b"data:"):
+                        continue
+                    update = _update(line[5:])
+                    if update is None:
+                        raise FalUnreachable(f"{url} says nothing that is understood")
+                    yield update
 
     async def _polled(self, request: FalRequest, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
         clock = asyncio.get_running_loop().time
@@ -114,7 +120,10 @@ class Follower:
         while clock() < until:
             await asyncio.sleep(watch.gap())
             if update := await self._poll(request, watch):
+                watch.understood()
                 yield update
+            elif watch.puzzled():
+                yield FalUpdate(FalStatus.ENDED)  # perhaps: the result tells
 
     async def _poll(self, request: FalRequest, watch: "_Watch") -> FalUpdate | None:
         try:
@@ -135,6 +144,7 @@ class _Watch:
         self._pace = pace
         self._gap = pace.first_gap
         self._denied_at: float | None = None
+        self._understood_at = asyncio.get_running_loop().time()
 
     def gap(self) -> float:
         """Seconds until the next poll: growing, jittered so that a thousand do not come at once."""
@@ -146,6 +156,18 @@ class _Watch:
         """FAL answered well: start from short gaps again, and forget its denials."""
         self._gap = self._pace.first_gap
         self._denied_at = None
+        self.understood()
+
+    def understood(self) -> None:
+        """A status was read, whatever it says."""
+        self._understood_at = asyncio.get_running_loop().time()
+
+    def puzzled(self) -> bool:
+        """Whether no status was understood for so long that the result is worth a question; then once."""
+        if asyncio.get_running_loop().time() - self._understood_at < self._pace.settle:
+            return False
+        self.understood()
+        return True
 
     def judge(self, status: int, url: str) -> None:
         """Raises FalUnreachable for what another try may mend, FalResultGone once FAL insists on 404."""

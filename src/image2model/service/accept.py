@@ -4,7 +4,6 @@ Who calls it: the upload route, which feeds the pictures in. Whatever refuses th
 behind; whatever is answered with a job is safe in the store.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -12,7 +11,7 @@ import structlog
 from redis.asyncio import Redis
 
 from image2model.domain import RejectedFile
-from image2model.errors import IdempotencyConflict, StoreUnavailable
+from image2model.errors import IdempotencyConflict, Problem, StoreUnavailable
 from image2model.service import documents, first_answer
 from image2model.service.batch_request import BatchRequest
 from image2model.service.content import digest
@@ -69,9 +68,8 @@ async def create(
     answer = _answer(place, submission, job.job_id) if place else None
     try:
         made_at = await jobs.create(redis, job, answer, submission.allowance)
-    except asyncio.CancelledError:
-        unsettled.settle(originals, keyed=place is not None)  # the job may have come to be
-        raise
+    except Problem:
+        raise  # the script made nothing
     except StoreOutage as error:
         if await _provably_not_made(redis, job.job_id, error):
             raise  # and the pictures are discarded
@@ -82,6 +80,10 @@ async def create(
             "once; without one nothing of this request is kept.",
             RETRY_SECONDS,
         ) from error
+    except BaseException:
+        # cancelled, or a fault of ours: the job may have come to be, and must not lose its pictures
+        unsettled.settle(originals, keyed=place is not None)
+        raise
     return first_answer.of_new(job, made_at)
 
 

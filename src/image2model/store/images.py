@@ -23,6 +23,7 @@ _WRITE: Final = Script("write")
 _NOT_SENT: Final = Script("not_sent")
 _COMMIT: Final = Script("commit_submission")
 _AGAIN: Final = Script("try_again")
+_CRASH: Final = Script("note_crash")
 _NO_REUSE: Final = Script("no_reuse")
 _REPLACE: Final = Script("replace_result")
 
@@ -59,6 +60,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested: bool
     digest: str
     reuse_of: str
+    hazard_deaths: int
+    crashes: int
     traceparent: str
     request: FalRequest | None
     loaded_at: int
@@ -96,6 +99,8 @@ _IMAGE: Final = (
     "cancel_requested",
     "digest",
     "reuse_of",
+    "hazard_deaths",
+    "crashes",
     "request_id",
     "status_url",
     "response_url",
@@ -139,6 +144,8 @@ async def load(redis: Redis, image_id: str) -> Task:
         cancel_requested=image["cancel_requested"] == "1",
         digest=image["digest"],
         reuse_of=image["reuse_of"],
+        hazard_deaths=int(image["hazard_deaths"] or 0),
+        crashes=int(image["crashes"] or 0),
         traceparent=traceparent,
         request=request,
         loaded_at=int(now),
@@ -237,6 +244,27 @@ async def mark_posting(replicas: Replicas, image_id: str, fence: str) -> int:
 async def note_timeout(redis: Redis, image_id: str, fence: str) -> None:
     """It ran too long and will be cancelled: whoever sees its end must know why. Raises StaleFence."""
     await _write(redis, image_id, fence, ("timed_out", 1), None)
+
+
+async def enter_hazard(redis: Redis, image_id: str, fence: str, *, alone: bool) -> None:
+    """What comes next could end the process; should it, the sweep knows whose step that was.
+
+    `alone`: nobody else is in such a step of this worker. Raises StaleFence.
+    """
+    await _write(redis, image_id, fence, ("hazard", "alone" if alone else "shared"), None)
+
+
+async def leave_hazard(redis: Redis, image_id: str, fence: str) -> None:
+    """It has come through, and is suspected of nothing. Raises StaleFence."""
+    await _write(redis, image_id, fence, ("hazard", "", "hazard_deaths", 0), None)
+
+
+async def note_crash(redis: Redis, image_id: str, fence: str) -> int:
+    """The process that decoded it, and nothing else, has died; how often that was.
+
+    Repeat it until it answers. Raises StaleFence.
+    """
+    return _written(image_id, await _CRASH.packed(redis, image_id, fence))
 
 
 async def not_sent(redis: Redis, image_id: str, attempt_token: str) -> None:

@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from image2model.store.keys import Queue
 from image2model.store.script import Script
 
-MAX_PICKUPS: Final = 5
-"""An image picked up so often without reaching its POST, or with its result, fails with `worker_crashed`."""
+MOST_CRASHES: Final = 5
+"""A picture that has ended so many processes, alone in them, fails with `worker_crashed`."""
 
 MOST_ENDS: Final = 5
 """Runs of an image in one attempt that end without an end of its own, before it fails: the last resort
@@ -72,7 +72,6 @@ async def pick(
         max_permits,
         look_ahead,
         own_look_ahead,
-        MAX_PICKUPS,
     )
     return _claims.decode(packed)
 
@@ -85,7 +84,7 @@ async def renew(redis: Redis, queue: Queue, held: Sequence[tuple[str, str]], *, 
 async def sweep(redis: Redis, queue: Queue, *, lease_s: float) -> int:
     """Put tasks with an expired lease at the front of the queue; returns how many."""
     gap_ms = int(max(lease_s / 2, 1.5) * 1000)
-    return int(await _SWEEP.packed(redis, queue.value, int(lease_s * 1000), gap_ms))
+    return int(await _SWEEP.packed(redis, queue.value, int(lease_s * 1000), gap_ms, MOST_CRASHES))
 
 
 async def let_go(

@@ -71,7 +71,10 @@ ATTEMPT_FIELDS: Final = (
     "response_url",
     "cancel_url",
     "queue_position",
-    "fetches",
+    "hazard",
+    "hazard_deaths",
+    "crashes",
+    "crashed_by",
     "fal_callback",
 )
 """What belongs to one attempt and is forgotten when the next one begins."""

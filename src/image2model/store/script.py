@@ -27,15 +27,10 @@ from image2model.store import arq_keys, keys, layouts, rows
 from image2model.store.connection import command
 from image2model.store.linking import link
 
-_WORKER_CRASHED: Final = ImageError(
+WORKER_CRASHED: Final = ImageError(
     code="worker_crashed",
-    message="The worker died five times while it prepared this picture. Check the worker's log.",
-    retryable=True,
-)
-_RESULT_CRASHED: Final = ImageError(
-    code="worker_crashed",
-    message="The worker died five times while it fetched this picture's result, which is paid for and which "
-    "FAL keeps for minutes only; a retry pays again. Check the worker's log.",
+    message="Decoding this picture ended its process five times, while nothing else ran in it. Save the "
+    "picture anew, as PNG or JPEG, and upload that.",
     retryable=True,
 )
 _UNEXPECTED_ERROR: Final = ImageError(
@@ -133,9 +128,8 @@ def library() -> str:
         "GRACE_TTL": _lua(_GRACE_TTL_MS),
         "HOLD_TTL": _lua(_HOLD_TTL_MS),
         "OWNER_HISTORY": _lua(_OWNER_HISTORY),
-        "WORKER_CRASHED": _lua(msgspec.json.encode(_WORKER_CRASHED).decode()),
+        "WORKER_CRASHED": _lua(msgspec.json.encode(WORKER_CRASHED).decode()),
         "UNEXPECTED_ERROR": _lua(msgspec.json.encode(_UNEXPECTED_ERROR).decode()),
-        "RESULT_CRASHED": _lua(msgspec.json.encode(_RESULT_CRASHED).decode()),
     }
     lines = [f"local {name} = {value}" for name, value in constants.items()]
     return "\n".join([*lines, _key_functions(), *map(_source, _LIBRARY)])

@@ -73,6 +73,11 @@ PROCESS_DEATHS: Final = Counter(
     ["process", "signal"],
     registry=REGISTRY,
 )
+DECODER_DEATHS: Final = Counter(
+    "image2model_decoder_deaths",
+    "Processes that died while they decoded one suspected picture.",
+    registry=REGISTRY,
+)
 LEASES_LOST: Final = Counter("image2model_leases_lost", "Leases lost to another worker.", registry=REGISTRY)
 SSE_SUBSCRIBERS: Final = Gauge(
     "image2model_sse_subscribers", "Open event streams.", registry=REGISTRY, multiprocess_mode="livesum"

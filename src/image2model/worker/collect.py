@@ -22,6 +22,7 @@ from image2model.worker.backoff import full_jitter
 from image2model.worker.context import WorkerContext
 from image2model.worker.elsewhere import look_elsewhere
 from image2model.worker.fal_words import FalWords
+from image2model.worker.hazard import Suspect
 from image2model.worker.result_files import FileStore
 from image2model.worker.told import told
 
@@ -42,7 +43,7 @@ async def collect(
     await costs.book_result(context, task, request, found.billable_units)
     if found.model is None:
         raise await _no_model(context, task, request, found)
-    result = await FileStore(context, task.job_id, task.image_id).take(found.files)
+    result = await FileStore(context, task.job_id, task.image_id, Suspect.of(task, fence)).take(found.files)
     await told(lambda: images.succeed(context.redis, task.image_id, fence, result))
 
 

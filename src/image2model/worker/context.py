@@ -4,7 +4,6 @@ Who calls it: the process makes it, the tasks get it with each call.
 """
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -15,6 +14,8 @@ from image2model.storage.objects import ObjectStorage
 from image2model.store import endpoints
 from image2model.store.replicas import Replicas
 from image2model.worker.byte_budget import ByteBudget
+from image2model.worker.decoder_process import DecoderProcess
+from image2model.worker.hazard import THREADS, Hazard
 from image2model.worker.patience import FilePatience
 from image2model.worker.permits import PermitDesk
 from image2model.worker.prices import PriceCache
@@ -31,7 +32,6 @@ _PICTURE_BYTES: Final = 384 << 20
 _RESULT_BYTES: Final = 384 << 20
 """Held of either at once, whatever the number of images at work."""
 _LOOK_AHEAD: Final = 4
-_PREFLIGHTS: Final = 2
 
 
 def look_ahead(permits: int) -> int:
@@ -43,9 +43,9 @@ def look_ahead(permits: int) -> int:
 
 
 class WorkerContext:
-    """The open parts. `places` are this worker's share of FAL's hands. `preflight` decodes pictures, two at a
-    time: 20 megapixels take 60 MB. `preparing` keeps its queue short, so that who waits can still be told to
-    stop. `refused_endpoints` is what this process knows of open circuits, `pace` how they are probed.
+    """The open parts. `places` are this worker's share of FAL's hands. `hazard` decodes and measures what
+    comes from outside. `preparing` keeps its queue short, so that who waits can still be told to stop.
+    `refused_endpoints` is what this process knows of open circuits, `pace` how they are probed.
     `webhooks` is opened by the process."""
 
     def __init__(self, settings: Settings, redis: Redis, storage: ObjectStorage, fal: FalGateway) -> None:
@@ -57,8 +57,8 @@ class WorkerContext:
         self.prices = PriceCache(fal.prices)
         self.webhooks = WebhookSender(allow_private=settings.webhook_allow_private)
         self.running = RunningImages()
-        self.preflight = ThreadPoolExecutor(_PREFLIGHTS, thread_name_prefix="preflight")
-        self.preparing = asyncio.Semaphore(_PREFLIGHTS + 1)
+        self.hazard = Hazard(redis, DecoderProcess())
+        self.preparing = asyncio.Semaphore(THREADS + 1)
         self.refused_endpoints: set[str] = set()
         self.pace = endpoints.PACE
         self.fetches = asyncio.Semaphore(_FETCHES)
@@ -78,4 +78,4 @@ class WorkerContext:
         self.prices.close()
         self.permits.close()
         self.thumbnails_ahead.close()
-        self.preflight.shutdown(wait=False, cancel_futures=True)
+        self.hazard.close()

@@ -4,7 +4,6 @@ Who calls it: the files of a result, which know what to do when it fails. Of a f
 held, whatever its size; what arrives cut, or is no file at all, leaves nothing behind.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Final, Protocol
@@ -23,12 +22,13 @@ from image2model.storage import layout
 from image2model.storage.errors import StorageError
 from image2model.telemetry import tracing
 from image2model.worker.context import WorkerContext
+from image2model.worker.hazard import Suspect
 
 _MOST_HELD: Final = 48 << 20
 """What a large file takes at once: five parts on their way into the storage, and some."""
 _CHECK_EVERY: Final = 32 << 20
 """The room on the disk is asked for again after so many bytes."""
-_THREAD_FROM: Final = 64 << 10
+_ENDED_PROCESSES: Final = "looking at it has ended processes of this service"
 _LOOKED_AT: Final = 1 << 20
 """Of a JSON that is not copied so much is read, to tell an error from a model."""
 _CONTAINERS: Final = frozenset({"3mf", "usdz", "sog"})
@@ -67,15 +67,20 @@ class Fetched(msgspec.Struct, frozen=True):
 
 
 async def fetch_file(
-    context: WorkerContext, job_id: str, image_id: str, file: FalFile, listener: Listener
+    context: WorkerContext,
+    job_id: str,
+    image_id: str,
+    file: FalFile,
+    listener: Listener,
+    suspect: Suspect | None,
 ) -> Fetched:
-    """Raises FalError as the gateway's download does, NoFile, StorageError."""
+    """Raises FalError as the gateway's download does, NoFile, StorageError, StaleFence."""
     async with context.fal.download(file.url) as download:
         listener.ours()
         async with context.result_bytes.hold(min(download.size or _MOST_HELD, _MOST_HELD)):
             listener.heard()
             async with aclosing(download.chunks(listener.heard)) as chunks:
-                arrival = _Arrival(context, file, download, listener)
+                arrival = _Arrival(context, file, download, listener, suspect)
                 return await arrival.take(chunks, job_id, image_id)
 
 
@@ -83,8 +88,14 @@ class _Arrival:
     """One open download."""
 
     def __init__(
-        self, context: WorkerContext, file: FalFile, download: FalDownload, listener: Listener
+        self,
+        context: WorkerContext,
+        file: FalFile,
+        download: FalDownload,
+        listener: Listener,
+        suspect: Suspect | None,
     ) -> None:
+        self._suspect = suspect
         self._context = context
         self._file = file
         self._download = download
@@ -151,11 +162,10 @@ class _Arrival:
             self._probe.end()
 
     async def _measured(self) -> Measured | None:
-        if self._probe is None:
-            return None
-        if self._probe.json_length < _THREAD_FROM:
-            return self._probe.measured()
-        return await asyncio.to_thread(self._probe.measured)
+        if self._probe is None or not self._probe.json_length:
+            return None if self._probe is None else self._probe.measured()
+        measured = await self._context.hazard.tried(self._suspect, self._probe.measured)
+        return Measured(None, _ENDED_PROCESSES) if measured is None else measured
 
     def _fetched(self, size: int | None, key: str | None, measured: Measured | None = None) -> Fetched:
         file, (file_format, known) = self._file, self._format()

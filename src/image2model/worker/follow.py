@@ -7,11 +7,13 @@ cancel, a client's or ours after `I2M_TASK_TIMEOUT`, is sent beside, and the req
 import asyncio
 import time
 from contextlib import aclosing
+from typing import Final
 
 import structlog
 
 from image2model.domain import FalRequest, ImageStatus
 from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient, StaleFence
+from image2model.fal.cancel import CancelReply
 from image2model.fal.endpoints import endpoint_of
 from image2model.fal.failures import FalCancelled, FalUnreachable
 from image2model.fal.update import FalStatus, FalUpdate
@@ -28,6 +30,9 @@ from image2model.worker.running import RunningTask
 from image2model.worker.told import told
 
 _log = structlog.get_logger("worker.follow")
+
+_SETTLE_S: Final = 10.0
+"""How long the status may go on contradicting FAL's word that the request has completed."""
 
 
 async def follow(context: WorkerContext, task: Task, running: RunningTask, request: FalRequest) -> None:
@@ -58,9 +63,22 @@ class _Follower:
         self._deadline: asyncio.TimerHandle | None = None
         self._cancelling: asyncio.Task[None] | None = None
         self._denied_at: float | None = None
+        self._settle_at: float | None = None
+        self._settled: asyncio.Timeout | None = None
 
     async def follow(self, span: tracing.Span) -> bool:
         """Until the end: True. False: again, for FAL's listing knows what its status denies."""
+        try:
+            async with asyncio.timeout_at(self._settle_at) as self._settled:
+                return await self._to_the_end(span)
+        except TimeoutError:
+            if self._settled is None or not self._settled.expired():
+                raise
+            # FAL said to the cancel that it has completed; the status never says so
+            await self.write(FalUpdate(FalStatus.COMPLETED))
+            return True
+
+    async def _to_the_end(self, span: tracing.Span) -> bool:
         try:
             async with aclosing(self._context.fal.follow(self._request)) as updates:
                 async for update in updates:
@@ -153,9 +171,17 @@ class _Follower:
                 return
             else:
                 _log.info("cancel sent", request_id=self._request.request_id, reply=reply.value)
+                if reply is CancelReply.ALREADY_COMPLETED:
+                    self._settle()
                 return
             await asyncio.sleep(full_jitter(tries, cap_s=10))
             tries += 1
+
+    def _settle(self) -> None:
+        """FAL has completed it: the status has a moment to say so too."""
+        self._settle_at = asyncio.get_running_loop().time() + _SETTLE_S
+        if self._settled is not None and not self._settled.expired():
+            self._settled.reschedule(self._settle_at)
 
     async def _note_timeout(self) -> None:
         """For another worker that may have to see the end of it."""

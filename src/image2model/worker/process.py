@@ -104,6 +104,7 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
                 yield context
         finally:
             context.close()
+            await context.hazard.aclose()
 
 
 class WorkerProcess:

@@ -24,6 +24,7 @@ from image2model.storage.errors import StorageError
 from image2model.worker.backoff import full_jitter
 from image2model.worker.context import WorkerContext
 from image2model.worker.fetch_file import Fetched, Patient, fetch_file
+from image2model.worker.hazard import Suspect
 
 _log = structlog.get_logger("worker.result_files")
 
@@ -56,7 +57,10 @@ Fetching = asyncio.Task[Fetched | Lost]
 class FileStore:
     """Fetches the files of one image's result."""
 
-    def __init__(self, context: WorkerContext, job_id: str, image_id: str) -> None:
+    def __init__(
+        self, context: WorkerContext, job_id: str, image_id: str, suspect: Suspect | None = None
+    ) -> None:
+        self._suspect = suspect
         self._context = context
         self._patience = context.patience
         self._job_id = job_id
@@ -85,7 +89,9 @@ class FileStore:
         for tries in count(1):
             try:
                 async with self._context.fetches:
-                    found = await fetch_file(self._context, self._job_id, self._image_id, file, _PATIENT)
+                    found = await fetch_file(
+                        self._context, self._job_id, self._image_id, file, _PATIENT, self._suspect
+                    )
                 if found.measured is None or not found.measured.cut or tries >= self._patience.cut_tries:
                     return found
                 reason, until = f"{found.measured.remark}", began + self._patience.model
@@ -120,7 +126,9 @@ class FileStore:
     async def _side(self, file: FalFile, listener: "_Silence") -> Fetched | Lost:
         for tries in count(1):
             try:
-                return await fetch_file(self._context, self._job_id, self._image_id, file, listener)
+                return await fetch_file(
+                    self._context, self._job_id, self._image_id, file, listener, self._suspect
+                )
             except FalAddressRefused as error:
                 return _lost(file, WarningCode.FILE_REFUSED, error)
             except (FalResultGone, NoFile) as error:

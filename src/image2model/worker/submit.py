@@ -7,10 +7,12 @@ image's task: a worker that loses the image meanwhile is the only one who knows 
 import asyncio
 import secrets
 import time
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 
 import structlog
+from arq.worker import Retry
 
 from image2model.domain import FalRequest
 from image2model.errors import (
@@ -28,12 +30,16 @@ from image2model.storage.errors import ObjectMissing
 from image2model.store import images
 from image2model.store.connection import StoreOutage
 from image2model.store.images import Committed, Task
+from image2model.store.leases import MOST_CRASHES
 from image2model.store.permits import Wish
+from image2model.store.script import WORKER_CRASHED
 from image2model.telemetry import tracing
 from image2model.worker import costs
 from image2model.worker.abandoned import abandon
 from image2model.worker.circuit import check_endpoint
 from image2model.worker.context import WorkerContext
+from image2model.worker.decoder_process import DecoderDied
+from image2model.worker.hazard import Suspect
 from image2model.worker.permits import Paused
 from image2model.worker.running import RunningTask
 from image2model.worker.told import told
@@ -44,6 +50,8 @@ _LONGEST_MARK_S: Final = 1.0
 """A connection that has waited longer for the store may be closed by now, and a POST over it be lost."""
 _COPIES: Final = 2
 """The picture as it was uploaded, and as it is sent to FAL."""
+_FIRST_GAP_S: Final = 1.0
+"""Between the first two tries of a picture that ends the process which decodes it; each is twice the last."""
 
 
 class MarkTooLate(Exception):
@@ -54,7 +62,7 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
     """Buy one generation. Raises FalError, ImageFailure, StaleFence, NoRoom, Paused and EndpointRefused."""
     endpoint = endpoint_of(task.model)
     await context.room.check()
-    url, thumbnail = await _upload(context, task)
+    url, thumbnail = await _upload(context, task, running.token)
     attempt_token = secrets.token_hex(12)
     await running.take_place(context.places)
     await context.permits.take(Wish(task.image_id, running.token, attempt_token, url))
@@ -67,11 +75,11 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
     return request
 
 
-async def _upload(context: WorkerContext, task: Task) -> tuple[str, bytes]:
+async def _upload(context: WorkerContext, task: Task, fence: str) -> tuple[str, bytes]:
     """The prepared picture's URL at FAL, and its thumbnail: no more of it is kept, for permits may be far."""
     async with context.picture_bytes.hold(_COPIES * task.size):
         with tracing.span("prepare"):
-            prepared = await _prepare(context, task)
+            prepared = await _prepare(context, task, fence)
         name = f"{task.image_id}.{prepared.suffix}"
         url = await context.fal.upload(prepared.data, filename=name, content_type=prepared.content_type)
         return url, prepared.small
@@ -85,7 +93,7 @@ def _posted(context: WorkerContext, posting: "asyncio.Task[FalRequest]") -> None
         _log.error("submit_broke_off", exc_info=error)
 
 
-async def _prepare(context: WorkerContext, task: Task) -> Prepared:
+async def _prepare(context: WorkerContext, task: Task, fence: str) -> Prepared:
     await check_endpoint(context, task)
     try:
         original = await context.storage.get(task.source_key)
@@ -95,11 +103,23 @@ async def _prepare(context: WorkerContext, task: Task) -> Prepared:
             "The uploaded picture is gone from the storage; upload it again.",
             retryable=False,
         ) from missing
-    loop = asyncio.get_running_loop()
-    max_pixels = context.settings.max_pixels
+    call = partial(prepare, original, max_pixels=context.settings.max_pixels)
     async with context.preparing:
         await check_endpoint(context, task)  # the wait may have been long
-        return await loop.run_in_executor(context.preflight, lambda: prepare(original, max_pixels=max_pixels))
+        try:
+            return await context.hazard.run(Suspect.of(task, fence), call)
+        except DecoderDied as died:
+            raise await _crashed(context, task, fence, died) from died
+
+
+async def _crashed(context: WorkerContext, task: Task, fence: str, died: DecoderDied) -> Exception:
+    """The picture has ended the process in which it was alone: again later, or that was the last time."""
+    crashes = await told(lambda: images.note_crash(context.redis, task.image_id, fence))
+    _log.error("decoder_died", image_id=task.image_id, crashes=crashes, reason=str(died))
+    if crashes < MOST_CRASHES:
+        return Retry(defer=_FIRST_GAP_S * 2 ** (crashes - 1))
+    error = WORKER_CRASHED
+    return ImageFailure(error.code, error.message, retryable=error.retryable)
 
 
 async def _post(

@@ -12,7 +12,7 @@ if head[2] == 'succeeded' or head[2] == 'cancelled' then return 0 end
 local at = now_ms()
 circuit_closes(at)
 endpoint_accepts(id, num(head[4]), at)
-call('HSET', image, 'error', '', 'finished_at', '', 'submitted_at', at, 'pickups', 0)
+call('HSET', image, 'error', '', 'finished_at', '', 'submitted_at', at)
 call('ZADD', K.permits(), 'NX', at, id)
 call('PEXPIRE', K.permits(), FLEET_TTL)
 release_hold(hold_of(id, attempt_token))  -- the move sets the price aside for the image again

@@ -17,20 +17,15 @@ if image then
     if ends >= most_ends and move(id, 'failed', {'error', UNEXPECTED_ERROR}, at) then return 1 end
     finish, score = false, at + 1000 * ends
   end
-  call('HSET', K.image(id), 'fence', '')
+  -- whoever lets go has not died of it
+  call('HSET', K.image(id), 'fence', '', 'hazard', '')
   if sent(id) then
-    local fetches = num(call('HGET', K.image(id), 'fetches'))
-    if on_purpose and fetches > 0 then call('HSET', K.image(id), 'fetches', fetches - 1) end
     if score < CLOCK or score < at then score = FRONT_RUNNING else score = FOLLOW_AT + score end
   else
     -- a place among those at FAL is no longer its own: from there it would pass by pauses and permits
     score = math.max(score, FRONT)
     release_permit(id)
-    if call('HGET', K.image(id), 'status') == 'preparing' then
-      -- let go on purpose is no crash; an error that nobody expected is as good as one
-      if on_purpose then call('HINCRBY', K.image(id), 'pickups', -1) end
-      move(id, 'queued', {}, at)
-    end
+    if call('HGET', K.image(id), 'status') == 'preparing' then move(id, 'queued', {}, at) end
     if not delay and on_purpose then refused = refused_by(id) end
   end
 end

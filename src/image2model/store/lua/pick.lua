@@ -1,8 +1,7 @@
 -- Claims what this worker may start, in one step: the front first, then what waited for its time, then turns.
--- {queue, worker, free, reserve, lease_ms, max_permits, look_ahead, own_look_ahead, max_pickups}
+-- {queue, worker, free, reserve, lease_ms, max_permits, look_ahead, own_look_ahead}
 -- `free`: tasks it may start; `reserve`: images at FAL that it may follow besides. Returns {{id, token, score}, ...}.
-local queue, worker, free, reserve, lease, max_permits, look_ahead, own_look_ahead, max_pickups =
-  unpack(cmsgpack.unpack(ARGV[1]))
+local queue, worker, free, reserve, lease, max_permits, look_ahead, own_look_ahead = unpack(cmsgpack.unpack(ARGV[1]))
 local zset, at, picked = ARQ_QUEUE .. queue, now_ms(), {}
 local trial = false
 local MOST_LOOKED_AT = 200
@@ -15,7 +14,9 @@ local function claim(id, score)
   call('SET', ARQ_IN_PROGRESS .. id, token, 'PX', lease)
   call('ZADD', zset, RUNNING, id)
   call('ZADD', K.leases(queue), at + lease, id)
-  -- ARQ cannot run what has lost its job key, and each vain try would count as a crash
+  -- 8adfc9c counts crashes by the first two, and sweeps without a look at the third; absent, they mean nothing
+  if queue == GENERATION then call('HDEL', K.image(id), 'pickups', 'fetches', 'hazard') end
+  -- ARQ cannot run what has lost its job key
   if queue == GENERATION and call('EXISTS', ARQ_JOB .. id) == 0 then
     enqueue(queue, id, 'generate_model', id, RUNNING, at)
   end
@@ -32,18 +33,8 @@ end
 
 local function follow(id, score)
   if not is_waiting(id) then return end
-  local image = K.image(id)
-  -- at FAL an image outlives any crash, but a result must not kill whoever fetches it for ever
-  local storing = call('HGET', image, 'status') == 'storing'
-  local fetches = num(call('HGET', image, 'fetches'))
-  if storing and fetches >= max_pickups then
-    move(id, 'failed', {'error', RESULT_CRASHED}, at)
-    return
-  end
   local token = claim(id, score)
-  if not token then return end
-  call('HSET', image, 'fence', token)
-  if storing then call('HSET', image, 'fetches', fetches + 1) end
+  if token then call('HSET', K.image(id), 'fence', token) end
 end
 
 -- From the places of images at FAL. One that is there no more has to start like any other.
@@ -73,15 +64,10 @@ local function start(id, score)
   if source == 'wait' then return park(id, digest) end
   call('HSET', K.image(id), 'reuse_of', source or '')
   if source then return follow(id, score) end
-  if num(call('HGET', K.image(id), 'pickups')) >= max_pickups then
-    move(id, 'failed', {'error', WORKER_CRASHED}, at)
-    return
-  end
   local token = claim(id, score)
   if not token then return end
   free = free - 1
   call('ZADD', K.ahead(), at, id)
-  call('HINCRBY', K.image(id), 'pickups', 1)
   move(id, 'preparing', {'fence', token, 'started_at', at}, at)
 end
 

@@ -31,7 +31,7 @@ for _, id in ipairs(image_ids(job_id)) do
   if chosen[id] then
     local kept = keeps_request(id)
     if unit then call('HSET', K.image(id), 'unit_micro', unit) end
-    local fields = {'attempt', num(call('HGET', K.image(id), 'attempt')) + 1, 'attempts_used', 0, 'pickups', 0, 'start_tries', 0, 'first_try_at', '', 'endpoint_since', '', 'endpoint_turn', '', 'error', '', 'result', '',
+    local fields = {'attempt', num(call('HGET', K.image(id), 'attempt')) + 1, 'attempts_used', 0, 'start_tries', 0, 'first_try_at', '', 'endpoint_since', '', 'endpoint_turn', '', 'error', '', 'result', '',
       'finished_at', '', 'started_at', '', 'fence', '', 'cancel_requested', ''}
     for _, name in ipairs(kept and {} or ATTEMPT_FIELDS) do
       fields[#fields + 1] = name

@@ -11,10 +11,8 @@ local taken, waits = 0, false
 
 local function take(id, token, attempt_token, url)
   local image = K.image(id)
-  local head = call('HMGET', image, 'fence', 'status', 'pickups')
+  local head = call('HMGET', image, 'fence', 'status')
   if token == '' or head[1] ~= token or FINISHED[head[2]] then return 0 end
-  -- it is prepared: whatever ends a worker from here on, this picture does not
-  if head[3] ~= '0' then call('HSET', image, 'pickups', 0) end
   if by_hand or (only and only ~= id) then return 3 end
   if refused_by(id) then return 4 end
   if not call('ZSCORE', K.permits(), id) then

@@ -43,6 +43,5 @@ elseif not endpoint and call('HINCRBY', image, 'start_tries', 1) == 1 then
   call('HSET', image, 'first_try_at', at, 'first_try_still', still)
 end
 release_permit(id)
-call('HSET', image, 'pickups', 0)
 if not move(id, 'queued', fields, at) then return -1 end
 return 1
