@@ -275,10 +275,17 @@ async def test_result_without_a_model_fails_in_fals_words_and_is_booked(
     alter: Callable[[Any], object], code: str, words: str, fleet: Fleet, fal: AlteredFal
 ) -> None:
     fal.result = alter
+    fal.lookups = False
     image = await run(fleet, fal)
     assert image.error is not None
     assert (image.error.code, image.cost_micro) == (code, 300_000)
     assert words in image.error.message
+
+
+async def test_listing_gives_the_result_that_the_queue_spoils(fleet: Fleet, fal: AlteredFal) -> None:
+    fal.result = lambda _: HTML
+    image = await run(fleet, fal, I2M_UNCONFIRMED_GRACE="60")
+    assert (await stored(fleet, image)).startswith(b"glTF")
 
 
 async def test_refusal_that_speaks_of_safety_is_the_content_policys(fleet: Fleet, fal: AlteredFal) -> None:
