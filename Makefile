@@ -57,7 +57,7 @@ check: $(DEV_DONE) ## format, lint, types, import layers, generated pages
 	$(BIN)/python -m image2model.docs --check
 	tools/audit.sh
 
-CHAOS ?= --images 5000 --workers 6 --apis 2 --kills 200 --duration 200
+CHAOS ?= --images 5000 --workers 6 --apis 2
 
 .PHONY: chaos
 chaos: $(DEV_DONE) ## thousands of pictures while everything breaks; the seed is printed (CHAOS)

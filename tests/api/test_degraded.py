@@ -1,4 +1,4 @@
-"""The store answers and takes no writes: what is there can be seen and downloaded, and each refusal says why."""
+"""The store answers and takes no writes: what is there can be read, and each refusal says why."""
 
 import asyncio
 import http.client

@@ -17,6 +17,7 @@ import msgspec
 from tests.chaos.slot import Slot
 from tests.chaos.store import CrashingStore
 from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
+from tests.support.processes import is_gone
 
 SEND_TIMEOUT_S = 4.0
 """How long the service waits for a client of a stream that does not read."""
@@ -125,7 +126,7 @@ async def _wait_for(task: asyncio.Task[None]) -> None:
 async def _watch_process(pid: int) -> None:
     """Until cancelled. Raises RuntimeError where our child has ended."""
     while True:
-        if has_ended(pid):
+        if is_gone(pid):
             raise RuntimeError(f"process {pid} ended by itself")
         await asyncio.sleep(0.2)
 
@@ -153,11 +154,6 @@ async def world_in(folder: Path, size: Size) -> AsyncIterator[World]:
             await asyncio.gather(*(task for _, task in world.keeping), return_exceptions=True)
             for slot in world.slots:
                 slot.watch.check()
-
-
-def has_ended(pid: int) -> bool:
-    """Whether our child has ended; who waits for it can still do so."""
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def free_ports(count: int) -> list[int]:

@@ -14,7 +14,7 @@ from image2model.cli.numbers import dollars, seconds, size, span
 from image2model.cli.report.card import Pictures, card, refused
 from image2model.cli.report.sheet import write
 from image2model.client import AsyncClient, Image, Job
-from image2model.client.documents import Counts, ImageError, RejectedFile
+from image2model.client.documents import Counts, ImageError, RejectedFile, Result, Warned
 from tests.cli.conftest import Cli
 
 HOSTILE = '<script>alert(1)</script>"\' onerror="x" \u202egnp.jpg'
@@ -51,6 +51,13 @@ def _png(width: int, height: int) -> bytes:
         + chunk(b"IDAT", zlib.compress(rows))
         + chunk(b"IEND", b"")
     )
+
+
+def test_warnings_of_a_result_are_on_its_card() -> None:
+    warned = Warned("file_missing", "preview", "<b>FAL's preview</b> is missing.")
+    image = Image(image_id="i", status="succeeded", result=Result(warnings=(warned,)))
+    page = _Page(card(image, Pictures(), "job"))
+    assert "<b>FAL's preview</b> is missing." in page.words
 
 
 def test_hostile_names_and_errors_stay_text() -> None:

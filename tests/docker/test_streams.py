@@ -3,6 +3,7 @@
 import asyncio
 import re
 import signal
+from statistics import median
 from time import perf_counter
 
 import httpx
@@ -14,37 +15,48 @@ from tests.support.jobs import finish, pick, submit
 from tests.support.servers import Address
 from tests.support.sse import EVENTS, Stream, job_path, opened
 
-FIRST_EVENT_SECONDS = 0.1
+AT_ONCE_S = 0.1
+SLOWER = 5.0
+"""Times what the replica itself takes: a machine that is busy is busy for both."""
 
 
 async def test_first_event_comes_at_once(make_cluster: MakeCluster) -> None:
     async with make_cluster(replicas=1, workers=0) as cluster:
         job_id = (await cluster.upload(batch(25))).text("job_id")
+        replica = cluster.direct(cluster.replicas[0])
         for path in (job_path(job_id), EVENTS):
-            taken = sorted([await _first_event_seconds(cluster.address, path) for _ in range(7)])
-            assert taken[3] < FIRST_EVENT_SECONDS, taken
+            taken: list[float] = []
+            direct: list[float] = []
+            for _ in range(7):
+                taken.append(await _first_event_seconds(cluster.address, path))
+                direct.append(await _first_event_seconds(replica, path))
+            assert median(taken) < _bound(direct), (taken, direct)
 
 
 async def test_no_event_waits_for_a_later_one(make_cluster: MakeCluster) -> None:
     async with make_cluster(replicas=1, workers=0) as cluster:
         redis = cluster.fleet.redis
         job_id = (await cluster.upload(batch(20))).text("job_id")
-        delays = []
+        delays: list[float] = []
+        direct: list[float] = []
         async with (
             opened(cluster.address, job_path(job_id)) as job,
             opened(cluster.address, EVENTS) as all_jobs,
+            opened(cluster.direct(cluster.replicas[0]), EVENTS) as beside,
         ):
-            await job.next()
-            await all_jobs.next()
+            for stream in (job, all_jobs, beside):
+                await stream.next()
             for _ in range(20):
                 started = perf_counter()
                 await pick(redis, 1)
+                assert (await beside.take(1))[0].brief == ("image", "preparing")
+                direct.append(perf_counter() - started)
                 assert (await job.take(1))[0].brief == ("image", "preparing")
                 assert (await all_jobs.take(1))[0].brief == ("image", "preparing")
                 delays.append(perf_counter() - started)
         assert job.headers["content-type"].startswith("text/event-stream")
         assert "content-encoding" not in job.headers
-        assert sorted(delays)[10] < FIRST_EVENT_SECONDS, delays
+        assert median(delays) < _bound(direct), (delays, direct)
 
 
 async def test_stream_goes_on_at_another_replica_after_the_first_was_killed(
@@ -72,6 +84,10 @@ async def test_stream_goes_on_at_another_replica_after_the_first_was_killed(
         assert seen[-1].brief == ("complete", "succeeded")
         async with opened(cluster.address, job_path(job_id), last_id=seen[0].id) as stream:
             assert await stream.rest() == seen[1:]
+
+
+def _bound(direct: list[float]) -> float:
+    return max(AT_ONCE_S, SLOWER * median(direct))
 
 
 async def _first_event_seconds(address: Address, path: str) -> float:

@@ -172,12 +172,25 @@ async def test_latency_is_kept_for_a_thousand_at_once(emulator: RunningEmulator)
 
         await asyncio.gather(*(submit() for _ in range(1000)))
     generations = emulator.state.ledger.generations
+    plain = asyncio.create_task(_lateness_of_a_timer(5))
     await asyncio.gather(*(emulator.ended(one) for one in generations))
     late = sorted(generation.seconds - 5 for generation in generations)
 
     assert (await emulator.ledger())["max_in_flight"] == 1000
     assert late[0] > -0.01
-    assert late[500] < 0.05
+    assert late[500] < 0.05 + 3 * await plain
+
+
+async def _lateness_of_a_timer(seconds: float) -> float:
+    """By how much the worst of many plain timers is late meanwhile: what a busy machine costs."""
+    loop = asyncio.get_running_loop()
+
+    async def one(pause: float) -> float:
+        due = loop.time() + pause
+        await asyncio.sleep(pause)
+        return loop.time() - due
+
+    return max(await asyncio.gather(*(one(seconds * n / 50) for n in range(1, 51))))
 
 
 @pytest.mark.parametrize(

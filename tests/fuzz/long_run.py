@@ -1,7 +1,8 @@
 """The long run: `python -m tests.fuzz.long_run multipart|sniffer SECONDS`, guided by coverage.
 
 With atheris where it is installed, else with hypothesis alone. It ends with 1 at the first finding, whose
-input is kept by atheris; with 2 where memory has grown by more than 64 MiB after the first tenth.
+input is kept by atheris; with 2 where memory has grown by more than 64 MiB after the first tenth; with 3
+where it proves nothing: no input was good, or none was refused, or the inputs ended before the time did.
 """
 
 import os
@@ -14,7 +15,8 @@ from typing import Final
 
 _GROWTH: Final = 64 << 20
 _INSTRUMENTED: Final = ["multipart", "image2model.api.upload", "image2model.media"]
-Target = Callable[[bytes], object]
+Target = Callable[[bytes], bool]
+"""Whether the input was good; it raises for a finding."""
 
 
 def targets() -> dict[str, tuple[Target, list[bytes]]]:
@@ -25,8 +27,8 @@ def targets() -> dict[str, tuple[Target, list[bytes]]]:
 
     forms = [b"\x01" + bytes(Body().text("model", "x").file("a.png", one)) for one in GOOD_PICTURES]
     return {
-        "multipart": (lambda data: upload_now(data[1:], 1 + data[0] % 9 if data else 1), forms),
-        "sniffer": (sniff, list(GOOD_PICTURES)),
+        "multipart": (lambda data: upload_now(data[1:], 1 + data[0] % 9 if data else 1) == 202, forms),
+        "sniffer": (lambda data: sniff(data) is not None, list(GOOD_PICTURES)),
     }
 
 
@@ -39,15 +41,16 @@ def resident() -> int:
 class Watched:
     """A target with a look at time and memory now and then."""
 
-    def __init__(self, target: Callable[[bytes], object], seconds: float) -> None:
+    def __init__(self, target: Target, seconds: float) -> None:
         self._target = target
         self._begun = time.monotonic()
         self._seconds = seconds
         self._base = 0
         self.runs = 0
+        self.good = 0
 
     def __call__(self, data: bytes) -> None:
-        self._target(data)
+        self.good += self._target(data)
         self.runs += 1
         if self.runs % 500 == 0:
             self._look()
@@ -60,7 +63,17 @@ class Watched:
         if grown > _GROWTH:
             _end(f"memory has grown by {grown >> 20} MiB after {self.runs} inputs", 2)
         if spent > self._seconds:
-            _end(f"{self.runs} inputs in {spent:.0f} s, no finding, memory grew by {grown >> 10} KiB", 0)
+            self._end(f"in {spent:.0f} s, no finding, memory grew by {grown >> 10} KiB")
+
+    def _end(self, words: str) -> None:
+        said = f"{self.runs} inputs ({self.good} good) {words}"
+        if not 0 < self.good < self.runs:
+            _end(f"{said}: nothing was exercised", 3)
+        _end(said, 0)
+
+    def ended_early(self) -> None:
+        """Whoever makes the inputs has stopped."""
+        _end(f"the inputs ended after {self.runs}, before the time did", 3)
 
 
 def _end(words: str, code: int) -> None:
@@ -75,17 +88,18 @@ def main() -> None:
     try:
         import atheris
     except ImportError:
-        _by_hypothesis(name, Watched(targets()[name][0], seconds))
-        return
+        watched = Watched(targets()[name][0], seconds)
+        _by_hypothesis(name, watched)
+        watched.ended_early()
     with atheris.instrument_imports(include=_INSTRUMENTED):
         target, seeds = targets()[name]
     with tempfile.TemporaryDirectory() as corpus:
         for number, seed in enumerate(seeds):
             (Path(corpus) / str(number)).write_bytes(seed)
-        atheris.Setup(
-            [sys.argv[0], "-max_len=8192", "-timeout=20", "-verbosity=0", corpus], Watched(target, seconds)
-        )
+        watched = Watched(target, seconds)
+        atheris.Setup([sys.argv[0], "-max_len=8192", "-timeout=20", "-verbosity=0", corpus], watched)
         atheris.Fuzz()
+        watched.ended_early()
 
 
 def _by_hypothesis(name: str, watched: Watched) -> None:

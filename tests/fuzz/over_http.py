@@ -2,7 +2,9 @@
 
 An API process with a worker, a store and a storage takes bodies that enemies make, sent whole, in chunks, cut
 off and reset. It ends with 1 where an answer is a 5xx or undocumented, where the API's memory has grown by
-more than 64 MiB after the first tenth, or where a file is left once every job that came of it is deleted.
+more than 64 MiB after the first tenth, or where a file is left once every job that came of it is deleted. So
+it does where it proves nothing: the API or the worker ended, a whole body had no answer, no body was taken or
+none refused, the bodies ended before the time did.
 """
 
 import asyncio
@@ -24,8 +26,11 @@ from tests.bench.world import durable_store
 from tests.fuzz.bodies import bodies
 from tests.support.fleet import Fleet, ServiceProcess, fleet_on
 from tests.support.multipart_body import CONTENT_TYPE
+from tests.support.processes import is_gone
 
 _DOCUMENTED: Final = frozenset({202, 408, 413, 415, 422})
+_ANSWERED: Final = frozenset({"whole", "chunks"})
+"""Ways of sending in which the whole body comes, so that an answer is due."""
 _GROWTH: Final = 64 << 20
 _WAYS: Final = ("whole", "chunks", "promised more", "reset")
 _EMPTY_S: Final = 120.0
@@ -33,6 +38,10 @@ _EMPTY_S: Final = 120.0
 
 class Finding(AssertionError):
     """What should not have happened."""
+
+
+class TimeOver(Exception):
+    """The run has lasted as long as it was asked to."""
 
 
 def resident(pid: int) -> int:
@@ -101,15 +110,23 @@ class Attack:
         )
         try:
             rules(given(bodies, st.sampled_from(_WAYS), st.integers(0, 1 << 14))(self.once))()
-        except TimeoutError:
-            return
+        except TimeOver:
+            self._check_exercised()
+        else:
+            raise Finding(f"the bodies ended after {sum(self.statuses.values())}, before the time did")
+
+    def _check_exercised(self) -> None:
+        if not self.statuses.get(202) or not self.statuses.get(422):
+            raise Finding(f"nothing was exercised: {self.statuses}")
 
     def once(self, body: bytes, way: str, cut: int) -> None:
-        """One body. Raises TimeoutError at the end of the run."""
+        """One body. Raises TimeOver at the end of the run."""
         if time.monotonic() - self._begun > self._seconds:
-            raise TimeoutError
+            raise TimeOver
         status, answer = answer_to(self._port, body, way, cut)
         self.statuses[status] = self.statuses.get(status, 0) + 1
+        if not status and way in _ANSWERED:
+            raise Finding(f"no answer to {body!r}, sent {way}")
         if status and status not in _DOCUMENTED:
             raise Finding(f"{status} to {body!r}, sent {way}: {answer[:500]!r}")
         if status == 202:
@@ -151,9 +168,12 @@ async def attack(fleet: Fleet, folder: Path, seconds: float) -> str:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     api = await fleet.start_api(port, I2M_LOG_LEVEL="info")
-    fleet.start_worker(I2M_LOG_LEVEL="warning")
+    worker = fleet.start_worker(I2M_LOG_LEVEL="warning")
     run = Attack(api, port, seconds)
     await asyncio.to_thread(run.run)
+    for process in (api, worker):
+        if is_gone(process.pid):
+            raise Finding(f"a process ended by itself:\n{process.log.read_text()[-2000:]}")
     if b"Traceback" in api.log.read_bytes():
         raise Finding("the API's log holds a traceback")
     grown = run.grown

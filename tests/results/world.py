@@ -5,7 +5,7 @@ Used by the table's tests and its long runs.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,9 +115,14 @@ async def _values(redis: Redis, key: bytes) -> list[bytes]:
 
 
 @asynccontextmanager
-async def world_on(redis_url: str, folder: Path, results: str, **more: str) -> AsyncIterator[World]:
+async def world_on(
+    redis_url: str, folder: Path, results: str, emulator_flags: Sequence[str] = (), **more: str
+) -> AsyncIterator[World]:
     """API and worker under `I2M_RESULTS`, and the proxy before the emulator; `more` settings by name."""
-    async with fleet_on(redis_url, folder) as fleet, altering_proxy(fleet.emulator.url) as proxy:
+    async with (
+        fleet_on(redis_url, folder, *emulator_flags) as fleet,
+        altering_proxy(fleet.emulator.url) as proxy,
+    ):
         settings = {**_SETTINGS, "I2M_RESULTS": results, "I2M_FAL_BASE_URL": proxy.url, **more}
         made = await keys.create(fleet.redis, keys.KeyWish(name="ann", budget="100000.00/total"))
         port = free_port("127.0.0.1")

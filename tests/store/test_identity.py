@@ -9,14 +9,15 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.errors import ConfigurationError
-from image2model.store import fleet, jobs
-from image2model.store.connection import command, connect
+from image2model.store import arq_keys, fleet, jobs, upkeep
+from image2model.store.connection import StoreOutage, command, connect
 from image2model.store.identity import StoreWatch, settle
-from image2model.store.keys import SHARED_CHANNELS, key
+from image2model.store.keys import SHARED_CHANNELS, Queue, key
 from image2model.store.layouts import LATEST, LAYOUTS
 from image2model.store.rows import IMAGE_FIELDS, JOB_FIELDS
 from image2model.worker.tasks import FUNCTIONS
 from tests.store.conftest import MakeJob
+from tests.worker.stage import taking_no_writes
 
 _LIFE_S = 0.6
 
@@ -159,6 +160,14 @@ async def test_watch_tells_of_a_store_that_is_another(redis: Redis) -> None:
         running.cancel()
 
 
+async def test_store_that_takes_no_writes_is_known_by_what_it_holds(redis: Redis) -> None:
+    head = (await settle(redis)).head
+    async with taking_no_writes(redis):
+        with pytest.raises(StoreOutage):
+            await settle(redis)
+        assert await StoreWatch(redis, "one").look() == head
+
+
 def test_table_of_versions_covers_what_this_release_writes() -> None:
     newest = LAYOUTS[-1]
     assert [layout.version for layout in LAYOUTS] == list(range(1, LATEST + 1))
@@ -166,3 +175,17 @@ def test_table_of_versions_covers_what_this_release_writes() -> None:
     known = frozenset[str]().union(*(layout.functions for layout in LAYOUTS))
     served = {function.name for functions in FUNCTIONS.values() for function in functions}
     assert served == known
+
+
+async def test_task_that_an_earlier_worker_would_drop_waits_for_the_version(
+    redis: Redis,
+) -> None:
+    await old_heartbeat(redis)
+    for task, function in (("new", "refresh_files"), ("known", "reconcile")):
+        await upkeep.enqueue_once(redis, Queue.MAINTENANCE, task, function, "")
+    assert not await upkeep.enqueue_once(redis, Queue.MAINTENANCE, "new", "refresh_files", "")
+    queue = arq_keys.queue_key(Queue.MAINTENANCE)
+    assert await redis.zrange(queue, 0, -1) == [b"known"]
+    assert (await settle(redis, force=True)).head.version == LATEST
+    assert sorted(await redis.zrange(queue, 0, -1)) == [b"known", b"new"]
+    assert await redis.exists(key("postponed")) == 0

@@ -89,7 +89,8 @@ class AlteringProxy:
         try:
             return await self._handle(request)
         except Exception as error:
-            if request.transport is not None:  # else the client has gone, which is its right
+            transport = request.transport
+            if transport is not None and not transport.is_closing():  # else the client has gone: its right
                 self.errors.append(f"{request.method} {request.path}: {error!r}")
             raise
 
@@ -115,8 +116,13 @@ class AlteringProxy:
     async def _forward(self, request: web.Request, host: str | None = None) -> Body:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
         headers["Host"] = host or request.host
+        body = await request.read()
         async with self.http.request(
-            request.method, self._upstream + request.path_qs, headers=headers, data=await request.read()
+            request.method,
+            self._upstream + request.path_qs,
+            headers=headers,
+            data=body,
+            allow_redirects=False,
         ) as reply:
             kept = {name: value for name, value in reply.headers.items() if name.lower() not in _HOP}
             kind = kept.pop("Content-Type", "application/octet-stream")
@@ -209,15 +215,32 @@ class AlteringProxy:
             return reply
 
     async def _file(self, request: web.Request, seen: Seen) -> web.StreamResponse:
-        original = await self._forward(request, host=self.url.removeprefix("http://"))
-        path = request.path
+        path, host = request.path, self.url.removeprefix("http://")
         if "Authorization" in request.headers:
             self.leaks.append(path)
         turn = self._turn(seen, path)
         for one in changes_of(seen.alterations, path):
             if one.acts(turn):
-                return await one.send(request, original)
-        return await original.send(request)
+                return await one.send(request, await self._forward(request, host))
+        return await self._passed_on(request, host)
+
+    async def _passed_on(self, request: web.Request, host: str) -> web.StreamResponse:
+        """A file piece by piece, however large."""
+        headers = {
+            **{name: text for name, text in request.headers.items() if name.lower() not in _HOP},
+            "Host": host,
+        }
+        async with self.http.get(
+            self._upstream + request.path_qs, headers=headers, allow_redirects=False
+        ) as source:
+            kept = {name: text for name, text in source.headers.items() if name.lower() not in _HOP}
+            reply = web.StreamResponse(status=source.status, headers=kept)
+            reply.content_length = source.content_length
+            await reply.prepare(request)
+            async for piece in source.content.iter_chunked(1 << 18):
+                await reply.write(piece)
+            await reply.write_eof()
+            return reply
 
 
 def _paths(output: Output) -> set[str]:

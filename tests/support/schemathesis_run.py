@@ -5,9 +5,10 @@ of its own for each address, so that what is called exists.
 """
 
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
     "response_schema_conformance"
 )
+
+_METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,38 @@ class Run:
     good: bool
     said: str
     exchanges: tuple[Exchange, ...]
+
+    def faults(self, document: dict[str, Any], leave_out: tuple[str, ...] = ()) -> list[str]:
+        """Why the run proves nothing, or what it found: empty where it is a proof.
+
+        A server that died, a route that no call went to, and calls that had no answer are faults.
+        """
+        faults = [] if self.good else [self.said]
+        if unanswered := [call for call in self.exchanges if not 100 <= call.status < 600]:
+            faults.append(f"{len(unanswered)} calls had no answer, such as {unanswered[0]}")
+        if uncalled := _uncalled(document, self.exchanges, leave_out):
+            faults.append(f"no call went to {', '.join(uncalled)}")
+        return faults
+
+    def refused(self, own: re.Pattern[str]) -> list[Exchange]:
+        """Calls that failed for want of credentials, but for routes (`own`) that have some of their own."""
+        return [call for call in self.exchanges if call.status in {401, 403} and not own.fullmatch(call.path)]
+
+
+def _uncalled(document: dict[str, Any], calls: Iterable[Exchange], leave_out: tuple[str, ...]) -> list[str]:
+    """Operations of the document that no call went to."""
+    made = {(call.method, call.path) for call in calls}
+    missing = []
+    for path, methods in document["paths"].items():
+        pattern = re.compile(re.sub(r"\{\w+\}", "[^/]*", path))
+        missing += [
+            f"{method.upper()} {path}"
+            for method in methods
+            if method in _METHODS
+            and path not in leave_out
+            and not any(called == method.upper() and pattern.fullmatch(at) for called, at in made)
+        ]
+    return missing
 
 
 def with_real_ids(

@@ -42,7 +42,7 @@ _NOT_SENT = ("preparing", "queued")
 
 
 class Taken:
-    """The new service on the old one's data. `before`: jobs as they were loaded, `heard`: ann's last event."""
+    """The new service on the old one's data. `before`: jobs as they were, `heard`: ann's last event."""
 
     def __init__(self, redis: Redis, head: Head, emulator: RunningEmulator, receiver: Receiver) -> None:
         self.redis = redis

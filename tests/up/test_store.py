@@ -83,10 +83,16 @@ def test_server_ends_when_its_parent_is_killed(data_dir: Path) -> None:
     store.stop()
 
 
-def test_start_takes_a_tenth_of_a_second(tmp_path: Path) -> None:
+def test_start_takes_not_much_longer_than_starting_any_program(tmp_path: Path) -> None:
+    """On an idle machine 0.1 s, and an empty Python 0.02 s; on a busy one both take longer."""
     store = EmbeddedStore(tmp_path, durable=False)
-    began = time.perf_counter()
-    store.start()
-    took = time.perf_counter() - began
-    store.stop()
-    assert took < 0.5  # 0.1 s on an idle machine; this one runs other tests
+    starts, others = [], []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-S", "-c", ""], check=True)
+        others.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        store.start()
+        starts.append(time.perf_counter() - began)
+        store.stop()
+    assert min(starts) < 10 * min(others)

@@ -25,7 +25,7 @@ async def test_worker_that_stops_while_fal_refuses_leaves_nothing_in_doubt(stage
         await hold.reached.wait()
     stopped.send(signal.SIGTERM)
     await stage.fleet.until(job_id, lambda _: '"letting go"' in stopped.log.read_text())
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)  # until its tasks are cancelled, which nothing tells; too early only proves less
     hold.release()
     assert await stopped.exit_code() == 0
     stage.start_worker(I2M_UNCONFIRMED_GRACE="3")

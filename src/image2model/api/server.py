@@ -26,7 +26,8 @@ from image2model.api.forwarded import behind_proxies
 from image2model.api.state import ApiState
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, unknown_names
-from image2model.store.connection import command, connect
+from image2model.store.condition import StoreCondition, condition_of, describe
+from image2model.store.connection import connect, reach
 from image2model.telemetry import logs, tracing
 from image2model.telemetry.exposition import forget_process
 
@@ -65,9 +66,10 @@ def run(settings: Settings, page: Sequence[BaseRoute] = ()) -> int:
 async def _reach_store(url: str) -> None:
     try:
         async with connect(url, timeout_s=2) as redis:
-            await command(redis, "PING")
+            await reach(redis)
     except RedisError as error:
-        raise ConfigurationError([f"I2M_REDIS_URL: the store does not answer: {error}"]) from error
+        words = describe(condition_of(error) or StoreCondition.REFUSED)
+        raise ConfigurationError([f"I2M_REDIS_URL: {words}: {error}"]) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -19,7 +19,7 @@ from image2model.media.sniff import inspect
 from image2model.service import accept, allowances, idempotency
 from image2model.service.batch_request import read_fields
 from image2model.service.documents import JobDocument
-from image2model.store.connection import command
+from image2model.store.connection import reach
 from image2model.store.idempotency import Answered, Reservation
 
 
@@ -28,7 +28,7 @@ async def upload_batch(request: Request) -> Response:
     state = state_of(request)
     principal = await state.authenticate(request.scope)
     await state.gate.count(request.scope, principal)
-    await command(state.redis, "PING")  # a store that is away refuses before the pictures have travelled,
+    await reach(state.redis)  # a store that is away refuses before the pictures have travelled,
     await state.write_probe.require()  # and so does one that takes no writes
     key = request.headers.get("idempotency-key")
     async with idempotency.held(state.redis, principal.owner, key) as place:

@@ -17,6 +17,7 @@ from image2model.errors import ConfigurationError
 from image2model.settings import Settings, load
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
+from image2model.store.condition import advice, condition_of, describe
 from image2model.store.connection import connect
 
 
@@ -34,4 +35,6 @@ async def opened() -> AsyncIterator[tuple[Settings, Redis, ObjectStorage]]:
         async with connect(url) as redis:
             yield settings, redis, storage
     except RedisError as error:
-        raise click.ClickException(f"the store does not answer: {error}") from error
+        found = condition_of(error)
+        words = f"{describe(found)}; {advice(found)}" if found else f"the store refused a command: {error}"
+        raise click.ClickException(words) from error

@@ -35,11 +35,20 @@ class File(msgspec.Struct, frozen=True):
     url: str = ""
 
 
+class Warned(msgspec.Struct, frozen=True):
+    """What FAL named and could not be had or understood; `file` is the kind of the file."""
+
+    code: str
+    file: str = ""
+    message: str = ""
+
+
 class Result(msgspec.Struct, frozen=True):
-    """What a success left; `mesh` is None where the service keeps no copy of its own."""
+    """What a success left; `mesh` is None where it is not known."""
 
     files: tuple[File, ...] = ()
     mesh: Mesh | None = None
+    warnings: tuple[Warned, ...] = ()
 
     @property
     def model(self) -> File | None:

@@ -159,7 +159,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "I2M_WEBHOOK_ALLOW_PRIVATE",
         parse.flag,
         "0",
-        "Allows outgoing webhooks to http and to private addresses (development only).",
+        "Allows outgoing webhooks to, and result files from, http and private addresses (development only).",
     ),
     Setting(
         "I2M_URL",

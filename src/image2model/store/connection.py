@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
+from redis.asyncio.client import PubSub
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
@@ -195,6 +196,13 @@ class _OutageRaising(LearningConnection):
             raise StoreUnreachable(f"the connection is lost: {error}") from error
         self.note_use()
 
+    async def _send_ping(self) -> None:
+        """redis-py's question whether the connection is well. Not by PING: a server whose disk is at fault
+        refuses that as it does a write, and answers it while it is out of memory or read-only.
+        """
+        await self.send_command("ECHO", "", check_health=False)
+        await self.read_response()
+
     async def can_read_destructive(self) -> bool:
         """Whether something waits to be read. Raises StoreOutage."""
         try:
@@ -248,3 +256,19 @@ class _Sentinelled(Redis):
         await super().aclose(close_connection_pool)
         for one in self.watchers.sentinels:
             await one.aclose()
+
+
+async def reach(redis: Redis) -> None:
+    """One round trip that every server answers that can be read, whether it takes writes or not.
+
+    Raises StoreOutage.
+    """
+    await command(redis, "ECHO", "")
+
+
+async def reach_subscribed(pubsub: PubSub, channel: str) -> None:
+    """The same over a subscribed connection, of a channel that it has already. Its answer comes as a message.
+
+    Raises StoreOutage.
+    """
+    await pubsub.execute_command("SUBSCRIBE", channel)

@@ -43,7 +43,7 @@ LAYOUTS: Final = (
         image_fields=len(IMAGE_FIELDS),
         job_fields=len(JOB_FIELDS),
         own_channels=True,
-        functions=frozenset(),
+        functions=frozenset({"refresh_files"}),
     ),
 )
 """All that ever were, in order: version N is row N - 1."""

@@ -1,19 +1,26 @@
-"""Asks the API of this machine whether it is ready.
+"""Asks the API of this machine whether it is ready, and how its store is.
 
-Who calls it: the supervisor while it starts. Plain sockets: importing an HTTP client would take longer
-than the question.
+Who calls it: the supervisor, often while it starts and now and then afterwards. Plain sockets: importing an
+HTTP client would take longer than the question.
 """
 
 import json
 import socket
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 _SECONDS: Final = 1.0
 
 
-def readiness(url: str) -> str | None:
-    """`ready`, `degraded` or `unready`; None while nothing answers."""
+class Answer(NamedTuple):
+    """`status`: `ready`, `degraded` or `unready`; `store`: what the API says of a store that is not well."""
+
+    status: str
+    store: str = ""
+
+
+def readiness(url: str) -> Answer | None:
+    """What the API says; None while nothing answers."""
     where = urlsplit(url)
     request = f"GET /api/v1/health/ready HTTP/1.1\r\nHost: {where.netloc}\r\nConnection: close\r\n\r\n"
     try:
@@ -22,7 +29,7 @@ def readiness(url: str) -> str | None:
             answer = _everything(connection)
     except OSError:
         return None
-    return _status(answer)
+    return _read(answer)
 
 
 def _everything(connection: socket.socket) -> bytes:
@@ -32,11 +39,11 @@ def _everything(connection: socket.socket) -> bytes:
     return received
 
 
-def _status(answer: bytes) -> str | None:
+def _read(answer: bytes) -> Answer | None:
     body = answer.partition(b"\r\n\r\n")[2]
     try:
         document = json.loads(body[body.find(b"{") : body.rfind(b"}") + 1])
-    except ValueError:
+        store = document["checks"]["redis"]
+        return Answer(str(document["status"]), "" if store["ok"] else str(store["detail"]))
+    except (ValueError, TypeError, LookupError):
         return None
-    status = document.get("status") if isinstance(document, dict) else None
-    return status if isinstance(status, str) else None

@@ -25,6 +25,7 @@ _SLACK: Final = 5.0
 _IDLE: Final = 1.0
 _STORE_STEADY: Final = 2.0
 _STARTING: Final = 0.02
+_ASK_EVERY: Final = 5.0
 
 
 class Supervisor:
@@ -40,6 +41,8 @@ class Supervisor:
         self._service: list[Child] = []
         self._ready = False
         self._store_began = 0.0
+        self._store_said = ""
+        self._ask_at = 0.0
 
     def run(self) -> None:
         """Until asked to stop. Raises StartError where it cannot come up; stops everything in any case."""
@@ -96,9 +99,22 @@ class Supervisor:
             self._restart_store(self._store)
         for child in (*self._emulator, *self._service):
             self._tend_child(child)
-        if not self._ready and readiness(self._plan.url) == "ready":
+        self._hear()
+
+    def _hear(self) -> None:
+        """Ask the API how it is; say when it is ready, and what its store is while that is not well."""
+        if self._ready and time.monotonic() < self._ask_at:
+            return
+        self._ask_at = time.monotonic() + _ASK_EVERY
+        found = readiness(self._plan.url)
+        if found is None:
+            return
+        if found.status == "ready" and not self._ready:
             self._ready = True
             banner.say("ready")
+        if found.store != self._store_said:
+            self._store_said = found.store
+            banner.say(found.store or "the store is well again")
 
     def _tend_child(self, child: Child) -> None:
         pid = child.pid

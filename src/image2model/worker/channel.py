@@ -10,7 +10,7 @@ import structlog
 from redis.asyncio.client import PubSub
 
 from image2model.errors import ConfigurationError
-from image2model.store.connection import StoreOutage
+from image2model.store.connection import StoreOutage, reach_subscribed
 from image2model.store.identity import StoreHead, StoreWatch
 from image2model.store.keys import SHARED_CHANNELS, Queue
 from image2model.worker.context import WorkerContext
@@ -51,7 +51,7 @@ class Channel:
 
     async def _listen_forever(self) -> None:
         while True:
-            pubsub = self._context.redis.pubsub(ignore_subscribe_messages=True)
+            pubsub = self._context.redis.pubsub()
             try:
                 head = await self._store.look()
                 await _subscribe(pubsub, head)
@@ -67,7 +67,7 @@ class Channel:
         while self._store.head == head:
             message = await pubsub.get_message(timeout=_LISTEN_S)
             if message is None:
-                await pubsub.ping()  # a half-open connection fails here
+                await reach_subscribed(pubsub, head.own_channels.ready)  # a half-open connection fails here
             elif message["type"] in _MESSAGES:
                 self._hear(message["channel"].decode(), message["data"])
 

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from image2model.errors import ConfigurationError
-from image2model.store.connection import StoreOutage
+from image2model.store.connection import StoreOutage, reach_subscribed
 from image2model.store.events import Bell, read_bell
 from image2model.store.identity import StoreHead, StoreWatch
 from image2model.store.keys import Channels
@@ -126,7 +126,7 @@ class Bells:
                 tasks.create_task(self._stay(head))
                 tasks.create_task(self._read(pubsub))
                 tasks.create_task(self._follow(pubsub))
-                tasks.create_task(self._watch(pubsub))
+                tasks.create_task(self._watch(pubsub, head.own_channels.bell(_NOBODY)))
         finally:
             self._heard = {owner: self._heard[owner] for owner in self._wanted}
             for heard in self._heard.values():
@@ -157,7 +157,7 @@ class Bells:
             self._last_sign = time.monotonic()
             if message["type"] == "message":
                 self._on_bell(self._owner_of(message["channel"].decode()), read_bell(message["data"]))
-            elif message["type"] != "pong":
+            else:
                 self._confirm(message["channel"].decode())
 
     def _owner_of(self, channel: str) -> str:
@@ -212,11 +212,11 @@ class Bells:
         async with asyncio.timeout(CONFIRM_S):
             await self._confirmed.wait()
 
-    async def _watch(self, pubsub: PubSub) -> None:
-        """Ping, and give a connection up that has been silent for too long though it looks open."""
+    async def _watch(self, pubsub: PubSub, channel: str) -> None:
+        """Ask for an answer, and give up a connection that looks open but has been silent for too long."""
         while time.monotonic() - self._last_sign < _SILENCE_S:
             async with asyncio.timeout(CONFIRM_S):
-                await pubsub.ping()
+                await reach_subscribed(pubsub, channel)
             await asyncio.sleep(_PING_S)
         raise TimeoutError(f"the pub/sub connection was silent for {_SILENCE_S:.0f} s")
 

@@ -29,7 +29,7 @@ from image2model.service.background import kept_running
 from image2model.store import events
 from image2model.store.connection import StoreOutage, connect_for_pubsub
 from image2model.store.events import Bell
-from image2model.store.identity import StoreWatch
+from image2model.store.identity import StoreHead, StoreWatch
 from image2model.store.life import life_of
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 
@@ -72,6 +72,7 @@ class EventRelay:
         self._jobs: dict[str, JobTopic] = {}
         self._owners: dict[str, OwnerTopic] = {}
         self._check_now = asyncio.Event()
+        self._heard_of: StoreHead | None = None
         self._void: OrderedDict[str, int] = OrderedDict()
         self._lives = (life_of(redis), life_of(self._pubsub_redis))
         for life in self._lives:
@@ -205,6 +206,10 @@ class EventRelay:
             del self._owners[topic.name]
 
     def _connected(self) -> None:
+        """Heard again: after a lost connection, or since the same server holds another store."""
+        if self._heard_of not in (None, self._store.head):
+            self._new_life()
+        self._heard_of = self._store.head
         self._check_now.set()
 
     def _new_life(self) -> None:

@@ -1,4 +1,4 @@
-"""Is Redis there, and will it lose what it was told?
+"""Is Redis there, does it take writes, and will it lose what it was told?
 
 Who calls it: the examination.
 """
@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from image2model.cli.doctor.finding import Finding, broken, ok, warning
+from image2model.store.condition import StoreCondition, advice, condition_of, describe, probe
 from image2model.store.connection import command
 
 _PART: Final = "redis"
@@ -26,12 +27,25 @@ _WANTED: Final = {
 
 
 async def check_store(redis: Redis) -> list[Finding]:
-    """Reachability and version, then the settings that decide about losses."""
+    """Reachability and version, whether it takes writes, then the settings that decide about losses."""
     try:
         about = await command(redis, "INFO", "server")
-    except (RedisError, OSError) as error:
-        return [broken(_PART, f"no answer: {error}", "start it, or correct I2M_REDIS_URL")]
-    return [ok(_PART, _version(about)), *await _durability(redis)]
+        condition = await probe(redis)
+    except RedisError as error:
+        found = condition_of(error) or StoreCondition.REFUSED
+        return [broken(_PART, f"{describe(found)}: {error}", advice(found))]
+    if condition in (StoreCondition.LOADING, StoreCondition.AWAY, StoreCondition.REFUSED):
+        return [broken(_PART, describe(condition), advice(condition))]
+    findings = [ok(_PART, _version(about)), *await _durability(redis)]
+    if condition is not StoreCondition.WRITABLE:
+        findings.append(broken(_PART, describe(condition), advice(condition)))
+    return findings
+
+
+def no_answer(part: str, error: Exception) -> Finding:
+    """What a later check says that did not get through to the store."""
+    found = condition_of(error)
+    return broken(part, describe(found) if found else f"no answer: {error}", "see the rows on redis")
 
 
 def _version(about: dict[str, object]) -> str:
@@ -43,13 +57,13 @@ async def _durability(redis: Redis) -> list[Finding]:
     try:
         found = await command(redis, "CONFIG GET", *_WANTED)
     except ResponseError:
-        advice = "make sure that it has " + ", ".join(f"{name} {one[0]}" for name, one in _WANTED.items())
-        return [warning(_PART, "it does not let its settings be read", advice)]
+        wanted = "make sure that it has " + ", ".join(f"{name} {one[0]}" for name, one in _WANTED.items())
+        return [warning(_PART, "it does not let its settings be read", wanted)]
     return [_setting(name, str(found.get(name, "unknown"))) for name in _WANTED]
 
 
 def _setting(name: str, value: str) -> Finding:
-    wanted, advice = _WANTED[name]
+    wanted, why = _WANTED[name]
     if value == wanted:
         return ok(_PART, f"{name} {value}")
-    return warning(_PART, f"{name} is {value}", advice)
+    return warning(_PART, f"{name} is {value}", why)

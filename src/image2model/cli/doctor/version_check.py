@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from image2model.cli.commands.upgrade import words_of
 from image2model.cli.doctor.finding import Finding, broken, ok, warning
+from image2model.cli.doctor.store_check import no_answer
 from image2model.errors import ConfigurationError
 from image2model.store.connection import StoreOutage
 from image2model.store.identity import settle
@@ -23,7 +24,7 @@ async def check_version(redis: Redis) -> list[Finding]:
     except ConfigurationError as error:
         return [broken(_PART, error.problems[0], "start the release that wrote it")]
     except StoreOutage as error:
-        return [broken(_PART, f"no answer: {error}", "see the row on redis")]
+        return [no_answer(_PART, error)]
     if upgrade.done:
         return [ok(_PART, words_of(upgrade))]
     advice = "end the processes of the earlier release; `image2model upgrade --force` does not wait for them"

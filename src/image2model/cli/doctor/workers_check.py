@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from image2model.cli.doctor.finding import Finding, broken, ok, warning
+from image2model.cli.doctor.store_check import no_answer
 from image2model.store import fleet
 from image2model.store.endpoints import EndpointState
 
@@ -20,8 +21,8 @@ async def check_workers(redis: Redis) -> list[Finding]:
     endpoint of FAL's that is refused or fails."""
     try:
         state = await fleet.read(redis)
-    except (RedisError, OSError) as error:
-        return [broken(_PART, f"no answer: {error}", "see the row on redis")]
+    except RedisError as error:
+        return [no_answer(_PART, error)]
     if not state.workers:
         return [broken(_PART, "none is alive", "start `image2model worker`, or `image2model up`")]
     running = sum(worker.beat.running for worker in state.workers)

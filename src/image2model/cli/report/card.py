@@ -29,7 +29,7 @@ def card(image: Image, pictures: Pictures, job_id: str) -> str:
         f"{_figure(pictures.original, 'picture', name, 'not kept')}"
         f"{_figure(pictures.preview, 'model', name, absent)}</div>"
         f'<h2><bdi>{name}</bdi></h2><span class="status {escape(image.status)}">{escape(image.status)}</span>'
-        f"{_facts(image)}{_error(image, job_id)}</article>\n"
+        f"{_facts(image)}{_warnings(image)}{_error(image, job_id)}</article>\n"
     )
 
 
@@ -77,6 +77,11 @@ def _of_cost(image: Image) -> str:
     notes = (("reused", image.cached), ("estimated", image.cost_uncertain))
     shown = ", ".join(note for note, holds in notes if holds)
     return f" ({shown})" if shown else ""
+
+
+def _warnings(image: Image) -> str:
+    found = image.result.warnings if image.result else ()
+    return "".join(f'<p class="advice"><b>{escape(one.code)}</b>: {escape(one.message)}</p>' for one in found)
 
 
 def _error(image: Image, job_id: str) -> str:

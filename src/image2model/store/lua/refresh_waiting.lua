@@ -13,10 +13,11 @@ for _, name in ipairs({'fal', 'account', 'paused'}) do
   end
 end
 
--- Why a job of this model waits: a pause first, then its endpoint, then permits.
-local ENDPOINT_WORD = data_version() >= 2 and 'endpoint' or 'fal'
+-- Why a job of this model waits: a pause first, then its endpoint, then permits. Version 1 knows no endpoints: its
+-- workers would take any other word back, and ours would write it again, an event for each job each time.
+local TELLS_ENDPOINTS = data_version() >= 2
 local function reason_of(model)
-  return not stopped and refusing()[model] and ENDPOINT_WORD or reason
+  return TELLS_ENDPOINTS and not stopped and refusing()[model] and 'endpoint' or reason
 end
 
 -- The counts come first, as `among` wants them.

@@ -19,6 +19,7 @@ async function run(job, path, body) {
 export const cancel = (job) => run(job, '/cancel');
 export const retry = (job, pictures = null, params = null) =>
   run(job, '/retry', { ...(pictures && { image_ids: pictures.map((one) => one.image_id) }), ...(params && { params }) });
+export const refreshFiles = (picture) => run(picture.job, `/images/${picture.image_id}/files/refresh`);
 
 // It is gone from the page at once, from the service when the time to take it back is over.
 export function remove(job) {

@@ -22,7 +22,7 @@ export class Details {
   }
 
   display(picture) {
-    const seen = JSON.stringify([picture.image_id, picture.status, picture.attempt, words(picture)]);
+    const seen = JSON.stringify([picture.image_id, picture.status, picture.attempt, words(picture), picture.result?.warnings]);
     if (seen === this.shown && this.element.childElementCount) return;
     const asking = this.element.querySelector('.again');
     if (asking && this.picture === picture && isFinished(picture)) return; // somebody fills in the form
@@ -31,7 +31,7 @@ export class Details {
     const focused = this.element.contains(document.activeElement);
     this.element.replaceChildren(
       element('div', { class: 'viewer-head' }, element('h2', {}, picture.filename), this.close),
-      ...[original(picture), problem(picture), facts(picture), files(picture), this.again(picture)].filter(Boolean),
+      ...[original(picture), problem(picture), facts(picture), files(picture), warnings(picture), this.again(picture)].filter(Boolean),
     );
     if (focused) this.close.focus();
   }
@@ -143,4 +143,14 @@ function files(picture) {
 function fileLink(file) {
   const name = KINDS[file.kind] || file.kind;
   return element('a', { href: file.url, download: '' }, icon('download'), element('span', {}, `${name} · ${file.format.toUpperCase()}`), element('span', {}, bytes(file.size)));
+}
+
+// What FAL named and could not be had or understood. FAL keeps files for days, so what is missing may come yet.
+function warnings(picture) {
+  const found = picture.result?.warnings || [];
+  if (!found.length) return null;
+  const missing = found.some(({ code }) => code === 'file_missing' || code === 'file_refused');
+  const again = button('Fetch missing files', { kind: 'button', symbol: 'retry', on: { click: () => actions.refreshFiles(picture) } });
+  return element('div', { class: 'viewer-part warnings' }, element('h3', {}, 'Warnings'),
+    ...found.map(({ message }) => element('p', {}, message)), ...(missing ? [again] : []));
 }
