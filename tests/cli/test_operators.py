@@ -16,6 +16,7 @@ from image2model.up.store import EmbeddedStore
 from tests.api.conftest import Service, batch
 from tests.api.hands import claim, fail
 from tests.support.servers import serving
+from tests.support.store_conditions import COMMANDS, WORDS, in_condition
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -45,6 +46,15 @@ def run(service: Service, valkey: EmbeddedStore, tmp_path: Path) -> Run:
         )
 
     return command
+
+
+@pytest.fixture
+def own_store(tmp_path: Path) -> Iterator[EmbeddedStore]:
+    """A server that the test may spoil."""
+    store = EmbeddedStore(tmp_path / "store", durable=False)
+    store.start()
+    yield store
+    store.stop()
 
 
 async def dead_images(service: Service, redis_url: str, count: int) -> list[str]:
@@ -91,3 +101,14 @@ def test_doctor_shows_the_secret_that_signs_webhooks(run: Run) -> None:
     assert signed() == made
     given = "whsec_" + "A" * 32
     assert signed(I2M_WEBHOOK_SECRET=given) == f"signed with {given}"
+
+
+@pytest.mark.parametrize("condition", COMMANDS)
+def test_doctor_says_why_the_store_takes_no_writes(
+    run: Run, own_store: EmbeddedStore, condition: str
+) -> None:
+    with in_condition(own_store, condition):
+        findings = json.loads(run("doctor", "--json", I2M_REDIS_URL=own_store.url).stdout)
+    broken = [one for one in findings if one["part"] == "redis" and one["state"] == "broken"]
+    assert [WORDS[condition] in one["detail"] for one in broken] == [True]
+    assert broken[0]["advice"]

@@ -5,12 +5,14 @@ import gzip
 import json
 import re
 
+from image2model.up.store import EmbeddedStore
 from tests.docker.conftest import MakeCluster
 from tests.support.batches import batch
 from tests.support.cluster import Answer, Cluster
 from tests.support.multipart_body import Body
 from tests.support.nginx import debian_binary
 from tests.support.sse import job_path, opened
+from tests.support.store_conditions import in_condition
 
 
 async def test_largest_batch_goes_through_whole(make_cluster: MakeCluster) -> None:
@@ -119,6 +121,25 @@ async def _client_logged(cluster: Cluster, request_id: str) -> str:
                 if line["event"] == "request" and line["request_id"] == request_id:
                     return str(line["client"])
             await asyncio.sleep(0.02)
+
+
+async def test_replicas_stay_in_the_balancer_while_the_store_takes_no_writes(
+    make_cluster: MakeCluster, valkey: EmbeddedStore
+) -> None:
+    async with make_cluster(replicas=2, workers=0) as cluster:
+        job_id = (await cluster.upload(batch())).text("job_id")
+        with in_condition(valkey, "out_of_memory"):
+            refused = await cluster.upload(batch())
+            _is_problem(refused, 503, "store_unavailable")
+            assert "out of memory" in refused.text("detail")
+            for path in ("/health/ready", f"/status/{job_id}", "/jobs"):
+                for _ in range(4):
+                    answer = await cluster.request("GET", path)
+                    assert answer.status == 200, answer.content
+            assert len(_upstreams(cluster, "GET")) == 2
+            async with opened(cluster.address, job_path(job_id)) as stream:
+                assert (await stream.take(1))[0].event == "snapshot"
+        assert (await cluster.upload(batch())).status == 202
 
 
 async def test_older_nginx_of_the_distribution_takes_the_same_configuration(

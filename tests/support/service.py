@@ -26,6 +26,8 @@ from starlette.routing import Route
 
 from tests.support.wait import wait_until
 
+WARNING = {"code": "file_missing", "file": "preview", "message": "FAL no longer has the preview."}
+"""What the pictures in `warned` get, and an uncertain cost with it."""
 STEPS = ("preparing", "submitted", "generating", "storing")
 
 
@@ -51,6 +53,7 @@ class Service:
     retries: list[list[str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
+    warned: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     lose_replies: int = 0
     refuse_with: list[JSONResponse] = field(default_factory=list)
@@ -291,7 +294,11 @@ def _next(image: dict[str, Any], service: Service) -> dict[str, Any] | None:
         return {"status": "failed", "error": error, "cost_usd": 0.0}
     size = len(model_of(image["image_id"]))
     files = [{"kind": "model", "format": "glb", "size": size, "url": ""}]
-    return {"status": "succeeded", "result": {"files": files, "mesh": None}, "cost_usd": 0.3}
+    done: dict[str, Any] = {"status": "succeeded", "result": {"files": files, "mesh": None}, "cost_usd": 0.3}
+    if image["filename"] in service.warned:
+        done["result"]["warnings"] = [WARNING]
+        done["cost_uncertain"] = True
+    return done
 
 
 def _final(counts: dict[str, int]) -> str:

@@ -37,7 +37,7 @@ def in_condition(store: EmbeddedStore, condition: str) -> Iterator[None]:
             yield
         return
     with Redis.from_url(store.url) as client:
-        begin, end = _COMMANDS.get(condition, ((), ()))
+        begin, end = COMMANDS.get(condition, ((), ()))
         if condition == "disk":
             _fail_to_save(client, store.folder)
         else:
@@ -52,7 +52,7 @@ def in_condition(store: EmbeddedStore, condition: str) -> Iterator[None]:
                 client.execute_command(*end)
 
 
-_COMMANDS = {
+COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "out_of_memory": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
     "read_only": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
     "no_replicas": (
@@ -60,6 +60,7 @@ _COMMANDS = {
         ("CONFIG", "SET", "min-replicas-to-write", "0"),
     ),
 }
+"""What puts a server into a condition, and out of it."""
 
 
 def _fail_to_save(client: Redis, folder: Path) -> None:

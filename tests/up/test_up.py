@@ -12,9 +12,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from redis import Redis
 
 from image2model.cli.open_files import MOST
 from image2model.up.lock import FolderLock
+from image2model.up.socket_path import socket_path
+from image2model.up.store import store_folder
 from tests.support.processes import is_gone
 from tests.support.wait import wait_until
 from tests.up.conftest import Up
@@ -163,6 +166,16 @@ def test_store_that_dies_comes_back_with_its_data(up: Start) -> None:
     wait_until(lambda: run.readiness() == 200)
     with Redis(unix_socket_path=str(socket_path)) as client:
         assert client.get("kept") == b"yes"
+
+
+def test_store_that_takes_no_writes_is_told_in_words_and_so_is_its_end(up: Start, data_dir: Path) -> None:
+    run = up().ready()
+    with Redis(unix_socket_path=str(socket_path(store_folder(data_dir)))) as store:
+        store.config_set("min-replicas-to-write", "1")
+        run.until("^the store has too few replicas and takes no writes$")
+        assert run.readiness() == 200
+        store.config_set("min-replicas-to-write", "0")
+        run.until("^the store is well again$")
 
 
 def test_port_that_is_taken_is_told_before_anything_is_touched(up: Start, data_dir: Path) -> None:

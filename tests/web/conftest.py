@@ -17,7 +17,10 @@ from urllib.request import Request, urlopen
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
+from redis import Redis
 
+from image2model.up.socket_path import socket_path
+from image2model.up.store import store_folder
 from tests.support.pictures import picture
 from tests.support.up_process import Up
 
@@ -35,8 +38,9 @@ _HARMLESS = ("GL Driver Message", "rAF timed out", "Failed to load resource", "n
 class Service:
     """`up` with keys, and its emulator."""
 
-    def __init__(self, up: Up) -> None:
+    def __init__(self, up: Up, data_dir: Path) -> None:
         self.up = up
+        self.data_dir = data_dir
         self.url = up.url
         self.emulator = next(line.split()[2] for line in up.seen if line.startswith("FAL emulator"))
 
@@ -56,6 +60,10 @@ class Service:
     def runners(self, count: int) -> None:
         """How many generations run at once from now on; the others wait in FAL's queue."""
         _open("POST", f"{self.emulator}/_emulator/settings", {"concurrency": count})
+
+    def store(self) -> Redis:
+        """A client of its store, which must be left as it was found."""
+        return Redis(unix_socket_path=str(socket_path(store_folder(self.data_dir))))
 
     def submissions(self) -> int:
         """How many generations FAL was ever asked for."""
@@ -84,9 +92,10 @@ def running() -> Iterator[Service]:
     """The service of all tests of this process."""
     with tempfile.TemporaryDirectory(prefix="i2m ") as folder:
         environment = {"I2M_AUTH": "keys", "I2M_ADMIN_KEY": ADMIN_KEY, "I2M_RATE_LIMIT": "6000/min"}
-        up = Up(Path(folder) / "data", "--port", "0", "--latency", "200ms", **environment)
+        data_dir = Path(folder) / "data"
+        up = Up(data_dir, "--port", "0", "--latency", "200ms", **environment)
         try:
-            yield Service(up.ready())
+            yield Service(up.ready(), data_dir)
         finally:
             up.end()
 

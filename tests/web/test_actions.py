@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.web.conftest import Service, generate, picture_of, settled
+from tests.web.conftest import Service, drop, generate, picture_of, settled
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -93,3 +93,45 @@ async def test_another_try_with_other_parameters_becomes_a_batch_of_its_own(page
     await page.locator(".again").get_by_role("button", name="Generate").click()
     await settled(page, "succeeded", 2)
     await expect(page.locator(".batch-facts").first).to_contain_text("$0.20")
+
+
+async def test_what_is_missing_beside_a_model_is_told_and_fetched_again(page: Page, service: Service) -> None:
+    service.fault("preview_missing", 1)
+    await generate(page, ["lacking.png"], seed=1600)
+    await settled(page, "succeeded", 1)
+    await expect(page.locator(".card-state")).to_contain_text("· 1 warning")
+    await page.locator(".card-open").click()
+    warnings = page.locator(".warnings")
+    await expect(warnings).to_contain_text("rendered_image was not fetched")
+    await picture_of(page, "warnings")
+    async with page.expect_response("**/files/refresh") as found:
+        await warnings.get_by_role("button", name="Fetch missing files").click()
+    assert (await found.value).status == 202
+    await page.keyboard.press("Escape")
+    await settled(page, "succeeded", 1)
+
+
+async def test_uploads_are_off_while_the_store_takes_no_writes(page: Page, service: Service) -> None:
+    await generate(page, ["before.png"], seed=1700)
+    await settled(page, "succeeded", 1)
+    with service.store() as store:
+        store.config_set("maxmemory", "1")
+        try:
+            await drop(page, ["after.png"], seed=1701)
+            await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+            notice = page.locator("#notice")
+            await expect(notice).to_contain_text("out of memory")
+            await expect(notice).to_contain_text("can be seen and downloaded")
+            await expect(page.locator("#send")).to_be_disabled()
+            await expect(page.locator("#send")).to_have_text("Uploads are off for now")
+            await picture_of(page, "uploads-off")
+            async with page.expect_download() as found:
+                await page.locator(".card-open").click()
+                await page.get_by_role("link", name="Model · GLB").click()
+            assert (await (await found.value).path()).read_bytes()[:4] == b"glTF"
+            await page.keyboard.press("Escape")
+        finally:
+            store.config_set("maxmemory", "0")
+    await expect(page.locator("#send")).to_be_enabled()
+    await page.click("#send")
+    await settled(page, "succeeded", 2)

@@ -15,6 +15,7 @@ from tests.chaos.world import free_ports
 from tests.support.fleet import Fleet, at_fal
 from tests.support.gate import calls
 from tests.support.sketches import picture
+from tests.support.store_conditions import COMMANDS
 from tests.worker.stage import Stage, stage_on
 
 UPLOAD = "/api/v1/upload/batch"
@@ -60,15 +61,17 @@ async def test_workers_outlive_the_store_and_resume_at_once(
         assert await worker.exit_code() == 0
 
 
-async def test_workers_wait_while_the_store_refuses_to_write(stage: Stage) -> None:
+@pytest.mark.parametrize("condition", COMMANDS)
+async def test_workers_wait_while_the_store_refuses_to_write(stage: Stage, condition: str) -> None:
+    begin, end = COMMANDS[condition]
     fleet = stage.fleet
     fleet.emulator.settings(latency=5)
     worker = fleet.start_worker()
     job_id = await fleet.submit(10)
     await fleet.until(job_id, lambda job: at_fal(job) == 10)
-    await fleet.redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+    await fleet.redis.execute_command(*begin)
     await asyncio.sleep(3)  # longer than the lease
-    await fleet.redis.execute_command("REPLICAOF", "NO", "ONE")
+    await fleet.redis.execute_command(*end)
     job = await fleet.until_finished(job_id)
     assert job.counts == Counts(succeeded=10)
     assert len(fleet.submissions_of(job)) == 10

@@ -20,12 +20,15 @@ def show_job(job: Job, *, as_json: bool) -> None:
         click.echo(f"  waiting for: {job.waiting_for}")
     for image in job.images:
         click.echo(f"  {image.status:<11} {image.filename}  {_remark(image)}".rstrip())
+        for warned in image.result.warnings if image.result else ():
+            click.echo(f"  {'warning':<11} {image.filename}  {warned.code}: {warned.message}")
     for one in job.rejected:
         click.echo(f"  {'rejected':<11} {one.file}  {one.code}: {one.detail}")
     for code in dict.fromkeys(_codes(job)):
         if todo := advice(code, job.job_id):
             click.echo(f"  {code}: {todo}")
-    click.echo(f"  cost {job.cost_usd or 0:.2f} USD")
+    uncertain = ", part of it estimated" if any(image.cost_uncertain for image in job.images) else ""
+    click.echo(f"  cost {job.cost_usd or 0:.2f} USD{uncertain}")
 
 
 def exit_code(job: Job) -> int:

@@ -38,6 +38,7 @@ _log: Final = structlog.stdlib.get_logger(__name__)
 _CHECK_S: Final = 5.0
 _CHECK_BATCH: Final = 200
 _READS: Final = 16
+_ASK_AGAIN_S: Final = 0.05
 _VOID_KEPT: Final = 10_000
 """Topics of which it is remembered that the store went back behind what clients were sent."""
 
@@ -102,9 +103,7 @@ class EventRelay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close_streams()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(self._tasks)
         await self._pubsub_redis.aclose()
 
     def close_streams(self) -> None:
@@ -270,3 +269,14 @@ class EventRelay:
 def _usable(topic: _T | None) -> _T | None:
     """The topic, unless its streams have been ended: whoever comes now begins afresh."""
     return None if topic is None or topic.ended else topic
+
+
+async def _end(tasks: list["asyncio.Task[None]"]) -> None:
+    """Cancel them until all have ended: Python 3.11's `wait_for`, in which redis-py sends, swallows a
+    cancellation that arrives together with its result (bpo-37658).
+    """
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=_ASK_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -131,4 +131,7 @@ def _facts(image: Image | None) -> list[str]:
     took = span(image.started_at, image.finished_at)
     facts = [f"{image.result.mesh.triangles:,} triangles"] if image.result.mesh else []
     facts += [seconds(took)] if took is not None and not image.cached else []
-    return [*facts, "reused" if image.cached else dollars(image.cost_usd)]
+    cost = "reused" if image.cached else dollars(image.cost_usd)
+    facts.append(f"{cost} (estimated)" if image.cost_uncertain else cost)
+    warned = len(image.result.warnings)
+    return [*facts, f"{warned} warning{'s' * (warned > 1)}"] if warned else facts

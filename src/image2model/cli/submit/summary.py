@@ -43,6 +43,9 @@ def _print(items: Sequence[Item], counts: Counter[Outcome], seconds: float) -> N
     )
     for item in failed:
         click.echo(f"  {legible(item.given)}  {item.code}: {item.reason} ({_cost([item])})")
+    for item in items:
+        for one in item.image.result.warnings if item.image and item.image.result else ():
+            click.echo(f"  {legible(item.given)}  {one.code}: {one.message}")
     jobs = list(by_job(failed))
     for code in dict.fromkeys(item.code for item in failed):
         if todo := advice(code, jobs[0] if len(jobs) == 1 else None):
@@ -56,7 +59,10 @@ def _cost(items: Sequence[Item]) -> str:
     bought = sum(item.bought_usd for item in items)
     earlier = sum(item.cost_usd for item in items) - bought
     words = f", and {earlier:.2f} USD for what earlier runs sent" if round(earlier, 6) else ""
-    return f"cost {bought:.2f} USD{words}"
+    uncertain = (
+        " (part of it estimated)" if any(one.image and one.image.cost_uncertain for one in items) else ""
+    )
+    return f"cost {bought:.2f} USD{words}{uncertain}"
 
 
 def _next_steps(items: Sequence[Item], out: Path) -> None:

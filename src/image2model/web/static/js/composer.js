@@ -2,6 +2,7 @@
 
 import { byId, element, icon, say, show } from './dom.js';
 import { bytes, names, plural, usd } from './format.js';
+import { onWrites } from './health.js';
 import * as intake from './intake.js';
 import { modelOf, models, standardModel } from './models.js';
 import { ParameterForm } from './parameters.js';
@@ -17,9 +18,14 @@ let form = null;
 let each = null;
 let asking = 0;
 let timer = 0;
+let taken = true; // whether the service takes pictures in
 
 export function start() {
   intake.start(take);
+  onWrites((on) => {
+    taken = on;
+    price();
+  });
   byId('model').addEventListener('change', () => choose(byId('model').value));
   byId('clear').addEventListener('click', clear);
   byId('composer').addEventListener('submit', (event) => {
@@ -70,8 +76,9 @@ async function ask() {
 function price() {
   const line = byId('price');
   const count = staged.length;
-  byId('send').disabled = !count || !form;
-  say(byId('send'), count ? `Generate ${plural(count, 'model')}` : 'Generate models');
+  byId('send').disabled = !count || !form || !taken;
+  const action = count ? `Generate ${plural(count, 'model')}` : 'Generate models';
+  say(byId('send'), taken ? action : 'Uploads are off for now');
   show(byId('clear'), count > 0);
   if (!each) return line.replaceChildren('Asking for the price…');
   if (each.usd === null || each.usd === undefined) return line.replaceChildren(each.note);
@@ -131,7 +138,7 @@ function clear() {
 }
 
 function send() {
-  if (!staged.length || !form) return;
+  if (!staged.length || !form || !taken) return;
   if (!form.check()) {
     byId('params-box').open = true;
     byId('params').querySelector('[aria-invalid="true"]')?.focus();

@@ -5,11 +5,18 @@ import { byId, element, icon, say, show } from './dom.js';
 import { onConnection } from './events.js';
 
 const EVERY_MS = 15_000;
+const AGAIN_MS = 5000;
 const AFTER_LOSS_MS = 1500;
 const WORDS = { ready: 'Ready', degraded: 'Not all is well', unready: 'Cannot work now', offline: 'Connecting again…' };
+const READABLE = 'Uploads go on once it takes writes again; everything that is there can be seen and downloaded.';
+const writesListeners = new Set();
+let writes = true;
 let connected = true;
 let found = null;
 let lossTimer = 0;
+
+// `listener(on)` is called whenever the service begins or ceases to take pictures in.
+export const onWrites = (listener) => writesListeners.add(listener);
 
 export function start() {
   onConnection((now) => {
@@ -22,6 +29,9 @@ export function start() {
   document.addEventListener('visibilitychange', () => document.hidden || ask());
 }
 
+// A request was refused for the store's sake: do not wait for the next round.
+export const refused = () => ask();
+
 function settle(now) {
   if (connected !== now && now) ask();
   connected = now;
@@ -31,10 +41,24 @@ function settle(now) {
 async function ask() {
   try {
     found = await get('/health/ready', { quiet: true });
+    tell(found.checks.redis.ok);
   } catch {
     found = null; // the line below says that the connection is away
   }
   draw();
+}
+
+function tell(on) {
+  if (on === writes) return;
+  writes = on;
+  for (const listener of writesListeners) listener(on);
+  if (!on) setTimeout(again, AGAIN_MS);
+}
+
+function again() {
+  if (writes) return;
+  if (!document.hidden) ask();
+  setTimeout(again, AGAIN_MS);
 }
 
 function draw() {
@@ -58,9 +82,11 @@ function notice(state) {
   show(box, Boolean(text));
 }
 
-const SUBJECT = { redis: 'Store', disk_space: 'Disk', fal_api: 'FAL', workers: 'Workers' };
+const SUBJECT = { disk_space: 'Disk', fal_api: 'FAL', workers: 'Workers' };
 
 function sentence(name, check) {
-  const words = `${SUBJECT[name] || name}: ${check.detail}`.trim();
-  return /[.!?]$/.test(words) ? words : `${words}.`;
+  const said = SUBJECT[name] ? `${SUBJECT[name]}: ${check.detail}` : check.detail;
+  const words = said[0].toUpperCase() + said.slice(1);
+  const whole = /[.!?]$/.test(words) ? words : `${words}.`;
+  return name === 'redis' && found.status === 'degraded' ? `${whole} ${READABLE}` : whole;
 }

@@ -1,7 +1,7 @@
 // The states of pictures, in plain words.
 
 import { now } from './api.js';
-import { seconds } from './format.js';
+import { plural, seconds } from './format.js';
 import { expected } from './expected.js';
 
 export const FINISHED = new Set(['succeeded', 'failed', 'cancelled', 'rejected']);
@@ -62,6 +62,11 @@ function times(picture) {
 }
 
 function done(picture) {
+  const warned = picture.result?.warnings?.length;
+  return made(picture) + (warned ? ` · ${plural(warned, 'warning')}` : '');
+}
+
+function made(picture) {
   if (picture.cached) return 'Done · reused, free';
   const spent = picture.started_at && picture.finished_at ? Date.parse(picture.finished_at) - Date.parse(picture.started_at) : null;
   return spent === null ? 'Done' : `Done in ${seconds(Math.max(1, spent / 1000))}`;

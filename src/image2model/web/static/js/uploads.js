@@ -3,6 +3,7 @@
 
 import { ApiError, BASE, Unreachable, refused } from './api.js';
 import { fetchJob } from './documents.js';
+import * as health from './health.js';
 import * as jobs from './jobs.js';
 import * as outbox from './outbox.js';
 import { thumbnail } from './thumbnails.js';
@@ -83,6 +84,7 @@ async function carry(job, fresh) {
 const passes = (error) => error instanceof Unreachable || PASSING.has(error.status) || error.code === 'idempotency_in_progress';
 
 function pause(job, error, attempt) {
+  if (error.code === 'store_unavailable') health.refused();
   const wait = Math.min(LONGEST_WAIT_S, error.retryAfter ?? 2 ** attempt / 2);
   job.upload.error = `${error.message} Trying again by itself.`;
   job.upload.passing = true;

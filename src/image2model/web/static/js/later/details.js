@@ -22,7 +22,7 @@ export class Details {
   }
 
   display(picture) {
-    const seen = JSON.stringify([picture.image_id, picture.status, picture.attempt, words(picture), picture.result?.warnings]);
+    const seen = JSON.stringify([picture.image_id, picture.status, picture.attempt, words(picture), picture.result?.warnings, cost(picture)]);
     if (seen === this.shown && this.element.childElementCount) return;
     const asking = this.element.querySelector('.again');
     if (asking && this.picture === picture && isFinished(picture)) return; // somebody fills in the form
