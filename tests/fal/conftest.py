@@ -11,7 +11,7 @@ from image2model.fal.hosts import FalHosts
 from tests.fal.buyer import Buyer
 from tests.support.emulator_process import EmulatorProcess, emulator_process
 
-FAST = FollowPace(idle=5, first_gap=0.02, longest_gap=0.1, stream_again=0.3, grace=0.3)
+FAST = FollowPace(idle=5, first_gap=0.02, longest_gap=0.1, stream_again=0.3, grace=0.3, settle=0.3)
 
 
 @pytest.fixture(scope="session")

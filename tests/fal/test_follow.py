@@ -177,6 +177,28 @@ async def test_word_that_fal_does_not_have_is_passed_over() -> None:
     ]
 
 
+@pytest.mark.parametrize("said", [b'{"status":"PAUSED"}', b"<h1>Welcome</h1>", b"", b"[]", b"null"])
+@pytest.mark.parametrize("streams", [True, False])
+async def test_status_that_is_never_understood_is_settled_by_the_result(said: bytes, streams: bool) -> None:
+    results = iter(["400 x", "200 OK"])
+
+    async def odd(exchange: Exchange) -> None:
+        if is_stream(exchange) and streams:
+            await open_stream(exchange, said)
+            for _ in range(50):
+                await exchange.send(b": ping\n\n")
+                await asyncio.sleep(0.02)
+        elif is_stream(exchange):
+            await exchange.reply("404 x")
+        elif "/status" in exchange.request_line:
+            await exchange.reply("200 OK", said)
+        else:
+            await exchange.reply(next(results), b'{"detail":"Request is still in progress"}')
+
+    updates, _ = await followed(odd)
+    assert updates == [FalUpdate(FalStatus.COMPLETED)]
+
+
 @pytest.mark.parametrize(
     "word", ["FAILED", "Cancelled", "canceled", "ERROR", "timeout", "done", "ok", "SUCCEEDED"]
 )

@@ -10,8 +10,8 @@ from image2model.fal.gateway import FalGateway
 from image2model.worker import context
 from image2model.worker.patience import FilePatience
 
-MODEL_S, SILENCE_S = 12.0, 10.0
-"""How long a model that cannot be reached is tried, and how long a side file may bring no byte."""
+MODEL_S, SILENCE_S, READ_S = 15.0, 10.0, 5.0
+"""How long an unreachable model is tried, a side file may bring no byte, and any file may keep silent."""
 
 
 def _hasty(grace: float) -> FilePatience:
@@ -22,7 +22,7 @@ def main() -> int:
     """What `python -m image2model` does."""
     cast("Any", context).FilePatience = _hasty
     defaults = cast("dict[str, object]", FalGateway.__init__.__kwdefaults__)
-    defaults["read_deadline"] = SILENCE_S
+    defaults["read_deadline"] = READ_S
     from image2model.cli.program import run
 
     return run(sys.argv[1:])

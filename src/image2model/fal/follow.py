@@ -105,14 +105,16 @@ class Follower:
             read_bufsize=_STREAM_BUFFER,
         ) as response:
             watch.judge(response.status, url)
+            odd = False
             with network_faults(url):
                 async for line in response.content:
-                    if not line.startswith(b"data:"):
-                        continue
-                    update = _update(line[5:])
-                    if update is None:
+                    if line.startswith(b"data:"):
+                        update = _update(line[5:])
+                        odd = update is None
+                        if update is not None:
+                            yield update
+                    if odd and watch.lost():
                         raise FalUnreachable(f"{url} says nothing that is understood")
-                    yield update
 
     async def _polled(self, request: FalRequest, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
         clock = asyncio.get_running_loop().time
@@ -162,9 +164,13 @@ class _Watch:
         """A status was read, whatever it says."""
         self._understood_at = asyncio.get_running_loop().time()
 
+    def lost(self) -> bool:
+        """Whether no status was understood for so long that the result is worth a question."""
+        return asyncio.get_running_loop().time() - self._understood_at >= self._pace.settle
+
     def puzzled(self) -> bool:
-        """Whether no status was understood for so long that the result is worth a question; then once."""
-        if asyncio.get_running_loop().time() - self._understood_at < self._pace.settle:
+        """The same, once for each such time."""
+        if not self.lost():
             return False
         self.understood()
         return True
