@@ -24,7 +24,8 @@ from image2model.telemetry.unexpected import tell_unexpected
 
 _log = structlog.stdlib.get_logger(__name__)
 _PAUSE_S: Final = 0.5
-_LONGEST_PAUSE_S: Final = 15.0
+_LONGEST_PAUSE_S: Final = 0.5
+"""Short: until a batch that nobody will ask for is taken back, workers may begin to buy it."""
 _DELETE_S: Final = 5.0
 """How long a refusal waits for the deletion of what was stored; it goes on in the background."""
 _FINISH_S: Final = 1.5
