@@ -79,6 +79,7 @@ async def _fleet(state: ApiState) -> FleetState | StoreCondition:
         async with asyncio.timeout(_DEADLINE):
             return await fleet.read(state.redis)
     except (StoreOutage, TimeoutError) as error:
+        state.write_probe.forget()
         return condition_of(error) or StoreCondition.REFUSED
 
 

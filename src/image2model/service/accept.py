@@ -20,7 +20,7 @@ from image2model.service.originals import Originals, Picture
 from image2model.service.unsettled import UnsettledBatches
 from image2model.store import idempotency, jobs
 from image2model.store.accounts import Allowance
-from image2model.store.condition import REFUSES_WRITES, condition_of
+from image2model.store.condition import REFUSES_WRITES, StoreCondition, condition_of, describe
 from image2model.store.connection import StoreOutage
 from image2model.store.idempotency import Answered, Reservation
 from image2model.telemetry import tracing
@@ -75,9 +75,10 @@ async def create(
             raise  # and the pictures are discarded
         _log.error("batch_not_confirmed", job_id=job.job_id, reason=str(error))
         unsettled.settle(originals, keyed=place is not None)
+        words = describe(condition_of(error) or StoreCondition.AWAY)
         raise StoreUnavailable.after(
-            "The store did not confirm the batch. Send it again: under the same Idempotency-Key it is made "
-            "once; without one nothing of this request is kept.",
+            f"The store did not confirm the batch: {words}. Send it again: under the same Idempotency-Key it is "
+            "made once; without one nothing of this request is kept.",
             RETRY_SECONDS,
         ) from error
     except BaseException:
