@@ -88,8 +88,8 @@ def bills(ledger: list[dict[str, Any]], images: dict[str, ImageRow]) -> list[str
 
     Where FAL does not say (`billed_usd` null) the table's price is booked, and the image says that it is
     uncertain. A request that was never found cannot be booked: its image is `submission_unconfirmed`. How one
-    ended that FAL has forgotten (`result_expired`), or whose result nobody can read (`result_invalid`), is not
-    known either, so it is booked by the table too.
+    ended that FAL has forgotten (`result_expired`), or whose result nobody can read (`result_invalid`), is
+    not known either, so it is booked by the table too.
     """
     of_image = by_image(ledger)
     broken = []
