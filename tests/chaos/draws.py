@@ -79,7 +79,7 @@ _WEIGHTS: dict[str, int] = {
     "endpoint_down": 1,
     "upload_token_500": 2,
 }
-"""Not drawn: `file_stuck`, for a model whose host sends no byte is asked for during half an hour, by design."""
+"""Not drawn: `file_stuck`. A model whose host sends no byte is asked for during half an hour, by design."""
 
 KINDS = frozenset(map(str, _WEIGHTS))
 

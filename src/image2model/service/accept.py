@@ -77,8 +77,8 @@ async def create(
         unsettled.settle(originals, keyed=place is not None)
         words = describe(condition_of(error) or StoreCondition.AWAY)
         raise StoreUnavailable.after(
-            f"The store did not confirm the batch: {words}. Send it again: under the same Idempotency-Key it is "
-            "made once; without one nothing of this request is kept.",
+            f"The store did not confirm the batch: {words}. Send it again: under the same Idempotency-Key "
+            "it is made once; without one nothing of this request is kept.",
             RETRY_SECONDS,
         ) from error
     except BaseException:
