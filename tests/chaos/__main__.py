@@ -40,7 +40,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     flags.add_argument("--images", type=int, default=5000)
     flags.add_argument("--workers", type=int, default=6)
     flags.add_argument("--apis", type=int, default=2)
-    flags.add_argument("--kills", type=int, default=60, help="at least so many SIGKILLs")
+    flags.add_argument("--kills", type=int, default=50, help="at least so many SIGKILLs")
     flags.add_argument("--duration", type=float, default=150, help="seconds of faults, at least")
     flags.add_argument("--busy", type=int, default=0, help="loops that use a core each for the whole run")
     flags.add_argument(

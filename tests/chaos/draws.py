@@ -72,7 +72,6 @@ _WEIGHTS: dict[str, int] = {
     "preview_missing": 2,
     "preview_elsewhere": 1,
     "file_slow": 1,
-    "file_stuck": 1,
     "file_empty": 1,
     "file_html": 1,
     "file_redirect": 1,
@@ -80,7 +79,7 @@ _WEIGHTS: dict[str, int] = {
     "endpoint_down": 1,
     "upload_token_500": 2,
 }
-
+"""Not drawn: `file_stuck`. A model whose host sends no byte is asked for during half an hour, by design."""
 
 KINDS = frozenset(map(str, _WEIGHTS))
 

@@ -82,7 +82,10 @@ async def leftovers(run: "Run", redis: Redis, images: dict[str, ImageRow]) -> li
 
 
 class _Explanations:
-    """Uploads that were under way in an API process when it was ended. Each explains one batch's files."""
+    """Uploads that were under way in an API process when it was ended. Each explains one batch's files.
+
+    A busy process may still store the files of an upload whose client has given up on it.
+    """
 
     def __init__(self, run: "Run") -> None:
         bases = dict(zip(run.world.bases, run.world.apis, strict=True))
@@ -104,8 +107,6 @@ class _Explanations:
 
     def _explains(self, one: Try, life: Life, where: str, made: list[float]) -> bool:
         if not one.begun - _CLOCK_S <= min(made) <= max(made) <= life.ended + _CLOCK_S:
-            return False
-        if one.status is None and max(made) > one.ended + _CLOCK_S:
             return False
         return life.struck.name == "SIGKILL" or (  # type: ignore[union-attr]  # only struck lives are here
             any(begun < life.ended and life.struck_at < ended for begun, ended in self._outages)

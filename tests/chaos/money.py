@@ -16,6 +16,7 @@ from image2model.store.rows import ImageRow, JobSnapshot
 
 PRICE_MICRO = 300_000
 """Of one generation of the default model with default parameters, by the service's own table."""
+_UNKNOWN_ENDS = frozenset({"result_expired", "result_invalid"})
 
 
 def submissions(ledger: list[dict[str, Any]], images: dict[str, ImageRow]) -> list[str]:
@@ -87,7 +88,8 @@ def bills(ledger: list[dict[str, Any]], images: dict[str, ImageRow]) -> list[str
 
     Where FAL does not say (`billed_usd` null) the table's price is booked, and the image says that it is
     uncertain. A request that was never found cannot be booked: its image is `submission_unconfirmed`. How one
-    ended that FAL has forgotten (`result_expired`) nobody knows, so it is booked by the table too.
+    ended that FAL has forgotten (`result_expired`), or whose result nobody can read (`result_invalid`), is
+    not known either, so it is booked by the table too.
     """
     of_image = by_image(ledger)
     broken = []
@@ -99,7 +101,7 @@ def bills(ledger: list[dict[str, Any]], images: dict[str, ImageRow]) -> list[str
             continue
         if image.error and image.error.code == "submission_unconfirmed" and booked <= known + unsaid:
             continue
-        if image.error and image.error.code == "result_expired" and _is_a_guess(image, entries, booked):
+        if image.error and image.error.code in _UNKNOWN_ENDS and _is_a_guess(image, entries, booked):
             continue
         broken.append(
             f"image {image_id} ({_end(image)}) has {booked} micro-dollars booked, "

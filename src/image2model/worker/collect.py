@@ -81,7 +81,7 @@ async def _believed(
 ) -> FalError | ImageFailure:
     if isinstance(error, FalResultGone):
         return error
-    await costs.book_result(context, task, request, None)  # FAL gave one, whatever it is
+    await costs.book_lost(context, task, request)  # what nobody can read may also be a refusal that is free
     text = f"FAL's result is none: {error.message}."
     return ImageFailure("result_invalid", text, retryable=True)
 
