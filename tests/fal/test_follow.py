@@ -214,7 +214,10 @@ async def test_word_that_sounds_like_an_end_is_one_once_the_result_is_there(word
             await exchange.reply(next(results), b'{"detail":"Request is still in progress"}')
 
     updates, _ = await followed(odd)
-    assert updates == [FalUpdate(FalStatus.COMPLETED, error="out of memory")]
+    assert updates == [
+        FalUpdate(FalStatus.UNSETTLED, error="out of memory"),
+        FalUpdate(FalStatus.COMPLETED, error="out of memory"),
+    ]
     assert next(results, None) is None
 
 

@@ -2,6 +2,7 @@
 
 import math
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,21 @@ def test_damaged_model_raises_nothing_else() -> None:
         reader = GlbReader()
         reader.feed(bytes(data))
         assert measure(reader).cut in (True, False)
+
+
+@pytest.mark.parametrize(("nodes", "parts"), [(3000, 3000), (100_001, 1)])
+def test_small_file_that_draws_billions_is_not_measured(nodes: int, parts: int) -> None:
+    """A mesh may be shown by any number of nodes: 130 KB drew 9 million parts, 10 GB of corners."""
+    meshes = [{"primitives": [{"attributes": {"POSITION": 0}}] * parts}]
+    scenes = [{"nodes": list(range(nodes))}]
+    reader = GlbReader()
+    reader.feed(glb(document(meshes=meshes, scenes=scenes, nodes=[{"mesh": 0}] * nodes)))
+    tracemalloc.start()
+    try:
+        found = measure(reader)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.mesh is None
+    assert "more than 100,000" in str(found.remark)
+    assert most < 200 << 20

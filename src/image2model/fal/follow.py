@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from typing import Final
 
 import aiohttp
 import msgspec
@@ -21,6 +22,8 @@ from image2model.fal.update import FalStatus, FalUpdate
 from image2model.fal.verdict import has_ended
 from image2model.fal.wire import Status, decode
 
+_PERHAPS: Final = FalUpdate(FalStatus.ENDED)
+"""In place of a status that says nothing."""
 _STREAM_BUFFER = 1 << 14  # aiohttp refuses lines of more than twice this
 
 
@@ -57,9 +60,11 @@ class Follower:
             async for found in updates:
                 update = found
                 if update.status is FalStatus.ENDED:
-                    if not await self._has_ended(request):
+                    ended = await self._has_ended(request)
+                    if not ended and found is _PERHAPS:
                         continue
-                    update = msgspec.structs.replace(update, status=FalStatus.COMPLETED)
+                    status = FalStatus.COMPLETED if ended else FalStatus.UNSETTLED
+                    update = msgspec.structs.replace(update, status=status)
                 if update == seen and update.status is not FalStatus.DENIED:
                     continue
                 seen = update
@@ -125,7 +130,7 @@ class Follower:
                 watch.understood()
                 yield update
             elif watch.puzzled():
-                yield FalUpdate(FalStatus.ENDED)  # perhaps: the result tells
+                yield _PERHAPS  # the result tells
 
     async def _poll(self, request: FalRequest, watch: "_Watch") -> FalUpdate | None:
         try:

@@ -31,6 +31,8 @@ _CHECK_EVERY: Final = 32 << 20
 _ENDED_PROCESSES: Final = "looking at it has ended processes of this service"
 _LOOKED_AT: Final = 1 << 20
 """Of a JSON that is not copied so much is read, to tell an error from a model."""
+_MEASURED_HERE: Final = 1 << 18
+"""Bytes of a GLB's JSON: reading more would hold up this process, in a thread too."""
 _CONTAINERS: Final = frozenset({"3mf", "usdz", "sog"})
 """Formats that are a ZIP to their bytes."""
 _TEXTS: Final = frozenset(
@@ -164,7 +166,8 @@ class _Arrival:
     async def _measured(self) -> Measured | None:
         if self._probe is None or not self._probe.json_length:
             return None if self._probe is None else self._probe.measured()
-        measured = await self._context.hazard.tried(self._suspect, self._probe.measured)
+        suspect = self._suspect if self._probe.json_length <= _MEASURED_HERE else None
+        measured = await self._context.hazard.tried(suspect, self._probe.measured)
         return Measured(None, _ENDED_PROCESSES) if measured is None else measured
 
     def _fetched(self, size: int | None, key: str | None, measured: Measured | None = None) -> Fetched:
