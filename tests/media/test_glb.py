@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from image2model.media.glb import inspect_glb, measure
+from image2model.media.glb import Measured, inspect_glb, measure
 from image2model.media.glb_container import GlbReader, NotMeasured
 from tests.support.glb import BINARY, document, glb
 
@@ -193,3 +193,13 @@ def test_small_file_that_draws_billions_is_not_measured(nodes: int, parts: int) 
     assert found.mesh is None
     assert "more than 100,000" in str(found.remark)
     assert most < 200 << 20
+
+
+def test_numbers_that_no_reader_holds_are_not_measured() -> None:
+    """An accessor without bytes may claim any count: stored, its sum made the whole job unreadable."""
+    huge = {"componentType": 5125, "count": (1 << 63) - 1, "type": "SCALAR"}
+    accessors = [*document()["accessors"], huge]
+    meshes = [{"primitives": [{"attributes": {"POSITION": 0}, "indices": len(accessors) - 1}] * 9}]
+    reader = GlbReader()
+    reader.feed(glb(document(accessors=accessors, meshes=meshes)))
+    assert measure(reader) == Measured(None, "its numbers are too large to be true")

@@ -20,6 +20,9 @@ _MOST_NODES = 100_000
 _MOST_PARTS = 100_000
 """What is measured at most: a mesh may be shown by any number of nodes, so a small file can draw billions."""
 
+_LARGEST_NUMBER = (1 << 53) - 1
+"""What JSON's readers agree on. An accessor without bytes may claim any count."""
+
 T = TypeVar("T")
 Bounds = tuple[Vector, Vector]
 Placed = tuple[Mesh, Matrix]
@@ -78,6 +81,8 @@ def _mesh(document: Document) -> MeshInfo:
     if triangles == 0:
         shown = f"{vertices:,} points or lines, and no triangle" if vertices else "nothing"
         raise NotMeasured(f"its scene shows {shown}")
+    if max(triangles, vertices) > _LARGEST_NUMBER:
+        raise NotMeasured("its numbers are too large to be true")
     return MeshInfo(
         triangles=triangles,
         vertices=vertices,
