@@ -53,7 +53,7 @@ def _line(what: str, cost: dict[int, float]) -> Row:
 async def _cost(count: int, workers: int) -> float:
     """CPU seconds."""
     async with world() as all_of_it:
-        all_of_it.fleet.emulator.settings(latency=0.2)
+        all_of_it.emulator.settings(latency=0.2)
         for _ in range(workers):
             await all_of_it.worker(slots=100, permits=100 * workers)
         await all_of_it.finish(await all_of_it.enqueue(25 * workers))
