@@ -49,6 +49,8 @@ def _up(folder: Path) -> float:
     own = {"FAL_KEY", "I2M_REDIS_URL", "I2M_FAL_BASE_URL"}
     environment = {name: value for name, value in os.environ.items() if name not in own}
     environment["I2M_DATA_DIR"] = str(folder)
+    if own_path := os.environ.get("BENCH_UP_PATH"):
+        environment["PYTHONPATH"] = own_path
     with (folder / "log").open("ab") as log:
         began = time.perf_counter()
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
