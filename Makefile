@@ -48,8 +48,8 @@ programs: ## the programs that the tests need: a browser, promtool, nginx, unzip
 	|| { echo "the tests need these packages:$$missing" >&2; exit 1; }
 
 .PHONY: bench
-bench: $(DEV_DONE) ## measure how fast it is (a quarter of an hour)
-	$(BIN)/python -m tests.bench
+bench: $(DEV_DONE) ## measure how fast it is (a quarter of an hour); BESIDE=REV: what is slower than at REV (docs/speed.md)
+	$(BIN)/python -m tests.bench $(if $(BESIDE),--beside $(BESIDE)) $(BENCH)
 
 .PHONY: check
 check: $(DEV_DONE) ## format, lint, types, import layers, generated pages
