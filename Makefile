@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 LOCK_DONE := $(VENV)/.locked
 DEV_DONE := $(VENV)/.locked-dev
 NPM_TESTS_DONE := tests/npm/node_modules/.locked
+SITE := tools/site
+SITE_DONE := $(SITE)/node_modules/.locked
 PAGE := src/image2model/web
 PAGE_DONE := $(PAGE)/vendor/.locked
 WORKERS ?= 3
@@ -35,7 +37,7 @@ test-all: setup-test ## that, and the long tests with fleets of real processes (
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: setup-test
-setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) programs ## what the tests need besides
+setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(SITE_DONE) programs ## what the tests need besides
 
 # Programs of the system that tests run for real, as "program:Debian package".
 PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip
@@ -61,6 +63,14 @@ check: $(DEV_DONE) ## format, lint, types, import layers, generated pages
 	$(BIN)/python -m image2model.docs --check
 	tools/audit.sh
 
+.PHONY: docs
+docs: $(DEV_DONE) $(SITE_DONE) ## build the documentation into site/, to be read from site/index.html
+	$(SITE)/build.sh
+
+.PHONY: docs-serve
+docs-serve: $(DEV_DONE) ## show the documentation on http://127.0.0.1:8002 and follow each change
+	$(BIN)/zensical serve --dev-addr 127.0.0.1:8002
+
 CHAOS ?= --images 5000 --workers 6 --apis 2
 
 .PHONY: chaos
@@ -83,7 +93,7 @@ lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
 
 .PHONY: clean
 clean: ## remove what the set-up made
-	rm -rf $(VENV) tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor
+	rm -rf $(VENV) tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(SITE)/node_modules site
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "image2model needs Python 3.11 or later, this is " + sys.version.split()[0])'
@@ -101,6 +111,11 @@ $(DEV_DONE): requirements-dev.lock $(LOCK_DONE)
 $(NPM_TESTS_DONE): tests/npm/package-lock.json
 	@command -v npm >/dev/null || { echo "the tests need Node and npm: install Node 20 or later" >&2; exit 1; }
 	cd tests/npm && npm ci --silent --no-audit --no-fund
+	touch $@
+
+$(SITE_DONE): $(SITE)/package-lock.json
+	@command -v npm >/dev/null || { echo "the documentation's search needs a file from npm: install Node 20 or later" >&2; exit 1; }
+	cd $(SITE) && npm ci --silent --no-audit --no-fund
 	touch $@
 
 # The 3D viewer with its decoders and the API reference's viewer, checked against the lock file's hashes.
