@@ -10,6 +10,7 @@ from tests.chaos.driver import run
 from tests.chaos.world import Size
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)  # a busy machine takes its time
 async def test_chaos_loses_no_picture_and_buys_none_twice() -> None:
     seed = secrets.randbelow(1_000_000)

@@ -36,7 +36,7 @@ from tests.support.emulator_process import KEY
 from tests.support.fleet import MODEL
 from tests.support.wait import until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400), pytest.mark.long]
 TIMES = {"chaos": 0.0, "drain": 0.0}
 QUIET = Size(images=20, workers=1, apis=1, kills=0, seed=1, duration=2, latency=0.2, drain=30)
 

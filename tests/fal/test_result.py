@@ -140,6 +140,16 @@ async def test_single_404_is_asked_again() -> None:
     assert (await fetched(("404 x", b"{}", {}), GOOD)).model is not None
 
 
+BARE: Answer = ("500 x", b"Internal Server Error", {})
+"""As a proxy between us and FAL may give it: nothing shows that it is FAL's."""
+
+
+async def test_failure_that_may_be_a_proxys_word_is_believed_once_it_is_repeated() -> None:
+    assert (await fetched(BARE, BARE, GOOD)).model is not None
+    with pytest.raises(FalTransient):
+        await fetched(BARE)
+
+
 async def test_5xx_from_fal_itself_is_a_definite_failure() -> None:
     body = b'{"detail":"runner died","error_type":"runner_disconnected"}'
     with pytest.raises(FalTransient) as caught:

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus, WaitingFor
-from image2model.store import images, jobs, leases, pause
+from image2model.store import endpoints, images, jobs, leases, pause
 from image2model.store.endpoints import Counted, Fault, Pace
 from image2model.store.keys import Queue, key
 from image2model.store.permits import Permit
@@ -197,3 +197,19 @@ async def test_trial_that_its_endpoint_spoils_keeps_the_accounts_circuit_open_no
     (trial,) = await pick(redis, free=1)
     assert (await fault(redis, trial, kind, LATER)).paused == ""
     assert len(await pick(redis)) == 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_5xx_frees_the_permit_unless_the_request_has_turned_up(
+    redis: Redis, make_job: MakeJob, *, known: bool
+) -> None:
+    """FAL's webhook may bring the id before the worker has told of its failed POST."""
+    await make_job(1, model=BAD)
+    (claim,) = await pick(redis)
+    if known:
+        await submit(redis, claim)
+    else:
+        await take_permit(redis, claim)
+        await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await endpoints.record_fault(redis, claim.task_id, Fault.POST, "Bad gateway", status=502, pace=LATER)
+    assert (await redis.zscore(key("permits"), claim.task_id) is not None) is known

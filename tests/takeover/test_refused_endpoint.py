@@ -3,6 +3,8 @@
 import signal
 from pathlib import Path
 
+import pytest
+
 from image2model.domain import Counts, WaitingFor
 from image2model.store import fleet as fleet_store
 from tests.support.circuits import open_circuits
@@ -26,6 +28,7 @@ async def _waiting(fleet: Fleet) -> bool:
     return [state.model for state in await open_circuits(fleet.redis) if state.waiting] == [BAD]
 
 
+@pytest.mark.long
 async def test_pictures_that_wait_for_an_endpoint_are_left_alone_by_older_workers(
     redis_url: str, tmp_path: Path
 ) -> None:

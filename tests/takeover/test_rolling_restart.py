@@ -9,6 +9,7 @@ from tests.support.keys import keys_without_life
 from tests.takeover.rolling import rolling_on
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_rolling_restart_from_the_revision_before_loses_and_repeats_nothing(
     redis_url: str, tmp_path: Path

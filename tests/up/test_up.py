@@ -73,7 +73,8 @@ def test_signal_stops_everything_the_store_last(number: int, up: Start) -> None:
     assert len(pids) == 5  # watchdog, store, emulator, API, worker
     assert run.end(number) == 0
     _assert_nothing_left(run, pids, 0.5)
-    assert "store" not in _errors(run)
+    assert "store does not answer" not in _errors(run)
+    assert '"level": "error"' not in _errors(run)
 
 
 def _metrics(run: Up) -> str:

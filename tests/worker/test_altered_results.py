@@ -344,3 +344,15 @@ async def test_same_picture_later_takes_warnings_and_missing_files_along(
     assert second.images[0].cached
     assert (other.warnings, other.missing) == (one.warnings, one.missing)
     assert json.loads(json.dumps([file.kind for file in other.files])) == ["model"]
+
+
+async def test_failed_attempt_that_fal_bills_is_booked_beside_the_next_one(
+    fleet: Fleet, fal: AlteredFal
+) -> None:
+    """The proxy leaves the header of the emulator's bill: one unit."""
+    failures = [(400, b'{"detail":"Not now.","error_type":"downstream_service_error"}')]
+    fal.result = lambda result: failures.pop() if failures else result
+    fleet.start_worker(I2M_FAL_BASE_URL=fal.url, **GRACE)
+    job = await fleet.until_finished(await fleet.submit(1), timeout=50)
+    assert len(fleet.submissions_of(job)) == 2
+    assert (job.counts.succeeded, job.images[0].cost_micro, job.job.cost_micro) == (1, 600_000, 600_000)

@@ -21,10 +21,11 @@ from image2model.store.keys import Queue, key
 from image2model.store.replicas import Replicas
 from image2model.worker import dispatch
 from image2model.worker.context import WorkerContext
-from image2model.worker.dispatch import LeasedWorker, Work, task
+from image2model.worker.dispatch import LeasedWorker, task
 from image2model.worker.keeper import LeaseKeeper
 from image2model.worker.running import RunningTask
 from image2model.worker.unconfirmed import next_look_s
+from image2model.worker.unexpected import Guarded, Work, nothing_to_undo
 from tests.support.jobs import create_job, pick, take_permit
 
 IN_PROGRESS = "arq:in-progress:t1"
@@ -44,7 +45,8 @@ async def dispatcher(redis: Redis, folder: Path, work: Work) -> AsyncIterator[Le
     fal = FalGateway("id:secret", FalHosts.at("http://127.0.0.1:9"))
     context = WorkerContext(given, redis, open_storage(given.storage_url), fal)
     keeper = LeaseKeeper(context, (Queue.BATCH,))
-    worker = LeasedWorker(Queue.BATCH, [task("finish_batch", work)], context, keeper, worker_id="w", slots=4)
+    finish = task(Guarded("finish_batch", Queue.BATCH, work, nothing_to_undo))
+    worker = LeasedWorker(Queue.BATCH, [finish], context, keeper, worker_id="w", slots=4)
     await upkeep.enqueue_once(redis, Queue.BATCH, "t1", "finish_batch", "job")
     try:
         yield worker

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from image2model.errors import FalRejected
+from image2model.errors import FalError
 from image2model.fal.endpoints import Endpoint, Params
 from image2model.money import MICRO, to_micro
 
@@ -45,7 +45,7 @@ def sensible(units: float | None) -> float | None:
     return units
 
 
-def is_free(refused: FalRejected) -> bool:
+def is_free(refused: FalError) -> bool:
     """FAL bills no 5xx, whether another attempt would help or not."""
     return refused.status is not None and refused.status >= _SERVER_ERROR
 

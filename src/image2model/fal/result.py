@@ -10,7 +10,7 @@ import random
 import msgspec
 
 from image2model.domain import FalRequest
-from image2model.errors import FalResultGone
+from image2model.errors import FalResultGone, FalTransient
 from image2model.fal.billing import billable_units
 from image2model.fal.endpoints import Endpoint
 from image2model.fal.failures import FalUnfinished, FalUnreachable, FalUnreadable
@@ -21,6 +21,8 @@ from image2model.fal.wire import decode
 from image2model.fal.words import Words, complaint_of
 
 _DENIALS = 3
+_REQUEST_ID = "x-fal-request-id"
+"""On every reply of FAL's own."""
 _LARGE = 1 << 18
 """A body from this size on is read in a thread: it would hold up the loop."""
 
@@ -55,11 +57,15 @@ class Results:
         until = clock() + self._deadline
         gap, denials = self._first_gap, 0
         while True:
+            signed = False
             try:
-                return await judged(endpoint, await self._session.call("GET", request.response_url))
-            except (FalResultGone, FalUnreadable):
+                reply = await self._session.call("GET", request.response_url)
+                signed = _REQUEST_ID in reply.headers
+                return await judged(endpoint, reply)
+            except (FalResultGone, FalUnreadable, FalTransient) as error:
+                # A failure leads to another paid attempt, so what may be a proxy's word must be said again.
                 denials += 1
-                if denials >= _DENIALS:
+                if denials >= _DENIALS or (signed and isinstance(error, FalTransient)):
                     raise
             except FalUnreachable:
                 if clock() + gap > until:

@@ -54,7 +54,7 @@ class ModelProbe:
         if not head:
             raise NoFile("it is empty")
         if _PAGE.match(text):
-            raise NoFile("it is a web page, no model")
+            raise NoFile("it is a web page")
         self.format: ModelFormat = sniff_model(head, size)
         self._glb = GlbReader() if self.format == "glb" else None
         self._json = bytearray() if text[:1] in (b"{", b"[") else None

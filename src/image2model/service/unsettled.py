@@ -24,7 +24,6 @@ from image2model.telemetry.unexpected import tell_unexpected
 
 _log = structlog.stdlib.get_logger(__name__)
 _PAUSE_S: Final = 0.5
-_LONGEST_PAUSE_S: Final = 0.5
 """Short: until a batch that nobody will ask for is taken back, workers may begin to buy it."""
 _DELETE_S: Final = 5.0
 """How long a refusal waits for the deletion of what was stored; it goes on in the background."""
@@ -111,15 +110,15 @@ class UnsettledBatches:
 
 async def _until_done(job_id: str, step: Callable[[], Awaitable[None]]) -> None:
     """Try again for as long as the store or the storage is away."""
-    pause = _PAUSE_S
+    tries = 0
     while True:
         try:
             return await step()
         except (StoreOutage, StorageError) as error:
-            if pause == _PAUSE_S:
+            if tries == 0:
                 _log.warning("batch_settled_later", job_id=job_id, reason=str(error))
+            tries += 1
         except Exception as error:  # noqa: BLE001 - told; the cleanup takes pictures that belong to no job
             tell_unexpected("batch_settlement", error, job_id=job_id)
             return None
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_S)
+        await asyncio.sleep(_PAUSE_S)

@@ -111,8 +111,10 @@ class ImageRun:
                 await costs.book_lost(self._context, task, request)  # unless its result is booked already
             return await self._fail(task, failure)
         except FalCancelled as stopped:
+            await self._book_words(task, request, stopped)
             return await self._stopped(task, stopped)
         except FalTransient as failure:
+            await self._book_words(task, request, failure)
             return await self._attempt_failed(task, failure)
         except FalError as failure:
             if request is not None:
@@ -127,6 +129,11 @@ class ImageRun:
         elif not is_free(failure):
             # Only a model gives a 422 as a result: it ran, even where it was too quick for us to see that.
             await costs.book_refusal(self._context, task, request, failure.billable_units, ran=True)
+
+    async def _book_words(self, task: Task, request: FalRequest | None, failure: FalError) -> None:
+        """Book a cancelled or retriable 4xx where FAL says that it bills it; else it is free."""
+        if request is not None and failure.billable_units and not is_free(failure):
+            await costs.book_refusal(self._context, task, request, failure.billable_units, ran=False)
 
     async def _reuse(self, task: Task) -> bool:
         """Take another image's result. Raises arq.Retry where it is gone: then this image runs itself."""

@@ -53,8 +53,9 @@ local function trial_passes(reasons)
 end
 
 -- FAL most likely has nothing of what it answered with 5xx. Those would hold their permits until it is known, and
--- the pictures of all other endpoints would wait for as long. One that turns up takes a permit again.
-if kind == 'post' and status >= 500 then release_permit(id) end
+-- the pictures of all other endpoints would wait for as long. One that turns up takes a permit again; one that has
+-- turned up already, by a webhook, keeps it.
+if kind == 'post' and status >= 500 and text(call('HGET', K.image(id), 'request_id')) == '' then release_permit(id) end
 local open, paused = count_for_endpoint(), ''
 renew_endpoint(model)
 local reason = inferred()

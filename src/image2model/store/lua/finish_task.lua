@@ -14,7 +14,12 @@ if image then
   if finish then
     -- the function ended and the image did not: that is no end, it runs again
     local ends = count_unexpected(id, token)
-    if ends >= most_ends and move(id, 'failed', {'error', UNEXPECTED_ERROR}, at) then return 1 end
+    if ends >= most_ends then
+      -- what FAL has taken is paid for, whatever it is that keeps us from its result
+      local request_id = text(call('HGET', K.image(id), 'request_id'))
+      if request_id ~= '' then book(id, false, false, request_id, '', false, true, token, at) end
+      if move(id, 'failed', {'error', UNEXPECTED_ERROR}, at) then return 1 end
+    end
     finish, score = false, at + 1000 * ends
   end
   -- whoever lets go has not died of it

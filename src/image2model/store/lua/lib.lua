@@ -197,11 +197,14 @@ end
 
 -- One run serves all images of one content (`digest`). `reuse` names the image whose run or result it is.
 
--- Who leads a content, where that is another image, and its status.
+-- Who leads a content, where that is another image, and its status. One that was retried with other parameters is
+-- of another content by now: neither its run nor its result is this one's.
 local function leader_of(digest, image_id)
   local leader = call('GET', K.reuse(digest))
   if not leader or leader == image_id then return nil end
-  return leader, call('HGET', K.image(leader), 'status') or nil
+  local head = call('HMGET', K.image(leader), 'status', 'digest')
+  if head[2] ~= digest then return nil end
+  return leader, head[1] or nil
 end
 
 -- Whose result an image may take: an image id, 'wait' while that one still runs, or nothing. With nothing
@@ -292,6 +295,13 @@ local function count_unexpected(image_id, token)
   if count > 0 and text(row[4]) == token then return count end
   call('HSET', image, 'unexpected_attempt', text(row[1]), 'unexpected_count', count + 1, 'unexpected_by', token)
   return count + 1
+end
+
+-- One more of what a next attempt forgets: a forgotten field is empty, which HINCRBY takes for no number.
+local function count_up(image_id, field)
+  local count = num(call('HGET', K.image(image_id), field)) + 1
+  call('HSET', K.image(image_id), field, count)
+  return count
 end
 
 local function holds(image_id, fence)

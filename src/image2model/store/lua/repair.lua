@@ -16,9 +16,8 @@ for _, id in ipairs(image_ids(job_id)) do
     local known = call('EXISTS', ARQ_JOB .. id) == 1
     local lost = not score or not known or (score >= RUNNING and not leased)
     if score == PARKED then
-      local leader = call('GET', K.reuse(text(call('HGET', K.image(id), 'digest'))))
-      local status = leader and call('HGET', K.image(leader), 'status')
-      lost = lost or not (status and UNFINISHED[status])
+      local _, leads = leader_of(text(call('HGET', K.image(id), 'digest')), id)
+      lost = lost or not (leads and UNFINISHED[leads])
     end
     if score == AT_ENDPOINT then lost = lost or not endpoint_keeps(id) end
     if lost and call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then

@@ -12,27 +12,33 @@ local owner = head[1]
 if not owner or text(head[2]) == '1' then return false end
 local chosen = {}
 for _, id in ipairs(wanted or image_ids(job_id)) do chosen[id] = true end
-local count, micro = 0, 0
+
+-- Whether the image goes on with its request, and whether that is booked: then nothing is set aside for it.
+local function keeps_request(id)
+  local row = call('HMGET', K.image(id), 'request_id', 'error', 'attempt_token')
+  if params or text(row[1]) == '' or text(row[2]) == '' then return false end
+  if cjson.decode(row[2]).code ~= 'unexpected_error' then return false end
+  return true, booking_of(bookings_of(id), row[1], text(row[3])) ~= nil
+end
+
+local count, micro, keeps, paid = 0, 0, {}, {}
 for _, id in ipairs(image_ids(job_id)) do
   local image = call('HMGET', K.image(id), 'status', 'unit_micro')
   chosen[id] = chosen[id] and image[1] == 'failed'
-  if chosen[id] then count, micro = count + 1, micro + (unit or num(image[2])) end
+  if chosen[id] then
+    keeps[id], paid[id] = keeps_request(id)
+    count, micro = count + 1, micro + (paid[id] and 0 or unit or num(image[2]))
+  end
 end
 local refused = count > 0 and refusal(owner, allowance, count, micro, at)
 if refused then return cmsgpack.pack({{}, refused}) end
 
-local function keeps_request(id)
-  local row = call('HMGET', K.image(id), 'request_id', 'error')
-  if params or text(row[1]) == '' or text(row[2]) == '' then return false end
-  return cjson.decode(row[2]).code == 'unexpected_error'
-end
-
 for _, id in ipairs(image_ids(job_id)) do
   if chosen[id] then
-    local kept = keeps_request(id)
+    local kept = keeps[id]
     if unit then call('HSET', K.image(id), 'unit_micro', unit) end
     local fields = {'attempt', num(call('HGET', K.image(id), 'attempt')) + 1, 'attempts_used', 0, 'start_tries', 0, 'first_try_at', '', 'endpoint_since', '', 'endpoint_turn', '', 'error', '', 'result', '',
-      'finished_at', '', 'started_at', '', 'fence', '', 'cancel_requested', ''}
+      'finished_at', '', 'started_at', '', 'running_at', '', 'fence', '', 'cancel_requested', ''}
     for _, name in ipairs(kept and {} or ATTEMPT_FIELDS) do
       fields[#fields + 1] = name
       fields[#fields + 1] = ''
@@ -45,6 +51,7 @@ for _, id in ipairs(image_ids(job_id)) do
       fields[#fields + 1] = params
     end
     move(id, kept and 'submitted' or 'queued', fields, at)
+    if paid[id] then release_reservation(id, owner, num(call('HGET', K.image(id), 'unit_micro'))) end
     note_budget(id, allowance)
     count_at_address(id, allowance)
     if kept then
