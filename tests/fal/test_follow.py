@@ -200,7 +200,17 @@ async def test_word_that_fal_does_not_have_is_passed_over() -> None:
     ]
 
 
-@pytest.mark.parametrize("said", [b'{"status":"PAUSED"}', b"<h1>Welcome</h1>", b"", b"[]", b"null"])
+NESTED = b'{"status":"FAILED","error":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(b'{"status":"PAUSED"}', b"<h1>Welcome</h1>", b"", b"[]", b"null"),
+        pytest.param(b'{"status":"\xff"}', id="no UTF-8"),
+        pytest.param(NESTED, id="nested too deeply"),
+    ],
+)
 @pytest.mark.parametrize("streams", [True, False])
 async def test_status_that_is_never_understood_is_settled_by_the_result(said: bytes, streams: bool) -> None:
     results = iter(["400 x", "200 OK"])

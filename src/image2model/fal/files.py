@@ -144,7 +144,7 @@ def _walk(output: object) -> Iterator[tuple[str, str, object]]:
 def _members(value: Mapping[object, object], path: str) -> Iterator[tuple[str, str, object]]:
     for key, part in value.items():
         if isinstance(part, (Mapping, list)):
-            name = str(key)[:_LONGEST_TEXT]
+            name = _whole(str(key)[:_LONGEST_TEXT])
             yield name, (f"{path}.{name}" if path else name)[:_LONGEST_TEXT], part
 
 
@@ -164,7 +164,7 @@ def _file(value: object, path: str) -> FalFile | None:
     if not isinstance(value, Mapping):
         return None
     url, size = value.get("url"), value.get("file_size")
-    if not isinstance(url, str) or not _is_url(url := escaped(url[: _LONGEST_URL + 1])):
+    if not isinstance(url, str) or not _is_url(url := escaped(_whole(url[: _LONGEST_URL + 1]))):
         return None
     return FalFile(
         kind="",
@@ -181,7 +181,12 @@ def _is_url(text: str) -> bool:
 
 
 def _text(value: object) -> str | None:
-    return value[:_LONGEST_TEXT] if isinstance(value, str) and value else None
+    return _whole(value[:_LONGEST_TEXT]) if isinstance(value, str) and value else None
+
+
+def _whole(text: str) -> str:
+    """The text without halves of surrogate pairs, which cannot be stored."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _at(output: object, path: str) -> object:
