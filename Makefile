@@ -26,7 +26,7 @@ run: setup ## set up, then run the whole service on this machine
 	exec $(BIN)/image2model up
 
 .PHONY: setup
-setup: $(LOCK_DONE) $(PAGE_DONE) ## the virtual environment, and the page's 3D viewer
+setup: $(LOCK_DONE) $(PAGE_DONE) ## the virtual environment, the page's 3D viewer, the API reference's viewer
 
 .PHONY: test
 test: setup-test ## set up, then run the test suite (under 8 minutes on 2 cores)
@@ -50,8 +50,8 @@ programs: ## the programs that the tests need: a browser, promtool, nginx, unzip
 	|| { echo "the tests need these packages:$$missing" >&2; exit 1; }
 
 .PHONY: bench
-bench: $(DEV_DONE) ## measure how fast it is (a quarter of an hour)
-	$(BIN)/python -m tests.bench
+bench: $(DEV_DONE) ## measure how fast it is (a quarter of an hour); BESIDE=REV: what is slower than at REV (docs/speed.md)
+	$(BIN)/python -m tests.bench $(if $(BESIDE),--beside $(BESIDE)) $(BENCH)
 
 .PHONY: check
 check: $(DEV_DONE) ## format, lint, types, import layers, generated pages
@@ -118,20 +118,25 @@ $(SITE_DONE): $(SITE)/package-lock.json
 	cd $(SITE) && npm ci --silent --no-audit --no-fund
 	touch $@
 
-# The viewer and its decoders, checked against the lock file's hashes. Without npm the page works all the
-# same, and says in the viewer's place what is missing; then nothing is touched, so the next run tries again.
+# The 3D viewer with its decoders and the API reference's viewer, checked against the lock file's hashes.
+# Without npm the pages work all the same, and say in a viewer's place what is missing; then nothing is
+# touched, so the next run tries again.
 $(PAGE_DONE): $(PAGE)/package-lock.json
 	@if command -v npm >/dev/null; then $(MAKE) page-parts; \
-	else echo "npm is missing, so the page has no 3D viewer: install Node 20 or later and run make setup again" >&2; fi
+	else echo "npm is missing, so the page has no 3D viewer and the API reference no viewer: install Node 20 or later and run make setup again" >&2; fi
 
 .PHONY: page-parts
-page-parts:
-	cd $(PAGE) && npm ci --silent --no-audit --no-fund
+page-parts: # no package may run a script: none needs to, and one of them would report the installation to its maker
+	cd $(PAGE) && npm ci --silent --no-audit --no-fund --ignore-scripts
 	rm -rf $(PAGE)/vendor
-	mkdir -p $(PAGE)/vendor/draco $(PAGE)/vendor/basis
+	mkdir -p $(PAGE)/vendor/{draco,basis,swagger-ui}
 	cp $(PAGE)/node_modules/@google/model-viewer/dist/model-viewer.min.js $(PAGE)/vendor/
 	cp $(PAGE)/node_modules/@google/model-viewer/LICENSE $(PAGE)/vendor/LICENSE.model-viewer.txt
 	cp $(PAGE)/node_modules/three/LICENSE $(PAGE)/vendor/LICENSE.three.txt
 	cp $(PAGE)/node_modules/three/examples/jsm/libs/draco/gltf/draco_{wasm_wrapper.js,decoder.wasm,decoder.js} $(PAGE)/vendor/draco/
 	cp $(PAGE)/node_modules/three/examples/jsm/libs/basis/basis_transcoder.{js,wasm} $(PAGE)/vendor/basis/
+	cp $(PAGE)/node_modules/swagger-ui-dist/{swagger-ui-bundle.js,swagger-ui.css} $(PAGE)/vendor/swagger-ui/
+	cp $(PAGE)/node_modules/swagger-ui-dist/LICENSE $(PAGE)/vendor/swagger-ui/LICENSE.txt
+	cp $(PAGE)/node_modules/swagger-ui-dist/NOTICE $(PAGE)/vendor/swagger-ui/NOTICE.txt
+	cp $(PAGE)/node_modules/swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt $(PAGE)/vendor/swagger-ui/
 	touch $(PAGE_DONE)
