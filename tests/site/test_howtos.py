@@ -1,6 +1,7 @@
 """The commands of the how-tos, run in the order of the page against the real service and its emulator."""
 
 import base64
+import itertools
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ from tests.support.up_process import Up
 
 URL = "http://127.0.0.1:8000"
 """What the pages print."""
+_seeds = itertools.count()
 SECRET = f"whsec_{base64.b64encode(bytes(32)).decode()}"
 
 
@@ -42,10 +44,10 @@ def service() -> Iterator[Up]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The pictures that the pages name."""
+    """The pictures that the pages name; new ones for each test, so that none has a model already."""
     (tmp_path / "photos/set").mkdir(parents=True)
-    for seed, name in enumerate(("chair.jpg", "lamp.jpg", "photos/one.jpg", "photos/set/cup.jpg")):
-        (tmp_path / name).write_bytes(picture(fmt="JPEG", seed=seed))
+    for name in ("chair.jpg", "lamp.jpg", "photos/one.jpg", "photos/set/cup.jpg"):
+        (tmp_path / name).write_bytes(picture(fmt="JPEG", seed=next(_seeds)))
     return tmp_path
 
 
