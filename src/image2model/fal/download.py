@@ -124,8 +124,8 @@ def _target(url: str, location: str) -> str:
 def _refusal(url: str, cause: BaseException | None) -> FalAddressRefused | None:
     if cause is None or not refused(cause):
         return None
-    why = f"its URL {cause}" if isinstance(cause, UrlRefused) else "its host has no public address"
-    return FalAddressRefused(f"{url[:200]} is not fetched: {why}")
+    why = f"{url[:200]} {cause}" if isinstance(cause, UrlRefused) else "its host has no public address"
+    return FalAddressRefused(why)
 
 
 def _check(response: aiohttp.ClientResponse) -> None:
