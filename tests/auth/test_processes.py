@@ -14,10 +14,11 @@ from image2model.store.api_keys import digest
 from tests.api.conftest import Service, batch
 from tests.auth.conftest import ADMIN, Caller
 from tests.auth.test_sessions import cookie, sign_in
-from tests.support.fleet import Fleet, ServiceProcess, fleet_on
+from tests.support.fleet import Fleet, fleet_on
 from tests.support.multipart_body import CONTENT_TYPE
 from tests.support.nginx import free_port
 from tests.support.servers import Address
+from tests.support.service_process import ServiceProcess
 from tests.support.wait import until
 
 CUT_WITHIN_S = 2.5

@@ -10,7 +10,7 @@ import signal
 from datetime import datetime
 from statistics import median
 
-from image2model.worker.context import look_ahead
+from tests.bench.product import look_ahead
 from tests.bench.row import Row, ratio_at_least
 from tests.bench.world import World, world
 
@@ -35,7 +35,7 @@ def run(quick: bool) -> list[Row]:
 async def _rate(waiting: int) -> float:
     slots = _WORKERS * _SLOTS
     async with world() as all_of_it:
-        all_of_it.fleet.emulator.settings(latency=30.0)
+        all_of_it.emulator.settings(latency=30.0)
         workers = [await all_of_it.worker(slots=_SLOTS, permits=slots) for _ in range(_WORKERS)]
         for worker in workers:
             worker.send(signal.SIGSTOP)
@@ -48,7 +48,7 @@ async def _rate(waiting: int) -> float:
 async def _submits_per_s(all_of_it: World, slots: int) -> float:
     """Over all but the first and the last twentieth of the slots."""
     async with asyncio.timeout(120):
-        while len(entries := await asyncio.to_thread(all_of_it.fleet.emulator.submissions)) < slots:
+        while len(entries := await asyncio.to_thread(all_of_it.emulator.submissions)) < slots:
             await asyncio.sleep(1)
     at = sorted(datetime.fromisoformat(entry["accepted_at"]).timestamp() for entry in entries)[:slots]
     low, high = slots // 20, slots - slots // 20

@@ -24,7 +24,7 @@ async def _measure(rounds: int) -> list[float]:
     made = pictures.small(25 * (rounds + 1))
     bodies = [pictures.batch(made[start : start + 25]) for start in range(0, len(made), 25)]
     async with world() as all_of_it:
-        all_of_it.fleet.emulator.settings(latency=_FAL_S)
+        all_of_it.emulator.settings(latency=_FAL_S)
         port = status.free_port()
         await all_of_it.api(port)
         await all_of_it.worker()

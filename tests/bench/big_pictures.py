@@ -19,7 +19,7 @@ def run(quick: bool) -> list[Row]:
 
 async def _peak(count: int) -> float:
     async with world() as all_of_it:
-        all_of_it.fleet.emulator.settings(latency=2.0)
+        all_of_it.emulator.settings(latency=2.0)
         worker = await all_of_it.worker()
         made = await asyncio.to_thread(pictures.noisy)
         await all_of_it.finish(await all_of_it.enqueue(count, [made] * 25))

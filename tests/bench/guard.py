@@ -6,8 +6,8 @@ Who calls it: the rows, when they have measured. The command then lists the row 
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.support.fleet import ServiceProcess
 from tests.support.processes import is_gone
+from tests.support.service_process import ServiceProcess
 
 
 class NothingMeasured(AssertionError):

@@ -23,7 +23,7 @@ def run(quick: bool) -> list[Row]:
 
 async def _measure(count: int, seconds: float) -> tuple[float, float]:
     async with world() as all_of_it:
-        all_of_it.fleet.emulator.settings(latency=600.0)
+        all_of_it.emulator.settings(latency=600.0)
         worker = await all_of_it.worker(slots=count, permits=count)
         job_ids = await all_of_it.enqueue(count)
         async with asyncio.timeout(120):

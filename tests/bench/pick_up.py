@@ -9,7 +9,7 @@ import statistics
 import time
 from datetime import datetime
 
-from tests.bench import pictures, status
+from tests.bench import pictures, product, status
 from tests.bench.row import Row, at_most
 from tests.bench.world import World, post_batch, world
 
@@ -30,12 +30,12 @@ def run(quick: bool) -> list[Row]:
 
 async def _measure(singles: int, many: int) -> tuple[float, float, float]:
     async with world() as all_of_it:
-        all_of_it.fleet.emulator.settings(latency=0.05)
+        all_of_it.emulator.settings(latency=0.05)
         port = status.free_port()
         await all_of_it.api(port)
         await all_of_it.worker()
         arrival = await _arrival_ms(all_of_it, port, singles)
-        all_of_it.fleet.emulator.settings(latency=2.0)
+        all_of_it.emulator.settings(latency=2.0)
         beside = await asyncio.to_thread(_enqueue, port, many)
     async with world() as all_of_it:
         port = status.free_port()
@@ -49,11 +49,11 @@ async def _arrival_ms(all_of_it: World, port: int, count: int) -> float:
     answered: dict[str, float] = {}
     for body in bodies:
         job_id, _, at = await asyncio.to_thread(post_batch, port, body)
-        job = await all_of_it.fleet.until_finished(job_id)
-        answered[job.images[0].image_id] = at
+        await all_of_it.finish([job_id], every_s=0.02)
+        answered[(await product.image_ids(all_of_it.redis, job_id))[0]] = at
     arrived = {
         entry["tags"]["i2m.image"]: datetime.fromisoformat(entry["accepted_at"]).timestamp()
-        for entry in all_of_it.fleet.emulator.submissions()
+        for entry in all_of_it.emulator.submissions()
     }
     return statistics.median(max(arrived[id_] - at, 0.0) for id_, at in answered.items()) * 1000
 

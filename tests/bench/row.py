@@ -3,14 +3,22 @@
 Who calls it: every module with a row. A row never raises over a missed limit; it says so.
 """
 
+from typing import Literal
+
 import msgspec
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """`ratio` is ours by theirs, None where nothing is compared; `load` is how busy the machine was."""
+    """`ratio` is ours by theirs, None where nothing is compared; `load` is how busy the machine was.
+
+    `value` is ours as a number, in `unit`; the `better` of two is the lower or the higher.
+    """
 
     what: str
     ours: str
+    value: float
+    unit: str
+    better: Literal["lower", "higher"] = "lower"
     against: str = "-"
     ratio: float | None = None
     limit: str
@@ -23,6 +31,8 @@ def at_most(what: str, ours: float, limit: float, unit: str, *, against: str = "
     return Row(
         what=what,
         ours=f"{ours:.4g} {unit}",
+        value=ours,
+        unit=unit,
         against=against,
         limit=f"<= {limit:g} {unit}",
         passed=ours <= limit,
@@ -35,6 +45,8 @@ def ratio_at_most(what: str, ours: float, theirs: float, limit: float, unit: str
     return Row(
         what=what,
         ours=f"{ours:.4g} {unit}",
+        value=ours,
+        unit=unit,
         against=f"{theirs:.4g} {unit}",
         ratio=ratio,
         limit=f"<= {limit:g} x",
@@ -48,6 +60,9 @@ def ratio_at_least(what: str, ours: float, theirs: float, limit: float, unit: st
     return Row(
         what=what,
         ours=f"{ours:.4g} {unit}",
+        value=ours,
+        unit=unit,
+        better="higher",
         against=f"{theirs:.4g} {unit}",
         ratio=ratio,
         limit=f">= {limit:g} x",

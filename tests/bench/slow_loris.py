@@ -15,10 +15,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from image2model.service import keys
-from image2model.store.connection import connect
-from image2model.up.store import EmbeddedStore
 from tests.bench import guard
+from tests.bench.product import EmbeddedStore, connect, make_key
 from tests.bench.status import API, free_port, get, process
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.sketches import picture
@@ -110,9 +108,9 @@ async def measure(port: int, key: str) -> tuple[list[float], list[float]]:
         await crowd.wait()
 
 
-async def make_key(store_url: str) -> str:
+async def key_in(store_url: str) -> str:
     async with connect(store_url) as redis:
-        return (await keys.create(redis, keys.KeyWish(name="bench", rate="1000000/min"))).key
+        return (await make_key(redis, rate="1000000/min"))[0]
 
 
 def main() -> int:
@@ -120,10 +118,10 @@ def main() -> int:
         store = EmbeddedStore(Path(folder), durable=False)
         store.start()
         try:
-            key, port = asyncio.run(make_key(store.url)), free_port()
+            key, port = asyncio.run(key_in(store.url)), free_port()
             environment = {"I2M_AUTH": "keys", "I2M_PORT": str(port), "I2M_REDIS_URL": store.url}
             files = {"I2M_STORAGE_URL": (Path(folder) / "files").as_uri()}
-            with process([sys.executable, "-c", API], port, **environment, **files):
+            with process([sys.executable, *API], port, **environment, **files):
                 took, uploads = asyncio.run(measure(port, key))
         finally:
             store.stop()

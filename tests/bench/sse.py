@@ -23,11 +23,8 @@ from typing import cast
 
 import uvloop
 
-from image2model.store import images
-from image2model.store.connection import connect
-from image2model.up.store import EmbeddedStore
 from tests.bench import guard
-from tests.support.jobs import S, create_job, pick, submit
+from tests.bench.product import EmbeddedStore, connect, create_job, submit, tell_position
 
 _STAMP = re.compile(rb'"queue_position":(\d{9,})')
 
@@ -173,15 +170,13 @@ async def relay(options: argparse.Namespace) -> dict[str, object]:
 
 async def _relay(options: argparse.Namespace, url: str, folder: str) -> dict[str, object]:
     async with connect(url) as redis:
-        jobs = [await create_job(redis, 1, "local") for _ in range(options.jobs)]
-        claims = await pick(redis, options.jobs)
-        for claim in claims:
-            await submit(redis, claim)
-        jobs = [(await images.load(redis, claim.task_id)).job_id for claim in claims]
+        for _ in range(options.jobs):
+            await create_job(redis, [("originals/1.png", 10)], "local")
+        submitted = await submit(redis, options.jobs)
         with server_of_api(url, folder) as (pid, port):
             await asyncio.sleep(1)
             before = rss(pid)
-            paths = [f"/api/v1/status/stream/{job_id}" for job_id in jobs]
+            paths = [f"/api/v1/status/stream/{image.job_id}" for image in submitted]
             listeners = await crowd(port, paths, options.subscribers)
             memory = rss(pid) - before
             await asyncio.sleep(1)
@@ -191,10 +186,9 @@ async def _relay(options: argparse.Namespace, url: str, folder: str) -> dict[str
             for number in range(int(options.rate * options.seconds)):
                 due += 1 / options.rate
                 await asyncio.sleep(max(due - time.monotonic(), 0))
-                claim = claims[number % options.jobs]
                 sent[number % options.jobs] += 1
                 stamp = time.monotonic_ns() // 1000
-                await images.move(redis, claim.task_id, claim.token, S.SUBMITTED, "queue_position", stamp)
+                await tell_position(redis, submitted[number % options.jobs], stamp)
             load = (cpu(pid) - began) / options.seconds
             await asyncio.sleep(1)
             return report("relay", listeners, sent, memory, load, _due(options))

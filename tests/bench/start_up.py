@@ -3,6 +3,8 @@
 Who calls it: the bench. The data folder exists: the first start of all is not measured.
 """
 
+import http.client
+import json
 import os
 import signal
 import statistics
@@ -12,7 +14,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from image2model.up.readiness import readiness
 from tests.bench import status
 from tests.bench.row import Row, ratio_at_most
 
@@ -48,14 +49,27 @@ def _up(folder: Path) -> float:
     own = {"FAL_KEY", "I2M_REDIS_URL", "I2M_FAL_BASE_URL"}
     environment = {name: value for name, value in os.environ.items() if name not in own}
     environment["I2M_DATA_DIR"] = str(folder)
+    if own_path := os.environ.get("BENCH_UP_PATH"):
+        environment["PYTHONPATH"] = own_path
     with (folder / "log").open("ab") as log:
         began = time.perf_counter()
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
-            while readiness(f"http://127.0.0.1:{port}") != "ready":
+            while not _is_ready(port):
                 assert process.poll() is None, (folder / "log").read_text()
                 time.sleep(0.005)
             return time.perf_counter() - began
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/api/v1/health/ready")
+        return bool(json.loads(connection.getresponse().read()).get("status") == "ready")
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

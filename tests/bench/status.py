@@ -5,6 +5,7 @@ process each; the sides take turns, so that a busy machine is busy for both.
 """
 
 import asyncio
+import http.client
 import os
 import socket
 import statistics
@@ -19,16 +20,13 @@ from typing import Final
 
 import msgspec
 
-from image2model.service import keys
-from image2model.store.connection import connect
-from image2model.up.store import EmbeddedStore
 from tests.bench import guard
-from tests.support.jobs import create_job
+from tests.bench.product import EmbeddedStore, connect, create_job, make_key
 
 CONNECTIONS: Final = 50
 SECONDS: Final = 2.0
 ROUNDS: Final = 5
-API: Final = "from image2model import settings; from image2model.api.server import run; run(settings.load())"
+API: Final = ("-m", "image2model", "api")
 
 
 def free_port() -> int:
@@ -96,23 +94,32 @@ def get(path: str, **headers: str) -> bytes:
     return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode()
 
 
+def _etag(port: int, path: str, bearer: str) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path, headers={"Authorization": bearer})
+    etag = connection.getresponse().getheader("ETag")
+    connection.close()
+    assert etag, f"no ETag from {path}"
+    return etag
+
+
 async def measure(store_url: str, folder: Path, rounds: int = ROUNDS) -> dict[str, float]:
     async with connect(store_url) as redis:
-        key = (await keys.create(redis, keys.KeyWish(name="bench"))).key
-        owner = (await keys.listing(redis, 0)).keys[0].owner
-        job_id = await create_job(redis, 25, owner)
+        key, owner = await make_key(redis)
+        job_id = await create_job(redis, [(f"originals/{number}.png", 10) for number in range(25)], owner)
         await redis.set("bench:version", "1")
     ours, theirs = free_port(), free_port()
     common = {"I2M_REDIS_URL": store_url}
     settings = {"I2M_AUTH": "keys", "I2M_PORT": str(ours), "I2M_STORAGE_URL": folder.as_uri()}
     uvicorn = ["-m", "uvicorn", "tests.bench.status_app:app", "--port", str(theirs), "--no-access-log"]
     with (
-        process([sys.executable, "-c", API], ours, **common, **settings, I2M_LOG_LEVEL="info"),
+        process([sys.executable, *API], ours, **common, **settings, I2M_LOG_LEVEL="info"),
         process([sys.executable, *uvicorn], theirs, **common),
     ):
         bearer = f"Bearer {key}"
         full = get(f"/api/v1/status/{job_id}", Authorization=bearer)
-        cached = get(f"/api/v1/status/{job_id}", Authorization=bearer, If_None_Match='"25"')
+        etag = await asyncio.to_thread(_etag, ours, f"/api/v1/status/{job_id}", bearer)
+        cached = get(f"/api/v1/status/{job_id}", Authorization=bearer, If_None_Match=etag)
         sides = {
             "status": (ours, full),
             "status_304": (ours, cached),

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from image2model.store.connection import connect
+from tests.bench.product import connect
 
 BODY = b"x" * int(os.environ.get("BENCH_BODY", "10000"))
 

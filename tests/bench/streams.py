@@ -12,8 +12,8 @@ import time
 import uvloop
 from redis.asyncio import Redis
 
-from image2model.store.connection import connect
 from tests.bench import sse
+from tests.bench.product import connect
 from tests.bench.row import Row, at_most, ratio_at_most
 from tests.bench.world import durable_store
 

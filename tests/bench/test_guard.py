@@ -3,31 +3,27 @@
 import argparse
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.bench import guard, sse, status
 from tests.bench.guard import NothingMeasured
-from tests.bench.world import World
-from tests.support.fleet import Fleet, fleet_on
+from tests.bench.world import world
 
 
-@pytest.fixture
-async def fleet(redis_url: str, tmp_path: Path) -> AsyncIterator[Fleet]:
-    async with fleet_on(redis_url, tmp_path) as fleet:
-        yield fleet
-
-
-async def test_a_worker_that_ended_is_no_quiet_worker(fleet: Fleet) -> None:
-    world = World(fleet, 0)
-    job_id = await fleet.submit(1)
-    worker = fleet.start_worker()
-    worker.send(signal.SIGKILL)
-    await worker.exit_code()
+async def test_a_worker_that_ended_is_no_quiet_worker() -> None:
     with pytest.raises(NothingMeasured, match="ended by itself"):
-        await asyncio.wait_for(world.finish([job_id]), 20)
+        await asyncio.wait_for(_work_of_a_killed_worker(), 100)
+
+
+async def _work_of_a_killed_worker() -> None:
+    async with world() as all_of_it:
+        worker = await all_of_it.worker()
+        worker.send(signal.SIGKILL)
+        await worker.exit_code()
+        await all_of_it.finish(await all_of_it.enqueue(1))
 
 
 def test_streams_without_their_events_are_no_fast_streams() -> None:

@@ -28,7 +28,7 @@ def run(quick: bool) -> list[Row]:
 
 async def _measure(count: int) -> tuple[float, float, float]:
     async with world() as all_of_it:
-        emulator = all_of_it.fleet.emulator
+        emulator = all_of_it.emulator
         emulator.settings(latency=_FAL_S)
         worker = await all_of_it.worker(slots=_LIMIT, permits=_LIMIT)
         await all_of_it.finish(await all_of_it.enqueue(25))

@@ -27,7 +27,7 @@ async def _measure(rounds: int) -> list[Row]:
     async with world() as all_of_it:
         port, plain_port = status.free_port(), status.free_port()
         api = await all_of_it.api(port)
-        folder = all_of_it.fleet._folder
+        folder = all_of_it.folder
         drain = [sys.executable, "-m", "tests.bench.upload_drain", str(plain_port), str(folder / "plain")]
         with status.process(drain, plain_port, **MALLOC):
             sides = [(port, folder / "files" / "originals"), (plain_port, folder / "plain")]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fleet import Fleet, ServiceProcess, fleet_on
+from tests.support.fleet import Fleet, fleet_on
 from tests.support.nginx import free_port
 from tests.support.servers import Address
+from tests.support.service_process import ServiceProcess
 
 REQUEST = b"GET /api/v1/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

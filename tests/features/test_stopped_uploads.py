@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from image2model.up.store import EmbeddedStore
-from tests.support.fleet import Fleet, ServiceProcess, fleet_on
+from tests.support.fleet import Fleet, fleet_on
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.nginx import free_port
+from tests.support.service_process import ServiceProcess
 from tests.support.sketches import picture
 from tests.support.wait import until
 

@@ -24,9 +24,10 @@ from hypothesis import strategies as st
 
 from tests.bench.world import durable_store
 from tests.fuzz.bodies import bodies
-from tests.support.fleet import Fleet, ServiceProcess, fleet_on
+from tests.support.fleet import Fleet, fleet_on
 from tests.support.multipart_body import CONTENT_TYPE
 from tests.support.processes import is_gone
+from tests.support.service_process import ServiceProcess
 
 _DOCUMENTED: Final = frozenset({202, 408, 413, 415, 422})
 _ANSWERED: Final = frozenset({"whole", "chunks"})

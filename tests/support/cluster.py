@@ -15,10 +15,11 @@ import msgspec
 
 from tests.support import nginx
 from tests.support.dns import NameServer, name_server
-from tests.support.fleet import Fleet, ServiceProcess, fleet_on
+from tests.support.fleet import Fleet, fleet_on
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.secrecy import LEDGER
 from tests.support.servers import Address
+from tests.support.service_process import ServiceProcess
 
 BASE = "/api/v1"
 

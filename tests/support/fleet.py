@@ -6,9 +6,6 @@ Used by the worker's tests, which kill and stop processes: each test has its own
 import asyncio
 import hashlib
 import os
-import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,50 +23,10 @@ from image2model.store import jobs
 from image2model.store.connection import connect
 from image2model.store.rows import JobSnapshot
 from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
-from tests.support.secrecy import Watch
+from tests.support.service_process import ServiceProcess
 from tests.support.sketches import picture
 
 MODEL = "tripo3d/tripo/v2.5/image-to-3d"
-
-
-class ServiceProcess:
-    """One process of the service, `worker` or `api`."""
-
-    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
-        self.log = log
-        self.watch = Watch(environment, log)
-        with log.open("ab") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *command], env=environment, stderr=out, stdout=out
-            )
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is gone."""
-        return self._process.poll() is not None
-
-    def send(self, number: signal.Signals) -> None:
-        """A signal, if it still lives."""
-        if self._process.poll() is None:
-            self._process.send_signal(number)
-
-    async def exit_code(self, timeout: float = 30) -> int:
-        """Wait for its end."""
-        async with asyncio.timeout(timeout):
-            while (code := self._process.poll()) is None:
-                await asyncio.sleep(0.01)
-        return code
-
-    async def end(self) -> None:
-        """Gone, however."""
-        self.send(signal.SIGCONT)
-        self.send(signal.SIGKILL)
-        await self.exit_code()
 
 
 class Fleet:

@@ -19,8 +19,9 @@ from image2model.store.connection import command
 from image2model.store.identity import Upgrade
 from image2model.store.keys import key
 from image2model.store.layouts import LATEST
-from tests.support.fleet import Fleet, ServiceProcess
+from tests.support.fleet import Fleet
 from tests.support.nginx import free_port
+from tests.support.service_process import ServiceProcess
 from tests.takeover.clients import Clients
 from tests.takeover.revision import OLD, sources_of
 

@@ -27,9 +27,9 @@ from image2model.store.keys import key
 from image2model.store.layouts import LATEST
 from image2model.store.rows import JobSnapshot
 from tests.support.emulator import RunningEmulator, running_emulator
-from tests.support.fleet import ServiceProcess
 from tests.support.keys import keys_without_life
 from tests.support.nginx import free_port
+from tests.support.service_process import ServiceProcess
 from tests.support.sketches import picture
 from tests.support.webhook_receiver import Receiver, answering, receiving
 from tests.takeover import fixture

@@ -11,8 +11,9 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from image2model.store.script import Script
-from tests.support.fleet import Fleet, ServiceProcess, fleet_on
+from tests.support.fleet import Fleet, fleet_on
 from tests.support.gate import Gate, Hold, calls, gate_to
+from tests.support.service_process import ServiceProcess
 
 SCRIPTS = ("write", "commit_submission", "step", "create_job")
 

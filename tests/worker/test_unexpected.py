@@ -10,7 +10,8 @@ from image2model.domain import Counts, ImageStatus
 from image2model.store import deliveries, jobs
 from image2model.store.deliveries import DeliveryState
 from tests.support.faulty_worker import SPOILT
-from tests.support.fleet import Fleet, ServiceProcess, failed_codes
+from tests.support.fleet import Fleet, failed_codes
+from tests.support.service_process import ServiceProcess
 from tests.support.sketches import picture
 from tests.support.wait import until
 

@@ -8,7 +8,8 @@ import pytest
 
 from image2model.domain import Counts, ImageStatus
 from image2model.store import jobs
-from tests.support.fleet import ServiceProcess, failed_codes
+from tests.support.fleet import failed_codes
+from tests.support.service_process import ServiceProcess
 from tests.worker.stage import Stage
 
 ACCEPTED = ("accepted, before the reply", "after the reply, before the commit")
