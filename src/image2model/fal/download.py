@@ -129,8 +129,9 @@ def _target(url: str, location: str) -> str:
 def _refusal(url: str, cause: BaseException | None) -> FalAddressRefused | None:
     if cause is None or not refused(cause):
         return None
-    why = f"its URL {cause}" if isinstance(cause, UrlRefused) else "its host has no public address"
-    return FalAddressRefused(f"{_named(url)} is not fetched: {why}")
+    if isinstance(cause, UrlRefused):
+        return FalAddressRefused(f"{_named(url)} {cause}")
+    return FalAddressRefused(f"{_named(url)} leads to no public address")
 
 
 def _named(url: str) -> str:
