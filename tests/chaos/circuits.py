@@ -13,7 +13,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
@@ -35,7 +35,7 @@ _COMES_AND_GOES_S = 20.0
 
 Rule = tuple[str, str | None, str]
 """A fault of the emulator: kind, value, endpoint."""
-Trouble = Callable[[World], Awaitable[float]]
+Trouble = Callable[[World], Coroutine[None, None, float]]
 """Makes trouble beside the run until it is cancelled or done; returns the seconds that do not count."""
 
 

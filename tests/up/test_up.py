@@ -74,7 +74,7 @@ def test_signal_stops_everything_the_store_last(number: int, up: Start) -> None:
     assert run.end(number) == 0
     _assert_nothing_left(run, pids, 0.5)
     assert "store does not answer" not in _errors(run)
-    assert "\"level\": \"error\"" not in _errors(run)
+    assert '"level": "error"' not in _errors(run)
 
 
 def _metrics(run: Up) -> str:
