@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 LOCK_DONE := $(VENV)/.locked
 DEV_DONE := $(VENV)/.locked-dev
 NPM_TESTS_DONE := tests/npm/node_modules/.locked
+SITE := tools/site
+SITE_DONE := $(SITE)/node_modules/.locked
 PAGE := src/image2model/web
 PAGE_DONE := $(PAGE)/vendor/.locked
 WORKERS ?= 3
@@ -24,7 +26,7 @@ run: setup ## set up, then run the whole service on this machine
 	exec $(BIN)/image2model up
 
 .PHONY: setup
-setup: $(LOCK_DONE) $(PAGE_DONE) ## the virtual environment, and the page's 3D viewer
+setup: $(LOCK_DONE) $(PAGE_DONE) ## the virtual environment, the page's 3D viewer, the API reference's viewer
 
 .PHONY: test
 test: setup-test ## set up, then run the test suite (under 8 minutes on 2 cores)
@@ -35,7 +37,7 @@ test-all: setup-test ## that, and the long tests with fleets of real processes (
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: setup-test
-setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) programs ## what the tests need besides
+setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(SITE_DONE) programs ## what the tests need besides
 
 # Programs of the system that tests run for real, as "program:Debian package".
 PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip
@@ -61,6 +63,14 @@ check: $(DEV_DONE) ## format, lint, types, import layers, generated pages
 	$(BIN)/python -m image2model.docs --check
 	tools/audit.sh
 
+.PHONY: docs
+docs: $(DEV_DONE) $(SITE_DONE) ## build the documentation into site/, to be read from site/index.html
+	$(SITE)/build.sh
+
+.PHONY: docs-serve
+docs-serve: $(DEV_DONE) ## show the documentation on http://127.0.0.1:8002 and follow each change
+	$(BIN)/zensical serve --dev-addr 127.0.0.1:8002
+
 CHAOS ?= --images 5000 --workers 6 --apis 2
 
 .PHONY: chaos
@@ -83,7 +93,7 @@ lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
 
 .PHONY: clean
 clean: ## remove what the set-up made
-	rm -rf $(VENV) tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor
+	rm -rf $(VENV) tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(SITE)/node_modules site
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "image2model needs Python 3.11 or later, this is " + sys.version.split()[0])'
@@ -103,20 +113,30 @@ $(NPM_TESTS_DONE): tests/npm/package-lock.json
 	cd tests/npm && npm ci --silent --no-audit --no-fund
 	touch $@
 
-# The viewer and its decoders, checked against the lock file's hashes. Without npm the page works all the
-# same, and says in the viewer's place what is missing; then nothing is touched, so the next run tries again.
+$(SITE_DONE): $(SITE)/package-lock.json
+	@command -v npm >/dev/null || { echo "the documentation's search needs a file from npm: install Node 20 or later" >&2; exit 1; }
+	cd $(SITE) && npm ci --silent --no-audit --no-fund
+	touch $@
+
+# The 3D viewer with its decoders and the API reference's viewer, checked against the lock file's hashes.
+# Without npm the pages work all the same, and say in a viewer's place what is missing; then nothing is
+# touched, so the next run tries again.
 $(PAGE_DONE): $(PAGE)/package-lock.json
 	@if command -v npm >/dev/null; then $(MAKE) page-parts; \
-	else echo "npm is missing, so the page has no 3D viewer: install Node 20 or later and run make setup again" >&2; fi
+	else echo "npm is missing, so the page has no 3D viewer and the API reference no viewer: install Node 20 or later and run make setup again" >&2; fi
 
 .PHONY: page-parts
-page-parts:
-	cd $(PAGE) && npm ci --silent --no-audit --no-fund
+page-parts: # no package may run a script: none needs to, and one of them would report the installation to its maker
+	cd $(PAGE) && npm ci --silent --no-audit --no-fund --ignore-scripts
 	rm -rf $(PAGE)/vendor
-	mkdir -p $(PAGE)/vendor/draco $(PAGE)/vendor/basis
+	mkdir -p $(PAGE)/vendor/{draco,basis,swagger-ui}
 	cp $(PAGE)/node_modules/@google/model-viewer/dist/model-viewer.min.js $(PAGE)/vendor/
 	cp $(PAGE)/node_modules/@google/model-viewer/LICENSE $(PAGE)/vendor/LICENSE.model-viewer.txt
 	cp $(PAGE)/node_modules/three/LICENSE $(PAGE)/vendor/LICENSE.three.txt
 	cp $(PAGE)/node_modules/three/examples/jsm/libs/draco/gltf/draco_{wasm_wrapper.js,decoder.wasm,decoder.js} $(PAGE)/vendor/draco/
 	cp $(PAGE)/node_modules/three/examples/jsm/libs/basis/basis_transcoder.{js,wasm} $(PAGE)/vendor/basis/
+	cp $(PAGE)/node_modules/swagger-ui-dist/{swagger-ui-bundle.js,swagger-ui.css} $(PAGE)/vendor/swagger-ui/
+	cp $(PAGE)/node_modules/swagger-ui-dist/LICENSE $(PAGE)/vendor/swagger-ui/LICENSE.txt
+	cp $(PAGE)/node_modules/swagger-ui-dist/NOTICE $(PAGE)/vendor/swagger-ui/NOTICE.txt
+	cp $(PAGE)/node_modules/swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt $(PAGE)/vendor/swagger-ui/
 	touch $(PAGE_DONE)

@@ -58,7 +58,7 @@ def address(text: str) -> tuple[str, int]:
 def parser() -> argparse.ArgumentParser:
     """All flags."""
     flags = argparse.ArgumentParser(
-        "fal_emulator",
+        "image2model emulator",
         description="FAL on this machine, for tests and trials.",
         epilog=_kinds(),
         formatter_class=argparse.RawDescriptionHelpFormatter,

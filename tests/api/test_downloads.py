@@ -78,8 +78,17 @@ async def test_redirect_goes_to_fal_only(service: Service, redis: Redis) -> None
     allowed = "https://v3.fal.media/files/a/model.glb"
     answer = service.get(await succeeded(service, redis, allowed))
     assert (answer.status, answer.headers["location"]) == (307, allowed)
-    answer = service.get(await succeeded(service, redis, "https://evil.example/model.glb"))
-    assert (answer.status, answer.code) == (404, "not_found")
+    for other in ("https://evil.example/model.glb", "https://evil.example\\.fal.media/model.glb"):
+        answer = service.get(await succeeded(service, redis, other))
+        assert (answer.status, answer.code) == (404, "not_found")
+
+
+async def test_redirect_is_a_url_whatever_fal_calls_its_file(service: Service, redis: Redis) -> None:
+    named = "https://v3.fal.media/files/a/\u6a21 1\r\nX-Injected: 1.glb"
+    answer = service.get(await succeeded(service, redis, named))
+    assert answer.status == 307
+    assert answer.headers["location"] == "https://v3.fal.media/files/a/%E6%A8%A1%201%0D%0AX-Injected:%201.glb"
+    assert "x-injected" not in answer.headers
 
 
 async def test_token_that_is_not_ours_opens_nothing(service: Service, redis: Redis) -> None:

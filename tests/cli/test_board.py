@@ -53,6 +53,19 @@ def test_each_batch_has_a_bar_and_its_own_counts() -> None:
     assert "left" not in shown
 
 
+def test_without_a_terminal_a_reason_to_wait_is_said_once_and_in_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    board = PlainBoard()
+    for reason in ("endpoint", None, "endpoint", None, "account", "account", None, "endpoint"):
+        board.waiting("j", reason)
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in said] == ["job j"] * 3
+    assert "FAL refuses this model" in said[0]
+    assert "FAL refuses the service's account" in said[1]
+    assert said[2] == said[0]
+
+
 def test_what_holds_the_run_up_is_said_in_words() -> None:
     shown = _screen(_items(1, "j", "queued"))
     assert "No answer from the service" in shown

@@ -41,7 +41,7 @@ def test_warnings_and_uncertain_costs_are_told(cli: Cli, picture: MakePicture, s
     assert said.returncode == 0
     (ended,) = [line for line in said.stdout.splitlines() if line.startswith("saved") and "b.glb" in line]
     assert "$0.30 (estimated)  1 warning" in ended
-    assert "cost 0.60 USD (part of it estimated);" in said.stdout
+    assert "cost 0.60 USD, part of it estimated;" in said.stdout
     assert "b.png  file_missing: FAL no longer has the preview." in said.stdout
     (job_id,) = service.jobs
     status = cli("status", job_id)

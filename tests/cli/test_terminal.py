@@ -35,6 +35,6 @@ def test_live_table_ends_with_the_summary(
     assert re.search(r"saved\S*  chair\.glb  \$0\.30", shown)
     assert "0/0" not in shown
     assert "1/1" in shown
-    assert "1 pictures: 1 models saved, 0 done before, 0 failed; cost 0.30 USD" in shown
+    assert "1 picture: 1 model saved, 0 done before, 0 failed; cost 0.30 USD" in shown
     assert "Contact sheet: `image2model report " in shown
     assert "\x1b[?25h" in shown  # the cursor is back

@@ -112,6 +112,21 @@ async def test_word_on_an_attempt_that_we_never_made_books_nothing(redis: Redis)
     assert await used(redis) == Usage(0, 0, PRICE)
 
 
+@pytest.mark.parametrize("attempt", ["a1", "", "a:1"])
+async def test_word_that_is_addressed_to_another_key_of_the_store_is_nobodys(
+    redis: Redis, attempt: str
+) -> None:
+    """What was booked on an erased image lies beside where it was, as a text."""
+    job_id, claim = await unconfirmed(redis)
+    await tell(redis, claim.task_id, "a1")
+    await jobs.cancel(redis, job_id, delete=True)
+    await jobs.erase(redis, job_id)
+    await redis.set(f"i2m:image:{claim.task_id}:booked", "{}", px=60_000)
+    spent = await used(redis)
+    await tell(redis, f"{claim.task_id}:booked", attempt)
+    assert await used(redis) == spent
+
+
 async def test_running_attempt_is_left_to_its_worker(redis: Redis) -> None:
     await hands.make_job(redis, unit_micro=PRICE)
     (claim,) = await hands.pick(redis)

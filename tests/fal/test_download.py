@@ -6,7 +6,7 @@ from image2model.errors import FalResultGone
 from image2model.fal.download import CHUNK
 from image2model.fal.endpoints import DEFAULT_MODEL, endpoint_of
 from image2model.fal.failures import FalAddressRefused, FalUnreachable
-from image2model.fal.gateway import FalGateway
+from image2model.fal.gateway import FalGateway, elsewhere_session
 from image2model.fal.hosts import FalHosts
 from tests.fal.buyer import Buyer
 from tests.support.emulator_process import KEY, EmulatorProcess
@@ -122,3 +122,25 @@ async def test_error_of_the_reader_comes_out_as_it_is(buyer: Buyer, fal: FalGate
 async def test_url_that_is_not_public_is_refused_without_a_request(url: str, fal: FalGateway) -> None:
     with pytest.raises(FalAddressRefused):
         await read(fal, url)
+
+
+@pytest.mark.parametrize("ends", ["cut", "unreachable", "refused"])
+async def test_url_of_a_file_is_in_no_error(ends: str) -> None:
+    """A host that redirects to a storage signs the URL: whoever reads it in a log has the file."""
+
+    async def moved(exchange: Exchange) -> None:
+        if "a.glb" not in exchange.request_line:
+            await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab")
+            return
+        where = {"cut": "", "unreachable": "http://127.0.0.1:1", "refused": "https://10.0.0.1"}[ends]
+        await exchange.reply("302 Found", b"", Location=f"{where}/files/b.glb?X-Amz-Signature=secret")
+
+    guarded = elsewhere_session(allow_private=ends == "unreachable")
+    async with (
+        raw_server(moved) as server,
+        FalGateway(KEY, FalHosts.at(server.url), read_deadline=0.3, elsewhere=guarded) as gateway,
+    ):
+        with pytest.raises((FalUnreachable, FalAddressRefused)) as caught:
+            await read(gateway, f"{server.url}/files/a.glb?token=secret")
+    assert "secret" not in caught.value.message
+    assert "its URL at" in caught.value.message

@@ -1,6 +1,8 @@
 """Which files an output holds, what each is called, and which is the model."""
 
 import json
+import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -108,3 +110,42 @@ def test_format_is_that_of_the_name_then_of_the_type(file: dict[str, object], ex
 
 def test_output_of_too_many_files_is_cut() -> None:
     assert len(found({"textures": [at(str(n)) for n in range(1000)]})) == 256
+
+
+def test_model_behind_too_many_files_is_found_all_the_same() -> None:
+    output = {"textures": [at(f"{n}.png") for n in range(1000)], "mesh": {"scene": at("m.glb")}}
+    files = found(output)
+    assert files[0] == ("model", "m.glb")
+    assert len(files) == 257
+
+
+def test_names_of_any_length_cost_no_memory() -> None:
+    """Each of 20,000 objects came with a copy of the path of its own: 4 GB from 300 KB of JSON."""
+    output = {"k" * 200_000: [{} for _ in range(20_000)], "model_mesh": at("m.glb")}
+    tracemalloc.start()
+    try:
+        files = files_of(TRIPO, output)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [file.kind for file in files] == ["model"]
+    assert most < 20 << 20
+
+
+def test_output_of_any_size_is_looked_at_up_to_a_bound() -> None:
+    looked_at = 0
+
+    class Counted(dict[str, object]):
+        def items(self) -> Any:
+            nonlocal looked_at
+            looked_at += 1
+            return super().items()
+
+    files = files_of(TRIPO, {"model_mesh": at("m.glb"), "rest": [Counted() for _ in range(250_000)]})
+    assert [file.kind for file in files] == ["model"]
+    assert looked_at <= 200_000
+
+
+def test_url_is_kept_as_one_that_a_header_can_carry() -> None:
+    (file,) = files_of(TRIPO, {"model_mesh": {"url": "https://v3.fal.media/a b/\u6a21\r\nX: 1.glb"}})
+    assert file.url == "https://v3.fal.media/a%20b/%E6%A8%A1%0D%0AX:%201.glb"

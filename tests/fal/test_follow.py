@@ -75,9 +75,11 @@ async def test_unknown_request_is_gone_once_fal_has_denied_it_for_the_grace(fal:
     assert len(updates) > 1
 
 
-async def followed(script: Script, *, silent: float = 5.0) -> tuple[list[FalUpdate], list[str]]:
+async def followed(
+    script: Script, *, silent: float = 5.0, quiet: float = 60.0
+) -> tuple[list[FalUpdate], list[str]]:
     """The updates of a request followed at this server, and the paths asked for."""
-    pace = msgspec.structs.replace(FAST, idle=silent)
+    pace = msgspec.structs.replace(FAST, idle=silent, quiet=quiet)
     async with raw_server(script) as server, FalGateway(KEY, FalHosts.at(server.url), pace=pace) as gateway:
         request = gateway.hosts.request(MODEL, "r")
         async with asyncio.timeout(10):
@@ -133,6 +135,27 @@ async def test_polling_takes_over_where_the_stream_fails(script: Script) -> None
     assert updates[-1].status is FalStatus.COMPLETED
 
 
+async def test_stream_that_only_sends_comments_is_asked_about() -> None:
+    """It has lost the last word: FAL keeps a result for minutes, and nobody would have asked for it."""
+    statuses = iter([RUNNING, COMPLETED])
+    streams = 0
+
+    async def lossy(exchange: Exchange) -> None:
+        nonlocal streams
+        if not is_stream(exchange):
+            await exchange.reply("200 OK", next(statuses))
+            return
+        streams += 1
+        await open_stream(exchange, RUNNING)
+        while True:
+            await exchange.send(b": ping\n\n")
+            await asyncio.sleep(0.02)
+
+    updates, _ = await followed(lossy, quiet=0.3)
+    assert [update.status for update in updates] == [FalStatus.RUNNING, FalStatus.COMPLETED]
+    assert streams == 2
+
+
 async def test_errors_of_any_kind_are_waited_out_on_the_same_request() -> None:
     errors = iter(["500 x", "502 x", "429 x", "401 x", "404 x", "drop", "200 OK"])
 
@@ -177,7 +200,17 @@ async def test_word_that_fal_does_not_have_is_passed_over() -> None:
     ]
 
 
-@pytest.mark.parametrize("said", [b'{"status":"PAUSED"}', b"<h1>Welcome</h1>", b"", b"[]", b"null"])
+NESTED = b'{"status":"FAILED","error":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(b'{"status":"PAUSED"}', b"<h1>Welcome</h1>", b"", b"[]", b"null"),
+        pytest.param(b'{"status":"\xff"}', id="no UTF-8"),
+        pytest.param(NESTED, id="nested too deeply"),
+    ],
+)
 @pytest.mark.parametrize("streams", [True, False])
 async def test_status_that_is_never_understood_is_settled_by_the_result(said: bytes, streams: bool) -> None:
     results = iter(["400 x", "200 OK"])
@@ -214,7 +247,10 @@ async def test_word_that_sounds_like_an_end_is_one_once_the_result_is_there(word
             await exchange.reply(next(results), b'{"detail":"Request is still in progress"}')
 
     updates, _ = await followed(odd)
-    assert updates == [FalUpdate(FalStatus.COMPLETED, error="out of memory")]
+    assert updates == [
+        FalUpdate(FalStatus.UNSETTLED, error="out of memory"),
+        FalUpdate(FalStatus.COMPLETED, error="out of memory"),
+    ]
     assert next(results, None) is None
 
 

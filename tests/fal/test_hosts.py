@@ -42,7 +42,22 @@ def test_media_hosts_serve_results(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://v3.fal.media/a", "https://evil.example/a", "file:///etc/passwd", "https://fal.media.evil/a"],
+    [
+        *(
+            "http://v3.fal.media/a",
+            "https://evil.example/a",
+            "file:///etc/passwd",
+            "https://fal.media.evil/a",
+        ),
+        # to a browser these begin with another host, or are no URL at all
+        *("https://evil.example\\.fal.media/a", "https://evil.example\\@v3.fal.media/a"),
+        *(
+            "https://evil.example%5C.fal.media/a",
+            "https://v3.fal.media/a\r\nX: 1",
+            "https://v3.fal.media/\u6a21",
+        ),
+        *("https://u:p@v3.fal.media/a", "https://v3.fal.media:444/a", ""),
+    ],
 )
 def test_other_hosts_do_not(url: str) -> None:
     assert not REAL.serves_media(url)

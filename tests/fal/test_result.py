@@ -1,5 +1,6 @@
 """Results: the files found, FAL's failures told apart, and nothing bought because a fetch failed."""
 
+import msgspec
 import pytest
 
 from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient
@@ -8,7 +9,7 @@ from image2model.fal.endpoints import DEFAULT_MODEL, ENDPOINTS, endpoint_of
 from image2model.fal.failures import FalCancelled, FalUnfinished, FalUnreachable, FalUnreadable
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
-from image2model.fal.result import FalResult
+from image2model.fal.result import FalResult, output_in
 from tests.fal.buyer import Buyer
 from tests.fal.conftest import FAST
 from tests.support.emulator_process import KEY, EmulatorProcess
@@ -231,3 +232,28 @@ async def test_refusal_says_what_is_billed(header: str, units: float | None) -> 
     with pytest.raises(FalRejected) as caught:
         await fetched(("422 x", b'{"detail":[{"msg":"bad"}]}', {"x_fal_billable_units": header}))
     assert caught.value.billable_units == units
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b'"timing":NaN',
+        b'"prompt":"half \\ud800"',
+        b'"prompt":"\xff"',
+        b'"\\udc00":{"url":"https://a.example/b"}',
+    ],
+)
+async def test_model_is_found_in_what_only_python_calls_json(more: bytes) -> None:
+    """Python's servers write NaN and half surrogate pairs; the model beside them was paid for."""
+    found = await output_in(TRIPO, b'{"model_mesh":{"url":"https://v3.fal.media/m.glb"},' + more + b"}")
+    assert found.model is not None
+    assert found.model.url == "https://v3.fal.media/m.glb"
+    assert msgspec.json.encode(found.files)
+
+
+async def test_url_that_holds_half_a_surrogate_pair_can_be_stored() -> None:
+    found = await output_in(
+        TRIPO, b'{"model_mesh":{"url":"https://v3.fal.media/\\ud800.glb","file_name":"\\ud800"}}'
+    )
+    assert found.model is not None
+    assert (found.model.url, found.model.file_name) == ("https://v3.fal.media/?.glb", "?")

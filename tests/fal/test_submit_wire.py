@@ -60,6 +60,10 @@ async def not_json(exchange: Exchange) -> None:
     await exchange.reply("200 OK", b"<html>hello</html>")
 
 
+async def nested_too_deeply(exchange: Exchange) -> None:
+    await exchange.reply("200 OK", b'{"a":' * 20_000 + b"1" + b"}" * 20_000)
+
+
 async def no_request_id(exchange: Exchange) -> None:
     await exchange.reply("200 OK", b'{"status":"IN_QUEUE"}')
 
@@ -98,8 +102,8 @@ async def endless(exchange: Exchange) -> None:
 
 
 HORRORS: list[Script] = [
-    dropped, half_a_head, half_a_body, garbage, bad_gzip, not_json, no_request_id, empty_request_id,
-    server_error, nginx_504, request_timeout, redirect, dripping, endless, never,
+    dropped, half_a_head, half_a_body, garbage, bad_gzip, not_json, nested_too_deeply, no_request_id,
+    empty_request_id,    server_error, nginx_504, request_timeout, redirect, dripping, endless, never,
 ]  # fmt: skip
 
 

@@ -2,12 +2,13 @@
 
 import math
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from image2model.media.glb import inspect_glb, measure
+from image2model.media.glb import Measured, inspect_glb, measure
 from image2model.media.glb_container import GlbReader, NotMeasured
 from tests.support.glb import BINARY, document, glb
 
@@ -174,3 +175,31 @@ def test_damaged_model_raises_nothing_else() -> None:
         reader = GlbReader()
         reader.feed(bytes(data))
         assert measure(reader).cut in (True, False)
+
+
+@pytest.mark.parametrize(("nodes", "parts"), [(3000, 3000), (100_001, 1)])
+def test_small_file_that_draws_billions_is_not_measured(nodes: int, parts: int) -> None:
+    """A mesh may be shown by any number of nodes: 130 KB drew 9 million parts, 10 GB of corners."""
+    meshes = [{"primitives": [{"attributes": {"POSITION": 0}}] * parts}]
+    scenes = [{"nodes": list(range(nodes))}]
+    reader = GlbReader()
+    reader.feed(glb(document(meshes=meshes, scenes=scenes, nodes=[{"mesh": 0}] * nodes)))
+    tracemalloc.start()
+    try:
+        found = measure(reader)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.mesh is None
+    assert "more than 100,000" in str(found.remark)
+    assert most < 200 << 20
+
+
+def test_numbers_that_no_reader_holds_are_not_measured() -> None:
+    """An accessor without bytes may claim any count: stored, its sum made the whole job unreadable."""
+    huge = {"componentType": 5125, "count": (1 << 63) - 1, "type": "SCALAR"}
+    accessors = [*document()["accessors"], huge]
+    meshes = [{"primitives": [{"attributes": {"POSITION": 0}, "indices": len(accessors) - 1}] * 9}]
+    reader = GlbReader()
+    reader.feed(glb(document(accessors=accessors, meshes=meshes)))
+    assert measure(reader) == Measured(None, "its numbers are too large to be true")

@@ -23,6 +23,8 @@ def probed(data: bytes, piece: int = 4096) -> ModelProbe:
         b"",
         b"<!DOCTYPE html><html>expired</html>",
         b"\n\n <HTML><body>sign in",
+        b"<!-- error --><!-- 7 -->\n<!doctype html><title>503</title>",
+        b"<title>Sign in</title>",
         b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>',
         b'{"detail":"not found"}',
         b'{"asset":{}}',

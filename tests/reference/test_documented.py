@@ -18,6 +18,7 @@ from image2model.docs.metrics_page import LABELS, known
 from image2model.docs.pages import PAGES
 from image2model.errors import IMAGE_FAILURES
 from image2model.settings import SETTINGS
+from image2model.web import routes as page_routes
 
 PACKAGE = Path(image2model.__file__).parent
 ROOT = Path(__file__).parents[2]
@@ -28,8 +29,8 @@ def described() -> set[tuple[str, str]]:
 
 
 def served() -> set[tuple[str, str]]:
-    """What the application routes, without the page and its files, which are for browsers."""
-    found = [route for route in routes() if isinstance(route, Route)]
+    """What the application routes, without the page at `/` and its files, which are for browsers."""
+    found = [route for route in (*routes(), *page_routes()) if isinstance(route, Route)]
     interface = [one for one in found if one.path.startswith("/api/") or one.path == "/metrics"]
     return {
         (method, one.path_format) for one in interface for method in (one.methods or ()) if method != "HEAD"

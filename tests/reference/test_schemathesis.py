@@ -20,7 +20,7 @@ SECONDS = int(os.environ.get("FUZZ_SECONDS", "0"))
 EXAMPLES = 50 if SECONDS else 1
 PHASES = "examples,coverage,fuzzing" if SECONDS else "examples,fuzzing"
 ENDLESS = ("/api/v1/events",)
-OPEN = re.compile(r"/api/v1/health/(live|ready)|/metrics", re.ASCII)
+OPEN = re.compile(r"/api/v1/(health/(live|ready)|docs)|/metrics", re.ASCII)
 OWN_CREDENTIALS = re.compile(r"/api/v1/(files/[^/]*|webhooks/fal|session)", re.ASCII)
 FAL = "/api/v1/webhooks/fal"
 

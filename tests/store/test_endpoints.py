@@ -14,7 +14,9 @@ from tests.store.conftest import MakeJob
 from tests.store.endpoint_steps import (
     BAD,
     LATER,
+    PATIENT,
     WORDS,
+    WORSE,
     let_go,
     next_probe,
     refuse,
@@ -254,3 +256,25 @@ async def test_older_worker_that_ends_or_queues_a_waiting_image_leaves_it_where_
     await submit(redis, await next_probe(redis))
     assert [claim.task_id for claim in await pick(redis)] == [queued]
     assert await redis.zscore(queue, ended) is None
+
+
+async def test_endpoints_that_are_taken_for_the_accounts_fault_are_not_waited_for_for_ever(
+    redis: Redis, make_job: MakeJob
+) -> None:
+    """Two of them are refused, and nobody asks for another one that could pass."""
+    made = [await make_job(1, model=BAD), await make_job(1, model=WORSE)]
+    one, other = await pick(redis)
+    await refuse(redis, one, LATER)
+    assert (await refuse(redis, other, LATER)).paused == "account"
+    await pick(redis)
+    await tend(redis, patience_s=PATIENT, pace=LATER)
+    assert [(await jobs.read(redis, job.job_id)).counts.failed for job in made] == [0, 0]
+
+    async def gave_up() -> bool:
+        await tend(redis, patience_s=0.05, pace=LATER)
+        return all([(await jobs.read(redis, job.job_id)).counts.failed for job in made])
+
+    await until(gave_up)
+    (image,) = (await jobs.read(redis, made[0].job_id)).images
+    assert image.error is not None
+    assert image.error.code == "endpoint_unavailable"

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
+from image2model.cli.commands.upgrade import words_of
 from image2model.errors import ConfigurationError
 from image2model.store import arq_keys, fleet, jobs, upkeep
 from image2model.store.connection import StoreOutage, command, connect
-from image2model.store.identity import StoreWatch, settle
+from image2model.store.identity import StoreHead, StoreWatch, Upgrade, settle
 from image2model.store.keys import SHARED_CHANNELS, Queue, key
 from image2model.store.layouts import LATEST, LAYOUTS
 from image2model.store.rows import IMAGE_FIELDS, JOB_FIELDS
@@ -95,7 +96,25 @@ async def test_version_goes_up_once_nobody_was_seen_for_a_life_and_never_back(re
             await asyncio.sleep(0.05)
     assert loop.time() - began >= _LIFE_S
     await old_heartbeat(redis)
-    assert (await settle(redis, life_s=_LIFE_S)).head.version == LATEST
+    found = await settle(redis, life_s=_LIFE_S)
+    assert (found.head.version, found.workers) == (LATEST, 1)
+    assert words_of(found).endswith("the newest, which 1 worker of the first release cannot read.")
+
+
+@pytest.mark.parametrize(
+    ("workers", "apis", "behind", "words"),
+    [
+        (1, 0, 0, "held back by 1 worker of the first release."),
+        (2, 1, 0, "2 workers of the first release and 1 API process of the first release, or of another"),
+        (0, 0, 3, "held back by 3 processes of an earlier release."),
+        (0, 0, 0, "nothing holds it back, it goes up in seconds."),
+    ],
+)
+def test_what_holds_the_version_back_is_said_in_words(
+    workers: int, apis: int, behind: int, words: str
+) -> None:
+    upgrade = Upgrade(head=StoreHead(1, "id"), workers=workers, apis=apis, behind=behind)
+    assert words in words_of(upgrade)
 
 
 async def test_a_break_in_the_looks_begins_the_wait_anew(redis: Redis) -> None:

@@ -9,7 +9,7 @@ from image2model.store import images, jobs, leases
 from image2model.store.keys import Queue, key
 from image2model.store.leases import MOST_CRASHES, Claim
 from tests.store.conftest import MakeJob
-from tests.support.jobs import pick, submit
+from tests.support.jobs import fail, pick, submit
 
 
 async def _worker_dies(redis: Redis, claim: Claim) -> None:
@@ -124,3 +124,39 @@ async def test_retry_begins_without_suspicion(redis: Redis, make_job: MakeJob) -
     assert await jobs.retry(redis, job.job_id, None, None, low_priority=False)
     task = await _task(redis)
     assert (task.hazard_deaths, task.crashes) == (0, 0)
+
+
+@pytest.mark.parametrize("again", ["retry", "next try"])
+async def test_death_is_counted_of_a_picture_that_runs_again(
+    redis: Redis, make_job: MakeJob, again: str
+) -> None:
+    """Its counters were emptied, and its neighbours are swept all the same."""
+    job = await make_job(1)
+    (claim,) = await pick(redis)
+    if again == "retry":
+        await fail(redis, claim)
+        await jobs.retry(redis, job.job_id, None, None, low_priority=False)
+    else:
+        await images.try_again(redis, claim.task_id, claim.token, used_attempt=False, start_timeout_s=60)
+        await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=2)
+    (claim,) = await pick(redis)
+    assert await images.note_crash(redis, claim.task_id, claim.token) == 1
+    await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=2)
+    await _dies_in_hazard(redis, MOST_CRASHES - 1, alone=True)
+    (image,) = (await jobs.read(redis, job.job_id)).images
+    assert (image.status, image.error and image.error.code) == (ImageStatus.FAILED, "worker_crashed")
+
+
+async def test_first_death_of_a_picture_that_runs_again_keeps_nobody_in_the_queue(
+    redis: Redis, make_job: MakeJob
+) -> None:
+    job = await make_job(2)
+    (first, _) = await pick(redis)
+    await fail(redis, first)
+    await jobs.retry(redis, job.job_id, None, None, low_priority=False)
+    (again,) = await pick(redis)
+    await images.enter_hazard(redis, again.task_id, again.token, alone=True)
+    for image in job.images:
+        await redis.zadd(key("leases", Queue.GENERATION), {image.image_id: 1})
+    assert await leases.sweep(redis, Queue.GENERATION, lease_s=5) == 2
+    assert len(await pick(redis)) == 2

@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -134,14 +135,21 @@ async def context(
 
     Graphics in software take most of a processor, so models are drawn only for tests marked `draws`.
     """
+    async with watched_context(browser, service.url) as made:
+        if request.node.get_closest_marker("draws") is None:
+            await made.route("**/model-viewer.min.js", _draw_nothing)
+        yield made
+
+
+@asynccontextmanager
+async def watched_context(browser: Browser, url: str) -> AsyncIterator[BrowserContext]:
+    """A fresh profile. Fails at its end if it asked a host other than `url`, or its console said an error."""
     made = await browser.new_context(
-        base_url=service.url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
+        base_url=url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
     )
     made.set_default_timeout(PATIENCE_MS)
-    if request.node.get_closest_marker("draws") is None:
-        await made.route("**/model-viewer.min.js", _draw_nothing)
     faults: list[str] = []
-    made.on("request", lambda request: _watch(request.url, service.url, faults))
+    made.on("request", lambda request: _watch(request.url, url, faults))
     made.on("console", lambda said: _hear(said, faults))
     made.on("weberror", lambda error: faults.append(str(error.error)))
     yield made

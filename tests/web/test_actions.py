@@ -107,6 +107,10 @@ async def test_what_is_missing_beside_a_model_is_told_and_fetched_again(page: Pa
     async with page.expect_response("**/files/refresh") as found:
         await warnings.get_by_role("button", name="Fetch missing files").click()
     assert (await found.value).status == 202
+    await expect(page.locator(".toast")).to_contain_text("FAL is asked for the missing files")
+    await picture_of(page, "asked-for-missing-files")
+    await page.locator(".toast").get_by_role("button", name="Close").click()  # the viewer does not cover it
+    await expect(page.locator(".toast")).to_have_count(0)
     await page.keyboard.press("Escape")
     await settled(page, "succeeded", 1)
 

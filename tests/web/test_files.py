@@ -93,6 +93,7 @@ async def test_another_content_has_another_address(tmp_path: Path, monkeypatch: 
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(asset.data + (b"\n" if name == "js/main.js" else b""))
     (static / "index.html").write_bytes(b'{{viewer}} src="{{base}}js/main.js"')
+    (static / "reference-missing.html").write_bytes(b"")
     monkeypatch.setattr(tree, "_FOLDER", tmp_path)
     after = tree.load()
     assert after.version != before.version

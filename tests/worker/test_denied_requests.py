@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from image2model.domain import Counts
+from image2model.store import jobs
 from tests.support.altered_fal import AlteredFal, altered_fal
-from tests.support.fleet import Fleet
+from tests.support.fleet import Fleet, at_fal
 
 FOR_EVER = 10**9
 
@@ -123,6 +124,32 @@ async def test_word_that_sounds_like_an_end_too_early_ends_nothing(fleet: Fleet,
     fleet.start_worker(I2M_FAL_BASE_URL=fal.url)
     job = await fleet.until_finished(await fleet.submit(1), timeout=50)
     assert job.counts == Counts(succeeded=1)
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+async def test_end_that_the_result_denies_for_ever_is_cancelled_after_the_timeout(
+    cancel: bool, fleet: Fleet, fal: AlteredFal
+) -> None:
+    """A status `FAILED` beside a result that is "still in progress": it holds a permit, but not for ever."""
+    fal.streams = False
+    fal.status = lambda status: status | {"status": "FAILED", "error": "CUDA out of memory"}
+    fleet.emulator.settings(latency=600)
+    fleet.emulator.fault("cancel_ignored", count=10)
+    fleet.start_worker(I2M_FAL_BASE_URL=fal.url, I2M_TASK_TIMEOUT="2", I2M_UNCONFIRMED_GRACE="2")
+    job_id = await fleet.submit(1)
+    if cancel:
+        await fleet.until(job_id, lambda job: at_fal(job) == 1, timeout=20)
+        await jobs.cancel(fleet.redis, job_id)
+    job = await fleet.until_finished(job_id, timeout=50)
+    (image,) = job.images
+    assert (image.cost_micro, image.cost_uncertain) == (300_000, True)
+    assert len(fleet.submissions_of(job)) == 1
+    if cancel:
+        assert job.counts == Counts(cancelled=1)
+    else:
+        assert image.error is not None
+        assert image.error.code == "generation_timeout"
+        assert "CUDA out of memory" in image.error.message
 
 
 @pytest.mark.parametrize(

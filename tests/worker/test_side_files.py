@@ -17,6 +17,7 @@ from image2model.errors import ImageFailure
 from image2model.fal.files import FalFile
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
+from image2model.media.model_probe import ModelProbe
 from image2model.worker import fetch_file, room
 from image2model.worker.context import WorkerContext
 from image2model.worker.patience import FilePatience
@@ -178,3 +179,42 @@ async def test_large_files_hold_a_bounded_share_of_the_memory(desk: Desk) -> Non
     found = await FileStore(desk.context, "job", "image").model(desk.file("model", whole(data), "m.glb"))
     assert found.file is not None
     assert held == [48 << 20]
+
+
+async def test_file_without_an_end_is_left(desk: Desk) -> None:
+    """It always brings another byte: the image waited for as long as its host liked."""
+    desk.context.patience = msgspec.structs.replace(QUICK, side=1)
+    result = await desk.take(desk.file("preview", dripping(600, 0.1), "p.png"))
+    assert [one.code for one in result.warnings] == [WarningCode.FILE_MISSING]
+    assert "not whole after 1 s" in result.warnings[0].message
+    assert [found.key async for found in desk.fleet.storage.list()] == ["results/job/image/model.glb"]
+
+
+async def test_memory_of_files_beside_models_is_not_that_of_models(desk: Desk) -> None:
+    """Files that drip without a length hold the largest share each: two of them hold all there is."""
+    desk.context.patience = msgspec.structs.replace(QUICK, silence=3)
+    held = asyncio.Event()
+    async with desk.context.side_bytes.hold(1 << 40):
+        taking = asyncio.create_task(desk.take(desk.file("preview", whole(b"x"), "p.png")))
+        while not await _is_stored(desk, "results/job/image/model.glb"):
+            await asyncio.sleep(0.02)
+        held.set()
+    assert held.is_set()
+    assert (await taking).warnings == ()
+
+
+async def test_fault_in_the_measuring_keeps_no_model(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_probe: object) -> None:
+        raise ArithmeticError("nobody thought of this")
+
+    monkeypatch.setattr(ModelProbe, "measured", broken)
+    found = await FileStore(desk.context, "job", "image").take([desk.file("model", glb(), "m.glb")])
+    assert found.mesh is None
+    assert [one.code for one in found.warnings] == [WarningCode.FILE_NOT_CHECKED]
+
+
+async def test_model_of_a_large_description_is_measured_in_another_process(desk: Desk) -> None:
+    data = glb(document(extras=["x" * 1000] * 1000))
+    found = await FileStore(desk.context, "job", "image").take([desk.file("model", data, "m.glb")])
+    assert found.mesh is not None
+    assert found.warnings == ()

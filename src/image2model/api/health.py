@@ -111,7 +111,7 @@ def fal_trouble(found: FleetState) -> str:
 def _refused(endpoint: EndpointState) -> str:
     does = "refuses" if endpoint.why is Fault.REFUSED else "fails at"
     words = endpoint.words.rstrip(".")
-    return f"FAL {does} {endpoint.model}: {words}. {endpoint.waiting} of its pictures wait; all others go on."
+    return f"FAL {does} {endpoint.model}: {words}. Its pictures wait ({endpoint.waiting}); others go on."
 
 
 async def _disk_space(storage: ObjectStorage) -> Check:

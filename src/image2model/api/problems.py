@@ -84,7 +84,7 @@ def store_is(condition: StoreCondition) -> Problem:
     words = describe(condition)
     detail = f"{words[0].upper()}{words[1:]}. Try again in a moment."
     if condition in REFUSES_WRITES:
-        detail = f"{words[0].upper()}{words[1:]}. Nothing was changed. Reading works; try again later."
+        detail = f"{words[0].upper()}{words[1:]}. Nothing was changed. Reading works."
     return StoreUnavailable.after(detail, _RETRY_AFTER)
 
 

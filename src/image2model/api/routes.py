@@ -75,7 +75,6 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/webhooks/fal", fal_callbacks.fal_webhook, methods=["POST"]),
         Route("/metrics", metrics.metrics),
         Route(f"{API}/openapi.json", openapi.document),
-        Route(f"{API}/docs", openapi.page),
         *events.routes(_relay_of, _gate_of, prefix=API),
     ]
 

@@ -29,11 +29,16 @@ class WriteProbe:
         self._asking = asyncio.Lock()
         self._found: StoreCondition | None = None
         self._until = 0.0
+        self._began = 0.0
 
     async def condition(self) -> StoreCondition:
         """As of `KEPT_SECONDS` ago at most. Never raises StoreOutage."""
+        return await self._since(0.0)
+
+    async def _since(self, moment: float) -> StoreCondition:
+        """By a write that began then or later: all who wait for one share the next."""
         async with self._asking:
-            if self._found is None or monotonic() >= self._until:
+            if self._found is None or self._began < moment or monotonic() >= self._until:
                 await self._ask()
             assert self._found is not None  # noqa: S101 - `_ask` has set it
             return self._found
@@ -46,12 +51,12 @@ class WriteProbe:
         """Raises StoreUnavailable while the store takes no writes. A refusal is asked for anew."""
         if await self.condition() is StoreCondition.WRITABLE:
             return
-        self.forget()
-        found = await self.condition()
+        found = await self._since(monotonic())
         if found is not StoreCondition.WRITABLE:
             raise problems.store_is(found)
 
     async def _ask(self) -> None:
+        self._began = monotonic()
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
                 found = await condition.probe(self._redis)

@@ -8,6 +8,12 @@ from datetime import datetime
 from image2model.domain import Mesh
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 picture`, `2,048 triangles`, `3 processes`."""
+    ending = "" if count == 1 else "es" if thing.endswith("s") else "s"
+    return f"{count:,} {thing}{ending}"
+
+
 def size(count: int) -> str:
     """Bytes, in decimal units."""
     if count < 1000:

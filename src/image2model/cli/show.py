@@ -7,6 +7,7 @@ import click
 
 from image2model.cli.advice import advice
 from image2model.cli.connection import print_json
+from image2model.cli.waits import waiting_words
 from image2model.client.documents import Image, Job
 
 
@@ -17,7 +18,7 @@ def show_job(job: Job, *, as_json: bool) -> None:
         return
     click.echo(f"{job.job_id}  {job.status}  {job.progress:.0%}  {job.model}")
     if job.waiting_for:
-        click.echo(f"  waiting for: {job.waiting_for}")
+        click.echo(f"  {waiting_words(job.waiting_for)}")
     for image in job.images:
         click.echo(f"  {image.status:<11} {image.filename}  {_remark(image)}".rstrip())
         for warned in image.result.warnings if image.result else ():

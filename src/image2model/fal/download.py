@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
@@ -41,7 +41,7 @@ class FalDownload:
         received = 0
         pending = bytearray()
         began = time.monotonic()
-        with network_faults(str(self._response.url)):
+        with network_faults(str(self._response.url), named=_named(str(self._response.url))):
             async for part in self._response.content.iter_any():
                 received += len(part)
                 heard()
@@ -91,7 +91,12 @@ class Downloads:
         """Each hop is judged anew: FAL's own hosts by their names, all others by the address guard."""
         if self._session.hosts.serves_media(url):
             async with self._session.exchange(
-                "GET", url, headers=_HEADERS, timeout=self._timeout, read_bufsize=_READ_BUFFER
+                "GET",
+                url,
+                headers=_HEADERS,
+                timeout=self._timeout,
+                read_bufsize=_READ_BUFFER,
+                named=_named(url),
             ) as response:
                 yield response
         else:
@@ -104,7 +109,7 @@ class Downloads:
             "GET", url, headers=_HEADERS, timeout=self._timeout, read_bufsize=_READ_BUFFER
         )
         try:
-            with network_faults(url):
+            with network_faults(url, named=_named(url)):
                 response = await request.__aenter__()
         except FalUnreachable as error:
             raise _refusal(url, error.__cause__) or error from error.__cause__
@@ -124,8 +129,17 @@ def _target(url: str, location: str) -> str:
 def _refusal(url: str, cause: BaseException | None) -> FalAddressRefused | None:
     if cause is None or not refused(cause):
         return None
-    why = f"its URL {cause}" if isinstance(cause, UrlRefused) else "its host has no public address"
-    return FalAddressRefused(f"{url[:200]} is not fetched: {why}")
+    if isinstance(cause, UrlRefused):
+        return FalAddressRefused(f"{_named(url)} {cause}")
+    return FalAddressRefused(f"{_named(url)} leads to no public address")
+
+
+def _named(url: str) -> str:
+    """A file's URL for people: its host alone, since whoever has all of it may fetch the file."""
+    try:
+        return f"its URL at {urlsplit(url).hostname}"
+    except ValueError:
+        return "its URL"
 
 
 def _check(response: aiohttp.ClientResponse) -> None:

@@ -12,11 +12,14 @@ import msgspec
 
 from image2model.fal.endpoints import Endpoint
 from image2model.fal.file_formats import format_of, model_rank
+from image2model.fal.hosts import escaped
 
 MODEL: Final = "model"
 _RESERVED: Final = frozenset({MODEL, "original"})
 """Kinds that mean something to whoever downloads."""
 _MOST_FILES: Final = 256
+_MOST_PLACES: Final = 200_000
+"""Objects and lists of an output that are looked at, so that none of any size takes long."""
 _LONGEST_KIND: Final = 40
 _LONGEST_URL: Final = 8192
 _LONGEST_TEXT: Final = 256
@@ -52,7 +55,7 @@ def files_of(endpoint: Endpoint, output: object) -> tuple[FalFile, ...]:
     """The output's files, the model first where there is one.
 
     Those of the endpoint's mapping come in its order, then all others in the order of the output. Each URL
-    once, under its first kind; at most 256.
+    once, under its first kind; at most 256, but for the best model behind them where none came before.
     """
     found = _Found()
     for kind, paths in endpoint.outputs.items():
@@ -61,7 +64,7 @@ def files_of(endpoint: Endpoint, output: object) -> tuple[FalFile, ...]:
                 found.add(kind, file)
                 break
     for name, path, value in _walk(output):
-        if len(found.by_url) >= _MOST_FILES:
+        if found.complete:
             break
         if (file := _file(value, path)) is not None:
             found.add(name, file, given=False)
@@ -72,14 +75,30 @@ class _Found:
     def __init__(self) -> None:
         self.by_url: dict[str, FalFile] = {}
         self._kinds: set[str] = set()
+        self._best: int | None = None
 
     def add(self, name: str, file: FalFile, *, given: bool = True) -> None:
         """`given`: the name is ours, else it is FAL's."""
-        if file.url in self.by_url:
+        if file.url in self.by_url or not self._is_wanted(file):
             return
+        if given and name == MODEL:
+            self._best = -1
+        elif file.rank is not None:
+            self._best = file.rank if self._best is None else min(self._best, file.rank)
         kind = name if given else self._free(_slug(name))
         self._kinds.add(kind)
         self.by_url[file.url] = msgspec.structs.replace(file, kind=kind)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing that follows is wanted."""
+        return len(self.by_url) >= _MOST_FILES and self._best is not None and self._best <= 0
+
+    def _is_wanted(self, file: FalFile) -> bool:
+        """Whether there is a place for it: a better model than those before has one always."""
+        if len(self.by_url) < _MOST_FILES:
+            return True
+        return file.rank is not None and (self._best is None or file.rank < self._best)
 
     def _free(self, name: str) -> str:
         taken = self._kinds | _RESERVED
@@ -102,18 +121,38 @@ def _model_first(files: tuple[FalFile, ...]) -> tuple[FalFile, ...]:
 
 
 def _walk(output: object) -> Iterator[tuple[str, str, object]]:
-    """Every object of the output, depth first in its order: the name it goes by, its path, and itself."""
-    pending: list[tuple[str, str, object]] = [("file", "", output)]
-    while pending:
-        name, path, value = pending.pop()
-        if isinstance(value, Mapping):
-            yield name, path, value
-            inner = [(str(key), f"{path}.{key}" if path else str(key), part) for key, part in value.items()]
-        elif isinstance(value, list):
-            inner = [(_singular(name), f"{path}[{number}]", part) for number, part in enumerate(value)]
-        else:
+    """Every object of the output, depth first in its order: the name it goes by, its path, and itself.
+
+    Names and paths are cut: they come with each of the objects below them.
+    """
+    pending = [iter([("file", "", output)])]
+    places = 0
+    while pending and places < _MOST_PLACES:
+        place = next(pending[-1], None)
+        if place is None:
+            pending.pop()
             continue
-        pending.extend(reversed([one for one in inner if isinstance(one[2], (Mapping, list))]))
+        places += 1
+        name, path, value = place
+        if isinstance(value, Mapping):
+            yield place
+            pending.append(_members(value, path))
+        elif isinstance(value, list):
+            pending.append(_elements(value, name, path))
+
+
+def _members(value: Mapping[object, object], path: str) -> Iterator[tuple[str, str, object]]:
+    for key, part in value.items():
+        if isinstance(part, (Mapping, list)):
+            name = _whole(str(key)[:_LONGEST_TEXT])
+            yield name, (f"{path}.{name}" if path else name)[:_LONGEST_TEXT], part
+
+
+def _elements(value: list[object], name: str, path: str) -> Iterator[tuple[str, str, object]]:
+    single = _singular(name)
+    for number, part in enumerate(value):
+        if isinstance(part, (Mapping, list)):
+            yield single, f"{path}[{number}]"[:_LONGEST_TEXT], part
 
 
 def _file(value: object, path: str) -> FalFile | None:
@@ -125,7 +164,7 @@ def _file(value: object, path: str) -> FalFile | None:
     if not isinstance(value, Mapping):
         return None
     url, size = value.get("url"), value.get("file_size")
-    if not isinstance(url, str) or not _is_url(url):
+    if not isinstance(url, str) or not _is_url(url := escaped(_whole(url[: _LONGEST_URL + 1]))):
         return None
     return FalFile(
         kind="",
@@ -142,7 +181,12 @@ def _is_url(text: str) -> bool:
 
 
 def _text(value: object) -> str | None:
-    return value[:_LONGEST_TEXT] if isinstance(value, str) and value else None
+    return _whole(value[:_LONGEST_TEXT]) if isinstance(value, str) and value else None
+
+
+def _whole(text: str) -> str:
+    """The text without halves of surrogate pairs, which cannot be stored."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _at(output: object, path: str) -> object:

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from typing import Final
 
 import aiohttp
 import msgspec
@@ -21,12 +22,15 @@ from image2model.fal.update import FalStatus, FalUpdate
 from image2model.fal.verdict import has_ended
 from image2model.fal.wire import Status, decode
 
+_PERHAPS: Final = FalUpdate(FalStatus.ENDED)
+"""In place of a status that says nothing."""
 _STREAM_BUFFER = 1 << 14  # aiohttp refuses lines of more than twice this
 
 
 class FollowPace(msgspec.Struct, frozen=True):
     """Seconds. FAL sends a comment every 15 s, so a stream silent for `idle` is dead.
 
+    `quiet`: a stream that only sends comments for so long may have lost a word, and the status is asked once.
     `grace`: for how long FAL may deny to know a request, from the first time on, before it is believed:
     FAL's parts need not agree at once. `settle`: how long a status may say nothing that is understood, until
     the result is asked for in its place, and again after as long.
@@ -36,6 +40,7 @@ class FollowPace(msgspec.Struct, frozen=True):
     first_gap: float = 1.0
     longest_gap: float = 10.0
     stream_again: float = 30.0
+    quiet: float = 120.0
     grace: float = 120.0
     settle: float = 10.0
 
@@ -57,9 +62,11 @@ class Follower:
             async for found in updates:
                 update = found
                 if update.status is FalStatus.ENDED:
-                    if not await self._has_ended(request):
+                    ended = await self._has_ended(request)
+                    if not ended and found is _PERHAPS:
                         continue
-                    update = msgspec.structs.replace(update, status=FalStatus.COMPLETED)
+                    status = FalStatus.COMPLETED if ended else FalStatus.UNSETTLED
+                    update = msgspec.structs.replace(update, status=status)
                 if update == seen and update.status is not FalStatus.DENIED:
                     continue
                 seen = update
@@ -88,11 +95,14 @@ class Follower:
 
     async def _streamed(self, request: FalRequest, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
         url = f"{request.status_url}/stream"
+        watch.quiet = False
         with suppress(FalUnreachable, msgspec.DecodeError), observed(self._observer, "stream"):
             async with aclosing(self._events(url, watch)) as events:
                 async for update in events:
                     watch.moved()
                     yield update
+            if watch.quiet:
+                return
             raise FalUnreachable(f"{url} ended before the request did")
 
     async def _events(self, url: str, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
@@ -115,6 +125,9 @@ class Follower:
                             yield update
                     if odd and watch.lost():
                         raise FalUnreachable(f"{url} says nothing that is understood")
+                    watch.quiet = watch.silent_for() >= self._pace.quiet
+                    if watch.quiet:
+                        return
 
     async def _polled(self, request: FalRequest, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
         clock = asyncio.get_running_loop().time
@@ -124,8 +137,10 @@ class Follower:
             if update := await self._poll(request, watch):
                 watch.understood()
                 yield update
+                if watch.quiet:
+                    return  # the stream has lost nothing
             elif watch.puzzled():
-                yield FalUpdate(FalStatus.ENDED)  # perhaps: the result tells
+                yield _PERHAPS  # the result tells
 
     async def _poll(self, request: FalRequest, watch: "_Watch") -> FalUpdate | None:
         try:
@@ -147,6 +162,7 @@ class _Watch:
         self._gap = pace.first_gap
         self._denied_at: float | None = None
         self._understood_at = asyncio.get_running_loop().time()
+        self.quiet = False
 
     def gap(self) -> float:
         """Seconds until the next poll: growing, jittered so that a thousand do not come at once."""
@@ -166,7 +182,11 @@ class _Watch:
 
     def lost(self) -> bool:
         """Whether no status was understood for so long that the result is worth a question."""
-        return asyncio.get_running_loop().time() - self._understood_at >= self._pace.settle
+        return self.silent_for() >= self._pace.settle
+
+    def silent_for(self) -> float:
+        """Seconds since a status was read."""
+        return asyncio.get_running_loop().time() - self._understood_at
 
     def puzzled(self) -> bool:
         """The same, once for each such time."""

@@ -125,8 +125,8 @@ class FalGateway:
         """Every change of the request's state until COMPLETED, however long: bound it, and `aclosing` it.
 
         Whatever fails in between is tried again with the same request, and a word that only sounds like an
-        end is settled by asking for the result. Each time that FAL denies to know the request is yielded
-        too; raises FalResultGone once it has done so for `pace.grace`.
+        end is settled by asking for the result: UNSETTLED while there is none. Each time that FAL denies to
+        know the request is yielded too; raises FalResultGone once it has done so for `pace.grace`.
         """
         return self._follower.follow(request)
 

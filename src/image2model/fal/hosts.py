@@ -3,9 +3,10 @@
 Who calls it: the gateway for every address; the API before it redirects to a media URL. Pure.
 """
 
+import re
 from functools import lru_cache
-from typing import Self
-from urllib.parse import urlsplit
+from typing import Final, Self
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -14,6 +15,16 @@ from image2model.domain import FalRequest
 _KEY_DOMAINS = ("fal.run", "falrun.com", "fal.ai")
 _MEDIA_DOMAINS = ("fal.media",)
 _NAMESPACES = ("workflows", "comfy")
+_PLAIN: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_STRANGE: Final = re.compile(r"[^\x21-\x7e]|[\\\"<>^`{|}]", re.ASCII)
+
+
+def escaped(url: str) -> str:
+    """The URL with all that no URL may hold percent-encoded: spaces, line ends, backslashes, other letters.
+
+    Such characters mean different hosts to different readers, and no header can carry them.
+    """
+    return _STRANGE.sub(lambda found: quote(found[0], safe=""), url.strip())
 
 
 class FalHosts(msgspec.Struct, frozen=True):
@@ -64,10 +75,15 @@ class FalHosts(msgspec.Struct, frozen=True):
 
 @lru_cache(1024)  # each URL is asked for several times, the base at every call: 4 % of a worker's CPU
 def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port; no host where readers could disagree on it, or where it has credentials."""
+    if not _PLAIN.fullmatch(url) or "\\" in url:
+        return "", None, None
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
+        return "", None, None
+    if "@" in parts.netloc or "%" in parts.netloc:
         return "", None, None
     return parts.scheme, parts.hostname, port or {"http": 80, "https": 443}.get(parts.scheme)
 

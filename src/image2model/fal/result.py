@@ -5,6 +5,7 @@ taken for a failure of the request.
 """
 
 import asyncio
+import json
 import random
 
 import msgspec
@@ -92,11 +93,22 @@ async def output_in(endpoint: Endpoint, body: bytes) -> FalResult:
     return _output_in(endpoint, body)
 
 
+def _read(body: bytes) -> object:
+    """The JSON of a result, also as Python servers may write it: NaN, half a surrogate pair, no UTF-8.
+
+    Raises ValueError, RecursionError.
+    """
+    try:
+        return decode(body, object)
+    except msgspec.DecodeError:
+        return json.loads(body.decode("utf-8", "replace"))
+
+
 def _output_in(endpoint: Endpoint, body: bytes) -> FalResult:
     try:
-        output = decode(body, object)
+        output = _read(body)
         files = files_of(endpoint, output)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise FalUnreadable(f"the result cannot be read: {error}") from error
     if output is None:
         raise FalUnreadable("the result is null")

@@ -21,6 +21,7 @@ API_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
 LARGEST_REPLY: Final = 32 << 20
 USER_AGENT: Final = "image2model"
 _LARGE = 1 << 16
+_LONGEST_CAUSE: Final = 500
 _INGRESS = frozenset({502, 503, 504})
 
 
@@ -132,9 +133,10 @@ class FalSession:
         params: Mapping[str, str] | None = None,
         data: bytes | io.BytesIO | None = None,
         read_bufsize: int = 1 << 16,
+        named: str | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """An open response, no redirect followed; read it under `network_faults`. Raises FalUnreachable."""
-        with network_faults(url):
+        with network_faults(url, named=named):
             response = await self.http.request(
                 method,
                 url,
@@ -150,15 +152,19 @@ class FalSession:
 
 
 @contextmanager
-def network_faults(url: str) -> Iterator[None]:
+def network_faults(url: str, *, named: str | None = None) -> Iterator[None]:
     """Turn what the network does into FalUnreachable. Nothing but the network may stand in the block.
 
+    `named` stands in the message for a URL that is a secret.
     ValueError is what aiohttp and yarl make of a URL that is none.
     """
     try:
         yield
     except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
-        raise FalUnreachable(f"{url[:200]}: {_cause(error)}") from error
+        cause = _cause(error)
+        if named is not None:
+            cause = cause.replace(url, named)
+        raise FalUnreachable(f"{named or url[:200]}: {cause[:_LONGEST_CAUSE]}") from error
 
 
 class _Request(msgspec.Struct, frozen=True):

@@ -13,16 +13,18 @@ from image2model.fal.words import error_of
 
 
 class FalStatus(StrEnum):
-    """FAL's three states, and two that it does not call so.
+    """FAL's three states, and three that it does not call so.
 
     COMPLETED says only that the request has ended: the result tells how. ENDED is any other word that sounds
-    like an end: only the result tells whether it is one. DENIED: FAL says that it does not know the request.
+    like an end: only the result tells whether it is one. UNSETTLED: such a word, and the result is not there.
+    DENIED: FAL says that it does not know the request.
     """
 
     QUEUED = "IN_QUEUE"
     RUNNING = "IN_PROGRESS"
     COMPLETED = "COMPLETED"
     ENDED = "ENDED"
+    UNSETTLED = "UNSETTLED"
     DENIED = "DENIED"
 
 

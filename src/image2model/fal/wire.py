@@ -171,7 +171,11 @@ workers by a null pointer in msgspec's extension."""
 def decode(body: bytes, shape: type[T]) -> T:
     """The body as this shape, which is one of `_SHAPES`.
 
-    Raises msgspec.DecodeError (its ValidationError too) when it is not that.
+    Raises msgspec.DecodeError (its ValidationError too) when it is not that, also for text that is no UTF-8
+    and for what is nested too deeply, of which msgspec's own errors are others.
     """
-    found: T = _DECODERS[shape].decode(body)
+    try:
+        found: T = _DECODERS[shape].decode(body)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
     return found

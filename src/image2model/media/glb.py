@@ -5,7 +5,7 @@ meshopt-packed model is measured by its accessors like any other.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,12 @@ from image2model.media.gltf import NORMALIZED_MAX, Accessor, Document, Matrix, M
 from image2model.media.transform import IDENTITY, corners, local_matrix, multiply
 
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
+_MOST_NODES = 100_000
+_MOST_PARTS = 100_000
+"""What is measured at most: a mesh may be shown by any number of nodes, so a small file can draw billions."""
+
+_LARGEST_NUMBER = (1 << 53) - 1
+"""What JSON's readers agree on. An accessor without bytes may claim any count."""
 
 T = TypeVar("T")
 Bounds = tuple[Vector, Vector]
@@ -69,18 +75,32 @@ def inspect_glb(source: Path | bytes | memoryview) -> MeshInfo:
 
 
 def _mesh(document: Document) -> MeshInfo:
-    placed = list(_placed(document))
+    placed = _bounded(_placed(document))
     triangles = sum(_triangles(document, part) for mesh, _ in placed for part in mesh.primitives)
     vertices = sum(_vertices(document, mesh) for mesh, _ in placed)
     if triangles == 0:
         shown = f"{vertices:,} points or lines, and no triangle" if vertices else "nothing"
         raise NotMeasured(f"its scene shows {shown}")
+    if max(triangles, vertices) > _LARGEST_NUMBER:
+        raise NotMeasured("its numbers are too large to be true")
     return MeshInfo(
         triangles=triangles,
         vertices=vertices,
         textures=len(document.textures),
         bounds=_bounds(document, placed),
     )
+
+
+def _bounded(placed: Iterable[Placed]) -> list[Placed]:
+    """All of it. Raises NotMeasured where it draws too much to be looked at."""
+    kept: list[Placed] = []
+    parts = 0
+    for one in placed:
+        kept.append(one)
+        parts += max(len(one[0].primitives), 1)
+        if parts > _MOST_PARTS:
+            raise NotMeasured(f"its scene draws more than {_MOST_PARTS:,} parts")
+    return kept
 
 
 def _placed(document: Document) -> Iterator[Placed]:
@@ -97,6 +117,8 @@ def _placed(document: Document) -> Iterator[Placed]:
         if number in seen:
             raise NotMeasured(f"node {number} has two parents")
         seen.add(number)
+        if len(seen) > _MOST_NODES:
+            raise NotMeasured(f"its scene has more than {_MOST_NODES:,} nodes")
         if node.matrix is not None and len(node.matrix) != 16:
             raise NotMeasured(f"the matrix of node {number} has not 16 numbers")
         world = multiply(parent, local_matrix(node))
@@ -128,15 +150,15 @@ def _positions(document: Document, part: Primitive) -> Accessor:
 
 
 def _bounds(document: Document, placed: list[Placed]) -> Bounds:
-    points: list[Vector] = []
+    lowest, highest = [math.inf] * 3, [-math.inf] * 3
     for mesh, matrix in placed:
-        for part in mesh.primitives:
-            low, high = _box(_positions(document, part))
-            points += corners(matrix, low, high)
-    if not all(math.isfinite(value) for point in points for value in point):
-        raise NotMeasured("its bounds are not finite")
-    xs, ys, zs = zip(*points, strict=True)
-    return (min(xs), min(ys), min(zs)), (max(xs), max(ys), max(zs))
+        for low, high in {_box(_positions(document, part)) for part in mesh.primitives}:
+            for point in corners(matrix, low, high):
+                if not all(map(math.isfinite, point)):
+                    raise NotMeasured("its bounds are not finite")
+                lowest = [*map(min, lowest, point)]
+                highest = [*map(max, highest, point)]
+    return (lowest[0], lowest[1], lowest[2]), (highest[0], highest[1], highest[2])
 
 
 def _box(accessor: Accessor) -> Bounds:

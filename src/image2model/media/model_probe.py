@@ -16,9 +16,16 @@ from image2model.media.model_format import PROBE_BYTES, ModelFormat, sniff_model
 HEAD_BYTES: Final = PROBE_BYTES
 MOST_JSON: Final = 32 << 20
 _PAGE: Final = re.compile(
-    rb"<(!doctype\s+html|html|head|body|script|\?xml[^>]*>\s*<(error|html))\b", re.IGNORECASE
+    rb"<(!doctype\s+html|html|head|body|script|title|meta|\?xml[^>]*>\s*<(error|html))\b", re.IGNORECASE
 )
 _BOM: Final = b"\xef\xbb\xbf"
+
+
+def _behind_comments(text: bytes) -> bytes:
+    """What an HTML page begins with behind its comments."""
+    while text.startswith(b"<!--") and (end := text.find(b"-->", 4)) > 0:
+        text = text[end + 3 :].lstrip()
+    return text
 
 
 class NoFile(Exception):
@@ -43,11 +50,11 @@ class ModelProbe:
     """
 
     def __init__(self, head: bytes, size: int | None) -> None:
-        text = head.removeprefix(_BOM).lstrip()
+        text = _behind_comments(head.removeprefix(_BOM).lstrip())
         if not head:
             raise NoFile("it is empty")
         if _PAGE.match(text):
-            raise NoFile("it is a web page, no model")
+            raise NoFile("it is a web page")
         self.format: ModelFormat = sniff_model(head, size)
         self._glb = GlbReader() if self.format == "glb" else None
         self._json = bytearray() if text[:1] in (b"{", b"[") else None

@@ -13,7 +13,7 @@ import msgspec
 
 from image2model.domain import IMAGE_FINISHED, ImageStatus, JobStatus, ResultFile
 from image2model.errors import NotFound, NotReady
-from image2model.fal.hosts import FalHosts
+from image2model.fal.hosts import FalHosts, escaped
 from image2model.service import documents
 from image2model.service.media_types import media_type
 from image2model.storage import layout
@@ -113,9 +113,10 @@ def _result_file(row: ImageRow, file: ResultFile, hosts: FalHosts) -> StoredFile
         name = result_name(row.filename, file)
         shown = media_type(file.format, file.content_type)
         return StoredFile(key=file.key, filename=name, media_type=shown)
-    if file.source_url is None or not hosts.serves_media(file.source_url):
+    url = escaped(file.source_url or "")
+    if not hosts.serves_media(url):
         raise NotFound("FAL named no address for this file that may be redirected to.")
-    return file.source_url
+    return url
 
 
 def result_name(original: str, file: ResultFile) -> str:

@@ -27,7 +27,7 @@ from image2model.store.replicas import Replicas
 _log = structlog.stdlib.get_logger(__name__)
 
 _OK: Final = "OK"
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _LEFT: Final = frozenset({ImageStatus.FAILED, ImageStatus.CANCELLED})
 
 
@@ -41,9 +41,11 @@ async def note_request(
     no id, StoreOutage.
     """
     request_id = word.request_id
-    if not _REQUEST_ID.fullmatch(request_id):
+    if not _ID.fullmatch(request_id):
         raise InvalidParameter("The webhook's request_id is none.")
-    if not attempt_token:
+    # FAL signs the webhooks of all its customers, who may address them here
+    if not (_ID.fullmatch(image_id) and _ID.fullmatch(attempt_token)):
+        _log.info("webhook_for_nobody", image_id=image_id)
         return
     if await _is_followed(redis, hosts, image_id, attempt_token, request_id):
         await callbacks.note(redis, image_id, attempt_token, _callback(word))

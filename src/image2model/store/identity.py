@@ -51,7 +51,8 @@ class Upgrade(msgspec.Struct, frozen=True, kw_only=True):
     """How far a store is on its way to the newest data version, and how many processes hold it back.
 
     `workers` and `apis` are of 8adfc9c, by heartbeats and by what is listened to; the latter counts other
-    services on the same server too. `behind` are processes of releases in between.
+    services on the same server too. `behind` are processes of releases in between. Once it is `done`,
+    `workers` are those of 8adfc9c that were forced past or started since: they fail on what they read.
     """
 
     head: StoreHead

@@ -1,6 +1,6 @@
-"""The page at `/`: its files, and the HTTP that serves them.
+"""The page at `/` and the one of the API reference: their files, and the HTTP that serves them.
 
-Who calls it: the command line, which joins it to the API's application. It talks to nothing: what the page
+Who calls it: the command line, which joins it to the API's application. It talks to nothing: what a page
 shows, the browser asks the API for.
 """
 

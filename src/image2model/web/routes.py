@@ -1,4 +1,4 @@
-"""The page's addresses: `/` and its files.
+"""The addresses for browsers: the page at `/`, the API reference, and the files of both.
 
 Who calls it: the command line, when it puts the application together. The files hold no secret and ask for
 no key; what they show comes from the API, which does.
@@ -28,6 +28,7 @@ def routes(media_origins: Sequence[str] = ()) -> list[BaseRoute]:
     return [
         Route("/", page.index, methods=["GET"]),
         Route("/favicon.ico", page.icon, methods=["GET"]),
+        Route("/api/v1/docs", page.reference, methods=["GET"]),
         Route("/assets/{version}/{path:path}", page.asset, methods=["GET"]),
     ]
 
@@ -38,6 +39,7 @@ class Page:
     def __init__(self, files: Tree, media_origins: Sequence[str]) -> None:
         self._tree = files
         self._headers = policy.headers(media_origins)
+        self._reference_headers = policy.reference_headers()
 
     async def index(self, request: Request) -> Response:
         """The page itself: always asked for again, and mostly answered with 304."""
@@ -46,6 +48,10 @@ class Page:
     async def icon(self, request: Request) -> Response:
         """For browsers that ask for it whatever the page says."""
         return await answer(request, self._tree.files["icon.svg"], _ASK_AGAIN)
+
+    async def reference(self, request: Request) -> Response:
+        """The API reference's page. The document that it shows comes from the API, which asks for a key."""
+        return await answer(request, self._tree.reference, _ASK_AGAIN, self._reference_headers)
 
     async def asset(self, request: Request) -> Response:
         """A file of this version. Raises NotFound for any other."""

@@ -12,19 +12,28 @@ from image2model.web.asset import Asset
 
 _FOLDER: Final = Path(__file__).parent
 _INDEX: Final = "index.html"
+_REFERENCE: Final = "reference.html"
+_REFERENCE_MISSING: Final = "reference-missing.html"
+_PAGES: Final = frozenset({_INDEX, _REFERENCE, _REFERENCE_MISSING})
 _EAGER: Final = "js/"
 _LATER: Final = "js/later/"
 VIEWER: Final = "vendor/model-viewer.min.js"
-"""There only where the set-up had Node."""
+REFERENCE_VIEWER: Final = "vendor/swagger-ui/swagger-ui-bundle.js"
+"""Both are there only where the set-up had Node."""
 
 
 class Tree:
-    """`files` by path; `index` is the page itself with the addresses of this version filled in."""
+    """`files` by path. `index` is the page at `/`, `reference` the one that shows the API reference.
+
+    In both the addresses of this version are filled in. Without its viewer, `reference` says how to get it.
+    """
 
     def __init__(self, files: dict[str, Asset]) -> None:
-        self.files = {path: asset for path, asset in files.items() if path != _INDEX}
+        self.files = {path: asset for path, asset in files.items() if path not in _PAGES}
         self.version = _digest(self.files)
         self.index = Asset(_INDEX, _filled(files[_INDEX].data, self))
+        reference = _REFERENCE if REFERENCE_VIEWER in self.files else _REFERENCE_MISSING
+        self.reference = Asset(reference, _filled(files[reference].data, self))
 
     @property
     def base(self) -> str:
@@ -37,7 +46,7 @@ class Tree:
 
 
 def load() -> Tree:
-    """Read the page's files, and those of the viewer where they were installed."""
+    """Read the page's files, and those of the viewers where they were installed."""
     files = _read(_FOLDER / "static", "") | _read(_FOLDER / "vendor", "vendor/")
     return Tree(files)
 

@@ -29,8 +29,9 @@ _FETCHES: Final = 16
 _SIDE_FETCHES: Final = 64
 """Files beside a model fetched at once: they are small, and a host that hangs must hold up no others."""
 _PICTURE_BYTES: Final = 384 << 20
-_RESULT_BYTES: Final = 384 << 20
-"""Held of either at once, whatever the number of images at work."""
+_RESULT_BYTES: Final = 288 << 20
+_SIDE_BYTES: Final = 96 << 20
+"""Held of each at once, whatever the number of images at work. A model waits for no file beside another."""
 _LOOK_AHEAD: Final = 4
 
 
@@ -66,6 +67,7 @@ class WorkerContext:
         self.patience = FilePatience(grace=settings.unconfirmed_grace)
         self.picture_bytes = ByteBudget(_PICTURE_BYTES)
         self.result_bytes = ByteBudget(_RESULT_BYTES)
+        self.side_bytes = ByteBudget(_SIDE_BYTES)
         self.places = asyncio.Semaphore(settings.worker_concurrency)
         self.room = DiskRoom(storage)
         self.permits = PermitDesk(redis, max_permits=settings.max_concurrent)

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from image2model.domain import ResultFile
-from image2model.errors import DiskFull
+from image2model.errors import DiskFull, StaleFence
 from image2model.fal.download import FalDownload
 from image2model.fal.file_formats import UNKNOWN, format_of
 from image2model.fal.files import FalFile
@@ -20,7 +20,10 @@ from image2model.media.model_probe import HEAD_BYTES, ModelProbe, NoFile
 from image2model.service.media_types import media_type
 from image2model.storage import layout
 from image2model.storage.errors import StorageError
+from image2model.store.connection import StoreOutage
 from image2model.telemetry import tracing
+from image2model.telemetry.unexpected import tell_unexpected
+from image2model.worker.byte_budget import ByteBudget
 from image2model.worker.context import WorkerContext
 from image2model.worker.hazard import Suspect
 
@@ -29,8 +32,11 @@ _MOST_HELD: Final = 48 << 20
 _CHECK_EVERY: Final = 32 << 20
 """The room on the disk is asked for again after so many bytes."""
 _ENDED_PROCESSES: Final = "looking at it has ended processes of this service"
+_NOT_READ: Final = "a fault of this service kept it from being read"
 _LOOKED_AT: Final = 1 << 20
 """Of a JSON that is not copied so much is read, to tell an error from a model."""
+_MEASURED_HERE: Final = 1 << 18
+"""Bytes of a GLB's JSON: reading more would hold up this process, in a thread too."""
 _CONTAINERS: Final = frozenset({"3mf", "usdz", "sog"})
 """Formats that are a ZIP to their bytes."""
 _TEXTS: Final = frozenset(
@@ -73,11 +79,15 @@ async def fetch_file(
     file: FalFile,
     listener: Listener,
     suspect: Suspect | None,
+    memory: ByteBudget,
 ) -> Fetched:
-    """Raises FalError as the gateway's download does, NoFile, StorageError, StaleFence."""
+    """`memory` lends what its bytes take.
+
+    Raises FalError as the gateway's download does, NoFile, StorageError, StaleFence, StoreOutage.
+    """
     async with context.fal.download(file.url) as download:
         listener.ours()
-        async with context.result_bytes.hold(min(download.size or _MOST_HELD, _MOST_HELD)):
+        async with memory.hold(min(download.size or _MOST_HELD, _MOST_HELD)):
             listener.heard()
             async with aclosing(download.chunks(listener.heard)) as chunks:
                 arrival = _Arrival(context, file, download, listener, suspect)
@@ -164,7 +174,14 @@ class _Arrival:
     async def _measured(self) -> Measured | None:
         if self._probe is None or not self._probe.json_length:
             return None if self._probe is None else self._probe.measured()
-        measured = await self._context.hazard.tried(self._suspect, self._probe.measured)
+        suspect = self._suspect if self._probe.json_length <= _MEASURED_HERE else None
+        try:
+            measured = await self._context.hazard.tried(suspect, self._probe.measured)
+        except (StaleFence, StoreOutage):
+            raise
+        except Exception as error:  # noqa: BLE001 - told; what cannot be measured is a model all the same
+            tell_unexpected("measure", error)
+            return Measured(None, _NOT_READ)
         return Measured(None, _ENDED_PROCESSES) if measured is None else measured
 
     def _fetched(self, size: int | None, key: str | None, measured: Measured | None = None) -> Fetched:

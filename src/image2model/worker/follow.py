@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from image2model.domain import FalRequest, ImageStatus
-from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient, StaleFence
+from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient, ImageFailure, StaleFence
 from image2model.fal.cancel import CancelReply
 from image2model.fal.endpoints import endpoint_of
 from image2model.fal.failures import FalCancelled, FalUnreachable
@@ -22,6 +22,7 @@ from image2model.store.callbacks import Callback
 from image2model.store.connection import StoreOutage
 from image2model.store.images import Task
 from image2model.telemetry import tracing
+from image2model.worker import costs
 from image2model.worker.backoff import full_jitter
 from image2model.worker.context import WorkerContext
 from image2model.worker.elsewhere import Elsewhere, look_elsewhere
@@ -38,8 +39,9 @@ _SETTLE_S: Final = 10.0
 async def follow(context: WorkerContext, task: Task, running: RunningTask, request: FalRequest) -> None:
     """Returns when FAL has COMPLETED it; how it ended, the result tells.
 
-    Raises StaleFence, and FalResultGone once FAL has denied the request for the grace and nothing else of
-    FAL's speaks of it.
+    Raises StaleFence; FalResultGone once FAL has denied the request for the grace and nothing else of FAL's
+    speaks of it; and, where FAL's status spoke of an end for `I2M_TASK_TIMEOUT` and its result never came,
+    ImageFailure `generation_timeout`, or FalCancelled if a client cancelled it.
     """
     follower = _Follower(context, task, running, request)
     running.on_cancel(follower.cancel)
@@ -65,6 +67,9 @@ class _Follower:
         self._denied_at: float | None = None
         self._settle_at: float | None = None
         self._settled: asyncio.Timeout | None = None
+        self._unsettled: FalUpdate | None = None
+        self._doubt: asyncio.TimerHandle | None = None
+        self._given_up = False
 
     async def follow(self, span: tracing.Span) -> bool:
         """Until the end: True. False: again, for FAL's listing knows what its status denies."""
@@ -74,6 +79,8 @@ class _Follower:
         except TimeoutError:
             if self._settled is None or not self._settled.expired():
                 raise
+            if self._given_up:
+                raise await self._never_settled() from None
             # FAL said to the cancel that it has completed; the status never says so
             await self.write(FalUpdate(FalStatus.COMPLETED))
             return True
@@ -87,8 +94,12 @@ class _Follower:
                         if (await self._elsewhere()).ended:
                             await self.write(FalUpdate(FalStatus.COMPLETED))
                             break
+                    elif update.status is FalStatus.UNSETTLED:
+                        self._denied_at = None
+                        self._time_doubt(update)
                     else:
                         self._denied_at = None
+                        self._end_doubt()
                         await self.write(update)
         except FalResultGone as gone:
             if await self._still_listed():
@@ -147,6 +158,44 @@ class _Follower:
         left = max(self._context.settings.task_timeout - ran, 0)
         self._deadline = asyncio.get_running_loop().call_later(left, self._time_out)
 
+    def _time_doubt(self, update: FalUpdate) -> None:
+        """FAL's status speaks of an end, and there is no result: that is believed to be work for as long."""
+        self._unsettled = update
+        if self._doubt is None:
+            timeout = self._context.settings.task_timeout
+            self._doubt = asyncio.get_running_loop().call_later(timeout, self._cancel_doubtful)
+
+    def _cancel_doubtful(self) -> None:
+        if not self._running.timed_out:
+            self._time_out()
+        grace = self._context.patience.grace
+        self._doubt = asyncio.get_running_loop().call_later(grace, self._give_up)
+
+    def _give_up(self) -> None:
+        self._given_up = True
+        if self._settled is not None and not self._settled.expired():
+            self._settled.reschedule(asyncio.get_running_loop().time())
+
+    def _end_doubt(self) -> None:
+        """FAL's status says again where the request is."""
+        doubt, self._doubt = self._doubt, None
+        if doubt is not None:
+            doubt.cancel()
+
+    async def _never_settled(self) -> ImageFailure | FalCancelled:
+        """What ends a request whose result never came, though FAL's status said that it has ended."""
+        await costs.book_lost(self._context, self._task, self._request)
+        words = self._unsettled.error if self._unsettled else None
+        said = f" FAL said: {words}" if words else ""
+        text = (
+            "FAL's status says that the request has ended, and FAL gave no result for "
+            f"{self._context.settings.task_timeout:.0f} s (I2M_TASK_TIMEOUT); it was cancelled.{said}"
+        )
+        _log.error("request_never_settled", request_id=self._request.request_id, reason=text)
+        if self._running.cancel_requested or self._task.cancel_requested:
+            return FalCancelled(text)
+        return ImageFailure("generation_timeout", text, retryable=True)
+
     def _time_out(self) -> None:
         _log.warning("generation takes too long, cancelled at FAL", request_id=self._request.request_id)
         self._running.timed_out = True
@@ -192,6 +241,7 @@ class _Follower:
 
     def close(self) -> None:
         """Nothing more is to be cancelled."""
+        self._end_doubt()
         if self._deadline is not None:
             self._deadline.cancel()
         if self._cancelling is not None:

@@ -90,7 +90,13 @@ class FileStore:
             try:
                 async with self._context.fetches:
                     found = await fetch_file(
-                        self._context, self._job_id, self._image_id, file, _PATIENT, self._suspect
+                        self._context,
+                        self._job_id,
+                        self._image_id,
+                        file,
+                        _PATIENT,
+                        self._suspect,
+                        self._context.result_bytes,
                     )
                 if found.measured is None or not found.measured.cut or tries >= self._patience.cut_tries:
                     return found
@@ -114,20 +120,33 @@ class FileStore:
         raise AssertionError("numbers never end")
 
     async def side(self, file: FalFile) -> Fetched | Lost:
-        """A file beside the model, left once it has brought no byte for `silence`."""
+        """A file beside the model, left once it has brought no byte for `silence`, or has no end."""
         async with self._context.side_fetches:
             silence = self._patience.silence
+            longest = self._patience.side
             try:
-                async with asyncio.timeout(silence) as limit:
-                    return await self._side(file, _Silence(limit, silence))
+                async with asyncio.timeout(longest) as whole:
+                    async with asyncio.timeout(silence) as limit:
+                        return await self._side(file, _Silence(limit, silence))
             except TimeoutError:
-                return Lost(file, WarningCode.FILE_MISSING, f"it brought no byte for {silence:g} s")
+                why = (
+                    f"was not whole after {longest:g} s"
+                    if whole.expired()
+                    else f"brought no byte for {silence:g} s"
+                )
+                return Lost(file, WarningCode.FILE_MISSING, f"it {why}")
 
     async def _side(self, file: FalFile, listener: "_Silence") -> Fetched | Lost:
         for tries in count(1):
             try:
                 return await fetch_file(
-                    self._context, self._job_id, self._image_id, file, listener, self._suspect
+                    self._context,
+                    self._job_id,
+                    self._image_id,
+                    file,
+                    listener,
+                    self._suspect,
+                    self._context.side_bytes,
                 )
             except FalAddressRefused as error:
                 return _lost(file, WarningCode.FILE_REFUSED, error)

@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document, made from the table of operations and the Structs of the code.
 
-Who calls it: the routes of the reference, the page and the generator of `docs/`. It reads no settings: a
+Who calls it: the route of the reference and the generator of `docs/`. It reads no settings: a
 limit that they change is told with the setting's name.
 """
 

@@ -93,7 +93,10 @@ OPERATIONS: Final = (
         tag="Operation",
         id="docs",
         summary="This reference as a page",
-        description="Needs no network and runs no script.",
+        description='For browsers: it shows the document, and its "Try it out" calls this service. It loads '
+        "nothing from other hosts. The page itself asks for no key, the document that it shows does; it asks "
+        "the visitor for one where no session is signed in.",
+        access="open",
         parameters=(IF_NONE_MATCH,),
         answers=(
             Answer(

@@ -40,7 +40,8 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
         "image_truncated": "A picture ends before its end. Save or copy it again.",
         "image_too_large": "A picture has more pixels than `I2M_MAX_PIXELS`. Make it smaller.",
         "internal_error": "A fault of the service's own. Report it with its `request_id`.",
-        "store_unavailable": "The service cannot reach its store. Try again as `Retry-After` says.",
+        "store_unavailable": "The service cannot reach its store, or the store takes no writes. Try again as "
+        "`Retry-After` says.",
         "disk_full": "The storage is full. Nothing was kept; try again once the operator has made room.",
     }
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from image2model.cli.connection import client, connected, for_scripts, print_json
-from image2model.cli.numbers import size
+from image2model.cli.numbers import counted, size
 from image2model.cli.report.sheet import write
 from image2model.client import AsyncClient, Job
 
@@ -32,7 +32,9 @@ def command(job_id: str, out: Path, url: str | None, key: str | None, as_json: b
     if as_json:
         print_json({"job_id": job.job_id, "status": job.status, "file": str(out), "bytes": count})
         return
-    click.echo(f"{out}: {job.total} pictures, {job.counts.succeeded} models, {size(count)}")
+    click.echo(
+        f"{out}: {counted(job.total, 'picture')}, {counted(job.counts.succeeded, 'model')}, {size(count)}"
+    )
     if not job.finished:
         click.echo(f"The job is {job.status}: write the sheet again once it has ended.", err=True)
 

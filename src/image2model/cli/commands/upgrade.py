@@ -5,6 +5,7 @@ import asyncio
 import click
 
 from image2model.cli.connection import for_scripts, print_json
+from image2model.cli.numbers import counted
 from image2model.cli.operator import opened
 from image2model.store.identity import Upgrade, settle
 from image2model.store.layouts import LATEST
@@ -22,7 +23,7 @@ def command(force: bool, as_json: bool) -> int:
 
     It goes up by itself, 15 seconds after the last process of an earlier release has ended. Another service
     of the first release on the same server holds it back as well, since channels know no database numbers:
-    --force is for that. There is no way back. Exit code 1 while something holds it back.
+    --force is for that. There is no way back. Exit code 1 until the newest is written.
     """
     upgrade = asyncio.run(_settle(force=force))
     if as_json:
@@ -36,17 +37,22 @@ def words_of(upgrade: Upgrade) -> str:
     """The state in a sentence."""
     version = f"The store is written in data version {upgrade.head.version}"
     if upgrade.done:
-        return f"{version}, the newest."
-    left = [
-        f"{count} {what}"
-        for count, what in (
-            (upgrade.workers, "workers of the first release"),
-            (upgrade.apis, "API processes of the first release, or of another service on this server"),
-            (upgrade.behind, "processes of an earlier release"),
+        if not upgrade.workers:
+            return f"{version}, the newest."
+        left = counted(upgrade.workers, "worker")
+        return f"{version}, the newest, which {left} of the first release cannot read."
+    holding = [
+        f"{counted(count, thing)} of {whose}"
+        for count, thing, whose in (
+            (upgrade.workers, "worker", "the first release"),
+            (upgrade.apis, "API process", "the first release, or of another service on this server"),
+            (upgrade.behind, "process", "an earlier release"),
         )
         if count
     ]
-    return f"{version} of {LATEST}: {' and '.join(left) or 'nobody holds it back, it goes up in seconds'}."
+    if not holding:
+        return f"{version} of {LATEST}: nothing holds it back, it goes up in seconds."
+    return f"{version} of {LATEST}, held back by {' and '.join(holding)}."
 
 
 async def _settle(*, force: bool) -> Upgrade:

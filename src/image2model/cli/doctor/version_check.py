@@ -25,7 +25,9 @@ async def check_version(redis: Redis) -> list[Finding]:
         return [broken(_PART, error.problems[0], "start the release that wrote it")]
     except StoreOutage as error:
         return [no_answer(_PART, error)]
-    if upgrade.done:
+    if upgrade.done and not upgrade.workers:
         return [ok(_PART, words_of(upgrade))]
+    if upgrade.done:
+        return [warning(_PART, words_of(upgrade), "end it: it fails on what it reads")]
     advice = "end the processes of the earlier release; `image2model upgrade --force` does not wait for them"
     return [warning(_PART, words_of(upgrade), advice)]

@@ -10,9 +10,10 @@ from typing import Final
 import click
 import msgspec
 
-from image2model.cli.numbers import dollars, seconds, span
+from image2model.cli.numbers import counted, dollars, seconds, span
 from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.names import legible, text_of
+from image2model.cli.waits import waiting_words
 from image2model.client.documents import Image
 
 _MOST_NAMED: Final = 5
@@ -72,10 +73,13 @@ class JsonBoard:
 class PlainBoard:
     """Words on standard output, a line to each picture that ends."""
 
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
     def begin(self, items: list[Item]) -> None:
         """How many there are."""
         kept = sum(item.outcome is Outcome.KEPT for item in items)
-        click.echo(f"{len(items)} pictures, {kept} of them done before")
+        click.echo(f"{counted(len(items), 'picture')}, {kept} done before")
 
     def left_out(self, paths: Sequence[Path]) -> None:
         """The first, and how many more."""
@@ -86,9 +90,10 @@ class PlainBoard:
         """Not shown: only ends are."""
 
     def waiting(self, job_id: str, reason: str | None) -> None:
-        """Shown when it begins."""
-        if reason:
-            click.echo(f"job {job_id} waits: {reason}")
+        """Shown when it begins for a job, or the reason is another one; not after each try between."""
+        if reason and self._told.get(job_id) != reason:
+            self._told[job_id] = reason
+            click.echo(f"job {job_id}  {waiting_words(reason)}")
 
     def connected(self, yes: bool) -> None:
         """Shown on loss only; it is found again by itself."""
@@ -129,9 +134,9 @@ def _facts(image: Image | None) -> list[str]:
     if image is None or image.result is None:
         return []
     took = span(image.started_at, image.finished_at)
-    facts = [f"{image.result.mesh.triangles:,} triangles"] if image.result.mesh else []
+    facts = [counted(image.result.mesh.triangles, "triangle")] if image.result.mesh else []
     facts += [seconds(took)] if took is not None and not image.cached else []
     cost = "reused" if image.cached else dollars(image.cost_usd)
     facts.append(f"{cost} (estimated)" if image.cost_uncertain else cost)
     warned = len(image.result.warnings)
-    return [*facts, f"{warned} warning{'s' * (warned > 1)}"] if warned else facts
+    return [*facts, counted(warned, "warning")] if warned else facts

@@ -18,6 +18,7 @@ from image2model.cli.submit.board_tables import batch_table, picture_table, run_
 from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.pace import Pace, clock
 from image2model.cli.submit.tally import by_job, has_failed, tally
+from image2model.cli.waits import waiting_words
 from image2model.client.documents import Image
 
 _FRAMES: Final = 4  # a second
@@ -108,21 +109,8 @@ class LiveBoard:
         return sum(item.job_id is None and item.outcome is Outcome.PENDING for item in self._items)
 
     def _remarks(self) -> list[Text]:
-        remarks = [
-            _REASONS.get(reason, f"waiting for: {reason}") for reason in sorted({*self._waiting.values()})
-        ]
+        remarks = [waiting_words(reason) for reason in sorted({*self._waiting.values()})]
         if self._lost:
             spent = clock(time.monotonic() - min(self._lost))
             remarks.append(f"No answer from the service for {spent}; trying again. The jobs are safe there.")
         return [Text(remark, style="yellow") for remark in remarks]
-
-
-_REASONS: Final = {
-    "limit": "Waiting: as many pictures as allowed are at FAL; the rest follow as they finish.",
-    "account": "Waiting: FAL refuses the service's account (key or balance). Its operator can mend that; "
-    "nothing is lost.",
-    "fal": "Waiting: FAL is not answering. It goes on by itself once FAL is back.",
-    "endpoint": "Waiting: FAL refuses this model, or fails at it. It is tried from time to time; other "
-    "models go on.",
-    "paused": "Waiting: the service's operator has paused the queue.",
-}

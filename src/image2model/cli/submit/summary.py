@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from image2model.cli.advice import advice
+from image2model.cli.numbers import counted
 from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.names import legible
 from image2model.cli.submit.pace import clock
@@ -38,8 +39,8 @@ def _print(items: Sequence[Item], counts: Counter[Outcome], seconds: float) -> N
         return
     failed = [item for item in items if item.outcome is Outcome.FAILED]
     click.echo(
-        f"{len(items)} pictures: {counts[Outcome.SAVED]} models saved, {counts[Outcome.KEPT]} done before, "
-        f"{len(failed)} failed; {_cost(items)}; {clock(seconds)}"
+        f"{counted(len(items), 'picture')}: {counted(counts[Outcome.SAVED], 'model')} saved, "
+        f"{counts[Outcome.KEPT]} done before, {len(failed)} failed; {_cost(items)}; {clock(seconds)}"
     )
     for item in failed:
         click.echo(f"  {legible(item.given)}  {item.code}: {item.reason} ({_cost([item])})")
@@ -59,9 +60,8 @@ def _cost(items: Sequence[Item]) -> str:
     bought = sum(item.bought_usd for item in items)
     earlier = sum(item.cost_usd for item in items) - bought
     words = f", and {earlier:.2f} USD for what earlier runs sent" if round(earlier, 6) else ""
-    uncertain = (
-        " (part of it estimated)" if any(one.image and one.image.cost_uncertain for one in items) else ""
-    )
+    estimated = [one.image is not None and one.image.cost_uncertain for one in items if one.cost_usd]
+    uncertain = f", {'all' if all(estimated) else 'part'} of it estimated" if any(estimated) else ""
     return f"cost {bought:.2f} USD{words}{uncertain}"
 
 

@@ -7,8 +7,18 @@
 local ENDPOINT_FIELDS = {'opened_at', 'why', 'words', 'status', 'fal_type', 'probe_at', 'probe_gap', 'last_gap',
   'probe_image', 'probe_until', 'probed_turn', 'probed_id', 'post_failures'}
 
--- A clock that stands still while generations are paused: patience is counted by it.
-local function patient_time(at) return at - stood_still(at) end
+-- Whether generations are paused for nothing but what several endpoints have shown together.
+local function paused_by_endpoints()
+  local reason = call('HGET', K.circuit(), 'inferred')
+  return reason and call('HLEN', K.pause(GENERATION)) == 1 and call('HEXISTS', K.pause(GENERATION), reason) == 1
+end
+
+-- A clock that stands still while generations are paused: patience is counted by it. Such a pause of the endpoints'
+-- own stops it only once it is over: where nothing else passes, they would wait for each other for ever.
+local function patient_time(at)
+  if paused_by_endpoints() then return at - num(call('HGET', K.circuit(), 'stood_still_ms')) end
+  return at - stood_still(at)
+end
 
 local function renew_endpoint(model)
   call('PEXPIRE', K.endpoints(), FLEET_TTL)

@@ -297,6 +297,13 @@ local function count_unexpected(image_id, token)
   return count + 1
 end
 
+-- One more of what a next attempt forgets: a forgotten field is empty, which HINCRBY takes for no number.
+local function count_up(image_id, field)
+  local count = num(call('HGET', K.image(image_id), field)) + 1
+  call('HSET', K.image(image_id), field, count)
+  return count
+end
+
 local function holds(image_id, fence)
   return fence ~= '' and call('HGET', K.image(image_id), 'fence') == fence
 end

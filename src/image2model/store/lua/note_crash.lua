@@ -4,7 +4,7 @@ local id, token = unpack(cmsgpack.unpack(ARGV[1]))
 if not holds(id, token) then return 0 end
 local image = K.image(id)
 if call('HGET', image, 'crashed_by') ~= token then
-  call('HINCRBY', image, 'crashes', 1)
+  count_up(id, 'crashes')
   -- it has had its verdict: no worker's death is in doubt
   call('HSET', image, 'crashed_by', token, 'hazard', '', 'hazard_deaths', 1)
 end

@@ -109,9 +109,9 @@ end
 
 -- A pause that only two endpoints together have shown lets the others' images try, one after the other.
 local function may_try_another()
-  local state = call('HMGET', K.circuit(), 'inferred', 'trial_image')
-  if not state[1] or call('HLEN', K.pause(queue)) > 1 or call('HEXISTS', K.pause(queue), state[1]) == 0 then return false end
-  return not state[2] or not call('ZSCORE', K.leases(queue), state[2])
+  if not paused_by_endpoints() then return false end
+  local trial_image = call('HGET', K.circuit(), 'trial_image')
+  return not trial_image or not call('ZSCORE', K.leases(queue), trial_image)
 end
 
 -- Where nothing else waits, an image that waits for its endpoint tries for all.

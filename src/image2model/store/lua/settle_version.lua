@@ -1,6 +1,7 @@
 -- A process says which data version it reads, and the version that is written goes up once nobody is left that
 -- does not read the next. {id for a new store, process or '', reads, life_ms, force}
--- Returns {version, id, workers, apis, processes}: how many of 8adfc9c, and of a release in between, hold it back.
+-- Returns {version, id, workers, apis, processes}: how many of 8adfc9c, and of a release in between, hold it back;
+-- once the newest is written, the workers of 8adfc9c that run all the same.
 -- `force`: neither what 8adfc9c has left is waited for, nor the time.
 local id, process, reads, life, force = unpack(cmsgpack.unpack(ARGV[1]))
 local at, head, store = now_ms(), store_head(id), K.store()
@@ -10,7 +11,7 @@ if process ~= '' then
   call('PEXPIRE', K.readers(), FLEET_TTL)
 end
 call('ZREMRANGEBYSCORE', K.readers(), '-inf', at - life)
-if version >= LATEST then return {version, head[2], 0, 0, 0} end
+if version >= LATEST then return {version, head[2], old_workers(), 0, 0} end -- they hold nothing back, and break
 
 local next_version, behind = LATEST, 0
 for _, reader in ipairs(call('ZRANGE', K.readers(), 0, -1)) do

@@ -18,9 +18,9 @@ local function suspect(id)
   local hazard = text(call('HGET', image, 'hazard'))
   if hazard == '' then return false end
   call('HSET', image, 'hazard', '')
-  call('HINCRBY', image, 'hazard_deaths', 1)
+  count_up(id, 'hazard_deaths')
   if hazard ~= 'alone' then return false end
-  local crashes = call('HINCRBY', image, 'crashes', 1)
+  local crashes = count_up(id, 'crashes')
   return crashes >= most_crashes and not sent(id) and move(id, 'failed', {'error', WORKER_CRASHED}, at)
 end
 

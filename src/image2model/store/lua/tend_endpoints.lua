@@ -40,7 +40,6 @@ local function probing(row)
 end
 
 local function tend(model)
-  end_impatient(model)
   local row = call('HMGET', K.endpoint(model), 'probe_at', 'probe_image', 'probe_until', 'opened_at')
   if not row[4] then return close_endpoint(model) end
   if at < num(row[1]) or probing(row) then return end
@@ -51,8 +50,12 @@ local function tend(model)
   if not probe_next(model, at, within) and at >= num(row[1]) + idle then close_endpoint(model) end
 end
 
-if not queue_paused(GENERATION) then
-  for _, model in ipairs(call('SMEMBERS', K.endpoints())) do tend(model) end
+local paused = queue_paused(GENERATION)
+if not paused or paused_by_endpoints() then
+  for _, model in ipairs(call('SMEMBERS', K.endpoints())) do
+    end_impatient(model)
+    if not paused then tend(model) end
+  end
 end
 local open = {}
 for model, probe in pairs(refusing()) do open[#open + 1] = {model, probe} end

@@ -11,15 +11,22 @@ async function run(job, path, body) {
   const asked = jobs.tick(); // what is heard while the answer is on its way is newer than the answer
   try {
     jobs.put(await post(`/jobs/${job.job_id}${path}`, body), asked);
+    return true;
   } catch (error) {
     failed(error);
+    return false;
   }
 }
 
 export const cancel = (job) => run(job, '/cancel');
 export const retry = (job, pictures = null, params = null) =>
   run(job, '/retry', { ...(pictures && { image_ids: pictures.map((one) => one.image_id) }), ...(params && { params }) });
-export const refreshFiles = (picture) => run(picture.job, `/images/${picture.image_id}/files/refresh`);
+
+export async function refreshFiles(picture) {
+  if (await run(picture.job, `/images/${picture.image_id}/files/refresh`)) {
+    toast('FAL is asked for the missing files. What it still has appears here by itself; a warning that stays was not fetched.');
+  }
+}
 
 // It is gone from the page at once, from the service when the time to take it back is over.
 export function remove(job) {

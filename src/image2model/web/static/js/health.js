@@ -85,7 +85,7 @@ function notice(state) {
 const SUBJECT = { disk_space: 'Disk', fal_api: 'FAL', workers: 'Workers' };
 
 function sentence(name, check) {
-  const said = SUBJECT[name] ? `${SUBJECT[name]}: ${check.detail}` : check.detail;
+  const said = SUBJECT[name] && !check.detail.startsWith(SUBJECT[name]) ? `${SUBJECT[name]}: ${check.detail}` : check.detail;
   const words = said[0].toUpperCase() + said.slice(1);
   const whole = /[.!?]$/.test(words) ? words : `${words}.`;
   return name === 'redis' && found.status === 'degraded' ? `${whole} ${READABLE}` : whole;

@@ -19,9 +19,21 @@ export function toast(text, { undo = null, ended = null, life = LIFE_MS } = {}) 
   const end = () => close() && ended?.();
   const act = () => close() && undo?.run();
   message.append(element('button', { type: 'button', on: { click: undo ? act : end } }, undo?.label || 'Close'));
-  byId('toasts').append(message);
+  box().append(message);
   const timer = setTimeout(end, life);
   return end;
+}
+
+// A modal dialog covers what is outside it and takes its clicks away: while one is open they are in it.
+function box() {
+  const toasts = byId('toasts');
+  const dialog = document.querySelector('dialog:modal');
+  const home = dialog || document.body;
+  if (toasts.parentNode !== home) {
+    home.append(toasts);
+    dialog?.addEventListener('close', () => document.body.append(toasts), { once: true });
+  }
+  return toasts;
 }
 
 export const failed = (error) => toast(error.message);
