@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -48,9 +49,9 @@ class Answer:
         assert isinstance(value, str)
         return value
 
-    def items(self, name: str) -> list[dict[str, object]]:
+    def items(self, name: str) -> list[dict[str, Any]]:
         """A list of objects of the body."""
-        return msgspec.convert(self.body[name], list[dict[str, object]])
+        return msgspec.convert(self.body[name], list[dict[str, Any]])
 
 
 @dataclass

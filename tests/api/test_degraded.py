@@ -72,7 +72,7 @@ async def test_everything_that_is_there_can_be_read(
     job_id, image_id = await _finished_job(service, own_redis, **KEY)
     made = service.post("admin/keys", b'{"name": "a", "role": "user"}', **KEY).text("key")
     await own_redis.hset(
-        (await own_redis.keys("i2m:key:*"))[0], "last_used_at", 1
+        (await own_redis.keys("i2m:key:*"))[0], "last_used_at", "1"
     )  # its use is due to be noted
     with in_condition(own_store, name):
         wait_until(lambda: not _redis_check(service.get("health/ready"))[0])  # it was asked a moment ago

@@ -42,7 +42,7 @@ async def test_job_of_another_owner_is_not_found(service: Service, redis: Redis)
 async def test_expired_job_is_gone(service: Service, redis: Redis) -> None:
     job_id = service.upload(batch()).text("job_id")
     service.post(f"jobs/{job_id}/cancel")
-    await redis.hset(f"i2m:job:{job_id}", "expires_at", 1000)
+    await redis.hset(f"i2m:job:{job_id}", "expires_at", "1000")
     for path in (f"status/{job_id}", f"download/{job_id}", f"status/stream/{job_id}"):
         answer = service.get(path)
         assert (answer.status, answer.code) == (410, "expired")

@@ -9,10 +9,10 @@ from redis.asyncio import Redis
 from image2model.service import keys
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
-from tests.api.conftest import Answer, Body, Service
+from tests.api.conftest import Answer, Service
 from tests.api.conftest import make_service as make_open_service
 from tests.support.keys import keys_without_life
-from tests.support.multipart_body import CONTENT_TYPE
+from tests.support.multipart_body import CONTENT_TYPE, Body
 
 ADMIN = "the-first-admin-key-of-the-settings"
 

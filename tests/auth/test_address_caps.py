@@ -13,9 +13,9 @@ from image2model.store import dump, jobs, refill
 from image2model.store.connection import command
 from image2model.store.keys import key
 from tests.api import hands
-from tests.api.conftest import Body, Service, batch
+from tests.api.conftest import Service, batch
 from tests.auth.conftest import Caller, MakeCaller
-from tests.support.multipart_body import CONTENT_TYPE
+from tests.support.multipart_body import CONTENT_TYPE, Body
 
 HERE = "127.0.0.1"
 ELSEWHERE = "127.0.0.2"

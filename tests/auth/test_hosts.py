@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from image2model.up.store import EmbeddedStore
-from tests.api.conftest import Service
+from tests.api.conftest import Answer, Service
 from tests.auth.conftest import ADMIN
 from tests.support.api_process import api_process
 from tests.support.servers import Address
@@ -15,7 +15,10 @@ from tests.support.servers import Address
 def test_other_names_are_refused_where_names_are_set(make_service: Callable[..., Service]) -> None:
     service = make_service(allowed_hosts="models.example")
     key = {"Authorization": f"Bearer {ADMIN}"}
-    asked = lambda host: service.send("GET", "/api/v1/session", None, {**key, "Host": host})  # noqa: E731
+
+    def asked(host: str) -> Answer:
+        return service.send("GET", "/api/v1/session", None, {**key, "Host": host})
+
     assert asked("models.example").status == 200
     assert asked("models.example:443").status == 200
     assert asked("evil.example").code == "forbidden"

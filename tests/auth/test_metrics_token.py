@@ -16,7 +16,10 @@ SPEND = b"image2model_spend_usd{"
 
 def test_guessing_the_token_ends_in_429_also_for_the_right_one(make_service: Callable[..., Service]) -> None:
     service = make_service(metrics_token=TOKEN)
-    scrape = lambda token: service.get("/metrics", authorization=f"Bearer {token}").status  # noqa: E731
+
+    def scrape(token: str) -> int:
+        return service.get("/metrics", authorization=f"Bearer {token}").status
+
     assert {service.get("/metrics").status for _ in range(GUESSES[0] + 1)} == {401}  # nothing was guessed
     assert scrape(TOKEN) == 200
     assert {scrape(f"guess-{n}") for n in range(GUESSES[0])} == {401}

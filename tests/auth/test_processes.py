@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.store.api_keys import digest
-from tests.api.conftest import Service, batch
+from tests.api.conftest import Answer, Service, batch
 from tests.auth.conftest import ADMIN, Caller
 from tests.auth.test_sessions import cookie, sign_in
 from tests.support.fleet import Fleet, fleet_on
@@ -52,9 +52,9 @@ class Pair:
 async def pair(redis_url: str, tmp_path: Path) -> AsyncIterator[Pair]:
     """Both are ready, and are processes of their own."""
     async with fleet_on(redis_url, tmp_path) as fleet:
-        services = await asyncio.gather(*(_start(fleet, tmp_path) for _ in range(2)))
+        here, there = await asyncio.gather(_start(fleet, tmp_path), _start(fleet, tmp_path))
         assert len({process.pid for process in fleet.workers}) == 2
-        yield Pair(*services, fleet)
+        yield Pair(here, there, fleet)
 
 
 async def _start(fleet: Fleet, folder: Path) -> Service:
@@ -112,7 +112,10 @@ async def test_an_upload_under_way_at_the_other_process_makes_no_job(pair: Pair)
 async def test_a_session_of_the_key_dies_at_the_other_process(pair: Pair) -> None:
     ann = pair.caller()
     jar = cookie(sign_in(pair.here, ann.key))
-    asked = lambda: pair.there.send("GET", "/api/v1/session", None, jar)  # noqa: E731
+
+    def asked() -> Answer:
+        return pair.there.send("GET", "/api/v1/session", None, jar)
+
     assert asked().status == 200
     async with opened(pair.there, "events", None, **jar) as stream:
         pair.revoke(ann)

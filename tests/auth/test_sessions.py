@@ -37,7 +37,7 @@ async def test_change_by_cookie_needs_our_own_page(service: Service, make_caller
     jar = cookie(sign_in(service, ann.key))
     path = f"/api/v1/jobs/{job_id}/cancel"
     host = f"http://{service.address.host}:{service.address.port}"
-    foreign = (
+    foreign: tuple[dict[str, str], ...] = (
         {},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},

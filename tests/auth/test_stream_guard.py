@@ -14,6 +14,7 @@ async def test_a_check_that_fails_is_made_again() -> None:
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
+        assert isinstance(answer, bool)
         return answer
 
     severed = asyncio.Event()

@@ -13,7 +13,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
@@ -23,6 +23,7 @@ from image2model.store.keys import Queue
 from tests.bench import pictures
 from tests.bench.world import World, world
 from tests.support.circuits import generation_pauses
+from tests.support.fleet import Fleet
 
 REFUSED, FAILING, GOOD = "fal-ai/trellis", "fal-ai/triposr", "tripo3d/tripo/v2.5/image-to-3d"
 MOST: float = 1.1
@@ -34,7 +35,7 @@ _COMES_AND_GOES_S = 20.0
 
 Rule = tuple[str, str | None, str]
 """A fault of the emulator: kind, value, endpoint."""
-Trouble = Callable[[World], Awaitable[float]]
+Trouble = Callable[[World], Coroutine[None, None, float]]
 """Makes trouble beside the run until it is cancelled or done; returns the seconds that do not count."""
 
 
@@ -100,7 +101,7 @@ async def _run(
     trouble: Trouble | None,
 ) -> Measured:
     async with world() as all_of_it:
-        fleet = all_of_it.fleet
+        fleet = Fleet(all_of_it.redis, all_of_it.redis_url, all_of_it.folder, all_of_it.emulator)
         fleet.emulator.settings(latency=size.latency_s)
         for kind, value, endpoint in faults:
             fleet.emulator.fault(kind, value=value, endpoint=endpoint, rate=1)
@@ -125,7 +126,7 @@ async def _run(
             deducted_s=sum(deducted),
             third=size.third,
             others=accepted.total() - accepted[GOOD],
-            unconfirmed=fleet.workers[0].log.read_text().count('"the reply to a submit was lost"'),
+            unconfirmed=all_of_it.processes[0].log.read_text().count('"the reply to a submit was lost"'),
         )
 
 
@@ -147,7 +148,7 @@ async def _beside(trouble: Trouble | None, all_of_it: World) -> AsyncIterator[li
 
 async def _lock(all_of_it: World) -> float:
     """The account is locked for a while. What counts as locked is until the service has noticed its end."""
-    emulator, redis = all_of_it.fleet.emulator, all_of_it.fleet.redis
+    emulator, redis = all_of_it.emulator, all_of_it.redis
     await asyncio.sleep(_LOCKED_AFTER_S)
     began = time.perf_counter()
     emulator.fault("locked", rate=1)
@@ -159,7 +160,7 @@ async def _lock(all_of_it: World) -> float:
 
 
 async def _come_and_go(all_of_it: World) -> float:
-    emulator = all_of_it.fleet.emulator
+    emulator = all_of_it.emulator
     while True:
         await asyncio.sleep(_COMES_AND_GOES_S)
         emulator.fault("endpoint_403", endpoint=REFUSED, rate=0)

@@ -234,7 +234,7 @@ async def test_an_image_that_never_ended_or_whose_end_nobody_drew(kept: Kept) ->
     assert "1 images never ended" in said
     assert "is queued, its last event says succeeded" in said
     error = '{"code":"worker_crashed","message":"m","retryable":true}'
-    before = await kept.redis.hget(name, "error") or b""
+    before = bytes(await kept.redis.hget(name, "error") or b"").decode()
     await kept.redis.hset(name, "error", error)
     said = await kept.broken()
     await kept.redis.hset(name, "error", before)

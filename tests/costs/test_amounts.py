@@ -127,7 +127,7 @@ async def test_overrun_of_a_budget_and_units_that_contradict_the_table_are_count
     await hands.submit(fleet.redis, claim)
     task = await images.load(fleet.redis, claim.task_id)
     assert task.request is not None
-    names = (
+    names: tuple[tuple[str, dict[str, str]], ...] = (
         ("image2model_budget_overrun_usd_total", {}),
         ("image2model_cost_mismatch_total", {"model": task.model}),
     )

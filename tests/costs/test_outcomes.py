@@ -28,7 +28,7 @@ def micro(usd: object) -> int:
 
 async def run(world: World, caller: Caller, **fields: str) -> dict[str, Any]:
     """One picture, run to its end."""
-    return await world.ended(caller, caller.upload(batch(**fields)).text("job_id"))
+    return await world.ended(caller, caller.upload(batch(1, **fields)).text("job_id"))
 
 
 async def run_with(

@@ -37,7 +37,7 @@ async def _billed(
 async def test_units_times_price_is_what_is_billed(
     emulator: RunningEmulator, endpoint: str, arguments: dict[str, object], usd: float
 ) -> None:
-    units, billed = await _billed(emulator, endpoint, **arguments)
+    units, billed = await _billed(emulator, endpoint, "", **arguments)
     reply = await emulator.http.get("/v1/models/pricing", params={"endpoint_id": endpoint})
 
     assert units is not None

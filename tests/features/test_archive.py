@@ -145,5 +145,5 @@ async def test_memory_is_flat_however_large_the_models(service: Service, redis: 
 
 async def test_archive_of_another_owner_does_not_exist(service: Service, redis: Redis) -> None:
     job_id = await finished(service, redis, batch(1))
-    await redis.execute_command("HSET", f"i2m:job:{job_id}", "owner", "somebody")  # type: ignore[no-untyped-call]
+    await redis.execute_command("HSET", f"i2m:job:{job_id}", "owner", "somebody")
     assert service.get(f"download/{job_id}/archive.zip").status == 404

@@ -55,7 +55,8 @@ async def upload(body: bytes, pieces: int, content_type: str = CONTENT_TYPE) -> 
             sink=sink,
         )
         assert len(batch.files) + len(batch.bad) <= LIMITS.max_files
-        assert all(_harmless(one.filename) for one in (*batch.files, *batch.bad))
+        names = [*(one.filename for one in batch.files), *(one.filename for one in batch.bad)]
+        assert all(map(_harmless, names))
         status = 202
     except Problem as problem:
         _check_documented(problem)

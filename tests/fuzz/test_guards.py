@@ -4,7 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -52,7 +52,7 @@ async def test_a_service_that_refuses_everything_or_says_nothing_is_noticed(
             await asyncio.to_thread(attack.run)
 
 
-def _answering(answer: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]:
+def _answering(answer: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while b"\r\n\r\n" not in await reader.read(65536) and not reader.at_eof():

@@ -6,6 +6,7 @@ import time
 import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,7 +170,7 @@ def test_nothing_private_is_left(format: str) -> None:  # noqa: A002
         ("png", {"interlaced": True}), ("png", {"profile": srgb_profile()}), ("png", {"frames": 2}),
     ],
 )  # fmt: skip
-def test_plain_picture_keeps_its_pixels_bit_for_bit(format: str, options: dict[str, object]) -> None:  # noqa: A002
+def test_plain_picture_keeps_its_pixels_bit_for_bit(format: str, options: dict[str, Any]) -> None:  # noqa: A002
     data = picture(format, SIZE, seed=8, **options)
     prepared = made(data)
     with Image.open(io.BytesIO(data)) as before:

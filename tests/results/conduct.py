@@ -37,10 +37,11 @@ class Run:
         jobs = await self._uploaded(list(self._cases))
         ends = await self._ended(jobs)
         for number, image in ends.items():
-            (*_, seen) = proxy.of(number) or [None]
-            if seen is None:
+            found = proxy.of(number)
+            if not found:
                 self._complain(number, "never reached FAL")
                 continue
+            seen = found[-1]
             if seen.output is not None:
                 await proxy.learn(seen)
             self._expected[number] = expected(proxy, self._cases[number], seen)

@@ -111,7 +111,7 @@ class World:
 
 
 async def _values(redis: Redis, key: bytes) -> list[bytes]:
-    return list((await redis.hgetall(key)).values()) if await redis.type(key) == b"hash" else []
+    return list((await redis.hgetall(key.decode())).values()) if await redis.type(key) == b"hash" else []
 
 
 @asynccontextmanager

@@ -45,5 +45,6 @@ def local(folder: Path) -> ObjectStorage:
 @pytest.fixture(params=["file", "memory", "s3"])
 def storage(request: pytest.FixtureRequest) -> ObjectStorage:
     if request.param == "file":
-        return request.getfixturevalue("local")
+        local: ObjectStorage = request.getfixturevalue("local")
+        return local
     return open_storage("memory://" if request.param == "memory" else request.getfixturevalue("bucket"))

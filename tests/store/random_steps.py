@@ -238,7 +238,8 @@ class Sequence:
         await leases.sweep(self.redis, Queue.GENERATION, lease_s=600)
 
     async def retry(self) -> None:
-        params = self.dice.choice([None, None, {"texture": "no"}])
+        wanted: list[dict[str, object] | None] = [None, None, {"texture": "no"}]
+        params = self.dice.choice(wanted)
         terms = self.dice.choice([TERMS, None])
         job_id = self.job()
         await self.twice(
@@ -258,7 +259,7 @@ class Sequence:
         job_id = self.job()
         if self.dice.random() < 0.5:
             if await self.redis.hget(key("job", job_id), "finished_at") and self.dice.random() < 0.3:
-                await self.redis.hset(key("job", job_id), "expires_at", 1)
+                await self.redis.hset(key("job", job_id), "expires_at", "1")
                 await expiry.erase(self.redis, job_id)
                 self.jobs.remove(job_id)
         elif await jobs.may_be_erased(self.redis, job_id):

@@ -287,7 +287,7 @@ async def test_owner_pays_for_an_image_that_is_erased(redis: Redis, make_job: Ma
         await jobs.cancel(redis, job.job_id, delete=True)
         await jobs.erase(redis, job.job_id)
     else:
-        await redis.hset(f"i2m:job:{job.job_id}", "expires_at", 1)
+        await redis.hset(f"i2m:job:{job.job_id}", "expires_at", "1")
         assert await expiry.erase(redis, job.job_id)
     for _ in range(3):
         assert (await book_held(redis, claim.task_id, "a1", "req-1")).outcome is Outcome.BOOKED

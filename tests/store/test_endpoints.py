@@ -122,7 +122,7 @@ async def test_impatient_image_gives_up_with_fals_words_and_costs_nothing(
     assert (image.error.code, image.error.retryable) == ("endpoint_unavailable", True)
     assert WORDS in image.error.message
     assert image.cost_micro is None
-    assert await redis.hmget(key("account", "ann"), "unfinished", "reserved") == [b"0", b"0"]
+    assert await redis.hmget(key("account", "ann"), ["unfinished", "reserved"]) == [b"0", b"0"]
 
 
 async def test_pause_does_not_count_as_patience_and_a_retry_begins_a_new_one(

@@ -50,7 +50,7 @@ async def test_after_an_outage_everybody_has_time_to_be_heard(redis: Redis, sile
     await _aged(redis, "steady", 2.5)  # nobody could beat
     assert await fleet.beat(redis, _beat("steady")) == []
     assert await fleet.beat(redis, _beat(silent)) == []
-    await redis.hset(key("losses"), "grace_until", 1)
+    await redis.hset(key("losses"), "grace_until", "1")
     assert await fleet.beat(redis, _beat("steady")) == []
     assert (await fleet.read(redis)).workers_lost == 0
 
@@ -58,6 +58,6 @@ async def test_after_an_outage_everybody_has_time_to_be_heard(redis: Redis, sile
 async def test_whoever_is_silent_beyond_that_time_is_lost(redis: Redis, silent: str) -> None:
     await _aged(redis, "steady", 2.5)
     await fleet.beat(redis, _beat("steady"))
-    await redis.hset(key("losses"), "grace_until", 1)
+    await redis.hset(key("losses"), "grace_until", "1")
     assert await fleet.beat(redis, _beat("steady")) == [silent]
     assert (await fleet.read(redis)).workers_lost == 1

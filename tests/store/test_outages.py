@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError, ResponseError
 
 from image2model.store.connection import StoreOutage, command, connect, connect_for_pubsub
@@ -51,11 +52,16 @@ async def _script(redis: Redis) -> object:
 
 
 async def _pipeline(redis: Redis) -> object:
-    return await redis.pipeline(transaction=False).set("key", "value", px=60_000).execute()
+    return await _setting(redis.pipeline(transaction=False))
 
 
 async def _transaction(redis: Redis) -> object:
-    return await redis.pipeline(transaction=True).set("key", "value", px=60_000).execute()
+    return await _setting(redis.pipeline(transaction=True))
+
+
+async def _setting(pipe: Pipeline) -> object:
+    pipe.set("key", "value", px=60_000)
+    return await pipe.execute()
 
 
 async def _subscription(redis: Redis) -> object:
@@ -185,7 +191,10 @@ async def test_wrong_type_inside_a_script_is_a_bug(redis: Redis) -> None:
 async def test_pipeline_reads_on_behind_a_refusal(server: EmbeddedStore) -> None:
     async with connect(server.url, connections=1) as redis:
         await redis.config_set("maxmemory", "1")
-        pipe = redis.pipeline(transaction=False).set("key", "value").get("key").get("other")
+        pipe = redis.pipeline(transaction=False)
+        pipe.set("key", "value")
+        pipe.get("key")
+        pipe.get("other")
         first, *others = await pipe.execute(raise_on_error=False)
         assert isinstance(first, StoreOutage)
         assert others == [None, None]

@@ -115,7 +115,7 @@ async def test_counters_of_8adfc9c_count_no_longer(redis: Redis, make_job: MakeJ
     await redis.hset(image, mapping={"pickups": 5, "fetches": 5})
     (claim,) = await pick(redis)
     assert claim.task_id == job.images[0].image_id
-    assert await redis.hmget(image, "pickups", "fetches") == [None, None]
+    assert await redis.hmget(image, ["pickups", "fetches"]) == [None, None]
 
 
 async def test_retry_begins_without_suspicion(redis: Redis, make_job: MakeJob) -> None:

@@ -60,7 +60,7 @@ def _spoil(step: str, times: int) -> None:
 if __name__ == "__main__":
     _spoil(os.environ["FAULT_STEP"], int(os.environ.get("FAULT_TIMES", "1000000")))
     if sys.argv[1:]:
-        context.DecoderProcess = partial(DecoderProcess, "tests.support.faulty_worker")  # type: ignore[assignment,misc]
+        vars(context)["DecoderProcess"] = partial(DecoderProcess, "tests.support.faulty_worker")
         main()
     else:
         decoder_child.main()

@@ -102,7 +102,7 @@ class Replicated:
     def _about(self, port: int, section: str) -> dict[str, Any]:
         try:
             with Redis(port=port, socket_timeout=2) as client:
-                found: dict[str, Any] = client.info(section)  # type: ignore[assignment]  # redis-py's Awaitable
+                found: dict[str, Any] = client.info(section)
                 return found
         except RedisError:
             return {}

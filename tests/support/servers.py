@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -36,7 +37,7 @@ def serving(
     app: ASGIApp,
     *,
     http: str | type[asyncio.Protocol] = "httptools",
-    lifespan: str = "auto",
+    lifespan: Literal["auto", "on", "off"] = "auto",
     send_buffer: int = 0,
     certificate: Path | None = None,
 ) -> Iterator[Address]:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-import multipart
+import multipart  # type: ignore[import-untyped]
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -50,7 +50,7 @@ class Service:
     quotes: list[list[str]] = field(default_factory=list)
     price: float | None = 0.3
     cached: set[str] = field(default_factory=set)
-    retries: list[list[str]] = field(default_factory=list)
+    retries: list[list[str] | None] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
     warned: set[str] = field(default_factory=set)

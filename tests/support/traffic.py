@@ -29,7 +29,7 @@ class Traffic:
             self._tasks[name] = asyncio.create_task(self._go_on(name, client))
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_exception: object) -> None:
         """Let each finish its round; one that cannot is a failure too."""
         self._ending.set()
         _, stuck = await asyncio.wait(self._tasks.values(), timeout=self._patience_s)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -46,7 +46,7 @@ def inspect(data: bytes) -> PictureSize:
             return PictureSize(picture.format.lower(), picture.width, picture.height)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageTooLarge("Too many pixels.") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise NotAnImage("Not a picture.") from None
     except (OSError, SyntaxError):
         raise ImageTruncated("Cut off.") from None

@@ -125,9 +125,9 @@ async def _read(redis: Redis, name: bytes, kind: str) -> Any:
     if kind == "string":
         return _text(await command(redis, "GET", name))
     if kind == "hash":
-        return {_text(field): _text(value) for field, value in (await redis.hgetall(name)).items()}
+        return {_text(field): _text(value) for field, value in (await redis.hgetall(name.decode())).items()}
     if kind == "set":
-        return sorted(map(_text, await redis.smembers(name)))
+        return sorted(map(_text, await redis.smembers(name.decode())))
     if kind == "zset":
         return [[_text(member), score] for member, score in await redis.zrange(name, 0, -1, withscores=True)]
     assert kind == "stream", kind

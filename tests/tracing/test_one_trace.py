@@ -1,7 +1,7 @@
 """One trace from an upload to its model, with nothing in it that nobody else should see."""
 
-import asyncio
 import json
+import signal
 
 import httpx
 
@@ -145,8 +145,13 @@ async def test_fal_sees_no_header_of_the_trace(
     fleet: Fleet, collector: OtlpReceiver, ann: Ann, port: int
 ) -> None:
     seen: list[bytes] = []
+
+    def note(message: bytes) -> bool:
+        seen.append(message)
+        return False
+
     async with gate_to(fleet.emulator.url) as fal:
-        fal.hold(lambda message: seen.append(message) is not None, answer=False)
+        fal.hold(note, answer=False)
         await fleet.start_api(port, I2M_AUTH="keys", I2M_ADMIN_KEY=ADMIN_KEY, **traced(collector))
         worker = fleet.start_worker(I2M_FAL_BASE_URL=f"http://127.0.0.1:{fal.port}", **traced(collector))
         await fleet.until_finished(await ann.upload(traceparent=TRACEPARENT))
@@ -166,8 +171,8 @@ async def test_what_is_left_is_sent_when_a_process_stops(
     await fleet.until_finished(await ann.upload())
     assert collector.requests == []
     for process in (worker, api):
-        process.send(15)
-    assert await asyncio.gather(api.exit_code(), worker.exit_code()) == [0, 0]
+        process.send(signal.SIGTERM)
+    assert [await process.exit_code() for process in (api, worker)] == [0, 0]
     assert collector.spans(UPLOAD)
     assert collector.spans("generate_model")
     assert {path for path, _, _ in collector.requests} == {"/v1/traces"}

@@ -17,7 +17,15 @@ from urllib.request import Request, urlopen
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Route,
+    async_playwright,
+    expect,
+)
 from redis import Redis
 
 from image2model.up.socket_path import socket_path
@@ -142,7 +150,7 @@ async def watched_context(browser: Browser, url: str) -> AsyncIterator[BrowserCo
     made.set_default_timeout(PATIENCE_MS)
     faults: list[str] = []
     made.on("request", lambda request: _watch(request.url, url, faults))
-    made.on("console", lambda said: said.type in ("error", "warning") and _note(said.text, faults))
+    made.on("console", lambda said: _hear(said, faults))
     made.on("weberror", lambda error: faults.append(str(error.error)))
     yield made
     await made.close()
@@ -226,6 +234,11 @@ async def _draw_nothing(route: Route) -> None:
 def _watch(url: str, own: str, faults: list[str]) -> None:
     if not url.startswith((own, "blob:", "data:")):
         faults.append(f"asked another host: {url}")
+
+
+def _hear(said: ConsoleMessage, faults: list[str]) -> None:
+    if said.type in ("error", "warning"):
+        _note(said.text, faults)
 
 
 def _note(text: str, faults: list[str]) -> None:

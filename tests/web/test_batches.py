@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, FilePayload, Page, expect
 
 from tests.web.conftest import Service, drop, generate, open_page, picture_of, settled, sign_in, until
 
@@ -86,9 +86,9 @@ async def test_a_bad_file_is_named_and_the_good_ones_run(page: Page) -> None:
     await page.set_input_files(
         "#files",
         [
-            {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture at all"},
-            {"name": "good.webp", "mimeType": "image/webp", "buffer": _webp()},
-            {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"},
+            FilePayload(name="broken.png", mimeType="image/png", buffer=b"no picture at all"),
+            FilePayload(name="good.webp", mimeType="image/webp", buffer=_webp()),
+            FilePayload(name="notes.txt", mimeType="text/plain", buffer=b"hello"),
         ],
     )
     await expect(page.locator(".toast")).to_contain_text("1 file left out")
@@ -98,9 +98,9 @@ async def test_a_bad_file_is_named_and_the_good_ones_run(page: Page) -> None:
 
 
 async def test_files_that_are_left_out_are_named_and_many_are_counted(page: Page) -> None:
-    notes = [{"name": f"note-{n}.txt", "mimeType": "text/plain", "buffer": b"hello"} for n in range(5)]
+    notes = [FilePayload(name=f"note-{n}.txt", mimeType="text/plain", buffer=b"hello") for n in range(5)]
     await page.set_input_files(
-        "#files", [*notes, {"name": "zero.png", "mimeType": "image/png", "buffer": b""}]
+        "#files", [*notes, FilePayload(name="zero.png", mimeType="image/png", buffer=b"")]
     )
     await expect(page.locator(".toast").first).to_contain_text(
         "note-0.txt, note-1.txt, note-2.txt and 2 more"

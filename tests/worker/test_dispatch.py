@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import arq.utils
 import arq.worker
 import pytest
 from arq.worker import Retry
@@ -103,7 +104,7 @@ async def test_task_that_has_not_begun_stops_as_well(redis: Redis, tmp_path: Pat
 async def test_wait_is_measured_by_the_stores_clock(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead_ms: int
 ) -> None:
-    clock = arq.worker.timestamp_ms
+    clock = arq.utils.timestamp_ms
     monkeypatch.setattr(arq.worker, "timestamp_ms", lambda: clock() + ahead_ms)
     monkeypatch.setattr(dispatch, "timestamp_ms", lambda: clock() + ahead_ms, raising=False)
 

@@ -27,8 +27,9 @@ def own_pid() -> int:
     return os.getpid()
 
 
-def die(number: int) -> None:
+def die(number: int) -> object:
     os.kill(os.getpid(), number)
+    return None
 
 
 def touch_and_wait(folder: str, name: str, seconds: float) -> list[str]:
@@ -137,7 +138,7 @@ async def test_who_is_no_suspect_runs_here(hazard: Hazard, redis: Redis) -> None
 @pytest.mark.parametrize("deaths", [1, 2, 3, 9])
 async def test_suspect_runs_elsewhere_and_is_cleared(hazard: Hazard, redis: Redis, deaths: int) -> None:
     suspect = await a_suspect(redis, deaths)
-    await redis.hset(f"i2m:image:{suspect.image_id}", "hazard_deaths", deaths)
+    await redis.hset(f"i2m:image:{suspect.image_id}", "hazard_deaths", str(deaths))
     assert await hazard.run(suspect, own_pid) != os.getpid()
     assert (await images.load(redis, suspect.image_id)).hazard_deaths == 0
 

@@ -45,7 +45,7 @@ async def test_killed_while_submitting_buys_nothing_twice(fleet: Fleet) -> None:
     for _ in range(3):
         worker = fleet.start_worker(I2M_UNCONFIRMED_GRACE="5")
         before = await fleet.job(job_id)
-        await fleet.until(job_id, lambda job, before=before: job.counts != before.counts)  # type: ignore[misc]
+        await fleet.until(job_id, lambda job, before=before: job.counts != before.counts)
         worker.send(signal.SIGKILL)
         await worker.exit_code()
     fleet.start_worker(I2M_UNCONFIRMED_GRACE="5")

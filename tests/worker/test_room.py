@@ -82,7 +82,7 @@ async def _worker_of(fleet: Fleet) -> AsyncIterator[WorkerContext]:
 
 async def _waits(fleet: Fleet, image_id: str) -> bool:
     """Whether it is prepared, so that it waits for a permit."""
-    return await fleet.redis.execute_command("HGET", key("image", image_id), "hazard") == b""
+    return bool(await fleet.redis.execute_command("HGET", key("image", image_id), "hazard") == b"")
 
 
 async def test_storage_that_is_no_disk_has_room() -> None:

@@ -17,6 +17,7 @@ from image2model.errors import ImageFailure
 from image2model.fal.files import FalFile
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
+from image2model.media.model_probe import ModelProbe
 from image2model.worker import fetch_file, room
 from image2model.worker.context import WorkerContext
 from image2model.worker.patience import FilePatience
@@ -206,7 +207,7 @@ async def test_fault_in_the_measuring_keeps_no_model(desk: Desk, monkeypatch: py
     def broken(_probe: object) -> None:
         raise ArithmeticError("nobody thought of this")
 
-    monkeypatch.setattr(fetch_file.ModelProbe, "measured", broken)
+    monkeypatch.setattr(ModelProbe, "measured", broken)
     found = await FileStore(desk.context, "job", "image").take([desk.file("model", glb(), "m.glb")])
     assert found.mesh is None
     assert [one.code for one in found.warnings] == [WarningCode.FILE_NOT_CHECKED]

@@ -105,7 +105,7 @@ async def command(redis: Redis, *args: bytes | str | int | float) -> Any:
 
     The one place where redis-py's missing types are met.
     """
-    return await redis.execute_command(*args)  # type: ignore[no-untyped-call]
+    return await redis.execute_command(*args)
 
 
 def _options(timeout_s: float) -> dict[str, Any]:
@@ -128,9 +128,7 @@ def _sentinel(url: str, timeout_s: float) -> Redis:
     for node in hosts.split(","):
         host, _, port = node.rpartition(":") if ":" in node else (node, "", "26379")
         nodes.append((host, int(port)))
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py has no types here
-        nodes, sentinel_kwargs={"socket_timeout": CONNECT_TIMEOUT_S}
-    )
+    sentinel = Sentinel(nodes, sentinel_kwargs={"socket_timeout": CONNECT_TIMEOUT_S})
     client: _Sentinelled = sentinel.master_for(
         master,
         redis_class=_Sentinelled,

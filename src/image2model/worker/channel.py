@@ -60,7 +60,7 @@ class Channel:
                 _log.warning("the bell is silent, polling", error=str(error))
                 await asyncio.sleep(0.5)
             finally:
-                await pubsub.aclose()  # type: ignore[no-untyped-call]
+                await pubsub.aclose()
 
     async def _listen(self, pubsub: PubSub, head: StoreHead) -> None:
         """Until the store is another, or has another version."""

@@ -224,6 +224,6 @@ class Bells:
 async def _close(pubsub: PubSub) -> None:
     try:
         async with asyncio.timeout(CONFIRM_S):
-            await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py has no types here
+            await pubsub.aclose()
     except (StoreOutage, TimeoutError) as error:
         _log.info("bells_not_closed", error=str(error))
