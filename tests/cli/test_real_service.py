@@ -104,7 +104,15 @@ def test_doctor_finds_the_running_service_healthy(run: Run) -> None:
     done = run("doctor", "--json")
     findings = json.loads(done.stdout)
     assert done.returncode == 0, findings
-    assert {one["part"] for one in findings} == {"settings", "redis", "workers", "storage", "fal", "webhooks"}
+    assert {one["part"] for one in findings} == {
+        "settings",
+        "redis",
+        "workers",
+        "storage",
+        "fal",
+        "webhooks",
+        "upgrade",
+    }
     assert not [one for one in findings if one["state"] == "broken"]
 
 
