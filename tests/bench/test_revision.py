@@ -11,6 +11,8 @@ import pytest
 from tests.bench import revision
 from tests.bench.revision import ROOT, NoSuchRevision, checked_out, commit_of
 
+pytestmark = pytest.mark.long
+
 _HOLD = """
 import sys, time
 from pathlib import Path

@@ -18,6 +18,8 @@ from tests.auth.conftest import Caller
 from tests.costs.conftest import PRICE, World
 from tests.support.wait import until
 
+pytestmark = pytest.mark.long
+
 MODEL = "tripo3d/tripo/v2.5/image-to-3d"
 
 

@@ -15,7 +15,7 @@ from tests.support.altering import Alteration, StatusChange
 from tests.support.keys import keys_without_life
 
 TABLES = [
-    pytest.param("mirror", SINGLES, id="singles-mirror"),
+    pytest.param("mirror", SINGLES, id="singles-mirror", marks=pytest.mark.long),
     pytest.param("redirect", SINGLES, id="singles-redirect", marks=pytest.mark.long),
     pytest.param("mirror", some_pairs(0), id="pairs-mirror", marks=pytest.mark.long),
     pytest.param("redirect", some_pairs(1), id="pairs-redirect", marks=pytest.mark.long),

@@ -11,6 +11,8 @@ import pytest
 from tests.results.table import TRIPO
 from tests.results.world import World, world_on
 
+pytestmark = pytest.mark.long
+
 PRICE = 0.3
 
 

@@ -20,6 +20,8 @@ from tests.site.pages import DOCS, blocks
 from tests.support.sketches import picture
 from tests.support.up_process import Up
 
+pytestmark = pytest.mark.long
+
 URL = "http://127.0.0.1:8000"
 """What the pages print."""
 _seeds = itertools.count()

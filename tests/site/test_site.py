@@ -11,6 +11,8 @@ from playwright.async_api import Page, Request, async_playwright, expect
 
 from tests.site.pages import ROOT
 
+pytestmark = pytest.mark.long
+
 TOOL = ROOT / "tools/site"
 
 

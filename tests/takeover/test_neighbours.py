@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.support.fleet import Fleet, fleet_on
 from tests.support.nginx import free_port
 from tests.takeover.clients import Clients
+
+pytestmark = pytest.mark.long
 
 _HOST = "127.0.0.1"
 

@@ -35,6 +35,8 @@ from tests.support.webhook_receiver import Receiver, answering, receiving
 from tests.takeover import fixture
 from tests.takeover.fixture import Head
 
+pytestmark = pytest.mark.long
+
 _HOST = "127.0.0.1"
 _ENDED = ("succeeded", "reused", "failed", "unconfirmed_failed", "webhook", "cancelled")
 _AT_FAL = ("storing", "generating", "submitted", "unconfirmed")

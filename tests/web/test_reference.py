@@ -23,6 +23,8 @@ from tests.support.pictures import picture
 from tests.support.up_process import Up
 from tests.web.conftest import Service, picture_of, sign_in, watched_context
 
+pytestmark = pytest.mark.long
+
 DOCS = "/api/v1/docs"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "

@@ -12,6 +12,8 @@ from image2model.store import jobs
 from tests.support.altered_fal import AlteredFal, altered_fal
 from tests.support.fleet import Fleet, at_fal
 
+pytestmark = pytest.mark.long
+
 FOR_EVER = 10**9
 
 

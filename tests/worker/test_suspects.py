@@ -3,11 +3,15 @@
 import asyncio
 import signal
 
+import pytest
+
 from image2model.domain import Counts
 from tests.support.faulty_worker import SPOILT
 from tests.support.fleet import Fleet, failed_codes
 from tests.support.sketches import picture
 from tests.support.wait import until
+
+pytestmark = pytest.mark.long
 
 FAULT = {"FAULT_STEP": "prepare", "FAULT_KIND": "kill"}
 
