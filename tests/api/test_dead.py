@@ -4,7 +4,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import ImageError, ImageStatus
-from image2model.store import images, jobs
+from image2model.store import images, job_reads, jobs
 from image2model.store.connection import command
 from image2model.store.keys import key
 from tests.api.conftest import Service, batch
@@ -110,7 +110,7 @@ async def test_replay_runs_one_again_and_takes_it_off_the_list(service: Service,
     assert answer.body["job_id"] == job_id
     assert await redis.zrange(key("dead"), 0, -1) == [second.encode()]
     assert listed(service) == [second]
-    status = {image.image_id: image.status for image in (await jobs.read(redis, job_id)).images}
+    status = {image.image_id: image.status for image in (await job_reads.read_job(redis, job_id)).images}
     assert status == {first: S.QUEUED, second: S.FAILED}
     assert service.post(f"admin/dead/{first}/replay").code == "already_finished"
     assert service.post(f"admin/dead/{'0' * 32}/replay").code == "not_found"

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from image2model.service import webhooks
 from image2model.service.webhook_schedule import after_attempt
-from image2model.store import deliveries, jobs
+from image2model.store import deliveries, job_reads
 from image2model.store.arq_keys import queue_key
 from image2model.store.deliveries import Attempt, Delivery
 from image2model.store.keys import Queue
@@ -23,7 +23,7 @@ async def finished_job(service: Service, redis: Redis) -> tuple[str, Delivery]:
     job_id = service.upload(batch(webhook_url=URL)).text("job_id")
     (held,) = await claim(redis)
     await fail(redis, held)
-    version = await jobs.version(redis, job_id)
+    version = await job_reads.job_version(redis, job_id)
     assert await webhooks.announce(redis, job_id, version or 0)
     (delivery,) = await deliveries.of_job(redis, job_id)
     await deliveries.change(redis, delivery.delivery_id, lambda one: after_attempt(one, 1, GONE))

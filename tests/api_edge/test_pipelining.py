@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from image2model.api.bounded_protocol import MOST_WAITING
-from image2model.api.events import SeverableProtocol
+from image2model.api.severable_protocol import SeverableProtocol
 from tests.support.servers import Address, serving
 
 STREAM = b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
 
-from image2model.api.events import SeverableProtocol
+from image2model.api.severable_protocol import SeverableProtocol
 from image2model.api.small_body import read_small
 from image2model.errors import UploadTooSlow
 from tests.support.servers import Address, serving

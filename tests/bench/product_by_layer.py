@@ -15,12 +15,12 @@ from image2model.domain import FalRequest, ImageStatus
 from image2model.service import keys
 from image2model.storage import layout
 from image2model.storage.address import open_storage
-from image2model.store import images, jobs, leases, permits
+from image2model.store import images, job_reads, jobs, leases, permits
 from image2model.store.connection import connect
 from image2model.store.keys import Queue
 from image2model.store.replicas import Replicas
 from image2model.up.store import EmbeddedStore
-from image2model.worker.context import look_ahead
+from image2model.worker.permits import look_ahead
 
 __all__ = ["EmbeddedStore", "connect", "look_ahead"]
 
@@ -88,7 +88,7 @@ async def create_job(redis: Redis, sources: Sequence[tuple[str, int]], owner: st
 
 async def progress(redis: Redis, job_id: str) -> Progress:
     """How far a job is."""
-    job = await jobs.read(redis, job_id, images=False)
+    job = await job_reads.read_job(redis, job_id, images=False)
     counts = job.counts
     at_fal = counts.submitted + counts.generating
     return Progress(job.job.total, counts.unfinished, at_fal, counts.succeeded)
@@ -96,12 +96,12 @@ async def progress(redis: Redis, job_id: str) -> Progress:
 
 async def image_ids(redis: Redis, job_id: str) -> list[str]:
     """A job's images."""
-    return [image.image_id for image in (await jobs.read(redis, job_id)).images]
+    return [image.image_id for image in (await job_reads.read_job(redis, job_id)).images]
 
 
 async def errors(redis: Redis, job_id: str) -> list[str]:
     """What went wrong with a job's images."""
-    found = (await jobs.read(redis, job_id)).images
+    found = (await job_reads.read_job(redis, job_id)).images
     return [f"{image.error.code}: {image.error.message}" for image in found if image.error]
 
 

@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 
 from image2model.client.sse import ServerSentEvent
 from image2model.domain import ImageStatus
-from image2model.store import jobs
+from image2model.store import job_reads
 from image2model.store.connection import connect
 from image2model.store.keys import key
 from image2model.store.rows import ImageRow
@@ -59,7 +59,7 @@ class Kept:
 
     async def image(self) -> ImageRow:
         """One that succeeded."""
-        images = (await jobs.read(self.redis, self.job_id)).images
+        images = (await job_reads.read_job(self.redis, self.job_id)).images
         return next(image for image in images if image.status is ImageStatus.SUCCEEDED)
 
     async def broken(self) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
-from image2model.store import jobs
+from image2model.store import job_reads
 from image2model.store.keys import Queue, key
 from image2model.store.rows import ImageRow, JobSnapshot
 from tests.chaos import money
@@ -61,7 +61,7 @@ class Told(msgspec.Struct, frozen=True):
 async def judge(run: "Run", redis: Redis, told: Told, times: dict[str, float]) -> Verdict:
     """Look at everything."""
     accepted = run.uploads.accepted
-    found = {job_id: await jobs.read(redis, job_id) for job_id in accepted}
+    found = {job_id: await job_reads.read_job(redis, job_id) for job_id in accepted}
     images = {image.image_id: image for job in found.values() for image in job.images}
     ledger = run.world.emulator.submissions()
     lost = [image_id for image_id, image in images.items() if image.status.value not in FINAL]

@@ -9,7 +9,7 @@ import pytest
 from image2model.domain import FalRequest, ImageStatus
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
-from image2model.store import images, jobs
+from image2model.store import images, job_reads
 from image2model.store.accounts import Allowance
 from image2model.store.api_keys import Budget
 from image2model.store.images import Task
@@ -84,7 +84,7 @@ async def test_each_end_books_what_is_known_of_it(
     assert task.request is not None
     for _ in range(2):
         await book(context, task, task.request)
-    (image,) = (await jobs.read(fleet.redis, task.job_id)).images
+    (image,) = (await job_reads.read_job(fleet.redis, task.job_id)).images
     assert (image.cost_micro, image.cost_uncertain) == (micro, uncertain)
 
 
@@ -97,7 +97,7 @@ async def test_refused_post_costs_nothing_unless_fal_says_so(
     await hands.take_permit(fleet.redis, claim)
     task = await images.load(fleet.redis, claim.task_id)
     await costs.book_refused_post(context, task, task.attempt_token, units)
-    (image,) = (await jobs.read(fleet.redis, job.job_id)).images
+    (image,) = (await job_reads.read_job(fleet.redis, job.job_id)).images
     assert image.cost_micro == micro
 
 
@@ -109,7 +109,7 @@ async def test_first_word_on_a_request_counts_also_for_a_worker_that_lost_the_im
     await fleet.redis.hset(f"i2m:image:{task.image_id}", "fence", "another")
     await costs.book_result(context, task, task.request, 1.0)
     await costs.book_lost(context, task, task.request)
-    (image,) = (await jobs.read(fleet.redis, task.job_id)).images
+    (image,) = (await job_reads.read_job(fleet.redis, task.job_id)).images
     assert (image.cost_micro, image.cost_uncertain, image.status) == (300_000, False, ImageStatus.SUBMITTED)
 
 
@@ -148,7 +148,7 @@ async def test_booking_outlives_an_outage_of_the_store(fleet: Fleet, context: Wo
     finally:
         await fleet.redis.execute_command("REPLICAOF", "NO", "ONE")
     await booking
-    assert (await jobs.read(fleet.redis, task.job_id)).job.cost_micro == 300_000
+    assert (await job_reads.read_job(fleet.redis, task.job_id)).job.cost_micro == 300_000
 
 
 async def test_prices_that_hang_hold_up_a_booking_for_the_deadline_and_once(fleet: Fleet) -> None:

@@ -11,7 +11,7 @@ from image2model.fal.hosts import FalHosts
 from image2model.fal.webhook import decode_webhook
 from image2model.service import fal_word
 from image2model.service.fal_word import _has_result
-from image2model.store import accounts, images, jobs, leases
+from image2model.store import accounts, images, job_reads, jobs, leases
 from image2model.store.accounts import Allowance, Usage
 from image2model.store.connection import connect
 from image2model.store.replicas import Replicas
@@ -61,13 +61,13 @@ async def test_result_of_a_superseded_attempt_is_booked_and_a_failure_is_not(
     await jobs.retry(redis, job_id, None, None, low_priority=False)
     await tell(redis, claim.task_id, "a1", generated=generated)
     assert await used(redis) == Usage(1, spent, 2 * PRICE - spent)
-    assert (await jobs.read(redis, job_id)).job.cost_micro == spent
+    assert (await job_reads.read_job(redis, job_id)).job.cost_micro == spent
 
 
 async def test_late_word_on_the_present_attempt_is_followed_and_not_booked_yet(redis: Redis) -> None:
     job_id, claim = await unconfirmed(redis)
     await tell(redis, claim.task_id, "a1")
-    assert (await jobs.read(redis, job_id)).counts.submitted == 1
+    assert (await job_reads.read_job(redis, job_id)).counts.submitted == 1
     assert await used(redis) == Usage(1, 0, PRICE)
 
 
@@ -86,7 +86,7 @@ async def test_request_that_was_left_while_it_ran_is_booked(redis: Redis) -> Non
     await hands.fail(redis, claim)
     await tell(redis, claim.task_id, "a1")
     assert await used(redis) == Usage(0, PRICE, 0)
-    (image,) = (await jobs.read(redis, job.job_id)).images
+    (image,) = (await job_reads.read_job(redis, job.job_id)).images
     assert (image.cost_micro, image.cost_uncertain) == (PRICE, True)
 
 
@@ -101,7 +101,7 @@ async def test_success_is_not_booked_again(redis: Redis, version: str) -> None:
         await redis.hdel(f"i2m:image:{claim.task_id}", "booked")
     await tell(redis, claim.task_id, "a1")
     assert await used(redis) == Usage(0, PRICE, 0)
-    assert (await jobs.read(redis, job.job_id)).job.cost_micro == PRICE
+    assert (await job_reads.read_job(redis, job.job_id)).job.cost_micro == PRICE
 
 
 async def test_word_on_an_attempt_that_we_never_made_books_nothing(redis: Redis) -> None:

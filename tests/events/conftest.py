@@ -12,9 +12,10 @@ from starlette.middleware import Middleware
 from starlette.types import Scope
 
 from image2model.api import problems
-from image2model.api.events import EventRelay, SeverableProtocol, routes
+from image2model.api.events import EventRelay, routes
 from image2model.api.middleware import ProblemAnswers, RequestId
 from image2model.api.principal import Principal
+from image2model.api.severable_protocol import SeverableProtocol
 from image2model.store.connection import connect
 from tests.support.keys import keys_without_life
 from tests.support.servers import Address, serving

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from image2model.store import jobs
+from image2model.store import job_reads
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
 from tests.events.conftest import Process, api_process
@@ -109,7 +109,7 @@ async def test_client_ahead_of_the_store_gets_a_reset_from_any_process(
     job_id = await create_job(redis)
     await asyncio.to_thread(rollback.save)
     await pick(redis)
-    version = await jobs.version(redis, job_id)
+    version = await job_reads.job_version(redis, job_id)
     await asyncio.to_thread(rollback.restore)
     with api_process(store.url) as other:
         for path in (job_path(job_id), EVENTS):

@@ -21,7 +21,7 @@ from image2model.service import backup
 from image2model.service.restore import BackupUnusable, StoreNotEmpty, restore
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
-from image2model.store import jobs, secret
+from image2model.store import job_reads, jobs, secret
 from image2model.store.connection import command, connect
 from image2model.store.keys import Queue, key
 from image2model.up.store import EmbeddedStore
@@ -73,7 +73,7 @@ async def test_jobs_results_and_downloads_are_back_and_nothing_is_sent_again(
 
     back = await restore(elsewhere.redis, elsewhere.storage, tmp_path / "b.zip")
     assert (back.jobs, back.images, back.unconfirmed) == (2, 5, 1)
-    assert (await jobs.read(elsewhere.redis, done)).images == before.images
+    assert (await job_reads.read_job(elsewhere.redis, done)).images == before.images
     service = make_service(redis_url=elsewhere.url, storage_url=elsewhere.folder.as_uri())
     assert [job["job_id"] for job in service.get("jobs").items("jobs")] == [running, done]
     for image in before.images:
@@ -81,7 +81,7 @@ async def test_jobs_results_and_downloads_are_back_and_nothing_is_sent_again(
         assert answer == await fleet.storage.get(image.result.files[0].key or "")  # type: ignore[union-attr]
     fleet.start_worker(I2M_REDIS_URL=elsewhere.url, I2M_STORAGE_URL=elsewhere.folder.as_uri())
     await until(lambda: _reconciled(elsewhere.redis))
-    lost = (await jobs.read(elsewhere.redis, running)).images[0]
+    lost = (await job_reads.read_job(elsewhere.redis, running)).images[0]
     assert lost.status is ImageStatus.FAILED
     assert lost.error is not None
     assert (lost.error.code, lost.error.retryable) == ("submission_unconfirmed", True)
@@ -116,7 +116,7 @@ async def test_restore_queues_nothing_at_all(fleet: Fleet, elsewhere: Elsewhere,
     for queue in Queue:
         assert await command(elsewhere.redis, "ZCARD", f"arq:queue:{queue}") == 0
     assert await command(elsewhere.redis, "KEYS", "arq:*") == []
-    job = await jobs.read(elsewhere.redis, waiting)
+    job = await job_reads.read_job(elsewhere.redis, waiting)
     assert (job.counts.failed, job.job.finished_at is not None) == (3, True)
     assert await jobs.retry(elsewhere.redis, waiting, None, None, low_priority=False) != []
 
@@ -131,7 +131,7 @@ async def test_retry_after_a_restore_runs_what_was_unfinished(
     fleet.start_worker(I2M_REDIS_URL=elsewhere.url, I2M_STORAGE_URL=elsewhere.folder.as_uri())
 
     async def succeeded() -> bool:
-        return (await jobs.read(elsewhere.redis, waiting)).counts.succeeded == 2
+        return (await job_reads.read_job(elsewhere.redis, waiting)).counts.succeeded == 2
 
     await until(succeeded)
 
@@ -237,4 +237,4 @@ async def test_commands_back_up_and_restore(fleet: Fleet, elsewhere: Elsewhere, 
     restored = run(elsewhere.url, elsewhere.folder, "restore", "b.zip")
     assert restored.returncode == 0, restored.stderr
     assert "1 jobs, 1 images" in restored.stdout
-    assert (await jobs.read(elsewhere.redis, job_id)).counts.succeeded == 1
+    assert (await job_reads.read_job(elsewhere.redis, job_id)).counts.succeeded == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from image2model.service import cleanup
 from image2model.storage import layout
-from image2model.store import jobs, upkeep
+from image2model.store import job_reads, upkeep
 from image2model.store.connection import command
 from image2model.store.keys import Queue, key
 from image2model.worker.house import EVERYTHING
@@ -95,7 +95,7 @@ async def test_cleanup_that_died_halfway_is_taken_up(fleet: Fleet) -> None:
 
 async def test_files_of_nobody_go_once_they_are_old(fleet: Fleet, tmp_path: Path) -> None:
     living = await fleet.submit(1)
-    (image,) = (await jobs.read(fleet.redis, living)).images
+    (image,) = (await job_reads.read_job(fleet.redis, living)).images
     own = layout.original(living, image.image_id, "png")
     old = [layout.original(NOBODY, NOBODY, "png"), layout.result(NOBODY, NOBODY, "model", "glb")]
     young = layout.thumbnail("e" * 32, NOBODY)

@@ -3,7 +3,7 @@
 from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageError, ImageStatus
-from image2model.store import accounts, costs, images, jobs, leases
+from image2model.store import accounts, costs, images, job_reads, jobs, leases
 from image2model.store.accounts import Allowance, Usage
 from image2model.store.api_keys import Budget
 from image2model.store.costs import Booked, Booking
@@ -66,7 +66,7 @@ async def book_held(redis: Redis, image_id: str, attempt: str, request_id: str) 
 
 async def agree(redis: Redis, job: jobs.NewJob, micro: int) -> None:
     """Images, job, account and the day's table say the same."""
-    snapshot = await jobs.read(redis, job.job_id)
+    snapshot = await job_reads.read_job(redis, job.job_id)
     assert sum(image.cost_micro or 0 for image in snapshot.images) == micro
     assert snapshot.job.cost_micro == micro
     assert (await used(redis, job.owner)).spent == micro

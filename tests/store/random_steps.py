@@ -11,7 +11,18 @@ from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageError, ImageStatus
 from image2model.errors import NoBudgetLeft, NotFound, Problem, StaleFence
-from image2model.store import costs, endpoints, expiry, images, jobs, leases, pause, permits, upkeep
+from image2model.store import (
+    costs,
+    endpoints,
+    expiry,
+    images,
+    job_reads,
+    jobs,
+    leases,
+    pause,
+    permits,
+    upkeep,
+)
 from image2model.store.accounts import Allowance
 from image2model.store.api_keys import Budget
 from image2model.store.costs import Booking, Outcome
@@ -262,7 +273,7 @@ class Sequence:
                 await self.redis.hset(key("job", job_id), "expires_at", "1")
                 await expiry.erase(self.redis, job_id)
                 self.jobs.remove(job_id)
-        elif await jobs.may_be_erased(self.redis, job_id):
+        elif await job_reads.may_be_erased(self.redis, job_id):
             await jobs.erase(self.redis, job_id)
             self.jobs.remove(job_id)
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import IMAGE_UNFINISHED
 from image2model.errors import NotFound, QueueFull, StaleFence
-from image2model.store import images, jobs, leases, upkeep
+from image2model.store import images, job_reads, jobs, leases, upkeep
 from image2model.store.accounts import AddressCap, Allowance
 from image2model.store.connection import command
 from image2model.store.keys import Queue, key
@@ -112,7 +112,7 @@ class Walk:
 
     async def _erase(self) -> None:
         job_id = self._job()
-        if await jobs.may_be_erased(self._redis, job_id):
+        if await job_reads.may_be_erased(self._redis, job_id):
             await jobs.erase(self._redis, job_id)
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from image2model.store import events, images, jobs
+from image2model.store import events, images, job_reads, jobs
 from image2model.store.accounts import Usage
 from image2model.store.costs import Booked, Outcome
 from image2model.store.events import ImageChanged, JobCompleted
@@ -44,9 +44,9 @@ async def test_booking_shows_with_the_move_that_follows_it(redis: Redis, make_jo
     job = await make_job(1, unit_micro=PRICE)
     (claim,) = await pick(redis)
     await submit(redis, claim)
-    before = await jobs.version(redis, job.job_id)
+    before = await job_reads.job_version(redis, job.job_id)
     await book(redis, claim.task_id, PRICE)
-    assert await jobs.version(redis, job.job_id) == before
+    assert await job_reads.job_version(redis, job.job_id) == before
     await fail(redis, claim)
     *_, failed, complete = await events.of_job(redis, job.job_id, 0)
     assert isinstance(failed.body, ImageChanged)
@@ -62,7 +62,7 @@ async def test_booking_on_a_final_image_is_told_and_ends_the_stream_again(
     (claim,) = await pick(redis)
     await submit(redis, claim)
     await fail(redis, claim)
-    ended = await jobs.version(redis, job.job_id)
+    ended = await job_reads.job_version(redis, job.job_id)
     assert ended is not None
     for _ in range(2):  # the second one changes nothing
         await book(redis, claim.task_id, PRICE, uncertain=True)
@@ -71,8 +71,8 @@ async def test_booking_on_a_final_image_is_told_and_ends_the_stream_again(
     assert (changed.body.image.cost_micro, changed.body.image.cost_uncertain) == (PRICE, True)
     assert isinstance(complete.body, JobCompleted)
     assert complete.body.job.cost_micro == PRICE
-    assert await jobs.read(redis, job.job_id) == msgspec.structs.replace(
-        await jobs.read(redis, job.job_id), version=ended + 2
+    assert await job_reads.read_job(redis, job.job_id) == msgspec.structs.replace(
+        await job_reads.read_job(redis, job.job_id), version=ended + 2
     )
     await agree(redis, job, PRICE)
 
@@ -105,7 +105,9 @@ async def test_result_for_nothing_costs_nothing_more(redis: Redis, make_job: Mak
     for claim in (again, second):
         await redis.hset(f"i2m:image:{claim.task_id}", "status", "queued")  # as the pick of a reuse leaves it
         await images.take_result(redis, claim.task_id, claim.token, RESULT)
-    shown = {image.image_id: image.cost_micro for image in (await jobs.read(redis, job.job_id)).images}
+    shown = {
+        image.image_id: image.cost_micro for image in (await job_reads.read_job(redis, job.job_id)).images
+    }
     assert shown == {first.task_id: PRICE, second.task_id: 0}
     assert await used(redis) == Usage(0, PRICE, 0)
 
@@ -119,7 +121,9 @@ async def test_cost_is_not_known_only_where_nothing_was_booked_and_nothing_succe
     await submit(redis, claims[1])
     await book(redis, claims[1].task_id, 0)
     await fail(redis, claims[1])
-    costs_of = {image.image_id: image.cost_micro for image in (await jobs.read(redis, job.job_id)).images}
+    costs_of = {
+        image.image_id: image.cost_micro for image in (await job_reads.read_job(redis, job.job_id)).images
+    }
     assert [costs_of[claim.task_id] for claim in claims] == [None, 0, None]
 
 

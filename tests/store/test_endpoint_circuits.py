@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus, WaitingFor
-from image2model.store import endpoints, images, jobs, leases, pause
+from image2model.store import endpoints, images, job_reads, jobs, leases, pause
 from image2model.store.endpoints import Counted, Fault, Pace
 from image2model.store.keys import Queue, key
 from image2model.store.permits import Permit
@@ -41,7 +41,7 @@ async def test_probes_go_round_and_their_gaps_double(redis: Redis, make_job: Mak
     ids = [image.image_id for image in job.images]
     assert probed == [*ids, ids[0]]
     assert gaps == [50, 50, 50, 50]  # the last gap, in ms
-    assert {image.attempt for image in (await jobs.read(redis, job.job_id)).images} == {1}
+    assert {image.attempt for image in (await job_reads.read_job(redis, job.job_id)).images} == {1}
 
 
 async def test_gap_doubles_from_the_first_to_the_last(redis: Redis, make_job: MakeJob) -> None:

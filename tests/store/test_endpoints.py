@@ -5,7 +5,7 @@ import asyncio
 from redis.asyncio import Redis
 
 from image2model.domain import Counts, WaitingFor
-from image2model.store import images, jobs, pause, permits, upkeep
+from image2model.store import images, job_reads, jobs, pause, permits, upkeep
 from image2model.store.arq_keys import AT_ENDPOINT, FRONT, queue_key
 from image2model.store.endpoints import Counted, Fault
 from image2model.store.keys import Queue, key
@@ -110,14 +110,14 @@ async def test_impatient_image_gives_up_with_fals_words_and_costs_nothing(
     (first,) = await pick(redis)
     await refuse(redis, first, LATER)
     await tend(redis, pace=LATER)
-    assert (await jobs.read(redis, job.job_id)).counts == Counts(queued=1)
+    assert (await job_reads.read_job(redis, job.job_id)).counts == Counts(queued=1)
 
     async def gave_up() -> bool:
         await tend(redis, patience_s=0.05, pace=LATER)
-        return (await jobs.read(redis, job.job_id)).counts == Counts(failed=1)
+        return (await job_reads.read_job(redis, job.job_id)).counts == Counts(failed=1)
 
     await until(gave_up)
-    (image,) = (await jobs.read(redis, job.job_id)).images
+    (image,) = (await job_reads.read_job(redis, job.job_id)).images
     assert image.error is not None
     assert (image.error.code, image.error.retryable) == ("endpoint_unavailable", True)
     assert WORDS in image.error.message
@@ -136,17 +136,17 @@ async def test_pause_does_not_count_as_patience_and_a_retry_begins_a_new_one(
     await tend(redis, patience_s=0.15, pace=LATER)
     await pause.resume(redis, Queue.GENERATION)
     await tend(redis, patience_s=0.15, pace=LATER)
-    assert (await jobs.read(redis, job.job_id)).counts == Counts(queued=1)
+    assert (await job_reads.read_job(redis, job.job_id)).counts == Counts(queued=1)
 
     async def gave_up() -> bool:
         await tend(redis, patience_s=0.15, pace=LATER)
-        return (await jobs.read(redis, job.job_id)).counts == Counts(failed=1)
+        return (await job_reads.read_job(redis, job.job_id)).counts == Counts(failed=1)
 
     await until(gave_up)
     assert await jobs.retry(redis, job.job_id, None, None, low_priority=False)
     assert await pick(redis) == []
     await tend(redis, patience_s=0.15, pace=LATER)
-    assert (await jobs.read(redis, job.job_id)).counts == Counts(queued=1)
+    assert (await job_reads.read_job(redis, job.job_id)).counts == Counts(queued=1)
 
 
 async def test_time_to_start_does_not_count_while_it_waits(redis: Redis, make_job: MakeJob) -> None:
@@ -172,7 +172,7 @@ async def test_jobs_say_that_they_wait_for_their_endpoint_and_a_pause_comes_firs
     async def told(job_id: str) -> WaitingFor | None:
         await redis.delete(key("waiting_told"))
         await upkeep.refresh_waiting(redis, max_permits=0)
-        return (await jobs.read(redis, job_id)).job.waiting_for
+        return (await job_reads.read_job(redis, job_id)).job.waiting_for
 
     assert await told(bad.job_id) is WaitingFor.ENDPOINT
     assert await told(good.job_id) is WaitingFor.LIMIT
@@ -268,13 +268,13 @@ async def test_endpoints_that_are_taken_for_the_accounts_fault_are_not_waited_fo
     assert (await refuse(redis, other, LATER)).paused == "account"
     await pick(redis)
     await tend(redis, patience_s=PATIENT, pace=LATER)
-    assert [(await jobs.read(redis, job.job_id)).counts.failed for job in made] == [0, 0]
+    assert [(await job_reads.read_job(redis, job.job_id)).counts.failed for job in made] == [0, 0]
 
     async def gave_up() -> bool:
         await tend(redis, patience_s=0.05, pace=LATER)
-        return all([(await jobs.read(redis, job.job_id)).counts.failed for job in made])
+        return all([(await job_reads.read_job(redis, job.job_id)).counts.failed for job in made])
 
     await until(gave_up)
-    (image,) = (await jobs.read(redis, made[0].job_id)).images
+    (image,) = (await job_reads.read_job(redis, made[0].job_id)).images
     assert image.error is not None
     assert image.error.code == "endpoint_unavailable"

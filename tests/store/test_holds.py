@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.errors import BudgetExceeded, NoBudgetLeft
-from image2model.store import costs, dump, events, expiry, images, jobs, leases, refill
+from image2model.store import costs, dump, events, expiry, images, job_reads, jobs, leases, refill
 from image2model.store.accounts import Usage
 from image2model.store.costs import Booked, Booking, Outcome
 from image2model.store.images import Committed
@@ -72,7 +72,7 @@ async def test_result_of_a_superseded_attempt_is_booked_against_its_hold(
     assert await commit(redis, claim.task_id, "a1", "req-1") is Committed.SUPERSEDED
     assert (await book_held(redis, claim.task_id, "a1", "req-1")).outcome is Outcome.BOOKED
     assert await used(redis) == Usage(1, PRICE, PRICE)
-    (image,) = (await jobs.read(redis, job.job_id)).images
+    (image,) = (await job_reads.read_job(redis, job.job_id)).images
     assert (image.cost_micro, image.cost_uncertain) == (PRICE, True)
     # one POST is billed once, under whatever id FAL tells of it
     await book_held(redis, claim.task_id, "a1", "req-1-again")
@@ -281,7 +281,7 @@ async def test_row_of_an_older_version_keeps_its_cost(redis: Redis, make_job: Ma
     await redis.hset(f"i2m:image:{failed.task_id}", "cost_micro", "")
     await submit(redis, failed)
     await book(redis, failed.task_id, 100_000)
-    snapshot = await jobs.read(redis, job.job_id)
+    snapshot = await job_reads.read_job(redis, job.job_id)
     assert sorted(image.cost_micro or 0 for image in snapshot.images) == [100_000, PRICE]
     assert snapshot.job.cost_micro == 400_000
 

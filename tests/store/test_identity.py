@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from image2model.cli.commands.upgrade import words_of
 from image2model.errors import ConfigurationError
-from image2model.store import arq_keys, fleet, jobs, upkeep
+from image2model.store import arq_keys, fleet, job_reads, upkeep
 from image2model.store.connection import StoreOutage, command, connect
 from image2model.store.identity import StoreHead, StoreWatch, Upgrade, settle
 from image2model.store.keys import SHARED_CHANNELS, Queue, key
@@ -82,7 +82,7 @@ async def test_store_of_the_first_release_is_written_as_before(
     stream = await redis.xrange(key("job_events", job.job_id))
     assert LAYOUTS[0].image_fields < len(IMAGE_FIELDS)
     assert b"created_at" not in stream[0][1][b"d"]
-    assert len((await jobs.read(redis, job.job_id)).images) == 1
+    assert len((await job_reads.read_job(redis, job.job_id)).images) == 1
 
 
 async def test_version_goes_up_once_nobody_was_seen_for_a_life_and_never_back(redis: Redis) -> None:

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import Counts, FalRequest, ImageError, ImageResult, ImageStatus, JobStatus, ResultFile
 from image2model.errors import IdempotencyConflict, NotFound, StaleFence
-from image2model.store import events, images, jobs, leases
+from image2model.store import events, images, job_reads, jobs, leases
 from image2model.store.events import ImageChanged, JobCompleted
 from image2model.store.keys import Queue
 from image2model.store.replicas import Replicas
@@ -45,7 +45,7 @@ async def test_image_goes_through_its_states_and_ends_its_job(redis: Redis, make
     (claim,) = await pick(redis)
     await submit(redis, claim)
     await finish(redis, claim)
-    snapshot = await jobs.read(redis, job.job_id)
+    snapshot = await job_reads.read_job(redis, job.job_id)
     assert snapshot.counts == Counts(succeeded=1)
     assert snapshot.counts.status is JobStatus.SUCCEEDED
     assert snapshot.job.cost_micro == 300_000
@@ -61,10 +61,10 @@ async def test_image_goes_through_its_states_and_ends_its_job(redis: Redis, make
 async def test_step_with_anothers_fence_changes_nothing(redis: Redis, make_job: MakeJob) -> None:
     job = await make_job(1)
     (claim,) = await pick(redis)
-    before = await jobs.read(redis, job.job_id)
+    before = await job_reads.read_job(redis, job.job_id)
     with pytest.raises(StaleFence):
         await images.move(redis, claim.task_id, "w9:9", S.SUBMITTED)
-    assert await jobs.read(redis, job.job_id) == before
+    assert await job_reads.read_job(redis, job.job_id) == before
 
 
 async def test_illegal_move_is_refused(redis: Redis, make_job: MakeJob) -> None:
@@ -98,7 +98,7 @@ async def test_expired_lease_before_the_post_goes_back_to_queued_at_the_front(
     (claim,) = await pick(redis, lease_s=1.0)
     await make_job(3, "bob")
     await until_swept(redis)
-    snapshot = await jobs.read(redis, lost.job_id)
+    snapshot = await job_reads.read_job(redis, lost.job_id)
     assert snapshot.images[0].status is S.QUEUED
     (again,) = await pick(redis, "w2", free=1)
     assert again.task_id == claim.task_id
@@ -136,7 +136,7 @@ async def test_stale_worker_may_still_store_the_id_of_what_it_posted(redis: Redi
     stored = await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
     assert stored is images.Committed.ANOTHERS
     assert (await images.load(redis, again.task_id)).request == REQUEST
-    assert (await jobs.read(redis, job.job_id)).images[0].status is S.SUBMITTED
+    assert (await job_reads.read_job(redis, job.job_id)).images[0].status is S.SUBMITTED
 
 
 async def test_late_id_reopens_an_unconfirmed_image(redis: Redis, make_job: MakeJob) -> None:
@@ -146,9 +146,9 @@ async def test_late_id_reopens_an_unconfirmed_image(redis: Redis, make_job: Make
     await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
     error = ImageError("submission_unconfirmed", "lost", retryable=True)
     await images.fail(redis, claim.task_id, claim.token, error)
-    assert (await jobs.read(redis, job.job_id)).counts.status is JobStatus.FAILED
+    assert (await job_reads.read_job(redis, job.job_id)).counts.status is JobStatus.FAILED
     await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
-    snapshot = await jobs.read(redis, job.job_id)
+    snapshot = await job_reads.read_job(redis, job.job_id)
     assert snapshot.counts == Counts(submitted=1)
     assert snapshot.job.finished_at is None
     assert snapshot.images[0].error is None
@@ -169,7 +169,7 @@ async def test_cancel_ends_what_was_not_posted_and_marks_the_rest(redis: Redis, 
     first, second = await pick(redis, free=2)
     await submit(redis, first)
     assert await jobs.cancel(redis, job.job_id) == (2, 1)
-    snapshot = await jobs.read(redis, job.job_id)
+    snapshot = await job_reads.read_job(redis, job.job_id)
     assert snapshot.counts == Counts(submitted=1, cancelled=2)
     assert snapshot.job.cancel_requested
     with pytest.raises(StaleFence):
@@ -187,11 +187,11 @@ async def test_retry_runs_failed_images_again_and_reopens_the_job(redis: Redis, 
     await submit(redis, first)
     await finish(redis, first)
     await images.fail(redis, second.task_id, second.token, ImageError("x", "y", retryable=False))
-    assert (await jobs.read(redis, job.job_id)).counts.status is JobStatus.PARTIAL
+    assert (await job_reads.read_job(redis, job.job_id)).counts.status is JobStatus.PARTIAL
     assert await jobs.retry(redis, job.job_id, None, {"texture": "no"}, low_priority=False) == [
         second.task_id
     ]
-    snapshot = await jobs.read(redis, job.job_id)
+    snapshot = await job_reads.read_job(redis, job.job_id)
     assert snapshot.counts == Counts(succeeded=1, queued=1)
     assert snapshot.job.expires_at is None
     (again,) = await pick(redis)
@@ -205,7 +205,7 @@ async def test_deleted_job_is_gone_at_once_and_silent(redis: Redis, make_job: Ma
     await submit(redis, claim)
     await jobs.cancel(redis, job.job_id, delete=True)
     with pytest.raises(NotFound):
-        await jobs.read(redis, job.job_id)
+        await job_reads.read_job(redis, job.job_id)
     await finish(redis, claim)
     assert len(await leases.pick(redis, Queue.BATCH, "w", free=5, reserve=0, lease_s=5, max_permits=1)) == 1
     await jobs.erase(redis, job.job_id)
@@ -237,7 +237,7 @@ async def test_let_go_gives_the_image_back_without_a_trace_of_a_crash(
         assert await leases.let_go(
             redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=claim.score
         )
-    assert (await jobs.read(redis, job.job_id)).images[0].status is S.QUEUED
+    assert (await job_reads.read_job(redis, job.job_id)).images[0].status is S.QUEUED
 
 
 async def _crash_over(redis: Redis, claim: leases.Claim) -> None:
@@ -273,7 +273,7 @@ async def test_attempt_whose_end_is_told_twice_counts_once(redis: Redis, make_jo
     await submit(redis, claim)
     for _ in range(2):  # as a connection does that lost the first reply
         assert await images.try_again(redis, claim.task_id, claim.token, used_attempt=True)
-    assert (await jobs.read(redis, job.job_id)).images[0].attempt == 2
+    assert (await job_reads.read_job(redis, job.job_id)).images[0].attempt == 2
     assert (await images.load(redis, claim.task_id)).attempts_used == 1
 
 

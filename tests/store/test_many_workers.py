@@ -6,7 +6,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import WaitingFor
-from image2model.store import jobs, pause, upkeep
+from image2model.store import job_reads, jobs, pause, upkeep
 from image2model.store.identity import settle
 from image2model.store.keys import Queue, key
 from tests.store.conftest import MakeJob
@@ -48,7 +48,7 @@ async def test_why_jobs_wait_is_worked_out_once_for_the_fleet(redis: Redis, make
     assert await upkeep.refresh_waiting(redis, max_permits=1) == 0
     await redis.delete(key("waiting_told"))
     assert await upkeep.refresh_waiting(redis, max_permits=1) == 1
-    assert (await jobs.read(redis, job.job_id)).job.waiting_for is WaitingFor.PAUSED
+    assert (await job_reads.read_job(redis, job.job_id)).job.waiting_for is WaitingFor.PAUSED
 
 
 async def test_same_pictures_that_wait_for_one_run_keep_nobody_back(redis: Redis, make_job: MakeJob) -> None:

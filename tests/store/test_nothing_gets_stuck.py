@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import Counts, ImageError, WaitingFor
 from image2model.errors import NotFound, StaleFence
-from image2model.store import events, images, jobs, leases, pause, upkeep
+from image2model.store import events, images, job_reads, jobs, leases, pause, upkeep
 from image2model.store.events import JobCompleted
 from image2model.store.keys import UNFINISHED_TTL_MS, Queue, key
 from image2model.store.permits import Permit
@@ -39,7 +39,7 @@ async def test_cancel_during_a_refused_submit_ends_the_image(redis: Redis, make_
     assert await jobs.cancel(redis, job.job_id) == (0, 1)
     with pytest.raises(StaleFence):  # FAL answered 429: nothing was bought, and nothing shall be
         await images.try_again(redis, claim.task_id, claim.token, used_attempt=False, start_timeout_s=300)
-    assert (await jobs.read(redis, job.job_id)).counts == Counts(cancelled=1)
+    assert (await job_reads.read_job(redis, job.job_id)).counts == Counts(cancelled=1)
     assert await permits(redis) == 0
 
 
@@ -52,7 +52,7 @@ async def test_cancelled_image_that_fal_failed_gets_no_further_attempt(
     await jobs.cancel(redis, job.job_id)
     with pytest.raises(StaleFence):
         await images.try_again(redis, claim.task_id, claim.token, used_attempt=True, error=FAULT)
-    assert (await jobs.read(redis, job.job_id)).counts == Counts(cancelled=1)
+    assert (await job_reads.read_job(redis, job.job_id)).counts == Counts(cancelled=1)
     assert await pick(redis) == []
 
 
@@ -67,7 +67,7 @@ async def test_repair_counts_what_it_has_moved(redis: Redis, make_job: MakeJob) 
     (claim,) = await pick(redis, free=1)
     await lose(redis, claim)
     assert await upkeep.repair(redis, job.job_id) == 1
-    assert (await jobs.read(redis, job.job_id)).counts == Counts(queued=2)
+    assert (await job_reads.read_job(redis, job.job_id)).counts == Counts(queued=2)
     assert await permits(redis) == 0
     for again in await pick(redis):
         await submit(redis, again)
@@ -80,7 +80,7 @@ async def test_repair_of_counts_leaves_no_gap_in_the_history(redis: Redis, make_
     job = await make_job(1)
     await redis.execute_command("HSET", key("job", job.job_id), "n_preparing", 3)
     assert await upkeep.repair(redis, job.job_id) == 1
-    snapshot = await jobs.read(redis, job.job_id)
+    snapshot = await job_reads.read_job(redis, job.job_id)
     assert snapshot.counts == Counts(queued=1)
     assert [e.version for e in await events.of_job(redis, job.job_id, 0)] == [*range(1, snapshot.version + 1)]
 
@@ -155,7 +155,7 @@ async def test_error_that_nobody_expected_ends_the_image_after_a_few_tries(
         )
         await redis.execute_command("ZADD", QUEUE, 2, claim.task_id)
     assert await pick(redis) == []
-    (image,) = (await jobs.read(redis, job.job_id)).images
+    (image,) = (await job_reads.read_job(redis, job.job_id)).images
     assert image.error is not None
     assert image.error.code == "unexpected_error"
 
@@ -197,7 +197,7 @@ async def test_job_of_a_thousand_images_is_made_cancelled_and_ended(redis: Redis
     assert await jobs.cancel(redis, job.job_id) == (997, 3)
     for claim in claims[:3]:
         await images.fail(redis, claim.task_id, claim.token, FAULT)
-    assert (await jobs.read(redis, job.job_id)).counts == Counts(cancelled=997, failed=3)
+    assert (await job_reads.read_job(redis, job.job_id)).counts == Counts(cancelled=997, failed=3)
     assert await permits(redis) == 0
 
 
@@ -239,5 +239,5 @@ async def test_refusal_that_comes_after_the_image_was_let_go_frees_its_permit(
     assert await permits(redis) == 1
     await images.not_sent(redis, claim.task_id, "a1")
     assert await permits(redis) == 0
-    assert (await jobs.read(redis, job.job_id)).counts == Counts(queued=1)
+    assert (await job_reads.read_job(redis, job.job_id)).counts == Counts(queued=1)
     assert [again.task_id for again in await pick(redis)] == [claim.task_id]

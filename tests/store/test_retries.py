@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import ImageError, ImageStatus
 from image2model.errors import BudgetExceeded, NoBudgetLeft
-from image2model.store import accounts, images, jobs, leases, upkeep
+from image2model.store import accounts, images, job_reads, jobs, leases, upkeep
 from image2model.store.accounts import Allowance, Usage
 from image2model.store.api_keys import Budget
 from image2model.store.keys import Queue
@@ -120,6 +120,6 @@ async def test_image_whose_runs_never_end_it_is_booked_when_it_is_given_up(
         await redis.zadd("arq:queue:model_generation", {claim.task_id: 1})
         claim = await follow(redis)
     await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=True, score=1)
-    (image,) = (await jobs.read(redis, job.job_id)).images
+    (image,) = (await job_reads.read_job(redis, job.job_id)).images
     assert (image.status, image.cost_micro, image.cost_uncertain) == (S.FAILED, PRICE, True)
     assert await used(redis) == Usage(0, PRICE, 0)

@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
 from image2model.errors import StaleFence
-from image2model.store import images, jobs, leases
+from image2model.store import images, job_reads, jobs, leases
 from image2model.store.keys import Queue, key
 from image2model.store.leases import MOST_CRASHES, Claim
 from tests.store.conftest import MakeJob
@@ -51,7 +51,7 @@ async def test_picture_that_ends_workers_alone_fails_after_five(redis: Redis, ma
     job = await make_job(1)
     await _dies_in_hazard(redis, MOST_CRASHES, alone=True)
     assert await pick(redis) == []
-    (image,) = (await jobs.read(redis, job.job_id)).images
+    (image,) = (await job_reads.read_job(redis, job.job_id)).images
     assert image.status is ImageStatus.FAILED
     assert image.error is not None
     assert image.error.code == "worker_crashed"
@@ -90,7 +90,7 @@ async def test_result_that_ends_workers_is_not_failed(redis: Redis, make_job: Ma
             redis, Queue.GENERATION, "w", free=0, reserve=1, lease_s=600, max_permits=10
         )
     assert (await images.load(redis, claim.task_id)).crashes == MOST_CRASHES + 1
-    assert (await jobs.read(redis, job.job_id)).images[0].status is ImageStatus.SUBMITTED
+    assert (await job_reads.read_job(redis, job.job_id)).images[0].status is ImageStatus.SUBMITTED
 
 
 async def test_death_of_the_decoders_process_counts_once_for_each_run(
@@ -143,7 +143,7 @@ async def test_death_is_counted_of_a_picture_that_runs_again(
     assert await images.note_crash(redis, claim.task_id, claim.token) == 1
     await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=2)
     await _dies_in_hazard(redis, MOST_CRASHES - 1, alone=True)
-    (image,) = (await jobs.read(redis, job.job_id)).images
+    (image,) = (await job_reads.read_job(redis, job.job_id)).images
     assert (image.status, image.error and image.error.code) == (ImageStatus.FAILED, "worker_crashed")
 
 

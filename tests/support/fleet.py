@@ -19,7 +19,7 @@ from image2model.service.content import digest
 from image2model.settings import Settings, load
 from image2model.storage import layout
 from image2model.storage.address import open_storage
-from image2model.store import jobs
+from image2model.store import job_reads, jobs
 from image2model.store.connection import connect
 from image2model.store.rows import JobSnapshot
 from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
@@ -143,7 +143,7 @@ class Fleet:
 
     async def job(self, job_id: str) -> JobSnapshot:
         """The job as it is now."""
-        return await jobs.read(self.redis, job_id)
+        return await job_reads.read_job(self.redis, job_id)
 
     async def until(
         self, job_id: str, condition: Callable[[JobSnapshot], bool], timeout: float = 30

@@ -20,7 +20,7 @@ from fal_emulator.config import Config
 from fal_emulator.endpoints import ENDPOINTS
 from fal_emulator.generation import Generation
 from image2model.client.sse import EventParser, ServerSentEvent
-from image2model.store import events, jobs
+from image2model.store import events, job_reads
 from image2model.store.connection import connect
 from image2model.store.identity import settle
 from image2model.store.keys import key
@@ -58,7 +58,7 @@ class Taken:
 
     async def job(self, name: str) -> JobSnapshot:
         """As it is now."""
-        return await jobs.read(self.redis, self.head.jobs[name])
+        return await job_reads.read_job(self.redis, self.head.jobs[name])
 
     async def until_finished(self, *names: str) -> None:
         """Wait for the ends of these jobs."""
@@ -264,9 +264,9 @@ async def _newest_version_works(taken: Taken) -> None:
     files = {"files": ("a.png", picture(99, (24, 16)), "image/png")}
     job = (await taken.post("/upload/batch", "ann", files=files)).json()["job_id"]
     async with asyncio.timeout(20):
-        while (await jobs.read(taken.redis, job)).counts.unfinished:
+        while (await job_reads.read_job(taken.redis, job)).counts.unfinished:
             await asyncio.sleep(0.05)
-    assert (await jobs.read(taken.redis, job)).counts.succeeded == 1
+    assert (await job_reads.read_job(taken.redis, job)).counts.succeeded == 1
 
 
 async def test_requests_that_fal_has_forgotten_end_as_such_and_are_not_bought_again(

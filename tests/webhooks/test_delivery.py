@@ -10,7 +10,7 @@ from standardwebhooks.webhooks import Webhook
 
 from image2model.service.documents import job_document
 from image2model.service.webhooks import Payload
-from image2model.store import deliveries, jobs, secret
+from image2model.store import deliveries, job_reads, jobs, secret
 from image2model.store.arq_keys import queue_key
 from image2model.store.deliveries import Delivery, DeliveryState
 from image2model.store.keys import Queue
@@ -62,7 +62,7 @@ async def test_end_of_a_job_is_told_once_signed_and_whole(fleet: Fleet, tmp_path
     assert request.request_line == "POST /hook?token=abc HTTP/1.1"
     payload = await verified(fleet, request)
     assert payload.type == "job.finished"
-    assert payload.data == job_document(await jobs.read(fleet.redis, job_id))
+    assert payload.data == job_document(await job_reads.read_job(fleet.redis, job_id))
     assert payload.data.status == "succeeded"
     assert payload.timestamp == payload.data.finished_at
     assert ids(receiver) == [delivery.delivery_id]

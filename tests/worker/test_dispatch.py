@@ -40,7 +40,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 @asynccontextmanager
-async def dispatcher(redis: Redis, folder: Path, work: Work) -> AsyncIterator[LeasedWorker]:
+async def dispatcher(redis: Redis, folder: Path, work: Work[WorkerContext]) -> AsyncIterator[LeasedWorker]:
     """A dispatcher of one queue whose tasks do `work`; the first task waits in the queue."""
     given = settings.load({}, redis_url="redis://unused", storage_url=(folder / "files").as_uri())
     fal = FalGateway("id:secret", FalHosts.at("http://127.0.0.1:9"))

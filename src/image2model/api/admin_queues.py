@@ -7,9 +7,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from image2model.api.access_state import AccessState, state_of
 from image2model.api.answers import json_answer
 from image2model.api.principal import require_admin
-from image2model.api.state import state_of
 from image2model.errors import NotFound
 from image2model.store import pause
 from image2model.store.keys import Queue
@@ -34,7 +34,7 @@ async def resume_queue(request: Request) -> Response:
 
 
 async def _set(request: Request, *, paused: bool) -> Response:
-    state = state_of(request)
+    state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
     name = request.path_params["name"]
     if name not in set(Queue):

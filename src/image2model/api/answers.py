@@ -1,9 +1,13 @@
 """Answers as JSON from Structs. Who calls it: the routes."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 from starlette.responses import Response
+
+ANSWER_HEADERS: Final = "image2model.answer_headers"
+"""Where a scope holds raw headers that its answer must carry, whatever it will be."""
 
 
 def json_answer(

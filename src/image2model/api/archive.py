@@ -13,8 +13,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from image2model.api import client_gone
+from image2model.api.access_state import state_of
 from image2model.api.files import disposition
-from image2model.api.state import state_of
+from image2model.api.jobs_state import JobsState
 from image2model.service import archive, ownership
 
 _SEND_SECONDS: Final = 60.0
@@ -23,7 +24,7 @@ _HEADERS: Final = {"Cache-Control": "private, no-store", "X-Accel-Buffering": "n
 
 async def download(request: Request) -> Response:
     """200 with the ZIP; 409 `not_ready` where no model is finished."""
-    state = state_of(request)
+    state = state_of(request, JobsState)
     principal = await state.authenticate(request.scope)
     job = await ownership.snapshot(state.redis, principal.owner, request.path_params["job_id"])
     packing = archive.entries(job)

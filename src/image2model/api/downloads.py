@@ -5,8 +5,9 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from image2model.api.access_state import state_of
 from image2model.api.answers import json_answer
-from image2model.api.state import state_of
+from image2model.api.jobs_state import JobsState
 from image2model.service import downloads, ownership
 
 _CACHE: Final = {"Cache-Control": "private, no-store"}
@@ -14,7 +15,7 @@ _CACHE: Final = {"Cache-Control": "private, no-store"}
 
 async def listing(request: Request) -> Response:
     """One entry for each image, with its files."""
-    state = state_of(request)
+    state = state_of(request, JobsState)
     principal = await state.authenticate(request.scope)
     job = await ownership.snapshot(state.redis, principal.owner, request.path_params["job_id"])
     return json_answer(downloads.listing(job))
@@ -22,7 +23,7 @@ async def listing(request: Request) -> Response:
 
 async def download(request: Request) -> Response:
     """307 to the file: the storage's own signed URL, ours, or under `redirect` FAL's."""
-    state = state_of(request)
+    state = state_of(request, JobsState)
     principal = await state.authenticate(request.scope)
     job = await ownership.snapshot(state.redis, principal.owner, request.path_params["job_id"])
     kind = request.query_params.get("file", "model")

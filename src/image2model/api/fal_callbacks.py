@@ -8,15 +8,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from image2model.api.access_state import AccessState, state_of
 from image2model.api.fal_keys import FalCallbacks
 from image2model.api.small_body import declared_length, read_small
-from image2model.api.state import state_of
 from image2model.errors import FalError, NotFound, StoreUnavailable, Unauthenticated
+from image2model.fal.hosts import FalHosts
 from image2model.service import fal_word
 
 if TYPE_CHECKING:
@@ -28,9 +30,17 @@ _SMALL_BYTES: Final = 64 << 10
 _DEADLINE_S: Final = 10.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class CallbackState(AccessState):
+    """Shared by all requests of one process."""
+
+    hosts: FalHosts
+    fal_callbacks: FalCallbacks
+
+
 async def fal_webhook(request: Request) -> Response:
     """200 once FAL's word is stored; FAL repeats it for hours otherwise."""
-    state = state_of(request)
+    state = state_of(request, CallbackState)
     if state.settings.public_url is None:
         raise NotFound("FAL's webhooks are off: I2M_PUBLIC_URL is not set.")
     async with _place(request, state.fal_callbacks.large_bodies):

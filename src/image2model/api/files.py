@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from image2model.api import byte_range, client_gone
-from image2model.api.state import ApiState, state_of
+from image2model.api.access_state import state_of
+from image2model.api.jobs_state import JobsState
 from image2model.errors import NotFound
 from image2model.storage.errors import ObjectMissing
 from image2model.storage.files_token import FileGrant, verify
@@ -24,7 +25,7 @@ _PIECE: Final = 256 << 10
 
 async def file(request: Request) -> Response:
     """200, 206, 304 or 416; 404 for a token that is not ours, 410 for one that has run out."""
-    state = state_of(request)
+    state = state_of(request, JobsState)
     grant = await _granted(state, request.path_params["token"])
     try:
         meta = await state.storage.head(grant.key)
@@ -36,7 +37,7 @@ async def file(request: Request) -> Response:
     return _content(request, state.storage, grant, meta, headers)
 
 
-async def _granted(state: ApiState, token: str) -> FileGrant:
+async def _granted(state: JobsState, token: str) -> FileGrant:
     """What the token grants. Raises NotFound, Expired."""
     try:
         return verify(await state.signing.get(), token, time.time())

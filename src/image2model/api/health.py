@@ -6,15 +6,18 @@ downloaded, and taking every replica out of service would mend nothing.
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from image2model.api.access_state import state_of
 from image2model.api.answers import json_answer
 from image2model.api.check import Check
-from image2model.api.state import ApiState, state_of
+from image2model.api.fal_probe import FalProbe
+from image2model.api.jobs_state import JobsState
 from image2model.errors import DiskFull
 from image2model.storage.errors import StorageError
 from image2model.storage.objects import LEAST_FREE, ObjectStorage
@@ -45,6 +48,13 @@ class Liveness(msgspec.Struct, frozen=True):
     status: Literal["live"] = "live"
 
 
+@dataclass(frozen=True, kw_only=True)
+class HealthState(JobsState):
+    """Shared by all requests of one process."""
+
+    fal_probe: FalProbe
+
+
 async def live(_request: Request) -> Response:
     """200 while the event loop turns."""
     return json_answer(Liveness())
@@ -52,11 +62,11 @@ async def live(_request: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     """200 `ready` or `degraded`, 503 `unready`."""
-    found = await readiness(state_of(request))
+    found = await readiness(state_of(request, HealthState))
     return json_answer(found, 503 if found.status == "unready" else 200)
 
 
-async def readiness(state: ApiState) -> Readiness:
+async def readiness(state: HealthState) -> Readiness:
     """Run all checks, side by side."""
     fleet_state, writes, disk, fal = await asyncio.gather(
         _fleet(state), state.write_probe.condition(), _disk_space(state.storage), state.fal_probe.check()
@@ -73,7 +83,7 @@ async def readiness(state: ApiState) -> Readiness:
     return Readiness("ready" if all(check.ok for check in checks.values()) else "degraded", checks)
 
 
-async def _fleet(state: ApiState) -> FleetState | StoreCondition:
+async def _fleet(state: HealthState) -> FleetState | StoreCondition:
     """The fleet, or what the store is that cannot be read."""
     try:
         async with asyncio.timeout(_DEADLINE):

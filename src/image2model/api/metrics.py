@@ -10,18 +10,20 @@ from contextlib import suppress
 from typing import Final
 
 import structlog
+from prometheus_client import CollectorRegistry, generate_latest
 from redis.asyncio import Redis
 from starlette.requests import Request
 from starlette.responses import Response
 
-from image2model.api.state import ApiState, state_of
+from image2model.api.access_state import state_of
+from image2model.api.jobs_state import JobsState
 from image2model.errors import Unauthenticated
 from image2model.money import to_usd
 from image2model.service import spending
 from image2model.store import fleet
 from image2model.store.condition import StoreCondition
 from image2model.store.connection import StoreOutage
-from image2model.telemetry.exposition import MEDIA_TYPE, exposition
+from image2model.telemetry.exposition import MEDIA_TYPE, counted
 from image2model.telemetry.fleet_gauges import EndpointGauge, FleetGauges, QueueGauge, SpendGauge
 from image2model.telemetry.store_gauges import StoreGauges
 
@@ -35,7 +37,7 @@ async def metrics(request: Request) -> Response:
     Raises Unauthenticated where `I2M_METRICS_TOKEN` is set and not sent, and RateLimited for an address that
     guesses.
     """
-    state = state_of(request)
+    state = state_of(request, JobsState)
     await _check_token(state, request)
     vouched = state.settings.metrics_token is not None or state.settings.auth == "none"
     fleet_gauges, store = await asyncio.gather(
@@ -45,12 +47,21 @@ async def metrics(request: Request) -> Response:
     return Response(text, headers={"Content-Type": MEDIA_TYPE})
 
 
+def exposition(fleet: FleetGauges | None, store: StoreGauges) -> bytes:
+    """All metrics, with the fleet's where the store could be asked. Blocks: it may read files."""
+    shared = CollectorRegistry()
+    shared.register(store)
+    if fleet is not None:
+        shared.register(fleet)
+    return generate_latest(counted()) + generate_latest(shared)
+
+
 def _store(condition: StoreCondition) -> StoreGauges:
     writable = condition is StoreCondition.WRITABLE
     return StoreGauges(state=condition.value, states=list(StoreCondition), writable=writable)
 
 
-async def _check_token(state: ApiState, request: Request) -> None:
+async def _check_token(state: JobsState, request: Request) -> None:
     """A person chose the token, so it can be guessed, and counts as the first admin key does."""
     token, sent = state.settings.metrics_token, request.headers.get("authorization", "")
     if token is None:

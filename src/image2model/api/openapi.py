@@ -13,14 +13,14 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from image2model.api.state import state_of
+from image2model.api.access_state import AccessState, state_of
 
 _CACHE: Final = {"Cache-Control": "private, no-cache"}
 
 
 async def document(request: Request) -> Response:
     """200 with the OpenAPI document, or 304."""
-    await state_of(request).authenticate(request.scope)
+    await state_of(request, AccessState).authenticate(request.scope)
     content, etag = await asyncio.to_thread(_document)
     headers = {**_CACHE, "ETag": etag}
     if etag in request.headers.get("if-none-match", ""):

@@ -8,8 +8,9 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
+from image2model.api.access_state import state_of
 from image2model.api.answers import json_answer
-from image2model.api.state import state_of
+from image2model.api.jobs_state import JobsState
 from image2model.api.upload import ReceivedBatch, read_batch
 from image2model.media.sniff import inspect
 from image2model.service.batch_request import read_fields
@@ -18,7 +19,7 @@ from image2model.service.quote import BadPicture, quote, reusable
 
 async def quote_batch(request: Request) -> Response:
     """200 with a verdict on each file and the price of all; what refuses an upload whole refuses it too."""
-    state = state_of(request)
+    state = state_of(request, JobsState)
     principal = await state.authenticate(request.scope)
     await state.gate.count(request.scope, principal)
     batch = await read_batch(

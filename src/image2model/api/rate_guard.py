@@ -11,8 +11,8 @@ from typing import Final
 from redis.asyncio import Redis
 from starlette.types import Scope
 
+from image2model.api.answers import ANSWER_HEADERS
 from image2model.api.local_rates import LocalRates
-from image2model.api.middleware.security_headers import ANSWER_HEADERS
 from image2model.errors import RateLimited
 from image2model.store import rates
 from image2model.store.api_keys import Rate

@@ -31,7 +31,8 @@ from image2model.api import (
     uploads,
     webhooks,
 )
-from image2model.api.state import state_of
+from image2model.api.access_state import state_of
+from image2model.api.state import ApiState
 from image2model.service.documents import API
 
 
@@ -80,8 +81,8 @@ def routes() -> list[BaseRoute]:
 
 
 def _relay_of(scope: Scope) -> events.EventRelay:
-    return state_of(HTTPConnection(scope)).relay
+    return state_of(HTTPConnection(scope), ApiState).relay
 
 
 def _gate_of(scope: Scope) -> events.StreamGate:
-    return state_of(HTTPConnection(scope)).gate
+    return state_of(HTTPConnection(scope), ApiState).gate

@@ -5,11 +5,15 @@ whoever made the request; `SameSite=Strict` keeps other sites' out, and this kee
 other ports and subdomains of the same site, and browsers without it.
 """
 
+from typing import Final
+from urllib.parse import urlsplit
+
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from image2model.api.middleware.site_guard import same_origin
 from image2model.errors import Forbidden
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def check(scope: Scope) -> None:
@@ -35,3 +39,12 @@ def _forbidden() -> Forbidden:
         "A session's cookie changes something only from this service's own page. "
         "Other programs send `Authorization: Bearer <key>`."
     )
+
+
+def same_origin(origin: str, host: str) -> bool:
+    """Whether an origin is the request's own host and port. The scheme may differ behind a TLS proxy."""
+    parts = urlsplit(origin)
+    if parts.scheme not in _DEFAULT_PORTS or parts.path or parts.query:
+        return False
+    default = f":{_DEFAULT_PORTS[parts.scheme]}"
+    return parts.netloc.removesuffix(default) == host.removesuffix(default)

@@ -21,8 +21,8 @@ from redis.exceptions import RedisError
 from starlette.routing import BaseRoute
 
 from image2model.api.app import create_app
-from image2model.api.events import SeverableProtocol
 from image2model.api.forwarded import behind_proxies
+from image2model.api.severable_protocol import SeverableProtocol
 from image2model.api.state import ApiState
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, unknown_names

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from image2model.api import same_origin
+from image2model.api.access_state import AccessState, state_of
 from image2model.api.answers import json_answer
 from image2model.api.credentials import cookie_name, key_of_header, unauthenticated
 from image2model.api.json_body import read_json
 from image2model.api.principal import Principal
-from image2model.api.state import state_of
 from image2model.store import sessions
 from image2model.store.api_keys import Role
 from image2model.store.sessions import LIFE_SECONDS
@@ -42,7 +42,7 @@ _EXAMPLE: Final = '{"key": "i2m_…"}'
 
 async def begin(request: Request) -> Response:
     """201 with the cookie; 200 without one where no keys are used."""
-    state = state_of(request)
+    state = state_of(request, AccessState)
     same_origin.check_if_told(request.scope)
     if state.settings.auth == "none":
         return json_answer(_session(await state.authenticate(request.scope), None))
@@ -68,12 +68,12 @@ async def begin(request: Request) -> Response:
 
 async def show(request: Request) -> Response:
     """200: who the caller is."""
-    return json_answer(_session(await state_of(request).authenticate(request.scope), None))
+    return json_answer(_session(await state_of(request, AccessState).authenticate(request.scope), None))
 
 
 async def end(request: Request) -> Response:
     """204: the cookie opens nothing any more, wherever a copy of it may be."""
-    state = state_of(request)
+    state = state_of(request, AccessState)
     principal = await state.authenticate(request.scope)
     if principal.credential is not None and principal.credential.kind == "session":
         await sessions.end(state.redis, principal.credential.digest)

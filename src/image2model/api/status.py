@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 from starlette.types import Message, Receive, Scope, Send
 
 from image2model.api.document_cache import Built
-from image2model.api.state import ApiState
+from image2model.api.jobs_state import JobsState
 from image2model.service.documents import job_document
 from image2model.service.ownership import is_job_id, visible
-from image2model.store import jobs
+from image2model.store import job_reads
 from image2model.store.heads import JobState
 from image2model.store.life import spoken_to
 
@@ -29,7 +29,7 @@ class Status:
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer one request. Raises NotFound, Expired, and what authentication raises."""
-        state = cast("ApiState", scope["state"]["api"])
+        state = cast("JobsState", scope["state"]["api"])
         job_id: str = scope["path_params"]["job_id"]
         principal, head = await state.gate.with_job(scope, job_id if is_job_id(job_id) else "")
         head = visible(head, principal.owner)
@@ -59,7 +59,7 @@ def _start(status: int, state: JobState, *headers: tuple[bytes, bytes]) -> Messa
 
 
 async def _build(redis: Redis, job_id: str) -> Built:
-    snapshot = await jobs.read(redis, job_id)
+    snapshot = await job_reads.read_job(redis, job_id)
     state = JobState(spoken_to(), snapshot.version, snapshot.job.updated_at)
     return Built(state, msgspec.json.encode(job_document(snapshot)))
 

@@ -9,7 +9,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from image2model.api.state import state_of
+from image2model.api.access_state import state_of
+from image2model.api.jobs_state import JobsState
 from image2model.errors import NotFound
 from image2model.media.thumbnail import SIZE
 from image2model.service import ownership
@@ -21,7 +22,7 @@ _CACHE: Final = "private, max-age=604800, immutable"
 
 async def show(request: Request) -> Response:
     """200 with a WebP of at most 256 pixels, or 304."""
-    state = state_of(request)
+    state = state_of(request, JobsState)
     principal = await state.authenticate(request.scope)
     job_id, image_id = request.path_params["job_id"], request.path_params["image_id"]
     await ownership.access(state.redis, principal.owner, job_id)

@@ -8,9 +8,10 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
+from image2model.api.access_state import state_of
 from image2model.api.answers import json_answer
+from image2model.api.jobs_state import JobsState
 from image2model.api.principal import Principal
-from image2model.api.state import ApiState, state_of
 from image2model.api.upload import ReceivedBatch, read_batch
 from image2model.api.upload.reader import forget
 from image2model.api.upload.received import Sink
@@ -25,7 +26,7 @@ from image2model.store.idempotency import Answered, Reservation
 
 async def upload_batch(request: Request) -> Response:
     """202 with the job's document, or the first answer of its idempotency key."""
-    state = state_of(request)
+    state = state_of(request, JobsState)
     principal = await state.authenticate(request.scope)
     await state.gate.count(request.scope, principal)
     await reach(state.redis)  # a store that is away refuses before the pictures have travelled,
@@ -44,7 +45,7 @@ async def upload_batch(request: Request) -> Response:
 
 
 async def _accept(
-    request: Request, state: ApiState, principal: Principal, place: Reservation | None
+    request: Request, state: JobsState, principal: Principal, place: Reservation | None
 ) -> JobDocument:
     async with state.unsettled.originals() as originals:
         submission = await _read(request, state, principal, originals.put)
@@ -53,11 +54,13 @@ async def _accept(
         )
 
 
-async def _replay(request: Request, state: ApiState, principal: Principal, answered: Answered) -> JobDocument:
+async def _replay(
+    request: Request, state: JobsState, principal: Principal, answered: Answered
+) -> JobDocument:
     return await accept.replay(state.redis, await _read(request, state, principal, forget), answered)
 
 
-async def _read(request: Request, state: ApiState, principal: Principal, sink: Sink) -> accept.Submission:
+async def _read(request: Request, state: JobsState, principal: Principal, sink: Sink) -> accept.Submission:
     batch = await read_batch(
         request.receive,
         request.headers,
@@ -69,7 +72,7 @@ async def _read(request: Request, state: ApiState, principal: Principal, sink: S
     return submission_of(batch, state, principal)
 
 
-def submission_of(batch: ReceivedBatch, state: ApiState, principal: Principal) -> accept.Submission:
+def submission_of(batch: ReceivedBatch, state: JobsState, principal: Principal) -> accept.Submission:
     """The batch as the service takes it. Raises the problem for which it is refused."""
     wanted = read_fields(batch.fields, private_webhooks=state.settings.webhook_allow_private)
     if not wanted.skip_invalid or not batch.files:

@@ -18,7 +18,7 @@ from image2model.service.content import digest
 from image2model.service.idempotency import fingerprint
 from image2model.service.originals import Originals, Picture
 from image2model.service.unsettled import UnsettledBatches
-from image2model.store import idempotency, jobs
+from image2model.store import idempotency, job_reads, jobs
 from image2model.store.accounts import Allowance
 from image2model.store.condition import REFUSES_WRITES, StoreCondition, condition_of, describe
 from image2model.store.connection import StoreOutage
@@ -93,7 +93,7 @@ async def _provably_not_made(redis: Redis, job_id: str, error: StoreOutage) -> b
     if condition_of(error) not in REFUSES_WRITES:
         return False
     try:
-        return await jobs.version(redis, job_id) is None
+        return await job_reads.job_version(redis, job_id) is None
     except StoreOutage:
         return False
 
@@ -104,7 +104,7 @@ async def replay(redis: Redis, submission: Submission, answered: Answered) -> do
         raise IdempotencyConflict(
             "This Idempotency-Key was used with other files or fields. Use a new key for a new batch."
         )
-    return first_answer.of_existing(await jobs.read(redis, answered.job_id))
+    return first_answer.of_existing(await job_reads.read_job(redis, answered.job_id))
 
 
 def _answer(place: Reservation, submission: Submission, job_id: str) -> jobs.IdempotentAnswer:

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from image2model.domain import ImageError, ImageStatus
 from image2model.errors import AlreadyFinished, InvalidParameter, NotFound
 from image2model.service.documents import ImageDocument, Moment, image_document, moment
-from image2model.store import dead, heads, jobs
+from image2model.store import dead, heads, job_reads, jobs
 from image2model.store.dead import Change, DeadFilter, DeadLetter, Place
 from image2model.store.rows import JobSnapshot
 
@@ -104,7 +104,7 @@ async def replay(redis: Redis, image_id: str) -> JobSnapshot:
         raise NotFound("There is no such image.")
     if not await _retry(redis, found[0], [image_id]):
         raise AlreadyFinished("This image has not failed; there is nothing to run again.")
-    return await jobs.read(redis, found[0])
+    return await job_reads.read_job(redis, found[0])
 
 
 async def replay_many(redis: Redis, wish: ReplayWish) -> Replayed:

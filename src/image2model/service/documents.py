@@ -1,4 +1,4 @@
-"""The documents that clients read: a job, an image, an event. Shapes are those of the public interface.
+"""The documents that clients read: a job and its images. Shapes are those of the public interface.
 
 Who calls it: the API (answers and events) and the worker (webhooks). Pure: rows in, Structs out.
 """
@@ -22,7 +22,6 @@ from image2model.domain import (
     WaitingFor,
 )
 from image2model.money import to_usd
-from image2model.store.events import ImageChanged, JobCompleted
 from image2model.store.rows import ImageRow, JobRow, JobSnapshot
 
 API: str = "/api/v1"
@@ -109,17 +108,6 @@ class JobDocument(JobHead, frozen=True, kw_only=True):
     """The whole job."""
 
     images: tuple[ImageDocument, ...]
-
-
-class ImageEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of an `image` event."""
-
-    job_id: str
-    status: JobStatus
-    counts: Counts
-    progress: float
-    waiting_for: WaitingFor | None
-    image: ImageDocument
 
 
 def moment(ms: int | None) -> str | None:
@@ -218,44 +206,3 @@ def job_document(snapshot: JobSnapshot) -> JobDocument:
     images = tuple(image_document(snapshot.job_id, row) for row in snapshot.images)
     head = _head(snapshot.job_id, snapshot.job, snapshot.counts)
     return JobDocument(**head, images=images)  # type: ignore[arg-type]
-
-
-def completed_document(job_id: str, body: JobCompleted) -> JobDocument:
-    """The job as it was when it ended."""
-    return job_document(_completed(job_id, body))
-
-
-def completed_head(job_id: str, body: JobCompleted) -> JobHead:
-    """The same without its images."""
-    return job_head(_completed(job_id, body))
-
-
-def _completed(job_id: str, body: JobCompleted) -> JobSnapshot:
-    return JobSnapshot(
-        job_id=job_id,
-        version=0,
-        owner="",
-        deleted=False,
-        job=body.job,
-        counts=_counted(body.images),
-        images=body.images,
-    )
-
-
-def _counted(images: tuple[ImageRow, ...]) -> Counts:
-    counts: dict[str, int] = {}
-    for image in images:
-        counts[image.status.value] = counts.get(image.status.value, 0) + 1
-    return Counts(**counts)
-
-
-def image_event(job_id: str, body: ImageChanged) -> ImageEvent:
-    """The data of an `image` event."""
-    return ImageEvent(
-        job_id=job_id,
-        status=body.counts.status,
-        counts=body.counts,
-        progress=body.counts.progress,
-        waiting_for=body.waiting_for,
-        image=image_document(job_id, body.image),
-    )

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from image2model.storage import layout
 from image2model.storage.objects import ObjectStorage
-from image2model.store import jobs
+from image2model.store import job_reads, jobs
 
 
 async def erase_if_deleted(redis: Redis, storage: ObjectStorage, job_id: str) -> bool:
@@ -15,7 +15,7 @@ async def erase_if_deleted(redis: Redis, storage: ObjectStorage, job_id: str) ->
 
     Raises StoreOutage and StorageError: then nothing is lost, the next call goes on.
     """
-    if not await jobs.may_be_erased(redis, job_id):
+    if not await job_reads.may_be_erased(redis, job_id):
         return False
     for prefix in layout.job_prefixes(job_id):
         await storage.delete_prefix(prefix)

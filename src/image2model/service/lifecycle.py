@@ -11,7 +11,7 @@ from image2model.domain import ImageStatus
 from image2model.errors import AlreadyFinished, InvalidParameter, NotFound, NotReady
 from image2model.fal.endpoints import endpoint_of, normalise
 from image2model.service import ownership
-from image2model.store import jobs, upkeep
+from image2model.store import job_reads, jobs, upkeep
 from image2model.store.accounts import Allowance
 from image2model.store.keys import Queue
 from image2model.store.rows import JobSnapshot
@@ -25,7 +25,7 @@ async def cancel(redis: Redis, owner: str, job_id: str) -> JobSnapshot:
     await ownership.access(redis, owner, job_id)
     if await jobs.cancel(redis, job_id) == (0, 0):
         raise AlreadyFinished("All images of this job have ended; there is nothing to cancel.")
-    return await jobs.read(redis, job_id)
+    return await job_reads.read_job(redis, job_id)
 
 
 async def retry(
@@ -42,7 +42,7 @@ async def retry(
     AlreadyFinished where none of them has failed, BudgetExceeded, QueueFull.
     """
     access = await ownership.access(redis, owner, job_id)
-    before = await jobs.read(redis, job_id)
+    before = await job_reads.read_job(redis, job_id)
     _check_ids(before, image_ids)
     checked = None if params is None else normalise(endpoint_of(before.job.model), params)
     retried = await jobs.retry(
@@ -56,7 +56,7 @@ async def retry(
     )
     if not retried:
         raise AlreadyFinished("None of these images has failed; there is nothing to run again.")
-    return await jobs.read(redis, job_id)
+    return await job_reads.read_job(redis, job_id)
 
 
 async def refresh_files(redis: Redis, owner: str, job_id: str, image_id: str) -> JobSnapshot:
@@ -65,7 +65,7 @@ async def refresh_files(redis: Redis, owner: str, job_id: str, image_id: str) ->
     Nothing is bought. Raises NotFound, Expired, NotReady for an image that has not succeeded.
     """
     await ownership.access(redis, owner, job_id)
-    job = await jobs.read(redis, job_id)
+    job = await job_reads.read_job(redis, job_id)
     row = next((image for image in job.images if image.image_id == image_id), None)
     if row is None:
         raise NotFound("This job has no such image.")

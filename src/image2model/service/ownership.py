@@ -10,7 +10,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from image2model.errors import Expired, NotFound
-from image2model.store import heads, jobs
+from image2model.store import heads, job_reads
 from image2model.store.heads import JobHead
 from image2model.store.rows import JobSnapshot
 
@@ -39,4 +39,4 @@ async def access(redis: Redis, owner: str, job_id: str) -> JobHead:
 async def snapshot(redis: Redis, owner: str, job_id: str) -> JobSnapshot:
     """The whole job. Raises NotFound, Expired."""
     await access(redis, owner, job_id)
-    return await jobs.read(redis, job_id)
+    return await job_reads.read_job(redis, job_id)

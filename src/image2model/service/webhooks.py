@@ -11,10 +11,11 @@ from redis.asyncio import Redis
 
 from image2model.errors import NotFound
 from image2model.service import ownership
-from image2model.service.documents import JobDocument, Moment, completed_document, job_document, moment
+from image2model.service.documents import JobDocument, Moment, job_document, moment
+from image2model.service.event_documents import completed_document
 from image2model.service.webhook_schedule import replayed
 from image2model.service.webhook_url import shown
-from image2model.store import deliveries, events, jobs
+from image2model.store import deliveries, events, job_reads
 from image2model.store.deliveries import Attempt, Delivery, DeliveryState, delivery_id_of
 from image2model.store.events import JobCompleted
 
@@ -122,4 +123,4 @@ async def _as_it_ended(redis: Redis, delivery: Delivery) -> JobDocument:
     if found and found[0].version == delivery.version and isinstance(found[0].body, JobCompleted):
         return completed_document(delivery.job_id, found[0].body)
     # its history no longer reaches back that far: what the job is now
-    return job_document(await jobs.read(redis, delivery.job_id))
+    return job_document(await job_reads.read_job(redis, delivery.job_id))

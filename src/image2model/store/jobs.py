@@ -1,4 +1,4 @@
-"""Jobs as a whole: created, read, listed, cancelled, run again, erased.
+"""Jobs as a whole: created, cancelled, run again, erased.
 
 Who calls it: the use cases of `service`. Every function is one round trip.
 """
@@ -9,12 +9,9 @@ from typing import Final
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.domain import Counts, RejectedFile
+from image2model.domain import RejectedFile
 from image2model.errors import IdempotencyConflict, NotFound, Problem
-from image2model.store import rows
 from image2model.store.accounts import Allowance, Refused, refuse, terms
-from image2model.store.connection import command
-from image2model.store.keys import key
 from image2model.store.script import Script
 
 
@@ -34,14 +31,10 @@ class Retried(msgspec.Struct, frozen=True, array_like=True):
 
 _CREATE: Final = Script("create_job")
 _FORBID: Final = Script("forbid_job")
-_READ: Final = Script("read_job")
 _CANCEL: Final = Script("cancel_job")
 _RETRY: Final = Script("retry_images")
 _ERASE: Final = Script("erase_job")
 
-_snapshot = msgspec.msgpack.Decoder(
-    tuple[int, str, bool, list[str], tuple[int, int, int, int, int, int, int, int], list[list[str]]]
-)
 _made = msgspec.msgpack.Decoder(Made)
 _retried = msgspec.msgpack.Decoder(Retried)
 _pair = msgspec.msgpack.Decoder(tuple[int, int])
@@ -163,36 +156,6 @@ async def forbid(redis: Redis, job_id: str) -> bool:
     return bool(await _FORBID(redis, job_id))
 
 
-async def read(redis: Redis, job_id: str, *, images: bool = True) -> rows.JobSnapshot:
-    """The job as of one moment. Raises NotFound (also for a deleted one)."""
-    packed = await _READ(redis, job_id, "1" if images else "0")
-    if packed is None:
-        raise NotFound("There is no such job.")
-    version, owner, deleted, job, counts, image_rows = _snapshot.decode(packed)
-    if deleted:
-        raise NotFound("There is no such job.")
-    return rows.JobSnapshot(
-        job_id=job_id,
-        version=version,
-        owner=owner,
-        deleted=deleted,
-        job=rows.job_row(job),
-        counts=Counts(*counts),
-        images=tuple(map(rows.image_row, image_rows)),
-    )
-
-
-async def version(redis: Redis, job_id: str) -> int | None:
-    """The job's version, or None where there is no such job (deleted ones included)."""
-    number, deleted = await command(redis, "HMGET", key("job", job_id), "version", "deleted")
-    return int(number) if number is not None and deleted != b"1" else None
-
-
-async def active(redis: Redis, owner: str) -> list[str]:
-    """Ids of the owner's unfinished jobs."""
-    return sorted(job.decode() for job in await command(redis, "SMEMBERS", key("owner_active", owner)))
-
-
 async def cancel(redis: Redis, job_id: str, *, delete: bool = False) -> tuple[int, int]:
     """Cancel what was not POSTed, mark the rest; returns how many of each.
 
@@ -235,12 +198,3 @@ async def retry(
 async def erase(redis: Redis, job_id: str) -> None:
     """Remove every key of the job. Call it after its files are gone."""
     await _ERASE(redis, job_id)
-
-
-async def may_be_erased(redis: Redis, job_id: str) -> bool:
-    """Whether the job was deleted and has ended, or its hash is gone already."""
-    packed = await _READ(redis, job_id, "0")
-    if packed is None:
-        return True
-    _, _, deleted, _, counts, _ = _snapshot.decode(packed)
-    return deleted and not Counts(*counts).unfinished

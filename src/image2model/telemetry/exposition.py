@@ -1,4 +1,4 @@
-"""The text that Prometheus scrapes. Who calls it: `/metrics` of the API and of a worker.
+"""The counts of all processes that share a folder. Who calls it: `/metrics`, and `up` when a child ends.
 
 With `PROMETHEUS_MULTIPROC_DIR` set the counts of all processes that share the folder are added up; what
 reads them is built anew for each scrape, because it reads files.
@@ -7,27 +7,17 @@ reads them is built anew for each scrape, because it reads files.
 import os
 from typing import Final
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from image2model.telemetry.fleet_gauges import FleetGauges
 from image2model.telemetry.metrics import REGISTRY
-from image2model.telemetry.store_gauges import StoreGauges
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def exposition(fleet: FleetGauges | None, store: StoreGauges) -> bytes:
-    """All metrics, with the fleet's where the store could be asked. Blocks: it may read files."""
-    shared = CollectorRegistry()
-    shared.register(store)
-    if fleet is not None:
-        shared.register(fleet)
-    return generate_latest(_counted()) + generate_latest(shared)
-
-
-def _counted() -> CollectorRegistry:
+def counted() -> CollectorRegistry:
+    """What all processes of this service on this machine have counted. Blocks: it may read files."""
     if not os.environ.get(_FOLDER):
         return REGISTRY
     registry = CollectorRegistry()

@@ -16,12 +16,12 @@ from image2model.fal.billing import is_free
 from image2model.fal.endpoints import endpoint_of
 from image2model.store.images import Task
 from image2model.worker import costs
-from image2model.worker.context import WorkerContext
+from image2model.worker.generation_context import GenerationContext
 
 _log = structlog.get_logger("worker.abandoned")
 
 
-async def abandon(context: WorkerContext, task: Task, attempt_token: str, request: FalRequest) -> None:
+async def abandon(context: GenerationContext, task: Task, attempt_token: str, request: FalRequest) -> None:
     """Ask FAL to stop it, then book in the background what it took."""
     _log.warning("superseded_request", image_id=task.image_id, fal_request_id=request.request_id)
     try:
@@ -33,7 +33,7 @@ async def abandon(context: WorkerContext, task: Task, attempt_token: str, reques
     following.add_done_callback(context.abandoned.discard)
 
 
-async def _book_end(context: WorkerContext, task: Task, attempt_token: str, request: FalRequest) -> None:
+async def _book_end(context: GenerationContext, task: Task, attempt_token: str, request: FalRequest) -> None:
     """As `generate` does for a request of the present attempt. A 5xx and an obeyed cancel book nothing."""
     try:
         async with asyncio.timeout(context.settings.task_timeout):

@@ -13,8 +13,8 @@ from image2model.errors import ConfigurationError
 from image2model.store.connection import StoreOutage, reach_subscribed
 from image2model.store.identity import StoreHead, StoreWatch
 from image2model.store.keys import SHARED_CHANNELS, Queue
-from image2model.worker.context import WorkerContext
 from image2model.worker.dispatch import LeasedWorker
+from image2model.worker.queue_context import QueueContext
 
 _log = structlog.get_logger("worker.channel")
 
@@ -28,7 +28,7 @@ class Channel:
     """One pub/sub connection. `run` until cancelled."""
 
     def __init__(
-        self, context: WorkerContext, workers: Mapping[Queue, LeasedWorker], store: StoreWatch
+        self, context: QueueContext, workers: Mapping[Queue, LeasedWorker], store: StoreWatch
     ) -> None:
         self._context = context
         self._workers = workers

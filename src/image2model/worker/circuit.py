@@ -15,17 +15,16 @@ from image2model.errors import FalAccountFault, FalEndpointFault, FalError
 from image2model.store import endpoints, pause
 from image2model.store.connection import StoreOutage
 from image2model.store.endpoints import Fault
-from image2model.store.images import Task
 from image2model.telemetry import metrics
-from image2model.worker.context import WorkerContext
 from image2model.worker.permits import EndpointRefused
+from image2model.worker.queue_context import QueueContext
 
 _log = structlog.get_logger("worker.circuit")
 
 _LOOK_S: Final = 0.5
 
 
-async def report(context: WorkerContext, failure: FalError) -> bool:
+async def report(context: QueueContext, failure: FalError) -> bool:
     """Count a failure that is no image's and no endpoint's fault; whether generations are paused now."""
     reason = WaitingFor.ACCOUNT if isinstance(failure, FalAccountFault) else WaitingFor.FAL
     paused = await pause.record_fault(context.redis, reason)
@@ -34,20 +33,22 @@ async def report(context: WorkerContext, failure: FalError) -> bool:
     return paused
 
 
-async def report_endpoint(context: WorkerContext, task: Task, fault: Fault, failure: FalError) -> bool:
+async def report_endpoint(
+    context: QueueContext, image_id: str, model: str, fault: Fault, failure: FalError
+) -> bool:
     """Count a fault of the image's endpoint; whether its circuit is open now."""
     counted = await endpoints.record_fault(
         context.redis,
-        task.image_id,
+        image_id,
         fault,
         failure.message,
         status=failure.status,
         fal_type=failure.fal_type,
         pace=context.pace,
     )
-    if counted.open and task.model not in context.refused_endpoints:
-        _log.error("endpoint_circuit_open", model=task.model, fault=fault.value, reason=failure.message)
-        context.refused_endpoints.add(task.model)
+    if counted.open and model not in context.refused_endpoints:
+        _log.error("endpoint_circuit_open", model=model, fault=fault.value, reason=failure.message)
+        context.refused_endpoints.add(model)
     if counted.paused:
         _log.error("generations are paused", waiting_for=counted.paused, reason=failure.message)
     return counted.open
@@ -60,18 +61,18 @@ def fault_of_post(failure: FalError) -> Fault:
     return Fault.LOST if failure.status is None else Fault.POST
 
 
-async def check_endpoint(context: WorkerContext, task: Task) -> None:
+async def check_endpoint(context: QueueContext, image_id: str, model: str) -> None:
     """Raises EndpointRefused where the image has to wait for its endpoint; else it may be worked for.
 
     What this process knows is half a second old, so the store has the last word.
     """
-    if task.model not in context.refused_endpoints:
+    if model not in context.refused_endpoints:
         return
-    if await endpoints.refuses(context.redis, task.model, task.image_id):
+    if await endpoints.refuses(context.redis, model, image_id):
         raise EndpointRefused
 
 
-async def probe_forever(context: WorkerContext) -> None:
+async def probe_forever(context: QueueContext) -> None:
     """While a circuit is open: let endpoints be tried; probe FAL for free, and where it is well, an image."""
     while True:
         await asyncio.sleep(_LOOK_S)
@@ -83,7 +84,7 @@ async def probe_forever(context: WorkerContext) -> None:
             _log.warning("could not probe", error=str(error))
 
 
-async def _tend_endpoints(context: WorkerContext) -> None:
+async def _tend_endpoints(context: QueueContext) -> None:
     patience = context.settings.endpoint_patience
     tended = await endpoints.tend(context.redis, patience_s=patience, pace=context.pace)
     for image_id, model in tended.gave_up:
@@ -95,7 +96,7 @@ async def _tend_endpoints(context: WorkerContext) -> None:
     context.refused_endpoints = refused
 
 
-async def _probe(context: WorkerContext) -> None:
+async def _probe(context: QueueContext) -> None:
     health = await context.fal.probe()
     _log.info("probed FAL", ok=health.ok, detail=health.detail)
     # a 403 of the one endpoint that is asked does not tell of the account: an image of another one does

@@ -19,9 +19,9 @@ from image2model.store import images
 from image2model.store.images import Task
 from image2model.worker import costs
 from image2model.worker.backoff import full_jitter
-from image2model.worker.context import WorkerContext
 from image2model.worker.elsewhere import look_elsewhere
 from image2model.worker.fal_words import FalWords
+from image2model.worker.generation_context import GenerationContext
 from image2model.worker.hazard import Suspect
 from image2model.worker.result_files import FileStore
 from image2model.worker.told import told
@@ -30,7 +30,7 @@ _log = structlog.get_logger("worker.collect")
 
 
 async def collect(
-    context: WorkerContext, task: Task, fence: str, request: FalRequest, endpoint: Endpoint
+    context: GenerationContext, task: Task, fence: str, request: FalRequest, endpoint: Endpoint
 ) -> None:
     """Make the image a success. Raises FalError as the gateway does, ImageFailure, StaleFence."""
     try:
@@ -47,7 +47,9 @@ async def collect(
     await told(lambda: images.succeed(context.redis, task.image_id, fence, result))
 
 
-async def _result(context: WorkerContext, task: Task, request: FalRequest, endpoint: Endpoint) -> FalResult:
+async def _result(
+    context: GenerationContext, task: Task, request: FalRequest, endpoint: Endpoint
+) -> FalResult:
     """FAL's result, from wherever FAL has it.
 
     A result that FAL denies, or gives as something unreadable, is believed to be so after the grace only.
@@ -77,7 +79,7 @@ async def _result(context: WorkerContext, task: Task, request: FalRequest, endpo
 
 
 async def _believed(
-    context: WorkerContext, task: Task, request: FalRequest, error: FalResultGone | FalUnreadable
+    context: GenerationContext, task: Task, request: FalRequest, error: FalResultGone | FalUnreadable
 ) -> FalError | ImageFailure:
     if isinstance(error, FalResultGone):
         return error
@@ -87,7 +89,7 @@ async def _believed(
 
 
 async def _no_model(
-    context: WorkerContext, task: Task, request: FalRequest, found: FalResult
+    context: GenerationContext, task: Task, request: FalRequest, found: FalResult
 ) -> ImageFailure:
     """The failure of a result that names no model, in FAL's words where there are any."""
     said = found.said

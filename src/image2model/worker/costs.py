@@ -16,7 +16,7 @@ from image2model.service import bookings
 from image2model.store.costs import Booking, Outcome
 from image2model.store.images import Task
 from image2model.telemetry import metrics
-from image2model.worker.context import WorkerContext
+from image2model.worker.generation_context import GenerationContext
 from image2model.worker.told import told
 
 _log: Final = structlog.get_logger("worker.costs")
@@ -29,7 +29,7 @@ def show_counters() -> None:
 
 
 async def book_result(
-    context: WorkerContext,
+    context: GenerationContext,
     task: Task,
     request: FalRequest,
     units: float | None,
@@ -44,7 +44,7 @@ async def book_result(
 
 
 async def book_refusal(
-    context: WorkerContext,
+    context: GenerationContext,
     task: Task,
     request: FalRequest,
     units: float | None,
@@ -63,14 +63,14 @@ async def book_refusal(
 
 
 async def book_lost(
-    context: WorkerContext, task: Task, request: FalRequest, *, attempt_token: str = ""
+    context: GenerationContext, task: Task, request: FalRequest, *, attempt_token: str = ""
 ) -> None:
     """The end of the request will never be known; it may have been billed."""
     await _book(context, task, request.request_id, _guess(task), attempt_token)
 
 
 async def book_refused_post(
-    context: WorkerContext, task: Task, attempt_token: str, units: float | None
+    context: GenerationContext, task: Task, attempt_token: str, units: float | None
 ) -> None:
     """The POST itself was refused, which costs nothing unless FAL says that it does."""
     if sensible(units):
@@ -78,12 +78,12 @@ async def book_refused_post(
         await _book(context, task, f"post-{attempt_token}", refused, attempt_token)
 
 
-async def _bill(context: WorkerContext, task: Task, units: float | None) -> Bill:
+async def _bill(context: GenerationContext, task: Task, units: float | None) -> Bill:
     price = None if sensible(units) is None else await context.prices.unit_price(task.model)
     return bill(endpoint_of(task.model), task.params, units, price)  # type: ignore[arg-type]  # normalised
 
 
-async def _refused(context: WorkerContext, task: Task, units: float | None) -> Bill:
+async def _refused(context: GenerationContext, task: Task, units: float | None) -> Bill:
     known = sensible(units)
     if known == 0:
         return Bill(0)
@@ -96,7 +96,9 @@ def _guess(task: Task) -> Bill:
     return by_table(endpoint_of(task.model), task.params, uncertain=True)  # type: ignore[arg-type]  # normalised
 
 
-async def _book(context: WorkerContext, task: Task, request_id: str, bill: Bill, attempt_token: str) -> None:
+async def _book(
+    context: GenerationContext, task: Task, request_id: str, bill: Bill, attempt_token: str
+) -> None:
     booking = Booking(
         image_id=task.image_id,
         owner=task.owner,

@@ -6,25 +6,35 @@ with the same `webhook-id` (at least once).
 """
 
 import time
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
+from redis.asyncio import Redis
 
 from image2model.errors import NotFound
 from image2model.service import webhooks
 from image2model.service.webhook_schedule import after_attempt, failed_by_us
 from image2model.service.webhook_signature import signed_headers
+from image2model.settings import Settings
 from image2model.store import deliveries, secret
 from image2model.store.deliveries import Attempt, Delivery
-from image2model.worker.context import WorkerContext
 from image2model.worker.running import RunningTask
+from image2model.worker.webhook_sender import WebhookSender
 
 _log = structlog.get_logger("worker.deliver")
 
 UNEXPECTED: Final = "an unexpected error of this service; its log has it"
 
 
-async def deliver_webhook(context: WorkerContext, _running: RunningTask, argument: str) -> None:
+class DeliveryContext(Protocol):
+    """What a delivery needs of the worker."""
+
+    settings: Settings
+    redis: Redis
+    webhooks: WebhookSender
+
+
+async def deliver_webhook(context: DeliveryContext, _running: RunningTask, argument: str) -> None:
     """Make the attempt that the task stands for, if it still has to be. Raises StoreOutage."""
     try:
         delivery = await deliveries.due(context.redis, argument)
@@ -35,7 +45,7 @@ async def deliver_webhook(context: WorkerContext, _running: RunningTask, argumen
         _log.info("the job of a webhook is gone", task=argument)
 
 
-async def end_as_failed(context: WorkerContext, _running: RunningTask, argument: str) -> None:
+async def end_as_failed(context: DeliveryContext, _running: RunningTask, argument: str) -> None:
     """The delivery has failed, by no fault of the receiver; it can be replayed."""
     try:
         if (delivery := await deliveries.due(context.redis, argument)) is not None:
@@ -47,7 +57,7 @@ async def end_as_failed(context: WorkerContext, _running: RunningTask, argument:
         _log.info("the job of a webhook is gone", task=argument)
 
 
-async def _deliver(context: WorkerContext, delivery: Delivery, url: str) -> None:
+async def _deliver(context: DeliveryContext, delivery: Delivery, url: str) -> None:
     body = await webhooks.payload(context.redis, delivery)
     key = await secret.webhook(context.redis, context.settings.webhook_secret)
     at = time.time()

@@ -20,8 +20,9 @@ from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 from image2model.store.leases import Claim
 from image2model.telemetry.unexpected import tell_unexpected
-from image2model.worker.context import WorkerContext, look_ahead
 from image2model.worker.keeper import LeaseKeeper
+from image2model.worker.permits import look_ahead
+from image2model.worker.queue_context import QueueContext
 from image2model.worker.running import RunningTask
 from image2model.worker.unexpected import Guarded
 
@@ -40,11 +41,11 @@ _REATTACH: Final = 2000
 """Images at FAL that one process follows besides those it started: following costs next to nothing."""
 
 
-def task(guarded: Guarded) -> Function:
+def task(guarded: Guarded[Any]) -> Function:
     """A task as ARQ wants it, known to its lease so that it stops when that is lost."""
 
     async def run(ctx: dict[str, Any], argument: str) -> None:
-        context: WorkerContext = ctx[KEY]
+        context: QueueContext = ctx[KEY]
         running = _CURRENT.get()
         current = asyncio.current_task()
         if current is not None:
@@ -61,7 +62,7 @@ class LeasedWorker(Worker):
         self,
         queue: Queue,
         functions: Sequence[Function],
-        context: WorkerContext,
+        context: QueueContext,
         keeper: LeaseKeeper,
         *,
         worker_id: str,

@@ -14,7 +14,7 @@ from image2model.fal.failures import FalCancelled
 from image2model.fal.result import FalResult, output_in
 from image2model.store import callbacks
 from image2model.store.images import Task
-from image2model.worker.context import WorkerContext
+from image2model.worker.generation_context import GenerationContext
 from image2model.worker.told import told
 
 _log = structlog.get_logger("worker.elsewhere")
@@ -29,7 +29,7 @@ class Elsewhere(msgspec.Struct, frozen=True):
 
 
 async def look_elsewhere(
-    context: WorkerContext, task: Task, request: FalRequest, endpoint: Endpoint
+    context: GenerationContext, task: Task, request: FalRequest, endpoint: Endpoint
 ) -> Elsewhere:
     """What is known of the request besides.
 

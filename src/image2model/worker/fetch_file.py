@@ -24,7 +24,7 @@ from image2model.store.connection import StoreOutage
 from image2model.telemetry import tracing
 from image2model.telemetry.unexpected import tell_unexpected
 from image2model.worker.byte_budget import ByteBudget
-from image2model.worker.context import WorkerContext
+from image2model.worker.generation_context import GenerationContext
 from image2model.worker.hazard import Suspect
 
 _MOST_HELD: Final = 48 << 20
@@ -73,7 +73,7 @@ class Fetched(msgspec.Struct, frozen=True):
 
 
 async def fetch_file(
-    context: WorkerContext,
+    context: GenerationContext,
     job_id: str,
     image_id: str,
     file: FalFile,
@@ -99,7 +99,7 @@ class _Arrival:
 
     def __init__(
         self,
-        context: WorkerContext,
+        context: GenerationContext,
         file: FalFile,
         download: FalDownload,
         listener: Listener,

@@ -24,9 +24,9 @@ from image2model.store.images import Task
 from image2model.telemetry import tracing
 from image2model.worker import costs
 from image2model.worker.backoff import full_jitter
-from image2model.worker.context import WorkerContext
 from image2model.worker.elsewhere import Elsewhere, look_elsewhere
 from image2model.worker.fal_words import FalWords
+from image2model.worker.generation_context import GenerationContext
 from image2model.worker.running import RunningTask
 from image2model.worker.told import told
 
@@ -36,7 +36,7 @@ _SETTLE_S: Final = 10.0
 """How long the status may go on contradicting FAL's word that the request has completed."""
 
 
-async def follow(context: WorkerContext, task: Task, running: RunningTask, request: FalRequest) -> None:
+async def follow(context: GenerationContext, task: Task, running: RunningTask, request: FalRequest) -> None:
     """Returns when FAL has COMPLETED it; how it ended, the result tells.
 
     Raises StaleFence; FalResultGone once FAL has denied the request for the grace and nothing else of FAL's
@@ -56,7 +56,9 @@ async def follow(context: WorkerContext, task: Task, running: RunningTask, reque
 
 
 class _Follower:
-    def __init__(self, context: WorkerContext, task: Task, running: RunningTask, request: FalRequest) -> None:
+    def __init__(
+        self, context: GenerationContext, task: Task, running: RunningTask, request: FalRequest
+    ) -> None:
         self._context = context
         self._task = task
         self._running = running

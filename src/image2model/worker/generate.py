@@ -36,8 +36,8 @@ from image2model.worker import costs
 from image2model.worker.backoff import full_jitter
 from image2model.worker.circuit import fault_of_post, report, report_endpoint
 from image2model.worker.collect import collect
-from image2model.worker.context import WorkerContext
 from image2model.worker.follow import follow
+from image2model.worker.generation_context import GenerationContext
 from image2model.worker.permits import Paused
 from image2model.worker.reuse import take_result
 from image2model.worker.room import NoRoom
@@ -53,7 +53,7 @@ _AWAY_S: Final = 1.0
 _NO_ROOM_S: Final = 10.0
 
 
-async def generate_model(context: WorkerContext, running: RunningTask, image_id: str) -> None:
+async def generate_model(context: GenerationContext, running: RunningTask, image_id: str) -> None:
     """Take one image as far as it goes. Raises arq.Retry to have it again later."""
     run = ImageRun(context, running)
     started = time.monotonic()
@@ -81,7 +81,7 @@ async def generate_model(context: WorkerContext, running: RunningTask, image_id:
 class ImageRun:
     """One holder's work on one image."""
 
-    def __init__(self, context: WorkerContext, running: RunningTask) -> None:
+    def __init__(self, context: GenerationContext, running: RunningTask) -> None:
         self._context = context
         self._running = running
         self._image_id = running.task_id
@@ -163,7 +163,7 @@ class ImageRun:
         except FalAmbiguous as failure:
             metrics.UNCONFIRMED.inc()
             _log.warning("the reply to a submit was lost", reason=failure.message)
-            await report_endpoint(self._context, task, fault_of_post(failure), failure)
+            await report_endpoint(self._context, task.image_id, task.model, fault_of_post(failure), failure)
             return await self._confirm(await images.load(self._context.redis, self._image_id))
 
     async def _confirm(self, task: Task) -> FalRequest:
@@ -211,11 +211,13 @@ class ImageRun:
         if failure.status is None or failure.status < 500:
             await told(lambda: endpoints.note_result(redis, self._image_id))
             return False
-        return await told(lambda: report_endpoint(self._context, task, Fault.RESULT, failure))
+        return await told(
+            lambda: report_endpoint(self._context, task.image_id, task.model, Fault.RESULT, failure)
+        )
 
     async def _wait_for_endpoint(self, task: Task, failure: FalEndpointFault) -> Exception:
         """The endpoint refuses, and nothing is at FAL: the store parks the image when it is let go of."""
-        await report_endpoint(self._context, task, Fault.REFUSED, failure)
+        await report_endpoint(self._context, task.image_id, task.model, Fault.REFUSED, failure)
         await images.try_again(
             self._context.redis, self._image_id, self._fence, used_attempt=False, endpoint=True
         )

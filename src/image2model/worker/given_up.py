@@ -14,7 +14,7 @@ from image2model.store.images import Task
 from image2model.telemetry import metrics
 from image2model.telemetry.unexpected import tell_unexpected
 from image2model.worker import costs
-from image2model.worker.context import WorkerContext
+from image2model.worker.generation_context import GenerationContext
 from image2model.worker.running import RunningTask
 from image2model.worker.told import told
 
@@ -31,7 +31,7 @@ _IN_DOUBT: Final = (
 )
 
 
-async def fail_unexpected(context: WorkerContext, running: RunningTask, image_id: str) -> None:
+async def fail_unexpected(context: GenerationContext, running: RunningTask, image_id: str) -> None:
     """End the image with `unexpected_error`."""
     try:
         task = await _loaded(context, image_id)
@@ -46,7 +46,7 @@ async def fail_unexpected(context: WorkerContext, running: RunningTask, image_id
         metrics.IMAGES.labels(task.model, ImageStatus.FAILED.value).inc()
 
 
-async def _loaded(context: WorkerContext, image_id: str) -> Task | None:
+async def _loaded(context: GenerationContext, image_id: str) -> Task | None:
     """The image; None where what the store has of it cannot be read, which may be what is wrong."""
     try:
         return await told(lambda: images.load(context.redis, image_id))

@@ -13,7 +13,7 @@ from image2model.store import leases, upkeep
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics
-from image2model.worker.context import WorkerContext
+from image2model.worker.queue_context import QueueContext
 from image2model.worker.running import RunningTask
 
 _log = structlog.get_logger("worker.keeper")
@@ -26,7 +26,7 @@ _CHUNK = 500
 class LeaseKeeper:
     """The leases of one process. `run` until cancelled."""
 
-    def __init__(self, context: WorkerContext, queues: tuple[Queue, ...]) -> None:
+    def __init__(self, context: QueueContext, queues: tuple[Queue, ...]) -> None:
         self._context = context
         self._lease_s = context.settings.lease_seconds
         self._held: dict[Queue, dict[str, RunningTask]] = {queue: {} for queue in queues}

@@ -18,6 +18,15 @@ from image2model.store.permits import Permit, Wish
 _ASK_AGAIN_S: Final = 0.25
 """For the bell that is not heard."""
 _AT_ONCE: Final = 64
+_LOOK_AHEAD: Final = 4
+
+
+def look_ahead(permits: int) -> int:
+    """How many pictures are prepared ahead of their permits: a quarter of them, and some.
+
+    The fleet's, or from a worker's slots its own share.
+    """
+    return permits // 4 + _LOOK_AHEAD
 
 
 class Paused(Exception):

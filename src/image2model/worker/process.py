@@ -37,8 +37,9 @@ from image2model.worker.context import WorkerContext
 from image2model.worker.dispatch import LeasedWorker
 from image2model.worker.ending import end_other_tasks, exit_after
 from image2model.worker.fal_calls import observe
-from image2model.worker.house import RECONCILE_S, schedule_cleanup, schedule_reconcile
+from image2model.worker.house import schedule_cleanup
 from image2model.worker.keeper import LeaseKeeper
+from image2model.worker.reconcile import RECONCILE_S, schedule_reconcile
 from image2model.worker.tasks import FUNCTIONS
 
 _log = structlog.get_logger("worker")

@@ -16,8 +16,8 @@ from image2model.errors import StaleFence
 from image2model.fal.files import MODEL, FalFile
 from image2model.store import images
 from image2model.store.images import Replaced, Task
-from image2model.worker.context import WorkerContext
 from image2model.worker.fetch_file import Fetched
+from image2model.worker.generation_context import GenerationContext
 from image2model.worker.result_files import FileStore, Lost, mesh_of, remarks
 from image2model.worker.running import RunningTask
 from image2model.worker.told import told
@@ -27,7 +27,7 @@ _log = structlog.get_logger("worker.refresh")
 _AT_ONCE_S: Final = 0
 
 
-async def refresh_files(context: WorkerContext, _running: RunningTask, image_id: str) -> None:
+async def refresh_files(context: GenerationContext, _running: RunningTask, image_id: str) -> None:
     """Fetch what the image's result lacks, if anything.
 
     Raises StoreOutage, and arq.Retry where the result has changed meanwhile.
@@ -47,7 +47,7 @@ async def refresh_files(context: WorkerContext, _running: RunningTask, image_id:
         _log.info("refresh_of_nothing", image_id=image_id)
 
 
-async def _completed(context: WorkerContext, task: Task, result: ImageResult) -> ImageResult:
+async def _completed(context: GenerationContext, task: Task, result: ImageResult) -> ImageResult:
     store = FileStore(context, task.job_id, task.image_id)
     tries = await asyncio.gather(*(store.side(_source(file)) for file in result.missing))
     for missing, one in zip(result.missing, tries, strict=True):

@@ -22,8 +22,8 @@ from image2model.fal.files import MODEL, FalFile
 from image2model.media.model_probe import NoFile
 from image2model.storage.errors import StorageError
 from image2model.worker.backoff import full_jitter
-from image2model.worker.context import WorkerContext
 from image2model.worker.fetch_file import Fetched, Patient, fetch_file
+from image2model.worker.generation_context import GenerationContext
 from image2model.worker.hazard import Suspect
 
 _log = structlog.get_logger("worker.result_files")
@@ -58,7 +58,7 @@ class FileStore:
     """Fetches the files of one image's result."""
 
     def __init__(
-        self, context: WorkerContext, job_id: str, image_id: str, suspect: Suspect | None = None
+        self, context: GenerationContext, job_id: str, image_id: str, suspect: Suspect | None = None
     ) -> None:
         self._suspect = suspect
         self._context = context

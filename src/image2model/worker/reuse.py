@@ -14,12 +14,12 @@ from image2model.storage.errors import ObjectMissing
 from image2model.store import images
 from image2model.store.images import Task
 from image2model.telemetry import tracing
-from image2model.worker.context import WorkerContext
+from image2model.worker.generation_context import GenerationContext
 
 _log = structlog.get_logger("worker.reuse")
 
 
-async def take_result(context: WorkerContext, task: Task, fence: str) -> bool:
+async def take_result(context: GenerationContext, task: Task, fence: str) -> bool:
     """Take the result; False where it is gone meanwhile. Raises StaleFence, StorageError."""
     found = await images.result_of(context.redis, task.reuse_of)
     if found is None:
@@ -33,7 +33,7 @@ async def take_result(context: WorkerContext, task: Task, fence: str) -> bool:
     return True
 
 
-async def _copied(context: WorkerContext, task: Task, result: ImageResult) -> ImageResult:
+async def _copied(context: GenerationContext, task: Task, result: ImageResult) -> ImageResult:
     """The result with files of this image's own. Raises ObjectMissing where its model is gone.
 
     A file beside the model that is gone is told, like one that FAL did not have.
@@ -51,7 +51,7 @@ async def _copied(context: WorkerContext, task: Task, result: ImageResult) -> Im
     return msgspec.structs.replace(result, files=tuple(files), warnings=tuple(warnings))
 
 
-async def _copy(context: WorkerContext, task: Task, file: ResultFile) -> ResultFile:
+async def _copy(context: GenerationContext, task: Task, file: ResultFile) -> ResultFile:
     if file.key is None:
         return file  # FAL's own, which needs no copy
     key = layout.result(task.job_id, task.image_id, file.kind, file.format)

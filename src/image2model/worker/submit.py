@@ -37,8 +37,8 @@ from image2model.telemetry import tracing
 from image2model.worker import costs
 from image2model.worker.abandoned import abandon
 from image2model.worker.circuit import check_endpoint
-from image2model.worker.context import WorkerContext
 from image2model.worker.decoder_process import DecoderDied
+from image2model.worker.generation_context import GenerationContext
 from image2model.worker.hazard import Suspect
 from image2model.worker.permits import Paused
 from image2model.worker.running import RunningTask
@@ -58,7 +58,7 @@ class MarkTooLate(Exception):
     """The mark is set, and nothing was sent."""
 
 
-async def submit(context: WorkerContext, task: Task, running: RunningTask) -> FalRequest:
+async def submit(context: GenerationContext, task: Task, running: RunningTask) -> FalRequest:
     """Buy one generation. Raises FalError, ImageFailure, StaleFence, NoRoom, Paused and EndpointRefused."""
     endpoint = endpoint_of(task.model)
     await context.room.check()
@@ -75,7 +75,7 @@ async def submit(context: WorkerContext, task: Task, running: RunningTask) -> Fa
     return request
 
 
-async def _upload(context: WorkerContext, task: Task, fence: str) -> tuple[str, bytes]:
+async def _upload(context: GenerationContext, task: Task, fence: str) -> tuple[str, bytes]:
     """The prepared picture's URL at FAL, and its thumbnail: no more of it is kept, for permits may be far."""
     async with context.picture_bytes.hold(_COPIES * task.size):
         with tracing.span("prepare"):
@@ -85,7 +85,7 @@ async def _upload(context: WorkerContext, task: Task, fence: str) -> tuple[str, 
         return url, prepared.small
 
 
-def _posted(context: WorkerContext, posting: "asyncio.Task[FalRequest]") -> None:
+def _posted(context: GenerationContext, posting: "asyncio.Task[FalRequest]") -> None:
     context.submissions.discard(posting)
     # looked at, for the image's task may have been stopped meanwhile
     error = None if posting.cancelled() else posting.exception()
@@ -93,8 +93,8 @@ def _posted(context: WorkerContext, posting: "asyncio.Task[FalRequest]") -> None
         _log.error("submit_broke_off", exc_info=error)
 
 
-async def _prepare(context: WorkerContext, task: Task, fence: str) -> Prepared:
-    await check_endpoint(context, task)
+async def _prepare(context: GenerationContext, task: Task, fence: str) -> Prepared:
+    await check_endpoint(context, task.image_id, task.model)
     try:
         original = await context.storage.get(task.source_key)
     except ObjectMissing as missing:
@@ -105,14 +105,14 @@ async def _prepare(context: WorkerContext, task: Task, fence: str) -> Prepared:
         ) from missing
     call = partial(prepare, original, max_pixels=context.settings.max_pixels)
     async with context.preparing:
-        await check_endpoint(context, task)  # the wait may have been long
+        await check_endpoint(context, task.image_id, task.model)  # the wait may have been long
         try:
             return await context.hazard.run(Suspect.of(task, fence), call)
         except DecoderDied as died:
             raise await _crashed(context, task, fence, died) from died
 
 
-async def _crashed(context: WorkerContext, task: Task, fence: str, died: DecoderDied) -> Exception:
+async def _crashed(context: GenerationContext, task: Task, fence: str, died: DecoderDied) -> Exception:
     """The picture has ended the process in which it was alone: again later, or that was the last time."""
     crashes = await told(lambda: images.note_crash(context.redis, task.image_id, fence))
     _log.error("decoder_died", image_id=task.image_id, crashes=crashes, reason=str(died))
@@ -123,7 +123,7 @@ async def _crashed(context: WorkerContext, task: Task, fence: str, died: Decoder
 
 
 async def _post(
-    context: WorkerContext, task: Task, fence: str, attempt_token: str, endpoint: Endpoint, url: str
+    context: GenerationContext, task: Task, fence: str, attempt_token: str, endpoint: Endpoint, url: str
 ) -> FalRequest:
     async def mark() -> None:
         began = time.monotonic()
@@ -153,7 +153,7 @@ async def _post(
     return await commit(context, task, fence, attempt_token, request)
 
 
-def _webhook_url(context: WorkerContext, task: Task, attempt_token: str) -> str | None:
+def _webhook_url(context: GenerationContext, task: Task, attempt_token: str) -> str | None:
     """Where FAL tells the end of this attempt. The token is secret: who has it may speak of this attempt."""
     public = context.settings.public_url
     if public is None:
@@ -163,7 +163,7 @@ def _webhook_url(context: WorkerContext, task: Task, attempt_token: str) -> str 
 
 
 async def commit(
-    context: WorkerContext, task: Task, fence: str, attempt_token: str, request: FalRequest
+    context: GenerationContext, task: Task, fence: str, attempt_token: str, request: FalRequest
 ) -> FalRequest:
     """Store FAL's id, until it is stored or the process ends. Raises StaleFence where it is another's now."""
     try:

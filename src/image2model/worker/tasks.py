@@ -9,16 +9,21 @@ from typing import Final
 from arq.worker import Function
 
 from image2model.store.keys import Queue
+from image2model.worker.context import WorkerContext
 from image2model.worker.deliver import deliver_webhook, end_as_failed
 from image2model.worker.dispatch import task
+from image2model.worker.finish_batch import announce_as_failed, finish_batch
 from image2model.worker.generate import generate_model
 from image2model.worker.given_up import fail_unexpected
-from image2model.worker.house import announce_as_failed, cleanup, finish_batch, reconcile
+from image2model.worker.house import cleanup
+from image2model.worker.reconcile import reconcile
 from image2model.worker.refresh import refresh_files
 from image2model.worker.unexpected import Guarded, Work, nothing_to_undo
 
 
-def _task(name: str, queue: Queue, work: Work, give_up: Work = nothing_to_undo) -> Function:
+def _task(
+    name: str, queue: Queue, work: Work[WorkerContext], give_up: Work[WorkerContext] = nothing_to_undo
+) -> Function:
     return task(Guarded(name, queue, work, give_up))
 
 

@@ -13,7 +13,7 @@ import structlog
 from image2model.domain import FalRequest
 from image2model.errors import FalError
 from image2model.store.images import Task
-from image2model.worker.context import WorkerContext
+from image2model.worker.generation_context import GenerationContext
 
 _log = structlog.get_logger("worker.unconfirmed")
 
@@ -23,7 +23,7 @@ _FIRST_GAP_S: Final = 1.0
 _LAST_GAP_S: Final = 15.0
 
 
-async def look_up(context: WorkerContext, task: Task) -> FalRequest | None:
+async def look_up(context: GenerationContext, task: Task) -> FalRequest | None:
     """The request that FAL lists with this attempt's URL. A failed look-up finds nothing."""
     since = datetime.fromtimestamp(task.posting_at / 1000, UTC) - _EARLIER
     try:

@@ -8,7 +8,7 @@ growing gaps, and then the task's own `give_up` settles what is left undone.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import structlog
 from arq.worker import Retry
@@ -18,7 +18,7 @@ from image2model.store import leases
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 from image2model.telemetry.unexpected import tell_unexpected
-from image2model.worker.context import WorkerContext
+from image2model.worker.queue_context import QueueContext
 from image2model.worker.running import RunningTask
 from image2model.worker.told import told
 
@@ -29,24 +29,25 @@ GAPS_S: Final = (2.0, 10.0)
 _OUTAGE_S: Final = 5.0
 _NO_ERRORS: Final = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
 
-Work = Callable[[WorkerContext, RunningTask, str], Awaitable[None]]
+C = TypeVar("C", bound=QueueContext, contravariant=True)
+Work = Callable[[C, RunningTask, str], Awaitable[None]]
 """A task of ours: the shared parts, its own lease, and the id that it is about."""
 
 
-async def nothing_to_undo(_context: WorkerContext, _running: RunningTask, _argument: str) -> None:
+async def nothing_to_undo(_context: QueueContext, _running: RunningTask, _argument: str) -> None:
     """The `give_up` of a task that is queued again anyway."""
 
 
-class Guarded:
+class Guarded(Generic[C]):
     """One kind of task, with what becomes of its errors. `give_up` is called after the last run."""
 
-    def __init__(self, name: str, queue: Queue, work: Work, give_up: Work) -> None:
+    def __init__(self, name: str, queue: Queue, work: Work[C], give_up: Work[C]) -> None:
         self.name = name
         self._queue = queue
         self._work = work
         self._give_up = give_up
 
-    async def run(self, context: WorkerContext, running: RunningTask, argument: str) -> None:
+    async def run(self, context: C, running: RunningTask, argument: str) -> None:
         """Run it once. Raises arq.Retry to have it again."""
         try:
             await self._work(context, running, argument)
@@ -60,9 +61,7 @@ class Guarded:
                 raise
             await self._met(context, running, argument, error)
 
-    async def _met(
-        self, context: WorkerContext, running: RunningTask, argument: str, error: BaseException
-    ) -> None:
+    async def _met(self, context: C, running: RunningTask, argument: str, error: BaseException) -> None:
         """Count the error. Raises arq.Retry while there are runs left."""
         runs = await self._count(context, running)
         about: dict[str, object] = {"task_id": running.task_id, "runs": runs}
@@ -76,7 +75,7 @@ class Guarded:
         await self._give_up(context, running, argument)
         _log.error("task_given_up", task=self.name, **about, reason=repr(error))
 
-    async def _count(self, context: WorkerContext, running: RunningTask) -> int:
+    async def _count(self, context: QueueContext, running: RunningTask) -> int:
         return await told(
             lambda: leases.note_unexpected(context.redis, self._queue, running.task_id, running.token)
         )

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from image2model.service import documents
+from image2model.service import documents, event_documents
 from image2model.store.events import Event, ImageChanged
 from image2model.store.rows import JobSnapshot
 
@@ -38,7 +38,7 @@ def of_job(event: Event) -> Frame:
     """An event in its job's stream."""
     if isinstance(event.body, ImageChanged):
         return _image(event.version, event.job_id, event.body)
-    data = _encode(documents.completed_document(event.job_id, event.body))
+    data = _encode(event_documents.completed_document(event.job_id, event.body))
     return _complete(event.version, event.job_id, data, event.body.at, last=True)
 
 
@@ -46,7 +46,7 @@ def of_owner(seq: int, event: Event) -> Frame:
     """The same event in its owner's stream."""
     if isinstance(event.body, ImageChanged):
         return _image(seq, event.job_id, event.body)
-    data = _encode(documents.completed_head(event.job_id, event.body))
+    data = _encode(event_documents.completed_head(event.job_id, event.body))
     return _complete(seq, event.job_id, data, event.body.at, last=False)
 
 
@@ -74,7 +74,7 @@ def owner_opening(seq: int, heads: list[documents.JobHead], *, reset: bool) -> F
 def _image(position: int, job_id: str, body: ImageChanged) -> Frame:
     return Frame(
         position=position,
-        data=_text(position, b"image", _encode(documents.image_event(job_id, body))),
+        data=_text(position, b"image", _encode(event_documents.image_event(job_id, body))),
         at=body.at,
         job_id=job_id,
         image_id=body.image.image_id,

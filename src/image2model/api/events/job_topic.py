@@ -8,7 +8,7 @@ from image2model.api.events import frame
 from image2model.api.events.frame import Frame
 from image2model.api.events.topic import PAGE, Mark, Opening, Page, Resume, Topic
 from image2model.errors import NotFound
-from image2model.store import events, heads, jobs
+from image2model.store import events, heads, job_reads
 from image2model.store.events import Event
 
 
@@ -23,7 +23,7 @@ class JobTopic(Topic):
         """See `Topic.open`. Nothing follows in a job that has ended and was read to its end."""
         if not resume.given:
             return await self._snapshot(reset=False)
-        head = await jobs.read(self.redis, self.job_id, images=False)
+        head = await job_reads.read_job(self.redis, self.job_id, images=False)
         if resume.last_id == head.version and head.job.finished_at is not None:
             return None
         first, _ = await events.reach_of_job(self.redis, self.job_id)
@@ -32,7 +32,7 @@ class JobTopic(Topic):
         return Opening(resume.last_id)
 
     async def _snapshot(self, *, reset: bool) -> Opening:
-        snapshot = await jobs.read(self.redis, self.job_id)
+        snapshot = await job_reads.read_job(self.redis, self.job_id)
         return Opening(snapshot.version, frame.job_opening(snapshot, reset=reset))
 
     async def _latest(self) -> tuple[int, Mark | None]:

@@ -9,7 +9,7 @@ from image2model.api.events.frame import Frame
 from image2model.api.events.topic import PAGE, Mark, Opening, Page, Resume, Topic
 from image2model.errors import NotFound
 from image2model.service.documents import JobHead, job_head
-from image2model.store import events, jobs
+from image2model.store import events, job_reads
 from image2model.store.events import Event
 
 
@@ -29,9 +29,9 @@ class OwnerTopic(Topic):
 
     async def _heads(self) -> list[JobHead]:
         heads = []
-        for job_id in await jobs.active(self.redis, self.owner):
+        for job_id in await job_reads.active_jobs(self.redis, self.owner):
             try:
-                snapshot = await jobs.read(self.redis, job_id, images=False)
+                snapshot = await job_reads.read_job(self.redis, job_id, images=False)
             except NotFound:
                 continue  # deleted since
             if snapshot.job.finished_at is None:

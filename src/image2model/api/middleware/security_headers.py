@@ -7,8 +7,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ANSWER_HEADERS: Final = "image2model.answer_headers"
-"""Where a scope holds raw headers that its answer must carry, whatever it will be."""
+from image2model.api.answers import ANSWER_HEADERS
 
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",

@@ -9,15 +9,14 @@ import ipaddress
 import re
 from collections.abc import Awaitable, Iterable
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from image2model.api.same_origin import same_origin
 from image2model.errors import Forbidden
 
 _HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?", re.ASCII)
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LOOKED_AT: Final = frozenset({b"host", b"origin", b"sec-fetch-site"})
 _EXEMPT: Final = re.compile(r"/api/v1/health/(live|ready)|/metrics", re.ASCII)
 _MOST_PASSED: Final = 256
@@ -108,12 +107,3 @@ def _single(headers: Headers, name: str) -> str | None:
     """The header's value; several values are as good as a wrong one."""
     values = headers.getlist(name)
     return ",".join(values) if values else None
-
-
-def same_origin(origin: str, host: str) -> bool:
-    """Whether an origin is the request's own host and port. The scheme may differ behind a TLS proxy."""
-    parts = urlsplit(origin)
-    if parts.scheme not in _DEFAULT_PORTS or parts.path or parts.query:
-        return False
-    default = f":{_DEFAULT_PORTS[parts.scheme]}"
-    return parts.netloc.removesuffix(default) == host.removesuffix(default)

@@ -13,13 +13,13 @@ from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.service.documents import (
     FileDocument,
     ImageDocument,
-    ImageEvent,
     JobDocument,
     JobHead,
     ResultDocument,
     file_url,
     job_links,
 )
+from image2model.service.event_documents import ImageEvent
 
 CREATED: Final = "2026-11-24T09:40:03.120Z"
 ENDED: Final = "2026-11-24T09:40:21.167Z"

@@ -8,7 +8,8 @@ from image2model import errors
 from image2model.api.reference.examples import IMAGE_EVENT, PARTIAL_JOB, RUNNING_JOB, head
 from image2model.api.reference.operation import Answer, Header, Operation, SseEvent
 from image2model.api.reference.shared import JOB_ID, LAST_EVENT_ID, LAST_EVENT_ID_QUERY
-from image2model.service.documents import ImageEvent, JobDocument, JobHead
+from image2model.service.documents import JobDocument, JobHead
+from image2model.service.event_documents import ImageEvent
 
 
 class JobSnapshot(JobDocument, frozen=True, kw_only=True, omit_defaults=True):
