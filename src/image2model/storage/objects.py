@@ -21,6 +21,7 @@ from image2model.storage.local_folder import LocalFolder
 from image2model.storage.reader import CHUNK_BYTES, ObjectMeta, ObjectReader, meta_of
 from image2model.storage.settle import settled
 from image2model.storage.streamed_put import PART_BYTES, StreamedPut, file_chunks, head_of
+from image2model.threads import in_thread
 
 DEADLINE_S = 60.0
 LEAST_FREE = 256 << 20
@@ -148,7 +149,7 @@ class ObjectStorage:
         keys = [found.key async for found in self.list(where)]
         await self.delete(keys)
         if self._folder is not None:
-            await asyncio.to_thread(self._folder.prune_below, where)
+            await in_thread(self._folder.prune_below, where)
         return len(keys)
 
     async def presign(self, key: str, expires_s: int) -> str | None:
@@ -179,7 +180,7 @@ class ObjectStorage:
         if self._folder is None:
             return 0
         with translated("remove half-written files"):
-            return await asyncio.to_thread(self._folder.remove_staged, older_than_s)
+            return await in_thread(self._folder.remove_staged, older_than_s)
 
     def _attributes(self, content_type: str, filename: str | None) -> "obstore.Attributes | None":
         if self._folder is not None:
@@ -195,7 +196,7 @@ class ObjectStorage:
             return await putting
         except BaseException:
             if self._folder is not None:
-                await asyncio.shield(asyncio.to_thread(self._folder.prune_above, key))
+                await asyncio.shield(in_thread(self._folder.prune_above, key))
             raise
 
     async def _put_whole(

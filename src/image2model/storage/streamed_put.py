@@ -16,6 +16,7 @@ from image2model.storage.errors import StorageError
 from image2model.storage.failures import in_its_directory, translated
 from image2model.storage.feed import Feed, FeedClosedError
 from image2model.storage.settle import ended
+from image2model.threads import in_thread
 
 # S3 takes parts of 5 MiB and more. Held at most: two in flight, one filling, the head, one chunk waiting.
 PART_BYTES = 8 * 1024 * 1024
@@ -91,9 +92,9 @@ async def head_of(chunks: AsyncIterator[bytes], size: int) -> tuple[list[bytes],
 
 async def file_chunks(path: Path) -> AsyncGenerator[bytes, None]:
     """A file's bytes, read in threads. Raises OSError."""
-    file: BinaryIO = await asyncio.to_thread(path.open, "rb")
+    file: BinaryIO = await in_thread(path.open, "rb")
     try:
-        while chunk := await asyncio.to_thread(file.read, _FILE_CHUNK_BYTES):
+        while chunk := await in_thread(file.read, _FILE_CHUNK_BYTES):
             yield chunk
     finally:
         file.close()
