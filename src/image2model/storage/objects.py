@@ -15,7 +15,8 @@ from urllib.parse import quote
 import obstore
 from obstore.store import LocalStore, MemoryStore, S3Store
 
-from image2model.storage.failures import in_its_directory, translated
+from image2model.storage.directories import in_its_directory
+from image2model.storage.failures import translated
 from image2model.storage.keys import check_key, check_prefix
 from image2model.storage.local_folder import LocalFolder
 from image2model.storage.reader import CHUNK_BYTES, ObjectMeta, ObjectReader, meta_of
@@ -73,7 +74,8 @@ class ObjectStorage:
         if not more:
             await self.put(key, head, content_type=content_type, filename=filename)
             return sum(map(len, head))
-        upload = StreamedPut(self._store, key, self._attributes(content_type, filename), self._deadline_s)
+        attributes = self._attributes(content_type, filename)
+        upload = StreamedPut(self._store, self._folder, key, attributes, self._deadline_s)
         return await self._swept(key, upload.run(head, chunks))
 
     async def put_file(self, key: str, path: Path, *, content_type: str, filename: str | None = None) -> int:
@@ -134,7 +136,7 @@ class ObjectStorage:
             await self._swept(key, settled(self._copy(source, key), self._deadline_s))
 
     async def _copy(self, source: str, key: str) -> None:
-        await in_its_directory(lambda: obstore.copy_async(self._store, source, key))
+        await in_its_directory(self._folder, key, lambda: obstore.copy_async(self._store, source, key))
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; one that is not there counts as deleted. Empty directories go with them."""
@@ -204,7 +206,9 @@ class ObjectStorage:
     ) -> None:
         # Not multipart: that would copy the buffer and take three requests.
         await in_its_directory(
-            lambda: obstore.put_async(self._store, key, data, attributes=attributes, use_multipart=False)
+            self._folder,
+            key,
+            lambda: obstore.put_async(self._store, key, data, attributes=attributes, use_multipart=False),
         )
 
     async def _delete_all(self, keys: Sequence[str]) -> None:

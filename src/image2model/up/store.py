@@ -72,7 +72,8 @@ class EmbeddedStore:
     def spawn(self, *, patience: float = 0.0) -> int:
         """Fork the server and return its process id at once.
 
-        Call it from the main thread: the server dies with the caller. `patience`: seconds to wait for an earlier server on this folder to end. Raises StartError.
+        Call it from the main thread: the server dies with the caller. `patience`: seconds to wait for an
+        earlier server on this folder to end. Raises StartError.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._take_folder(patience)
