@@ -2,7 +2,7 @@
 
 `python -m tests.support.faulty_worker worker`, with `FAULT_STEP` (a name in `STEPS`) and `FAULT_TIMES`: how
 often the step fails in this process before it works. It raises an OSError, as Pillow's encoders do; with
-`FAULT_KIND` `kill` it ends its process instead. Where the step is `prepare`, a picture whose bytes hold
+`FAULT_KIND` `kill` it ends its process instead, with `hang` it has no end. Where the step is `prepare`, a picture whose bytes hold
 `SPOILT` fails and others do not; that holds in the process of suspects too, which is this module without
 arguments.
 """
@@ -10,6 +10,7 @@ arguments.
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -47,8 +48,11 @@ def _failing(step: str, right: Callable[..., Any], times: int) -> Callable[..., 
 
 
 def _fail(step: str) -> None:
-    if os.environ.get("FAULT_KIND") == "kill":
+    kind = os.environ.get("FAULT_KIND")
+    if kind == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "hang":
+        time.sleep(3600)
     raise OSError(f"encoder error -2 in {step}")
 
 
