@@ -61,6 +61,42 @@ async def test_picture_that_ends_its_decoder_fails_and_its_neighbours_succeed(st
     assert len(alive) == 1
 
 
+async def test_picture_that_hangs_fails_and_its_neighbours_succeed(fleet: Fleet) -> None:
+    worker = fleet.start_faulty_worker(FAULT_STEP="prepare", FAULT_KIND="hang", FAULT_LONGEST="5")
+    job_id = await fleet.submit(pictures=[spoilt(99), *(picture(seed, (48, 32)) for seed in range(6))])
+    job = await fleet.until_finished(job_id, timeout=120)
+    assert job.counts == Counts(succeeded=6, failed=1)
+    assert failed_codes(job) == ["worker_crashed"]
+    assert len(fleet.submissions_of(job)) == 6
+    assert worker.log.read_text().count("no end after 5 s in a thread") == 1
+    assert not worker.ended
+
+
+async def test_suspects_of_two_jobs_fail_and_all_neighbours_succeed(stage: Stage) -> None:
+    fleet = stage.fleet
+    holds = uploads_held(stage, 3 * 12)
+    for _ in range(3):
+        fleet.start_faulty_worker(**FAULT, **stage.settings())
+    pictures = [[picture(10 * job + seed, (48, 32)) for seed in range(6)] for job in range(2)]
+    jobs = [
+        await fleet.submit(pictures=[*some[:2], spoilt(99 + number), *some[2:]], owner=f"owner-{number}")
+        for number, some in enumerate(pictures)
+    ]
+    guilty = [(await fleet.job(job_id)).images[2].image_id for job_id in jobs]
+
+    async def are_known() -> bool:
+        deaths = [await fleet.redis.hget(key("image", image_id), "hazard_deaths") for image_id in guilty]
+        return all(int(count or 0) for count in deaths)
+
+    await until(are_known, timeout=60)
+    for hold in holds:
+        hold.release()
+    for job_id in jobs:
+        job = await fleet.until_finished(job_id, timeout=120)
+        assert set(failed_codes(job)) == {"worker_crashed"}
+        assert job.counts == Counts(succeeded=6, failed=1)
+
+
 async def test_suspects_that_hang_hold_up_no_healthy_picture(fleet: Fleet) -> None:
     suspects = [spoilt(seed) for seed in range(90, 94)]
     job_id = await fleet.submit(pictures=[*suspects, *(picture(seed, (48, 32)) for seed in range(6))])
