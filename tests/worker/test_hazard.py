@@ -114,6 +114,14 @@ async def test_call_without_an_end_is_ended() -> None:
     await decoder.aclose()
 
 
+async def test_call_that_hangs_ends_its_process_though_no_worker_does() -> None:
+    """The worker may be gone before the process has bound itself to it."""
+    decoder = DecoderProcess("tests.support.impatient_decoder", longest_s=60)
+    with pytest.raises(DecoderDied, match="SIGALRM"):
+        await decoder.run(partial(time.sleep, 600))
+    await decoder.aclose()
+
+
 async def test_call_that_nobody_waits_for_takes_its_process_along(decoder: DecoderProcess) -> None:
     pid = await decoder.run(own_pid)
     call = asyncio.create_task(decoder.run(partial(time.sleep, 600)))
