@@ -52,7 +52,7 @@ def hang_in(pid: int, seconds: float) -> int:
 
 @pytest.fixture
 async def decoder() -> AsyncIterator[DecoderProcess]:
-    decoder = DecoderProcess(longest_s=20)
+    decoder = DecoderProcess(longest_s=60)
     yield decoder
     await decoder.aclose()
 
