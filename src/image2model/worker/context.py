@@ -33,6 +33,8 @@ _RESULT_BYTES: Final = 288 << 20
 _SIDE_BYTES: Final = 96 << 20
 """Held of each at once, whatever the number of images at work. A model waits for no file beside another."""
 _LOOK_AHEAD: Final = 4
+_SUSPECTS: Final = 2
+"""One is decoded, while another is loaded or uploaded."""
 
 
 def look_ahead(permits: int) -> int:
@@ -45,7 +47,8 @@ def look_ahead(permits: int) -> int:
 
 class WorkerContext:
     """The open parts. `places` are this worker's share of FAL's hands. `hazard` decodes and measures what
-    comes from outside. `preparing` keeps its queue short, so that who waits can still be told to stop.
+    comes from outside. `preparing` keeps its queue short, so that who waits can still be told to stop;
+    `suspects` have a queue of their own, for one that hangs must hold up no healthy picture.
     `refused_endpoints` is what this process knows of open circuits, `pace` how they are probed.
     `webhooks` is opened by the process."""
 
@@ -60,6 +63,7 @@ class WorkerContext:
         self.running = RunningImages()
         self.hazard = Hazard(redis, DecoderProcess())
         self.preparing = asyncio.Semaphore(THREADS + 1)
+        self.suspects = asyncio.Semaphore(_SUSPECTS)
         self.refused_endpoints: set[str] = set()
         self.pace = endpoints.PACE
         self.fetches = asyncio.Semaphore(_FETCHES)
