@@ -132,7 +132,7 @@ async def test_sentinels_that_are_away_are_an_outage() -> None:
 
 async def test_silent_server_is_an_outage(server: EmbeddedStore) -> None:
     assert server.pid is not None
-    async with connect(server.url, timeout_s=0.3) as redis:
+    async with connect(server.url, timeout_s=2.0) as redis:
         await _command(redis)
         os.kill(server.pid, signal.SIGSTOP)
         try:
@@ -143,7 +143,7 @@ async def test_silent_server_is_an_outage(server: EmbeddedStore) -> None:
 
 
 async def test_exhausted_pool_is_an_outage(server: EmbeddedStore) -> None:
-    async with connect(server.url, connections=1, timeout_s=0.3) as redis:
+    async with connect(server.url, connections=1, timeout_s=2.0) as redis:
         held = await redis.connection_pool.get_connection()
         with pytest.raises(StoreOutage):
             await _command(redis)

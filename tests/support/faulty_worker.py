@@ -2,14 +2,15 @@
 
 `python -m tests.support.faulty_worker worker`, with `FAULT_STEP` (a name in `STEPS`) and `FAULT_TIMES`: how
 often the step fails in this process before it works. It raises an OSError, as Pillow's encoders do; with
-`FAULT_KIND` `kill` it ends its process instead. Where the step is `prepare`, a picture whose bytes hold
-`SPOILT` fails and others do not; that holds in the process of suspects too, which is this module without
-arguments.
+`FAULT_KIND` `kill` it ends its process instead, with `hang` it has no end. `FAULT_LONGEST`: seconds after
+which a decoding counts as hung. Where the step is `prepare`, a picture whose bytes hold `SPOILT` fails and
+others do not; that holds in the process of suspects too, which is this module without arguments.
 """
 
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -18,7 +19,8 @@ from image2model.cli import main
 from image2model.media import preflight
 from image2model.service import webhooks
 from image2model.worker import context, decoder_child, deliver, generate, process
-from image2model.worker.decoder_process import DecoderProcess
+from image2model.worker.decoder_process import LONGEST_S, DecoderProcess
+from image2model.worker.hazard import Hazard
 
 SPOILT: Final = b"a picture with a fault"
 STEPS: Final[dict[str, tuple[Any, str]]] = {
@@ -47,8 +49,11 @@ def _failing(step: str, right: Callable[..., Any], times: int) -> Callable[..., 
 
 
 def _fail(step: str) -> None:
-    if os.environ.get("FAULT_KIND") == "kill":
+    kind = os.environ.get("FAULT_KIND")
+    if kind == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "hang":
+        time.sleep(3600)
     raise OSError(f"encoder error -2 in {step}")
 
 
@@ -60,7 +65,11 @@ def _spoil(step: str, times: int) -> None:
 if __name__ == "__main__":
     _spoil(os.environ["FAULT_STEP"], int(os.environ.get("FAULT_TIMES", "1000000")))
     if sys.argv[1:]:
-        vars(context)["DecoderProcess"] = partial(DecoderProcess, "tests.support.faulty_worker")
+        longest_s = float(os.environ.get("FAULT_LONGEST", LONGEST_S))
+        vars(context)["DecoderProcess"] = partial(
+            DecoderProcess, "tests.support.faulty_worker", longest_s=longest_s
+        )
+        vars(context)["Hazard"] = partial(Hazard, longest_s=longest_s)
         main()
     else:
         decoder_child.main()

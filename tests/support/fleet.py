@@ -14,14 +14,16 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from image2model.domain import ImageStatus
+from image2model.domain import IMAGE_UNFINISHED, ImageStatus
 from image2model.service.content import digest
 from image2model.settings import Settings, load
 from image2model.storage import layout
 from image2model.storage.address import open_storage
 from image2model.store import job_reads, jobs
+from image2model.store.arq_keys import queue_key
 from image2model.store.connection import connect
-from image2model.store.rows import JobSnapshot
+from image2model.store.keys import Queue, key
+from image2model.store.rows import ImageRow, JobSnapshot
 from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
 from tests.support.service_process import ServiceProcess
 from tests.support.sketches import picture
@@ -71,7 +73,7 @@ class Fleet:
     async def start_api(self, port: int, **settings: str) -> ServiceProcess:
         """An API process on a port of loopback, ready."""
         api = self._start("api", {"I2M_PORT": str(port), "I2M_AUTH": "none", **settings})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while '"ready"' not in api.log.read_text():
                 await asyncio.sleep(0.02)
         return api
@@ -157,8 +159,16 @@ class Fleet:
                     snapshot = await self.job(job_id)
         except TimeoutError:
             logs = "\n".join(worker.log.read_text()[-3000:] for worker in self.workers)
-            raise AssertionError(f"{snapshot.counts}\n{logs}") from None
+            rows = "\n".join([await self._row(image.image_id) for image in unfinished_of(snapshot)])
+            raise AssertionError(f"{snapshot.counts}\n{rows}\n{logs}") from None
         return snapshot
+
+    async def _row(self, image_id: str) -> str:
+        """What the store has of an image, and its place in the queue: for who asks why it stands still."""
+        row = await self.redis.hgetall(key("image", image_id))
+        score = await self.redis.zscore(queue_key(Queue.GENERATION), image_id)
+        lease = await self.redis.zscore(key("leases", Queue.GENERATION), image_id)
+        return f"score={score} lease={lease} {row}"
 
     async def until_finished(self, job_id: str, timeout: float = 30) -> JobSnapshot:
         """Wait for the job's end."""
@@ -173,6 +183,11 @@ class Fleet:
 def at_fal(snapshot: JobSnapshot) -> int:
     """How many images FAL has."""
     return snapshot.counts.submitted + snapshot.counts.generating
+
+
+def unfinished_of(snapshot: JobSnapshot) -> list[ImageRow]:
+    """The images that have no end yet."""
+    return [image for image in snapshot.images if image.status in IMAGE_UNFINISHED]
 
 
 def failed_codes(snapshot: JobSnapshot) -> list[str]:

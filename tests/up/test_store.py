@@ -13,7 +13,7 @@ from redis import Redis
 
 from image2model.up.errors import FolderInUse
 from image2model.up.store import EmbeddedStore
-from tests.support.processes import is_gone
+from tests.support.processes import children_of, is_gone
 from tests.support.wait import wait_until
 
 
@@ -30,6 +30,24 @@ def test_commits_survive_a_crash_of_the_server(data_dir: Path) -> None:
             "appendfsync": "always",
             "maxmemory-policy": "noeviction",
         }
+    store.stop()
+
+
+def test_server_that_is_killed_while_it_rewrites_its_log_starts_again_at_once(data_dir: Path) -> None:
+    store = EmbeddedStore(data_dir)
+    store.start()
+    with Redis.from_url(store.url) as client:
+        client.config_set("rdb-key-save-delay", 10_000_000)  # us for each key: it will not end by itself
+        client.set("kept", "yes")
+        client.bgrewriteaof()
+        wait_until(lambda: len(children_of(store.pid or 0)) == 1)
+    (rewriting,) = children_of(store.pid or 0)
+    os.kill(store.pid or 0, signal.SIGKILL)
+    wait_until(lambda: store.ended is not None)
+    store.start(patience=1)
+    assert is_gone(rewriting)
+    with Redis.from_url(store.url) as client:
+        assert client.get("kept") == b"yes"
     store.stop()
 
 

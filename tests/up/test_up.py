@@ -4,7 +4,6 @@ import os
 import resource
 import signal
 import socket
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -160,13 +159,33 @@ def test_store_that_dies_comes_back_with_its_data(up: Start) -> None:
     socket_path = run.data_dir / "valkey" / "valkey.sock"
     with Redis(unix_socket_path=str(socket_path)) as client:
         client.set("kept", "yes")
-    time_to_settle = time.monotonic() + 2.5  # an early death counts as a store that cannot start
-    wait_until(lambda: time.monotonic() > time_to_settle)
     os.kill(run.pids("valkey-server")[0], signal.SIGKILL)
     run.until("the store has ended")
     wait_until(lambda: run.readiness() == 200)
     with Redis(unix_socket_path=str(socket_path)) as client:
         assert client.get("kept") == b"yes"
+
+
+def test_store_that_is_killed_again_and_again_is_started_again(up: Start) -> None:
+    run = up().ready()
+    for _ in range(4):
+        wait_until(lambda: bool(run.pids("valkey-server")))
+        os.kill(run.pids("valkey-server")[0], signal.SIGKILL)  # whether or not it has answered yet
+        run.until("^the store has ended .signal SIGKILL")
+    wait_until(lambda: run.readiness() == 200)
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_store_that_cannot_start_again_ends_up_with_its_log_named(up: Start) -> None:
+    run = up().ready()
+    pids = run.pids()
+    (manifest,) = (store_folder(run.data_dir) / "appendonlydir").glob("*.manifest")
+    manifest.write_text("no manifest\n")
+    os.kill(run.pids("valkey-server")[0], signal.SIGKILL)
+    assert run.wait() == 1
+    assert "the store ends as soon as it is started; see " in _errors(run)
+    assert "manifest" in (store_folder(run.data_dir) / "valkey.log").read_text()
+    _assert_nothing_left(run, pids, 0.5)
 
 
 def test_store_that_takes_no_writes_is_told_in_words_and_so_is_its_end(up: Start, data_dir: Path) -> None:

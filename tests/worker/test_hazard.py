@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -16,7 +17,7 @@ from image2model.media.preflight import Prepared, prepare
 from image2model.store import images
 from image2model.store.connection import connect
 from image2model.worker.decoder_process import DecoderDied, DecoderProcess
-from image2model.worker.hazard import Hazard, Suspect
+from image2model.worker.hazard import THREADS, Hazard, Suspect
 from tests.support.jobs import make_job, pick
 from tests.support.processes import is_gone
 from tests.support.sketches import picture
@@ -42,9 +43,16 @@ def touch_and_wait(folder: str, name: str, seconds: float) -> list[str]:
     return others
 
 
+def hang_in(pid: int, seconds: float) -> int:
+    """Hangs in one process only."""
+    if os.getpid() == pid:
+        time.sleep(seconds)
+    return os.getpid()
+
+
 @pytest.fixture
 async def decoder() -> AsyncIterator[DecoderProcess]:
-    decoder = DecoderProcess(longest_s=20)
+    decoder = DecoderProcess(longest_s=60)
     yield decoder
     await decoder.aclose()
 
@@ -102,6 +110,14 @@ async def test_death_names_its_signal_and_the_next_call_has_a_new_process(decode
 async def test_call_without_an_end_is_ended() -> None:
     decoder = DecoderProcess(longest_s=1)
     with pytest.raises(DecoderDied, match="no end"):
+        await decoder.run(partial(time.sleep, 600))
+    await decoder.aclose()
+
+
+async def test_call_that_hangs_ends_its_process_though_no_worker_does() -> None:
+    """The worker may be gone before the process has bound itself to it."""
+    decoder = DecoderProcess("tests.support.impatient_decoder", longest_s=60)
+    with pytest.raises(DecoderDied, match="SIGALRM"):
         await decoder.run(partial(time.sleep, 600))
     await decoder.aclose()
 
@@ -201,3 +217,28 @@ async def test_what_can_be_done_without_is_left_after_five_deaths(hazard: Hazard
 
 async def test_what_has_ended_five_workers_is_not_tried_again(hazard: Hazard, redis: Redis) -> None:
     assert await hazard.tried(await a_suspect(redis, deaths=9, crashes=5), own_pid) is None
+
+
+async def test_what_hangs_in_a_thread_is_a_death_and_holds_up_nobody(
+    redis: Redis, decoder: DecoderProcess
+) -> None:
+    hazard = Hazard(redis, decoder, longest_s=1)
+    end = threading.Event()
+    hanging = [hazard.run(await a_suspect(redis, deaths=0), end.wait) for _ in range(THREADS)]
+    healthy = [hazard.run(await a_suspect(redis, deaths=0), own_pid) for _ in range(4)]
+    alone = hazard.run(await a_suspect(redis, deaths=3), own_pid)
+    found = await asyncio.gather(*hanging, *healthy, alone, return_exceptions=True)
+    end.set()
+    await hazard.aclose()
+    assert [type(one) for one in found[:THREADS]] == [DecoderDied] * THREADS
+    assert found[THREADS:-1] == [os.getpid()] * 4
+    assert isinstance(found[-1], int)
+
+
+async def test_result_that_hangs_in_a_thread_is_measured_elsewhere(
+    redis: Redis, decoder: DecoderProcess
+) -> None:
+    hazard = Hazard(redis, decoder, longest_s=0.5)
+    found = await hazard.tried(await a_suspect(redis, deaths=0), partial(hang_in, os.getpid(), 2))
+    await hazard.aclose()
+    assert found not in (None, os.getpid())

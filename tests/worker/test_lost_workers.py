@@ -3,8 +3,11 @@
 import signal
 import time
 
+import pytest
+
 from image2model.domain import Counts, ImageStatus
 from tests.support.fleet import Fleet, at_fal, failed_codes
+from tests.worker.stage import Stage
 
 S = ImageStatus
 
@@ -20,6 +23,27 @@ async def test_killed_workers_images_are_followed_by_another(fleet: Fleet) -> No
     assert job.counts == Counts(succeeded=10)
     assert len(fleet.submissions_of(job)) == 10
     assert {image.attempt for image in job.images} == {1}
+
+
+@pytest.mark.parametrize("status", [S.GENERATING, S.STORING])
+async def test_killed_workers_image_goes_on_from_where_it_was(stage: Stage, status: S) -> None:
+    """The windows around its submit are in `test_windows`."""
+    stage.fleet.emulator.settings(latency=2)
+    result = stage.fal.hold(lambda message: message.startswith(b"GET /files/"), answer=True)
+    worker = stage.start_worker()
+    job_id = await stage.fleet.submit(1)
+    await stage.fleet.until(job_id, lambda job: job.images[0].status is status)
+    if status is S.STORING:
+        await result.reached.wait()
+    worker.send(signal.SIGKILL)
+    await worker.exit_code()
+    result.release()
+    lost = (await stage.fleet.job(job_id)).images[0]
+    stage.start_worker()
+    job = await stage.fleet.until_finished(job_id)
+    assert job.counts == Counts(succeeded=1)
+    assert (lost.status, job.images[0].attempt) == (status, 1)
+    assert len(stage.fleet.submissions_of(job)) == 1
 
 
 async def test_dead_workers_images_overtake_the_backlog(fleet: Fleet) -> None:

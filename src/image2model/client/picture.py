@@ -3,7 +3,6 @@
 Who calls it: `AsyncClient.submit` and its callers.
 """
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final, Self
 import msgspec
 
 from image2model.client.errors import ClientError
+from image2model.threads import in_thread
 
 _CHUNK: Final = 256 * 1024
 
@@ -41,8 +41,8 @@ class Picture(msgspec.Struct, frozen=True):
             yield self.data
             return
         sent = 0
-        with await asyncio.to_thread(self.path.open, "rb") as file:
-            while chunk := await asyncio.to_thread(file.read, _CHUNK):
+        with await in_thread(self.path.open, "rb") as file:
+            while chunk := await in_thread(file.read, _CHUNK):
                 sent += len(chunk)
                 if sent > self.size:
                     break

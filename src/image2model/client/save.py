@@ -3,7 +3,6 @@
 Who calls it: `AsyncClient.download`. A target is whole or absent, never in between.
 """
 
-import asyncio
 import os
 import secrets
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import BinaryIO
 import aiohttp
 
 from image2model.client.errors import BadDownload
+from image2model.threads import in_thread
 
 
 async def save(
@@ -24,13 +24,13 @@ async def save(
     """
     folder = part_dir or target.parent
     part = folder / f".{secrets.token_hex(8)}.part"  # without the target's name, which may leave no room
-    await asyncio.to_thread(_make_folders, folder, target.parent)
+    await in_thread(_make_folders, folder, target.parent)
     try:
         written = await _receive(response, part)
         _check(written, response.content_length, size, target)
-        await asyncio.to_thread(part.replace, target)
+        await in_thread(part.replace, target)
     finally:
-        await asyncio.to_thread(part.unlink, missing_ok=True)
+        await in_thread(part.unlink, missing_ok=True)
     return written
 
 
@@ -41,10 +41,10 @@ def _make_folders(*folders: Path) -> None:
 
 async def _receive(response: aiohttp.ClientResponse, part: Path) -> int:
     written = 0
-    with await asyncio.to_thread(part.open, "xb") as file:
+    with await in_thread(part.open, "xb") as file:
         async for chunk in response.content.iter_chunked(256 * 1024):
-            written += await asyncio.to_thread(file.write, chunk)
-        await asyncio.to_thread(_flush, file)
+            written += await in_thread(file.write, chunk)
+        await in_thread(_flush, file)
     return written
 
 

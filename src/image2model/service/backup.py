@@ -5,7 +5,6 @@ the copy speaks of is in it. The archive holds the signing secret and hashes of 
 operator's eyes only.
 """
 
-import asyncio
 import gzip
 import hashlib
 import os
@@ -23,6 +22,7 @@ from image2model.storage import layout
 from image2model.storage.errors import ObjectMissing
 from image2model.storage.objects import ObjectStorage
 from image2model.store import dump
+from image2model.threads import in_thread
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -54,13 +54,13 @@ async def make(redis: Redis, storage: ObjectStorage | None, target: Path) -> Con
     """
     part = target.with_name(f".{target.name}.part")
     try:
-        with await asyncio.to_thread(_private, part) as file:
+        with await in_thread(_private, part) as file:
             contents = await _Writing(file, target.parent).write(redis, storage)
-            await asyncio.to_thread(_sync, file)
-        await asyncio.to_thread(part.replace, target)
+            await in_thread(_sync, file)
+        await in_thread(part.replace, target)
     except BaseException:
         with suppress(FileNotFoundError):
-            await asyncio.to_thread(part.unlink)
+            await in_thread(part.unlink)
         raise
     return contents
 
@@ -88,7 +88,7 @@ class _Writing:
         with tempfile.TemporaryFile(dir=self._folder) as spool:
             digest = await self._spool(redis, spool)
             spool.seek(0)
-            await asyncio.to_thread(self._copy, RECORDS, spool)
+            await in_thread(self._copy, RECORDS, spool)
         if storage is not None:
             await self._store_files(storage)
         contents = Contents(
@@ -102,7 +102,7 @@ class _Writing:
             bytes=self._bytes,
             with_files=storage is not None,
         )
-        await asyncio.to_thread(self._end, msgspec.json.encode(contents))
+        await in_thread(self._end, msgspec.json.encode(contents))
         return contents
 
     async def _spool(self, redis: Redis, spool: IO[bytes]) -> str:
@@ -113,7 +113,7 @@ class _Writing:
                 data = msgspec.msgpack.encode(record)
                 framed = len(data).to_bytes(LENGTH_BYTES, "big") + data
                 digest.update(framed)
-                await asyncio.to_thread(packed.write, framed)
+                await in_thread(packed.write, framed)
                 self._count(record)
         return digest.hexdigest()
 
@@ -136,7 +136,7 @@ class _Writing:
         modified_ms = int(reader.meta.modified.timestamp() * 1000)
         self._file.write(self._zip.begin(FILES + key, modified_ms, reader.meta.size))
         async for chunk in reader.chunks(_PIECE):
-            await asyncio.to_thread(lambda piece: self._file.write(self._zip.feed(piece)), chunk)
+            await in_thread(lambda piece: self._file.write(self._zip.feed(piece)), chunk)
         self._files += 1
         self._bytes += reader.meta.size
 

@@ -4,7 +4,6 @@ Who calls it: the command line. It reads an archive as it would a stranger's: on
 backup keeps are taken, whatever else is in it.
 """
 
-import asyncio
 import gzip
 import hashlib
 import time
@@ -25,6 +24,7 @@ from image2model.storage import layout
 from image2model.storage.objects import ObjectStorage
 from image2model.store import refill
 from image2model.store.dump import Record
+from image2model.threads import in_thread
 
 _AT_ONCE: Final = 200
 _manifest: Final = msgspec.json.Decoder(Contents)
@@ -53,15 +53,15 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 async def restore(redis: Redis, storage: ObjectStorage, source: Path) -> Restored:
     """Raises BackupUnusable, StoreNotEmpty, StoreOutage, StorageError, DiskFull, OSError."""
     try:
-        with await asyncio.to_thread(zipfile.ZipFile, source) as archive:
+        with await in_thread(zipfile.ZipFile, source) as archive:
             return await _restore(redis, storage, archive)
     except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, msgspec.DecodeError, KeyError) as bad:
         raise BackupUnusable(f"{source} is no whole backup of image2model: {bad}") from bad
 
 
 async def _restore(redis: Redis, storage: ObjectStorage, archive: zipfile.ZipFile) -> Restored:
-    contents = await asyncio.to_thread(_contents, archive)
-    await asyncio.to_thread(_check_records, archive, contents)
+    contents = await in_thread(_contents, archive)
+    await in_thread(_check_records, archive, contents)
     if await refill.holds_data(redis):
         raise StoreNotEmpty("The store has jobs already. Restore into an empty one only.")
     files = await _restore_files(storage, archive)
@@ -112,7 +112,7 @@ async def _restore_records(
     names: defaultdict[str, list[str]] = defaultdict(list)
     with archive.open(RECORDS) as packed, gzip.open(packed) as stream:
         frames = _frames(stream)
-        while batch := await asyncio.to_thread(_some, frames):
+        while batch := await in_thread(_some, frames):
             kept = [record for record in batch if record.kind is not None]
             await refill.write(redis, kept, shift_ms=shift_ms)
             for record in kept:
@@ -142,5 +142,5 @@ async def _restore_files(storage: ObjectStorage, archive: zipfile.ZipFile) -> in
 
 
 async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
-    while piece := await asyncio.to_thread(file.read, _PIECE):
+    while piece := await in_thread(file.read, _PIECE):
         yield piece

@@ -5,7 +5,7 @@ for the operating system's error number, which is in it whatever the language.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from obstore.exceptions import BaseError
@@ -13,11 +13,8 @@ from obstore.exceptions import BaseError
 from image2model.errors import DiskFull
 from image2model.storage.errors import ObjectMissing, StorageError
 
-# ENOSPC and EDQUOT of Rust's io::Error, and MinIO's code for a full drive.
-_FULL = re.compile(r"\(os error (28|122)\)|XMinioStorageFull")
-# Rust's create_dir_all lost a race against the pruning of the same directory.
-_DIRECTORY_GONE = re.compile(r"Unable to create dir .*\(os error 2\)")
-_LOST_DIRECTORY_TRIES = 20
+# ENOSPC and EDQUOT of Rust's io::Error and of Python's, and MinIO's code for a full drive.
+_FULL = re.compile(r"\(os error (28|122)\)|^\[Errno (28|122)\]|XMinioStorageFull")
 
 
 @contextmanager
@@ -31,19 +28,6 @@ def translated(what: str) -> Iterator[None]:
         raise StorageError(f"{what}: the storage did not answer in time") from error
     except (BaseError, OSError, NotImplementedError) as error:
         raise _failure(what, str(error)) from error
-
-
-async def in_its_directory(put: Callable[[], Awaitable[object]]) -> None:
-    """Await a put, again where all that failed was its directory: pruned while it was being made."""
-    for _ in range(_LOST_DIRECTORY_TRIES):
-        try:
-            await put()
-        except BaseError as error:
-            if not _DIRECTORY_GONE.search(str(error)):
-                raise
-        else:
-            return
-    await put()
 
 
 def _failure(what: str, message: str) -> DiskFull | StorageError:

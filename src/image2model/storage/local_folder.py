@@ -2,7 +2,7 @@
 
 Called by `objects` for `file://`, always in a thread: every method blocks. Removing an empty directory
 never harms a put under way: the put's own file keeps it from being empty, and a put that finds its
-directory gone makes it again.
+directory gone makes it again (see `directories`).
 """
 
 import contextlib

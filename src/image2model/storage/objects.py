@@ -15,12 +15,14 @@ from urllib.parse import quote
 import obstore
 from obstore.store import LocalStore, MemoryStore, S3Store
 
-from image2model.storage.failures import in_its_directory, translated
+from image2model.storage.directories import in_its_directory
+from image2model.storage.failures import translated
 from image2model.storage.keys import check_key, check_prefix
 from image2model.storage.local_folder import LocalFolder
 from image2model.storage.reader import CHUNK_BYTES, ObjectMeta, ObjectReader, meta_of
 from image2model.storage.settle import settled
 from image2model.storage.streamed_put import PART_BYTES, StreamedPut, file_chunks, head_of
+from image2model.threads import in_thread
 
 DEADLINE_S = 60.0
 LEAST_FREE = 256 << 20
@@ -72,7 +74,8 @@ class ObjectStorage:
         if not more:
             await self.put(key, head, content_type=content_type, filename=filename)
             return sum(map(len, head))
-        upload = StreamedPut(self._store, key, self._attributes(content_type, filename), self._deadline_s)
+        attributes = self._attributes(content_type, filename)
+        upload = StreamedPut(self._store, self._folder, key, attributes, self._deadline_s)
         return await self._swept(key, upload.run(head, chunks))
 
     async def put_file(self, key: str, path: Path, *, content_type: str, filename: str | None = None) -> int:
@@ -133,7 +136,7 @@ class ObjectStorage:
             await self._swept(key, settled(self._copy(source, key), self._deadline_s))
 
     async def _copy(self, source: str, key: str) -> None:
-        await in_its_directory(lambda: obstore.copy_async(self._store, source, key))
+        await in_its_directory(self._folder, key, lambda: obstore.copy_async(self._store, source, key))
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; one that is not there counts as deleted. Empty directories go with them."""
@@ -148,7 +151,7 @@ class ObjectStorage:
         keys = [found.key async for found in self.list(where)]
         await self.delete(keys)
         if self._folder is not None:
-            await asyncio.to_thread(self._folder.prune_below, where)
+            await in_thread(self._folder.prune_below, where)
         return len(keys)
 
     async def presign(self, key: str, expires_s: int) -> str | None:
@@ -179,7 +182,7 @@ class ObjectStorage:
         if self._folder is None:
             return 0
         with translated("remove half-written files"):
-            return await asyncio.to_thread(self._folder.remove_staged, older_than_s)
+            return await in_thread(self._folder.remove_staged, older_than_s)
 
     def _attributes(self, content_type: str, filename: str | None) -> "obstore.Attributes | None":
         if self._folder is not None:
@@ -195,7 +198,7 @@ class ObjectStorage:
             return await putting
         except BaseException:
             if self._folder is not None:
-                await asyncio.shield(asyncio.to_thread(self._folder.prune_above, key))
+                await asyncio.shield(in_thread(self._folder.prune_above, key))
             raise
 
     async def _put_whole(
@@ -203,7 +206,9 @@ class ObjectStorage:
     ) -> None:
         # Not multipart: that would copy the buffer and take three requests.
         await in_its_directory(
-            lambda: obstore.put_async(self._store, key, data, attributes=attributes, use_multipart=False)
+            self._folder,
+            key,
+            lambda: obstore.put_async(self._store, key, data, attributes=attributes, use_multipart=False),
         )
 
     async def _delete_all(self, keys: Sequence[str]) -> None:

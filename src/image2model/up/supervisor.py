@@ -16,14 +16,13 @@ from image2model.up.plan import Plan, metrics_folder
 from image2model.up.readiness import readiness
 from image2model.up.signals import Signals
 from image2model.up.store import EmbeddedStore, store_folder
+from image2model.up.store_keeper import StoreKeeper
 
-_EARLIER_RUN_SECONDS: Final = 6.0  # a killed `up` is followed by its children within 5 s
 _HOPELESS_DEATHS: Final = 3
 _WRONG_SETTINGS: Final = 2
 _EMULATOR_GRACE: Final = 5.0
 _SLACK: Final = 5.0
 _IDLE: Final = 1.0
-_STORE_STEADY: Final = 2.0
 _STARTING: Final = 0.02
 _ASK_EVERY: Final = 5.0
 
@@ -35,12 +34,12 @@ class Supervisor:
         self._plan = plan
         self._signals = signals
         self._guard = guard
-        self._store = EmbeddedStore(store_folder(plan.data_dir)) if plan.embeds_store else None
+        embedded = EmbeddedStore(store_folder(plan.data_dir)) if plan.embeds_store else None
+        self._store = StoreKeeper(embedded, guard) if embedded else None
         self._environment = dict(plan.environment)
         self._emulator: list[Child] = []
         self._service: list[Child] = []
         self._ready = False
-        self._store_began = 0.0
         self._store_said = ""
         self._ask_at = 0.0
 
@@ -56,7 +55,8 @@ class Supervisor:
 
     def _start(self) -> None:
         if self._store:
-            self._start_store(self._store)
+            self._store.start()
+            self._environment["I2M_REDIS_URL"] = self._store.url
         if self._plan.emulator_port is not None:
             self._emulator = [self._child("emulator", self._plan.emulator())]
         while self._store and not self._store.is_ready() and not self._signals.asked_to_stop:
@@ -75,28 +75,14 @@ class Supervisor:
 
         require_a_key(settings.redis_url or self._environment["I2M_REDIS_URL"], settings.host)
 
-    def _start_store(self, store: EmbeddedStore) -> None:
-        store.spawn(patience=_EARLIER_RUN_SECONDS)
-        self._store_began = time.monotonic()
-        self._environment["I2M_REDIS_URL"] = store.url
-        self._guard.watch(store.pid or 0, "store")
-
-    def _restart_store(self, store: EmbeddedStore) -> None:
-        if time.monotonic() - self._store_began < _STORE_STEADY:
-            raise StartError(f"the store ends as soon as it is started; see {store.log_path}")
-        status = store.ended or 0
-        count_death("store", status)
-        banner.say(f"the store has ended ({cause(status)}) and is started again")
-        self._start_store(store)
-
     def _child(self, name: str, command: list[str]) -> Child:
         child = Child(name, command, self._environment)
         self._guard.watch(child.spawn(), name)
         return child
 
     def _tend(self) -> None:
-        if self._store and self._store.pid is None:
-            self._restart_store(self._store)
+        if self._store:
+            self._store.tend()
         for child in (*self._emulator, *self._service):
             self._tend_child(child)
         self._hear()
@@ -136,14 +122,15 @@ class Supervisor:
         if not self._ready:
             return _STARTING
         due = [child.due_in for child in (*self._emulator, *self._service) if child.pid is None]
+        if self._store and self._store.due_in is not None:
+            due.append(self._store.due_in)
         return min([_IDLE, *due])
 
     def _stop(self) -> None:
         self._end(self._service, self._plan.settings.shutdown_grace + _SLACK)
         self._end(self._emulator, _EMULATOR_GRACE)
-        if self._store and (pid := self._store.pid):
+        if self._store:
             self._store.stop()
-            self._guard.forget(pid)
 
     def _end(self, children: list[Child], grace: float) -> None:
         for child in children:

@@ -20,6 +20,8 @@ from image2model.errors import ImageFailure
 LENGTH_BYTES: Final = 8
 MOST_MEMORY: Final = 6 << 30
 """Bytes of address space: the largest picture takes a tenth of it."""
+LONGEST_S = 180
+"""Seconds after which a call ends this process: its worker would have ended it before, and is gone."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -33,7 +35,10 @@ def main() -> None:
         os.dup2(2, 1)
         _warm_up()
         while (call := read_frame(calls)) is not None:
-            write_frame(answers, pickle.dumps(_answer(call), pickle.HIGHEST_PROTOCOL))
+            signal.alarm(LONGEST_S)
+            answer = pickle.dumps(_answer(call), pickle.HIGHEST_PROTOCOL)
+            signal.alarm(0)
+            write_frame(answers, answer)
 
 
 def read_frame(stream: BinaryIO) -> bytes | None:
@@ -62,7 +67,7 @@ def _answer(call: bytes) -> tuple[str, object]:
 
 
 def _bind_to_parent() -> None:
-    """Die with the worker, where the kernel can do that; elsewhere the end of the pipe ends it."""
+    """Die with the worker, where the kernel can do that; elsewhere by the end of the pipe or the alarm."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":

@@ -172,6 +172,8 @@ class ImageRun:
         if request := await look_up(context, task):
             return await commit(context, task, self._fence, task.attempt_token, request)
         if (wait := next_look_s(task, settings.unconfirmed_grace)) is not None:
+            # also where another process sent it: nothing else says why it stands still
+            _log.info("submission_unconfirmed", posted_at=task.posting_at, look_again_s=round(wait, 1))
             raise Retry(defer=wait)
         attempts_left = task.attempts_used + 1 < settings.max_attempts
         if settings.on_unconfirmed == "resubmit" and attempts_left and not task.cancel_requested:

@@ -26,11 +26,14 @@ _PICTURE_BYTES: Final = 384 << 20
 _RESULT_BYTES: Final = 288 << 20
 _SIDE_BYTES: Final = 96 << 20
 """Held of each at once, whatever the number of images at work. A model waits for no file beside another."""
+_SUSPECTS: Final = 2
+"""One is decoded, while another is loaded or uploaded."""
 
 
 class GenerationContext(QueueContext):
     """The open parts. `places` are this worker's share of FAL's hands. `hazard` decodes and measures what
-    comes from outside. `preparing` keeps its queue short, so that who waits can still be told to stop.
+    comes from outside. `preparing` keeps its queue short, so that who waits can still be told to stop;
+    `suspects` have a queue of their own, for one that hangs must hold up no healthy picture.
     """
 
     def __init__(self, settings: Settings, redis: Redis, storage: ObjectStorage, fal: FalGateway) -> None:
@@ -40,6 +43,7 @@ class GenerationContext(QueueContext):
         self.prices = PriceCache(fal.prices)
         self.hazard = Hazard(redis, DecoderProcess())
         self.preparing = asyncio.Semaphore(THREADS + 1)
+        self.suspects = asyncio.Semaphore(_SUSPECTS)
         self.fetches = asyncio.Semaphore(_FETCHES)
         self.side_fetches = asyncio.Semaphore(_SIDE_FETCHES)
         self.patience = FilePatience(grace=settings.unconfirmed_grace)

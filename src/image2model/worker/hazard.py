@@ -5,8 +5,9 @@ process, and so can anybody with `kill`. An image that was in such a step when i
 a suspect: its step runs in a process of its own from then on, one suspect at a time, so that it harms nobody,
 and the death of that process by itself counts against it alone. Should its whole worker keep dying before
 that process has answered, the worker does nothing else of the kind beside it, and its own death counts too.
-Five such end a picture with `worker_crashed`, and leave a model unmeasured. An image that has come through
-is a suspect no longer.
+Five such end a picture with `worker_crashed`, and leave a model unmeasured. A step that hangs in this process
+counts like such a death, and makes a suspect of its image: a thread cannot be ended, but a process can. An
+image that has come through is a suspect no longer.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from redis.asyncio import Redis
 from image2model.store import images
 from image2model.store.images import Task
 from image2model.store.leases import MOST_CRASHES
-from image2model.worker.decoder_process import DecoderDied, DecoderProcess
+from image2model.worker.decoder_process import LONGEST_S, DecoderDied, DecoderProcess
 
 _log: Final = structlog.get_logger("worker.hazard")
 
@@ -54,12 +55,13 @@ class Suspect(msgspec.Struct, frozen=True):
 
 
 class Hazard:
-    """Belongs to one event loop. `decoder` is where suspects run."""
+    """Belongs to one event loop. `decoder` is where suspects run; what takes `longest_s` here has hung."""
 
-    def __init__(self, redis: Redis, decoder: DecoderProcess) -> None:
+    def __init__(self, redis: Redis, decoder: DecoderProcess, *, longest_s: float = LONGEST_S) -> None:
         self._redis = redis
         self._decoder = decoder
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="decode")
+        self._longest_s = longest_s
+        self._threads = _new_threads()
         self._slots = asyncio.Semaphore(_MARKED)
         self._child = asyncio.Lock()
         self._gate = _Gate()
@@ -98,12 +100,35 @@ class Hazard:
             except DecoderDied as died:
                 image_id = suspect.image_id if suspect else None
                 _log.error("decoder_died", image_id=image_id, reason=str(died))
+                if suspect is not None and suspect.deaths == 0:
+                    suspect = msgspec.structs.replace(suspect, deaths=1)  # never again in a thread
         return None
 
     async def _in_thread(self, suspect: Suspect, call: Callable[[], T]) -> T:
         async with self._gate.beside_others(), self._slots:
             await images.enter_hazard(self._redis, suspect.image_id, suspect.fence, alone=False)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            return await self._threaded(call)
+
+    async def _threaded(self, call: Callable[[], T]) -> T:
+        """Raises DecoderDied where it hangs: its thread is left to itself, and new ones take over."""
+        while True:
+            threads = self._threads
+            working = threads.submit(call)
+            answer = asyncio.wrap_future(working)
+            try:
+                await asyncio.wait([answer], timeout=self._longest_s)
+            except asyncio.CancelledError:
+                answer.cancel()
+                raise
+            if working.done():
+                return await answer
+            if working.cancel():
+                continue  # it has not begun, behind others that hang
+            answer.cancel()
+            if threads is self._threads:
+                self._threads = _new_threads()
+                threads.shutdown(wait=False)
+            raise DecoderDied(f"it had no end after {self._longest_s:g} s in a thread")
 
     async def _in_child(self, suspect: Suspect, call: Callable[[], T]) -> T:
         alone = suspect.deaths >= _DEATHS_BESIDE_OTHERS
@@ -114,6 +139,10 @@ class Hazard:
     async def _alone_in_child(self, call: Callable[[], T]) -> T:
         async with self._gate.beside_others(), self._child:
             return await self._decoder.run(call)
+
+
+def _new_threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="decode")
 
 
 class _Gate:

@@ -7,6 +7,7 @@ image's task: a worker that loses the image meanwhile is the only one who knows 
 import asyncio
 import secrets
 import time
+from contextlib import nullcontext
 from functools import partial
 from typing import Final
 from urllib.parse import urlencode
@@ -77,7 +78,9 @@ async def submit(context: GenerationContext, task: Task, running: RunningTask) -
 
 async def _upload(context: GenerationContext, task: Task, fence: str) -> tuple[str, bytes]:
     """The prepared picture's URL at FAL, and its thumbnail: no more of it is kept, for permits may be far."""
-    async with context.picture_bytes.hold(_COPIES * task.size):
+    # a suspect waits before it holds any bytes, which healthy pictures need
+    turn = context.suspects if task.hazard_deaths else nullcontext()
+    async with turn, context.picture_bytes.hold(_COPIES * task.size):
         with tracing.span("prepare"):
             prepared = await _prepare(context, task, fence)
         name = f"{task.image_id}.{prepared.suffix}"
@@ -104,7 +107,7 @@ async def _prepare(context: GenerationContext, task: Task, fence: str) -> Prepar
             retryable=False,
         ) from missing
     call = partial(prepare, original, max_pixels=context.settings.max_pixels)
-    async with context.preparing:
+    async with nullcontext() if task.hazard_deaths else context.preparing:
         await check_endpoint(context, task.image_id, task.model)  # the wait may have been long
         try:
             return await context.hazard.run(Suspect.of(task, fence), call)

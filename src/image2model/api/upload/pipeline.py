@@ -15,6 +15,7 @@ from image2model.api.upload.budget import Reservation
 from image2model.api.upload.part import FilePart
 from image2model.api.upload.received import BadFile, Inspect, ReceivedFile, Sink
 from image2model.errors import FileProblem
+from image2model.threads import in_thread
 
 
 class FilePipeline:
@@ -93,7 +94,7 @@ class FilePipeline:
             self._reservation.release(part.held)
 
     async def _store(self, part: FilePart) -> None:
-        file, data = await asyncio.to_thread(examine, part, self.inspect)
+        file, data = await in_thread(examine, part, self.inspect)
         if not self._stopped:
             await self._sink(file, data)
             self._good.append(file)

@@ -11,6 +11,7 @@ from image2model.cli.advice import advice
 from image2model.cli.connection import client, connected, for_scripts, print_json
 from image2model.cli.tasks import first_error
 from image2model.client import AsyncClient, Image, Job
+from image2model.threads import in_thread
 
 
 @click.command(short_help="Download the models of a job.")
@@ -74,7 +75,7 @@ def _free(stem: str, suffix: str, taken: set[str]) -> str:
 
 async def _save(service: AsyncClient, job_id: str, image: Image, target: Path) -> None:
     size = image.result.model.size if image.result and image.result.model else None
-    if size is not None and await asyncio.to_thread(_has_size, target, size):
+    if size is not None and await in_thread(_has_size, target, size):
         return
     await service.download(job_id, image.image_id, target, size=size)
 

@@ -3,7 +3,6 @@
 Who calls it: the command. Nothing is bought, and nothing is written on disk.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from image2model.cli.submit.naming import assign
 from image2model.cli.submit.planning import Plan, make_plan
 from image2model.cli.submit.saving import Places
 from image2model.client import AsyncClient
+from image2model.threads import in_thread
 
 OnProgress = Callable[[int, int], None]
 
@@ -37,11 +37,11 @@ async def run(request: Request, client: AsyncClient, on_progress: OnProgress) ->
 
     Raises click.UsageError, ClientError, OSError.
     """
-    collected = await asyncio.to_thread(collect, request.paths, leave_out=request.out)
+    collected = await in_thread(collect, request.paths, leave_out=request.out)
     wish = Wish.of(client.url, request.model, request.params, request.face_limit)
-    ledger = await asyncio.to_thread(Ledger.as_it_is, Places(request.out).ledger)
+    ledger = await in_thread(Ledger.as_it_is, Places(request.out).ledger)
     with ledger:
-        plan = await asyncio.to_thread(_plan, collected.pictures, ledger, wish, request.out)
+        plan = await in_thread(_plan, collected.pictures, ledger, wish, request.out)
         async with client:
             asker = Asker(client, ledger, wish)
             fresh = [*plan.fresh, *await _again(asker, plan)]

@@ -4,7 +4,6 @@ Who calls it: `sheet`. A preview is decoded and encoded again, so no byte of it 
 A picture that is gone leaves its place empty; any other error stops the report.
 """
 
-import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -13,6 +12,7 @@ from image2model.cli.report.card import Pictures
 from image2model.client import ApiError, AsyncClient, Image
 from image2model.errors import ImageFailure
 from image2model.media.thumbnail import thumbnail
+from image2model.threads import in_thread
 
 _SIZE: Final = 320
 _MOST_BYTES: Final = 32 * 1024 * 1024
@@ -26,7 +26,7 @@ async def pictures_of(client: AsyncClient, job_id: str, image: Image) -> Picture
 async def _original(client: AsyncClient, job_id: str, image: Image) -> bytes | None:
     try:
         data = await client.thumbnail(job_id, image.image_id)
-        return await asyncio.to_thread(thumbnail, data, size=_SIZE)
+        return await in_thread(thumbnail, data, size=_SIZE)
     except ApiError as error:
         if error.is_gone:
             return None
@@ -44,7 +44,7 @@ async def _preview(client: AsyncClient, job_id: str, image: Image) -> bytes | No
         path = Path(folder) / "preview"
         try:
             await client.download(job_id, image.image_id, path, file="preview", size=found.size)
-            return await asyncio.to_thread(_small, path)
+            return await in_thread(_small, path)
         except ApiError as error:
             if error.is_gone:
                 return None

@@ -14,6 +14,7 @@ from image2model.cli.report.gathering import pictures_of
 from image2model.cli.report.page import END, head
 from image2model.cli.tasks import first_error
 from image2model.client import AsyncClient, Image, Job
+from image2model.threads import in_thread
 
 _AT_ONCE: Final = 8
 
@@ -21,15 +22,15 @@ _AT_ONCE: Final = 8
 async def write(client: AsyncClient, job: Job, out: Path) -> int:
     """The sheet of a job, at `out`; returns its bytes. Raises ClientError, OSError."""
     part = out.with_name(f".{secrets.token_hex(8)}.part")  # a long name of `out` leaves no room for more
-    await asyncio.to_thread(out.parent.mkdir, parents=True, exist_ok=True)
+    await in_thread(out.parent.mkdir, parents=True, exist_ok=True)
     try:
-        with await asyncio.to_thread(part.open, "xb") as file:
+        with await in_thread(part.open, "xb") as file:
             async for text in _pieces(client, job):
-                await asyncio.to_thread(file.write, text.encode(errors="replace"))
-        await asyncio.to_thread(part.replace, out)
+                await in_thread(file.write, text.encode(errors="replace"))
+        await in_thread(part.replace, out)
     finally:
-        await asyncio.to_thread(part.unlink, missing_ok=True)
-    return (await asyncio.to_thread(out.stat)).st_size
+        await in_thread(part.unlink, missing_ok=True)
+    return (await in_thread(out.stat)).st_size
 
 
 async def _pieces(client: AsyncClient, job: Job) -> AsyncIterator[str]:

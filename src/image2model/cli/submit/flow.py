@@ -16,6 +16,7 @@ from image2model.cli.submit.sending import Sender, TooMuch
 from image2model.cli.tasks import first_error
 from image2model.client import ApiError, AsyncClient
 from image2model.domain import ImageStatus
+from image2model.threads import in_thread
 
 
 class Flow:
@@ -90,12 +91,12 @@ class Flow:
         except ApiError as error:
             if not error.is_gone:
                 raise
-            await asyncio.to_thread(self._ledger.drop, batch.key)
+            await in_thread(self._ledger.drop, batch.key)
             return list(batch.items)
         again = [item for item in batch.items if self._is_worth_sending(item)]
         for item in again:
             item.outcome, item.image = Outcome.PENDING, None
-            await asyncio.to_thread(self._ledger.drop_picture, batch.key, item.sha256)
+            await in_thread(self._ledger.drop_picture, batch.key, item.sha256)
         self._settle([item for item in batch.items if item not in again])
         return again
 

@@ -2,8 +2,8 @@
 
 Who calls it: `submit` and `watch`; `quote` looks at a copy in memory. A batch is written down before its
 upload begins, with the idempotency key that makes a second upload of it the same job; so neither a kill nor
-a lost answer can pay for it twice. Each change is one transaction on disk. Methods block; call them in a
-thread.
+a lost answer can pay for it twice. Each change is one transaction on disk. Methods block; call them by
+`in_thread`, so that no call is under way any more when the ledger is closed.
 """
 
 import sqlite3
@@ -93,7 +93,8 @@ class Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._database.close()
+        with self._lock:  # SQLite crashes where it is closed under a statement that a thread executes
+            self._database.close()
 
     def places(self) -> dict[str, Place]:
         """Every place by its folded stem."""

@@ -15,6 +15,7 @@ from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.ledger import Ledger, Wish
 from image2model.client import AsyncClient
 from image2model.client.documents import Image
+from image2model.threads import in_thread
 
 _AT_ONCE: Final = 8
 
@@ -44,8 +45,8 @@ class Saver:
                 part_dir=self._parts,
             )
             for name in more:
-                await asyncio.to_thread(copy_model, self._out, first, name)
-            await asyncio.to_thread(self._write_down, item, [first, *more], size)
+                await in_thread(copy_model, self._out, first, name)
+            await in_thread(self._write_down, item, [first, *more], size)
         item.files = [first, *more]
         item.outcome = Outcome.SAVED
 

@@ -18,6 +18,7 @@ from image2model.cli.submit.planning import KEY_SECONDS, Batch
 from image2model.cli.submit.refusal import blame, is_too_much
 from image2model.client import ApiError, AsyncClient
 from image2model.client.picture import Picture
+from image2model.threads import in_thread
 
 _UPLOADS_AT_ONCE: Final = 2
 
@@ -42,7 +43,7 @@ class Sender:
         Raises TooMuch, ClientError.
         """
         pictures = [(item.sha256, item.name) for item in batch.items]
-        await asyncio.to_thread(self._ledger.begin, batch.key, self._wish, pictures)
+        await in_thread(self._ledger.begin, batch.key, self._wish, pictures)
         return await self._upload(batch, [item.picture for item in batch.items])
 
     async def send_again(self, batch: Batch) -> str | None:
@@ -51,16 +52,16 @@ class Sender:
         The same bytes under the same key are the same job. Where that is no longer possible the
         service's list of jobs decides. Raises ClientError.
         """
-        sent = await asyncio.to_thread(self._ledger.pictures, batch.key)
+        sent = await in_thread(self._ledger.pictures, batch.key)
         young = time.time() - (batch.begun or 0) < KEY_SECONDS
         if young and all(sha256 in self._items for sha256, _ in sent):
             pictures = [_renamed(self._items[sha256].picture, name) for sha256, name in sent]
             return await self._upload(batch, pictures)
         job_id = await find_job(self._client, {sha256 for sha256, _ in sent}, since=batch.begun or 0)
         if job_id is None:
-            await asyncio.to_thread(self._ledger.drop, batch.key)
+            await in_thread(self._ledger.drop, batch.key)
         else:
-            await asyncio.to_thread(self._ledger.accept, batch.key, job_id)
+            await in_thread(self._ledger.accept, batch.key, job_id)
         return job_id
 
     async def _upload(self, batch: Batch, pictures: Sequence[Picture]) -> str | None:
@@ -78,12 +79,12 @@ class Sender:
         except ApiError as error:
             await self._refused(batch, error)
             return None
-        await asyncio.to_thread(self._ledger.accept, batch.key, job.job_id)
+        await in_thread(self._ledger.accept, batch.key, job.job_id)
         return job.job_id
 
     async def _refused(self, batch: Batch, error: ApiError) -> None:
         if error.status < 500:  # a refusal keeps nothing, and frees the key
-            await asyncio.to_thread(self._ledger.drop, batch.key)
+            await in_thread(self._ledger.drop, batch.key)
         if is_too_much(error, batch.items):
             raise TooMuch from error
         blame(error, batch.items)

@@ -3,7 +3,6 @@
 Who calls it: the command. Nothing is sent before every argument has been checked.
 """
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from image2model.cli.submit.planning import prepare
 from image2model.cli.submit.saving import Places, Saver
 from image2model.cli.submit.sending import Sender
 from image2model.client import AsyncClient
+from image2model.threads import in_thread
 from image2model.up.errors import FolderInUse
 from image2model.up.lock import FolderLock
 
@@ -41,12 +41,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run(request: Request, client: AsyncClient) -> list[Item]:
     """Every picture with its outcome. Raises click.UsageError, ClientError, FolderInUse, OSError."""
-    collected = await asyncio.to_thread(collect, request.paths, leave_out=request.out)
+    collected = await in_thread(collect, request.paths, leave_out=request.out)
     places = Places(request.out)
-    await asyncio.to_thread(places.folder.mkdir, parents=True, exist_ok=True)
+    await in_thread(places.folder.mkdir, parents=True, exist_ok=True)
     lock = lock_of(places)
     try:
-        await asyncio.to_thread(places.prepare)
+        await in_thread(places.prepare)
         with Ledger(places.ledger) as ledger:
             return await _run(request, client, collected, ledger)
     finally:
@@ -55,7 +55,7 @@ async def run(request: Request, client: AsyncClient) -> list[Item]:
 
 async def _run(request: Request, client: AsyncClient, collected: Collected, ledger: Ledger) -> list[Item]:
     wish = Wish.of(client.url, request.model, request.params, request.face_limit)
-    plan = await asyncio.to_thread(prepare, collected.pictures, ledger, wish, request.out)
+    plan = await in_thread(prepare, collected.pictures, ledger, wish, request.out)
     board = board_of(as_json=request.as_json)
     board.begin(plan.items)
     board.left_out(collected.skipped)

@@ -1,6 +1,5 @@
 """One `watch` from its arguments until it is interrupted. Who calls it: the command."""
 
-import asyncio
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ from image2model.cli.submit.session import board_of, lock_of, once_each
 from image2model.cli.watching.watcher import Watcher
 from image2model.cli.watching.waves import Waves
 from image2model.client import AsyncClient
+from image2model.threads import in_thread
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,10 +31,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 async def run(request: Request, client: AsyncClient) -> None:
     """Until cancelled. Raises ClientError that no patience helps, FolderInUse, OSError."""
     places = Places(request.out)
-    await asyncio.to_thread(places.folder.mkdir, parents=True, exist_ok=True)
+    await in_thread(places.folder.mkdir, parents=True, exist_ok=True)
     lock = lock_of(places)
     try:
-        await asyncio.to_thread(places.prepare)
+        await in_thread(places.prepare)
         with Ledger(places.ledger) as ledger:
             await _run(request, client, ledger)
     finally:
@@ -51,7 +51,7 @@ async def _run(request: Request, client: AsyncClient, ledger: Ledger) -> None:
         try:
             await _watch(Watcher(request.folder, request.out, max_pixels=request.max_pixels), waves, board)
         finally:
-            waves.stop()
+            await waves.stop()
             board.close()
 
 

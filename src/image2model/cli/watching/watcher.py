@@ -13,6 +13,7 @@ from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from image2model.cli.submit.collect import Found, absolute, below, found_at
 from image2model.cli.watching.wholeness import Wholeness
+from image2model.threads import in_thread
 
 _LOOK_SECONDS: Final = 0.25
 _LISTEN_MS: Final = 1000
@@ -31,9 +32,9 @@ class Watcher:
         """Without end: pictures that are whole, and files that were given up with the reason."""
         listening = asyncio.create_task(self._listen())
         try:
-            self._looking |= await asyncio.to_thread(self._files)
+            self._looking |= await in_thread(self._files)
             while True:
-                found, given_up = await asyncio.to_thread(self._look)
+                found, given_up = await in_thread(self._look)
                 if found or given_up:
                     yield found, given_up
                 if listening.done():
@@ -41,6 +42,7 @@ class Watcher:
                 await asyncio.sleep(_LOOK_SECONDS)
         finally:
             listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
     async def _listen(self) -> None:
         while True:
@@ -51,12 +53,12 @@ class Watcher:
                     raise
             # A name that is not UTF-8 ends the listening and is not told: everything is looked at again,
             # and the ledger knows what was sent.
-            self._looking |= await asyncio.to_thread(self._files)
+            self._looking |= await in_thread(self._files)
 
     async def _hear(self) -> None:
         async for changes in awatch(self.folder, watch_filter=None, debounce=200, rust_timeout=_LISTEN_MS):
             touched = {absolute(Path(name)) for _, name in changes}
-            for path, named in (await asyncio.to_thread(self._files)).items():
+            for path, named in (await in_thread(self._files)).items():
                 # a folder that was moved in is told of by its own name alone
                 if path in touched or not touched.isdisjoint(path.parents):
                     self._looking[path] = named

@@ -18,6 +18,7 @@ from image2model.cli.submit.planning import prepare
 from image2model.cli.submit.saving import Saver
 from image2model.cli.submit.sending import Sender
 from image2model.client import AsyncClient, ClientError
+from image2model.threads import in_thread
 
 _AGAIN_SECONDS = 30.0
 
@@ -38,10 +39,13 @@ class Waves:
         self._running: set[str] = set()
         self._waiting: list[Found] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
         self._planning = asyncio.Lock()
 
     def send(self, pictures: Sequence[Found]) -> None:
         """Begin with these; returns at once."""
+        if self._stopped:
+            return
         free = [picture for picture in pictures if picture.sha256 not in self._running]
         self._waiting += [picture for picture in pictures if picture.sha256 in self._running]
         if free:
@@ -50,10 +54,13 @@ class Waves:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def stop(self) -> None:
-        """Leave the jobs to the service; a later run picks them up."""
-        for task in self._tasks:
+    async def stop(self) -> None:
+        """Leave the jobs to the service; a later run picks them up. Nothing uses the ledger afterwards."""
+        self._stopped = True
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _carry(self, pictures: Sequence[Found]) -> None:
         try:
@@ -69,7 +76,7 @@ class Waves:
 
     async def _once(self, pictures: Sequence[Found]) -> None:
         async with self._planning:
-            plan = await asyncio.to_thread(prepare, pictures, self._ledger, self._wish, self._out)
+            plan = await in_thread(prepare, pictures, self._ledger, self._wish, self._out)
         self._board.begin(plan.items)
         sender = Sender(self._client, self._ledger, self._wish, plan.items)
         flow = Flow(
