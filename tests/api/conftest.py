@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from image2model import settings
 from image2model.api.app import create_app
-from image2model.api.severable_protocol import SeverableProtocol
+from image2model.api.protocol import SeverableProtocol
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
 from tests.support.keys import keys_without_life

@@ -3,11 +3,12 @@
 from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, ResultFile
+from image2model.generation import steps
+from image2model.queue import leases
 from image2model.storage.address import open_storage
 from image2model.storage.layout import result
-from image2model.store import images, leases
+from image2model.store.durability import Replicas
 from image2model.store.keys import Queue
-from image2model.store.replicas import Replicas
 from tests.support.jobs import book, take_permit
 
 MODEL = b"glTF" + bytes(range(256)) * 40
@@ -22,15 +23,15 @@ async def submit(redis: Redis, claim: leases.Claim) -> None:
     """FAL has it."""
     token = f"attempt-{claim.task_id}"
     await take_permit(redis, claim, token)
-    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
     request = FalRequest(f"r-{claim.task_id}", "http://s", "http://r", "http://c")
-    await images.commit_submission(Replicas(redis), claim.task_id, claim.token, token, request)
+    await steps.commit_submission(Replicas(redis), claim.task_id, claim.token, token, request)
 
 
 async def fail(redis: Redis, claim: leases.Claim) -> None:
     """It ends badly."""
     error = ImageError(code="generation_failed", message="FAL gave up.", retryable=True)
-    await images.fail(redis, claim.task_id, claim.token, error)
+    await steps.fail(redis, claim.task_id, claim.token, error)
 
 
 async def succeed(
@@ -42,6 +43,6 @@ async def succeed(
     if key:
         await open_storage(storage_url).put(key, MODEL, content_type="model/gltf-binary")
     file = ResultFile(kind="model", format="glb", size=len(MODEL), key=key, source_url=source_url)
-    await images.move(redis, claim.task_id, claim.token, ImageStatus.STORING)
+    await steps.move(redis, claim.task_id, claim.token, ImageStatus.STORING)
     await book(redis, claim.task_id)
-    await images.succeed(redis, claim.task_id, claim.token, ImageResult(files=(file,)))
+    await steps.succeed(redis, claim.task_id, claim.token, ImageResult(files=(file,)))

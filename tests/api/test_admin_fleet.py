@@ -2,7 +2,7 @@
 
 from redis.asyncio import Redis
 
-from image2model.store import fleet
+from image2model.queue import fleet
 from image2model.store.connection import command
 from tests.api.conftest import Service, batch
 from tests.api.hands import claim, fail

@@ -4,7 +4,9 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import ImageError, ImageStatus
-from image2model.store import images, job_reads, jobs
+from image2model.generation import steps
+from image2model.jobs import records
+from image2model.store import job_reads
 from image2model.store.connection import command
 from image2model.store.keys import key
 from tests.api.conftest import Service, batch
@@ -43,8 +45,8 @@ async def test_dead_letter_has_its_whole_history(service: Service, redis: Redis)
     job_id = service.upload(batch()).text("job_id")
     (first,) = await claim(redis)
     await submit(redis, first)
-    await images.try_again(redis, first.task_id, first.token, used_attempt=True, error=GAVE_UP)
-    await images.fail(redis, first.task_id, first.token, UNREADABLE)
+    await steps.try_again(redis, first.task_id, first.token, used_attempt=True, error=GAVE_UP)
+    await steps.fail(redis, first.task_id, first.token, UNREADABLE)
     (dead,) = service.get("admin/dead").items("images")
     assert (dead["image_id"], dead["job_id"], dead["owner"]) == (first.task_id, job_id, "local")
     assert dead["error"] == {"code": "image_unreadable", "message": "No picture.", "retryable": False}
@@ -139,7 +141,7 @@ async def test_deleted_jobs_images_are_not_dead(service: Service, redis: Redis) 
     job_id, _ = await dead_images(service, redis, 2)
     service.send("DELETE", f"/api/v1/jobs/{job_id}")
     assert listed(service) == []
-    await jobs.erase(redis, job_id)
+    await records.erase(redis, job_id)
     assert await redis.zcard(key("dead")) == 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from image2model.api import rate_guard
+from image2model.access import rates
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
 from tests.api.conftest import BASE, Answer, Service, batch
@@ -164,7 +164,7 @@ async def test_process_starts_while_the_store_takes_no_writes(
 async def test_secrets_that_a_person_chose_are_not_free_to_guess(
     make_service: Callable[..., Service], own_store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_guard, "GUESSES", (100, 3600))  # none comes back while a busy machine guesses
+    monkeypatch.setattr(rates, "GUESSES", (100, 3600))  # none comes back while a busy machine guesses
     service = make_service(
         redis_url=own_store.url, auth="keys", admin_key=ADMIN, metrics_token="a-token-of-the-settings"
     )

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from image2model.storage.files_token import sign
-from image2model.storage.reader import ObjectReader
+from image2model.jobs.files import sign
+from image2model.storage.objects import ObjectReader
 from tests.api.conftest import PNG, Service, batch
 from tests.api.hands import MODEL, claim, fail, succeed
 from tests.support.multipart_body import Body

@@ -12,7 +12,8 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.fal.endpoints import DEFAULT_MODEL
-from image2model.store import endpoints, fleet, images, leases
+from image2model.generation import steps
+from image2model.queue import circuits, fleet, leases
 from image2model.store.keys import Queue
 from image2model.up.store import EmbeddedStore
 from tests.api.conftest import Service, batch
@@ -46,10 +47,12 @@ async def refused_endpoint(service: Service, redis: Redis) -> None:
     """FAL answers the POST of an uploaded picture with 403, and the worker lets it go."""
     service.upload(batch(2))
     (held, *_) = await claim(redis)
-    pace = endpoints.Pace(first_gap_s=600, last_gap_s=600)
+    pace = circuits.Pace(first_gap_s=600, last_gap_s=600)
     words = "No access to this model."
-    await endpoints.record_fault(redis, held.task_id, endpoints.Fault.REFUSED, words, status=403, pace=pace)
-    await images.try_again(redis, held.task_id, held.token, used_attempt=False, endpoint=True)
+    await circuits.count_endpoint_fault(
+        redis, held.task_id, circuits.Fault.REFUSED, words, status=403, pace=pace
+    )
+    await steps.try_again(redis, held.task_id, held.token, used_attempt=False, endpoint=True)
     await leases.let_go(redis, Queue.GENERATION, held.task_id, held.token, finished=False, score=held.score)
 
 

@@ -4,8 +4,8 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import ImageResult, MissingFile, ResultFile, ResultWarning, WarningCode
-from image2model.store import images
-from image2model.store.images import Replaced
+from image2model.generation import steps
+from image2model.generation.steps import Replaced
 from tests.api.conftest import Service, batch
 from tests.api.hands import claim, fail, succeed
 
@@ -18,9 +18,9 @@ async def with_a_missing_file(service: Service, redis: Redis) -> tuple[str, str]
     job_id = service.upload(batch(1)).text("job_id")
     [one] = await claim(redis)
     await succeed(redis, one, job_id, service.files.as_uri())
-    before = await images.result_text(redis, one.task_id)
-    after = msgspec.structs.replace(images.result_from(before), warnings=(WARNING,), missing=(MISSING,))
-    assert await images.replace_result(redis, one.task_id, before, after) is Replaced.DONE
+    before = await steps.result_text(redis, one.task_id)
+    after = msgspec.structs.replace(steps.result_from(before), warnings=(WARNING,), missing=(MISSING,))
+    assert await steps.replace_result(redis, one.task_id, before, after) is Replaced.DONE
     return job_id, one.task_id
 
 
@@ -71,10 +71,10 @@ async def test_image_without_a_result_is_not_ready(service: Service, redis: Redi
 async def test_stream_goes_on_with_an_image_and_a_complete(service: Service, redis: Redis) -> None:
     job_id, image_id = await with_a_missing_file(service, redis)
     last = int(service.get(f"status/{job_id}").headers["etag"].strip('"').split("-")[0])
-    before = await images.result_text(redis, image_id)
+    before = await steps.result_text(redis, image_id)
     preview = ResultFile("preview", "png", 3, "results/x/y/preview.png")
-    files = (*images.result_from(before).files, preview)
-    await images.replace_result(redis, image_id, before, ImageResult(files))
+    files = (*steps.result_from(before).files, preview)
+    await steps.replace_result(redis, image_id, before, ImageResult(files))
     stream = service.get(f"status/stream/{job_id}", last_event_id=str(last))
     told = [
         (fields["event"], int(fields["id"]))

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
-from image2model.service import webhooks
-from image2model.service.webhook_schedule import after_attempt
-from image2model.store import deliveries, job_reads
+from image2model.store import job_reads
 from image2model.store.arq_keys import queue_key
-from image2model.store.deliveries import Attempt, Delivery
 from image2model.store.keys import Queue
+from image2model.webhooks import deliveries, outgoing
+from image2model.webhooks.deliveries import Attempt, Delivery
+from image2model.webhooks.outgoing import after_attempt
 from tests.api.conftest import Service, batch
 from tests.api.hands import claim, fail
 
@@ -24,7 +24,7 @@ async def finished_job(service: Service, redis: Redis) -> tuple[str, Delivery]:
     (held,) = await claim(redis)
     await fail(redis, held)
     version = await job_reads.job_version(redis, job_id)
-    assert await webhooks.announce(redis, job_id, version or 0)
+    assert await outgoing.announce(redis, job_id, version or 0)
     (delivery,) = await deliveries.of_job(redis, job_id)
     await deliveries.change(redis, delivery.delivery_id, lambda one: after_attempt(one, 1, GONE))
     return job_id, delivery
@@ -53,7 +53,7 @@ async def test_job_without_webhook_has_an_empty_log(service: Service) -> None:
 
 async def test_end_is_announced_once_however_often_it_is_asked(service: Service, redis: Redis) -> None:
     job_id, delivery = await finished_job(service, redis)
-    assert not await webhooks.announce(redis, job_id, delivery.version)
+    assert not await outgoing.announce(redis, job_id, delivery.version)
     assert len(await deliveries.of_job(redis, job_id)) == 1
 
 

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from image2model.api import write_probe
-from image2model.api.write_probe import WriteProbe
 from image2model.errors import StoreUnavailable
+from image2model.http import write_probe
+from image2model.http.write_probe import WriteProbe
 from image2model.store.connection import connect
 
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import msgspec
 import pytest
 
-from image2model.api.upload import UploadBudget, UploadLimits
+from image2model.http.upload import UploadBudget, UploadLimits
 from tests.support.servers import serving
 from tests.support.upload_edge import Edge
 

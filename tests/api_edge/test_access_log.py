@@ -16,8 +16,8 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 from structlog.testing import LogCapture
 
-from image2model.api import problems
 from image2model.api.middleware import AccessLog, ProblemAnswers, RequestId
+from image2model.http import problems
 from tests.support.servers import Address, serving
 from tests.support.upload_edge import eventually
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from image2model.api.upload.filename import MAX_BYTES, display_name
-from image2model.api.upload.limits import UploadLimits
-from image2model.api.upload.parser import FormParser, PartStart
+from image2model.http.upload.parser import FormParser, PartStart
+from image2model.http.upload.part import MAX_BYTES, display_name
+from image2model.http.upload.received import UploadLimits
 
 NAMES = {
     'filename="chair.png"': "chair.png",

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from starlette.types import Message
 
-from image2model.api.upload import ReceivedBatch, ReceivedFile, UploadBudget, UploadLimits, read_batch
+from image2model.http.upload import ReceivedBatch, ReceivedFile, UploadBudget, UploadLimits, read_batch
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.upload_edge import Edge, eventually, inspect, noise_png, picture
 

@@ -5,8 +5,8 @@ import random
 import pytest
 from starlette.types import Message
 
-from image2model.api.upload import UploadBudget, UploadLimits, read_batch
 from image2model.errors import Problem
+from image2model.http.upload import UploadBudget, UploadLimits, read_batch
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.upload_edge import inspect, picture
 

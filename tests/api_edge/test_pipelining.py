@@ -14,8 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from image2model.api.bounded_protocol import MOST_WAITING
-from image2model.api.severable_protocol import SeverableProtocol
+from image2model.api.protocol import MOST_WAITING, SeverableProtocol
 from tests.support.servers import Address, serving
 
 STREAM = b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -16,9 +16,9 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from structlog.testing import LogCapture
 
-from image2model.api import problems
 from image2model.api.middleware import ProblemAnswers, RequestId, SecurityHeaders
 from image2model.errors import FileFault, NotAnImage, QueueFull
+from image2model.http import problems
 from image2model.store.connection import StoreOutage
 from tests.support.servers import Address, serving
 

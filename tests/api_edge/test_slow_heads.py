@@ -12,9 +12,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
 
-from image2model.api.severable_protocol import SeverableProtocol
-from image2model.api.small_body import read_small
+from image2model.api.protocol import SeverableProtocol
 from image2model.errors import UploadTooSlow
+from image2model.http.answers import read_small
 from tests.support.servers import Address, serving
 
 

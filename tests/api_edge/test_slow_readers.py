@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from image2model.api.severable_protocol import SeverableProtocol
+from image2model.api.protocol import SeverableProtocol
 from tests.support.servers import Address, serving
 
 WHOLE = 4 << 20

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from image2model.api.upload import UploadBudget
+from image2model.http.upload import UploadBudget
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.upload_edge import Edge, eventually, picture
 

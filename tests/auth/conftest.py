@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 from redis.asyncio import Redis
 
-from image2model.service import keys
+from image2model.access import keys
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
 from tests.api.conftest import Answer, Service

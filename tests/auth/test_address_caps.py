@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from image2model.store import dump, jobs, refill
+from image2model.jobs import records as jobs
+from image2model.operations import backup, restore
 from image2model.store.connection import command
 from image2model.store.keys import key
 from tests.api import hands
@@ -190,12 +191,12 @@ async def test_backup_knows_no_address_and_a_restored_job_counts_for_none(
 ) -> None:
     ann = await make_caller()
     job_id = ann.upload(batch(2)).text("job_id")
-    records = [record async for record in dump.records(redis)]
+    records = [record async for record in backup.records(redis)]
     assert HERE.encode() not in msgspec.msgpack.encode(records)
     await redis.flushdb()
-    await refill.write(redis, records, shift_ms=0)
-    assert await refill.settle(redis, job_id) == 2
-    await refill.release_accounts(redis, [f"i2m:account:{ann.owner}"])
+    await restore.write(redis, records, shift_ms=0)
+    assert await restore.settle(redis, job_id) == 2
+    await restore.release_accounts(redis, [f"i2m:account:{ann.owner}"])
     assert await nothing_is_left(redis)
     assert ann.post(f"jobs/{job_id}/retry").status == 202
     assert await counted(redis) == {HERE: 2}

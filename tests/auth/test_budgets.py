@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from image2model.store import accounts, refill
-from image2model.store.accounts import Allowance, Usage
-from image2model.store.api_keys import digest
+from image2model.access import accounts
+from image2model.access.accounts import Allowance, Usage
+from image2model.access.keys import digest
+from image2model.operations import restore
 from tests.api import hands
 from tests.api.conftest import Service, batch
 from tests.auth.conftest import Caller, MakeCaller
@@ -155,7 +156,7 @@ async def test_restored_account_holds_nothing_for_what_was_unfinished(
     ann = await make_caller(budget="0.90/month")
     job_id = ann.upload(batch(3)).text("job_id")
     await redis.hset(f"i2m:account:{ann.owner}", mapping={"unfinished": 0, "reserved": 0})
-    assert await refill.settle(redis, job_id) == 3
+    assert await restore.settle(redis, job_id) == 3
     assert await used(redis, ann) == Usage(0, 0, 0)
     assert ann.post(f"jobs/{job_id}/retry").status == 202
     assert await used(redis, ann) == Usage(3, 0, 3 * PRICE)

@@ -2,7 +2,7 @@
 
 from redis.asyncio import Redis
 
-from image2model.store import leases
+from image2model.queue import leases
 from image2model.store.keys import Queue, key
 from tests.support.jobs import create_job
 

@@ -16,8 +16,8 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from image2model.service import keys
-from image2model.storage.files_token import sign
+from image2model.access import keys
+from image2model.jobs.files import sign
 from image2model.up.store import EmbeddedStore
 from tests.api.conftest import Service, batch
 from tests.auth.conftest import ADMIN, Caller
@@ -80,12 +80,12 @@ def _use(service: Service, key: str) -> list[str]:
 TELLS_ITS_SETTINGS = "import os, sys; print('starting with', os.environ['I2M_ADMIN_KEY'], file=sys.stderr); "
 TELLS_WHAT_IT_GETS = """
 import sys
-from image2model.api import credentials, key_gate
-honest = credentials.credential_of
+from image2model.access import gates, principal
+honest = principal.credential_of
 def leaky(scope):
     print(dict(scope["headers"]), file=sys.stderr)
     return honest(scope)
-key_gate.credential_of = leaky
+gates.credential_of = leaky
 """
 
 

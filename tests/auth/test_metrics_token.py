@@ -5,7 +5,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from image2model.api.rate_guard import GUESSES
+from image2model.access.rates import GUESSES
 from tests.api.conftest import Service
 from tests.auth.conftest import MakeCaller
 from tests.auth.test_spend_metrics import buy

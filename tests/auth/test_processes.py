@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from image2model.store.api_keys import digest
+from image2model.access.keys import digest
 from tests.api.conftest import Answer, Service, batch
 from tests.auth.conftest import ADMIN, Caller
 from tests.auth.test_sessions import cookie, sign_in

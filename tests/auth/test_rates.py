@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
-from image2model.store import rates
-from image2model.store.rates import Bucket
+from image2model.access import rates
+from image2model.access.rates import Bucket
 from tests.api.conftest import Service, batch
 from tests.auth.conftest import ADMIN, Caller, MakeCaller
 

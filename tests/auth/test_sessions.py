@@ -3,7 +3,7 @@
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.store import sessions
+from image2model.access import sessions
 from tests.api.conftest import Answer, Service, batch
 from tests.auth.conftest import ADMIN, Caller, MakeCaller
 

@@ -7,11 +7,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
-from image2model.service import spending
-from image2model.service.spending import MOST_SHOWN, NO_KEY, OTHERS
-from image2model.store import accounts, api_keys
-from image2model.store.accounts import Spent
-from image2model.store.api_keys import NewKey
+from image2model.access import accounts
+from image2model.access import accounts as spending
+from image2model.access import keys as api_keys
+from image2model.access.accounts import MOST_SHOWN, NO_KEY, OTHERS, Spent
+from image2model.access.keys import NewKey
 from image2model.store.connection import command
 from image2model.store.keys import key
 from tests.api import hands
@@ -67,7 +67,7 @@ async def test_spending_shows_by_name_of_key_and_model(
 
 async def test_names_are_escaped(service: Service, redis: Redis, tmp_path: Path) -> None:
     name = 'a "quoted"\nname\\with\\n all of it'
-    secret, _ = await api_keys.create(redis, NewKey(name=name))
+    secret, _ = await api_keys.add_record(redis, NewKey(name=name))
     await buy(Caller(service, secret), redis, tmp_path)
     assert spend(service) == {(name, TRIPO): 0.3}
     line = rf'image2model_spend_usd{{key="a \"quoted\"\nname\\with\\n all of it",model="{TRIPO}"}} 0.3'

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from image2model.api.stream_guard import StreamGuard
-from image2model.store.lookups import Credential
+from image2model.access.gates import StreamGuard
+from image2model.access.lookup import Credential
 
 
 async def test_a_check_that_fails_is_made_again() -> None:

@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from image2model.api import fal_callbacks
-from image2model.api.bounded_protocol import MOST_BYTES
+from image2model.api.protocol import MOST_BYTES
+from image2model.webhooks import fal_callback
 from tests.api.conftest import Service
 from tests.auth.conftest import ADMIN, Caller
 from tests.auth.test_sessions import cookie, sign_in
@@ -118,7 +118,7 @@ async def test_bodies_in_fals_name_are_held_a_few_at_a_time(make_service: Callab
 def test_a_slow_body_in_fals_name_is_refused(
     make_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fal_callbacks, "_DEADLINE_S", 0.2)
+    monkeypatch.setattr(fal_callback, "_DEADLINE_S", 0.2)
     with make_service(public_url="http://127.0.0.1:9").address.connect() as sock:
         sock.sendall(f"POST {FAL} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{{".encode())
         assert sock.recv(64).startswith(b"HTTP/1.1 408")

@@ -8,7 +8,7 @@ import asyncio
 import subprocess
 import sys
 
-from image2model.up.parentage import die_with_parent
+from image2model.up.children import die_with_parent
 
 _LOOP = (
     "import sys, time\nuntil = time.monotonic() + float(sys.argv[1])\nwhile time.monotonic() < until: pass"

@@ -15,10 +15,10 @@ import aiohttp
 from aiohttp.connector import AddrInfoType
 from redis.asyncio import Redis
 
-from image2model.store import fleet
+from image2model.queue import fleet
+from image2model.queue.reconciliation import unfinished_jobs
 from image2model.store.connection import connect
 from image2model.store.keys import Queue
-from image2model.store.upkeep import unfinished_jobs
 from tests.chaos.busy import BusyLoops
 from tests.chaos.draws import draws
 from tests.chaos.history import history_of

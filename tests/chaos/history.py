@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
-from image2model.store import events
+from image2model.events import history
 from tests.chaos.listener import FINAL, State
 
 
@@ -41,9 +41,9 @@ async def history_of(redis: Redis, job_id: str) -> JobHistory:
     """A job's history. `gap`: a version has no event, so this is not all of it."""
     images: defaultdict[str, list[Change]] = defaultdict(list)
     completed: list[int] = []
-    found = await events.of_job(redis, job_id, 0)
+    found = await history.of_job(redis, job_id, 0)
     for event in found:
-        if isinstance(event.body, events.ImageChanged):
+        if isinstance(event.body, history.ImageChanged):
             image = event.body.image
             state = State(image.status.value, image.attempt, image.queue_position)
             images[image.image_id].append(Change(event.version, state))

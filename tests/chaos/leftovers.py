@@ -13,10 +13,10 @@ from redis.asyncio import Redis
 from image2model.domain import ImageStatus, ResultFile
 from image2model.media.glb import inspect_glb
 from image2model.media.glb_container import NotMeasured
-from image2model.service.cleanup import erase_orphans
+from image2model.operations.housekeeping import erase_orphans
 from image2model.storage import layout
 from image2model.storage.address import open_storage
-from image2model.store.rows import ImageRow
+from image2model.store.records import ImageRow
 from tests.chaos.slot import Life
 from tests.chaos.uploads import Try
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
-from image2model.client.sse import EventParser, ServerSentEvent
+from image2model.client.events import EventParser, ServerSentEvent
 
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=3, sock_read=20)

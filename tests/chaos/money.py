@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
 from image2model.store.keys import key
-from image2model.store.rows import ImageRow, JobSnapshot
+from image2model.store.records import ImageRow, JobSnapshot
 
 PRICE_MICRO = 300_000
 """Of one generation of the default model with default parameters, by the service's own table."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from image2model.up.parentage import die_with_parent
+from image2model.up.children import die_with_parent
 
 _END_S = 60.0
 COLUMNS = (

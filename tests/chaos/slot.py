@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from image2model.up.parentage import die_with_parent
+from image2model.up.children import die_with_parent
 from tests.support.secrecy import Watch
 
 _READY = {"worker": b'"worker ready"', "api": b'"ready"'}

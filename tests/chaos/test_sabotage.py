@@ -19,12 +19,12 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from image2model.client.sse import ServerSentEvent
+from image2model.client.events import ServerSentEvent
 from image2model.domain import ImageStatus
 from image2model.store import job_reads
 from image2model.store.connection import connect
 from image2model.store.keys import key
-from image2model.store.rows import ImageRow
+from image2model.store.records import ImageRow
 from tests.chaos.draws import KINDS, Draw, Kind
 from tests.chaos.driver import Run, run, running
 from tests.chaos.history import JobHistory

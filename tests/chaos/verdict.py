@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from image2model.domain import ImageStatus
 from image2model.store import job_reads
 from image2model.store.keys import Queue, key
-from image2model.store.rows import ImageRow, JobSnapshot
+from image2model.store.records import ImageRow, JobSnapshot
 from tests.chaos import money
 from tests.chaos.history import JobHistory
 from tests.chaos.leftovers import files_of, leftovers

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from image2model.cli.submit.board_lines import PlainBoard
+from image2model.cli.submit.board import PlainBoard
 from image2model.cli.submit.board_live import LiveBoard
 from image2model.cli.submit.item import Item, Outcome
-from image2model.cli.submit.pace import Pace, clock
+from image2model.cli.submit.progress import Pace, clock
 from image2model.cli.submit.session import board_of
 from image2model.client import Image
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from image2model.cli.group import COMMANDS
+from image2model.cli.program import COMMANDS
 
 
 def _completed(line: str, *, program: str = "from image2model.cli import main; main()") -> list[str]:

@@ -4,9 +4,9 @@ import json
 import os
 from pathlib import Path
 
-from image2model.api.upload.filename import display_name
-from image2model.cli.submit.copying import copy_model
-from image2model.cli.submit.names import legible, sent_name
+from image2model.cli.submit.item import legible, sent_name
+from image2model.cli.submit.places import copy_model
+from image2model.http.upload.part import display_name
 from tests.cli.conftest import Cli, MakePicture
 from tests.support.service import Service
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from image2model import __version__
-from image2model.cli.group import CLI, COMMANDS
+from image2model.cli.program import CLI, COMMANDS
 from image2model.up.store import EmbeddedStore
 
 

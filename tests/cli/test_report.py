@@ -10,9 +10,8 @@ import pytest
 from aiohttp import web
 
 from image2model.cli.advice import advice
-from image2model.cli.numbers import dollars, seconds, size, span
-from image2model.cli.report.card import Pictures, card, refused
-from image2model.cli.report.sheet import write
+from image2model.cli.commands.report import Pictures, card, refused, write
+from image2model.cli.text import dollars, seconds, size, span
 from image2model.client import AsyncClient, Image, Job
 from image2model.client.documents import Counts, ImageError, RejectedFile, Result, Warned
 from tests.cli.conftest import Cli

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from image2model.threads import in_thread
+from image2model.shielded import in_thread
 
 _of_the_caller: ContextVar[str] = ContextVar("of_the_caller")
 

@@ -4,11 +4,11 @@ import asyncio
 import threading
 from pathlib import Path
 
-from image2model.cli.submit.board_lines import PlainBoard
+from image2model.cli.commands.watch import Waves
+from image2model.cli.submit.board import PlainBoard
 from image2model.cli.submit.collect import Found, found_at
 from image2model.cli.submit.ledger import Ledger, Wish
-from image2model.cli.submit.naming import Place
-from image2model.cli.watching.waves import Waves
+from image2model.cli.submit.places import Place
 from image2model.client import AsyncClient
 from tests.support.sketches import picture
 

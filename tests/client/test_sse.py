@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from image2model.client.sse import EventParser, ServerSentEvent
+from image2model.client.events import EventParser, ServerSentEvent
 
 STREAM = (
     "\ufeff: a comment\n"

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from image2model.access.accounts import Allowance
+from image2model.access.keys import Budget
 from image2model.domain import FalRequest, ImageStatus
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
-from image2model.store import images, job_reads
-from image2model.store.accounts import Allowance
-from image2model.store.api_keys import Budget
-from image2model.store.images import Task
+from image2model.fal.prices import PriceCache
+from image2model.generation import costs, steps
+from image2model.generation.steps import Task
+from image2model.store import job_reads
 from image2model.telemetry import metrics
-from image2model.worker import costs
-from image2model.worker.context import WorkerContext
-from image2model.worker.prices import PriceCache
+from image2model.worker.process import WorkerContext
 from tests.support import jobs as hands
 from tests.support.emulator_process import KEY
 from tests.support.fleet import Fleet, fleet_on
@@ -47,7 +47,7 @@ async def at_fal(fleet: Fleet) -> Task:
     await hands.make_job(fleet.redis, unit_micro=TABLE)
     (claim,) = await hands.pick(fleet.redis)
     await hands.submit(fleet.redis, claim)
-    return await images.load(fleet.redis, claim.task_id)
+    return await steps.load(fleet.redis, claim.task_id)
 
 
 def result(units: float | None) -> Booking:
@@ -95,7 +95,7 @@ async def test_refused_post_costs_nothing_unless_fal_says_so(
     job = await hands.make_job(fleet.redis, unit_micro=TABLE)
     (claim,) = await hands.pick(fleet.redis)
     await hands.take_permit(fleet.redis, claim)
-    task = await images.load(fleet.redis, claim.task_id)
+    task = await steps.load(fleet.redis, claim.task_id)
     await costs.book_refused_post(context, task, task.attempt_token, units)
     (image,) = (await job_reads.read_job(fleet.redis, job.job_id)).images
     assert image.cost_micro == micro
@@ -125,7 +125,7 @@ async def test_overrun_of_a_budget_and_units_that_contradict_the_table_are_count
     await hands.make_job(fleet.redis, unit_micro=TABLE, allowance=allowance)
     (claim,) = await hands.pick(fleet.redis)
     await hands.submit(fleet.redis, claim)
-    task = await images.load(fleet.redis, claim.task_id)
+    task = await steps.load(fleet.redis, claim.task_id)
     assert task.request is not None
     names: tuple[tuple[str, dict[str, str]], ...] = (
         ("image2model_budget_overrun_usd_total", {}),
@@ -168,7 +168,7 @@ async def test_prices_that_hang_hold_up_a_booking_for_the_deadline_and_once(flee
 
 
 async def test_last_good_prices_stay_while_fal_is_away(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("image2model.worker.prices._KEPT_S", 0.0)
+    monkeypatch.setattr("image2model.fal.prices._KEPT_S", 0.0)
     async with (
         gate_to(fleet.emulator.url) as gate,
         FalGateway(KEY, FalHosts.at(f"http://127.0.0.1:{gate.port}")) as fal,

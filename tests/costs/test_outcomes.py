@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from image2model.store import accounts, events
-from image2model.store.accounts import Allowance
-from image2model.store.images import load
+from image2model.access import accounts
+from image2model.access.accounts import Allowance
+from image2model.events import history
+from image2model.generation.steps import load
 from tests.api.conftest import batch
 from tests.auth.conftest import Caller
 from tests.costs.conftest import PRICE, World
@@ -156,8 +157,8 @@ def counted(world: World) -> int:
 
 async def last_words(world: World, job_ids: list[str]) -> list[int]:
     """The cost in the last `complete` of each job's stream."""
-    ends = [(await events.of_job(world.fleet.redis, job_id, 0))[-1].body for job_id in job_ids]
-    return [end.job.cost_micro for end in ends if isinstance(end, events.JobCompleted)]
+    ends = [(await history.of_job(world.fleet.redis, job_id, 0))[-1].body for job_id in job_ids]
+    return [end.job.cost_micro for end in ends if isinstance(end, history.JobCompleted)]
 
 
 @pytest.mark.parametrize(

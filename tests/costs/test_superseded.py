@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from image2model.store import jobs
+from image2model.jobs import records
 from tests.support.fleet import failed_codes
 from tests.support.gate import calls
 from tests.support.keys import keys_without_life
@@ -34,7 +34,7 @@ async def test_request_that_came_too_late_is_booked_if_fal_finishes_it(stage: St
     asleep.send(signal.SIGSTOP)
     fleet.start_worker(I2M_UNCONFIRMED_GRACE="1")
     await fleet.until(job_id, lambda job: failed_codes(job) == ["submission_unconfirmed"])
-    await jobs.retry(fleet.redis, job_id, None, None, low_priority=False)
+    await records.retry(fleet.redis, job_id, None, None, low_priority=False)
     await fleet.until(job_id, lambda job: job.counts.submitted == 1)
     if not obeyed:  # only what runs can ignore a cancel
         emulator.fault("cancel_ignored", count=1)

@@ -6,15 +6,19 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from image2model.access import accounts
+from image2model.access.accounts import Allowance, Usage
 from image2model.domain import ImageError, ImageStatus
 from image2model.fal.hosts import FalHosts
-from image2model.fal.webhook import decode_webhook
-from image2model.service import fal_word
-from image2model.service.fal_word import _has_result
-from image2model.store import accounts, images, job_reads, jobs, leases
-from image2model.store.accounts import Allowance, Usage
+from image2model.fal.webhooks import decode_webhook
+from image2model.generation import steps
+from image2model.jobs import records
+from image2model.queue import leases
+from image2model.store import job_reads
 from image2model.store.connection import connect
-from image2model.store.replicas import Replicas
+from image2model.store.durability import Replicas
+from image2model.webhooks import fal_callback
+from image2model.webhooks.fal_callback import _has_result
 from tests.support import jobs as hands
 from tests.support.keys import keys_without_life
 
@@ -38,8 +42,8 @@ async def unconfirmed(redis: Redis) -> tuple[str, leases.Claim]:
     job = await hands.make_job(redis, unit_micro=PRICE)
     (claim,) = await hands.pick(redis)
     await hands.take_permit(redis, claim)
-    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
-    await images.fail(
+    await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await steps.fail(
         redis, claim.task_id, claim.token, ImageError("submission_unconfirmed", "x", retryable=True)
     )
     return job.job_id, claim
@@ -50,7 +54,7 @@ async def tell(redis: Redis, image_id: str, attempt: str, *, generated: bool = T
     said = {"status": "OK", "payload": {"model_mesh": {}}} if generated else {"status": "ERROR"}
     word = decode_webhook(msgspec.json.encode({"request_id": "req-9", **said}))
     for _ in range(2):
-        await fal_word.note_request(redis, HOSTS, image_id, attempt, word)
+        await fal_callback.note_request(redis, HOSTS, image_id, attempt, word)
 
 
 @pytest.mark.parametrize(("generated", "spent"), [(True, PRICE), (False, 0)])
@@ -58,7 +62,7 @@ async def test_result_of_a_superseded_attempt_is_booked_and_a_failure_is_not(
     redis: Redis, *, generated: bool, spent: int
 ) -> None:
     job_id, claim = await unconfirmed(redis)
-    await jobs.retry(redis, job_id, None, None, low_priority=False)
+    await records.retry(redis, job_id, None, None, low_priority=False)
     await tell(redis, claim.task_id, "a1", generated=generated)
     assert await used(redis) == Usage(1, spent, 2 * PRICE - spent)
     assert (await job_reads.read_job(redis, job_id)).job.cost_micro == spent
@@ -73,8 +77,8 @@ async def test_late_word_on_the_present_attempt_is_followed_and_not_booked_yet(r
 
 async def test_owner_of_an_erased_job_pays(redis: Redis) -> None:
     job_id, claim = await unconfirmed(redis)
-    await jobs.cancel(redis, job_id, delete=True)
-    await jobs.erase(redis, job_id)
+    await records.cancel(redis, job_id, delete=True)
+    await records.erase(redis, job_id)
     await tell(redis, claim.task_id, "a1")
     assert await used(redis) == Usage(0, PRICE, 0)
 
@@ -119,8 +123,8 @@ async def test_word_that_is_addressed_to_another_key_of_the_store_is_nobodys(
     """What was booked on an erased image lies beside where it was, as a text."""
     job_id, claim = await unconfirmed(redis)
     await tell(redis, claim.task_id, "a1")
-    await jobs.cancel(redis, job_id, delete=True)
-    await jobs.erase(redis, job_id)
+    await records.cancel(redis, job_id, delete=True)
+    await records.erase(redis, job_id)
     await redis.set(f"i2m:image:{claim.task_id}:booked", "{}", px=60_000)
     spent = await used(redis)
     await tell(redis, f"{claim.task_id}:booked", attempt)
@@ -131,7 +135,7 @@ async def test_running_attempt_is_left_to_its_worker(redis: Redis) -> None:
     await hands.make_job(redis, unit_micro=PRICE)
     (claim,) = await hands.pick(redis)
     await hands.submit(redis, claim)
-    await images.move(redis, claim.task_id, claim.token, ImageStatus.STORING)
+    await steps.move(redis, claim.task_id, claim.token, ImageStatus.STORING)
     await tell(redis, claim.task_id, "a1")
     assert await used(redis) == Usage(1, 0, PRICE)
 

@@ -11,11 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import Scope
 
-from image2model.api import problems
-from image2model.api.events import EventRelay, routes
+from image2model.access.principal import Principal
 from image2model.api.middleware import ProblemAnswers, RequestId
-from image2model.api.principal import Principal
-from image2model.api.severable_protocol import SeverableProtocol
+from image2model.api.protocol import SeverableProtocol
+from image2model.events import EventRelay, routes
+from image2model.http import problems
 from image2model.store.connection import connect
 from tests.support.keys import keys_without_life
 from tests.support.servers import Address, serving

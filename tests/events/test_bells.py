@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from image2model.api.events.bells import Bells
+from image2model.events.notifications import Bells
 from image2model.store.connection import connect, connect_for_pubsub
 from image2model.store.identity import StoreWatch
 from tests.chaos.store import CrashingStore

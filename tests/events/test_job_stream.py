@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from image2model.store import jobs
+from image2model.jobs import records
 from tests.support.jobs import create_job, fail, finish, pick, run, submit
 from tests.support.servers import Address
 from tests.support.sse import Message, job_path, opened
@@ -113,7 +113,7 @@ async def test_reopened_job_goes_on_through_an_old_complete(redis: Redis, addres
         await fail(redis, claim)
         first = await stream.rest()
     assert first[-1].brief == ("complete", "failed")
-    await jobs.retry(redis, job_id, None, None, low_priority=False)
+    await records.retry(redis, job_id, None, None, low_priority=False)
     async with opened(address, job_path(job_id), last_id=first[0].id) as stream:
         replayed = await stream.take(3)
         assert replayed[:2] == first[1:]
@@ -129,7 +129,7 @@ async def test_deleted_job_ends_the_stream_and_then_does_not_exist(redis: Redis,
     job_id = await create_job(redis)
     async with opened(address, job_path(job_id)) as stream:
         await stream.take(1)
-        await jobs.cancel(redis, job_id, delete=True)
+        await records.cancel(redis, job_id, delete=True)
         assert await stream.rest() == []
     async with opened(address, job_path(job_id)) as stream:
         assert stream.status == 404

@@ -4,7 +4,7 @@ import asyncio
 
 from redis.asyncio import Redis
 
-from image2model.store import jobs
+from image2model.jobs import records
 from tests.support.jobs import create_job, run
 from tests.support.servers import Address
 from tests.support.sse import EVENTS, Message, opened
@@ -66,7 +66,7 @@ async def _take(address: Address, last_id: int | None) -> list[Message]:
 
 async def test_erased_jobs_events_are_no_gap(redis: Redis, address: Address) -> None:
     erased, kept = await create_job(redis, 2), await create_job(redis, 1)
-    await jobs.erase(redis, erased)
+    await records.erase(redis, erased)
     async with opened(address, EVENTS, last_id=0) as stream:
         (event,) = await stream.take(1)
         assert (event.id, event.json["job_id"]) == (3, kept)
@@ -91,6 +91,6 @@ async def test_deleted_job_leaves_the_owners_stream_open(redis: Redis, address: 
     job_id = await create_job(redis)
     async with opened(address, EVENTS) as stream:
         await stream.take(1)
-        await jobs.cancel(redis, job_id, delete=True)
+        await records.cancel(redis, job_id, delete=True)
         other = await create_job(redis)
         assert (await stream.take(1))[0].json["job_id"] == other

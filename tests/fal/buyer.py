@@ -2,8 +2,8 @@
 
 from image2model.domain import FalRequest
 from image2model.fal.endpoints import DEFAULT_MODEL, endpoint_of, payload
+from image2model.fal.follow import FalUpdate
 from image2model.fal.gateway import FalGateway
-from image2model.fal.update import FalUpdate
 from tests.support.sketches import picture
 
 

@@ -5,7 +5,7 @@ import pytest
 from image2model.errors import FalResultGone
 from image2model.fal.download import CHUNK
 from image2model.fal.endpoints import DEFAULT_MODEL, endpoint_of
-from image2model.fal.failures import FalAddressRefused, FalUnreachable
+from image2model.fal.errors import FalAddressRefused, FalUnreachable
 from image2model.fal.gateway import FalGateway, elsewhere_session
 from image2model.fal.hosts import FalHosts
 from tests.fal.buyer import Buyer

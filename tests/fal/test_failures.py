@@ -3,8 +3,8 @@
 import pytest
 
 from image2model.errors import FalAmbiguous, FalError, FalRejected, FalResultGone, FalTransient
-from image2model.fal.failures import FalCancelled, to_image_failure
-from image2model.fal.tags import format_tags
+from image2model.fal.errors import FalCancelled, to_image_failure
+from image2model.fal.submit import format_tags
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from image2model.errors import FalResultGone
+from image2model.fal.follow import FalStatus, FalUpdate
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
-from image2model.fal.update import FalStatus, FalUpdate
 from tests.fal.buyer import Buyer
 from tests.fal.conftest import FAST
 from tests.support.emulator_process import KEY, EmulatorProcess

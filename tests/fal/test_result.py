@@ -4,12 +4,12 @@ import msgspec
 import pytest
 
 from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient
-from image2model.fal.cancel import CancelReply
 from image2model.fal.endpoints import DEFAULT_MODEL, ENDPOINTS, endpoint_of
-from image2model.fal.failures import FalCancelled, FalUnfinished, FalUnreachable, FalUnreadable
+from image2model.fal.errors import FalCancelled, FalUnfinished, FalUnreachable, FalUnreadable
+from image2model.fal.follow import CancelReply
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
-from image2model.fal.result import FalResult, output_in
+from image2model.fal.results import FalResult, output_in
 from tests.fal.buyer import Buyer
 from tests.fal.conftest import FAST
 from tests.support.emulator_process import KEY, EmulatorProcess

@@ -4,15 +4,9 @@ import asyncio
 
 import pytest
 
-from image2model.errors import (
-    FalAccountFault,
-    FalAmbiguous,
-    FalEndpointFault,
-    FalError,
-    FalNotAccepted,
-)
+from image2model.errors import FalAccountFault, FalAmbiguous, FalEndpointFault, FalError, FalNotAccepted
 from image2model.fal.endpoints import DEFAULT_MODEL
-from image2model.fal.failures import FalThrottled
+from image2model.fal.errors import FalThrottled
 from image2model.fal.gateway import FalGateway
 from tests.fal.buyer import Buyer
 from tests.support.emulator_process import EmulatorProcess

@@ -9,7 +9,7 @@ import fal_client.client
 import pytest
 
 from image2model.errors import FalAmbiguous, FalNotAccepted, FalRejected
-from image2model.fal.failures import FalThrottled
+from image2model.fal.errors import FalThrottled
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
 from tests.support.emulator_process import KEY

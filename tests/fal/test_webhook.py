@@ -7,10 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from image2model.fal.endpoints import DEFAULT_MODEL, endpoint_of, payload
-from image2model.fal.failures import FalUnreachable
+from image2model.fal.errors import FalUnreachable
 from image2model.fal.gateway import FalGateway
-from image2model.fal.jwks import JwksCache
-from image2model.fal.webhook import WebhookRejected, public_keys, verify_webhook
+from image2model.fal.webhooks import JwksCache, WebhookRejected, public_keys, verify_webhook
 from image2model.fal.wire import Jwk, Jwks
 from tests.fal.buyer import Buyer
 from tests.support.raw_server import Exchange, raw_server

@@ -13,9 +13,9 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import ImageResult, ImageStatus, Mesh, ResultFile
+from image2model.generation import steps
 from image2model.storage.address import open_storage
 from image2model.storage.layout import result
-from image2model.store import images
 from tests.api.conftest import BASE, Service, batch
 from tests.api.hands import claim, fail, submit
 from tests.support.jobs import book
@@ -43,10 +43,10 @@ async def finished(service: Service, redis: Redis, body: Body, size: int = 5000)
         key = result(job.text("job_id"), held.task_id, "model", "glb")
         data = model(int(str(order[held.task_id])), size)
         await open_storage(service.files.as_uri()).put(key, data, content_type="model/gltf-binary")
-        await images.move(redis, held.task_id, held.token, ImageStatus.STORING)
+        await steps.move(redis, held.task_id, held.token, ImageStatus.STORING)
         files = (ResultFile(kind="model", format="glb", size=size, key=key),)
         await book(redis, held.task_id)
-        await images.succeed(redis, held.task_id, held.token, ImageResult(files, MESH))
+        await steps.succeed(redis, held.task_id, held.token, ImageResult(files, MESH))
     return job.text("job_id")
 
 
@@ -86,10 +86,10 @@ async def test_only_finished_models_are_in_it_and_the_manifest_says_why(
     assert service.get(f"download/{job_id}/archive.zip").status == 409
     key = result(job_id, good.task_id, "model", "glb")
     await open_storage(service.files.as_uri()).put(key, b"glTF", content_type="model/gltf-binary")
-    await images.move(redis, good.task_id, good.token, ImageStatus.STORING)
+    await steps.move(redis, good.task_id, good.token, ImageStatus.STORING)
     done = ImageResult((ResultFile(kind="model", format="glb", size=4, key=key),))
     await book(redis, good.task_id)
-    await images.succeed(redis, good.task_id, good.token, done)
+    await steps.succeed(redis, good.task_id, good.token, done)
     content = service.get(f"download/{job_id}/archive.zip").content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         manifest = json.loads(archive.read("manifest.json"))

@@ -17,11 +17,12 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
-from image2model.service import backup
-from image2model.service.restore import BackupUnusable, StoreNotEmpty, restore
+from image2model.jobs import records as jobs
+from image2model.operations import backup
+from image2model.operations.restore import BackupUnusable, StoreNotEmpty, restore
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
-from image2model.store import job_reads, jobs, secret
+from image2model.store import job_reads, secret
 from image2model.store.connection import command, connect
 from image2model.store.keys import Queue, key
 from image2model.up.store import EmbeddedStore

@@ -5,12 +5,13 @@ import os
 import time
 from pathlib import Path
 
-from image2model.service import cleanup
+from image2model.operations import housekeeping
+from image2model.operations.housekeeping import EVERYTHING
+from image2model.queue import reconciliation
 from image2model.storage import layout
-from image2model.store import job_reads, upkeep
+from image2model.store import job_reads
 from image2model.store.connection import command
 from image2model.store.keys import Queue, key
-from image2model.worker.house import EVERYTHING
 from tests.api.conftest import Service
 from tests.support.fleet import Fleet
 
@@ -26,7 +27,7 @@ async def expire(fleet: Fleet, job_id: str) -> None:
 
 async def clean(fleet: Fleet) -> None:
     """Have a worker do it, and wait until it is done."""
-    await upkeep.enqueue_once(fleet.redis, Queue.MAINTENANCE, "cleanup:test", "cleanup", EVERYTHING)
+    await reconciliation.enqueue_once(fleet.redis, Queue.MAINTENANCE, "cleanup:test", "cleanup", EVERYTHING)
     async with asyncio.timeout(20):
         while await command(fleet.redis, "ZSCORE", f"arq:queue:{Queue.MAINTENANCE}", "cleanup:test"):
             await asyncio.sleep(0.02)
@@ -73,10 +74,10 @@ async def test_job_that_lives_is_never_erased(fleet: Fleet) -> None:
     waiting = await fleet.submit(1)
     await command(fleet.redis, "ZADD", key("ended"), 1000, waiting)
     before = await files(fleet)
-    assert await cleanup.erase_expired(fleet.redis, fleet.storage) == 0
+    assert await housekeeping.erase_expired(fleet.redis, fleet.storage) == 0
     await command(fleet.redis, "HSET", key("job", waiting), "expires_at", 1000)
     await command(fleet.redis, "ZADD", key("ended"), 1000, waiting)
-    assert await cleanup.erase_expired(fleet.redis, fleet.storage) == 0
+    assert await housekeeping.erase_expired(fleet.redis, fleet.storage) == 0
     assert await files(fleet) == before
     fleet.start_worker()
     assert (await fleet.until_finished(waiting)).counts.succeeded == 1
@@ -117,9 +118,9 @@ async def test_upload_under_way_keeps_its_first_pictures(fleet: Fleet, tmp_path:
     for name in (first, latest):
         await fleet.storage.put(name, b"x", content_type="image/png")
     await age(tmp_path, first)
-    assert await cleanup.erase_orphans(fleet.redis, fleet.storage) == 0
+    assert await housekeeping.erase_orphans(fleet.redis, fleet.storage) == 0
     await age(tmp_path, latest)
-    assert await cleanup.erase_orphans(fleet.redis, fleet.storage) == 2
+    assert await housekeeping.erase_orphans(fleet.redis, fleet.storage) == 2
 
 
 async def test_half_written_leftover_of_a_killed_process_goes(fleet: Fleet, tmp_path: Path) -> None:

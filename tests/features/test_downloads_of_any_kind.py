@@ -5,19 +5,19 @@ import pytest
 
 from image2model.domain import Counts, ImageResult, ResultFile
 from image2model.fal.hosts import FalHosts
-from image2model.service.downloads import StoredFile, locate
-from image2model.service.media_types import media_type
-from image2model.store import rows
+from image2model.jobs.downloads import StoredFile, locate
+from image2model.media.model_probe import media_type
+from image2model.store import records
 
 
 def located(*files: ResultFile, kind: str = "model") -> StoredFile | str:
     """Where a file of a result is."""
-    job = rows.job_row(["m", "", "1", "0", "0", *[""] * (len(rows.JOB_FIELDS) - 5)])
+    job = records.job_row(["m", "", "1", "0", "0", *[""] * (len(records.JOB_FIELDS) - 5)])
     given = {"image_id": "i", "filename": "chair.png", "format": "png", "status": "succeeded"}
     numbers = dict.fromkeys(("index", "size", "width", "height", "created_at"), "0")
     given |= numbers | {"result": msgspec.json.encode(ImageResult(files)).decode()}
-    row = rows.image_row([given.get(name, "") for name in rows.IMAGE_FIELDS])
-    snapshot = rows.JobSnapshot(
+    row = records.image_row([given.get(name, "") for name in records.IMAGE_FIELDS])
+    snapshot = records.JobSnapshot(
         job_id="j", version=1, owner="ann", deleted=False, job=job, counts=Counts(succeeded=1), images=(row,)
     )
     return locate(snapshot, "i", kind, FalHosts())

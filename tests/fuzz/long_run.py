@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 _GROWTH: Final = 64 << 20
-_INSTRUMENTED: Final = ["multipart", "image2model.api.upload", "image2model.media"]
+_INSTRUMENTED: Final = ["multipart", "image2model.http.upload", "image2model.media"]
 Target = Callable[[bytes], bool]
 """Whether the input was good; it raises for a finding."""
 

@@ -8,10 +8,10 @@ from typing import Final
 
 from starlette.types import Message
 
-from image2model.api.upload import ReceivedFile, UploadBudget, UploadLimits, read_batch
 from image2model.errors import Problem
+from image2model.http.upload import ReceivedFile, UploadBudget, UploadLimits, read_batch
+from image2model.media.inspect import inspect
 from image2model.media.picture import PictureInfo
-from image2model.media.sniff import inspect
 from tests.support.multipart_body import CONTENT_TYPE
 
 MAX_PIXELS: Final = 50_000_000

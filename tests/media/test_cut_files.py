@@ -5,8 +5,8 @@ import random
 import pytest
 
 from image2model.errors import ImageFailure, ImageTooLarge, ImageTruncated, NotAnImage
+from image2model.media.inspect import inspect
 from image2model.media.preflight import prepare
-from image2model.media.sniff import inspect
 from tests.support.pictures import picture
 
 LIMIT = 50_000_000

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from image2model.media.model_format import sniff_model
+from image2model.media.model_probe import sniff_model
 from tests.support.glb import glb
 from tests.support.pictures import picture
 

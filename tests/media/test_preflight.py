@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from image2model.errors import ImageFailure
-from image2model.media.decode import converted
-from image2model.media.plain import PlainSource
+from image2model.media.inspect import inspect
+from image2model.media.pixels import converted
 from image2model.media.preflight import Prepared, prepare
-from image2model.media.sniff import inspect
+from image2model.media.source import PlainSource
 from tests.support.pictures import (
     GPS_MARK,
     SECRET,

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from image2model.errors import ImageTooLarge, ImageTruncated, NotAnImage
-from image2model.media.sniff import inspect
+from image2model.media.inspect import inspect
 from tests.support.pictures import (
     chunk,
     jpeg_bomb,

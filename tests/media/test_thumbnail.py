@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from image2model.errors import ImageFailure
-from image2model.media.thumbnail import thumbnail
+from image2model.media.preflight import thumbnail
 from tests.support.pictures import SECRET, marked, photo_set, picture
 
 

@@ -9,14 +9,13 @@ import pytest
 from starlette.routing import Route
 
 import image2model
-from image2model.api.reference.document import openapi
-from image2model.api.reference.form import BATCH_FORM
-from image2model.api.reference.problem_meanings import MEANINGS, problems
+from image2model.api.openapi import openapi
+from image2model.api.openapi_responses import MEANINGS, problems
 from image2model.api.routes import routes
-from image2model.api.upload.limits import FIELDS
-from image2model.docs.metrics_page import LABELS, known
-from image2model.docs.pages import PAGES
+from image2model.docs.pages import LABELS, PAGES, known
 from image2model.errors import IMAGE_FAILURES
+from image2model.http.upload.received import FIELDS
+from image2model.jobs.openapi_uploads import BATCH_FORM
 from image2model.settings import SETTINGS
 from image2model.web import routes as page_routes
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from image2model.api.reference.document import openapi
+from image2model.api.openapi import openapi
 
 Example = tuple[str, dict[str, Any], Any]
 

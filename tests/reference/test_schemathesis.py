@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from image2model.api.reference.shared import IMAGE, JOB, KEY
+from image2model.http.reference import IMAGE, JOB, KEY
 from tests.reference.conftest import Running
 from tests.reference.keyed import Keyed, Visitor
 from tests.support.schemathesis_run import Exchange, run_schemathesis, with_real_ids

@@ -14,9 +14,8 @@ from typing import Any
 import aiohttp
 from redis.asyncio import Redis
 
-from image2model.service import keys
-from image2model.store import accounts
-from image2model.store.accounts import Allowance, Usage
+from image2model.access import accounts, keys
+from image2model.access.accounts import Allowance, Usage
 from tests.results.table import TRIPO
 from tests.support.altering_proxy import AlteringProxy, altering_proxy
 from tests.support.fleet import Fleet, fleet_on

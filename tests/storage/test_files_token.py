@@ -5,7 +5,7 @@ import string
 import pytest
 
 from image2model.errors import Expired, NotFound
-from image2model.storage.files_token import FileGrant, sign, verify
+from image2model.jobs.files import FileGrant, sign, verify
 
 SECRET = b"s" * 32
 TOKEN = sign(SECRET, "results/j/i/model.glb", "stühl 椅子.glb", "model/gltf-binary", 2_000)

@@ -1,7 +1,7 @@
 """Names of objects: made and read back by one module."""
 
 from image2model.storage import layout
-from image2model.storage.keys import check_key, check_prefix
+from image2model.storage.objects import check_key, check_prefix
 
 
 def test_every_name_is_a_key_and_says_whose_it_is() -> None:

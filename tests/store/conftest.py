@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 from redis.asyncio import Redis
 
+from image2model.jobs.records import NewJob
 from image2model.store.connection import connect
-from image2model.store.jobs import NewJob
 from tests.support import jobs
 from tests.support.keys import keys_without_life
 

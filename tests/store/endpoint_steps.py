@@ -5,10 +5,12 @@ Used by the tests of who waits for an endpoint and of what opens and closes its 
 
 from redis.asyncio import Redis
 
-from image2model.store import endpoints, images, leases
-from image2model.store.endpoints import Counted, Fault, Pace
+from image2model.generation import steps
+from image2model.queue import circuits as endpoints
+from image2model.queue import leases
+from image2model.queue.circuits import Counted, Fault, Pace
+from image2model.queue.leases import Claim
 from image2model.store.keys import Queue
-from image2model.store.leases import Claim
 from tests.store.test_life_of_an_image import pick
 from tests.support.circuits import open_circuits
 from tests.support.wait import until
@@ -23,13 +25,13 @@ PATIENT = 3600.0
 async def refuse(redis: Redis, claim: Claim, pace: Pace = SOON) -> Counted:
     """FAL answers this image's POST with 403, and its worker lets it go."""
     counted = await fault(redis, claim, Fault.REFUSED, pace)
-    await images.try_again(redis, claim.task_id, claim.token, used_attempt=False, endpoint=True)
+    await steps.try_again(redis, claim.task_id, claim.token, used_attempt=False, endpoint=True)
     await let_go(redis, claim)
     return counted
 
 
 async def fault(redis: Redis, claim: Claim, kind: Fault, pace: Pace = SOON) -> Counted:
-    return await endpoints.record_fault(redis, claim.task_id, kind, WORDS, status=403, pace=pace)
+    return await endpoints.count_endpoint_fault(redis, claim.task_id, kind, WORDS, status=403, pace=pace)
 
 
 async def let_go(redis: Redis, claim: Claim) -> None:
@@ -39,7 +41,7 @@ async def let_go(redis: Redis, claim: Claim) -> None:
 
 
 async def tend(redis: Redis, patience_s: float = PATIENT, pace: Pace = SOON) -> dict[str, str]:
-    return dict((await endpoints.tend(redis, patience_s=patience_s, pace=pace)).open)
+    return dict((await endpoints.tend_endpoints(redis, patience_s=patience_s, pace=pace)).open)
 
 
 async def next_probe(redis: Redis, model: str = BAD, pace: Pace = SOON, but: str = "") -> Claim:

@@ -2,13 +2,17 @@
 
 from redis.asyncio import Redis
 
+from image2model.access import accounts
+from image2model.access.accounts import Allowance, Usage
+from image2model.access.keys import Budget
 from image2model.domain import FalRequest, ImageError, ImageStatus
-from image2model.store import accounts, costs, images, job_reads, jobs, leases
-from image2model.store.accounts import Allowance, Usage
-from image2model.store.api_keys import Budget
-from image2model.store.costs import Booked, Booking
-from image2model.store.images import Committed
-from image2model.store.replicas import Replicas
+from image2model.generation import costs, steps
+from image2model.generation.costs import Booked, Booking
+from image2model.generation.steps import Committed
+from image2model.jobs import records
+from image2model.queue import leases
+from image2model.store import job_reads
+from image2model.store.durability import Replicas
 from tests.support.jobs import RESULT, take_permit
 
 S = ImageStatus
@@ -34,19 +38,19 @@ async def spent_today(redis: Redis) -> int:
 async def post(redis: Redis, claim: leases.Claim, attempt: str = "a1") -> None:
     """The POST went out, and no reply came."""
     await take_permit(redis, claim, attempt)
-    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
 
 
 async def lose(redis: Redis, claim: leases.Claim, attempt: str = "a1") -> None:
     """The submit is given up as unconfirmed."""
     await post(redis, claim, attempt)
-    await images.fail(redis, claim.task_id, claim.token, LOST, unknown=True)
+    await steps.fail(redis, claim.task_id, claim.token, LOST, unknown=True)
 
 
 async def commit(redis: Redis, image_id: str, attempt: str, request_id: str) -> Committed:
     """FAL's id comes late."""
     request = FalRequest(request_id, "http://s", "http://r", "http://c")
-    return await images.commit_submission(Replicas(redis), image_id, "", attempt, request)
+    return await steps.commit_submission(Replicas(redis), image_id, "", attempt, request)
 
 
 async def book_held(redis: Redis, image_id: str, attempt: str, request_id: str) -> Booked:
@@ -61,10 +65,10 @@ async def book_held(redis: Redis, image_id: str, attempt: str, request_id: str) 
         nonce="n",
         attempt=attempt,
     )
-    return await costs.book(redis, booking)
+    return await costs.record_booking(redis, booking)
 
 
-async def agree(redis: Redis, job: jobs.NewJob, micro: int) -> None:
+async def agree(redis: Redis, job: records.NewJob, micro: int) -> None:
     """Images, job, account and the day's table say the same."""
     snapshot = await job_reads.read_job(redis, job.job_id)
     assert sum(image.cost_micro or 0 for image in snapshot.images) == micro
@@ -74,5 +78,5 @@ async def agree(redis: Redis, job: jobs.NewJob, micro: int) -> None:
 
 
 async def finish_submitted(redis: Redis, claim: leases.Claim) -> None:
-    await images.move(redis, claim.task_id, claim.token, S.STORING)
-    await images.succeed(redis, claim.task_id, claim.token, RESULT)
+    await steps.move(redis, claim.task_id, claim.token, S.STORING)
+    await steps.succeed(redis, claim.task_id, claim.token, RESULT)

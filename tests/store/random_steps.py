@@ -9,26 +9,20 @@ from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Redis
 
+from image2model.access.accounts import Allowance
+from image2model.access.keys import Budget
 from image2model.domain import FalRequest, ImageError, ImageStatus
 from image2model.errors import NoBudgetLeft, NotFound, Problem, StaleFence
-from image2model.store import (
-    costs,
-    endpoints,
-    expiry,
-    images,
-    job_reads,
-    jobs,
-    leases,
-    pause,
-    permits,
-    upkeep,
-)
-from image2model.store.accounts import Allowance
-from image2model.store.api_keys import Budget
-from image2model.store.costs import Booking, Outcome
-from image2model.store.endpoints import Fault, Pace
+from image2model.generation import costs
+from image2model.generation import steps as images
+from image2model.generation.costs import Booking, Outcome
+from image2model.jobs import records
+from image2model.operations import housekeeping
+from image2model.queue import circuits, leases, permits, reconciliation
+from image2model.queue.circuits import Fault, Pace
+from image2model.store import job_reads
+from image2model.store.durability import Replicas
 from image2model.store.keys import Queue, key
-from image2model.store.replicas import Replicas
 from tests.store.endpoint_steps import BAD, GOOD, WORSE
 from tests.support.jobs import RESULT, make_job
 
@@ -185,7 +179,7 @@ class Sequence:
         await self.twice(lambda: self._book(booking))
 
     async def _book(self, booking: Booking) -> None:
-        booked = await costs.book(self.redis, booking)
+        booked = await costs.record_booking(self.redis, booking)
         if booked.outcome is Outcome.BOOKED:
             known = self.booked.setdefault(booking.request_id, booked.micro)
             assert known == booked.micro
@@ -232,12 +226,14 @@ class Sequence:
 
     async def blame(self) -> None:
         kind, status = self.dice.choice(list(Fault)), self.dice.choice([403, 502])
-        await endpoints.record_fault(self.redis, self.claim().task_id, kind, "x", status=status, pace=PACE)
+        await circuits.count_endpoint_fault(
+            self.redis, self.claim().task_id, kind, "x", status=status, pace=PACE
+        )
 
     async def tend(self) -> None:
-        await endpoints.tend(self.redis, patience_s=self.dice.choice([0.01, 60]), pace=PACE)
-        if await pause.claim_probe(self.redis):
-            await pause.allow_trial(self.redis)
+        await circuits.tend_endpoints(self.redis, patience_s=self.dice.choice([0.01, 60]), pace=PACE)
+        if await circuits.claim_probe(self.redis):
+            await circuits.allow_trial(self.redis)
 
     async def crash(self) -> None:
         """A worker dies, perhaps in a hazardous step."""
@@ -254,7 +250,7 @@ class Sequence:
         terms = self.dice.choice([TERMS, None])
         job_id = self.job()
         await self.twice(
-            lambda: jobs.retry(self.redis, job_id, None, params, low_priority=False, allowance=terms)
+            lambda: records.retry(self.redis, job_id, None, params, low_priority=False, allowance=terms)
         )
 
     def job(self) -> str:
@@ -264,17 +260,17 @@ class Sequence:
 
     async def cancel(self) -> None:
         if self.dice.random() < 0.3:
-            await jobs.cancel(self.redis, self.job(), delete=self.dice.random() < 0.3)
+            await records.cancel(self.redis, self.job(), delete=self.dice.random() < 0.3)
 
     async def erase(self) -> None:
         job_id = self.job()
         if self.dice.random() < 0.5:
             if await self.redis.hget(key("job", job_id), "finished_at") and self.dice.random() < 0.3:
                 await self.redis.hset(key("job", job_id), "expires_at", "1")
-                await expiry.erase(self.redis, job_id)
+                await housekeeping.erase(self.redis, job_id)
                 self.jobs.remove(job_id)
         elif await job_reads.may_be_erased(self.redis, job_id):
-            await jobs.erase(self.redis, job_id)
+            await records.erase(self.redis, job_id)
             self.jobs.remove(job_id)
 
     async def not_sent(self) -> None:
@@ -284,14 +280,14 @@ class Sequence:
             await images.not_sent(self.redis, claim.task_id, task.attempt_token)
 
     async def upkeep(self) -> None:
-        await upkeep.free_places(self.redis)
-        for job_id in await upkeep.unfinished_jobs(self.redis):
-            assert await upkeep.repair(self.redis, job_id) == 0, "something had to be mended"
+        await reconciliation.free_places(self.redis)
+        for job_id in await reconciliation.unfinished_jobs(self.redis):
+            assert await reconciliation.repair(self.redis, job_id) == 0, "something had to be mended"
         if self.dice.random() < 0.1:
             for name in await self.redis.zrange(key("holds"), 0, 0):
                 await self.redis.zadd(key("holds"), {name: 1})
             await costs.release_holds(self.redis)
 
     async def pause(self) -> None:
-        change = pause.pause if self.dice.random() < 0.2 else pause.resume
+        change = circuits.pause_queue if self.dice.random() < 0.2 else circuits.resume_queue
         await change(self.redis, Queue.GENERATION)

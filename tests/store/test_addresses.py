@@ -8,13 +8,16 @@ from contextlib import suppress
 import pytest
 from redis.asyncio import Redis
 
+from image2model.access.accounts import AddressCap, Allowance
 from image2model.domain import IMAGE_UNFINISHED
 from image2model.errors import NotFound, QueueFull, StaleFence
-from image2model.store import images, job_reads, jobs, leases, upkeep
-from image2model.store.accounts import AddressCap, Allowance
+from image2model.generation import steps
+from image2model.jobs import records
+from image2model.queue import leases, reconciliation
+from image2model.store import job_reads
 from image2model.store.connection import command
+from image2model.store.durability import Replicas
 from image2model.store.keys import Queue, key
-from image2model.store.replicas import Replicas
 from tests.store.conftest import MakeJob
 from tests.support.jobs import REQUEST, fail, finish, pick, submit, take_permit
 
@@ -42,7 +45,7 @@ class Walk:
     def __init__(self, redis: Redis, make_job: MakeJob, seed: int) -> None:
         self._redis, self._make_job = redis, make_job
         self._random = random.Random(seed)
-        self._jobs: list[jobs.NewJob] = []
+        self._jobs: list[records.NewJob] = []
         self._held: list[leases.Claim] = []
 
     async def step(self) -> None:
@@ -68,7 +71,7 @@ class Walk:
     async def end(self) -> None:
         """Nothing goes on."""
         for job in self._jobs:
-            await jobs.erase(self._redis, job.job_id)
+            await records.erase(self._redis, job.job_id)
 
     def _job(self) -> str:
         return self._random.choice(self._jobs).job_id if self._jobs else "none"
@@ -92,28 +95,28 @@ class Walk:
         await self._random.choice((finish, fail))(self._redis, self._claim())
 
     async def _try_again(self) -> None:
-        await images.try_again(self._redis, self._claim().task_id, self._claim().token, used_attempt=True)
+        await steps.try_again(self._redis, self._claim().task_id, self._claim().token, used_attempt=True)
 
     async def _cancel(self) -> None:
-        await jobs.cancel(self._redis, self._job(), delete=self._random.random() < 0.5)
+        await records.cancel(self._redis, self._job(), delete=self._random.random() < 0.5)
 
     async def _retry(self) -> None:
         address = self._random.choice(ADDRESSES)
         asked = allowance(address)
-        await jobs.retry(self._redis, self._job(), None, None, low_priority=False, allowance=asked)
+        await records.retry(self._redis, self._job(), None, None, low_priority=False, allowance=asked)
 
     async def _lose(self) -> None:
         claim = self._claim()
         await self._redis.delete(f"arq:job:{claim.task_id}", f"arq:in-progress:{claim.task_id}")
         await command(self._redis, "ZREM", key("leases", Queue.GENERATION), claim.task_id)
         for job in self._jobs:
-            await upkeep.repair(self._redis, job.job_id)
-        assert await upkeep.free_addresses(self._redis) == 0
+            await reconciliation.repair(self._redis, job.job_id)
+        assert await reconciliation.free_addresses(self._redis) == 0
 
     async def _erase(self) -> None:
         job_id = self._job()
         if await job_reads.may_be_erased(self._redis, job_id):
-            await jobs.erase(self._redis, job_id)
+            await records.erase(self._redis, job_id)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -134,10 +137,10 @@ async def test_late_word_of_fal_on_a_failed_image_counts_for_no_address(
     await make_job(1, allowance=allowance(ADDRESSES[0]))
     (claim,) = await pick(redis)
     await take_permit(redis, claim)
-    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
     await fail(redis, claim)
     await make_job(1, allowance=allowance(ADDRESSES[0]))
-    await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
+    await steps.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
     assert await counted(redis) == {ADDRESSES[0]: 1}
     for again in await pick(redis):
         await fail(redis, again)
@@ -147,9 +150,9 @@ async def test_late_word_of_fal_on_a_failed_image_counts_for_no_address(
 async def test_image_that_the_store_has_lost_makes_room(redis: Redis, make_job: MakeJob) -> None:
     here = allowance(ADDRESSES[0])
     lost, kept = await make_job(3, allowance=here), await make_job(2, allowance=here)
-    assert await upkeep.free_addresses(redis) == 0
+    assert await reconciliation.free_addresses(redis) == 0
     for image in lost.images:
         await redis.delete(key("image", image.image_id))
-    assert await upkeep.free_addresses(redis) == 3
+    assert await reconciliation.free_addresses(redis) == 3
     assert await counted(redis) == {ADDRESSES[0]: 2}
     assert set(await _texts(redis, "origins")) == {image.image_id for image in kept.images}

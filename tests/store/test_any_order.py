@@ -5,9 +5,11 @@ from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageStatus
 from image2model.errors import StaleFence
-from image2model.store import arq_keys, endpoints, images, leases, pause, permits
+from image2model.generation import steps as images
+from image2model.queue import circuits, leases, permits
+from image2model.store import arq_keys
+from image2model.store.durability import Replicas
 from image2model.store.keys import Queue, key
-from image2model.store.replicas import Replicas
 from tests.store.invariants import QUEUE, check
 from tests.store.random_steps import PACE, Sequence
 from tests.support.jobs import RESULT
@@ -54,14 +56,14 @@ async def succeed(redis: Redis, claim: leases.Claim) -> None:
 
 async def drain(redis: Redis) -> None:
     """FAL is well again: every image that is left comes to an end."""
-    await pause.resume(redis, Queue.GENERATION)
+    await circuits.resume_queue(redis, Queue.GENERATION)
     for _ in range(200):
         if not await redis.zcard(QUEUE):
             return
         await all_come_due(redis)
-        await endpoints.tend(redis, patience_s=PATIENT, pace=PACE)
-        if await pause.claim_probe(redis):
-            await pause.allow_trial(redis)
+        await circuits.tend_endpoints(redis, patience_s=PATIENT, pace=PACE)
+        if await circuits.claim_probe(redis):
+            await circuits.allow_trial(redis)
         claims = await leases.pick(
             redis, Queue.GENERATION, "w", free=9, reserve=9, lease_s=600, max_permits=1000
         )

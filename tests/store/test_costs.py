@@ -6,11 +6,14 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from image2model.store import events, images, job_reads, jobs
-from image2model.store.accounts import Usage
-from image2model.store.costs import Booked, Outcome
-from image2model.store.events import ImageChanged, JobCompleted
-from image2model.store.replicas import Replicas
+from image2model.access.accounts import Usage
+from image2model.events import history
+from image2model.events.history import ImageChanged, JobCompleted
+from image2model.generation import steps
+from image2model.generation.costs import Booked, Outcome
+from image2model.jobs import records
+from image2model.store import job_reads
+from image2model.store.durability import Replicas
 from tests.store.conftest import MakeJob
 from tests.store.money import MODEL, PRICE, agree, allowance, commit, finish_submitted, used
 from tests.support.jobs import RESULT, book, fail, pick, submit, take_permit
@@ -48,7 +51,7 @@ async def test_booking_shows_with_the_move_that_follows_it(redis: Redis, make_jo
     await book(redis, claim.task_id, PRICE)
     assert await job_reads.job_version(redis, job.job_id) == before
     await fail(redis, claim)
-    *_, failed, complete = await events.of_job(redis, job.job_id, 0)
+    *_, failed, complete = await history.of_job(redis, job.job_id, 0)
     assert isinstance(failed.body, ImageChanged)
     assert failed.body.image.cost_micro == PRICE
     assert isinstance(complete.body, JobCompleted)
@@ -66,7 +69,7 @@ async def test_booking_on_a_final_image_is_told_and_ends_the_stream_again(
     assert ended is not None
     for _ in range(2):  # the second one changes nothing
         await book(redis, claim.task_id, PRICE, uncertain=True)
-    changed, complete = await events.of_job(redis, job.job_id, ended)
+    changed, complete = await history.of_job(redis, job.job_id, ended)
     assert isinstance(changed.body, ImageChanged)
     assert (changed.body.image.cost_micro, changed.body.image.cost_uncertain) == (PRICE, True)
     assert isinstance(complete.body, JobCompleted)
@@ -83,12 +86,12 @@ async def test_costs_add_up_over_retries(redis: Redis, make_job: MakeJob) -> Non
     await submit(redis, claim)
     await book(redis, claim.task_id, PRICE, request_id="req-1")
     await fail(redis, claim)
-    await jobs.retry(redis, job.job_id, None, None, low_priority=False)
+    await records.retry(redis, job.job_id, None, None, low_priority=False)
     assert await used(redis) == Usage(1, PRICE, PRICE)
     await agree(redis, job, PRICE)
     (claim,) = await pick(redis)
     await take_permit(redis, claim, "a2")
-    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
     await commit(redis, claim.task_id, "a2", "req-2")
     await book(redis, claim.task_id, PRICE + 1)
     await agree(redis, job, 2 * PRICE + 1)
@@ -100,11 +103,11 @@ async def test_result_for_nothing_costs_nothing_more(redis: Redis, make_job: Mak
     await submit(redis, first)
     await book(redis, first.task_id, PRICE)
     await fail(redis, first)
-    await jobs.retry(redis, job.job_id, None, None, low_priority=False)
+    await records.retry(redis, job.job_id, None, None, low_priority=False)
     (again,) = await pick(redis)
     for claim in (again, second):
         await redis.hset(f"i2m:image:{claim.task_id}", "status", "queued")  # as the pick of a reuse leaves it
-        await images.take_result(redis, claim.task_id, claim.token, RESULT)
+        await steps.take_result(redis, claim.task_id, claim.token, RESULT)
     shown = {
         image.image_id: image.cost_micro for image in (await job_reads.read_job(redis, job.job_id)).images
     }

@@ -6,11 +6,16 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus, WaitingFor
-from image2model.store import endpoints, images, job_reads, jobs, leases, pause
-from image2model.store.endpoints import Counted, Fault, Pace
+from image2model.generation import steps
+from image2model.jobs import records
+from image2model.queue import circuits as endpoints
+from image2model.queue import circuits as pause
+from image2model.queue import leases
+from image2model.queue.circuits import Counted, Fault, Pace
+from image2model.queue.permits import Permit
+from image2model.store import job_reads
+from image2model.store.durability import Replicas
 from image2model.store.keys import Queue, key
-from image2model.store.permits import Permit
-from image2model.store.replicas import Replicas
 from tests.store.conftest import MakeJob
 from tests.store.endpoint_steps import (
     BAD,
@@ -65,9 +70,9 @@ async def test_probe_hangs_on_no_image(redis: Redis, make_job: MakeJob, end: str
     probe = await next_probe(redis, pace=quick)
     assert probe.task_id == job.images[0].image_id
     if end in {"cancelled", "deleted"}:
-        await jobs.cancel(redis, job.job_id, delete=end == "deleted")
+        await records.cancel(redis, job.job_id, delete=end == "deleted")
     elif end == "failed":
-        await images.move(redis, probe.task_id, probe.token, ImageStatus.FAILED, "error", "{}")
+        await steps.move(redis, probe.task_id, probe.token, ImageStatus.FAILED, "error", "{}")
     elif end == "lost":
         await redis.zadd(key("leases", Queue.GENERATION), {probe.task_id: 1})
         assert await leases.sweep(redis, Queue.GENERATION, lease_s=5) == 1
@@ -93,10 +98,10 @@ async def test_acceptance_of_an_earlier_post_closes_nothing(redis: Redis, make_j
     await make_job(2, model=BAD)
     one, other = await pick(redis)
     await take_permit(redis, one)
-    await images.mark_posting(Replicas(redis), one.task_id, one.token)
+    await steps.mark_posting(Replicas(redis), one.task_id, one.token)
     await asyncio.sleep(0.005)  # the store's clock has milliseconds
     await refuse(redis, other, LATER)
-    await images.commit_submission(Replicas(redis), one.task_id, one.token, "a1", REQUEST)
+    await steps.commit_submission(Replicas(redis), one.task_id, one.token, "a1", REQUEST)
     assert [state.model for state in await open_circuits(redis)] == [BAD]
 
 
@@ -120,8 +125,8 @@ async def test_attempt_that_its_endpoint_spoilt_is_not_used_up(redis: Redis, mak
     await make_job(1, model=BAD)
     (claim,) = await pick(redis)
     await submit(redis, claim)
-    assert await images.try_again(redis, claim.task_id, claim.token, used_attempt=True, endpoint=True)
-    task = await images.load(redis, claim.task_id)
+    assert await steps.try_again(redis, claim.task_id, claim.token, used_attempt=True, endpoint=True)
+    task = await steps.load(redis, claim.task_id)
     assert (task.attempt, task.attempts_used, task.request) == (2, 0, None)
 
 
@@ -165,7 +170,7 @@ async def test_trial_is_no_image_whose_endpoint_is_refused(redis: Redis, make_jo
     (first,) = await pick(redis, free=1)
     await refuse(redis, first, LATER)
     good = await make_job(1)
-    assert await pause.record_fault(redis, WaitingFor.ACCOUNT)
+    assert await pause.count_fault(redis, WaitingFor.ACCOUNT)
     await pause.allow_trial(redis)
     (trial,) = await pick(redis)
     assert trial.task_id == good.images[0].image_id
@@ -178,7 +183,7 @@ async def test_trial_is_one_that_waits_for_an_endpoint_where_there_is_no_other(
     await make_job(2, model=BAD)
     (first,) = await pick(redis, free=1)
     await refuse(redis, first, LATER)
-    assert await pause.record_fault(redis, WaitingFor.ACCOUNT)
+    assert await pause.count_fault(redis, WaitingFor.ACCOUNT)
     await pause.allow_trial(redis)
     (trial,) = await pick(redis)
     await submit(redis, trial)
@@ -192,7 +197,7 @@ async def test_trial_that_its_endpoint_spoils_keeps_the_accounts_circuit_open_no
 ) -> None:
     await make_job(1, model=BAD)
     await make_job(1)
-    assert await pause.record_fault(redis, WaitingFor.ACCOUNT)
+    assert await pause.count_fault(redis, WaitingFor.ACCOUNT)
     await pause.allow_trial(redis)
     (trial,) = await pick(redis, free=1)
     assert (await fault(redis, trial, kind, LATER)).paused == ""
@@ -210,6 +215,8 @@ async def test_5xx_frees_the_permit_unless_the_request_has_turned_up(
         await submit(redis, claim)
     else:
         await take_permit(redis, claim)
-        await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
-    await endpoints.record_fault(redis, claim.task_id, Fault.POST, "Bad gateway", status=502, pace=LATER)
+        await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await endpoints.count_endpoint_fault(
+        redis, claim.task_id, Fault.POST, "Bad gateway", status=502, pace=LATER
+    )
     assert (await redis.zscore(key("permits"), claim.task_id) is not None) is known

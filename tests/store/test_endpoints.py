@@ -5,11 +5,15 @@ import asyncio
 from redis.asyncio import Redis
 
 from image2model.domain import Counts, WaitingFor
-from image2model.store import images, job_reads, jobs, pause, permits, upkeep
+from image2model.generation import steps
+from image2model.jobs import records
+from image2model.queue import circuits as pause
+from image2model.queue import permits, reconciliation
+from image2model.queue.circuits import Counted, Fault
+from image2model.queue.permits import Permit
+from image2model.store import job_reads
 from image2model.store.arq_keys import AT_ENDPOINT, FRONT, queue_key
-from image2model.store.endpoints import Counted, Fault
 from image2model.store.keys import Queue, key
-from image2model.store.permits import Permit
 from tests.store.conftest import MakeJob
 from tests.store.endpoint_steps import (
     BAD,
@@ -98,7 +102,7 @@ async def test_cancelled_image_leaves_its_endpoint_at_once(redis: Redis, make_jo
     (first,) = await pick(redis, free=1)
     await refuse(redis, first, LATER)
     await pick(redis)
-    assert await jobs.cancel(redis, job.job_id) == (2, 0)
+    assert await records.cancel(redis, job.job_id) == (2, 0)
     assert await waiting(redis) == 0
     assert await redis.zcard(key("endpoint_since", BAD)) == 0
 
@@ -131,10 +135,10 @@ async def test_pause_does_not_count_as_patience_and_a_retry_begins_a_new_one(
     job = await make_job(1, model=BAD)
     (first,) = await pick(redis)
     await refuse(redis, first, LATER)
-    await pause.pause(redis, Queue.GENERATION)
+    await pause.pause_queue(redis, Queue.GENERATION)
     await asyncio.sleep(0.2)  # the time that must not count
     await tend(redis, patience_s=0.15, pace=LATER)
-    await pause.resume(redis, Queue.GENERATION)
+    await pause.resume_queue(redis, Queue.GENERATION)
     await tend(redis, patience_s=0.15, pace=LATER)
     assert (await job_reads.read_job(redis, job.job_id)).counts == Counts(queued=1)
 
@@ -143,7 +147,7 @@ async def test_pause_does_not_count_as_patience_and_a_retry_begins_a_new_one(
         return (await job_reads.read_job(redis, job.job_id)).counts == Counts(failed=1)
 
     await until(gave_up)
-    assert await jobs.retry(redis, job.job_id, None, None, low_priority=False)
+    assert await records.retry(redis, job.job_id, None, None, low_priority=False)
     assert await pick(redis) == []
     await tend(redis, patience_s=0.15, pace=LATER)
     assert (await job_reads.read_job(redis, job.job_id)).counts == Counts(queued=1)
@@ -152,13 +156,13 @@ async def test_pause_does_not_count_as_patience_and_a_retry_begins_a_new_one(
 async def test_time_to_start_does_not_count_while_it_waits(redis: Redis, make_job: MakeJob) -> None:
     await make_job(1, model=BAD)
     (claim,) = await pick(redis)
-    assert await images.try_again(redis, claim.task_id, claim.token, used_attempt=False, start_timeout_s=0.05)
+    assert await steps.try_again(redis, claim.task_id, claim.token, used_attempt=False, start_timeout_s=0.05)
     await let_go(redis, claim)
     (claim,) = await pick(redis)
     await refuse(redis, claim)
     await asyncio.sleep(0.1)  # longer than it may try to start
     probe = await next_probe(redis)
-    assert await images.try_again(redis, probe.task_id, probe.token, used_attempt=False, start_timeout_s=0.05)
+    assert await steps.try_again(redis, probe.task_id, probe.token, used_attempt=False, start_timeout_s=0.05)
 
 
 async def test_jobs_say_that_they_wait_for_their_endpoint_and_a_pause_comes_first(
@@ -171,12 +175,12 @@ async def test_jobs_say_that_they_wait_for_their_endpoint_and_a_pause_comes_firs
 
     async def told(job_id: str) -> WaitingFor | None:
         await redis.delete(key("waiting_told"))
-        await upkeep.refresh_waiting(redis, max_permits=0)
+        await reconciliation.refresh_waiting(redis, max_permits=0)
         return (await job_reads.read_job(redis, job_id)).job.waiting_for
 
     assert await told(bad.job_id) is WaitingFor.ENDPOINT
     assert await told(good.job_id) is WaitingFor.LIMIT
-    await pause.record_fault(redis, WaitingFor.ACCOUNT)
+    await pause.count_fault(redis, WaitingFor.ACCOUNT)
     assert await told(bad.job_id) is WaitingFor.ACCOUNT
 
 
@@ -188,13 +192,13 @@ async def test_same_pictures_wait_for_their_endpoint_each_for_itself(redis: Redi
     await refuse(redis, claim)
     assert await pick(redis) == []
     assert await waiting(redis) == 3
-    await jobs.cancel(redis, leader.job_id)
+    await records.cancel(redis, leader.job_id)
     probe = await next_probe(redis)
     await submit(redis, probe)
     assert await pick(redis) == []
     await finish(redis, probe)
     (reused,) = await pick(redis)
-    assert (await images.load(redis, reused.task_id)).reuse_of == probe.task_id
+    assert (await steps.load(redis, reused.task_id)).reuse_of == probe.task_id
 
 
 async def test_result_that_is_there_needs_no_endpoint(redis: Redis, make_job: MakeJob) -> None:
@@ -208,7 +212,7 @@ async def test_result_that_is_there_needs_no_endpoint(redis: Redis, make_job: Ma
     await refuse(redis, refused, LATER)
     await finish(redis, claim)
     (reused,) = await pick(redis)
-    assert (await images.load(redis, reused.task_id)).reuse_of == claim.task_id
+    assert (await steps.load(redis, reused.task_id)).reuse_of == claim.task_id
 
 
 async def test_reconciler_leaves_those_that_wait_and_finds_those_that_nobody_knows(
@@ -218,14 +222,14 @@ async def test_reconciler_leaves_those_that_wait_and_finds_those_that_nobody_kno
     (first,) = await pick(redis, free=1)
     await refuse(redis, first, LATER)
     await pick(redis)
-    assert await upkeep.repair(redis, job.job_id) == 0
-    assert await upkeep.free_places(redis) == 0
+    assert await reconciliation.repair(redis, job.job_id) == 0
+    assert await reconciliation.free_places(redis) == 0
     assert await waiting(redis) == 2
-    await upkeep.renew_lives(redis)
+    await reconciliation.renew_lives(redis)
     assert await redis.pttl(key("endpoint_since", BAD)) > 0
     lost = job.images[1].image_id
     await redis.zrem(key("endpoint_waiting", BAD), lost)
-    assert await upkeep.repair(redis, job.job_id) == 1
+    assert await reconciliation.repair(redis, job.job_id) == 1
     assert await redis.zscore(queue_key(Queue.GENERATION), lost) == FRONT
 
 
@@ -233,7 +237,7 @@ async def test_erased_job_leaves_nothing_at_its_endpoint(redis: Redis, make_job:
     job = await make_job(1, model=BAD)
     (first,) = await pick(redis)
     await refuse(redis, first, LATER)
-    await jobs.erase(redis, job.job_id)
+    await records.erase(redis, job.job_id)
     assert await redis.zcard(key("endpoint_waiting", BAD)) == 0
     assert await redis.zcard(key("endpoint_since", BAD)) == 0
 
@@ -251,7 +255,7 @@ async def test_older_worker_that_ends_or_queues_a_waiting_image_leaves_it_where_
     await redis.zrem(queue, ended)
     await redis.hset(key("image", ended), "status", "cancelled")
     await redis.zadd(queue, {queued: FRONT})
-    await upkeep.free_places(redis)
+    await reconciliation.free_places(redis)
     assert await waiting(redis) == 1
     await submit(redis, await next_probe(redis))
     assert [claim.task_id for claim in await pick(redis)] == [queued]

@@ -5,11 +5,16 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from image2model.access.accounts import Usage
 from image2model.errors import BudgetExceeded, NoBudgetLeft
-from image2model.store import costs, dump, events, expiry, images, job_reads, jobs, leases, refill
-from image2model.store.accounts import Usage
-from image2model.store.costs import Booked, Booking, Outcome
-from image2model.store.images import Committed
+from image2model.events import history
+from image2model.generation import costs, steps
+from image2model.generation.costs import Booked, Booking, Outcome
+from image2model.generation.steps import Committed
+from image2model.jobs import records as jobs
+from image2model.operations import backup, housekeeping, restore
+from image2model.queue import leases
+from image2model.store import job_reads
 from image2model.store.keys import Queue
 from tests.store.conftest import MakeJob
 from tests.store.money import (
@@ -99,7 +104,7 @@ async def test_owner_pays_for_an_image_that_is_erased(redis: Redis, make_job: Ma
         await jobs.erase(redis, job.job_id)
     else:
         await redis.hset(f"i2m:job:{job.job_id}", "expires_at", "1")
-        assert await expiry.erase(redis, job.job_id)
+        assert await housekeeping.erase(redis, job.job_id)
     for _ in range(3):
         assert (await book_held(redis, claim.task_id, "a1", "req-1")).outcome is Outcome.BOOKED
     assert await used(redis) == Usage(0, PRICE, 0)
@@ -119,11 +124,11 @@ async def test_booking_repeated_after_the_erasure_is_harmless(redis: Redis, make
         uncertain=False,
         nonce="n",
     )
-    assert (await costs.book(redis, booking)).outcome is Outcome.BOOKED
+    assert (await costs.record_booking(redis, booking)).outcome is Outcome.BOOKED
     await fail(redis, claim)
     await jobs.cancel(redis, job.job_id, delete=True)
     await jobs.erase(redis, job.job_id)
-    assert await costs.book(redis, booking) == Booked(Outcome.BOOKED, PRICE, 0, MODEL)
+    assert await costs.record_booking(redis, booking) == Booked(Outcome.BOOKED, PRICE, 0, MODEL)
     assert (await used(redis)).spent == PRICE
 
 
@@ -132,10 +137,10 @@ async def test_deleted_job_pays_in_silence(redis: Redis, make_job: MakeJob) -> N
     (claim,) = await pick(redis)
     await submit(redis, claim)
     await jobs.cancel(redis, job.job_id, delete=True)
-    known = len(await events.of_job(redis, job.job_id, 0))
+    known = len(await history.of_job(redis, job.job_id, 0))
     await fail(redis, claim)
     await book(redis, claim.task_id, PRICE)
-    assert len(await events.of_job(redis, job.job_id, 0)) == known
+    assert len(await history.of_job(redis, job.job_id, 0)) == known
     assert await used(redis) == Usage(0, PRICE, 0)
 
 
@@ -146,7 +151,7 @@ async def test_request_that_is_left_running_is_held_too(redis: Redis, make_job: 
     await fail(redis, running)  # as an unexpected error ends it
     assert await used(redis) == Usage(1, 0, 2 * PRICE)
     await submit(redis, ended)
-    await images.move(redis, ended.task_id, ended.token, S.STORING)
+    await steps.move(redis, ended.task_id, ended.token, S.STORING)
     await fail(redis, ended)  # FAL has ended it, and nothing was billed
     assert await used(redis) == Usage(0, 0, PRICE)
 
@@ -156,7 +161,7 @@ async def test_cancelled_image_that_fal_may_have_is_held(redis: Redis, make_job:
     (claim,) = await pick(redis)
     await post(redis, claim)
     await jobs.cancel(redis, job.job_id)
-    await images.move(redis, claim.task_id, claim.token, S.CANCELLED)
+    await steps.move(redis, claim.task_id, claim.token, S.CANCELLED)
     assert await used(redis) == Usage(0, 0, PRICE)
     assert await commit(redis, claim.task_id, "a1", "req-1") is Committed.SUPERSEDED
     await book_held(redis, claim.task_id, "a1", "req-1")
@@ -170,12 +175,12 @@ async def test_second_submit_is_begun_only_where_the_budget_holds_both(
     await make_job(2, unit_micro=PRICE, allowance=allowance(900_000))
     first, second = await pick(redis)
     await post(redis, first)
-    assert await images.try_again(redis, first.task_id, first.token, used_attempt=True, unknown=True)
+    assert await steps.try_again(redis, first.task_id, first.token, used_attempt=True, unknown=True)
     assert await used(redis) == Usage(2, 0, 900_000)
     await post(redis, second, "b1")
     before = await redis.hgetall(f"i2m:image:{second.task_id}")
     with pytest.raises(NoBudgetLeft):
-        await images.try_again(redis, second.task_id, second.token, used_attempt=True, unknown=True)
+        await steps.try_again(redis, second.task_id, second.token, used_attempt=True, unknown=True)
     assert await redis.hgetall(f"i2m:image:{second.task_id}") == before
     assert await used(redis) == Usage(2, 0, 900_000)
 
@@ -186,8 +191,8 @@ async def test_attempt_after_a_definite_failure_finds_its_price_set_aside(
     await make_job(1, unit_micro=PRICE, allowance=allowance(400_000))
     (claim,) = await pick(redis)
     await submit(redis, claim)
-    await images.move(redis, claim.task_id, claim.token, S.STORING)
-    assert await images.try_again(redis, claim.task_id, claim.token, used_attempt=True)
+    await steps.move(redis, claim.task_id, claim.token, S.STORING)
+    assert await steps.try_again(redis, claim.task_id, claim.token, used_attempt=True)
     assert await used(redis) == Usage(1, 0, PRICE)
 
 
@@ -198,14 +203,14 @@ async def test_attempt_after_one_that_was_billed_needs_its_price_anew(
     await make_job(1, unit_micro=PRICE, allowance=allowance(600_000 if enough else 599_999))
     (claim,) = await pick(redis)
     await submit(redis, claim)
-    await images.move(redis, claim.task_id, claim.token, S.STORING)
+    await steps.move(redis, claim.task_id, claim.token, S.STORING)
     await book(redis, claim.task_id, PRICE)
     if enough:
-        assert await images.try_again(redis, claim.task_id, claim.token, used_attempt=True)
+        assert await steps.try_again(redis, claim.task_id, claim.token, used_attempt=True)
         assert await used(redis) == Usage(1, PRICE, PRICE)
         return
     with pytest.raises(NoBudgetLeft):
-        await images.try_again(redis, claim.task_id, claim.token, used_attempt=True)
+        await steps.try_again(redis, claim.task_id, claim.token, used_attempt=True)
     assert await used(redis) == Usage(1, PRICE, 0)
 
 
@@ -215,9 +220,9 @@ async def test_nothing_more_is_begun_once_a_budget_is_overrun(redis: Redis, make
     await submit(redis, dear)
     assert (await book(redis, dear.task_id, 900_000)).overrun == 500_000
     await submit(redis, failed)
-    await images.move(redis, failed.task_id, failed.token, S.STORING)
+    await steps.move(redis, failed.task_id, failed.token, S.STORING)
     with pytest.raises(NoBudgetLeft):
-        await images.try_again(redis, failed.task_id, failed.token, used_attempt=True)
+        await steps.try_again(redis, failed.task_id, failed.token, used_attempt=True)
 
 
 async def test_replay_of_an_admin_sets_its_price_aside_and_is_held_to_no_budget(
@@ -232,7 +237,7 @@ async def test_replay_of_an_admin_sets_its_price_aside_and_is_held_to_no_budget(
     assert await used(redis) == Usage(1, PRICE, PRICE)
     (again,) = await pick(redis)
     await post(redis, again, "a2")
-    assert await images.try_again(redis, again.task_id, again.token, used_attempt=True, unknown=True)
+    assert await steps.try_again(redis, again.task_id, again.token, used_attempt=True, unknown=True)
 
 
 async def test_restored_image_that_fal_may_have_is_held(redis: Redis, make_job: MakeJob) -> None:
@@ -240,8 +245,8 @@ async def test_restored_image_that_fal_may_have_is_held(redis: Redis, make_job: 
     lost, running, _ = await pick(redis)
     await post(redis, lost)
     await submit(redis, running)
-    await refill.release_accounts(redis, ["i2m:account:ann"])
-    assert await refill.settle(redis, job.job_id) == 3
+    await restore.release_accounts(redis, ["i2m:account:ann"])
+    assert await restore.settle(redis, job.job_id) == 3
     assert await used(redis) == Usage(0, 0, 2 * PRICE)
     await redis.zadd("i2m:holds", {f"{lost.task_id}:a1": 1, f"{running.task_id}:a1": 1})
     assert await costs.release_holds(redis) == 2
@@ -254,7 +259,7 @@ async def test_backup_keeps_what_is_booked_and_no_holds(redis: Redis, make_job: 
     await submit(redis, booked)
     await book(redis, booked.task_id, PRICE)
     await lose(redis, lost, "b1")
-    records = {record.name: record async for record in dump.records(redis)}
+    records = {record.name: record async for record in backup.records(redis)}
     assert {"i2m:holds", "i2m:held"}.isdisjoint(records)
     assert b"req-1" in bytes(records[f"i2m:image:{booked.task_id}"].value)
 

@@ -10,13 +10,14 @@ from redis.asyncio import Redis
 
 from image2model.cli.commands.upgrade import words_of
 from image2model.errors import ConfigurationError
-from image2model.store import arq_keys, fleet, job_reads, upkeep
+from image2model.queue import fleet, reconciliation
+from image2model.store import arq_keys, job_reads
 from image2model.store.connection import StoreOutage, command, connect
+from image2model.store.data_versions import LATEST, LAYOUTS
 from image2model.store.identity import StoreHead, StoreWatch, Upgrade, settle
 from image2model.store.keys import SHARED_CHANNELS, Queue, key
-from image2model.store.layouts import LATEST, LAYOUTS
-from image2model.store.rows import IMAGE_FIELDS, JOB_FIELDS
-from image2model.worker.tasks import FUNCTIONS
+from image2model.store.records import IMAGE_FIELDS, JOB_FIELDS
+from image2model.worker.process import FUNCTIONS
 from tests.store.conftest import MakeJob
 from tests.worker.stage import taking_no_writes
 
@@ -201,8 +202,8 @@ async def test_task_that_an_earlier_worker_would_drop_waits_for_the_version(
 ) -> None:
     await old_heartbeat(redis)
     for task, function in (("new", "refresh_files"), ("known", "reconcile")):
-        await upkeep.enqueue_once(redis, Queue.MAINTENANCE, task, function, "")
-    assert not await upkeep.enqueue_once(redis, Queue.MAINTENANCE, "new", "refresh_files", "")
+        await reconciliation.enqueue_once(redis, Queue.MAINTENANCE, task, function, "")
+    assert not await reconciliation.enqueue_once(redis, Queue.MAINTENANCE, "new", "refresh_files", "")
     queue = arq_keys.queue_key(Queue.MAINTENANCE)
     assert await redis.zrange(queue, 0, -1) == [b"known"]
     assert (await settle(redis, force=True)).head.version == LATEST

@@ -8,10 +8,14 @@ from redis.asyncio import Redis
 
 from image2model.domain import Counts, FalRequest, ImageError, ImageResult, ImageStatus, JobStatus, ResultFile
 from image2model.errors import IdempotencyConflict, NotFound, StaleFence
-from image2model.store import events, images, job_reads, jobs, leases
-from image2model.store.events import ImageChanged, JobCompleted
+from image2model.events import history as events
+from image2model.events.history import ImageChanged, JobCompleted
+from image2model.generation import steps
+from image2model.jobs import records
+from image2model.queue import leases
+from image2model.store import job_reads
+from image2model.store.durability import Replicas
 from image2model.store.keys import Queue
-from image2model.store.replicas import Replicas
 from tests.store.conftest import MakeJob
 from tests.support.jobs import book, take_permit
 
@@ -27,17 +31,17 @@ async def pick(redis: Redis, worker: str = "w1", free: int = 10, **options: floa
 async def submit(redis: Redis, claim: leases.Claim) -> None:
     """Take a picked image as far as FAL."""
     await take_permit(redis, claim)
-    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
-    await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
+    await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await steps.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
 
 
 async def finish(redis: Redis, claim: leases.Claim) -> None:
     """Take a submitted image to its success."""
-    await images.move(redis, claim.task_id, claim.token, S.GENERATING)
-    await images.move(redis, claim.task_id, claim.token, S.STORING)
+    await steps.move(redis, claim.task_id, claim.token, S.GENERATING)
+    await steps.move(redis, claim.task_id, claim.token, S.STORING)
     result = ImageResult(files=(ResultFile(kind="model", format="glb", size=3, key="k"),))
     await book(redis, claim.task_id)
-    await images.succeed(redis, claim.task_id, claim.token, result)
+    await steps.succeed(redis, claim.task_id, claim.token, result)
 
 
 async def test_image_goes_through_its_states_and_ends_its_job(redis: Redis, make_job: MakeJob) -> None:
@@ -63,7 +67,7 @@ async def test_step_with_anothers_fence_changes_nothing(redis: Redis, make_job: 
     (claim,) = await pick(redis)
     before = await job_reads.read_job(redis, job.job_id)
     with pytest.raises(StaleFence):
-        await images.move(redis, claim.task_id, "w9:9", S.SUBMITTED)
+        await steps.move(redis, claim.task_id, "w9:9", S.SUBMITTED)
     assert await job_reads.read_job(redis, job.job_id) == before
 
 
@@ -71,7 +75,7 @@ async def test_illegal_move_is_refused(redis: Redis, make_job: MakeJob) -> None:
     await make_job(1)
     (claim,) = await pick(redis)
     with pytest.raises(StaleFence):
-        await images.move(redis, claim.task_id, claim.token, S.STORING)
+        await steps.move(redis, claim.task_id, claim.token, S.STORING)
 
 
 async def test_two_workers_never_pick_the_same_image(redis: Redis, make_job: MakeJob) -> None:
@@ -103,7 +107,7 @@ async def test_expired_lease_before_the_post_goes_back_to_queued_at_the_front(
     (again,) = await pick(redis, "w2", free=1)
     assert again.task_id == claim.task_id
     with pytest.raises(StaleFence):
-        await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+        await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
 
 
 async def until_swept(redis: Redis) -> None:
@@ -121,7 +125,7 @@ async def test_image_at_fal_is_followed_by_another_worker_without_a_slot(
     await submit(redis, claim)
     await until_swept(redis)
     (again,) = await pick(redis, "w2", free=0)
-    task = await images.load(redis, again.task_id)
+    task = await steps.load(redis, again.task_id)
     assert task.request == REQUEST
     assert task.status is S.SUBMITTED
 
@@ -130,12 +134,12 @@ async def test_stale_worker_may_still_store_the_id_of_what_it_posted(redis: Redi
     job = await make_job(1)
     (claim,) = await pick(redis, lease_s=1.0)
     await take_permit(redis, claim)
-    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
     await until_swept(redis)
     (again,) = await pick(redis, "w2", free=0)
-    stored = await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
-    assert stored is images.Committed.ANOTHERS
-    assert (await images.load(redis, again.task_id)).request == REQUEST
+    stored = await steps.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
+    assert stored is steps.Committed.ANOTHERS
+    assert (await steps.load(redis, again.task_id)).request == REQUEST
     assert (await job_reads.read_job(redis, job.job_id)).images[0].status is S.SUBMITTED
 
 
@@ -143,11 +147,11 @@ async def test_late_id_reopens_an_unconfirmed_image(redis: Redis, make_job: Make
     job = await make_job(1)
     (claim,) = await pick(redis)
     await take_permit(redis, claim)
-    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
     error = ImageError("submission_unconfirmed", "lost", retryable=True)
-    await images.fail(redis, claim.task_id, claim.token, error)
+    await steps.fail(redis, claim.task_id, claim.token, error)
     assert (await job_reads.read_job(redis, job.job_id)).counts.status is JobStatus.FAILED
-    await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
+    await steps.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
     snapshot = await job_reads.read_job(redis, job.job_id)
     assert snapshot.counts == Counts(submitted=1)
     assert snapshot.job.finished_at is None
@@ -160,25 +164,25 @@ async def test_id_of_a_superseded_attempt_is_refused(redis: Redis, make_job: Mak
     await make_job(1)
     (claim,) = await pick(redis)
     await take_permit(redis, claim, "a2")
-    stored = await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
-    assert stored is images.Committed.SUPERSEDED
+    stored = await steps.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
+    assert stored is steps.Committed.SUPERSEDED
 
 
 async def test_cancel_ends_what_was_not_posted_and_marks_the_rest(redis: Redis, make_job: MakeJob) -> None:
     job = await make_job(3)
     first, second = await pick(redis, free=2)
     await submit(redis, first)
-    assert await jobs.cancel(redis, job.job_id) == (2, 1)
+    assert await records.cancel(redis, job.job_id) == (2, 1)
     snapshot = await job_reads.read_job(redis, job.job_id)
     assert snapshot.counts == Counts(submitted=1, cancelled=2)
     assert snapshot.job.cancel_requested
     with pytest.raises(StaleFence):
-        await images.mark_posting(Replicas(redis), second.task_id, second.token)
+        await steps.mark_posting(Replicas(redis), second.task_id, second.token)
     renewal = await leases.renew(
         redis, Queue.GENERATION, [(first.task_id, first.token), (second.task_id, second.token)], lease_s=5
     )
     assert renewal == leases.Renewal(lost=[second.task_id], cancelled=[first.task_id])
-    assert await images.move(redis, first.task_id, first.token, S.GENERATING)
+    assert await steps.move(redis, first.task_id, first.token, S.GENERATING)
 
 
 async def test_retry_runs_failed_images_again_and_reopens_the_job(redis: Redis, make_job: MakeJob) -> None:
@@ -186,16 +190,16 @@ async def test_retry_runs_failed_images_again_and_reopens_the_job(redis: Redis, 
     first, second = await pick(redis)
     await submit(redis, first)
     await finish(redis, first)
-    await images.fail(redis, second.task_id, second.token, ImageError("x", "y", retryable=False))
+    await steps.fail(redis, second.task_id, second.token, ImageError("x", "y", retryable=False))
     assert (await job_reads.read_job(redis, job.job_id)).counts.status is JobStatus.PARTIAL
-    assert await jobs.retry(redis, job.job_id, None, {"texture": "no"}, low_priority=False) == [
+    assert await records.retry(redis, job.job_id, None, {"texture": "no"}, low_priority=False) == [
         second.task_id
     ]
     snapshot = await job_reads.read_job(redis, job.job_id)
     assert snapshot.counts == Counts(succeeded=1, queued=1)
     assert snapshot.job.expires_at is None
     (again,) = await pick(redis)
-    task = await images.load(redis, again.task_id)
+    task = await steps.load(redis, again.task_id)
     assert (task.attempt, task.params, task.attempt_token) == (2, {"texture": "no"}, "")
 
 
@@ -203,12 +207,12 @@ async def test_deleted_job_is_gone_at_once_and_silent(redis: Redis, make_job: Ma
     job = await make_job(1)
     (claim,) = await pick(redis)
     await submit(redis, claim)
-    await jobs.cancel(redis, job.job_id, delete=True)
+    await records.cancel(redis, job.job_id, delete=True)
     with pytest.raises(NotFound):
         await job_reads.read_job(redis, job.job_id)
     await finish(redis, claim)
     assert len(await leases.pick(redis, Queue.BATCH, "w", free=5, reserve=0, lease_s=5, max_permits=1)) == 1
-    await jobs.erase(redis, job.job_id)
+    await records.erase(redis, job.job_id)
     assert await redis.exists(f"i2m:job:{job.job_id}", f"i2m:image:{claim.task_id}") == 0
 
 
@@ -251,12 +255,12 @@ async def test_timeout_is_known_to_the_next_holder_and_to_no_later_attempt(
     await make_job(1)
     (claim,) = await pick(redis)
     await submit(redis, claim)
-    await images.note_timeout(redis, claim.task_id, claim.token)
+    await steps.note_timeout(redis, claim.task_id, claim.token)
     await _crash_over(redis, claim)
     (claim,) = await pick(redis, "w2")
-    assert (await images.load(redis, claim.task_id)).timed_out
-    assert await images.try_again(redis, claim.task_id, claim.token, used_attempt=True)
-    assert not (await images.load(redis, claim.task_id)).timed_out
+    assert (await steps.load(redis, claim.task_id)).timed_out
+    assert await steps.try_again(redis, claim.task_id, claim.token, used_attempt=True)
+    assert not (await steps.load(redis, claim.task_id)).timed_out
 
 
 async def test_owner_history_is_consecutive_over_jobs(redis: Redis, make_job: MakeJob) -> None:
@@ -272,15 +276,15 @@ async def test_attempt_whose_end_is_told_twice_counts_once(redis: Redis, make_jo
     (claim,) = await pick(redis)
     await submit(redis, claim)
     for _ in range(2):  # as a connection does that lost the first reply
-        assert await images.try_again(redis, claim.task_id, claim.token, used_attempt=True)
+        assert await steps.try_again(redis, claim.task_id, claim.token, used_attempt=True)
     assert (await job_reads.read_job(redis, job.job_id)).images[0].attempt == 2
-    assert (await images.load(redis, claim.task_id)).attempts_used == 1
+    assert (await steps.load(redis, claim.task_id)).attempts_used == 1
 
 
 async def test_job_that_was_given_up_never_comes_to_be(redis: Redis, make_job: MakeJob) -> None:
     job = await make_job(1)
-    assert await jobs.forbid(redis, job.job_id)
-    assert not await jobs.forbid(redis, "late")
+    assert await records.forbid(redis, job.job_id)
+    assert not await records.forbid(redis, "late")
     with pytest.raises(IdempotencyConflict):
-        await jobs.create(redis, msgspec.structs.replace(job, job_id="late"))
+        await records.create(redis, msgspec.structs.replace(job, job_id="late"))
     assert not await redis.exists("i2m:job:late")

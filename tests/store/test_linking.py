@@ -1,6 +1,6 @@
 """A script carries what it needs of the library, in the library's order, and nothing else."""
 
-from image2model.store.linking import link
+from image2model.store.scripts import link
 
 LIBRARY = """-- Shared; unused() is named here only.
 local LIMIT = 5

@@ -5,8 +5,8 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from image2model.store import fleet
-from image2model.store.fleet import BEAT_LIFE_SECONDS, Beat
+from image2model.queue import fleet
+from image2model.queue.fleet import BEAT_LIFE_SECONDS, Beat
 from image2model.store.keys import key
 
 

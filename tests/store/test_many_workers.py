@@ -6,7 +6,9 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import WaitingFor
-from image2model.store import job_reads, jobs, pause, upkeep
+from image2model.jobs import records
+from image2model.queue import circuits, reconciliation
+from image2model.store import job_reads
 from image2model.store.identity import settle
 from image2model.store.keys import Queue, key
 from tests.store.conftest import MakeJob
@@ -43,11 +45,11 @@ async def test_each_worker_prepares_its_own_share_ahead(redis: Redis, make_job: 
 
 async def test_why_jobs_wait_is_worked_out_once_for_the_fleet(redis: Redis, make_job: MakeJob) -> None:
     job = await make_job(1)
-    assert await upkeep.refresh_waiting(redis, max_permits=1) == 0
-    await pause.pause(redis, Queue.GENERATION)
-    assert await upkeep.refresh_waiting(redis, max_permits=1) == 0
+    assert await reconciliation.refresh_waiting(redis, max_permits=1) == 0
+    await circuits.pause_queue(redis, Queue.GENERATION)
+    assert await reconciliation.refresh_waiting(redis, max_permits=1) == 0
     await redis.delete(key("waiting_told"))
-    assert await upkeep.refresh_waiting(redis, max_permits=1) == 1
+    assert await reconciliation.refresh_waiting(redis, max_permits=1) == 1
     assert (await job_reads.read_job(redis, job.job_id)).job.waiting_for is WaitingFor.PAUSED
 
 
@@ -57,7 +59,9 @@ async def test_same_pictures_that_wait_for_one_run_keep_nobody_back(redis: Redis
         msgspec.structs.replace(template.images[0], image_id=uuid.uuid4().hex, digest="same")
         for _ in range(50)
     ]
-    await jobs.create(redis, msgspec.structs.replace(template, job_id=uuid.uuid4().hex, images=tuple(same)))
+    await records.create(
+        redis, msgspec.structs.replace(template, job_id=uuid.uuid4().hex, images=tuple(same))
+    )
     await make_job(3)
     assert len(await pick(redis, free=2)) == 2  # the template, and the first of the same pictures
     assert await pick(redis, free=3)

@@ -13,7 +13,7 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError, ResponseError
 
 from image2model.store.connection import StoreOutage, command, connect, connect_for_pubsub
-from image2model.store.script import Script
+from image2model.store.scripts import Script
 from image2model.up.store import EmbeddedStore
 from tests.support.refusing_store import refusing_store
 

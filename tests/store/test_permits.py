@@ -3,9 +3,10 @@
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
-from image2model.store import images, permits
-from image2model.store.leases import Claim
-from image2model.store.permits import Permit, Wish
+from image2model.generation import steps
+from image2model.queue import permits
+from image2model.queue.leases import Claim
+from image2model.queue.permits import Permit, Wish
 from tests.store.conftest import MakeJob
 from tests.store.test_life_of_an_image import pick
 
@@ -19,14 +20,14 @@ async def test_first_in_line_get_what_is_free(redis: Redis, make_job: MakeJob) -
     claims = await pick(redis)
     answers = await permits.take(redis, [_wish(claim) for claim in claims], max_permits=3)
     assert answers == [Permit.GRANTED] * 3 + [Permit.NONE_FREE] * 2
-    assert (await images.load(redis, claims[0].task_id)).intent_url == "http://cdn/1.png"
-    assert (await images.load(redis, claims[3].task_id)).intent_url == ""
+    assert (await steps.load(redis, claims[0].task_id)).intent_url == "http://cdn/1.png"
+    assert (await steps.load(redis, claims[3].task_id)).intent_url == ""
 
 
 async def test_stale_one_takes_no_permit_from_those_behind(redis: Redis, make_job: MakeJob) -> None:
     await make_job(3)
     first, cancelled, last = await pick(redis)
-    await images.move(redis, cancelled.task_id, cancelled.token, ImageStatus.CANCELLED)
+    await steps.move(redis, cancelled.task_id, cancelled.token, ImageStatus.CANCELLED)
     wishes = [_wish(first, "another's"), _wish(cancelled), _wish(last)]
     answers = await permits.take(redis, wishes, max_permits=1)
     assert answers == [Permit.STALE, Permit.STALE, Permit.GRANTED]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from image2model.store import images
+from image2model.generation import steps
 from image2model.store.connection import connect
-from image2model.store.replicas import NotCopied, Replicas
+from image2model.store.durability import NotCopied, Replicas
 from tests.chaos.world import free_ports
 from tests.support.jobs import create_job, pick, take_permit
 from tests.support.replication import Replicated, replicated
@@ -27,12 +27,12 @@ async def test_mark_is_refused_while_the_replica_hangs(pair: Replicated) -> None
         (claim,) = await pick(redis, 1)
         await take_permit(redis, claim)
         replicas = Replicas(redis)
-        assert await images.mark_posting(replicas, claim.task_id, claim.token)
+        assert await steps.mark_posting(replicas, claim.task_id, claim.token)
         pair.stop_replica()
         with pytest.raises(NotCopied):
-            await images.mark_posting(replicas, claim.task_id, claim.token)
+            await steps.mark_posting(replicas, claim.task_id, claim.token)
         pair.stop_replica(go_on=True)
-        assert await images.mark_posting(replicas, claim.task_id, claim.token)
+        assert await steps.mark_posting(replicas, claim.task_id, claim.token)
 
 
 async def test_replica_that_keeps_nothing_on_disk_confirms_from_its_memory(pair: Replicated) -> None:
@@ -43,5 +43,5 @@ async def test_replica_that_keeps_nothing_on_disk_confirms_from_its_memory(pair:
         await take_permit(redis, claim)
         replicas = Replicas(redis)
         with pytest.raises(NotCopied):
-            await images.mark_posting(replicas, claim.task_id, claim.token)
-        assert await images.mark_posting(replicas, claim.task_id, claim.token)
+            await steps.mark_posting(replicas, claim.task_id, claim.token)
+        assert await steps.mark_posting(replicas, claim.task_id, claim.token)

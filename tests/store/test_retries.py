@@ -3,11 +3,15 @@
 import pytest
 from redis.asyncio import Redis
 
+from image2model.access import accounts
+from image2model.access.accounts import Allowance, Usage
+from image2model.access.keys import Budget
 from image2model.domain import ImageError, ImageStatus
 from image2model.errors import BudgetExceeded, NoBudgetLeft
-from image2model.store import accounts, images, job_reads, jobs, leases, upkeep
-from image2model.store.accounts import Allowance, Usage
-from image2model.store.api_keys import Budget
+from image2model.generation import steps
+from image2model.jobs import records
+from image2model.queue import leases, reconciliation
+from image2model.store import job_reads
 from image2model.store.keys import Queue
 from tests.store.conftest import MakeJob
 from tests.support.jobs import REQUEST, book, fail, finish, pick, submit
@@ -22,15 +26,15 @@ async def used(redis: Redis) -> Usage:
     return await accounts.usage(redis, "ann", ALLOWANCE)
 
 
-async def broken_behind_fal(redis: Redis, make_job: MakeJob, *, booked: bool) -> tuple[jobs.NewJob, str]:
+async def broken_behind_fal(redis: Redis, make_job: MakeJob, *, booked: bool) -> tuple[records.NewJob, str]:
     """A job of one image that an error nobody expected ended while its request ran: the job and the image."""
     job = await make_job(1, unit_micro=PRICE, allowance=ALLOWANCE)
     (claim,) = await pick(redis)
     await submit(redis, claim)
-    await images.move(redis, claim.task_id, claim.token, S.GENERATING)
+    await steps.move(redis, claim.task_id, claim.token, S.GENERATING)
     if booked:
         await book(redis, claim.task_id, PRICE)
-    await images.fail(redis, claim.task_id, claim.token, UNEXPECTED)
+    await steps.fail(redis, claim.task_id, claim.token, UNEXPECTED)
     return job, claim.task_id
 
 
@@ -48,7 +52,7 @@ async def retried_with_other_parameters(redis: Redis, make_job: MakeJob) -> leas
     (claim,) = await pick(redis)
     await submit(redis, claim)
     await fail(redis, claim)
-    await jobs.retry(redis, job.job_id, None, {"texture": "no"}, low_priority=False)
+    await records.retry(redis, job.job_id, None, {"texture": "no"}, low_priority=False)
     (claim,) = await pick(redis)
     await submit(redis, claim)
     return claim
@@ -58,14 +62,14 @@ async def test_run_with_other_parameters_is_not_waited_for(redis: Redis, make_jo
     await retried_with_other_parameters(redis, make_job)
     await make_job(1, digest="d")
     (claim,) = await pick(redis)
-    assert (await images.load(redis, claim.task_id)).reuse_of == ""
+    assert (await steps.load(redis, claim.task_id)).reuse_of == ""
 
 
 async def test_result_of_other_parameters_is_not_taken(redis: Redis, make_job: MakeJob) -> None:
     await finish(redis, await retried_with_other_parameters(redis, make_job))
     await make_job(1, digest="d")
     (claim,) = await pick(redis)
-    assert (await images.load(redis, claim.task_id)).reuse_of == ""
+    assert (await steps.load(redis, claim.task_id)).reuse_of == ""
 
 
 async def test_image_that_an_earlier_release_parked_behind_other_parameters_is_let_go(
@@ -75,7 +79,7 @@ async def test_image_that_an_earlier_release_parked_behind_other_parameters_is_l
     job = await make_job(1, digest="d")
     (image,) = job.images
     await redis.zadd("arq:queue:model_generation", {image.image_id: 8e15})
-    await upkeep.repair(redis, job.job_id)
+    await reconciliation.repair(redis, job.job_id)
     (claim,) = await pick(redis)
     assert claim.task_id == image.image_id
 
@@ -84,27 +88,27 @@ async def test_request_that_is_booked_goes_on_without_room_in_the_budget(
     redis: Redis, make_job: MakeJob
 ) -> None:
     job, image_id = await broken_behind_fal(redis, make_job, booked=True)
-    assert await jobs.retry(redis, job.job_id, None, None, low_priority=False, allowance=ALLOWANCE)
+    assert await records.retry(redis, job.job_id, None, None, low_priority=False, allowance=ALLOWANCE)
     assert await used(redis) == Usage(1, PRICE, 0)
     claim = await follow(redis)
-    assert (await images.load(redis, image_id)).request == REQUEST
-    await images.move(redis, image_id, claim.token, S.STORING)
+    assert (await steps.load(redis, image_id)).request == REQUEST
+    await steps.move(redis, image_id, claim.token, S.STORING)
     with pytest.raises(NoBudgetLeft):  # another submit would have to be paid for
-        await images.try_again(redis, image_id, claim.token, used_attempt=True)
+        await steps.try_again(redis, image_id, claim.token, used_attempt=True)
 
 
 async def test_request_that_is_not_booked_needs_room_in_the_budget(redis: Redis, make_job: MakeJob) -> None:
     job, _ = await broken_behind_fal(redis, make_job, booked=False)
     assert await used(redis) == Usage(0, 0, PRICE)  # held
     with pytest.raises(BudgetExceeded):
-        await jobs.retry(redis, job.job_id, None, None, low_priority=False, allowance=ALLOWANCE)
+        await records.retry(redis, job.job_id, None, None, low_priority=False, allowance=ALLOWANCE)
 
 
 async def test_request_that_goes_on_has_its_time_anew(redis: Redis, make_job: MakeJob) -> None:
     job, image_id = await broken_behind_fal(redis, make_job, booked=True)
-    assert (await images.load(redis, image_id)).running_at > 0
-    await jobs.retry(redis, job.job_id, None, None, low_priority=False)
-    assert (await images.load(redis, image_id)).running_at == 0
+    assert (await steps.load(redis, image_id)).running_at > 0
+    await records.retry(redis, job.job_id, None, None, low_priority=False)
+    assert (await steps.load(redis, image_id)).running_at == 0
 
 
 async def test_image_whose_runs_never_end_it_is_booked_when_it_is_given_up(
@@ -114,7 +118,7 @@ async def test_image_whose_runs_never_end_it_is_booked_when_it_is_given_up(
     job = await make_job(1, unit_micro=PRICE)
     (claim,) = await pick(redis)
     await submit(redis, claim)
-    await images.move(redis, claim.task_id, claim.token, S.STORING)
+    await steps.move(redis, claim.task_id, claim.token, S.STORING)
     for _ in range(leases.MOST_ENDS - 1):
         await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=True, score=1)
         await redis.zadd("arq:queue:model_generation", {claim.task_id: 1})

@@ -5,9 +5,12 @@ from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
 from image2model.errors import StaleFence
-from image2model.store import images, job_reads, jobs, leases
+from image2model.generation import steps
+from image2model.jobs import records
+from image2model.queue import leases
+from image2model.queue.leases import MOST_CRASHES, Claim
+from image2model.store import job_reads
 from image2model.store.keys import Queue, key
-from image2model.store.leases import MOST_CRASHES, Claim
 from tests.store.conftest import MakeJob
 from tests.support.jobs import fail, pick, submit
 
@@ -20,13 +23,13 @@ async def _worker_dies(redis: Redis, claim: Claim) -> None:
 async def _dies_in_hazard(redis: Redis, times: int, *, alone: bool) -> None:
     for _ in range(times):
         (claim,) = await pick(redis)
-        await images.enter_hazard(redis, claim.task_id, claim.token, alone=alone)
+        await steps.enter_hazard(redis, claim.task_id, claim.token, alone=alone)
         await _worker_dies(redis, claim)
 
 
-async def _task(redis: Redis) -> images.Task:
+async def _task(redis: Redis) -> steps.Task:
     (claim,) = await pick(redis)
-    return await images.load(redis, claim.task_id)
+    return await steps.load(redis, claim.task_id)
 
 
 async def test_picture_that_sat_in_workers_that_died_is_no_suspect(redis: Redis, make_job: MakeJob) -> None:
@@ -61,8 +64,8 @@ async def test_suspect_that_has_come_through_is_one_no_longer(redis: Redis, make
     await make_job(1)
     await _dies_in_hazard(redis, 3, alone=False)
     (claim,) = await pick(redis)
-    await images.enter_hazard(redis, claim.task_id, claim.token, alone=False)
-    await images.leave_hazard(redis, claim.task_id, claim.token)
+    await steps.enter_hazard(redis, claim.task_id, claim.token, alone=False)
+    await steps.leave_hazard(redis, claim.task_id, claim.token)
     await _worker_dies(redis, claim)
     assert (await _task(redis)).hazard_deaths == 0
 
@@ -71,7 +74,7 @@ async def test_worker_that_was_told_to_stop_has_not_died_of_it(redis: Redis, mak
     await make_job(1)
     for _ in range(MOST_CRASHES):
         (claim,) = await pick(redis)
-        await images.enter_hazard(redis, claim.task_id, claim.token, alone=True)
+        await steps.enter_hazard(redis, claim.task_id, claim.token, alone=True)
         await leases.let_go(
             redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=claim.score
         )
@@ -84,12 +87,12 @@ async def test_result_that_ends_workers_is_not_failed(redis: Redis, make_job: Ma
     (claim,) = await pick(redis)
     await submit(redis, claim)
     for _ in range(MOST_CRASHES + 1):
-        await images.enter_hazard(redis, claim.task_id, claim.token, alone=True)
+        await steps.enter_hazard(redis, claim.task_id, claim.token, alone=True)
         await _worker_dies(redis, claim)
         (claim,) = await leases.pick(
             redis, Queue.GENERATION, "w", free=0, reserve=1, lease_s=600, max_permits=10
         )
-    assert (await images.load(redis, claim.task_id)).crashes == MOST_CRASHES + 1
+    assert (await steps.load(redis, claim.task_id)).crashes == MOST_CRASHES + 1
     assert (await job_reads.read_job(redis, job.job_id)).images[0].status is ImageStatus.SUBMITTED
 
 
@@ -99,13 +102,13 @@ async def test_death_of_the_decoders_process_counts_once_for_each_run(
     await make_job(1)
     (claim,) = await pick(redis)
     for _ in range(2):  # the first reply may be lost
-        assert await images.note_crash(redis, claim.task_id, claim.token) == 1
+        assert await steps.note_crash(redis, claim.task_id, claim.token) == 1
     await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=0)
     with pytest.raises(StaleFence):
-        await images.note_crash(redis, claim.task_id, claim.token)
+        await steps.note_crash(redis, claim.task_id, claim.token)
     (claim,) = await pick(redis)
-    assert await images.note_crash(redis, claim.task_id, claim.token) == 2
-    task = await images.load(redis, claim.task_id)
+    assert await steps.note_crash(redis, claim.task_id, claim.token) == 2
+    task = await steps.load(redis, claim.task_id)
     assert (task.hazard_deaths, task.crashes) == (1, 2)
 
 
@@ -121,7 +124,7 @@ async def test_counters_of_8adfc9c_count_no_longer(redis: Redis, make_job: MakeJ
 async def test_retry_begins_without_suspicion(redis: Redis, make_job: MakeJob) -> None:
     job = await make_job(1)
     await _dies_in_hazard(redis, MOST_CRASHES, alone=True)
-    assert await jobs.retry(redis, job.job_id, None, None, low_priority=False)
+    assert await records.retry(redis, job.job_id, None, None, low_priority=False)
     task = await _task(redis)
     assert (task.hazard_deaths, task.crashes) == (0, 0)
 
@@ -135,12 +138,12 @@ async def test_death_is_counted_of_a_picture_that_runs_again(
     (claim,) = await pick(redis)
     if again == "retry":
         await fail(redis, claim)
-        await jobs.retry(redis, job.job_id, None, None, low_priority=False)
+        await records.retry(redis, job.job_id, None, None, low_priority=False)
     else:
-        await images.try_again(redis, claim.task_id, claim.token, used_attempt=False, start_timeout_s=60)
+        await steps.try_again(redis, claim.task_id, claim.token, used_attempt=False, start_timeout_s=60)
         await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=2)
     (claim,) = await pick(redis)
-    assert await images.note_crash(redis, claim.task_id, claim.token) == 1
+    assert await steps.note_crash(redis, claim.task_id, claim.token) == 1
     await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=2)
     await _dies_in_hazard(redis, MOST_CRASHES - 1, alone=True)
     (image,) = (await job_reads.read_job(redis, job.job_id)).images
@@ -153,9 +156,9 @@ async def test_first_death_of_a_picture_that_runs_again_keeps_nobody_in_the_queu
     job = await make_job(2)
     (first, _) = await pick(redis)
     await fail(redis, first)
-    await jobs.retry(redis, job.job_id, None, None, low_priority=False)
+    await records.retry(redis, job.job_id, None, None, low_priority=False)
     (again,) = await pick(redis)
-    await images.enter_hazard(redis, again.task_id, again.token, alone=True)
+    await steps.enter_hazard(redis, again.task_id, again.token, alone=True)
     for image in job.images:
         await redis.zadd(key("leases", Queue.GENERATION), {image.image_id: 1})
     assert await leases.sweep(redis, Queue.GENERATION, lease_s=5) == 2

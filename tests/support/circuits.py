@@ -2,8 +2,8 @@
 
 from redis.asyncio import Redis
 
-from image2model.store import fleet
-from image2model.store.endpoints import EndpointState
+from image2model.queue import fleet
+from image2model.queue.circuits import EndpointState
 from image2model.store.keys import Queue
 
 

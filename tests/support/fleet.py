@@ -15,15 +15,16 @@ from typing import Any
 from redis.asyncio import Redis
 
 from image2model.domain import IMAGE_UNFINISHED, ImageStatus
-from image2model.service.content import digest
+from image2model.jobs import records
+from image2model.jobs.batch_request import digest
 from image2model.settings import Settings, load
 from image2model.storage import layout
 from image2model.storage.address import open_storage
-from image2model.store import job_reads, jobs
+from image2model.store import job_reads
 from image2model.store.arq_keys import queue_key
 from image2model.store.connection import connect
 from image2model.store.keys import Queue, key
-from image2model.store.rows import ImageRow, JobSnapshot
+from image2model.store.records import ImageRow, JobSnapshot
 from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
 from tests.support.service_process import ServiceProcess
 from tests.support.sketches import picture
@@ -106,7 +107,7 @@ class Fleet:
             image_id = uuid.uuid4().hex
             key = layout.original(job_id, image_id, "png")
             await self.storage.put(key, data, content_type="image/png")
-            image = jobs.NewImage(
+            image = records.NewImage(
                 image_id=image_id,
                 filename=f"{number}.png",
                 size=len(data),
@@ -125,9 +126,9 @@ class Fleet:
                 ),
             )
             images.append(image)
-        await jobs.create(
+        await records.create(
             self.redis,
-            jobs.NewJob(
+            records.NewJob(
                 job_id=job_id,
                 owner=owner,
                 model=model,

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import unquote, urlsplit
 
-from image2model.store.script import Script
+from image2model.store.scripts import Script
 
 Matches = Callable[[bytes], bool]
 

@@ -7,12 +7,14 @@ import uuid
 
 from redis.asyncio import Redis
 
+from image2model.access.accounts import Allowance
 from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, ResultFile
-from image2model.store import costs, images, jobs, leases, permits
-from image2model.store.accounts import Allowance
-from image2model.store.costs import Booked, Booking
+from image2model.generation import costs, steps
+from image2model.generation.costs import Booked, Booking
+from image2model.jobs import records
+from image2model.queue import leases, permits
+from image2model.store.durability import Replicas
 from image2model.store.keys import Queue
-from image2model.store.replicas import Replicas
 
 REQUEST = FalRequest("req-1", "http://fal/status", "http://fal/response", "http://fal/cancel")
 RESULT = ImageResult(files=(ResultFile(kind="model", format="glb", size=3, key="k"),))
@@ -34,13 +36,13 @@ async def make_job(
     digest: str = "",
     allowance: Allowance | None = None,
     unit_micro: int = 0,
-) -> jobs.NewJob:
+) -> records.NewJob:
     """The same, as it was made; `low`: of low priority, `allowance`: what whoever asks for it may use,
     `unit_micro`: what is set aside for each image. With a `digest` all its pictures are the same one.
     """
     job_id = uuid.uuid4().hex
     new = tuple(
-        jobs.NewImage(
+        records.NewImage(
             image_id=uuid.uuid4().hex,
             filename=f"{i}.png",
             size=10,
@@ -53,7 +55,7 @@ async def make_job(
         )
         for i in range(count)
     )
-    job = jobs.NewJob(
+    job = records.NewJob(
         job_id=job_id,
         owner=owner,
         model=model,
@@ -67,7 +69,7 @@ async def make_job(
         unit_micro=unit_micro,
         ttl_ms=60_000,
     )
-    await jobs.create(redis, job, None, allowance)
+    await records.create(redis, job, None, allowance)
     return job
 
 
@@ -88,8 +90,8 @@ async def take_permit(redis: Redis, claim: leases.Claim, attempt: str = "a1") ->
 async def submit(redis: Redis, claim: leases.Claim) -> None:
     """Take a picked image into FAL's queue."""
     await take_permit(redis, claim)
-    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
-    await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
+    await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await steps.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
 
 
 async def book(
@@ -103,7 +105,7 @@ async def book(
     nonce: str = "",
 ) -> Booked:
     """What FAL took for an image: for its present request, or the one that is named."""
-    task = await images.load(redis, image_id)
+    task = await steps.load(redis, image_id)
     if not request_id:
         assert task.request is not None
         request_id = task.request.request_id
@@ -117,27 +119,25 @@ async def book(
         nonce=nonce or uuid.uuid4().hex,
         attempt=attempt,
     )
-    return await costs.book(redis, booking)
+    return await costs.record_booking(redis, booking)
 
 
 async def finish(redis: Redis, claim: leases.Claim) -> None:
     """Take a submitted image to its success."""
-    await images.move(redis, claim.task_id, claim.token, S.GENERATING)
-    await images.move(redis, claim.task_id, claim.token, S.STORING)
+    await steps.move(redis, claim.task_id, claim.token, S.GENERATING)
+    await steps.move(redis, claim.task_id, claim.token, S.STORING)
     await book(redis, claim.task_id)
-    await images.succeed(redis, claim.task_id, claim.token, RESULT)
+    await steps.succeed(redis, claim.task_id, claim.token, RESULT)
 
 
 async def fail(redis: Redis, claim: leases.Claim) -> None:
     """The image failed, and may be run again."""
-    await images.fail(
-        redis, claim.task_id, claim.token, ImageError("generation_failed", "no", retryable=True)
-    )
+    await steps.fail(redis, claim.task_id, claim.token, ImageError("generation_failed", "no", retryable=True))
 
 
 async def queue_position(redis: Redis, claim: leases.Claim, position: int) -> None:
     """FAL tells a submitted image's place in its queue."""
-    await images.move(redis, claim.task_id, claim.token, S.SUBMITTED, "queue_position", position)
+    await steps.move(redis, claim.task_id, claim.token, S.SUBMITTED, "queue_position", position)
 
 
 async def run(redis: Redis, count: int = 100) -> None:

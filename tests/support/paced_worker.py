@@ -6,10 +6,10 @@ Started by the fleet's tests, which cannot wait for half a minute.
 import sys
 
 from image2model.cli import main
-from image2model.store import endpoints
-from image2model.store.endpoints import Pace
+from image2model.queue import circuits
+from image2model.queue.circuits import Pace
 
 if __name__ == "__main__":
-    endpoints.PACE = Pace(*map(float, sys.argv[1:4]))
+    circuits.PACE = Pace(*map(float, sys.argv[1:4]))
     sys.argv = ["image2model", "worker"]
     main()

@@ -15,7 +15,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from image2model.up.parentage import die_with_parent
+from image2model.up.children import die_with_parent
 from image2model.up.store import server_binary
 from tests.support.wait import wait_until
 

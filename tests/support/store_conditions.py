@@ -13,7 +13,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import BusyLoadingError, RedisError
 
-from image2model.up.parentage import die_with_parent
+from image2model.up.children import die_with_parent
 from image2model.up.store import EmbeddedStore, server_binary
 from tests.support.wait import wait_until
 

@@ -18,10 +18,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from image2model.api import problems
 from image2model.api.middleware import ProblemAnswers, RefusalDrain, RequestId
-from image2model.api.upload import ReceivedFile, UploadBudget, UploadLimits, read_batch
 from image2model.errors import ImageTooLarge, ImageTruncated, NotAnImage
+from image2model.http import problems
+from image2model.http.upload import ReceivedFile, UploadBudget, UploadLimits, read_batch
 from tests.support.multipart_body import CONTENT_TYPE
 from tests.support.servers import Address
 

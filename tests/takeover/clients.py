@@ -14,7 +14,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from image2model.client.sse import EventParser, ServerSentEvent
+from image2model.client.events import EventParser, ServerSentEvent
 from tests.support.sketches import picture
 
 FINAL: Final = frozenset({"succeeded", "failed", "cancelled"})

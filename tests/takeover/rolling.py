@@ -16,9 +16,9 @@ import msgspec
 
 from image2model.store import identity
 from image2model.store.connection import command
+from image2model.store.data_versions import LATEST
 from image2model.store.identity import Upgrade
 from image2model.store.keys import key
-from image2model.store.layouts import LATEST
 from tests.support.fleet import Fleet
 from tests.support.nginx import free_port
 from tests.support.service_process import ServiceProcess

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from image2model.domain import Counts, WaitingFor
-from image2model.store import fleet as fleet_store
+from image2model.queue import fleet as fleet_store
 from tests.support.circuits import open_circuits
 from tests.support.fleet import Fleet, fleet_on
 from tests.support.keys import keys_without_life

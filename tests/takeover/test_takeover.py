@@ -19,13 +19,14 @@ from redis.asyncio import Redis
 from fal_emulator.config import Config
 from fal_emulator.endpoints import ENDPOINTS
 from fal_emulator.generation import Generation
-from image2model.client.sse import EventParser, ServerSentEvent
-from image2model.store import events, job_reads
+from image2model.client.events import EventParser, ServerSentEvent
+from image2model.events import history
+from image2model.store import job_reads
 from image2model.store.connection import connect
+from image2model.store.data_versions import LATEST
 from image2model.store.identity import settle
 from image2model.store.keys import key
-from image2model.store.layouts import LATEST
-from image2model.store.rows import JobSnapshot
+from image2model.store.records import JobSnapshot
 from tests.support.emulator import RunningEmulator, running_emulator
 from tests.support.keys import keys_without_life
 from tests.support.nginx import free_port
@@ -133,7 +134,7 @@ async def taken_over(redis_url: str, folder: Path, *, remembered: bool) -> Async
         if remembered:
             await _remember(emulator, head, head.fal)
         taken = Taken(redis, head, emulator, receiver)
-        _, taken.heard = await events.reach_of_owner(redis, "ann")
+        _, taken.heard = await history.reach_of_owner(redis, "ann")
         taken.before = {name: await taken.job(name) for name in head.jobs}
         port = free_port(_HOST)
         environment = {

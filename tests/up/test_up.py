@@ -15,8 +15,7 @@ from redis import Redis
 
 from image2model.cli.open_files import MOST
 from image2model.up.lock import FolderLock
-from image2model.up.socket_path import socket_path
-from image2model.up.store import store_folder
+from image2model.up.store import socket_path, store_folder
 from tests.support.processes import is_gone
 from tests.support.wait import wait_until
 from tests.up.conftest import Up

@@ -28,8 +28,7 @@ from playwright.async_api import (
 )
 from redis import Redis
 
-from image2model.up.socket_path import socket_path
-from image2model.up.store import store_folder
+from image2model.up.store import socket_path, store_folder
 from tests.support.pictures import picture
 from tests.support.up_process import Up
 

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from image2model import web
 from image2model.api.middleware import ProblemAnswers
 from image2model.settings import load
-from image2model.web import tree
+from image2model.web import files as tree
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 from starlette.applications import Starlette
 
 from image2model import web
-from image2model.web import tree
+from image2model.web import files
 from tests.support.pictures import picture
 from tests.support.up_process import Up
 from tests.web.conftest import Service, picture_of, sign_in, watched_context
@@ -199,8 +199,8 @@ async def test_key_can_be_entered_in_the_viewer_too(context: BrowserContext, ser
 async def test_without_its_viewer_the_page_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "static").symlink_to(Path(tree.__file__).parent / "static")
-    monkeypatch.setattr(tree, "_FOLDER", tmp_path)
+    (tmp_path / "static").symlink_to(Path(files.__file__).parent / "static")
+    monkeypatch.setattr(files, "_FOLDER", tmp_path)
     answer = await answer_of_the_page()
     assert answer.status_code == 200
     assert answer.headers["content-security-policy"] == POLICY
@@ -218,7 +218,7 @@ async def test_the_policy_names_no_other_host_whatever_the_settings() -> None:
 
 
 def test_what_comes_from_npm_is_pinned_by_hash_and_runs_nothing() -> None:
-    folder = Path(tree.__file__).parent
+    folder = Path(files.__file__).parent
     direct = json.loads((folder / "package.json").read_text())["dependencies"]
     locked = json.loads((folder / "package-lock.json").read_text())["packages"]
     for name, version in direct.items():

@@ -8,12 +8,14 @@ from pathlib import Path
 import msgspec
 from standardwebhooks.webhooks import Webhook
 
-from image2model.service.documents import job_document
-from image2model.service.webhooks import Payload
-from image2model.store import deliveries, job_reads, jobs, secret
+from image2model.http.documents import job_document
+from image2model.jobs import records
+from image2model.store import job_reads, secret
 from image2model.store.arq_keys import queue_key
-from image2model.store.deliveries import Delivery, DeliveryState
 from image2model.store.keys import Queue
+from image2model.webhooks import deliveries
+from image2model.webhooks.deliveries import Delivery, DeliveryState
+from image2model.webhooks.outgoing import Payload
 from tests.support.fleet import Fleet
 from tests.support.raw_server import Exchange, never
 from tests.support.webhook_receiver import Receiver, answering, certificate, receiving
@@ -110,7 +112,7 @@ async def test_job_that_ends_again_is_told_again(fleet: Fleet) -> None:
         fleet.start_worker(**PRIVATE)
         job_id = await fleet.submit(webhook_url=receiver.url)
         await delivery_in(fleet, job_id, DeliveryState.DELIVERED)
-        await jobs.retry(fleet.redis, job_id, None, None, low_priority=False)
+        await records.retry(fleet.redis, job_id, None, None, low_priority=False)
         await delivery_in(fleet, job_id, DeliveryState.DELIVERED, count=2)
     told = [(await verified(fleet, request)).data.status for request in receiver.requests]
     assert told == ["failed", "succeeded"]
@@ -132,7 +134,7 @@ async def test_deleted_job_is_told_no_more(fleet: Fleet) -> None:
         fleet.start_worker(**PRIVATE)
         job_id = await fleet.submit(webhook_url=receiver.url)
         await until_attempts(fleet, job_id, 1)
-        await jobs.cancel(fleet.redis, job_id, delete=True)
+        await records.cancel(fleet.redis, job_id, delete=True)
         await until_idle(fleet)  # the planned attempt came up, and found nothing to do
     assert len(receiver.requests) == 1
     assert await deliveries.of_job(fleet.redis, job_id) == ()

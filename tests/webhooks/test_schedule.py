@@ -2,8 +2,8 @@
 
 import pytest
 
-from image2model.service.webhook_schedule import GAPS_S, after_attempt, replayed
-from image2model.store.deliveries import Attempt, Delivery, DeliveryState
+from image2model.webhooks.deliveries import Attempt, Delivery, DeliveryState
+from image2model.webhooks.outgoing import GAPS_S, after_attempt, replayed
 
 NEW = Delivery(delivery_id="j-1", job_id="j", version=1, url="https://example.com/", created_at=0)
 

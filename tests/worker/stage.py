@@ -10,7 +10,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from image2model.store.script import Script
+from image2model.store.scripts import Script
 from tests.support.fleet import Fleet, fleet_on
 from tests.support.gate import Gate, Hold, calls, gate_to
 from tests.support.service_process import ServiceProcess

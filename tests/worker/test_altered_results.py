@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from image2model.domain import Counts, ImageResult
-from image2model.store.rows import ImageRow
+from image2model.store.records import ImageRow
 from tests.support.altered_fal import (
     AlteredFal,
     Serve,

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from image2model.worker.byte_budget import ByteBudget
+from image2model.generation.limits import ByteBudget
 
 
 class Holders:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from image2model.domain import Counts
-from image2model.store import jobs
+from image2model.jobs import records
 from tests.support.altered_fal import AlteredFal, altered_fal
 from tests.support.fleet import Fleet, at_fal
 
@@ -141,7 +141,7 @@ async def test_end_that_the_result_denies_for_ever_is_cancelled_after_the_timeou
     job_id = await fleet.submit(1)
     if cancel:
         await fleet.until(job_id, lambda job: at_fal(job) == 1, timeout=20)
-        await jobs.cancel(fleet.redis, job_id)
+        await records.cancel(fleet.redis, job_id)
     job = await fleet.until_finished(job_id, timeout=50)
     (image,) = job.images
     assert (image.cost_micro, image.cost_uncertain) == (300_000, True)

@@ -15,18 +15,18 @@ from redis.asyncio import Redis
 from image2model import settings
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
+from image2model.generation import steps
+from image2model.generation.submit import next_look_s
+from image2model.queue import dispatch, leases, reconciliation
+from image2model.queue.dispatch import LeasedWorker, arq_function
+from image2model.queue.lease_renewal import LeaseKeeper
+from image2model.queue.running import RunningTask
+from image2model.queue.unexpected import Guarded, Work, nothing_to_undo
 from image2model.storage.address import open_storage
-from image2model.store import images, leases, upkeep
 from image2model.store.connection import connect
+from image2model.store.durability import Replicas
 from image2model.store.keys import Queue, key
-from image2model.store.replicas import Replicas
-from image2model.worker import dispatch
-from image2model.worker.context import WorkerContext
-from image2model.worker.dispatch import LeasedWorker, task
-from image2model.worker.keeper import LeaseKeeper
-from image2model.worker.running import RunningTask
-from image2model.worker.unconfirmed import next_look_s
-from image2model.worker.unexpected import Guarded, Work, nothing_to_undo
+from image2model.worker.process import WorkerContext
 from tests.support.jobs import create_job, pick, take_permit
 
 IN_PROGRESS = "arq:in-progress:t1"
@@ -46,9 +46,9 @@ async def dispatcher(redis: Redis, folder: Path, work: Work[WorkerContext]) -> A
     fal = FalGateway("id:secret", FalHosts.at("http://127.0.0.1:9"))
     context = WorkerContext(given, redis, open_storage(given.storage_url), fal)
     keeper = LeaseKeeper(context, (Queue.BATCH,))
-    finish = task(Guarded("finish_batch", Queue.BATCH, work, nothing_to_undo))
+    finish = arq_function(Guarded("finish_batch", Queue.BATCH, work, nothing_to_undo))
     worker = LeasedWorker(Queue.BATCH, [finish], context, keeper, worker_id="w", slots=4)
-    await upkeep.enqueue_once(redis, Queue.BATCH, "t1", "finish_batch", "job")
+    await reconciliation.enqueue_once(redis, Queue.BATCH, "t1", "finish_batch", "job")
     try:
         yield worker
     finally:
@@ -126,7 +126,7 @@ async def test_age_of_a_submit_is_measured_by_the_stores_clock(
     await create_job(redis)
     (claim,) = await pick(redis)
     await take_permit(redis, claim)
-    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
     clock = time.time
     monkeypatch.setattr(time, "time", lambda: clock() + 3600)
-    assert next_look_s(await images.load(redis, claim.task_id), 120) == 1.0
+    assert next_look_s(await steps.load(redis, claim.task_id), 120) == 1.0

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from image2model.worker.ending import end_other_tasks
+from image2model.worker.process import end_other_tasks
 
 
 class Stubborn:

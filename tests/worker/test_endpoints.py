@@ -5,8 +5,8 @@ import signal
 import pytest
 
 from image2model.domain import Counts, WaitingFor
-from image2model.store import jobs
-from image2model.store.rows import JobSnapshot
+from image2model.jobs import records
+from image2model.store.records import JobSnapshot
 from tests.support.circuits import generation_pauses, open_circuits
 from tests.support.fleet import Fleet, failed_codes
 from tests.support.wait import until
@@ -73,7 +73,7 @@ async def test_only_who_waits_for_an_endpoint_gives_up(fleet: Fleet) -> None:
     assert BAD in error.message
     assert job.job.cost_micro == 0
     fleet.emulator.http.delete("/_emulator/faults")
-    await jobs.retry(fleet.redis, job.job_id, None, None, low_priority=False)
+    await records.retry(fleet.redis, job.job_id, None, None, low_priority=False)
     assert (await fleet.until_finished(job.job_id)).counts == Counts(succeeded=3)
 
 
@@ -129,7 +129,7 @@ async def test_waiting_pictures_are_cancelled_at_once(fleet: Fleet) -> None:
     fleet.start_paced_worker(20, 20)
     refused = await fleet.submit(3, model=BAD)
     await fleet.until(refused, waits_for_endpoint)
-    assert await jobs.cancel(fleet.redis, refused) == (3, 0)
+    assert await records.cancel(fleet.redis, refused) == (3, 0)
     assert (await fleet.job(refused)).counts == Counts(cancelled=3)
     (state,) = await open_circuits(fleet.redis)
     assert state.waiting == 0

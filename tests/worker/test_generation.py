@@ -4,10 +4,11 @@ import asyncio
 from pathlib import Path
 
 from image2model.domain import Counts, ImageStatus
+from image2model.events import history
+from image2model.events.history import ImageChanged
+from image2model.jobs import records
 from image2model.media.glb import inspect_glb
 from image2model.storage import layout
-from image2model.store import events, jobs
-from image2model.store.events import ImageChanged
 from tests.support.fleet import Fleet, at_fal, failed_codes
 
 S = ImageStatus
@@ -39,7 +40,7 @@ async def test_every_state_is_told_in_order(fleet: Fleet) -> None:
     await fleet.until_finished(job_id)
     told = [
         event.body.image.status
-        for event in await events.of_job(fleet.redis, job_id, 0)
+        for event in await history.of_job(fleet.redis, job_id, 0)
         if isinstance(event.body, ImageChanged)
     ]
     states = [status for i, status in enumerate(told) if i == 0 or told[i - 1] is not status]
@@ -109,7 +110,7 @@ async def test_cancel_stops_what_fal_has(fleet: Fleet) -> None:
     fleet.start_worker(I2M_MAX_CONCURRENT="2")
     job_id = await fleet.submit(4)
     await fleet.until(job_id, lambda job: at_fal(job) == 2)
-    assert await jobs.cancel(fleet.redis, job_id) == (2, 2)
+    assert await records.cancel(fleet.redis, job_id) == (2, 2)
     job = await fleet.until_finished(job_id)
     assert job.counts == Counts(cancelled=4)
 
@@ -125,7 +126,7 @@ async def test_generation_over_its_time_is_cancelled_at_fal(fleet: Fleet) -> Non
 async def test_deleted_job_leaves_nothing(fleet: Fleet) -> None:
     fleet.start_worker()
     job_id = await fleet.submit(2)
-    await jobs.cancel(fleet.redis, job_id, delete=True)
+    await records.cancel(fleet.redis, job_id, delete=True)
     async with asyncio.timeout(20):
         while await fleet.redis.exists(f"i2m:job:{job_id}"):
             await asyncio.sleep(0.02)

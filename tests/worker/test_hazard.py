@@ -13,11 +13,10 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.errors import ImageFailure, StaleFence
+from image2model.generation import steps
+from image2model.generation.suspects import THREADS, DecoderDied, DecoderProcess, Hazard, Suspect
 from image2model.media.preflight import Prepared, prepare
-from image2model.store import images
 from image2model.store.connection import connect
-from image2model.worker.decoder_process import DecoderDied, DecoderProcess
-from image2model.worker.hazard import THREADS, Hazard, Suspect
 from tests.support.jobs import make_job, pick
 from tests.support.processes import is_gone
 from tests.support.sketches import picture
@@ -156,7 +155,7 @@ async def test_suspect_runs_elsewhere_and_is_cleared(hazard: Hazard, redis: Redi
     suspect = await a_suspect(redis, deaths)
     await redis.hset(f"i2m:image:{suspect.image_id}", "hazard_deaths", str(deaths))
     assert await hazard.run(suspect, own_pid) != os.getpid()
-    assert (await images.load(redis, suspect.image_id)).hazard_deaths == 0
+    assert (await steps.load(redis, suspect.image_id)).hazard_deaths == 0
 
 
 async def test_store_knows_the_step_while_it_lasts(hazard: Hazard, redis: Redis, tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from image2model.domain import Counts, WaitingFor
-from image2model.store import fleet as fleet_store
-from image2model.store import pause
+from image2model.queue import circuits
+from image2model.queue import fleet as fleet_store
 from image2model.store.keys import Queue
 from tests.support.fleet import Fleet
 
@@ -30,12 +30,12 @@ async def test_fault_of_the_account_pauses_and_resumes_by_itself(fleet: Fleet, k
 
 
 async def test_operators_pause_holds_until_it_is_lifted(fleet: Fleet) -> None:
-    await pause.pause(fleet.redis, Queue.GENERATION)
+    await circuits.pause_queue(fleet.redis, Queue.GENERATION)
     fleet.start_worker()
     job_id = await fleet.submit(2)
     await fleet.until(job_id, lambda job: job.job.waiting_for is WaitingFor.PAUSED)
     assert (await fleet.job(job_id)).counts == Counts(queued=2)
-    await pause.resume(fleet.redis, Queue.GENERATION)
+    await circuits.resume_queue(fleet.redis, Queue.GENERATION)
     assert (await fleet.until_finished(job_id)).counts == Counts(succeeded=2)
     assert (await fleet.job(job_id)).job.waiting_for is None
 

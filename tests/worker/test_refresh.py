@@ -7,11 +7,12 @@ import pytest
 
 from image2model.domain import ImageResult
 from image2model.errors import NotFound, NotReady
-from image2model.service import lifecycle
-from image2model.store import events, images
-from image2model.store.events import ImageChanged, JobCompleted
-from image2model.store.images import Replaced
-from image2model.store.rows import JobSnapshot
+from image2model.events import history
+from image2model.events.history import ImageChanged, JobCompleted
+from image2model.generation import steps
+from image2model.generation.steps import Replaced
+from image2model.jobs import lifecycle
+from image2model.store.records import JobSnapshot
 from tests.support.altered_fal import AlteredFal, altered_fal, failing
 from tests.support.fleet import Fleet
 from tests.support.glb import glb
@@ -56,7 +57,7 @@ async def test_missing_preview_comes_later_with_an_image_and_a_complete_event(
     (preview,) = [file for file in result.files if file.kind == "preview"]
     assert preview.key is not None
     assert await fleet.storage.get(preview.key) == b"\x89PNG late"
-    told = await events.of_job(fleet.redis, job.job_id, job.version)
+    told = await history.of_job(fleet.redis, job.job_id, job.version)
     assert [type(event.body) for event in told] == [ImageChanged, JobCompleted]
     assert after.job.cost_micro == job.job.cost_micro
     assert len(fleet.submissions_of(after)) == 1
@@ -109,12 +110,12 @@ async def test_result_that_changed_meanwhile_is_not_written_over(fleet: Fleet) -
     fleet.start_worker()
     job = await fleet.until_finished(await fleet.submit(1))
     image_id = job.images[0].image_id
-    text = await images.result_text(fleet.redis, image_id)
+    text = await steps.result_text(fleet.redis, image_id)
     worse = ImageResult(files=())
-    assert await images.replace_result(fleet.redis, image_id, f"{text} ", worse) is Replaced.CHANGED_MEANWHILE
-    assert await images.replace_result(fleet.redis, "nobody", text, worse) is Replaced.GONE
-    same = images.result_from(text)
-    assert await images.replace_result(fleet.redis, image_id, text, same) is Replaced.DONE
+    assert await steps.replace_result(fleet.redis, image_id, f"{text} ", worse) is Replaced.CHANGED_MEANWHILE
+    assert await steps.replace_result(fleet.redis, "nobody", text, worse) is Replaced.GONE
+    same = steps.result_from(text)
+    assert await steps.replace_result(fleet.redis, image_id, text, same) is Replaced.DONE
     assert (await fleet.job(job.job_id)).version == job.version
 
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from image2model.domain import Counts
-from image2model.store import jobs
+from image2model.jobs import records
 from tests.support.fleet import Fleet
 from tests.support.sketches import picture
 
@@ -20,7 +20,7 @@ async def test_same_picture_later_takes_the_result_for_nothing(fleet: Fleet) -> 
     (image,) = second.images
     assert (image.cached, image.cost_micro, second.job.cost_micro) == (True, 0, 0)
     assert fleet.submissions_of(second) == []
-    await jobs.cancel(fleet.redis, first.job_id, delete=True)
+    await records.cancel(fleet.redis, first.job_id, delete=True)
     async with asyncio.timeout(20):
         while await fleet.redis.exists(f"i2m:job:{first.job_id}"):
             await asyncio.sleep(0.02)
@@ -53,7 +53,7 @@ async def test_cancelled_leader_hands_over(fleet: Fleet) -> None:
     first = await fleet.submit(pictures=twins(1), reuse=True)
     await fleet.until(first, lambda job: job.counts.generating == 1)
     second = await fleet.submit(pictures=twins(1), reuse=True)
-    await jobs.cancel(fleet.redis, first)
+    await records.cancel(fleet.redis, first)
     assert (await fleet.until_finished(second)).counts == Counts(succeeded=1)
 
 

@@ -11,13 +11,12 @@ import pytest
 
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
+from image2model.generation import disk_space, steps, submit
+from image2model.generation.disk_space import DiskRoom, NoRoom
+from image2model.queue.running import RunningTask
 from image2model.storage.address import open_storage
-from image2model.store import images
 from image2model.store.keys import key
-from image2model.worker import room, submit
-from image2model.worker.context import WorkerContext
-from image2model.worker.room import DiskRoom, NoRoom
-from image2model.worker.running import RunningTask
+from image2model.worker.process import WorkerContext
 from tests.support.fleet import Fleet
 from tests.support.jobs import pick
 from tests.support.wait import until
@@ -30,7 +29,7 @@ async def test_nearly_full_disk_stops_buying_until_there_is_room_again(
 ) -> None:
     free = [10 << 20]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 0, free[0]))
-    monkeypatch.setattr(room, "_REMEMBERED_S", 0.0)
+    monkeypatch.setattr(disk_space, "_REMEMBERED_S", 0.0)
     checked = DiskRoom(open_storage((tmp_path / "files").as_uri()))
     with pytest.raises(NoRoom):
         await checked.check()
@@ -52,10 +51,10 @@ async def test_disk_that_fills_up_during_the_wait_for_a_permit_stops_the_post(
 ) -> None:
     free = [1 << 30]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 0, free[0]))
-    monkeypatch.setattr(room, "_REMEMBERED_S", 0.0)
+    monkeypatch.setattr(disk_space, "_REMEMBERED_S", 0.0)
     await fleet.submit(1)
     (claim,) = await pick(fleet.redis)
-    task = await images.load(fleet.redis, claim.task_id)
+    task = await steps.load(fleet.redis, claim.task_id)
     await fleet.redis.execute_command("ZADD", key("permits"), 1, "another")
     async with _worker_of(fleet) as context:
         running = RunningTask(claim.task_id, claim.token, claim.score)

@@ -17,11 +17,11 @@ from image2model.errors import ImageFailure
 from image2model.fal.files import FalFile
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
+from image2model.generation import disk_space, fetch_file
+from image2model.generation.limits import FilePatience
+from image2model.generation.result_files import FileStore
 from image2model.media.model_probe import ModelProbe
-from image2model.worker import fetch_file, room
-from image2model.worker.context import WorkerContext
-from image2model.worker.patience import FilePatience
-from image2model.worker.result_files import FileStore
+from image2model.worker.process import WorkerContext
 from tests.support.altered_fal import AlteredFal, Serve, altered_fal, silent, unsized, whole
 from tests.support.fleet import Fleet
 from tests.support.glb import document, glb
@@ -128,7 +128,7 @@ async def _is_stored(desk: Desk, key: str) -> bool:
 async def test_full_disk_is_waited_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     free = [10 << 20]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 0, free[0]))
-    monkeypatch.setattr(room, "_REMEMBERED_S", 0.0)
+    monkeypatch.setattr(disk_space, "_REMEMBERED_S", 0.0)
     taking = asyncio.create_task(desk.take())
     while desk.fal.fetched("m.glb") < 3:
         await asyncio.sleep(0.01)
@@ -156,7 +156,7 @@ async def test_disk_that_fills_up_during_a_transfer_stops_it(
         return Usage(1 << 30, 0, 1 << 30 if calls == 1 else 1 << 20)
 
     monkeypatch.setattr(shutil, "disk_usage", shrinking)
-    monkeypatch.setattr(room, "_REMEMBERED_S", 0.0)
+    monkeypatch.setattr(disk_space, "_REMEMBERED_S", 0.0)
     monkeypatch.setattr(fetch_file, "_CHECK_EVERY", 1 << 20)
     side = desk.file("splat", unsized(b"x" * (12 << 20)), "s.ply")
     found = await FileStore(desk.context, "job", "image").side(side)

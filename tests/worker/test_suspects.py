@@ -6,8 +6,8 @@ import signal
 import pytest
 
 from image2model.domain import Counts
+from image2model.generation.suspects import LONGEST_S
 from image2model.store.keys import key
-from image2model.worker.decoder_process import LONGEST_S
 from tests.support.faulty_worker import SPOILT
 from tests.support.fleet import Fleet, failed_codes
 from tests.support.gate import Hold

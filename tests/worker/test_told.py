@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from image2model.domain import Counts
-from image2model.store.rows import JobSnapshot
+from image2model.store.records import JobSnapshot
 from tests.support.gate import calls
 from tests.support.keys import keys_without_life
 from tests.worker.stage import Stage, not_heard, stage_on, taking_no_writes

@@ -7,16 +7,17 @@ import httpx
 import pytest
 
 from image2model.domain import Counts, FalRequest
-from image2model.store import images, jobs
-from image2model.store.images import Committed
-from image2model.store.replicas import Replicas
+from image2model.generation import steps
+from image2model.generation.steps import Committed
+from image2model.jobs import records
+from image2model.store.durability import Replicas
 from tests.support.fleet import Fleet, failed_codes
 
 
 async def tokens(fleet: Fleet, job_id: str) -> dict[str, str]:
     """The attempt token of each image of a job."""
     job = await fleet.job(job_id)
-    return {i.image_id: (await images.load(fleet.redis, i.image_id)).attempt_token for i in job.images}
+    return {i.image_id: (await steps.load(fleet.redis, i.image_id)).attempt_token for i in job.images}
 
 
 @pytest.mark.parametrize("kind", ["drop_after_accept", "malformed"])
@@ -44,7 +45,7 @@ async def test_submit_that_nobody_lists_fails_once_and_is_not_sent_again(fleet: 
     job = await fleet.until_finished(await fleet.submit(1))
     assert failed_codes(job) == ["submission_unconfirmed"]
     assert fleet.submissions_of(job) == []
-    assert await jobs.retry(fleet.redis, job.job_id, None, None, low_priority=False)
+    assert await records.retry(fleet.redis, job.job_id, None, None, low_priority=False)
     job = await fleet.until_finished(job.job_id)
     assert job.counts == Counts(succeeded=1)
     assert len(fleet.submissions_of(job)) == 1
@@ -73,7 +74,7 @@ async def test_id_that_turns_up_late_makes_a_success_of_the_failure(fleet: Fleet
     base = f"{fleet.emulator.url}/tripo3d/tripo/requests/{entry['request_id']}"
     request = FalRequest(entry["request_id"], f"{base}/status", base, f"{base}/cancel")
     token = (await tokens(fleet, job_id))[image.image_id]
-    stored = await images.commit_submission(Replicas(fleet.redis), image.image_id, "", token, request)
+    stored = await steps.commit_submission(Replicas(fleet.redis), image.image_id, "", token, request)
     assert stored is Committed.ANOTHERS
     job = await fleet.until(job_id, lambda job: job.counts.succeeded == 1)
     assert len(fleet.submissions_of(job)) == 1

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from image2model.domain import Counts, ImageStatus
-from image2model.store import deliveries, jobs
-from image2model.store.deliveries import DeliveryState
+from image2model.jobs import records
+from image2model.webhooks import deliveries
+from image2model.webhooks.deliveries import DeliveryState
 from tests.support.faulty_worker import SPOILT
 from tests.support.fleet import Fleet, failed_codes
 from tests.support.service_process import ServiceProcess
@@ -73,7 +74,7 @@ async def test_what_was_paid_for_is_booked_and_a_retry_goes_on_with_it(fleet: Fl
     worker.send(signal.SIGTERM)
     await worker.exit_code()
     fleet.start_worker()
-    assert await jobs.retry(fleet.redis, job_id, None, None, low_priority=False) == [image.image_id]
+    assert await records.retry(fleet.redis, job_id, None, None, low_priority=False) == [image.image_id]
     job = await fleet.until_finished(job_id)
     assert job.counts == Counts(succeeded=1)
     assert len(fleet.submissions_of(job)) == 1
@@ -87,7 +88,7 @@ async def test_retry_with_other_parameters_is_a_new_request(fleet: Fleet) -> Non
     worker.send(signal.SIGTERM)
     await worker.exit_code()
     fleet.start_worker()
-    await jobs.retry(fleet.redis, job_id, None, {"texture": "no"}, low_priority=False)
+    await records.retry(fleet.redis, job_id, None, {"texture": "no"}, low_priority=False)
     job = await fleet.until_finished(job_id)
     assert job.counts == Counts(succeeded=1)
     assert len(fleet.submissions_of(job)) == 2

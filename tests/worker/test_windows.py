@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from image2model.domain import Counts, ImageStatus
-from image2model.store import jobs
+from image2model.jobs import records
 from tests.support.fleet import failed_codes
 from tests.support.service_process import ServiceProcess
 from tests.worker.stage import Stage
@@ -43,7 +43,7 @@ async def test_killed_between_mark_and_post_waits_for_a_retry(stage: Stage) -> N
     assert failed_codes(job) == ["submission_unconfirmed"]
     assert '"event": "submission_unconfirmed"' in worker.log.read_text()  # while it stood still
     assert stage.fleet.submissions_of(job) == []
-    await jobs.retry(stage.fleet.redis, job_id, None, None, low_priority=False)
+    await records.retry(stage.fleet.redis, job_id, None, None, low_priority=False)
     job = await stage.fleet.until_finished(job_id)
     assert job.counts == Counts(succeeded=1)
     assert len(stage.fleet.submissions_of(job)) == 1

@@ -12,7 +12,6 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
-from image2model.api import problems
 from image2model.api.lifespan import Process
 from image2model.api.middleware import (
     AccessLog,
@@ -25,8 +24,9 @@ from image2model.api.middleware import (
     SiteGuard,
 )
 from image2model.api.routes import routes
-from image2model.api.upload import UploadLimits
 from image2model.errors import ConfigurationError
+from image2model.http import problems
+from image2model.http.upload import UploadLimits
 from image2model.settings import Settings
 from image2model.telemetry.metrics import HTTP_DURATION, HTTP_REQUESTS
 

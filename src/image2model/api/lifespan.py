@@ -15,28 +15,27 @@ import structlog
 from redis.asyncio import Redis
 from starlette.applications import Starlette
 
-from image2model.api.document_cache import DocumentCache
-from image2model.api.events import EventRelay
-from image2model.api.fal_catalogue import FalCatalogue
-from image2model.api.fal_keys import FalCallbacks
-from image2model.api.fal_probe import FalProbe
-from image2model.api.key_gate import KeyGate
-from image2model.api.open_gate import OpenGate
-from image2model.api.principal import Gate
-from image2model.api.rate_guard import RateGuard
+from image2model.access.gates import KeyGate, OpenGate
+from image2model.access.lookup import Lookups
+from image2model.access.principal import Gate
+from image2model.access.rates import RateGuard
 from image2model.api.state import ApiState
-from image2model.api.upload import UploadBudget, UploadLimits
-from image2model.api.write_probe import WriteProbe
+from image2model.events import EventRelay
 from image2model.fal.hosts import FalHosts
-from image2model.service.thumbnails import Thumbnails
-from image2model.service.unsettled import UnsettledBatches
+from image2model.http.upload import UploadBudget, UploadLimits
+from image2model.http.write_probe import WriteProbe
+from image2model.jobs.document_cache import DocumentCache
+from image2model.jobs.lost_reply import UnsettledBatches
+from image2model.jobs.models import FalCatalogue
+from image2model.jobs.thumbnails import Thumbnails
+from image2model.operations.health import FalProbe
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
 from image2model.store import durability
 from image2model.store.connection import connect
-from image2model.store.lookups import Lookups
 from image2model.store.secret import SigningSecret
+from image2model.webhooks.fal_callback import FalCallbacks
 
 _REDIS_TIMEOUT: Final = 2.5
 """Seconds for one command: a client of ours waits for the answer."""

@@ -1,19 +1,159 @@
-"""`GET /openapi.json`: the reference. Who calls it: the router; `/docs` shows it to people.
-
-It is made at the first request, in a thread, and kept as bytes: a process that nobody asks for it starts no
-slower.
-"""
+"""Every operation, in the order in which people read them. Who calls it: the document, the pages, a test."""
 
 import asyncio
 import hashlib
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from image2model.api.access_state import AccessState, state_of
+from image2model import __version__
+from image2model.access import openapi as access_openapi
+from image2model.access.principal import COOKIE, COOKIE_BY_HTTPS
+from image2model.access.state import AccessState, state_of
+from image2model.api.openapi_responses import components, plain, reference, responses
+from image2model.events import openapi as events_openapi
+from image2model.events.examples import ENDED, PARTIAL_JOB
+from image2model.http.problems import ProblemDocument
+from image2model.http.reference import Body, Operation, Parameter
+from image2model.jobs import openapi as jobs_openapi
+from image2model.jobs import openapi_uploads
+from image2model.jobs.archive import Manifest
+from image2model.operations import openapi as operations_openapi
+from image2model.webhooks import http as webhooks_http
+from image2model.webhooks.outgoing import EVENT, Payload
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *openapi_uploads.UPLOAD_OPERATIONS,
+    *jobs_openapi.JOB_OPERATIONS,
+    *events_openapi.OPERATIONS,
+    *jobs_openapi.RESULT_OPERATIONS,
+    *openapi_uploads.MODEL_OPERATIONS,
+    *webhooks_http.OPERATIONS,
+    *access_openapi.SESSION_OPERATIONS,
+    *operations_openapi.FLEET_OPERATIONS,
+    *access_openapi.KEY_OPERATIONS,
+    *operations_openapi.DEAD_LETTER_OPERATIONS,
+    *operations_openapi.SERVICE_OPERATIONS,
+)
+
+_ABOUT: Final = (
+    "Batches of pictures in, 3D models out. Send pictures to `/api/v1/upload/batch`, follow the job at its "
+    "`links.stream` or `links.self`, and fetch the models at its `links.download`.\n\n"
+    "JSON is snake_case, times are RFC 3339 in UTC, ids are opaque. Refusals are RFC 9457 "
+    "`application/problem+json` with a stable `code`. Fields may be added at any time: ignore those that "
+    "you do not know. What answers GET answers HEAD too.\n\n"
+    "A key is sent as `Authorization: Bearer <key>`; the page uses a cookie instead. Under `I2M_AUTH=none` "
+    "no key is asked for."
+)
+_SECURITY: Final[dict[str, list[dict[str, list[str]]]]] = {
+    "key": [{"key": []}, {"session": []}],
+    "admin": [{"key": []}, {"session": []}],
+    "metrics": [{"metrics": []}],
+    "open": [],
+}
+_SCHEMES: Final = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key, `i2m_…`."},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "The page's session; by https its name is "
+        f"`{COOKIE_BY_HTTPS}`. Changes are taken only from the service's own page.",
+    },
+    "metrics": {"type": "http", "scheme": "bearer", "description": "`I2M_METRICS_TOKEN`, where it is set."},
+}
+
+
+@cache
+def openapi() -> dict[str, Any]:
+    """The document. It is made once and shared: do not change it."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "image2model", "version": __version__, "description": _ABOUT},
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in OPERATIONS)],
+        "paths": _paths(),
+        "webhooks": _webhooks(),
+        "components": {
+            "schemas": components(OPERATIONS, [ProblemDocument, Payload, Manifest]),
+            "securitySchemes": _SCHEMES,
+        },
+    }
+
+
+def _paths() -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return paths
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.id,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "description": _description(operation),
+        "security": _SECURITY[operation.access],
+        "parameters": [_parameter(one) for one in operation.parameters],
+        "responses": responses(operation),
+    }
+    if operation.body is not None:
+        described["requestBody"] = _body(operation.body)
+    return described
+
+
+def _description(operation: Operation) -> str:
+    if operation.access == "admin":
+        return f"{operation.description}\n\nNeeds a key with the role `admin`."
+    if operation.counted:
+        return f"{operation.description}\n\nCounted by the rate limits."
+    return operation.description
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "name": parameter.name,
+        "in": parameter.where,
+        "description": parameter.description,
+        "required": parameter.where == "path",
+        "schema": dict(parameter.schema),
+    }
+    if parameter.example is not None:
+        described["example"] = parameter.example
+    return described
+
+
+def _body(body: Body) -> dict[str, Any]:
+    media: dict[str, Any] = {"schema": reference(body.shape) if body.shape else dict(body.schema or {})}
+    if body.encoding is not None:
+        media["encoding"] = dict(body.encoding)
+    if body.examples:
+        media["examples"] = {name: {"value": plain(value)} for name, value in body.examples.items()}
+    return {"description": body.description, "required": body.required, "content": {body.media_type: media}}
+
+
+def _webhooks() -> dict[str, Any]:
+    body = Body(
+        description="The job as it was when it ended; the same in each attempt.",
+        shape=Payload,
+        examples={"ended": Payload(EVENT, ENDED, PARTIAL_JOB)},
+    )
+    call = {
+        "operationId": "jobFinished",
+        "tags": ["Webhooks"],
+        "summary": "What a batch's `webhook_url` is called with",
+        "description": "Once each time the job ends, signed as Standard Webhooks (`webhook-id`, "
+        "`webhook-timestamp`, `webhook-signature`). Anything but 2xx is tried again.",
+        "requestBody": _body(body),
+        "responses": {"2XX": {"description": "Taken."}},
+    }
+    return {EVENT: {"post": call}}
+
 
 _CACHE: Final = {"Cache-Control": "private, no-cache"}
 
@@ -31,7 +171,6 @@ async def document(request: Request) -> Response:
 @cache
 def _document() -> tuple[bytes, str]:
     """The document and its strong validator."""
-    from image2model.api.reference.document import openapi
 
     content = msgspec.json.encode(openapi())
     return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'

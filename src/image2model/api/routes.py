@@ -8,74 +8,66 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
-from image2model.api import (
-    admin_dead,
-    admin_fleet,
-    admin_keys,
-    admin_queues,
-    admin_stats,
-    archive,
-    downloads,
-    events,
-    fal_callbacks,
-    files,
-    health,
-    jobs,
-    metrics,
-    models,
-    openapi,
-    quotes,
-    sessions,
-    status,
-    thumbnails,
-    uploads,
-    webhooks,
-)
-from image2model.api.access_state import state_of
+from image2model import events
+from image2model.access import http as access_http
+from image2model.access.state import state_of
+from image2model.api import openapi as api_openapi
 from image2model.api.state import ApiState
-from image2model.service.documents import API
+from image2model.http.documents import API
+from image2model.jobs import archive, files, status
+from image2model.jobs import http as jobs_http
+from image2model.operations import health, metrics
+from image2model.operations import http as operations_http
+from image2model.webhooks import fal_callback
+from image2model.webhooks import http as webhooks_http
 
 
 def routes() -> list[BaseRoute]:
     """The routes of the interface."""
     return [
         Route(f"{API}/status/{{job_id}}", status.Status(), methods=["GET"]),
-        Route(f"{API}/upload/batch", uploads.upload_batch, methods=["POST"]),
-        Route(f"{API}/download/{{job_id}}", downloads.listing),
-        Route(f"{API}/download/{{job_id}}/archive.zip", archive.download),
-        Route(f"{API}/download/{{job_id}}/{{image_id}}", downloads.download),
+        Route(f"{API}/upload/batch", jobs_http.upload_batch, methods=["POST"]),
+        Route(f"{API}/download/{{job_id}}", jobs_http.list_files),
+        Route(f"{API}/download/{{job_id}}/archive.zip", archive.download_archive),
+        Route(f"{API}/download/{{job_id}}/{{image_id}}", jobs_http.download_file),
         Route(f"{API}/files/{{token}}", files.file),
-        Route(f"{API}/images/{{job_id}}/{{image_id}}/thumbnail", thumbnails.show),
-        Route(f"{API}/jobs", jobs.listing),
-        Route(f"{API}/jobs/{{job_id}}/cancel", jobs.cancel, methods=["POST"]),
-        Route(f"{API}/jobs/{{job_id}}/retry", jobs.retry, methods=["POST"]),
+        Route(f"{API}/images/{{job_id}}/{{image_id}}/thumbnail", jobs_http.show_thumbnail),
+        Route(f"{API}/jobs", jobs_http.list_jobs),
+        Route(f"{API}/jobs/{{job_id}}/cancel", jobs_http.cancel, methods=["POST"]),
+        Route(f"{API}/jobs/{{job_id}}/retry", jobs_http.retry, methods=["POST"]),
         Route(
-            f"{API}/jobs/{{job_id}}/images/{{image_id}}/files/refresh", jobs.refresh_files, methods=["POST"]
+            f"{API}/jobs/{{job_id}}/images/{{image_id}}/files/refresh",
+            jobs_http.refresh_files,
+            methods=["POST"],
         ),
-        Route(f"{API}/jobs/{{job_id}}", jobs.delete, methods=["DELETE"]),
-        Route(f"{API}/models", models.listing),
-        Route(f"{API}/quote", quotes.quote_batch, methods=["POST"]),
-        Route(f"{API}/jobs/{{job_id}}/webhooks", webhooks.listing),
-        Route(f"{API}/jobs/{{job_id}}/webhooks/{{delivery_id}}/replay", webhooks.replay, methods=["POST"]),
-        Route(f"{API}/admin/queues/{{name}}/pause", admin_queues.pause_queue, methods=["POST"]),
-        Route(f"{API}/admin/queues/{{name}}/resume", admin_queues.resume_queue, methods=["POST"]),
-        Route(f"{API}/admin/workers", admin_fleet.list_workers),
-        Route(f"{API}/admin/jobs", admin_fleet.list_jobs),
-        Route(f"{API}/admin/dead", admin_dead.listing),
-        Route(f"{API}/admin/dead/replay", admin_dead.replay_many, methods=["POST"]),
-        Route(f"{API}/admin/dead/{{image_id}}/replay", admin_dead.replay, methods=["POST"]),
-        Route(f"{API}/session", sessions.begin, methods=["POST"]),
-        Route(f"{API}/session", sessions.show, methods=["GET"]),
-        Route(f"{API}/session", sessions.end, methods=["DELETE"]),
-        Route(f"{API}/admin/stats", admin_stats.show),
-        Route(f"{API}/admin/keys", admin_keys.listing, methods=["GET"]),
-        Route(f"{API}/admin/keys", admin_keys.create, methods=["POST"]),
-        Route(f"{API}/admin/keys/{{key_id}}", admin_keys.revoke, methods=["DELETE"]),
+        Route(f"{API}/jobs/{{job_id}}", jobs_http.delete, methods=["DELETE"]),
+        Route(f"{API}/models", jobs_http.list_models),
+        Route(f"{API}/quote", jobs_http.quote_batch, methods=["POST"]),
+        Route(f"{API}/jobs/{{job_id}}/webhooks", webhooks_http.list_deliveries),
+        Route(
+            f"{API}/jobs/{{job_id}}/webhooks/{{delivery_id}}/replay",
+            webhooks_http.replay_delivery,
+            methods=["POST"],
+        ),
+        Route(f"{API}/admin/queues/{{name}}/pause", operations_http.pause_queue, methods=["POST"]),
+        Route(f"{API}/admin/queues/{{name}}/resume", operations_http.resume_queue, methods=["POST"]),
+        Route(f"{API}/admin/workers", operations_http.list_workers),
+        Route(f"{API}/admin/jobs", operations_http.list_jobs),
+        Route(f"{API}/admin/dead", operations_http.list_dead),
+        Route(f"{API}/admin/dead/replay", operations_http.replay_many_dead, methods=["POST"]),
+        Route(f"{API}/admin/dead/{{image_id}}/replay", operations_http.replay_dead, methods=["POST"]),
+        Route(f"{API}/session", access_http.begin_session, methods=["POST"]),
+        Route(f"{API}/session", access_http.show_session, methods=["GET"]),
+        Route(f"{API}/session", access_http.end_session, methods=["DELETE"]),
+        Route(f"{API}/admin/stats", operations_http.show_stats),
+        Route(f"{API}/admin/keys", access_http.list_keys, methods=["GET"]),
+        Route(f"{API}/admin/keys", access_http.create_key, methods=["POST"]),
+        Route(f"{API}/admin/keys/{{key_id}}", access_http.revoke_key, methods=["DELETE"]),
         Route(f"{API}/health/live", health.live),
         Route(f"{API}/health/ready", health.ready),
-        Route(f"{API}/webhooks/fal", fal_callbacks.fal_webhook, methods=["POST"]),
+        Route(f"{API}/webhooks/fal", fal_callback.fal_webhook, methods=["POST"]),
         Route("/metrics", metrics.metrics),
-        Route(f"{API}/openapi.json", openapi.document),
+        Route(f"{API}/openapi.json", api_openapi.document),
         *events.routes(_relay_of, _gate_of, prefix=API),
     ]
 

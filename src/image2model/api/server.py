@@ -22,14 +22,14 @@ from starlette.routing import BaseRoute
 
 from image2model.api.app import create_app
 from image2model.api.forwarded import behind_proxies
-from image2model.api.severable_protocol import SeverableProtocol
+from image2model.api.protocol import SeverableProtocol
 from image2model.api.state import ApiState
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, unknown_names
 from image2model.store.condition import StoreCondition, condition_of, describe
 from image2model.store.connection import connect, reach
 from image2model.telemetry import logs, tracing
-from image2model.telemetry.exposition import forget_process
+from image2model.telemetry.metrics import forget_process
 
 _BACKLOG: Final = 2048
 _TEARDOWN_SECONDS: Final = 2.0

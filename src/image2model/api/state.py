@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from image2model.api.events import EventRelay
-from image2model.api.fal_callbacks import CallbackState
-from image2model.api.health import HealthState
+from image2model.events import EventRelay
+from image2model.operations.health import HealthState
+from image2model.webhooks.fal_callback import CallbackState
 
 
 @dataclass(frozen=True, kw_only=True)

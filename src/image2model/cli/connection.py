@@ -1,10 +1,11 @@
-"""What every client command shares: `--url`, `--key`, `--json`, and the client made of them.
+"""Errors out of task groups as they were raised, for the callers that expect one.
 
-Who calls it: the client commands.
+Who calls it: the client commands that do several things at once.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,6 +15,19 @@ import msgspec
 from image2model.client import AsyncClient
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, load
+
+
+@contextmanager
+def first_error() -> Iterator[None]:
+    """Around an `asyncio.TaskGroup`: raises the first error of the group instead of the group."""
+    try:
+        yield
+    except BaseExceptionGroup as several:
+        error: BaseException = several
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _INTERFACE: Final = re.compile(r"/api/v\d+(/.*)?$")  # a proxy may well serve the root as /api

@@ -1,24 +1,35 @@
-"""The store and the storage of the service on this machine, for operators' commands.
+"""Where the store is, for the commands of operators that talk to it themselves.
 
-Who calls it: `backup` and `restore`. It reads the same environment as the service; without I2M_REDIS_URL
-it takes the embedded store of the `up` that runs on I2M_DATA_DIR.
+Who calls it: `doctor`, `keys`, `backup` and `restore`.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import quote
 
 import click
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from image2model.cli.local_store import store_url
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, load
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
 from image2model.store.condition import advice, condition_of, describe
 from image2model.store.connection import connect
+from image2model.up.store import socket_path, store_folder
+
+
+def store_url(settings: Settings) -> str | None:
+    """I2M_REDIS_URL, or the store of an `up` that runs on the data folder; None where there is neither."""
+    return settings.redis_url or _of_up(settings.data_dir)
+
+
+def _of_up(data_dir: Path) -> str | None:
+    path = socket_path(store_folder(data_dir))
+    return f"unix://{quote(str(path))}" if path.exists() else None
 
 
 @asynccontextmanager

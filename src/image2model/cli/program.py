@@ -1,18 +1,83 @@
-"""Runs a command and turns its outcome into an exit code.
+"""The group of all commands: a table of names, imported one at a time when chosen.
 
-0 done · 1 the work failed · 2 wrong usage or wrong settings · 130 interrupted. Who calls it: `main`,
-and tests. It is the only place where errors become words on standard error.
+Who calls it: `program`. A new command is one line here and one file in `commands`, which binds its
+click command to the name `command`.
 """
 
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
-from image2model.cli.group import CLI
+from image2model import __version__
 from image2model.errors import ConfigurationError, Image2ModelError
+
+# name: one line of help. The module is `commands.<name>`.
+COMMANDS: Final[dict[str, str]] = {
+    "up": "Run the whole service on this machine.",
+    "api": "Run one API process.",
+    "worker": "Run one worker process.",
+    "emulator": "Run FAL on this machine, for trials and tests.",
+    "quote": "Tell what a submit would cost, and buy nothing.",
+    "submit": "Upload pictures and download their models.",
+    "watch": "Make models of all pictures that appear in a folder.",
+    "jobs": "List jobs, newest first.",
+    "status": "Show a job.",
+    "download": "Download the models of a job.",
+    "report": "Write a contact sheet of a job.",
+    "cancel": "Stop what is not finished of a job.",
+    "retry": "Run the failed images of a job again.",
+    "dead": "List or replay the images that failed for good.",
+    "keys": "Make, list and revoke API keys.",
+    "backup": "Write jobs, keys and files into one archive.",
+    "restore": "Bring a backup back into an empty service.",
+    "upgrade": "Show which data version the store is written in.",
+    "doctor": "Check the settings and what they lead to.",
+    "completion": "Print the completion script of a shell.",
+}
+
+
+class LazyGroup(click.Group):
+    """Lists commands from the table; imports one when it is run, or asked for its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """In the table's order: what people need first comes first."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"image2model.cli.commands.{cmd_name}").command
+        return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands from the table, without importing them, and the group's own options."""
+        fitting = {name: words for name, words in COMMANDS.items() if name.startswith(incomplete)}
+        named = [CompletionItem(name, help=words) for name, words in fitting.items()]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The table itself, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="image2model")
+def CLI() -> None:  # noqa: N802 - click's decorator makes it an object
+    """Batches of pictures in, 3D models out, through FAL.AI.
+
+    Settings come from the environment (I2M_..., FAL_KEY). Exit codes: 0 done, 1 the work failed,
+    2 wrong usage, 130 interrupted.
+    """
+
 
 DONE: Final = 0
 FAILED: Final = 1

@@ -6,11 +6,21 @@ fields of a document are ignored and statuses are plain text.
 """
 
 from image2model.client.aio import AsyncClient
-from image2model.client.documents import File, Image, Job, JobPage, Mesh, Result
+from image2model.client.documents import (
+    File,
+    Image,
+    Job,
+    JobPage,
+    Mesh,
+    Model,
+    ModelList,
+    Quote,
+    QuotedImage,
+    Result,
+)
 from image2model.client.errors import ApiError, BadDownload, ClientError, Unreachable
 from image2model.client.events import Complete, Event, ImageChanged, Snapshot
-from image2model.client.offers import Model, ModelList, Quote, QuotedImage
-from image2model.client.picture import Picture
+from image2model.client.multipart import Picture
 from image2model.client.sync import Client
 
 __all__ = [

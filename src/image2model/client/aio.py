@@ -15,16 +15,12 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 
-from image2model.client.documents import DeadPage, Download, Job, JobPage, Replayed
+from image2model.client.documents import DeadPage, Download, Job, JobPage, ModelList, Quote, Replayed
 from image2model.client.errors import BadDownload, ClientError, Unreachable
-from image2model.client.events import Event
-from image2model.client.multipart import MultipartBody
-from image2model.client.offers import ModelList, Quote
-from image2model.client.picture import Picture
-from image2model.client.retry import Patience
+from image2model.client.events import Event, EventStream, OnConnection
+from image2model.client.multipart import MultipartBody, Picture
 from image2model.client.save import save
-from image2model.client.stream import EventStream, OnConnection
-from image2model.client.transport import Call, OnTrouble, Reply, Transport
+from image2model.client.transport import Call, OnTrouble, Patience, Reply, Transport
 
 _BASE: Final = "/api/v1"
 _SLOWEST_UPLOAD: Final = 32 * 1024  # bytes a second: below this a deadline ends the try

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import aiohttp
 
 from image2model.client.errors import BadDownload
-from image2model.threads import in_thread
+from image2model.shielded import in_thread
 
 
 async def save(

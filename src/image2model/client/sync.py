@@ -10,9 +10,8 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mappin
 from typing import Any, Self, TypeVar
 
 from image2model.client.aio import AsyncClient, Source
-from image2model.client.documents import Download, Job, JobPage
+from image2model.client.documents import Download, Job, JobPage, ModelList, Quote
 from image2model.client.events import Event
-from image2model.client.offers import ModelList, Quote
 from image2model.client.transport import OnTrouble
 
 _T = TypeVar("_T")

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from image2model.errors import FalResultGone
-from image2model.fal.failures import FalAddressRefused, FalUnreachable
+from image2model.fal.errors import FalAddressRefused, FalUnreachable
 from image2model.fal.session import FalSession, network_faults
 from image2model.network.guard import GuardedSession, UrlRefused, refused
 

@@ -1,26 +1,92 @@
-"""Following an accepted request to its end: by the status stream, by polling where the stream fails.
+"""What following a request yields: its state at FAL, as far as it can be told.
 
-Who calls it: the gateway. It never gives up on an error and never starts anything new at FAL: how long
-to follow is the caller's affair. An idle request costs one open response and a timer.
+Who calls it: the follower makes them, the worker reads them. Pure.
 """
 
 import asyncio
 import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from typing import Final
+from enum import StrEnum
+from typing import Final, Self
 
 import aiohttp
 import msgspec
 
 from image2model.domain import FalRequest
 from image2model.errors import FalResultGone
-from image2model.fal.failures import FalUnreachable
-from image2model.fal.observer import Observer, observed
-from image2model.fal.session import FalSession, network_faults
-from image2model.fal.update import FalStatus, FalUpdate
-from image2model.fal.verdict import has_ended
-from image2model.fal.wire import Status, decode
+from image2model.fal.errors import FalUnreachable, error_of, words_of
+from image2model.fal.results import has_ended
+from image2model.fal.session import FalSession, Observer, network_faults, observed
+from image2model.fal.wire import CancelStatus, Status, decode
+
+
+class FalStatus(StrEnum):
+    """FAL's three states, and three that it does not call so.
+
+    COMPLETED says only that the request has ended: the result tells how. ENDED is any other word that sounds
+    like an end: only the result tells whether it is one. UNSETTLED: such a word, and the result is not there.
+    DENIED: FAL says that it does not know the request.
+    """
+
+    QUEUED = "IN_QUEUE"
+    RUNNING = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+    ENDED = "ENDED"
+    UNSETTLED = "UNSETTLED"
+    DENIED = "DENIED"
+
+
+_END_WORDS: Final = frozenset(
+    (
+        *("ABORTED", "CANCELED", "CANCELLED", "COMPLETE", "COMPLETED_WITH_ERROR", "COMPLETED_WITH_ERRORS"),
+        *("DEAD", "DONE", "ENDED", "ERROR", "ERRORED", "EXPIRED", "FAIL", "FAILED", "FAILURE", "FINISHED"),
+        *("KILLED", "OK", "REJECTED", "SUCCEEDED", "SUCCESS", "SUCCESSFUL", "TERMINATED", "TIMEDOUT"),
+        *("TIMED_OUT", "TIMEOUT"),
+    )
+)
+"""Public clients of FAL's report some of these, though FAL documents none."""
+
+
+class FalUpdate(msgspec.Struct, frozen=True):
+    """One change. `queue_position` is FAL's, 0 for the next one; `error` is set on a failed end."""
+
+    status: FalStatus
+    queue_position: int | None = None
+    error: str | None = None
+    error_type: str | None = None
+
+    @classmethod
+    def of(cls, status: Status) -> Self | None:
+        """The update in a status of the wire.
+
+        None for a word that says neither where it is nor that it ended.
+        """
+        known = _known(status.status)
+        if known is None:
+            return None
+        said = error_of(status.error, status.error_type)
+        return cls(
+            status=known,
+            queue_position=_position(status.queue_position) if known is FalStatus.QUEUED else None,
+            error=said.message or said.type if said else None,
+            error_type=said.type if said else None,
+        )
+
+
+def _known(word: str) -> FalStatus | None:
+    name = word.strip().upper().replace(" ", "_").replace("-", "_")
+    if name in (FalStatus.QUEUED, FalStatus.RUNNING, FalStatus.COMPLETED):
+        return FalStatus(name)
+    return FalStatus.ENDED if name in _END_WORDS else None
+
+
+def _position(raw: msgspec.Raw) -> int | None:
+    try:
+        return decode(bytes(raw), int | None)  # type: ignore[arg-type]  # msgspec takes unions
+    except msgspec.DecodeError:
+        return None
+
 
 _PERHAPS: Final = FalUpdate(FalStatus.ENDED)
 """In place of a status that says nothing."""
@@ -217,3 +283,32 @@ class _Watch:
 
 def _update(body: bytes) -> FalUpdate | None:
     return FalUpdate.of(decode(body, Status))
+
+
+class CancelReply(StrEnum):
+    """FAL's three answers."""
+
+    REQUESTED = "CANCELLATION_REQUESTED"
+    ALREADY_COMPLETED = "ALREADY_COMPLETED"
+    NOT_FOUND = "NOT_FOUND"
+
+
+_BY_STATUS = {
+    200: CancelReply.REQUESTED,
+    202: CancelReply.REQUESTED,
+    400: CancelReply.ALREADY_COMPLETED,
+    404: CancelReply.NOT_FOUND,
+}
+
+
+async def cancel(session: FalSession, request: FalRequest) -> CancelReply:
+    """FAL's answer; asking twice does no harm. Raises FalUnreachable when there is none of the three."""
+    reply = await session.call("PUT", request.cancel_url)
+    try:
+        return CancelReply(decode(reply.body, CancelStatus).status)
+    except (msgspec.DecodeError, ValueError):
+        pass
+    if reply.status in _BY_STATUS:
+        return _BY_STATUS[reply.status]
+    said = words_of(reply.body, reply.status).message
+    raise FalUnreachable(f"FAL answered the cancel with {reply.status}: {said}", status=reply.status)

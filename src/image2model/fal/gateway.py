@@ -11,22 +11,18 @@ from types import TracebackType
 from typing import Self
 
 from image2model.domain import FalRequest
-from image2model.fal import cancel, health
-from image2model.fal.cancel import CancelReply
+from image2model.fal import follow as cancel
+from image2model.fal import platform as health
 from image2model.fal.download import Downloads, FalDownload
 from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint
-from image2model.fal.follow import Follower, FollowPace
-from image2model.fal.health import FalHealth
+from image2model.fal.follow import CancelReply, FalUpdate, Follower, FollowPace
 from image2model.fal.hosts import FalHosts
-from image2model.fal.observer import Observer, ignore, observed
-from image2model.fal.paidpost import BeforeSend
-from image2model.fal.platform import Listed, Platform
-from image2model.fal.refusal import read
-from image2model.fal.result import FalResult, Results
-from image2model.fal.session import USER_AGENT, FalSession
-from image2model.fal.submission import Priority, Submission
-from image2model.fal.update import FalUpdate
-from image2model.fal.upload import Uploader
+from image2model.fal.paid_post import BeforeSend
+from image2model.fal.platform import FalHealth, Listed, Platform
+from image2model.fal.results import FalResult, Results
+from image2model.fal.session import USER_AGENT, FalSession, Observer, ignore, observed, read
+from image2model.fal.submit import Priority, Submission
+from image2model.fal.uploads import Uploader
 from image2model.fal.wire import Jwks, ModelEntry, Price
 from image2model.network.guard import GuardedSession
 

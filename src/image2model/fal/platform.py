@@ -5,18 +5,20 @@ Who calls it: the gateway. These calls cost nothing and change nothing.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urlencode
+from uuid import uuid4
 
+import aiohttp
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from image2model.domain import FalRequest
 from image2model.errors import FalError
 from image2model.fal.endpoints import Endpoint
-from image2model.fal.refusal import read
-from image2model.fal.result import FalResult, judged
-from image2model.fal.session import FalSession, Reply
+from image2model.fal.errors import FalUnreachable, blames_account, words_of
+from image2model.fal.results import FalResult, judged
+from image2model.fal.session import FalSession, Reply, read
 from image2model.fal.wire import ModelEntry, ModelList, Price, PriceList, RequestPage
 
 T = TypeVar("T")
@@ -103,3 +105,33 @@ class Platform:
 def _holds(json_input: bytes, image_url: str) -> bool:
     # The URL is unique to the attempt, so it is enough that the input holds it, under whatever name.
     return image_url.encode() in json_input.replace(rb"\/", b"/")
+
+
+_TIMEOUT = aiohttp.ClientTimeout(total=5)
+
+
+class FalHealth(msgspec.Struct, frozen=True):
+    """`reason` is what to blame when it is not ok. `endpoint`: a 403 that says nothing about the account, so
+    that only an image of another endpoint can tell."""
+
+    ok: bool
+    detail: str
+    reason: Literal["account", "endpoint", "unreachable"] | None = None
+
+
+async def probe(session: FalSession, endpoint_id: str) -> FalHealth:
+    """Asks for a request that cannot exist: 404 means that FAL is there and knows the key."""
+    url = session.hosts.request(endpoint_id, str(uuid4())).status_url
+    try:
+        reply = await session.call("GET", url, timeout=_TIMEOUT)
+    except FalUnreachable as error:
+        return FalHealth(ok=False, detail=error.message, reason="unreachable")
+    if reply.status == 404:
+        return FalHealth(ok=True, detail="FAL answers and accepts the key")
+    said = words_of(reply.body, reply.status)
+    if reply.status == 403 and not blames_account(said):
+        detail = f"FAL answers, and refuses {endpoint_id}: {said.message}"
+        return FalHealth(ok=False, detail=detail, reason="endpoint")
+    if reply.status in (401, 403):
+        return FalHealth(ok=False, detail=f"FAL refuses the key: {said.message}", reason="account")
+    return FalHealth(ok=False, detail=f"FAL answers {reply.status}: {said.message}", reason="unreachable")

@@ -1,21 +1,80 @@
-"""The one aiohttp session of a gateway: bounded replies, a deadline on every call, the key only to FAL.
+"""How a call to FAL went, told to whoever counts: operation, outcome, seconds.
 
-Who calls it: every part of the gateway but the paid submit. It never sends FAL's key anywhere but to
-the hosts of `FalHosts.may_see_key`, and follows no redirect by itself.
+Who calls it: every operation of the gateway. The observer is injected, so this package knows no metrics.
 """
 
+import asyncio
 import io
-from collections.abc import AsyncIterator, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 import aiohttp
 import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from image2model.fal.failures import FalUnreachable
+from image2model.errors import (
+    FalAccountFault,
+    FalAmbiguous,
+    FalEndpointFault,
+    FalError,
+    FalNotAccepted,
+    FalRejected,
+    FalResultGone,
+    FalTransient,
+)
+from image2model.fal.errors import (
+    FalAddressRefused,
+    FalCancelled,
+    FalUnfinished,
+    FalUnreachable,
+    blames_account,
+    words_of,
+)
 from image2model.fal.hosts import FalHosts
+from image2model.fal.wire import decode
+
+Observer = Callable[[str, str, float], None]
+
+OUTCOMES: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (FalNotAccepted, "not_accepted"),
+    (FalAmbiguous, "ambiguous"),
+    (FalAccountFault, "account_fault"),
+    (FalEndpointFault, "endpoint_fault"),
+    (FalRejected, "rejected"),
+    (FalTransient, "failed"),
+    (FalResultGone, "gone"),
+    (FalUnreachable, "unreachable"),
+    (FalUnfinished, "unfinished"),
+    (FalCancelled, "cancelled"),
+    (FalAddressRefused, "refused"),
+    (asyncio.CancelledError, "abandoned"),
+    (GeneratorExit, "ok"),
+)
+"""Each error class and the `outcome` it counts as; anything else is `error`, and none is `ok`.
+
+A stream is closed by whoever follows it once it has said COMPLETED: that is how it ends well."""
+
+
+def ignore(_operation: str, _outcome: str, _seconds: float) -> None:
+    """The observer of nobody."""
+
+
+@contextmanager
+def observed(observer: Observer, operation: str) -> Iterator[None]:
+    """Tell the observer how the block ended and how long it took."""
+    started = time.perf_counter()
+    outcome = "ok"
+    try:
+        yield
+    except BaseException as error:
+        outcome = next((name for kind, name in OUTCOMES if isinstance(error, kind)), "error")
+        raise
+    finally:
+        observer(operation, outcome, time.perf_counter() - started)
+
 
 API_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
 LARGEST_REPLY: Final = 32 << 20
@@ -196,3 +255,28 @@ def _cause(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return str(error) or type(error).__name__
+
+
+T = TypeVar("T")
+
+
+def refuse(reply: Reply) -> FalError:
+    """The error that a reply other than success means: the account's fault, or one that may pass."""
+    said = words_of(reply.body, reply.status, reply.headers.get("x-fal-error-type"))
+    if reply.status in (401, 403):
+        kind = "locked" if blames_account(said) else said.type
+        return FalAccountFault(said.message, status=reply.status, fal_type=kind)
+    return FalTransient(
+        f"{reply.url} answered {reply.status}: {said.message}", status=reply.status, fal_type=said.type
+    )
+
+
+def read(reply: Reply, shape: type[T]) -> T:
+    """A success's content as this shape. Raises what `refuse` gives, FalTransient when it is unreadable."""
+    if reply.status >= 300:
+        raise refuse(reply)
+    try:
+        return decode(reply.body, shape)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"{reply.url} answered what cannot be read: {error}"
+        raise FalTransient(message, status=reply.status) from error

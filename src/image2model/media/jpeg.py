@@ -11,8 +11,7 @@ import struct
 import msgspec
 
 from image2model.errors import ImageTruncated, NotAnImage
-from image2model.media.exif import orientation_of
-from image2model.media.picture import PictureInfo, shown
+from image2model.media.picture import PictureInfo, orientation_of, shown
 
 SOI = b"\xff\xd8"
 EOI = b"\xff\xd9"

@@ -10,8 +10,7 @@ import zlib
 import msgspec
 
 from image2model.errors import ImageTruncated, NotAnImage
-from image2model.media.exif import orientation_of
-from image2model.media.picture import PictureInfo, shown
+from image2model.media.picture import PictureInfo, orientation_of, shown
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_RGB, COLOUR_PALETTE, COLOUR_RGBA = 2, 3, 6

@@ -1,9 +1,76 @@
-"""The door to a picture's bytes for whoever decodes them: preflight and thumbnails."""
+"""A picture's bytes without what only describes them: EXIF, XMP, text, thumbnails, profiles.
 
-from image2model.errors import FileProblem, ImageFailure
-from image2model.media.picture import PictureInfo
-from image2model.media.plain import PlainSource, plain_source
-from image2model.media.sniff import contiguous, inspect
+Called by `preflight` and `thumbnail`. Nothing is decoded here: pixels stay bit for bit what they were,
+because whole chunks and segments are kept or dropped. The profile and the orientation are handed out
+beside the bytes, so that Pillow never parses metadata from strangers.
+"""
+
+import zlib
+
+import msgspec
+
+from image2model.errors import FileProblem, ImageFailure, ImageTruncated
+from image2model.media import jpeg, png, webp
+from image2model.media.inspect import contiguous, inspect
+from image2model.media.picture import PictureFormat, PictureInfo
+
+
+class PlainSource(msgspec.Struct, frozen=True):
+    """The picture's own bytes (first frame where possible) and what it takes to show them right."""
+
+    data: bytes
+    format: PictureFormat
+    orientation: int
+    profile: bytes | None
+    inverted: bool  # CMYK is stored inverted, as Adobe does
+    lossless: bool
+    eight_bit_rgb: bool  # by its header RGB or RGBA of 8 bits; for a JPEG the decoder has the last word
+
+
+def plain_source(data: bytes | bytearray, info: PictureInfo) -> PlainSource:
+    """Strip `data`, whose structure `sniff.inspect` has accepted as `info`.
+
+    Raises ImageTruncated or NotAnImage where the structure is broken after all.
+    """
+    if info.format == "png":
+        return _png(data, info)
+    return _jpeg(data, info) if info.format == "jpeg" else _webp(data, info)
+
+
+def _png(data: bytes | bytearray, info: PictureInfo) -> PlainSource:
+    layout = png.read_png(data)
+    view = memoryview(data)
+    for start, end in layout.critical:
+        # Pillow skips the checksums of IDAT; browsers and FAL's decoders do not.
+        if zlib.crc32(view[start + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+            raise ImageTruncated("The PNG is damaged: a checksum is wrong. Save the picture again.")
+    return PlainSource(
+        png.SIGNATURE + b"".join([view[start:end] for start, end in layout.critical]),
+        "png", info.orientation, png.png_profile(data, layout),
+        inverted=False, lossless=True,
+        eight_bit_rgb=layout.depth == 8
+        and layout.colour in (png.COLOUR_RGB, png.COLOUR_RGBA)
+        and not layout.transparent,
+    )  # fmt: skip
+
+
+def _jpeg(data: bytes | bytearray, info: PictureInfo) -> PlainSource:
+    layout = jpeg.read_jpeg(data)
+    view = memoryview(data)
+    spans = layout.needed + jpeg.scan_spans(data, layout.scan)
+    return PlainSource(
+        jpeg.SOI + b"".join([view[start:end] for start, end in spans]),
+        "jpeg", info.orientation, jpeg.jpeg_profile(data, layout),
+        inverted=layout.adobe, lossless=False, eight_bit_rgb=layout.components == 3,
+    )  # fmt: skip
+
+
+def _webp(data: bytes | bytearray, info: PictureInfo) -> PlainSource:
+    layout = webp.read_webp(data)
+    return PlainSource(
+        bytes(data), "webp", info.orientation, webp.webp_profile(data, layout),
+        inverted=False, lossless=layout.lossless, eight_bit_rgb=False,
+    )  # fmt: skip
 
 
 def read_source(data: bytes | bytearray, *, max_pixels: int) -> tuple[PictureInfo, PlainSource]:

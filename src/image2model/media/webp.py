@@ -9,8 +9,7 @@ import struct
 import msgspec
 
 from image2model.errors import ImageTruncated, NotAnImage
-from image2model.media.exif import orientation_of
-from image2model.media.picture import PictureInfo, shown
+from image2model.media.picture import PictureInfo, orientation_of, shown
 
 _MAX_CHUNKS = 20_000
 _PIXELS = (b"VP8 ", b"VP8L", b"ANMF")

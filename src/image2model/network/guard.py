@@ -13,9 +13,15 @@ from typing import Final, Self
 import aiohttp
 from yarl import URL
 
-from image2model.network.public_address import is_address, is_public
-from image2model.network.public_resolver import AddressRefused, Lookup, PublicResolver, SystemLookup
-from image2model.network.public_url import unfitness
+from image2model.network.public_addresses import (
+    AddressRefused,
+    Lookup,
+    PublicResolver,
+    SystemLookup,
+    is_address,
+    is_public,
+    unfitness,
+)
 
 NOT_PUBLIC: Final = "the address is not one that the internet can reach"
 

@@ -15,8 +15,8 @@ from typing import Final
 
 from obstore.exceptions import BaseError
 
+from image2model.shielded import in_thread
 from image2model.storage.local_folder import LocalFolder
-from image2model.threads import in_thread
 
 # Rust's create_dir_all lost a race against the removal of the directory that it made (2), or found (17).
 _GONE: Final = re.compile(r"Unable to create dir .*\(os error (2|17)\)")

@@ -7,7 +7,13 @@
         └── ObjectMissing   there is no object of that key
 """
 
-from image2model.errors import Image2ModelError
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from obstore.exceptions import BaseError
+
+from image2model.errors import DiskFull, Image2ModelError
 
 
 class StorageError(Image2ModelError):
@@ -16,3 +22,26 @@ class StorageError(Image2ModelError):
 
 class ObjectMissing(StorageError):
     """There is no object of that key."""
+
+
+# ENOSPC and EDQUOT of Rust's io::Error and of Python's, and MinIO's code for a full drive.
+_FULL = re.compile(r"\(os error (28|122)\)|^\[Errno (28|122)\]|XMinioStorageFull")
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Raise DiskFull, ObjectMissing or StorageError for whatever obstore raises in the block."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ObjectMissing(f"{what}: there is no such object") from error
+    except TimeoutError as error:
+        raise StorageError(f"{what}: the storage did not answer in time") from error
+    except (BaseError, OSError, NotImplementedError) as error:
+        raise _failure(what, str(error)) from error
+
+
+def _failure(what: str, message: str) -> DiskFull | StorageError:
+    if _FULL.search(message):
+        return DiskFull("The storage is full. Free some space, or let the oldest jobs expire, and try again.")
+    return StorageError(f"{what}: {message.split(chr(10), 1)[0]}")

@@ -1,28 +1,91 @@
-"""Objects by key, the same for a folder, S3 and memory.
+"""Which strings are keys of objects.
 
-Called by service, worker and API; made by `address.open_storage`. Every call has a deadline, a put is
-all or nothing, and a cancelled put is over when its cancellation is: nothing appears afterwards.
+Called by `objects` on every key. The alphabet is narrow on purpose: such a key is one path below the
+root on every file system, needs no quoting in a URL, and can never name one of obstore's `#1` files.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
+import msgspec
 import obstore
 from obstore.store import LocalStore, MemoryStore, S3Store
 
+from image2model.shielded import in_thread, settled
 from image2model.storage.directories import in_its_directory
-from image2model.storage.failures import translated
-from image2model.storage.keys import check_key, check_prefix
+from image2model.storage.errors import translated
 from image2model.storage.local_folder import LocalFolder
-from image2model.storage.reader import CHUNK_BYTES, ObjectMeta, ObjectReader, meta_of
-from image2model.storage.settle import settled
 from image2model.storage.streamed_put import PART_BYTES, StreamedPut, file_chunks, head_of
-from image2model.threads import in_thread
+
+# 200, not 255: the file system must still take the name of the file that is being written.
+_SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,200}", re.ASCII)
+_MAX_LENGTH = 900
+
+
+def check_key(key: str) -> str:
+    """`key` itself. Raises ValueError unless it is `segment/segment/…` of letters, digits, `.`, `_`, `-`."""
+    if len(key) <= _MAX_LENGTH and all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
+        return key
+    raise ValueError(f"{key[:120]!r} is no storage key: use segments of A-Z a-z 0-9 . _ - joined by '/'")
+
+
+def check_prefix(prefix: str) -> str:
+    """`prefix` without a closing slash; it is made of whole segments, and is not empty."""
+    return check_key(prefix.removesuffix("/"))
+
+
+CHUNK_BYTES = 1024 * 1024
+
+
+class ObjectMeta(msgspec.Struct, frozen=True):
+    """An object without its bytes. `size` in bytes; `etag` changes with the content."""
+
+    key: str
+    size: int
+    etag: str | None
+    modified: datetime
+
+
+def meta_of(found: "obstore.ObjectMeta") -> ObjectMeta:
+    """Our Struct of what obstore tells of an object."""
+    return ObjectMeta(found["path"], found["size"], found["e_tag"], found["last_modified"])
+
+
+class ObjectReader:
+    """The bytes from `start` to `end` (exclusive) of one object, which `meta` describes whole."""
+
+    def __init__(self, result: "obstore.GetResult", deadline_s: float) -> None:
+        self.meta = meta_of(result.meta)
+        self.start, self.end = result.range
+        self._result = result
+        self._deadline_s = deadline_s
+
+    async def read(self) -> bytes:
+        """All of it at once. Raises StorageError."""
+        with translated(f"read {self.meta.key}"):
+            async with asyncio.timeout(self._deadline_s):
+                return (await self._result.bytes_async()).to_bytes()
+
+    async def chunks(self, size: int = CHUNK_BYTES) -> AsyncIterator[bytes]:
+        """Pieces of at least `size` bytes, the last one shorter. Raises StorageError."""
+        if self.start == self.end:
+            return
+        stream = self._result.stream(min_chunk_size=size)
+        while True:
+            with translated(f"read {self.meta.key}"):
+                try:
+                    async with asyncio.timeout(self._deadline_s):
+                        chunk = await anext(stream)
+                except StopAsyncIteration:
+                    return
+            yield bytes(chunk)
+
 
 DEADLINE_S = 60.0
 LEAST_FREE = 256 << 20

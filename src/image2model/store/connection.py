@@ -30,7 +30,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from image2model.errors import ConfigurationError
-from image2model.store.life import LearningConnection, StoreLife
+from image2model.store.run_id import LearningConnection, StoreLife
 
 COMMAND_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 2.0

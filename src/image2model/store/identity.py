@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 
 from image2model.errors import ConfigurationError
 from image2model.store.connection import StoreOutage, command
+from image2model.store.data_versions import LATEST, heard_channels
 from image2model.store.keys import Channels, key, own_channels
-from image2model.store.layouts import LATEST, heard_channels
-from image2model.store.script import Script
+from image2model.store.scripts import Script
 
 _log: Final = structlog.get_logger("store.identity")
 
@@ -27,7 +27,7 @@ READER_LIFE_S: Final = 15.0
 """How long a process counts after its last look, and for how long nobody of an earlier release must have been
 seen before the version goes up: the life of a worker's heartbeat in 8adfc9c."""
 
-_SETTLE: Final = Script("settle_version")
+_SETTLE: Final = Script("store/settle_version")
 
 
 class StoreHead(msgspec.Struct, frozen=True):

@@ -12,10 +12,10 @@ from image2model.domain import Counts
 from image2model.errors import NotFound
 from image2model.store.connection import command
 from image2model.store.keys import key
-from image2model.store.rows import JobSnapshot, image_row, job_row
-from image2model.store.script import Script
+from image2model.store.records import JobSnapshot, image_row, job_row
+from image2model.store.scripts import Script
 
-_READ: Final = Script("read_job")
+_READ: Final = Script("store/read_job")
 
 _snapshot = msgspec.msgpack.Decoder(
     tuple[int, str, bool, list[str], tuple[int, int, int, int, int, int, int, int], list[list[str]]]

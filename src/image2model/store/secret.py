@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from image2model.store.connection import StoreOutage, command
 from image2model.store.keys import key
-from image2model.store.life import life_of, spoken_to
+from image2model.store.run_id import life_of, spoken_to
 
 WEBHOOK_PREFIX: Final = "whsec_"
 _BYTES: Final = 32

@@ -5,9 +5,11 @@ With `PROMETHEUS_MULTIPROC_DIR` set, as `up` does, all processes count into one 
 adds them up.
 """
 
+import os
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 REGISTRY: Final = CollectorRegistry(auto_describe=True)
 
@@ -99,3 +101,21 @@ STORE_ROLLBACKS: Final = Counter(
     "Documents and event streams that were ahead of the store, since it has come back with older data.",
     registry=REGISTRY,
 )
+
+MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def counted() -> CollectorRegistry:
+    """What all processes of this service on this machine have counted. Blocks: it may read files."""
+    if not os.environ.get(_FOLDER):
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus_client has no types here
+    return registry
+
+
+def forget_process(pid: int) -> None:
+    """Take the gauges of a process that has ended out of the shared folder. For `up`, of its children."""
+    if os.environ.get(_FOLDER):
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]  # prometheus_client has no types here

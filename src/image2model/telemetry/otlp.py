@@ -4,6 +4,7 @@ Who calls it: `tracing.start`, and nobody else imports it: OpenTelemetry is an o
 blocks the event loop: a span that ends is put into a bounded queue, and a queue that is full drops it.
 """
 
+import logging
 import threading
 import time
 from contextvars import Token
@@ -22,7 +23,6 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from image2model import __version__
-from image2model.telemetry.complaints import hear_complaints
 from image2model.telemetry.tracing import Attributes, Kind, Value
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -147,3 +147,32 @@ def _resource(process: str) -> Resource:
         }
     )
     return ours.merge(OTELResourceDetector().detect())
+
+
+_EVERY_S: Final = 60.0
+_ROOT: Final = "opentelemetry"
+
+
+class _Complaints(logging.Handler):
+    """The first of a minute is told, with the number of those before it that were not."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._quiet_until = 0.0
+        self._untold = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called under the handler's lock, from any thread."""
+        now = time.monotonic()
+        if now < self._quiet_until:
+            self._untold += 1
+            return
+        _log.warning("traces_not_delivered", reason=record.getMessage(), complaints_before=self._untold)
+        self._quiet_until, self._untold = now + _EVERY_S, 0
+
+
+def hear_complaints() -> None:
+    """From now on all loggers of OpenTelemetry end here."""
+    library = logging.getLogger(_ROOT)
+    library.handlers[:] = [_Complaints()]
+    library.propagate = False

@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from image2model.up.errors import FolderInUse
+from image2model.up.plan import FolderInUse
 
 
 class FolderLock:

@@ -1,9 +1,12 @@
-"""What `up` will run: the settings and every child's command line and environment.
+"""Why the supervisor could not start, in words for the person at the terminal.
 
-Who calls it: `run`. Ports are checked here, before a file is touched or a process started.
+Who calls it: the modules of `up`; the command line prints the message and exits with 1.
 """
 
+import asyncio
+import errno
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +14,70 @@ from typing import Final
 
 import msgspec
 
+from image2model.access import keys
+from image2model.errors import Image2ModelError
 from image2model.settings import Settings, load
 from image2model.settings.parse import is_loopback
-from image2model.up.errors import StartError
-from image2model.up.ports import free_port
+from image2model.store.connection import StoreOutage, connect
+
+
+class StartError(Image2ModelError):
+    """`up` or its store cannot run here; the message says why and what to do."""
+
+
+class FolderInUse(StartError):
+    """Somebody else holds the lock on the folder."""
+
+
+def free_port(host: str, port: int, flag: str) -> int:
+    """`port`, or any free one for 0. Raises StartError that names `flag` as the way out."""
+    family, address = _resolved(host, port)
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+            probe.listen(1)
+        except OSError as error:
+            raise StartError(_why(error, host, port, flag)) from error
+        bound: int = probe.getsockname()[1]
+    return bound
+
+
+def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise StartError(f"{host} is no address of this machine: {error.strerror or error}") from error
+    family, _, _, _, address = found[0]
+    return family, (str(address[0]), int(address[1]))
+
+
+def _why(error: OSError, host: str, port: int, flag: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use; stop what listens there, or choose another with {flag}"
+    if error.errno == errno.EACCES:
+        return f"port {port} may not be used by this user; choose one above 1023 with {flag}"
+    return f"cannot listen on {host}:{port}: {error.strerror or error}"
+
+
+def require_a_key(redis_url: str, host: str) -> None:
+    """Raises StartError where no key exists."""
+    try:
+        found = asyncio.run(_any_good(redis_url))
+    except StoreOutage as error:
+        raise StartError(f"I2M_REDIS_URL: the store does not answer: {error}") from error
+    if not found:
+        raise StartError(
+            f"no API key exists, and {host} is open to the network. Set I2M_ADMIN_KEY to a long "
+            "random text, the first admin key, or run `up` on 127.0.0.1 and make a key with "
+            "`image2model keys create`"
+        )
+
+
+async def _any_good(redis_url: str) -> bool:
+    async with connect(redis_url) as redis:
+        return await keys.any_good(redis)
+
 
 # glibc gives buffers of this size back to the kernel and asks for them again, which halves an upload's
 # speed. 32 MiB is the most that it accepts for the first.
@@ -120,3 +183,21 @@ def _child_environment(
         ours["I2M_FAL_BASE_URL"] = f"http://{_EMULATOR_HOST}:{emulator_port}"
         ours["FAL_KEY"] = "emulator:emulator"
     return {**_MALLOC, **environment, **ours}
+
+
+def say(text: str) -> None:
+    """One line, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def say_hello(plan: Plan) -> None:
+    """Where it will be, where its data is, and what the person should know before using it."""
+    settings = plan.settings
+    say(f"image2model   {plan.url}")
+    say(f"data          {plan.data_dir}")
+    if plan.emulator_port is not None:
+        say(f"FAL emulator  http://127.0.0.1:{plan.emulator_port}  no FAL_KEY is set, nothing is paid for")
+    if settings.auth == "none":
+        reach = "this machine" if settings.on_loopback else f"the network of {settings.host}"
+        say(f"no keys       I2M_AUTH=none: whoever reaches {reach} may use it")

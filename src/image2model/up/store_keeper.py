@@ -7,11 +7,10 @@ it has ever answered, again and again.
 
 from typing import Final
 
-from image2model.up import banner
-from image2model.up.deaths import cause, count_death
-from image2model.up.errors import StartError
+from image2model.up import plan
+from image2model.up.children import Restarts, cause, count_death
 from image2model.up.guard import Guard
-from image2model.up.restarts import Restarts
+from image2model.up.plan import StartError
 from image2model.up.store import EmbeddedStore
 
 _EARLIER_RUN_SECONDS: Final = 6.0  # a killed `up` is followed by its children within 5 s
@@ -75,7 +74,7 @@ class StoreKeeper:
         if status >= 0 and not self._has_answered and self._restarts.deaths >= _HOPELESS_DEATHS:
             raise StartError(f"the store ends as soon as it is started; see {self._store.log_path}")
         count_death("store", status)
-        banner.say(f"the store has ended ({cause(status)}); again in {self._restarts.due_in:.1f} s")
+        plan.say(f"the store has ended ({cause(status)}); again in {self._restarts.due_in:.1f} s")
 
     def _forget(self) -> None:
         pid, self._pid = self._pid, None

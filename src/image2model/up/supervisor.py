@@ -7,12 +7,10 @@ while the emulator still answers them. It must never talk to the store or to FAL
 import time
 from typing import Final
 
-from image2model.up import banner
-from image2model.up.child import Child
-from image2model.up.deaths import cause, count_death
-from image2model.up.errors import StartError
+from image2model.up import plan as banner
+from image2model.up.children import Child, cause, count_death
 from image2model.up.guard import Guard
-from image2model.up.plan import Plan, metrics_folder
+from image2model.up.plan import Plan, StartError, metrics_folder
 from image2model.up.readiness import readiness
 from image2model.up.signals import Signals
 from image2model.up.store import EmbeddedStore, store_folder
@@ -71,7 +69,7 @@ class Supervisor:
         settings = self._plan.settings
         if settings.on_loopback or settings.auth == "none" or settings.admin_key:
             return
-        from image2model.up.keys import require_a_key  # what it imports takes as long as all the rest
+        from image2model.up.plan import require_a_key  # what it imports takes as long as all the rest
 
         require_a_key(settings.redis_url or self._environment["I2M_REDIS_URL"], settings.host)
 

@@ -4,7 +4,7 @@ Who calls it: the command line, which joins it to the API's application. It talk
 shows, the browser asks the API for.
 """
 
-from image2model.web.origins import media_origins
+from image2model.web.policy import media_origins
 from image2model.web.routes import routes
 
 __all__ = ["media_origins", "routes"]

@@ -1,12 +1,32 @@
-"""What the pages may load, and from where: their Content-Security-Policies.
+"""Other hosts that a download may be redirected to, which the page's policy must then allow.
 
-Who calls it: the routes. On the page at `/` the 3D viewer is the reason for each exception: it compiles
-WebAssembly, decodes in workers made from blobs, reads textures from blobs, and brings one style element of a
-known content. The API reference has a policy of its own, which names no other host whatever the settings.
+Who calls it: the command line, when it puts the application together. Pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
+from urllib.parse import urlsplit
+
+from image2model.settings import Settings
+
+_FAL_MEDIA: Final = ("https://fal.media", "https://*.fal.media")
+_AWS: Final = ("https://*.amazonaws.com",)
+
+
+def media_origins(settings: Settings, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """None where all files are our own. `environment` names the S3 endpoint, as for the storage itself."""
+    if settings.results == "redirect":
+        return (*_FAL_MEDIA, *_origin(settings.fal_base_url or ""))
+    if settings.storage_url is None or not settings.storage_url.lower().startswith("s3://"):
+        return ()
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""
+    return _origin(endpoint) or _AWS
+
+
+def _origin(url: str) -> tuple[str, ...]:
+    parts = urlsplit(url)
+    return (f"{parts.scheme}://{parts.netloc}",) if parts.netloc else ()
+
 
 VIEWER_STYLES: Final = ("'sha256-PXtZZkJMMyc18o/DN1ZEFOJ2qEGq95IQbVaJFMOXOb0='",)
 """The style elements in the template of the pinned version of `@google/model-viewer`."""

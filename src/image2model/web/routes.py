@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from image2model.errors import NotFound
-from image2model.web import policy, tree
-from image2model.web.asset import Asset
-from image2model.web.tree import Tree
+from image2model.web import files as tree
+from image2model.web import policy
+from image2model.web.files import Asset, Tree
 
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _ASK_AGAIN: Final = "no-cache"

@@ -1,46 +1,101 @@
-"""The worker as a process: opens the parts, runs a dispatcher for each queue, stops cleanly.
-
-Who calls it: the command line. SIGTERM and SIGINT let go of everything: FAL's requests go on, and
-another worker follows them; no attempt is used up.
-"""
+"""What every task of a worker process shares: the process makes it, the tasks get it with each call."""
 
 import asyncio
 import os
 import secrets
 import signal
 import socket
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
 import structlog
+from arq.worker import Function
 from prometheus_client import start_http_server
+from redis.asyncio import Redis
 
 from image2model.errors import ConfigurationError
 from image2model.fal.follow import FollowPace
 from image2model.fal.gateway import FalGateway, elsewhere_session
 from image2model.fal.hosts import FalHosts
-from image2model.service.background import kept_running
+from image2model.generation import costs
+from image2model.generation.context import GenerationContext
+from image2model.generation.generate import generate_model
+from image2model.generation.observe import observe
+from image2model.generation.refresh import refresh_files
+from image2model.generation.unexpected import fail_unexpected
+from image2model.operations.housekeeping import cleanup, schedule_cleanup
+from image2model.operations.reconciler import RECONCILE_S, reconcile, schedule_reconcile
+from image2model.queue import fleet
+from image2model.queue.dispatch import LeasedWorker, arq_function
+from image2model.queue.lease_renewal import LeaseKeeper
+from image2model.queue.notifications import Channel
+from image2model.queue.probes import probe_forever
+from image2model.queue.unexpected import Guarded, Work, nothing_to_undo
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
-from image2model.store import fleet
+from image2model.storage.objects import ObjectStorage
 from image2model.store.connection import StoreOutage, connect
 from image2model.store.identity import StoreWatch
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics, tracing
-from image2model.worker import costs
-from image2model.worker.channel import Channel
-from image2model.worker.circuit import probe_forever
-from image2model.worker.context import WorkerContext
-from image2model.worker.dispatch import LeasedWorker
-from image2model.worker.ending import end_other_tasks, exit_after
-from image2model.worker.fal_calls import observe
-from image2model.worker.house import schedule_cleanup
-from image2model.worker.keeper import LeaseKeeper
-from image2model.worker.reconcile import RECONCILE_S, schedule_reconcile
-from image2model.worker.tasks import FUNCTIONS
+from image2model.telemetry.unexpected import kept_running
+from image2model.webhooks.deliver import announce_as_failed, deliver_webhook, end_as_failed, finish_batch
+from image2model.webhooks.send import WebhookSender
+
+
+class WorkerContext(GenerationContext):
+    """All open parts. The process opens `webhooks`."""
+
+    def __init__(self, settings: Settings, redis: Redis, storage: ObjectStorage, fal: FalGateway) -> None:
+        super().__init__(settings, redis, storage, fal)
+        self.webhooks = WebhookSender(allow_private=settings.webhook_allow_private)
+
+
+_ASK_AGAIN_S: Final = 0.05
+
+
+async def end_other_tasks() -> None:
+    """Cancel every other task of this loop, again and again until all have ended.
+
+    Once is not enough: Python 3.11's `wait_for`, in which redis-py sends, swallows a cancellation that
+    arrives together with its result (bpo-37658), and a task group passes on only the first one.
+    """
+    this = asyncio.current_task()
+    while others := {task for task in asyncio.all_tasks() if task is not this}:
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others, timeout=_ASK_AGAIN_S)
+
+
+def exit_after(seconds: float) -> None:
+    """The hard deadline: a process that still hangs then ends with 1."""
+    deadline = threading.Timer(seconds, os._exit, (1,))
+    deadline.daemon = True
+    deadline.start()
+
+
+def _task(
+    name: str, queue: Queue, work: Work[WorkerContext], give_up: Work[WorkerContext] = nothing_to_undo
+) -> Function:
+    return arq_function(Guarded(name, queue, work, give_up))
+
+
+FUNCTIONS: Final[Mapping[Queue, Sequence[Function]]] = {
+    Queue.GENERATION: (_task("generate_model", Queue.GENERATION, generate_model, fail_unexpected),),
+    Queue.BATCH: (
+        _task("finish_batch", Queue.BATCH, finish_batch, announce_as_failed),
+        _task("deliver_webhook", Queue.BATCH, deliver_webhook, end_as_failed),
+        _task("refresh_files", Queue.BATCH, refresh_files),
+    ),
+    Queue.MAINTENANCE: (
+        _task("reconcile", Queue.MAINTENANCE, reconcile),
+        _task("cleanup", Queue.MAINTENANCE, cleanup),
+    ),
+}
 
 _log = structlog.get_logger("worker")
 

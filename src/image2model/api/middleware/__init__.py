@@ -6,9 +6,8 @@ drops what nobody read), knows a store, or holds state between requests.
 """
 
 from image2model.api.middleware.access_log import AccessLog
-from image2model.api.middleware.problem_answers import ProblemAnswers
+from image2model.api.middleware.problems import ProblemAnswers, RequestId
 from image2model.api.middleware.refusal_drain import RefusalDrain
-from image2model.api.middleware.request_id import RequestId
 from image2model.api.middleware.request_span import RequestSpan
 from image2model.api.middleware.security_headers import SecurityHeaders
 from image2model.api.middleware.site_guard import HostCheck, SiteGuard

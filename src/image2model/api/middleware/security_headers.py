@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from image2model.api.answers import ANSWER_HEADERS
+from image2model.http.answers import ANSWER_HEADERS
 
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",

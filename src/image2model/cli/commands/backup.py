@@ -7,8 +7,8 @@ import click
 
 from image2model.cli.connection import for_scripts, print_json
 from image2model.cli.operator import opened
-from image2model.service import backup
-from image2model.service.backup import Contents
+from image2model.operations import backup
+from image2model.operations.backup import Contents
 
 
 @click.command(short_help="Write jobs, keys and files into one archive.")

@@ -19,7 +19,7 @@ def command(shell: str) -> None:
     zsh:   image2model completion zsh > "${fpath[1]}/_image2model"
     fish:  image2model completion fish > ~/.config/fish/completions/image2model.fish
     """
-    from image2model.cli.group import CLI
+    from image2model.cli.program import CLI
 
     kind = get_completion_class(shell)
     if kind is None:

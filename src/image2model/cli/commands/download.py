@@ -8,10 +8,9 @@ from pathlib import Path, PurePosixPath
 import click
 
 from image2model.cli.advice import advice
-from image2model.cli.connection import client, connected, for_scripts, print_json
-from image2model.cli.tasks import first_error
+from image2model.cli.connection import client, connected, first_error, for_scripts, print_json
 from image2model.client import AsyncClient, Image, Job
-from image2model.threads import in_thread
+from image2model.shielded import in_thread
 
 
 @click.command(short_help="Download the models of a job.")

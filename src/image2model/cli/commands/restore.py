@@ -7,7 +7,7 @@ import click
 
 from image2model.cli.connection import for_scripts, print_json
 from image2model.cli.operator import opened
-from image2model.service.restore import Restored, restore
+from image2model.operations.restore import Restored, restore
 
 
 @click.command(short_help="Bring a backup back into an empty service.")

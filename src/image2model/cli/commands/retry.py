@@ -5,7 +5,7 @@ import asyncio
 import click
 
 from image2model.cli.connection import client, connected, for_scripts
-from image2model.cli.show import show_job
+from image2model.cli.text import show_job
 from image2model.client import AsyncClient, Job
 
 

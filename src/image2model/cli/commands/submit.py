@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from image2model.cli.connection import client, connected, for_scripts
+from image2model.cli.options import wishing
 from image2model.cli.submit.session import Request, run
 from image2model.cli.submit.summary import report
-from image2model.cli.wishes import wishing
 
 
 @click.command(short_help="Upload pictures and download their models.")

@@ -5,10 +5,10 @@ import asyncio
 import click
 
 from image2model.cli.connection import for_scripts, print_json
-from image2model.cli.numbers import counted
 from image2model.cli.operator import opened
+from image2model.cli.text import counted
+from image2model.store.data_versions import LATEST
 from image2model.store.identity import Upgrade, settle
-from image2model.store.layouts import LATEST
 
 
 @click.command(short_help="Show which data version the store is written in.")

@@ -14,7 +14,7 @@ from typing import Final
 import click
 import msgspec
 
-from image2model.cli.submit.names import legible, text_of
+from image2model.cli.submit.item import legible, text_of
 
 LEDGER_FOLDER: Final = ".image2model"
 _BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini"})

@@ -1,23 +1,42 @@
-"""What was sent and what was saved, kept in the output folder: `.image2model/ledger.db`, an SQLite file.
+"""Reads an SQLite file as it stands, and changes nothing about it: neither the file nor its folder.
 
-Who calls it: `submit` and `watch`; `quote` looks at a copy in memory. A batch is written down before its
-upload begins, with the idempotency key that makes a second upload of it the same job; so neither a kill nor
-a lost answer can pay for it twice. Each change is one transaction on disk. Methods block; call them by
-`in_thread`, so that no call is under way any more when the ledger is closed.
+Who calls it: the ledger, for a quote.
 """
 
+import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
 
 import msgspec
 
-from image2model.cli.submit.names import text_of
-from image2model.cli.submit.naming import Place, fold
-from image2model.cli.submit.snapshot import read_into
+from image2model.cli.submit.item import text_of
+from image2model.cli.submit.places import Place, fold
+
+
+def read_into(database: sqlite3.Connection, path: Path) -> None:
+    """Replace `database` by what `path` holds. Blocks. Raises OSError, sqlite3.Error."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+            file.backup(database)
+    except sqlite3.OperationalError:
+        _mend_aside(database, path)
+
+
+def _mend_aside(database: sqlite3.Connection, path: Path) -> None:
+    """Who wrote it was killed amid a change. Taking that back writes, so it is done to a copy."""
+    with TemporaryDirectory(prefix="image2model-") as folder:
+        for name in (path.name, f"{path.name}-journal"):
+            if path.with_name(name).is_file():
+                shutil.copyfile(path.with_name(name), Path(folder) / name)
+        with closing(sqlite3.connect(Path(folder) / path.name)) as file:
+            file.backup(database)
+
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batches (

@@ -11,11 +11,9 @@ import click
 import msgspec
 
 from image2model.cli.advice import advice
-from image2model.cli.numbers import counted
-from image2model.cli.submit.item import Item, Outcome
-from image2model.cli.submit.names import legible
-from image2model.cli.submit.pace import clock
-from image2model.cli.submit.tally import by_job
+from image2model.cli.submit.item import Item, Outcome, legible
+from image2model.cli.submit.progress import by_job, clock
+from image2model.cli.text import counted
 from image2model.domain import ImageStatus
 
 

@@ -8,10 +8,9 @@ from types import MappingProxyType
 from typing import Final
 
 from image2model.errors import UnknownModel
-from image2model.fal.endpoints.endpoint import Endpoint, Params
+from image2model.fal.endpoints.endpoint import Endpoint, Params, normalise, payload
 from image2model.fal.endpoints.hunyuan import HUNYUAN_V2, HUNYUAN_V3
 from image2model.fal.endpoints.meshy import MESHY_V6
-from image2model.fal.endpoints.normalise import normalise, payload
 from image2model.fal.endpoints.parameter import Parameter, Scalar
 from image2model.fal.endpoints.sam import SAM_3_OBJECTS
 from image2model.fal.endpoints.trellis import TRELLIS, TRELLIS_2

@@ -6,6 +6,7 @@ Who calls it: the rows of the table make these; the service, the worker and the 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from image2model.errors import InvalidParameter
 from image2model.fal.endpoints.parameter import Parameters, Scalar
 
 Params = Mapping[str, Scalar]
@@ -65,3 +66,57 @@ def variants(*formats: str) -> Outputs:
 def flat(micro: int) -> Price:
     """One price, whatever the parameters."""
     return lambda _params: micro
+
+
+def normalise(
+    endpoint: Endpoint, params: Mapping[str, object], face_limit: int | None = None
+) -> dict[str, Scalar]:
+    """The parameters with sorted keys and canonical values; FAL's defaults are not filled in.
+
+    `face_limit` becomes the model's own parameter. Raises InvalidParameter naming every fault at once.
+    """
+    accepted: dict[str, Scalar] = {}
+    faults: list[str] = []
+    for name, value in params.items():
+        _take(endpoint, name, value, accepted, faults)
+    if face_limit is not None:
+        _take_face_limit(endpoint, face_limit, accepted, faults)
+    if faults:
+        raise InvalidParameter("; ".join(faults))
+    return dict(sorted(accepted.items()))
+
+
+def payload(endpoint: Endpoint, image_url: str, params: Params) -> dict[str, object]:
+    """The input of FAL's endpoint: the picture's URL under the model's own name, and the parameters."""
+    picture: object = [image_url] if endpoint.input_is_list else image_url
+    return {endpoint.input_field: picture, **params}
+
+
+def _take(
+    endpoint: Endpoint, name: str, value: object, accepted: dict[str, Scalar], faults: list[str]
+) -> None:
+    parameter = endpoint.parameters.get(name)
+    if parameter is None:
+        on_offer = ", ".join(sorted(endpoint.parameters))
+        faults.append(f"{name[:64]!r} is no parameter of {endpoint.id}, which has: {on_offer}")
+        return
+    try:
+        accepted[name] = parameter.accept(value)
+    except ValueError as fault:
+        faults.append(f"{name} {fault}")
+
+
+def _take_face_limit(
+    endpoint: Endpoint, face_limit: int, accepted: dict[str, Scalar], faults: list[str]
+) -> None:
+    own = endpoint.face_limit_param
+    if own is None:
+        faults.append(f"face_limit has no counterpart in {endpoint.id}: leave it out")
+        return
+    try:
+        value = endpoint.parameters[own].accept(face_limit)
+    except ValueError as fault:
+        faults.append(f"face_limit {fault}")
+        return
+    if accepted.setdefault(own, value) != value:
+        faults.append(f"face_limit and params.{own} differ: give one of them")

@@ -3,14 +3,7 @@
 Who calls it: the table alone.
 """
 
-from image2model.fal.endpoints.endpoint import (
-    GLB_OUTPUTS,
-    MESH_OUTPUTS,
-    Endpoint,
-    Params,
-    flat,
-    variants,
-)
+from image2model.fal.endpoints.endpoint import GLB_OUTPUTS, MESH_OUTPUTS, Endpoint, Params, flat, variants
 from image2model.fal.endpoints.parameter import SEED, Parameters, boolean, choice, integer, number
 from image2model.money import to_micro
 

@@ -1,0 +1,204 @@
+"""`I2M_AUTH=none`: everybody who reaches the service is its one owner, and may do everything.
+
+Who calls it: the application's state. Other sites are kept out by `SiteGuard`.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import Context
+from typing import Final
+
+import structlog
+from starlette.types import Scope
+
+from image2model.access import sessions
+from image2model.access.accounts import AddressCap, Allowance
+from image2model.access.keys import Budget, digest
+from image2model.access.lookup import Credential, JobHead, KeyFound, Lookups
+from image2model.access.principal import Principal, credential_of, unauthenticated
+from image2model.access.rates import RateGuard, address
+from image2model.settings import Settings
+from image2model.store.connection import StoreOutage
+from image2model.telemetry.unexpected import tell_unexpected
+
+LOCAL: Final = Principal(owner="local", role="admin", name="local")
+
+
+class OpenGate:
+    """No keys, no limits."""
+
+    def __init__(self, lookups: Lookups) -> None:
+        self._lookups = lookups
+
+    async def authenticate(self, _scope: Scope) -> Principal:
+        """The one owner."""
+        return LOCAL
+
+    async def with_job(self, _scope: Scope, job_id: str) -> tuple[Principal, JobHead | None]:
+        """The one owner, and the job's head."""
+        return LOCAL, await self._lookups.job(job_id)
+
+    async def sign_in(self, _scope: Scope, _secret: str) -> Principal:
+        """The one owner."""
+        return LOCAL
+
+    def watching(self, _principal: Principal, _sever: Callable[[], None]) -> AbstractContextManager[None]:
+        """Nobody is ever turned away."""
+        return nullcontext()
+
+    async def count(self, _scope: Scope, _principal: Principal) -> None:
+        """Nothing is counted."""
+
+
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_ADMIN: Final = "admin"
+
+
+class KeyGate:
+    """Belongs to one event loop."""
+
+    def __init__(self, lookups: Lookups, rates: RateGuard, settings: Settings) -> None:
+        self._lookups = lookups
+        self._streams = StreamGuard(self.still_good)
+        self._rates = rates
+        self._rate = settings.rate_limit
+        self._max_queued = settings.max_queued
+        self._address_max_queued = settings.address_max_queued
+        self._admin = digest(settings.admin_key) if settings.admin_key else ""
+
+    async def authenticate(self, scope: Scope) -> Principal:
+        """Raises Unauthenticated, Forbidden, and RateLimited for an address that guesses."""
+        credential = credential_of(scope)
+        return await self._principal(scope, credential, await self._lookups.key(credential))
+
+    async def with_job(self, scope: Scope, job_id: str) -> tuple[Principal, JobHead | None]:
+        """The caller and the head of the job that it names, in one round trip."""
+        credential = credential_of(scope)
+        found, head = await self._lookups.both(credential, job_id)
+        return await self._principal(scope, credential, found), head
+
+    async def sign_in(self, scope: Scope, secret: str) -> Principal:
+        """Whose key this is. Raises Unauthenticated, and RateLimited for an address that guesses."""
+        credential = Credential("key", digest(secret))
+        return await self._principal(scope, credential, await self._lookups.key(credential))
+
+    async def count(self, scope: Scope, principal: Principal) -> None:
+        """Count a request, for its key and its address. Raises RateLimited."""
+        await self._rates.count(scope, principal.key, principal.rate or self._rate)
+
+    def watching(self, principal: Principal, sever: Callable[[], None]) -> AbstractContextManager[None]:
+        """For the life of a stream: `sever` is called when the caller is no longer let in."""
+        if principal.credential is None:
+            return nullcontext()
+        return self._streams.watching(principal.credential, sever)
+
+    async def still_good(self, credential: Credential) -> bool:
+        """Whether a credential that was good still is."""
+        found = await self._lookups.key(credential)
+        return found.good or self._is_admin(found.digest)
+
+    async def _principal(self, scope: Scope, credential: Credential, found: KeyFound) -> Principal:
+        if found.good:
+            principal = self._of_key(scope, credential, found)
+        elif self._is_admin(found.digest):
+            if credential.kind == "key":  # a person chose it: it can be guessed, as no session can
+                await self._rates.refuse_guessers(scope)
+            principal = self._of_admin(scope, credential, found)
+        else:
+            await self._rates.count_guess(scope)
+            raise unauthenticated(_REFUSALS[credential.kind])
+        if credential.kind == "session" and scope["method"] not in _SAFE:
+            sessions.check(scope)
+        return principal
+
+    def _is_admin(self, key_digest: str) -> bool:
+        return bool(self._admin) and hmac.compare_digest(key_digest, self._admin)
+
+    def _of_key(self, scope: Scope, credential: Credential, found: KeyFound) -> Principal:
+        return Principal(
+            owner=found.owner,
+            role="admin" if found.role == "admin" else "user",
+            name=found.key_id,
+            key=found.digest,
+            credential=credential,
+            rate=found.rate,
+            allowance=self._allowance(scope, found.digest, found.max_queued, found.budget),
+        )
+
+    def _of_admin(self, scope: Scope, credential: Credential, found: KeyFound) -> Principal:
+        return Principal(
+            owner=_ADMIN,
+            role="admin",
+            name=_ADMIN,
+            key=found.digest,
+            credential=credential,
+            allowance=self._allowance(scope, "", None, None),
+        )
+
+    def _allowance(self, scope: Scope, key: str, max_queued: int | None, budget: Budget | None) -> Allowance:
+        """A key that may have more images than an address in general is not held back by its address."""
+        most = self._max_queued if max_queued is None else max_queued
+        held = most <= self._address_max_queued
+        place = AddressCap(address(scope), self._address_max_queued) if held else None
+        return Allowance(key=key, max_queued=most, budget=budget, address=place)
+
+
+_REFUSALS: Final = {
+    "key": "This API key is not known, or no longer valid.",
+    "session": "This session has ended. Sign in again with an API key.",
+}
+
+_EVERY_S: Final = 1.0
+_log: Final = structlog.stdlib.get_logger(__name__)
+Sever = Callable[[], None]
+
+
+class StreamGuard:
+    """Belongs to one event loop. It has a task only while there are streams."""
+
+    def __init__(self, still_good: Callable[[Credential], Awaitable[bool]]) -> None:
+        self._still_good = still_good
+        self._open: dict[Credential, set[Sever]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def watching(self, credential: Credential, sever: Sever) -> Iterator[None]:
+        """For the life of a stream: `sever` ends it."""
+        self._open.setdefault(credential, set()).add(sever)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), context=Context())
+        try:
+            yield
+        finally:
+            self._leave(credential, sever)
+
+    def _leave(self, credential: Credential, sever: Sever) -> None:
+        streams = self._open.get(credential, set())
+        streams.discard(sever)
+        if not streams:
+            self._open.pop(credential, None)
+        if not self._open and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                good = await asyncio.gather(*map(self._still_good, credentials := list(self._open)))
+            except StoreOutage as error:  # nothing can be told: the streams carry nothing new either
+                _log.info("streams_not_checked", error=str(error))
+                continue
+            except Exception as error:  # noqa: BLE001 - a guard that ends would leave later streams unwatched
+                tell_unexpected("loop:stream_guard", error)
+                continue
+            for credential in [one for one, fine in zip(credentials, good, strict=True) if not fine]:
+                self._end(credential)
+
+    def _end(self, credential: Credential) -> None:
+        streams = list(self._open.get(credential, ()))
+        _log.info("streams_ended", reason="the key or session is no longer good", count=len(streams))
+        for sever in streams:
+            sever()

@@ -1,0 +1,117 @@
+"""`/session`: the page's way in. A key goes in, a cookie that no script can read comes out.
+
+Who calls it: the router. Under `I2M_AUTH=none` there is nothing to sign in to, and no cookie.
+"""
+
+import time
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from image2model.access import keys, sessions
+from image2model.access import sessions as same_origin
+from image2model.access.keys import KeyWish, Role
+from image2model.access.principal import Principal, cookie_name, key_of_header, require_admin, unauthenticated
+from image2model.access.sessions import LIFE_SECONDS
+from image2model.access.state import AccessState, state_of
+from image2model.http.answers import json_answer, read_json
+
+
+class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body, unless the key is in the Authorization header."""
+
+    key: str
+
+
+_session_body: Final = msgspec.json.Decoder(SignIn)
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """Who has signed in. `expires_in` is seconds, null where nothing expires."""
+
+    key_id: str
+    role: Role
+    expires_in: int | None
+
+
+_SESSION_EXAMPLE: Final = '{"key": "i2m_…"}'
+
+
+async def begin_session(request: Request) -> Response:
+    """201 with the cookie; 200 without one where no keys are used."""
+    state = state_of(request, AccessState)
+    same_origin.check_if_told(request.scope)
+    if state.settings.auth == "none":
+        return json_answer(_session(await state.authenticate(request.scope), None))
+    secret = key_of_header(request.scope)
+    if secret is None:
+        secret = (await read_json(request, _session_body, _SESSION_EXAMPLE)).key
+    if not secret:
+        raise unauthenticated(f"Send a key, as {_SESSION_EXAMPLE} or in the Authorization header.")
+    principal = await state.gate.sign_in(request.scope, secret)
+    cookie = await sessions.begin(state.redis, principal.key)
+    answer = json_answer(_session(principal, LIFE_SECONDS), 201)
+    answer.set_cookie(
+        cookie_name(request.scope),
+        cookie,
+        max_age=LIFE_SECONDS,
+        path="/",
+        secure=_by_https(request),
+        httponly=True,
+        samesite="strict",
+    )
+    return answer
+
+
+async def show_session(request: Request) -> Response:
+    """200: who the caller is."""
+    return json_answer(_session(await state_of(request, AccessState).authenticate(request.scope), None))
+
+
+async def end_session(request: Request) -> Response:
+    """204: the cookie opens nothing any more, wherever a copy of it may be."""
+    state = state_of(request, AccessState)
+    principal = await state.authenticate(request.scope)
+    if principal.credential is not None and principal.credential.kind == "session":
+        await sessions.end(state.redis, principal.credential.digest)
+    answer = Response(status_code=204)
+    answer.delete_cookie(
+        cookie_name(request.scope), path="/", secure=_by_https(request), httponly=True, samesite="strict"
+    )
+    return answer
+
+
+def _by_https(request: Request) -> bool:
+    return bool(request.scope["scheme"] == "https")
+
+
+def _session(principal: Principal, expires_in: int | None) -> Session:
+    return Session(key_id=principal.name, role=principal.role, expires_in=expires_in)
+
+
+_KEY_EXAMPLE: Final = '{"name": "shop", "role": "user", "rate": "60/min", "budget": "25.00/month"}'
+_key_body: Final = msgspec.json.Decoder(KeyWish)
+
+
+async def list_keys(request: Request) -> Response:
+    """200: all keys, without their texts, which nobody has."""
+    state = state_of(request, AccessState)
+    require_admin(await state.authenticate(request.scope))
+    return json_answer(await keys.listing(state.redis, int(time.time() * 1000)))
+
+
+async def create_key(request: Request) -> Response:
+    """201: the key with its text, which is never shown again."""
+    state = state_of(request, AccessState)
+    require_admin(await state.authenticate(request.scope))
+    return json_answer(await keys.create(state.redis, await read_json(request, _key_body, _KEY_EXAMPLE)), 201)
+
+
+async def revoke_key(request: Request) -> Response:
+    """204: from now on the key opens nothing."""
+    state = state_of(request, AccessState)
+    require_admin(await state.authenticate(request.scope))
+    await keys.revoke(state.redis, request.path_params["key_id"])
+    return Response(status_code=204)

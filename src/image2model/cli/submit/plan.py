@@ -1,0 +1,140 @@
+"""Decides what a run has to do: what is there already, what a job has, what is to be sent.
+
+Who calls it: `submit` and `watch`, before the first byte goes out, and `quote`, which must change nothing.
+It asks the ledger and the output folder alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+
+from image2model.cli.submit.collect import Found
+from image2model.cli.submit.item import Item, Outcome
+from image2model.cli.submit.ledger import Ledger, Sent, Wish
+from image2model.cli.submit.places import assign, copy_model
+
+MOST_FILES: Final = 25
+MOST_BYTES: Final = 25 * 10 * 1024**2  # the default body limit, without its slack for the parts' headers
+KEY_SECONDS: Final = 23 * 3600.0  # the service keeps an idempotency key for 24 h
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Pictures that go, or went, in one upload under `key`. `job_id`: the job that it became."""
+
+    key: str
+    items: tuple[Item, ...]
+    job_id: str | None = None
+    begun: float | None = None
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """A model that is here, of `size` bytes, wanted at one more place for the same picture."""
+
+    item: Item
+    model: str
+    stem: str
+    size: int
+
+    @property
+    def file(self) -> str:
+        """Where it goes."""
+        return self.stem + Path(self.model).suffix
+
+
+class Plan(msgspec.Struct):
+    """`known`: batches of earlier runs to follow or to send again; `fresh`: what was never sent.
+
+    `copies`: what is to be copied before the kept items have all their files.
+    """
+
+    items: list[Item]
+    known: list[Batch]
+    fresh: list[Item]
+    copies: list[Copy]
+
+
+def prepare(pictures: Sequence[Found], ledger: Ledger, wish: Wish, out: Path) -> Plan:
+    """The plan, with its places claimed and its copies made. Blocks. Raises OSError."""
+    stems = assign(pictures, ledger.places(), out)
+    plan = make_plan(pictures, stems, ledger, wish, out)
+    ledger.claim(stems, {picture.path: picture.sha256 for picture in pictures})
+    for copy in plan.copies:
+        copy_model(out, copy.model, copy.file)
+        ledger.save(copy.stem, copy.item.sha256, wish, copy.file, copy.size)
+    return plan
+
+
+def make_plan(
+    pictures: Sequence[Found], stems: Mapping[Path, str], ledger: Ledger, wish: Wish, out: Path
+) -> Plan:
+    """Identical pictures become one item. Changes neither the ledger nor the folder."""
+    items = _items(pictures, stems)
+    copies: list[Copy] = []
+    sent: dict[str, tuple[Sent, list[Item]]] = {}
+    fresh: list[Item] = []
+    for item in items:
+        if whole := _whole(item, ledger, wish, out):
+            copies += _keep(item, whole)
+        elif earlier := ledger.sent(item.sha256, wish):
+            sent.setdefault(earlier.key, (earlier, []))[1].append(item)
+        else:
+            fresh.append(item)
+    known = [Batch(one.key, tuple(found), one.job_id, one.begun) for one, found in sent.values()]
+    return Plan(items=items, known=known, fresh=fresh, copies=copies)
+
+
+def batches(items: Sequence[Item]) -> list[Batch]:
+    """Items in order, at most 25 to a batch and within the body limit; one that is larger goes alone."""
+    groups: list[list[Item]] = []
+    room = 0
+    for item in items:
+        if not groups or len(groups[-1]) == MOST_FILES or item.size > room:
+            groups.append([])
+            room = MOST_BYTES
+        groups[-1].append(item)
+        room -= item.size
+    return [new_batch(group) for group in groups]
+
+
+def halves(items: Sequence[Item]) -> tuple[Batch, Batch]:
+    """For a service that takes less in one upload."""
+    half = len(items) // 2
+    return new_batch(items[:half]), new_batch(items[half:])
+
+
+def new_batch(items: Sequence[Item]) -> Batch:
+    """A batch under a key of its own."""
+    return Batch(uuid4().hex, tuple(items))
+
+
+def _items(pictures: Sequence[Found], stems: Mapping[Path, str]) -> list[Item]:
+    items: dict[str, Item] = {}
+    for found in pictures:
+        item = items.get(found.sha256)
+        if item is None:
+            items[found.sha256] = Item(found.sha256, found.path, found.given, found.size, [stems[found.path]])
+        else:
+            item.stems.append(stems[found.path])
+    return list(items.values())
+
+
+def _whole(item: Item, ledger: Ledger, wish: Wish, out: Path) -> dict[str, tuple[str, int]]:
+    """The item's models that are here, with their bytes, by their stems."""
+    saved = {stem: ledger.saved(stem, item.sha256, wish) for stem in item.stems}
+    return {stem: file for stem, file in saved.items() if file and _has_size(out / file[0], file[1])}
+
+
+def _keep(item: Item, whole: Mapping[str, tuple[str, int]]) -> list[Copy]:
+    """The item is done, but for these: names that the same picture has got since."""
+    model, size = next(iter(whole.values()))
+    copies = {stem: Copy(item, model, stem, size) for stem in item.stems if stem not in whole}
+    item.outcome = Outcome.KEPT
+    item.files = [copies[stem].file if stem in copies else whole[stem][0] for stem in item.stems]
+    return list(copies.values())
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size

@@ -1,0 +1,140 @@
+"""Finds the job of an upload whose answer was lost, in the service's list of jobs.
+
+Who calls it: the sender, once the upload cannot be sent again under its key, and the quote.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from image2model.cli.submit.item import Item
+from image2model.cli.submit.ledger import Ledger, Options, Wish
+from image2model.cli.submit.plan import KEY_SECONDS, Batch
+from image2model.client import ApiError, AsyncClient
+from image2model.client.documents import Job
+from image2model.client.multipart import Picture
+from image2model.shielded import in_thread
+
+_CLOCKS_APART: Final = 3600.0
+
+
+async def find_job(client: AsyncClient, hashes: Collection[str], *, since: float) -> str | None:
+    """The latest job of these pictures, made after `since`; None: there is none. Raises ClientError."""
+    cursor: str | None = None
+    while True:
+        page = await client.jobs(cursor=cursor)
+        for head in page.jobs:
+            if _created(head) < since - _CLOCKS_APART:
+                return None
+            if head.total <= len(hashes) and await _holds(client, head.job_id, hashes):
+                return head.job_id
+        if (cursor := page.next_cursor) is None:
+            return None
+
+
+async def _holds(client: AsyncClient, job_id: str, hashes: Collection[str]) -> bool:
+    images = (await client.job(job_id)).images
+    return bool(images) and all(image.sha256 in hashes for image in images)
+
+
+def _created(job: Job) -> float:
+    return datetime.fromisoformat(job.created_at).timestamp() if job.created_at else time.time()
+
+
+_TOO_MUCH: Final = frozenset({"too_many_files", "body_too_large"})
+_FILES_TO_BLAME: Final = frozenset(
+    {"file_too_large", "body_too_large", "not_an_image", "image_truncated", "image_too_large"}
+)
+
+
+def is_too_much(error: ApiError, items: Sequence[Item]) -> bool:
+    """Whether the service takes less in one upload, and these can be split."""
+    return error.code in _TOO_MUCH and len(items) > 1
+
+
+def blame(error: ApiError, items: Sequence[Item]) -> None:
+    """Fail each with its reason. Raises the error again where no picture is to blame."""
+    if error.code not in _FILES_TO_BLAME:
+        raise error
+    faults = {fault.file: fault for fault in error.errors}
+    for item in items:
+        fault = faults.get(item.name)
+        item.fail(fault.code if fault else error.code, fault.detail if fault else error.detail)
+
+
+_UPLOADS_AT_ONCE: Final = 2
+
+
+class TooMuch(Exception):
+    """The service takes less in one upload; the batch is to be split."""
+
+
+class Sender:
+    """Uploads of one run."""
+
+    def __init__(self, client: AsyncClient, ledger: Ledger, wish: Wish, items: Sequence[Item]) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._wish = wish
+        self._items: Mapping[str, Item] = {item.sha256: item for item in items}
+        self._uploads = asyncio.Semaphore(_UPLOADS_AT_ONCE)
+
+    async def send(self, batch: Batch) -> str | None:
+        """The job of a new batch; None where its pictures were refused, each with its reason.
+
+        Raises TooMuch, ClientError.
+        """
+        pictures = [(item.sha256, item.name) for item in batch.items]
+        await in_thread(self._ledger.begin, batch.key, self._wish, pictures)
+        return await self._upload(batch, [item.picture for item in batch.items])
+
+    async def send_again(self, batch: Batch) -> str | None:
+        """The job of a batch whose upload an earlier run never saw answered; None: there is none.
+
+        The same bytes under the same key are the same job. Where that is no longer possible the
+        service's list of jobs decides. Raises ClientError.
+        """
+        sent = await in_thread(self._ledger.pictures, batch.key)
+        young = time.time() - (batch.begun or 0) < KEY_SECONDS
+        if young and all(sha256 in self._items for sha256, _ in sent):
+            pictures = [_renamed(self._items[sha256].picture, name) for sha256, name in sent]
+            return await self._upload(batch, pictures)
+        job_id = await find_job(self._client, {sha256 for sha256, _ in sent}, since=batch.begun or 0)
+        if job_id is None:
+            await in_thread(self._ledger.drop, batch.key)
+        else:
+            await in_thread(self._ledger.accept, batch.key, job_id)
+        return job_id
+
+    async def _upload(self, batch: Batch, pictures: Sequence[Picture]) -> str | None:
+        options = Options.from_text(self._wish.params)
+        try:
+            async with self._uploads:
+                job = await self._client.submit(
+                    pictures,
+                    model=self._wish.model or None,
+                    params=options.params,
+                    face_limit=options.face_limit,
+                    on_invalid="skip",
+                    idempotency_key=batch.key,
+                )
+        except ApiError as error:
+            await self._refused(batch, error)
+            return None
+        await in_thread(self._ledger.accept, batch.key, job.job_id)
+        return job.job_id
+
+    async def _refused(self, batch: Batch, error: ApiError) -> None:
+        if error.status < 500:  # a refusal keeps nothing, and frees the key
+            await in_thread(self._ledger.drop, batch.key)
+        if is_too_much(error, batch.items):
+            raise TooMuch from error
+        blame(error, batch.items)
+
+
+def _renamed(picture: Picture, name: str) -> Picture:
+    return msgspec.structs.replace(picture, name=name)

@@ -1,0 +1,180 @@
+"""Events: history in streams, and the bell that rings when there is more.
+
+A job's stream ids are its versions and an owner's are consecutive, so a gap shows by counting. Who calls
+it: the API's relay. The streams are the truth; a bell that is not heard loses nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.domain import Counts, WaitingFor
+from image2model.store import records
+from image2model.store.keys import key
+
+_BATCH: Final = 500
+
+
+class ImageChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """One image as it was at one version of its job. `at` is ms since the epoch."""
+
+    at: int
+    waiting_for: WaitingFor | None
+    counts: Counts
+    image: records.ImageRow
+
+
+class JobCompleted(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole job as it was when its last image became final."""
+
+    at: int
+    job: records.JobRow
+    images: tuple[records.ImageRow, ...]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a job's stream."""
+
+    job_id: str
+    version: int
+    body: ImageChanged | JobCompleted
+
+
+class Bell(msgspec.Struct, frozen=True, array_like=True):
+    """What the bell says: the event itself with its place in both streams. Kind `deleted` has no event.
+
+    `data` is as Lua packed it: msgpack in a msgpack text, which is no valid text.
+    """
+
+    job_id: str
+    version: int
+    seq: int
+    kind: str
+    data: msgspec.Raw
+
+    @property
+    def event(self) -> Event:
+        """The event that it rings for."""
+        packed = memoryview(self.data)
+        return decode(self.job_id, self.version, self.kind, packed[_TEXT_HEADERS.get(packed[0], 1) :])
+
+
+read_bell: Final = msgspec.msgpack.Decoder(Bell).decode
+"""A message of a bell's channel as a Bell. Raises msgspec.MsgspecError."""
+_TEXT_HEADERS: Final = {0xD9: 2, 0xDA: 3, 0xDB: 5}
+"""How long a msgpack text's header is, by its first byte; 1 where that holds the length itself."""
+
+
+_Eight = tuple[int, int, int, int, int, int, int, int]
+_image = msgspec.msgpack.Decoder(tuple[int, str, _Eight, list[str]])
+_complete = msgspec.msgpack.Decoder(tuple[int, list[str], list[list[str]]])
+
+
+def decode(job_id: str, version: int, kind: str, data: bytes | memoryview) -> Event:
+    """Read one entry's `kind` and `data`."""
+    if kind == "image":
+        at, waiting, counts, row = _image.decode(data)
+        body: ImageChanged | JobCompleted = ImageChanged(
+            at=at,
+            waiting_for=WaitingFor(waiting) if waiting else None,
+            counts=Counts(*counts),
+            image=records.image_row(row),
+        )
+    else:
+        at, job, images = _complete.decode(data)
+        body = JobCompleted(at=at, job=records.job_row(job), images=tuple(map(records.image_row, images)))
+    return Event(job_id=job_id, version=version, body=body)
+
+
+def _version(stream_id: bytes) -> int:
+    return int(stream_id.partition(b"-")[0])
+
+
+async def of_job(redis: Redis, job_id: str, after: int) -> list[Event]:
+    """Every kept event of a job with a version above `after`, oldest first."""
+    events: list[Event] = []
+    while True:
+        page = await page_of_job(redis, job_id, after, _BATCH)
+        events += page
+        if len(page) < _BATCH:
+            return events
+        after = page[-1].version
+
+
+async def page_of_job(redis: Redis, job_id: str, after: int, limit: int) -> list[Event]:
+    """The first `limit` kept events of a job with a version above `after`, oldest first."""
+    found = await redis.xrange(key("job_events", job_id), min=f"({after}-0", count=limit)
+    return [
+        decode(job_id, _version(stream_id), fields[b"k"].decode(), fields[b"d"])
+        for stream_id, fields in found
+    ]
+
+
+async def of_owner(
+    redis: Redis, owner: str, after: int, limit: int = _BATCH
+) -> list[tuple[int, Event | None]]:
+    """Up to `limit` events of all of an owner's jobs after `after`: (owner's sequence, event).
+
+    The event is None where its job has been erased since.
+    """
+    found = await redis.xrange(key("owner_events", owner), min=f"({after}-0", count=limit)
+    places = [(_version(i), f[b"j"].decode(), int(f[b"v"])) for i, f in found]
+    pipe = redis.pipeline(transaction=False)
+    for _, job_id, version in places:
+        pipe.xrange(key("job_events", job_id), min=f"{version}-0", max=f"{version}-0")
+    entries: Sequence[list[tuple[bytes, dict[bytes, bytes]]]] = await pipe.execute() if places else []
+    events: list[tuple[int, Event | None]] = []
+    for (seq, job_id, version), entry in zip(places, entries, strict=True):
+        fields = entry[0][1] if entry else None
+        event = decode(job_id, version, fields[b"k"].decode(), fields[b"d"]) if fields else None
+        events.append((seq, event))
+    return events
+
+
+async def place_of_owner(redis: Redis, owner: str, seq: int) -> tuple[str, int] | None:
+    """One event of an owner: whose job it is of, and when it happened (ms, 0 where the job has been erased).
+
+    None where history does not have it.
+    """
+    found = await redis.xrange(key("owner_events", owner), min=f"{seq}-0", max=f"{seq}-0")
+    if not found:
+        return None
+    job_id, version = found[0][1][b"j"].decode(), int(found[0][1][b"v"])
+    events = await page_of_job(redis, job_id, version - 1, 1)
+    at = events[0].body.at if events and events[0].version == version else 0
+    return job_id, at
+
+
+async def reach_of_job(redis: Redis, job_id: str) -> tuple[int, int]:
+    """The first and the last version that a job's history still has; (0, 0) when it has none."""
+    return await _reach(redis, key("job_events", job_id))
+
+
+async def reach_of_owner(redis: Redis, owner: str) -> tuple[int, int]:
+    """The first and the last sequence number that an owner's history still has."""
+    return await _reach(redis, key("owner_events", owner))
+
+
+async def latest(
+    redis: Redis, job_ids: Sequence[str], owners: Sequence[str]
+) -> tuple[list[int | None], list[int]]:
+    """How far jobs (None: deleted, or gone) and owners are now, in one round trip."""
+    pipe = redis.pipeline(transaction=False)
+    for job_id in job_ids:
+        pipe.hmget(key("job", job_id), ["version", "deleted"])
+    for owner in owners:
+        pipe.get(key("owner_seq", owner))
+    replies = await pipe.execute() if job_ids or owners else []
+    heads, seqs = replies[: len(job_ids)], replies[len(job_ids) :]
+    versions = [int(number) if number and gone != b"1" else None for number, gone in heads]
+    return versions, [int(seq or 0) for seq in seqs]
+
+
+async def _reach(redis: Redis, stream: str) -> tuple[int, int]:
+    pipe = redis.pipeline(transaction=True)
+    pipe.xrange(stream, count=1)
+    pipe.xrevrange(stream, count=1)
+    first, last = await pipe.execute()
+    return (_version(first[0][0]), _version(last[0][0])) if first else (0, 0)

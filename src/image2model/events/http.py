@@ -1,0 +1,142 @@
+"""The two event streams over HTTP, as plain ASGI: `/status/stream/{job_id}` and `/events`.
+
+Who calls it: the application mounts `routes`. A response class or a task for each direction would double
+what a connection costs; here a connection's own task only waits for the client to leave.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from typing import Final, Protocol
+
+from starlette.datastructures import Headers, QueryParams
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from image2model.access.principal import Principal
+from image2model.errors import Problem, StoreUnavailable
+from image2model.events.relay import EventRelay
+from image2model.events.send_buffer import Outlet, outlet_of
+from image2model.events.subscriber import Subscriber
+from image2model.events.topic import Resume, Topic
+from image2model.store.connection import StoreOutage
+
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+_DIGITS: Final = 18
+"""More than these is no number of ours."""
+
+
+class StreamGate(Protocol):
+    """Asks who comes before the stream does, and has it ended when that one may no longer see it."""
+
+    async def authenticate(self, scope: Scope) -> Principal:
+        """Raises the problem to answer with."""
+
+    def watching(self, principal: Principal, sever: Callable[[], None]) -> AbstractContextManager[None]:
+        """For the life of a stream."""
+
+
+RelayOf = Callable[[Scope], EventRelay]
+GateOf = Callable[[Scope], StreamGate]
+JoinTopic = Callable[[EventRelay, Scope, str], Awaitable[Topic]]
+
+
+def routes(relay_of: RelayOf, gate_of: GateOf, *, prefix: str = "/api/v1") -> list[Route]:
+    """Both streams, of the relay and behind the gate that a request's scope leads to."""
+    job, owner = (EventStream(relay_of, gate_of, join) for join in (_job, _owner))
+    return [
+        Route(f"{prefix}/status/stream/{{job_id}}", job, methods=["GET"]),
+        Route(f"{prefix}/events", owner, methods=["GET"]),
+    ]
+
+
+def _job(relay: EventRelay, scope: Scope, owner: str) -> Awaitable[Topic]:
+    return relay.join_job(scope["path_params"]["job_id"], owner)
+
+
+def _owner(relay: EventRelay, _scope: Scope, owner: str) -> Awaitable[Topic]:
+    return relay.join_owner(owner)
+
+
+class EventStream:
+    """An ASGI endpoint for the topic that `join` names.
+
+    While a stream is open only `__call__` is on its stack, and nothing is added to its scope: each further
+    frame costs every client, and a dict that grows past its size costs it 768 bytes.
+    """
+
+    def __init__(self, relay_of: RelayOf, gate_of: GateOf, join: JoinTopic) -> None:
+        self._relay_of = relay_of
+        self._gate_of = gate_of
+        self._join = join
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Raises NotFound, StoreUnavailable, and what the gate raises."""
+        relay, gate = self._relay_of(scope), self._gate_of(scope)
+        principal = await gate.authenticate(scope)
+        outlet = outlet_of(scope, _handler())
+        with gate.watching(principal, outlet.sever):
+            topic = await self._topic(relay, scope, principal.owner)
+            subscriber: Subscriber | None = None
+            try:
+                subscriber = await self._begin(relay, topic, scope, send, outlet)
+                while subscriber is not None and (await receive())["type"] != "http.disconnect":
+                    pass
+            except asyncio.CancelledError:
+                if subscriber is None or not subscriber.severed:
+                    raise
+            finally:
+                if subscriber is not None:
+                    relay.detach(subscriber)
+                relay.leave(topic)
+
+    async def _topic(self, relay: EventRelay, scope: Scope, owner: str) -> Topic:
+        if relay.closing:
+            raise StoreUnavailable.after("This server is stopping. Try again at once.", 1)
+        try:
+            return await self._join(relay, scope, owner)
+        except StoreOutage as error:
+            raise _unavailable() from error
+
+    async def _begin(
+        self, relay: EventRelay, topic: Topic, scope: Scope, send: Send, outlet: Outlet
+    ) -> Subscriber | None:
+        """Begin the answer; None where that was all of it."""
+        try:
+            opening = await topic.open(_last_id(scope))
+        except StoreOutage as error:
+            raise _unavailable() from error
+        status, headers = (204, []) if opening is None else (200, list(_HEADERS))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if opening is None or scope["method"] == "HEAD":
+            await send({"type": "http.response.body"})
+            return None
+        subscriber = Subscriber(topic, opening, send, outlet, relay.writers)
+        relay.attach(subscriber)
+        subscriber.begin()
+        return subscriber
+
+
+def _handler() -> "asyncio.Task[None]":
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine that runs is in a task
+    return task
+
+
+def _unavailable() -> Problem:
+    return StoreUnavailable.after("The store does not answer. Try again in a few seconds.", 2)
+
+
+def _last_id(scope: Scope) -> Resume:
+    """What the client has last seen: the header, which a browser sends by itself, or the query."""
+    text = Headers(scope=scope).get("last-event-id") or QueryParams(scope["query_string"]).get(
+        "last_event_id"
+    )
+    if not text:
+        return Resume(given=False)
+    usable = text.isascii() and text.isdigit() and len(text) <= _DIGITS
+    return Resume(given=True, last_id=int(text) if usable else None)

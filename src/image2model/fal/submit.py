@@ -1,0 +1,180 @@
+"""The submit: the one call that costs money, made by fal-client over our transport, and never repeated.
+
+Who calls it: the gateway. After the first byte nothing here may lead to another POST.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Coroutine, Mapping
+from typing import Any, Literal
+
+import httpx
+import msgspec
+from fal_client.client import USER_AGENT, AsyncBackupDomainTransport, AsyncClient
+
+from image2model.domain import FalRequest
+from image2model.errors import FalAmbiguous, FalError
+from image2model.fal.hosts import FalHosts
+from image2model.fal.paid_post import CURRENT, BeforeSend, MarkNotSet, PaidPost, PostTransport
+from image2model.fal.wire import Submitted
+
+Priority = Literal["normal", "low"]
+
+
+class _SingleShotClient(AsyncClient):
+    """fal-client on an httpx client of ours: its own would repeat a paid POST."""
+
+    def __init__(self, key: str, http: httpx.AsyncClient, deadline: float) -> None:
+        super().__init__(key=key, default_timeout=deadline)
+        self._http = http
+
+    @property
+    def _client(self) -> Coroutine[Any, Any, httpx.AsyncClient]:
+        return self._ready()
+
+    async def _ready(self) -> httpx.AsyncClient:
+        return self._http
+
+
+class Submission:
+    """Makes submits. `deadline`: seconds for a whole POST, from connecting to the last byte of the reply."""
+
+    def __init__(self, key: str, hosts: FalHosts, *, deadline: float) -> None:
+        self._hosts = hosts
+        self._deadline = deadline
+        self._http = httpx.AsyncClient(
+            transport=SingleShotTransport(hosts.queue),
+            headers={"Authorization": f"Key {key}", "User-Agent": USER_AGENT},
+            timeout=deadline,
+        )
+        self._fal = _SingleShotClient(key, self._http, deadline)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def submit(
+        self,
+        endpoint_id: str,
+        payload: Mapping[str, object],
+        *,
+        tags: Mapping[str, str],
+        webhook_url: str | None,
+        before_send: BeforeSend,
+        priority: Priority | None,
+    ) -> FalRequest:
+        """Exactly one POST, `before_send` awaited right before its first byte. See `FalGateway.submit`."""
+        post = PaidPost(before_send, endpoint_id)
+        headers = {"X-Fal-Tags": format_tags(tags)} if tags else {}
+        token = CURRENT.set(post)
+        try:
+            refused = await self._send(
+                post,
+                self._fal.submit(
+                    endpoint_id, dict(payload), webhook_url=webhook_url, headers=headers, priority=priority
+                ),
+            )
+        finally:
+            CURRENT.reset(token)
+        if refused is not None:
+            raise refused
+        if post.submitted is None:
+            raise FalAmbiguous("fal-client returned without a reply that was seen")
+        return self._request(endpoint_id, post.submitted)
+
+    async def _send(self, post: PaidPost, submit: Awaitable[object]) -> Exception | None:
+        """What `before_send` raised, if it did. It is raised by the caller, outside of any handler, so that
+        it comes out as it went in, with no context that leads back to itself."""
+        try:
+            async with asyncio.timeout(self._deadline) as limit:
+                await submit
+        except MarkNotSet as failed:
+            return failed.cause
+        except FalError:
+            raise
+        except Exception as error:
+            if post.submitted is not None:
+                return None  # the deadline struck when the reply was read already: its id counts
+            if limit.expired():
+                raise post.broken(f"nothing in {self._deadline:g} s") from error
+            if post.sent:
+                # Whatever it was, the request is out: nobody may take this for a fault before the POST.
+                raise FalAmbiguous(f"the submit broke off: {type(error).__name__} {error}") from error
+            raise
+        return None
+
+    def _request(self, endpoint_id: str, reply: Submitted) -> FalRequest:
+        # URLs on a host that must not see the key are of no use: those derived from the id are the same.
+        own = self._hosts.request(endpoint_id, reply.request_id)
+        return FalRequest(
+            request_id=reply.request_id,
+            status_url=self._trusted(reply.status_url, own.status_url),
+            response_url=self._trusted(reply.response_url, own.response_url),
+            cancel_url=self._trusted(reply.cancel_url, own.cancel_url),
+        )
+
+    def _trusted(self, url: str | None, own: str) -> str:
+        return url if url and self._hosts.may_see_key(url) else own
+
+
+class SingleShotTransport(httpx.AsyncBaseTransport):
+    """Sends to `queue_url` whatever host fal-client addressed."""
+
+    def __init__(self, queue_url: str) -> None:
+        self._queue_url = httpx.URL(queue_url)
+        self._below = AsyncBackupDomainTransport(transport=PostTransport())
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """One POST of the submit under way. Raises the FalError that anything but a good reply means."""
+        post = CURRENT.get()
+        post.enter()
+        self._readdress(request)
+        try:
+            response = await self._below.handle_async_request(request)
+            body = await response.aread()
+        except httpx.HTTPError as error:
+            raise post.broken(str(error)) from error
+        post.judge(response.status_code, response.headers, body)
+        return httpx.Response(response.status_code, content=_as_fal_client_wants(post), request=request)
+
+    async def aclose(self) -> None:
+        """Close the connections below."""
+        await self._below.aclose()
+
+    def _readdress(self, request: httpx.Request) -> None:
+        path = self._queue_url.raw_path.rstrip(b"/") + request.url.raw_path
+        request.url = self._queue_url.copy_with(raw_path=path)
+        request.headers["Host"] = request.url.netloc.decode("ascii")
+
+
+def _as_fal_client_wants(post: PaidPost) -> bytes:
+    # fal-client reads four fields by name; the URLs that FAL left out are filled in by us afterwards.
+    return msgspec.json.encode(post.submitted)
+
+
+_KEY = re.compile(r"[a-z0-9._-]{1,64}")
+_LONGEST_VALUE = 256
+_LONGEST = 1024
+_MOST = 10
+
+
+def format_tags(tags: Mapping[str, str]) -> str:
+    """The header's value, `k=v,k=v`. Raises ValueError where FAL's limits do not hold."""
+    if len(tags) > _MOST:
+        raise ValueError(f"at most {_MOST} tags, not {len(tags)}")
+    for name, value in tags.items():
+        _check(name, value)
+    header = ",".join(f"{name}={value}" for name, value in tags.items())
+    if len(header) > _LONGEST:
+        raise ValueError(f"tags take {len(header)} bytes, FAL's limit is {_LONGEST}")
+    return header
+
+
+def _check(name: str, value: str) -> None:
+    if not _KEY.fullmatch(name) or name.startswith("fal."):
+        raise ValueError(f"{name!r} is no tag name: a-z, 0-9, '.', '_', '-', at most 64, not 'fal.…'")
+    clean = value.isascii() and value.isprintable() and "," not in value and "=" not in value
+    if not clean or len(value) > _LONGEST_VALUE:
+        raise ValueError(
+            f"the value of tag {name!r} must be printable ASCII without ',' and '=', at most 256"
+        )

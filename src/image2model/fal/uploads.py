@@ -1,0 +1,124 @@
+"""Uploads of pictures to FAL's media host, with its older storage as the second way.
+
+Who calls it: the gateway. The name is made unique, so that the URL belongs to one attempt alone.
+"""
+
+import asyncio
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+
+from image2model.errors import FalAccountFault, FalError, FalTransient
+from image2model.fal.errors import FalUnreachable
+from image2model.fal.session import FalSession, Reply, read
+from image2model.fal.wire import Uploaded, UploadSlot, UploadToken
+
+_TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=10, sock_read=60)
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class Uploader:
+    """Uploads, with the token that they share."""
+
+    def __init__(self, session: FalSession) -> None:
+        self._session = session
+        self._tokens = TokenCache(session)
+
+    async def upload(self, data: bytes, *, filename: str, content_type: str) -> str:
+        """The public URL of the bytes, unique to this call. See `FalGateway.upload`."""
+        name = f"{secrets.token_hex(8)}-{_UNSAFE.sub('_', filename)[-80:] or 'picture'}"
+        try:
+            return await self._to_media_host(data, name, content_type)
+        except FalError as first:
+            return await self._second_way(data, name, content_type, first)
+
+    async def _second_way(self, data: bytes, name: str, content_type: str, first: FalError) -> str:
+        try:
+            return await self._to_storage(data, name, content_type)
+        except FalError as second:
+            if isinstance(first, FalAccountFault):
+                raise first from second
+            if isinstance(second, FalAccountFault):
+                raise
+            raise FalTransient(
+                f"the upload failed both ways: {first.message}; {second.message}", status=second.status
+            ) from second
+
+    async def _to_media_host(self, data: bytes, name: str, content_type: str) -> str:
+        token = await self._tokens.get()
+        reply = await self._post(data, name, content_type, token)
+        if reply.status in (401, 403):
+            self._tokens.forget(token)
+            reply = await self._post(data, name, content_type, await self._tokens.get())
+        return read(reply, Uploaded).access_url
+
+    async def _post(self, data: bytes, name: str, content_type: str, token: str) -> Reply:
+        headers = {"Authorization": token, "Content-Type": content_type, "X-Fal-File-Name": name}
+        url = f"{self._session.hosts.cdn}/files/upload"
+        return await self._session.call(
+            "POST", url, body=data, headers=headers, keyed=False, timeout=_TIMEOUT, tries=2
+        )
+
+    async def _to_storage(self, data: bytes, name: str, content_type: str) -> str:
+        slot = await self._slot(name, content_type)
+        reply = await self._session.call(
+            "PUT",
+            slot.upload_url,
+            body=data,
+            headers={"Content-Type": content_type},
+            keyed=False,
+            timeout=_TIMEOUT,
+        )
+        if reply.status >= 300:
+            # The storage's own 403 is about the URL it was given, not about the account.
+            raise FalUnreachable(f"FAL's storage answered {reply.status}", status=reply.status)
+        return slot.file_url
+
+    async def _slot(self, name: str, content_type: str) -> UploadSlot:
+        reply = await self._session.call(
+            "POST",
+            f"{self._session.hosts.rest}/storage/upload/initiate",
+            params={"storage_type": "gcs"},
+            json={"file_name": name, "content_type": content_type},
+        )
+        return read(reply, UploadSlot)
+
+
+_MARGIN = timedelta(seconds=60)
+
+
+class TokenCache:
+    """`get` gives an Authorization header's value; `forget` drops one that the media host refused."""
+
+    def __init__(self, session: FalSession) -> None:
+        self._session = session
+        self._lock = asyncio.Lock()
+        self._token: UploadToken | None = None
+
+    async def get(self) -> str:
+        """The header's value. Raises FalError as the other uploads' calls do."""
+        async with self._lock:
+            if self._token is None or _expires_soon(self._token):
+                self._token = await self._fetch()
+            return _header(self._token)
+
+    def forget(self, header: str) -> None:
+        """This value was refused: the next `get` fetches another, unless one has already."""
+        if self._token is not None and _header(self._token) == header:
+            self._token = None
+
+    async def _fetch(self) -> UploadToken:
+        url = f"{self._session.hosts.rest}/storage/auth/token"
+        reply = await self._session.call("POST", url, params={"storage_type": "fal-cdn-v3"}, json={}, tries=2)
+        return read(reply, UploadToken)
+
+
+def _header(token: UploadToken) -> str:
+    return f"{token.token_type} {token.token}"
+
+
+def _expires_soon(token: UploadToken) -> bool:
+    end = token.expires_at if token.expires_at.tzinfo else token.expires_at.replace(tzinfo=UTC)
+    return datetime.now(UTC) >= end - _MARGIN

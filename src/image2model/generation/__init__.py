@@ -1,0 +1,1 @@
+"""One image from queued to succeeded. This package alone spends money."""

@@ -1,0 +1,94 @@
+"""The program that decodes what may end processes: `python -m image2model.generation.decoder_child`.
+
+Who starts it: `decoder_process`, over whose pipes it gets one call after another. It has bounds of its own,
+is deaf to signals that mean its worker, and ends with it. Only its own worker writes to it, so calls are
+pickles.
+"""
+
+import ctypes
+import faulthandler
+import os
+import pickle
+import resource
+import signal
+import sys
+import traceback
+from typing import BinaryIO, Final
+
+from image2model.errors import ImageFailure
+
+LENGTH_BYTES: Final = 8
+MOST_MEMORY: Final = 6 << 30
+"""Bytes of address space: the largest picture takes a tenth of it."""
+LONGEST_S = 180
+"""Seconds after which a call ends this process: its worker would have ended it before, and is gone."""
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main() -> None:
+    """Serve calls until the worker closes the pipe."""
+    _bind_to_parent()
+    _bound()
+    calls = sys.stdin.buffer
+    # what is printed by accident must not come between the answers
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)
+        _warm_up()
+        while (call := read_frame(calls)) is not None:
+            signal.alarm(LONGEST_S)
+            answer = pickle.dumps(_answer(call), pickle.HIGHEST_PROTOCOL)
+            signal.alarm(0)
+            write_frame(answers, answer)
+
+
+def read_frame(stream: BinaryIO) -> bytes | None:
+    """One message; None where the stream has ended."""
+    head = stream.read(LENGTH_BYTES)
+    if len(head) < LENGTH_BYTES:
+        return None
+    return stream.read(int.from_bytes(head, "big"))
+
+
+def write_frame(stream: BinaryIO, message: bytes) -> None:
+    """One message, at once."""
+    stream.write(len(message).to_bytes(LENGTH_BYTES, "big"))
+    stream.write(message)
+    stream.flush()
+
+
+def _answer(call: bytes) -> tuple[str, object]:
+    """`result` with what it returns, `failure` with the picture's, or `error` with a traceback."""
+    try:
+        return "result", pickle.loads(call)()  # noqa: S301 - from our own worker
+    except ImageFailure as failure:
+        return "failure", (failure.code, failure.message, failure.retryable, failure.fal_type)
+    except Exception:  # noqa: BLE001 - the worker tells of it
+        return "error", traceback.format_exc()
+
+
+def _bind_to_parent() -> None:
+    """Die with the worker, where the kernel can do that; elsewhere by the end of the pipe or the alarm."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _bound() -> None:
+    faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform != "linux":
+        return  # others refuse the next one
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    bound = MOST_MEMORY if most == resource.RLIM_INFINITY else min(MOST_MEMORY, most)
+    resource.setrlimit(resource.RLIMIT_AS, (bound, most))
+
+
+def _warm_up() -> None:
+    """Import what calls need, so that none of them waits for it."""
+    import image2model.media.model_probe
+    import image2model.media.preflight  # noqa: F401
+
+
+if __name__ == "__main__":
+    main()

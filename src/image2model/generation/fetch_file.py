@@ -1,0 +1,230 @@
+"""One file of a result, fetched once: from its host through the probe into the storage.
+
+Who calls it: the files of a result, which know what to do when it fails. Of a file only some buffers are
+held, whatever its size; what arrives cut, or is no file at all, leaves nothing behind.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Final, Protocol
+
+import msgspec
+
+from image2model.domain import ResultFile
+from image2model.errors import DiskFull, StaleFence
+from image2model.fal.download import FalDownload
+from image2model.fal.files import UNKNOWN, FalFile, format_of
+from image2model.generation.context import GenerationContext
+from image2model.generation.limits import ByteBudget
+from image2model.generation.suspects import Suspect
+from image2model.media.glb import Measured
+from image2model.media.model_probe import HEAD_BYTES, ModelProbe, NoFile, media_type
+from image2model.storage import layout
+from image2model.storage.errors import StorageError
+from image2model.store.connection import StoreOutage
+from image2model.telemetry import tracing
+from image2model.telemetry.unexpected import tell_unexpected
+
+_MOST_HELD: Final = 48 << 20
+"""What a large file takes at once: five parts on their way into the storage, and some."""
+_CHECK_EVERY: Final = 32 << 20
+"""The room on the disk is asked for again after so many bytes."""
+_ENDED_PROCESSES: Final = "looking at it has ended processes of this service"
+_NOT_READ: Final = "a fault of this service kept it from being read"
+_LOOKED_AT: Final = 1 << 20
+"""Of a JSON that is not copied so much is read, to tell an error from a model."""
+_MEASURED_HERE: Final = 1 << 18
+"""Bytes of a GLB's JSON: reading more would hold up this process, in a thread too."""
+_CONTAINERS: Final = frozenset({"3mf", "usdz", "sog"})
+"""Formats that are a ZIP to their bytes."""
+_TEXTS: Final = frozenset(
+    {"json", "html", "htm", "svg", "xml", "txt", "csv", "log", "md", "mtl", "yaml", "yml"}
+)
+
+
+class Listener(Protocol):
+    """Is told whose turn it is: the host's, or ours (the storage's, a place that has to come free)."""
+
+    def heard(self) -> None:
+        """The host has sent something, and it is its turn again."""
+
+    def ours(self) -> None:
+        """Until it is `heard` again, time is ours."""
+
+
+class Patient:
+    """The listener of who waits anyway."""
+
+    def heard(self) -> None:
+        """Nothing."""
+
+    def ours(self) -> None:
+        """Nothing."""
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """A file as it is now ours, or under `redirect` FAL's. `known`: its bytes or its name say what it is."""
+
+    file: ResultFile
+    known: bool
+    measured: Measured | None = None
+
+
+async def fetch_file(
+    context: GenerationContext,
+    job_id: str,
+    image_id: str,
+    file: FalFile,
+    listener: Listener,
+    suspect: Suspect | None,
+    memory: ByteBudget,
+) -> Fetched:
+    """`memory` lends what its bytes take.
+
+    Raises FalError as the gateway's download does, NoFile, StorageError, StaleFence, StoreOutage.
+    """
+    async with context.fal.download(file.url) as download:
+        listener.ours()
+        async with memory.hold(min(download.size or _MOST_HELD, _MOST_HELD)):
+            listener.heard()
+            async with aclosing(download.chunks(listener.heard)) as chunks:
+                arrival = _Arrival(context, file, download, listener, suspect)
+                return await arrival.take(chunks, job_id, image_id)
+
+
+class _Arrival:
+    """One open download."""
+
+    def __init__(
+        self,
+        context: GenerationContext,
+        file: FalFile,
+        download: FalDownload,
+        listener: Listener,
+        suspect: Suspect | None,
+    ) -> None:
+        self._suspect = suspect
+        self._context = context
+        self._file = file
+        self._download = download
+        self._listener = listener
+        self._probe: ModelProbe | None = None
+
+    async def take(self, chunks: AsyncIterator[bytes], job_id: str, image_id: str) -> Fetched:
+        head = await _head(chunks)
+        if not head:
+            raise NoFile("it is empty")
+        if self._file.rank is not None or self._file.format not in _TEXTS:
+            self._probe = ModelProbe(head, self._download.size)
+        if not self._context.settings.mirrors and self._context.fal.hosts.serves_media(self._file.url):
+            return await self._referred(head, chunks)
+        return await self._stored(head, chunks, job_id, image_id)
+
+    async def _referred(self, head: bytes, chunks: AsyncIterator[bytes]) -> Fetched:
+        """FAL's own URL, which is there: so much was seen of it."""
+        if self._probe is not None and self._probe.is_json:
+            await self._look_through(self._probe, head, chunks)
+        size = self._download.size if self._download.size is not None else self._file.file_size
+        return self._fetched(size, key=None)
+
+    async def _look_through(self, probe: ModelProbe, head: bytes, chunks: AsyncIterator[bytes]) -> None:
+        probe.feed(head)
+        seen = len(head)
+        async for chunk in chunks:
+            probe.feed(chunk)
+            seen += len(chunk)
+            if seen >= _LOOKED_AT:
+                return
+        probe.end()
+
+    async def _stored(self, head: bytes, chunks: AsyncIterator[bytes], job_id: str, image_id: str) -> Fetched:
+        file_format, _ = self._format()
+        key = layout.result(job_id, image_id, self._file.kind, file_format)
+        await self._context.room.check_result(self._download.size or 0)
+        try:
+            with tracing.span("store") as span:
+                size = await self._context.storage.put_stream(
+                    key, self._through(head, chunks), content_type=media_type(file_format, self._said_type())
+                )
+                span.set("image2model.bytes", size)
+        except DiskFull as full:
+            raise StorageError("the disk is full") from full
+        return self._fetched(size, key, await self._measured())
+
+    async def _through(self, head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        size, next_check = 0, _CHECK_EVERY
+        chunk: bytes | None = head
+        while chunk is not None:
+            if self._probe is not None:
+                self._probe.feed(chunk)
+            size += len(chunk)
+            self._listener.ours()
+            if size >= next_check:
+                next_check = size + _CHECK_EVERY
+                await self._context.room.check_result(0)
+            yield chunk
+            self._listener.heard()
+            chunk = await anext(chunks, None)
+        self._listener.ours()
+        if self._probe is not None:
+            self._probe.end()
+
+    async def _measured(self) -> Measured | None:
+        if self._probe is None or not self._probe.json_length:
+            return None if self._probe is None else self._probe.measured()
+        suspect = self._suspect if self._probe.json_length <= _MEASURED_HERE else None
+        try:
+            measured = await self._context.hazard.tried(suspect, self._probe.measured)
+        except (StaleFence, StoreOutage):
+            raise
+        except Exception as error:  # noqa: BLE001 - told; what cannot be measured is a model all the same
+            tell_unexpected("measure", error)
+            return Measured(None, _NOT_READ)
+        return Measured(None, _ENDED_PROCESSES) if measured is None else measured
+
+    def _fetched(self, size: int | None, key: str | None, measured: Measured | None = None) -> Fetched:
+        file, (file_format, known) = self._file, self._format()
+        return Fetched(
+            ResultFile(
+                kind=file.kind,
+                format=file_format,
+                size=size,
+                key=key,
+                source_url=None if key else file.url,
+                name=None if known else _name(file),
+                content_type=None if known else self._said_type(),
+            ),
+            known,
+            measured,
+        )
+
+    def _said_type(self) -> str | None:
+        return self._file.content_type or self._download.content_type
+
+    def _format(self) -> tuple[str, bool]:
+        """What it is by its bytes, else by FAL's words, and whether that is a format that we know."""
+        said = self._file.format
+        if self._probe is None or self._file.rank is None:
+            return said, True
+        sniffed = self._probe.format
+        if sniffed == "zip" and said in _CONTAINERS:
+            return said, True
+        if sniffed != "unknown":
+            return sniffed, True
+        if said == UNKNOWN:
+            said = format_of(None, "", self._download.content_type)
+        return said, False
+
+
+def _name(file: FalFile) -> str:
+    name = file.file_name or file.url.partition("?")[0].rstrip("/")
+    return name.replace("\\", "/").rpartition("/")[2][:200]
+
+
+async def _head(chunks: AsyncIterator[bytes]) -> bytes:
+    head = b""
+    async for chunk in chunks:
+        head = head + chunk if head else chunk
+        if len(head) >= HEAD_BYTES:
+            break
+    return head

@@ -1,0 +1,208 @@
+"""The documents that clients read: a job and its images. Shapes are those of the public interface.
+
+Who calls it: the API (answers and events) and the worker (webhooks). Pure: rows in, Structs out.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+
+from image2model.domain import (
+    PROGRESS,
+    Counts,
+    ImageError,
+    ImageResult,
+    ImageStatus,
+    JobStatus,
+    Mesh,
+    RejectedFile,
+    ResultFile,
+    ResultWarning,
+    WaitingFor,
+)
+from image2model.money import to_usd
+from image2model.store.records import ImageRow, JobRow, JobSnapshot
+
+API: str = "/api/v1"
+
+Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+"""A time as RFC 3339 UTC."""
+
+
+class FileDocument(msgspec.Struct, frozen=True):
+    """One file of a result. `size` is bytes; null where the file is FAL's and it did not say."""
+
+    kind: str
+    format: str
+    size: int | None
+    url: str
+
+
+class ResultDocument(msgspec.Struct, frozen=True):
+    """What a succeeded image left. `mesh` is null where it cannot be known."""
+
+    files: tuple[FileDocument, ...]
+    mesh: Mesh | None
+    warnings: tuple[ResultWarning, ...]
+
+
+class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One image of a job."""
+
+    image_id: str
+    index: int
+    filename: str
+    size: int
+    sha256: str
+    width: int
+    height: int
+    status: ImageStatus
+    progress: float
+    queue_position: int | None
+    attempt: int
+    cached: bool
+    fal_request_id: str | None
+    cost_usd: float | None
+    cost_uncertain: bool
+    error: ImageError | None
+    result: ResultDocument | None
+    created_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
+
+
+class Links(msgspec.Struct, frozen=True):
+    """Where the job's other views are."""
+
+    self: str
+    stream: str
+    download: str
+    archive: str
+    cancel: str
+
+
+class JobHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A job without its images, as `/events` and lists show it."""
+
+    job_id: str
+    status: JobStatus
+    model: str
+    params: dict[str, object]
+    total: int
+    counts: Counts
+    progress: float
+    cost_usd: float
+    estimated_cost_usd: float | None
+    waiting_for: WaitingFor | None
+    cancel_requested: bool
+    rejected: tuple[RejectedFile, ...]
+    created_at: Moment
+    updated_at: Moment
+    finished_at: Moment | None
+    expires_at: Moment | None
+    links: Links
+
+
+class JobDocument(JobHead, frozen=True, kw_only=True):
+    """The whole job."""
+
+    images: tuple[ImageDocument, ...]
+
+
+def moment(ms: int | None) -> str | None:
+    """Milliseconds since the epoch as RFC 3339 UTC."""
+    if ms is None:
+        return None
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def job_links(job_id: str) -> Links:
+    """The links of a job's document."""
+    return Links(
+        self=f"{API}/status/{job_id}",
+        stream=f"{API}/status/stream/{job_id}",
+        download=f"{API}/download/{job_id}",
+        archive=f"{API}/download/{job_id}/archive.zip",
+        cancel=f"{API}/jobs/{job_id}/cancel",
+    )
+
+
+def file_url(job_id: str, image_id: str, kind: str) -> str:
+    """Where a file is downloaded from; the model itself needs no query."""
+    url = f"{API}/download/{job_id}/{image_id}"
+    return url if kind == "model" else f"{url}?file={kind}"
+
+
+def image_document(job_id: str, row: ImageRow) -> ImageDocument:
+    """One image's entry."""
+    return ImageDocument(
+        image_id=row.image_id,
+        index=row.index,
+        filename=row.filename,
+        size=row.size,
+        sha256=row.sha256,
+        width=row.width,
+        height=row.height,
+        status=row.status,
+        progress=PROGRESS[row.status],
+        queue_position=row.queue_position,
+        attempt=row.attempt,
+        cached=row.cached,
+        fal_request_id=row.request_id,
+        cost_usd=None if row.cost_micro is None else to_usd(row.cost_micro),
+        cost_uncertain=row.cost_uncertain,
+        error=row.error,
+        result=_result(job_id, row.image_id, row.result) if row.result else None,
+        created_at=moment(row.created_at) or "",
+        started_at=moment(row.started_at),
+        finished_at=moment(row.finished_at),
+    )
+
+
+def _result(job_id: str, image_id: str, result: ImageResult) -> ResultDocument:
+    return ResultDocument(
+        files=tuple(_file(job_id, image_id, file) for file in result.files),
+        mesh=result.mesh,
+        warnings=result.warnings,
+    )
+
+
+def _file(job_id: str, image_id: str, file: ResultFile) -> FileDocument:
+    return FileDocument(
+        kind=file.kind, format=file.format, size=file.size, url=file_url(job_id, image_id, file.kind)
+    )
+
+
+def _head(job_id: str, job: JobRow, counts: Counts) -> dict[str, object]:
+    return {
+        "job_id": job_id,
+        "status": counts.status,
+        "model": job.model,
+        "params": job.params,
+        "total": job.total,
+        "counts": counts,
+        "progress": counts.progress,
+        "cost_usd": to_usd(job.cost_micro),
+        "estimated_cost_usd": None if job.estimated_micro is None else to_usd(job.estimated_micro),
+        "waiting_for": job.waiting_for,
+        "cancel_requested": job.cancel_requested,
+        "rejected": job.rejected,
+        "created_at": moment(job.created_at),
+        "updated_at": moment(job.updated_at),
+        "finished_at": moment(job.finished_at),
+        "expires_at": moment(job.expires_at),
+        "links": job_links(job_id),
+    }
+
+
+def job_head(snapshot: JobSnapshot) -> JobHead:
+    """A job without its images."""
+    return JobHead(**_head(snapshot.job_id, snapshot.job, snapshot.counts))  # type: ignore[arg-type]
+
+
+def job_document(snapshot: JobSnapshot) -> JobDocument:
+    """The whole job; `snapshot` must hold its images."""
+    images = tuple(image_document(snapshot.job_id, row) for row in snapshot.images)
+    head = _head(snapshot.job_id, snapshot.job, snapshot.counts)
+    return JobDocument(**head, images=images)  # type: ignore[arg-type]

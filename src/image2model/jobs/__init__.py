@@ -1,0 +1,1 @@
+"""Jobs as clients see them: accepted, listed, cancelled, retried, downloaded."""

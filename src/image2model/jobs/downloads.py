@@ -1,0 +1,126 @@
+"""Where a job's files are: the list of them, and the address of one.
+
+Who calls it: the download routes. It opens no file; an address that it gives is our own storage's or one
+of FAL's media hosts, and nothing else.
+"""
+
+import time
+from pathlib import PurePath
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from image2model.domain import IMAGE_FINISHED, ImageStatus, JobStatus, ResultFile
+from image2model.errors import NotFound, NotReady
+from image2model.fal.hosts import FalHosts, escaped
+from image2model.http import documents
+from image2model.jobs.files import sign
+from image2model.media.model_probe import media_type
+from image2model.storage import layout
+from image2model.storage.objects import ObjectStorage
+from image2model.store.records import ImageRow, JobSnapshot
+
+LINK_SECONDS: Final = 3600
+_ROUNDING_SECONDS: Final = 300
+"""Expiries are rounded up to this, so that a file asked for twice has one URL, which caches can keep."""
+
+
+class ImageFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """One image's entry in the list of downloads; `files` is empty until it has succeeded."""
+
+    image_id: str
+    index: int
+    filename: str
+    status: ImageStatus
+    files: tuple[documents.FileDocument, ...]
+
+
+class Downloads(msgspec.Struct, frozen=True, kw_only=True):
+    """All files of a job."""
+
+    job_id: str
+    status: JobStatus
+    expires_at: documents.Moment | None
+    images: tuple[ImageFiles, ...]
+
+
+class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of ours, under the name that it is offered with."""
+
+    key: str
+    filename: str
+    media_type: str
+
+
+def listing(job: JobSnapshot) -> Downloads:
+    """Every image with its files."""
+    entries = (documents.image_document(job.job_id, row) for row in job.images)
+    return Downloads(
+        job_id=job.job_id,
+        status=job.counts.status,
+        expires_at=documents.moment(job.job.expires_at),
+        images=tuple(
+            ImageFiles(
+                image_id=entry.image_id,
+                index=entry.index,
+                filename=entry.filename,
+                status=entry.status,
+                files=entry.result.files if entry.result else (),
+            )
+            for entry in entries
+        ),
+    )
+
+
+def locate(job: JobSnapshot, image_id: str, kind: str, hosts: FalHosts) -> StoredFile | str:
+    """The file of this kind: ours, or its URL at FAL. Raises NotFound, NotReady."""
+    row = next((row for row in job.images if row.image_id == image_id), None)
+    if row is None:
+        raise NotFound("This job has no such image.")
+    if kind == "original":
+        key = layout.original(job.job_id, image_id, row.format)
+        return StoredFile(key=key, filename=row.filename, media_type=media_type(row.format))
+    if row.result is None:
+        raise _not_ready(row)
+    found = next((file for file in row.result.files if file.kind == kind), None)
+    if found is None:
+        kinds = ", ".join([file.kind for file in row.result.files] + ["original"])
+        raise NotFound(f"This image has no file {kind[:32]!r}; it has: {kinds}.")
+    return _result_file(row, found, hosts)
+
+
+async def link(storage: ObjectStorage, secret: bytes, file: StoredFile) -> str:
+    """A URL that needs no credentials and expires: the storage's own where it can sign, else ours."""
+    presigned = await storage.presign(file.key, LINK_SECONDS)
+    if presigned is not None:
+        return presigned
+    latest = time.time() + LINK_SECONDS
+    expires_at = int(-(-latest // _ROUNDING_SECONDS) * _ROUNDING_SECONDS)
+    token = sign(secret, file.key, file.filename, file.media_type, expires_at)
+    return f"{documents.API}/files/{quote(token, safe='')}"
+
+
+def _not_ready(row: ImageRow) -> NotReady:
+    if row.status in IMAGE_FINISHED:
+        why = f": {row.error.message}" if row.error else ""
+        return NotReady(f"This image is {row.status}{why}. It has no model; `?file=original` is there.")
+    return NotReady(f"This image is {row.status}. Its model is there once it has succeeded.")
+
+
+def _result_file(row: ImageRow, file: ResultFile, hosts: FalHosts) -> StoredFile | str:
+    if file.key is not None:
+        name = result_name(row.filename, file)
+        shown = media_type(file.format, file.content_type)
+        return StoredFile(key=file.key, filename=name, media_type=shown)
+    url = escaped(file.source_url or "")
+    if not hosts.serves_media(url):
+        raise NotFound("FAL named no address for this file that may be redirected to.")
+    return url
+
+
+def result_name(original: str, file: ResultFile) -> str:
+    """The name that a file of a result is offered under: `chair.glb`, `chair-preview.webp`."""
+    stem = PurePath(original).stem or "model"
+    suffix = "" if file.kind == "model" else f"-{file.kind}"
+    return f"{stem}{suffix}.{file.format}"

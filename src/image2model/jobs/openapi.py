@@ -1,0 +1,282 @@
+"""Jobs: their documents, the list of them, and what may be done to one. Who calls it: the table."""
+
+from typing import Final
+
+from image2model import errors
+from image2model.domain import ImageStatus, JobStatus
+from image2model.events.examples import CANCELLED_JOB, EXPIRES, FILES, PARTIAL_JOB, RUNNING_JOB, head
+from image2model.http.documents import JobDocument
+from image2model.http.reference import (
+    CURSOR,
+    ETAG,
+    IF_NONE_MATCH,
+    IMAGE,
+    IMAGE_ID,
+    JOB,
+    JOB_ID,
+    Answer,
+    Body,
+    Header,
+    Operation,
+    Parameter,
+    limit,
+)
+from image2model.jobs.downloads import Downloads, ImageFiles
+from image2model.jobs.http import RetryBody
+from image2model.jobs.listing import DEFAULT_LIMIT, MOST, JobPage
+
+_ONE: Final = (errors.NotFound, errors.Expired)
+_STATUSES: Final = "|".join(JobStatus)
+STATUS: Final = Parameter(
+    name="status",
+    where="query",
+    description="Only jobs in this status, or in one of several, with commas between them.",
+    example="queued,running",
+    schema={"type": "string", "pattern": f"^({_STATUSES})(,({_STATUSES}))*$"},
+)
+_PAGE: Final = JobPage(jobs=(head(PARTIAL_JOB),), next_cursor="kssBk2EyYjNj")
+
+JOB_OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/api/v1/status/{job_id}",
+        tag="Jobs",
+        id="getJob",
+        summary="A job as it is now",
+        description="Who polls sends the last `ETag` as `If-None-Match` and gets 304 while nothing moves.",
+        parameters=(JOB_ID, IF_NONE_MATCH),
+        answers=(
+            Answer(
+                status=200,
+                description="The job's document.",
+                shape=JobDocument,
+                example=PARTIAL_JOB,
+                headers=(ETAG,),
+            ),
+            Answer(status=304, description="Nothing has changed.", headers=(ETAG,)),
+        ),
+        problems=_ONE,
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/jobs",
+        tag="Jobs",
+        id="listJobs",
+        summary="The caller's jobs, newest first",
+        description="A page may be short of its limit; only a null `next_cursor` is the end.",
+        parameters=(STATUS, limit(MOST, DEFAULT_LIMIT), CURSOR),
+        answers=(Answer(status=200, description="One page, without images.", shape=JobPage, example=_PAGE),),
+        problems=(errors.InvalidParameter,),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/jobs/{job_id}/cancel",
+        tag="Jobs",
+        id="cancelJob",
+        summary="Cancel what is not finished",
+        description="What has not been sent to FAL is cancelled at once. What FAL has is asked to stop and "
+        "followed: if FAL finishes it nevertheless, it is `succeeded` and billed.",
+        parameters=(JOB_ID,),
+        answers=(
+            Answer(status=202, description="The job as it is now.", shape=JobDocument, example=CANCELLED_JOB),
+        ),
+        problems=(*_ONE, errors.AlreadyFinished),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/jobs/{job_id}/retry",
+        tag="Jobs",
+        id="retryJob",
+        summary="Run failed images again",
+        description="Each is a new attempt that is paid for. Without a body every failed image runs again, "
+        "with the parameters as before.",
+        parameters=(JOB_ID,),
+        body=Body(
+            description="Which images, and parameters in place of the job's. All may be left out.",
+            shape=RetryBody,
+            required=False,
+            examples={
+                "all": RetryBody(),
+                "one, otherwise": RetryBody(image_ids=[IMAGE], params={"texture": "HD"}),
+            },
+        ),
+        answers=(
+            Answer(status=202, description="The job as it is now.", shape=JobDocument, example=RUNNING_JOB),
+        ),
+        problems=(
+            *_ONE,
+            errors.AlreadyFinished,
+            errors.InvalidParameter,
+            errors.BodyTooLarge,
+            errors.UploadTooSlow,
+            errors.BudgetExceeded,
+            errors.QueueFull,
+        ),
+        counted=True,
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/jobs/{job_id}/images/{image_id}/files/refresh",
+        tag="Jobs",
+        id="refreshFiles",
+        summary="Fetch missing files of an image again",
+        description="What FAL named and could not be had when the image succeeded stands in its `warnings`. "
+        "FAL keeps files for days, so it may be had now; it costs nothing. What has come is told by an "
+        "`image` event and, where the job has ended, another `complete`. Where nothing is missing nothing "
+        "happens.",
+        parameters=(JOB_ID, IMAGE_ID),
+        answers=(
+            Answer(
+                status=202,
+                description="The job as it is now, before anything is fetched.",
+                shape=JobDocument,
+                example=PARTIAL_JOB,
+            ),
+        ),
+        problems=(*_ONE, errors.NotReady),
+        counted=True,
+    ),
+    Operation(
+        method="DELETE",
+        path="/api/v1/jobs/{job_id}",
+        tag="Jobs",
+        id="deleteJob",
+        summary="Delete a job and its files",
+        description="From the answer on the job is not found. What still runs is cancelled and followed to "
+        "its end; then job and files are erased.",
+        parameters=(JOB_ID,),
+        answers=(Answer(status=204, description="Deleted."),),
+        problems=_ONE,
+    ),
+)
+_FILE: Final = Parameter(
+    name="file",
+    where="query",
+    description="Which file: `original` (what was uploaded), or a `kind` that the list names.",
+    example="model",
+    schema={"type": "string", "default": "model"},
+)
+_TOKEN: Final = Parameter(
+    name="token", where="path", description="Says which file, and until when; signed.", example="AbC123"
+)
+_RANGE: Final = Parameter(
+    name="Range",
+    where="header",
+    description="One range of bytes; several, and other units, are ignored.",
+    example="bytes=0-1023",
+)
+_IF_RANGE: Final = Parameter(
+    name="If-Range", where="header", description="The range only if the file has this `ETag` still."
+)
+_LINK: Final = Header(
+    name="Location",
+    description="The file's address for an hour: the storage's own, ours, or FAL's under "
+    "`I2M_RESULTS=redirect`.",
+    example="/api/v1/files/AbC123",
+)
+_ATTACHMENT: Final = Header(
+    name="Content-Disposition",
+    description="`attachment`, with the file's name.",
+    example="attachment; filename=\"chair.glb\"; filename*=UTF-8''chair.glb",
+)
+_RANGES: Final = Header(name="Accept-Ranges", description="Ranges of bytes are taken.", example="bytes")
+_CONTENT_RANGE: Final = Header(
+    name="Content-Range", description="Which bytes, of how many.", example="bytes 0-1023/2211840"
+)
+_OF_FILE: Final = (ETAG, _RANGES, _ATTACHMENT)
+_DOWNLOADS: Final = Downloads(
+    job_id=JOB,
+    status=JobStatus.SUCCEEDED,
+    expires_at=EXPIRES,
+    images=(
+        ImageFiles(image_id=IMAGE, index=0, filename="chair.jpg", status=ImageStatus.SUCCEEDED, files=FILES),
+    ),
+)
+
+RESULT_OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/api/v1/download/{job_id}",
+        tag="Results",
+        id="listFiles",
+        summary="The files of a job",
+        description="One entry for each image; `files` is empty until it has succeeded.",
+        parameters=(JOB_ID,),
+        answers=(Answer(status=200, description="The list.", shape=Downloads, example=_DOWNLOADS),),
+        problems=_ONE,
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/download/{job_id}/{image_id}",
+        tag="Results",
+        id="downloadFile",
+        summary="One file",
+        description="Redirects to where the file is. Follow the redirect (`curl -L`).",
+        parameters=(JOB_ID, IMAGE_ID, _FILE),
+        answers=(Answer(status=307, description="The file is there.", headers=(_LINK,)),),
+        problems=(*_ONE, errors.NotReady),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/download/{job_id}/archive.zip",
+        tag="Results",
+        id="downloadArchive",
+        summary="All models of a job as one ZIP",
+        description="Streamed: the models that are finished, and `manifest.json`, which also says why others "
+        "are missing. An archive is whole or the connection is cut.",
+        parameters=(JOB_ID,),
+        answers=(
+            Answer(
+                status=200,
+                description="The archive.",
+                media_type="application/zip",
+                binary=True,
+                headers=(_ATTACHMENT,),
+            ),
+        ),
+        problems=(*_ONE, errors.NotReady),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/files/{token}",
+        tag="Results",
+        id="getFile",
+        summary="A file of the service's own storage",
+        description="The address that a download redirects to. The token is the credential: no key is asked.",
+        parameters=(_TOKEN, IF_NONE_MATCH, _RANGE, _IF_RANGE),
+        answers=(
+            Answer(status=200, description="The file.", media_type="*/*", binary=True, headers=_OF_FILE),
+            Answer(
+                status=206,
+                description="The range.",
+                media_type="*/*",
+                binary=True,
+                headers=(*_OF_FILE, _CONTENT_RANGE),
+            ),
+            Answer(status=304, description="The client has it already.", headers=(ETAG,)),
+            Answer(status=416, description="The range begins behind the end.", headers=(_CONTENT_RANGE,)),
+        ),
+        problems=_ONE,
+        access="open",
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/images/{job_id}/{image_id}/thumbnail",
+        tag="Results",
+        id="getThumbnail",
+        summary="A small picture of what was uploaded",
+        description="At most 256 pixels wide and high, turned upright. It never changes.",
+        parameters=(JOB_ID, IMAGE_ID, IF_NONE_MATCH),
+        answers=(
+            Answer(
+                status=200,
+                description="The thumbnail.",
+                media_type="image/webp",
+                binary=True,
+                headers=(ETAG,),
+            ),
+            Answer(status=304, description="The client has it already.", headers=(ETAG,)),
+        ),
+        problems=_ONE,
+    ),
+)

@@ -1,0 +1,203 @@
+"""The multipart form of a batch, for the upload and the quote. Who calls it: the files of operations."""
+
+from typing import Final
+
+from image2model import errors
+from image2model.events.examples import QUEUED_JOB, SHA256
+from image2model.fal.endpoints import DEFAULT_MODEL, ENDPOINTS
+from image2model.http.documents import JobDocument
+from image2model.http.reference import LOCATION, Answer, Body, Header, Operation, Parameter, Schema
+from image2model.jobs.models import ModelList, listing
+from image2model.jobs.quote import ImageQuote, Quote
+
+_TEXTS: Final[Schema] = {
+    "model": {
+        "type": "string",
+        "enum": list(ENDPOINTS),
+        "default": DEFAULT_MODEL,
+        "description": "The endpoint that makes the models.",
+    },
+    "face_limit": {
+        "type": "integer",
+        "minimum": 1,
+        "description": "Most faces of a mesh. It becomes the model's own parameter; 422 if it has none.",
+    },
+    "params": {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"type": "object"},
+        "description": "A JSON object of the model's parameters, by its schema in `GET /api/v1/models`.",
+    },
+    "webhook_url": {
+        "type": "string",
+        "format": "uri",
+        "description": "Called with the job's document when the job has ended: https, no private address.",
+    },
+    "priority": {"type": "string", "enum": ["normal", "low"], "default": "normal"},
+    "no_cache": {
+        "type": "string",
+        "enum": ["false", "true"],
+        "default": "false",
+        "description": "`true`: make every model anew, even where the same one is there already.",
+    },
+    "on_invalid": {
+        "type": "string",
+        "enum": ["reject", "skip"],
+        "default": "reject",
+        "description": "`reject`: one bad file refuses the batch, naming all bad ones. `skip`: the good ones "
+        "run, and `rejected` of the job names the others.",
+    },
+}
+_SCHEMA: Final[Schema] = {
+    "type": "object",
+    "required": ["files"],
+    "additionalProperties": False,
+    "properties": {
+        "files": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 25,
+            "items": {"type": "string", "format": "binary"},
+            "description": "The pictures: PNG, JPEG or WebP by content. Their number, size and pixels are "
+            "limited by `I2M_MAX_FILES`, `I2M_MAX_FILE_BYTES` and `I2M_MAX_PIXELS`.",
+        },
+        **_TEXTS,
+    },
+}
+
+BATCH_FORM: Final = Body(
+    description="The pictures, each as a part named `files`, and optional fields. Any other part is refused.",
+    media_type="multipart/form-data",
+    schema=_SCHEMA,
+    encoding={"files": {"contentType": "image/png, image/jpeg, image/webp"}},
+    examples={},
+)
+
+_FORM_PROBLEMS: Final = (
+    errors.UploadTooSlow,
+    errors.BodyTooLarge,
+    errors.UnsupportedMediaType,
+    errors.InvalidMultipart,
+    errors.NoFiles,
+    errors.TooManyFiles,
+    errors.UnknownModel,
+    errors.InvalidParameter,
+)
+_FILE_PROBLEMS: Final = (
+    errors.FileTooLarge,
+    errors.NotAnImage,
+    errors.ImageTruncated,
+    errors.ImageTooLarge,
+)
+_IDEMPOTENCY_KEY: Final = Parameter(
+    name="Idempotency-Key",
+    where="header",
+    description="1 to 255 visible ASCII characters. The same request with the same key gives the first "
+    "answer again, for 24 hours; only a 202 is kept.",
+    example="2f1c5c1e-chairs",
+    schema={"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]{1,255}$"},
+)
+_REPLAYED: Final = Header(
+    name="Idempotent-Replayed",
+    description="`true` where this is the first answer of the `Idempotency-Key` again.",
+    example="true",
+    always=False,
+)
+_GOOD: Final = ImageQuote(
+    filename="chair.jpg",
+    ok=True,
+    size=482133,
+    sha256=SHA256,
+    format="jpeg",
+    width=1024,
+    height=768,
+    cost_usd=0.3,
+)
+_BAD: Final = ImageQuote(
+    filename="lamp.png",
+    ok=False,
+    code="image_truncated",
+    detail="The file ends before the picture does. Save or copy it again.",
+    cost_usd=0.0,
+)
+_QUOTE: Final = Quote(
+    model=DEFAULT_MODEL,
+    params={},
+    accepted=False,
+    total=2,
+    good=1,
+    bad=1,
+    cost_usd_each=0.3,
+    total_cost_usd=0.3,
+    price_note="$0.30 with standard texture",
+    images=(_GOOD, _BAD),
+)
+
+UPLOAD_OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path="/api/v1/upload/batch",
+        tag="Batches",
+        id="uploadBatch",
+        summary="Upload pictures as one job",
+        description="What was answered 202 is stored and will run. A refused batch leaves nothing behind; "
+        "where files are to blame, `errors` of the answer names each. 404 is for an `Idempotency-Key` "
+        "whose job has been deleted since.",
+        parameters=(_IDEMPOTENCY_KEY,),
+        body=BATCH_FORM,
+        answers=(
+            Answer(
+                status=202,
+                description="The job, with one image for each good file.",
+                shape=JobDocument,
+                example=QUEUED_JOB,
+                headers=(LOCATION, _REPLAYED),
+            ),
+        ),
+        problems=(
+            errors.BudgetExceeded,
+            errors.QueueFull,
+            errors.NotFound,
+            errors.IdempotencyConflict,
+            errors.IdempotencyInProgress,
+            *_FORM_PROBLEMS,
+            *_FILE_PROBLEMS,
+            errors.DiskFull,
+        ),
+        counted=True,
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/quote",
+        tag="Batches",
+        id="quoteBatch",
+        summary="Ask what a batch would cost and what is wrong with it",
+        description="Takes the same form as the upload, keeps nothing and runs nothing.",
+        body=BATCH_FORM,
+        answers=(Answer(status=200, description="A verdict on each file.", shape=Quote, example=_QUOTE),),
+        problems=_FORM_PROBLEMS,
+        counted=True,
+    ),
+)
+
+_OFFER: Final = listing({})
+_EXAMPLE: Final = ModelList(
+    default=DEFAULT_MODEL, pricing="table", models=tuple(one for one in _OFFER.models if one.default)
+)
+
+MODEL_OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/api/v1/models",
+        tag="Models",
+        id="listModels",
+        summary="The models on offer, with parameters and prices",
+        description="`params` of each is the JSON Schema of its parameters. What FAL says of it and asks for "
+        "it is at most 5 minutes old, and missing while FAL cannot be asked.",
+        answers=(
+            Answer(
+                status=200, description="All models, the default first.", shape=ModelList, example=_EXAMPLE
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,30 @@
+"""What the handlers of jobs use of their process."""
+
+from dataclasses import dataclass
+
+from image2model.access.state import AccessState
+from image2model.fal.hosts import FalHosts
+from image2model.http.upload import UploadBudget, UploadLimits
+from image2model.http.write_probe import WriteProbe
+from image2model.jobs.document_cache import DocumentCache
+from image2model.jobs.lost_reply import UnsettledBatches
+from image2model.jobs.models import FalCatalogue
+from image2model.jobs.thumbnails import Thumbnails
+from image2model.storage.objects import ObjectStorage
+from image2model.store.secret import SigningSecret
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobsState(AccessState):
+    """Shared by all requests of one process."""
+
+    storage: ObjectStorage
+    signing: SigningSecret
+    hosts: FalHosts
+    fal_catalogue: FalCatalogue
+    thumbnails: Thumbnails
+    upload_budget: UploadBudget
+    upload_limits: UploadLimits
+    unsettled: UnsettledBatches
+    documents: DocumentCache
+    write_probe: WriteProbe

@@ -1,0 +1,114 @@
+"""Where an uploaded picture lies. Who calls it: whoever shows it: thumbnails."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Final, Protocol
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.errors import DiskFull, ImageFailure, NotFound
+from image2model.media.preflight import SIZE, thumbnail
+from image2model.storage import layout
+from image2model.storage.errors import ObjectMissing
+from image2model.storage.objects import ObjectStorage
+from image2model.store.connection import command
+from image2model.store.keys import key
+
+_FIELDS: Final = ("job_id", "source_key", "sha256")
+
+
+class SourcePicture(msgspec.Struct, frozen=True, kw_only=True):
+    """One picture of a job as it was uploaded."""
+
+    job_id: str
+    image_id: str
+    source_key: str
+    sha256: str
+
+
+async def source_of(redis: Redis, job_id: str, image_id: str) -> SourcePicture | None:
+    """The picture; None where this job has no such image."""
+    values = await command(redis, "HMGET", key("image", image_id), *_FIELDS)
+    owner, source, sha256 = ("" if value is None else value.decode() for value in values)
+    if owner != job_id:
+        return None
+    return SourcePicture(job_id=job_id, image_id=image_id, source_key=source, sha256=sha256)
+
+
+MEDIA_TYPE: Final = "image/webp"
+
+
+class UploadedPicture(Protocol):
+    """A picture of a job as it was uploaded, and where it lies."""
+
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def image_id(self) -> str: ...
+    @property
+    def source_key(self) -> str: ...
+
+
+class Thumbnails:
+    """Belongs to one event loop; `close` it at the end. `threads` bounds what is decoded at once."""
+
+    def __init__(self, storage: ObjectStorage, *, max_pixels: int, threads: int = 2) -> None:
+        self._storage = storage
+        self._max_pixels = max_pixels
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="thumbnail")
+        self._slots = asyncio.Semaphore(2 * threads)
+        self._making: dict[str, asyncio.Task[bytes]] = {}
+
+    async def get(self, picture: UploadedPicture) -> bytes:
+        """The WebP, from the storage or made now. Raises NotFound, StorageError."""
+        try:
+            return await self._storage.get(layout.thumbnail(picture.job_id, picture.image_id))
+        except ObjectMissing:
+            return await self.make(picture)
+
+    async def make(self, picture: UploadedPicture) -> bytes:
+        """Make and keep it. Raises NotFound where the picture is gone or cannot be shown, StorageError."""
+        task = self._making.get(picture.image_id)
+        if task is None:
+            task = asyncio.create_task(self._make(picture))
+            self._making[picture.image_id] = task
+            task.add_done_callback(lambda _: self._made(picture.image_id, task))
+        return await asyncio.shield(task)
+
+    def close(self) -> None:
+        """Let the threads go."""
+        for task in self._making.values():
+            task.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _made(self, image_id: str, task: "asyncio.Task[bytes]") -> None:
+        del self._making[image_id]
+        if not task.cancelled():
+            task.exception()  # looked at: who asked may be gone
+
+    async def _make(self, picture: UploadedPicture) -> bytes:
+        async with self._slots:
+            data = await self._decoded(picture)
+            await keep(self._storage, picture, data)
+            return data
+
+    async def _decoded(self, picture: UploadedPicture) -> bytes:
+        try:
+            original = await self._storage.get(picture.source_key)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(
+                self._pool, lambda: thumbnail(original, size=SIZE, max_pixels=self._max_pixels)
+            )
+        except ObjectMissing as missing:
+            raise NotFound("The uploaded picture is no longer there.") from missing
+        except ImageFailure as failure:
+            raise NotFound(f"This picture has no thumbnail. {failure.message}") from failure
+
+
+async def keep(storage: ObjectStorage, picture: UploadedPicture, data: bytes) -> None:
+    """Store a thumbnail. On a full disk it is left out: it can be made again. Raises StorageError."""
+    key = layout.thumbnail(picture.job_id, picture.image_id)
+    with suppress(DiskFull):
+        await storage.put(key, data, content_type=MEDIA_TYPE)

@@ -1,0 +1,118 @@
+"""The structure check at the door: what a file is, how large, and whether it is whole.
+
+Called by the upload, on the event loop, so it decodes no pixels and costs no more than a header and a
+search by C code. Neither name nor content type decides, only the bytes. What passes here can still hold
+broken pixels: `preflight` in the worker finds those.
+"""
+
+import re
+
+from image2model.errors import ImageTooLarge, ImageTruncated, NotAnImage
+from image2model.media import jpeg, png, webp
+from image2model.media.picture import ACCEPTED, PictureInfo
+
+_SIGNATURES = (png.SIGNATURE, b"\xff\xd8\xff")
+
+
+def inspect(data: bytes | bytearray | memoryview, *, max_pixels: int) -> PictureInfo:
+    """Format and shown dimensions of a whole picture, from its structure alone.
+
+    Raises NotAnImage (another format, empty, damaged header), ImageTruncated (the end is missing) and
+    ImageTooLarge (more than `max_pixels` pixels, known from the header).
+    """
+    info = _read(contiguous(data))
+    if info.width * info.height > max_pixels:
+        raise ImageTooLarge(
+            f"The picture has {info.width:,} × {info.height:,} pixels; at most {max_pixels:,} in all "
+            "are taken. Make it smaller."
+        )
+    return info
+
+
+def contiguous(data: bytes | bytearray | memoryview) -> bytes | bytearray:
+    """The same bytes as an object with `find`; copied only where a view shows a part of its owner."""
+    if not isinstance(data, memoryview):
+        return data
+    owner = data.obj
+    if isinstance(owner, bytes | bytearray) and data.c_contiguous and data.nbytes == len(owner):
+        return owner
+    return data.tobytes()
+
+
+def _read(data: bytes | bytearray) -> PictureInfo:
+    if data.startswith(png.SIGNATURE):
+        return png.inspect_png(data)
+    if data.startswith(b"\xff\xd8\xff"):
+        return jpeg.inspect_jpeg(data)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return webp.inspect_webp(data)
+    raise _refusal(data)
+
+
+def _refusal(data: bytes | bytearray) -> NotAnImage | ImageTruncated:
+    if not data:
+        return NotAnImage(f"The file is empty. {ACCEPTED}")
+    head = bytes(data[:1024])
+    if any(signature.startswith(head) for signature in _SIGNATURES) or _cut_riff(head):
+        return ImageTruncated(f"The file ends after {len(data)} bytes. Send the whole file.")
+    return NotAnImage(f"The file looks like {looks_like(head)}. {ACCEPTED}")
+
+
+def _cut_riff(head: bytes) -> bool:
+    return len(head) < 12 and head.startswith(b"RIFF"[: len(head)]) and b"WEBP".startswith(head[8:12])
+
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"GIF8", "a GIF"),
+    (b"BM", "a BMP"),
+    (b"II*\x00", "a TIFF or camera raw file"),
+    (b"MM\x00*", "a TIFF or camera raw file"),
+    (b"8BPS", "a Photoshop document"),
+    (b"%PDF", "a PDF"),
+    (b"\xff\x0a", "a JPEG XL"),
+    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL"),
+    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000"),
+    (b"\x00\x00\x01\x00", "an icon"),
+    (b"glTF", "a GLB model"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x1aE\xdf\xa3", "a video"),
+)
+_BRANDS = {
+    b"avif": "an AVIF",
+    b"avis": "an AVIF",
+    b"heic": "a HEIC",
+    b"heix": "a HEIC",
+    b"hevc": "a HEIC",
+    b"heim": "a HEIC",
+    b"mif1": "a HEIF",
+    b"msf1": "a HEIF",
+}
+_SVG = re.compile(rb"<svg[\s>]", re.IGNORECASE)
+_HTML = re.compile(rb"<(!doctype\s+html|html)", re.IGNORECASE)
+_PROBE_BYTES = 1024
+
+
+def looks_like(head: bytes) -> str:
+    """A noun phrase for a file by its first bytes, such as "a GIF" or "text"."""
+    head = head[:_PROBE_BYTES]
+    if head[4:8] == b"ftyp":
+        return _BRANDS.get(head[8:12], "a video")
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    return _text_like(head)
+
+
+def _text_like(head: bytes) -> str:
+    if _SVG.search(head):
+        return "an SVG drawing"
+    if _HTML.search(head):
+        return "a web page"
+    if b"\x00" in head:
+        return "no picture format that is known"
+    text = head.decode("utf-8", errors="ignore")
+    printable = sum(char.isprintable() or char in "\r\n\t\f" for char in text)
+    # Random bytes lose most of themselves in decoding; a character cut at the probe's end loses a few.
+    is_text = len(text.encode()) > 0.9 * len(head) and printable > 0.95 * len(text)
+    return "text" if is_text else "no picture format that is known"

@@ -1,0 +1,151 @@
+"""Every colour mode that a picture can have, turned into plain 8-bit sRGB.
+
+Called by `preflight` and `thumbnail`, in a thread. It sets nothing global and shares no colour profile
+between threads, because a Little CMS handle is not made for that.
+"""
+
+import io
+import struct
+import zlib
+
+from PIL import Image, ImageChops, ImageCms
+
+from image2model.errors import ImageFailure
+from image2model.media.source import PlainSource
+
+# Which profile fits which mode; any other pairing is a broken file, and the profile is ignored.
+_SPACES = {"RGB": "RGB", "RGBA": "RGB", "L": "GRAY", "CMYK": "CMYK"}
+# ValueError, because Pillow decodes the names and texts in a profile strictly.
+_BROKEN_PROFILE = (OSError, ValueError, ImageCms.PyCMSError)
+_FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
+
+
+def to_srgb(image: Image.Image, profile: bytes | None, *, inverted: bool) -> Image.Image:
+    """The picture in mode RGB, or RGBA where it has transparency: `image` itself if it is that already.
+
+    `profile` is the ICC profile that it came with (ignored when broken or of another colour space);
+    `inverted` says that a CMYK JPEG stores its inks inverted, as Adobe's do.
+    """
+    image = _eight_bit(image)
+    if image.mode == "CMYK" and not inverted:
+        image = ImageChops.invert(image)  # Pillow has taken every CMYK JPEG for an Adobe one
+    if image.mode in ("LA", "La"):
+        return _grey_with_alpha(image, profile)
+    if "transparency" in image.info or image.mode in ("PA", "RGBa"):
+        image = image.convert("RGBA")
+    elif image.mode not in _SPACES:
+        image = image.convert("RGB")
+    image = _managed(image, profile)
+    return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Sixteen bits by their upper eight: Pillow's own conversion would clip at 255."""
+    if not image.mode.startswith("I"):
+        return image
+    wide = image.tobytes()
+    width = len(wide) // (image.width * image.height)
+    # Samples are of 0 to 65,535 in both modes: of the little-endian sample, byte 1 is the upper one.
+    first = 0 if image.mode == "I;16B" else 1
+    return Image.frombytes("L", image.size, wide[first::width])
+
+
+def _grey_with_alpha(image: Image.Image, profile: bytes | None) -> Image.Image:
+    image = image.convert("LA")
+    colour = _managed(image.getchannel("L"), profile).convert("RGB")
+    colour.putalpha(image.getchannel("A"))
+    return colour
+
+
+def _managed(image: Image.Image, profile: bytes | None) -> Image.Image:
+    try:
+        opened = _usable(profile, _SPACES[image.mode])
+        return image if opened is None else _transformed(image, opened)
+    except _BROKEN_PROFILE:
+        return image  # as a viewer does: a profile that fails is no profile
+
+
+def _usable(profile: bytes | None, space: str) -> ImageCms.ImageCmsProfile | None:
+    """The profile, unless it is none, sRGB already, or of another colour space."""
+    if profile is None:
+        return None
+    opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if "srgb" in (opened.profile.profile_description or "").lower():
+        return None
+    return opened if opened.profile.xcolor_space.strip() == space else None
+
+
+def _transformed(image: Image.Image, opened: ImageCms.ImageCmsProfile) -> Image.Image:
+    changed = ImageCms.profileToProfile(
+        image, opened, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGBA" if image.mode == "RGBA" else "RGB", flags=_FLAGS,
+    )  # fmt: skip
+    return image if changed is None else changed
+
+
+# Our own limit was checked on the header before; Pillow's would only warn, process-wide, at import.
+Image.MAX_IMAGE_PIXELS = None
+
+# What Pillow's plugins raise on broken data. Not MemoryError: that is this machine's fault.
+_BROKEN = (
+    OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, AttributeError,
+    RuntimeError, struct.error, zlib.error,
+)  # fmt: skip
+# What it raises where decoded pixels and what the file says of them (transparency, palette) do not agree. The
+# rest of the above would be a fault of ours here.
+_CONTRADICTORY = (OSError, ValueError, ArithmeticError)
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode(source: PlainSource, *, draft: int | None = None) -> Image.Image:
+    """All pixels of the first frame, in the mode in which they are stored, not yet turned.
+
+    With `draft`, a JPEG may come out smaller by 2, 4 or 8, no side shorter than `draft` pixels.
+    Raises ImageFailure `image_unreadable`.
+    """
+    try:
+        image = Image.open(io.BytesIO(source.data), formats=[source.format.upper()])
+        if draft is not None:
+            image.draft(None, (draft, draft))
+        image.load()
+    except _BROKEN as error:
+        raise unreadable(f"The {source.format.upper()} cannot be decoded ({_words(error)}).") from error
+    return image
+
+
+def converted(image: Image.Image, source: PlainSource) -> Image.Image:
+    """Decoded pixels as plain 8-bit sRGB, not yet turned: `image` itself if it is that already.
+
+    Raises ImageFailure `image_unreadable`.
+    """
+    try:
+        return to_srgb(image, source.profile, inverted=source.inverted)
+    except _CONTRADICTORY as error:
+        raise unreadable(f"The {source.format.upper()} contradicts itself ({_words(error)}).") from error
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture as a viewer shows it, by its EXIF orientation (1 to 8)."""
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def unreadable(reason: str) -> ImageFailure:
+    """The failure of a picture that no retry can help."""
+    advice = "Open it in an image editor, save it as PNG or JPEG, and send that."
+    return ImageFailure("image_unreadable", f"{reason} {advice}", retryable=False)
+
+
+def _words(error: BaseException) -> str:
+    text = str(error).split("\n", 1)[0][:120]
+    return "no decoder takes it" if "<_io" in text or not text else text

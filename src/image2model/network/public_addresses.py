@@ -1,0 +1,179 @@
+"""Which IP addresses belong to the internet at large, and so may be called in a client's name.
+
+Who calls it: the check of a URL's text, and the resolver with each address that is about to be connected
+to. Pure. What is not known to be public is refused. Source: the IANA special-purpose address registries.
+"""
+
+import asyncio
+import ipaddress
+import re
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+_REFUSED_V6: Final = tuple(
+    map(
+        ipaddress.IPv6Network,
+        (
+            "2001::/23",  # protocol assignments, Teredo and ORCHID among them
+            "2001:db8::/32",  # documentation
+            "2002::/16",  # 6to4: an IPv4 address in disguise
+            "3fff::/20",  # documentation
+        ),
+    )
+)
+_REFUSED_V4: Final = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")))
+
+
+def is_public(address: str) -> bool:
+    """Whether a literal address is public unicast. Text that is no address is not.
+
+    IPv4-mapped, 6to4, NAT64 and Teredo addresses are refused whatever they hold.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return parsed in _UNICAST and parsed.is_global and not any(parsed in net for net in _REFUSED_V6)
+    return (
+        parsed.is_global
+        and not parsed.is_multicast
+        and not parsed.is_reserved
+        and not any(parsed in net for net in _REFUSED_V4)
+    )
+
+
+def is_address(text: str) -> bool:
+    """Whether the text is a literal address, and no name."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+DEADLINE_S: Final = 5.0
+_THREADS: Final = 8
+
+Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
+"""The addresses of a host, as text. Raises OSError."""
+
+
+class AddressRefused(OSError):
+    """The host has no address that may be called."""
+
+
+class SystemLookup:
+    """The system's resolver, in threads of its own: a name server that is silent holds up nothing else."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="resolver")
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """Raises OSError where the name does not exist."""
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._threads, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
+        return [str(sockaddr[0]) for *_, sockaddr in found]
+
+    def close(self) -> None:
+        """Let the threads go; an answer that still comes is of no use to anybody."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class PublicResolver(AbstractResolver):
+    """`allows` decides about each address."""
+
+    def __init__(self, lookup: Lookup, allows: Callable[[str], bool]) -> None:
+        self._lookup = lookup
+        self._allows = allows
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp's signature
+    ) -> list[ResolveResult]:
+        """The allowed addresses of a name, of both families.
+
+        Raises AddressRefused where there is none, OSError, TimeoutError.
+        """
+        async with asyncio.timeout(DEADLINE_S):
+            found = await self._lookup(host, port)
+        allowed = [address for address in found if self._allows(address)]
+        if not allowed:
+            raise AddressRefused(f"{host} has no public address")
+        return [_result(host, address, port) for address in allowed]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _result(host: str, address: str, port: int) -> ResolveResult:
+    return ResolveResult(
+        hostname=host,
+        host=address,
+        port=port,
+        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+        proto=0,
+        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+    )
+
+
+MAX_LENGTH: Final = 2048
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_HTTPS: Final = 443
+_LOWEST_FREE_PORT: Final = 1024
+_NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?", re.ASCII)
+
+
+def unfitness(url: str, *, allow_private: bool) -> str | None:
+    """Why the URL may not be called, to be read behind its name; None where it may.
+
+    It must be absolute, https, public as far as its text tells, and hold no credentials. `allow_private`
+    admits http and private addresses too.
+    """
+    if len(url) > MAX_LENGTH or not _VISIBLE.fullmatch(url):
+        return f"must be a URL of at most {MAX_LENGTH} ASCII characters."
+    parts = _split(url)
+    if parts is None:
+        return "is not a valid URL."
+    schemes = ("https", "http") if allow_private else ("https",)
+    if parts.scheme not in schemes or not parts.hostname:
+        return f"must be an absolute {' or '.join(schemes)} URL."
+    if parts.username is not None or parts.password is not None:
+        return "must not hold a user name or password."
+    if not allow_private and _is_private(parts.hostname.lower()):
+        return "must be an address that the internet can reach."
+    if not allow_private and parts.port is not None and not _is_sane(parts.port):
+        return "must be on port 443, or on one from 1024 up."
+    return None
+
+
+def _is_sane(port: int) -> bool:
+    return port == _HTTPS or port >= _LOWEST_FREE_PORT
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # looked at: it raises where it is no port
+    except ValueError:
+        return None
+    return parts
+
+
+def _is_private(host: str) -> bool:
+    name = host.rstrip(".")
+    if name == "localhost" or name.endswith((".localhost", ".local", ".internal")):
+        return True
+    if is_address(name):
+        return not is_public(name)
+    # 127.1, 0x7f000001, 2130706433: other spellings of IPv4 that resolvers take
+    return bool(_NUMERIC.fullmatch(host))

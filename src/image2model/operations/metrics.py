@@ -1,0 +1,214 @@
+"""What the store is to one process: does it take writes, and if not, why? Read when somebody scrapes.
+
+Who calls it: `/metrics` of the API, with what its probe of the store has found. It is told where the fleet's
+gauges cannot be: a store that is away is the case that matters most.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from redis.asyncio import Redis
+from starlette.requests import Request
+from starlette.responses import Response
+
+from image2model.access import accounts
+from image2model.access.state import state_of
+from image2model.errors import Unauthenticated
+from image2model.jobs.state import JobsState
+from image2model.money import to_usd
+from image2model.queue import fleet
+from image2model.store.condition import StoreCondition
+from image2model.store.connection import StoreOutage
+from image2model.telemetry.metrics import MEDIA_TYPE, counted
+
+
+class StoreGauges(msgspec.Struct, kw_only=True, eq=False):
+    """`state` is one of `states`; `writable` is whether that is the good one."""
+
+    state: str
+    states: Sequence[str]
+    writable: bool
+
+    def collect(self) -> Iterator[Metric]:
+        """prometheus_client's collector interface."""
+        writable = "1 while the store takes writes, as tried by this process."
+        yield GaugeMetricFamily("image2model_store_writable", writable, value=int(self.writable))
+        state = GaugeMetricFamily(
+            "image2model_store_state",
+            "1 for the state that the store is in, 0 for the others.",
+            labels=["state"],
+        )
+        for name in self.states:
+            state.add_metric([name], int(name == self.state))
+        yield state
+
+
+class QueueGauge(msgspec.Struct, frozen=True):
+    """One queue: tasks waiting, age of the oldest in seconds, why it is paused."""
+
+    queue: str
+    waiting: int
+    oldest_seconds: float
+    paused: Sequence[str]
+
+
+class SpendGauge(msgspec.Struct, frozen=True):
+    """What keys, told by their names, spent on one model since midnight UTC, in dollars."""
+
+    key: str
+    model: str
+    usd: float
+
+
+class EndpointGauge(msgspec.Struct, frozen=True):
+    """One of FAL's endpoints whose circuit is open, and the images that wait for it."""
+
+    model: str
+    waiting: int
+
+
+class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
+    """A reading of the fleet; `heartbeats` is (worker, Unix time of its last beat)."""
+
+    in_flight: int
+    queues: Sequence[QueueGauge]
+    heartbeats: Sequence[tuple[str, float]]
+    spending: Sequence[SpendGauge]
+    endpoints: Sequence[EndpointGauge] = ()
+    workers_lost: int = 0
+
+    def collect(self) -> Iterator[Metric]:
+        """prometheus_client's collector interface."""
+        in_flight = "Images that hold a permit: in FAL's hands."
+        yield GaugeMetricFamily("image2model_images_in_flight", in_flight, value=self.in_flight)
+        yield from self._queues()
+        yield from self._endpoints()
+        beats = GaugeMetricFamily(
+            "image2model_worker_heartbeat_timestamp_seconds",
+            "When a worker last showed life (Unix time).",
+            labels=["worker"],
+        )
+        for worker, at in self.heartbeats:
+            beats.add_metric([worker], at)
+        yield beats
+        yield CounterMetricFamily(
+            "image2model_workers_lost",
+            "Workers that vanished without a goodbye: killed, crashed, or cut off.",
+            value=self.workers_lost,
+        )
+        yield self._spending()
+
+    def _endpoints(self) -> Iterator[Metric]:
+        is_open = GaugeMetricFamily(
+            "image2model_endpoint_circuit_open",
+            "1 while FAL refuses this endpoint, or while it fails.",
+            labels=["model"],
+        )
+        waiting = GaugeMetricFamily(
+            "image2model_endpoint_waiting",
+            "Images that wait for an endpoint whose circuit is open.",
+            labels=["model"],
+        )
+        for one in self.endpoints:
+            is_open.add_metric([one.model], 1)
+            waiting.add_metric([one.model], one.waiting)
+        yield from (is_open, waiting)
+
+    def _spending(self) -> Metric:
+        spend = GaugeMetricFamily(
+            "image2model_spend_usd",
+            "Dollars spent since midnight UTC, by the name of the key.",
+            labels=["key", "model"],
+        )
+        for one in self.spending:
+            spend.add_metric([one.key, one.model], one.usd)
+        return spend
+
+    def _queues(self) -> Iterator[Metric]:
+        depth = GaugeMetricFamily("image2model_queue_depth", "Tasks waiting.", labels=["queue"])
+        oldest = GaugeMetricFamily(
+            "image2model_queue_oldest_seconds", "Age of the oldest waiting task.", labels=["queue"]
+        )
+        paused = GaugeMetricFamily(
+            "image2model_queue_paused", "1 while a queue is paused.", labels=["queue", "reason"]
+        )
+        for one in self.queues:
+            depth.add_metric([one.queue], one.waiting)
+            oldest.add_metric([one.queue], one.oldest_seconds)
+            for reason in one.paused:
+                paused.add_metric([one.queue, reason], 1)
+        yield from (depth, oldest, paused)
+
+
+_DEADLINE: Final = 2.0
+_log: Final = structlog.stdlib.get_logger(__name__)
+
+
+async def metrics(request: Request) -> Response:
+    """Prometheus' text format.
+
+    Raises Unauthenticated where `I2M_METRICS_TOKEN` is set and not sent, and RateLimited for an address that
+    guesses.
+    """
+    state = state_of(request, JobsState)
+    await _check_token(state, request)
+    vouched = state.settings.metrics_token is not None or state.settings.auth == "none"
+    fleet_gauges, store = await asyncio.gather(
+        _fleet(state.redis, spenders=vouched), state.write_probe.condition()
+    )
+    text = await asyncio.to_thread(exposition, fleet_gauges, _store(store))
+    return Response(text, headers={"Content-Type": MEDIA_TYPE})
+
+
+def exposition(fleet: FleetGauges | None, store: StoreGauges) -> bytes:
+    """All metrics, with the fleet's where the store could be asked. Blocks: it may read files."""
+    shared = CollectorRegistry()
+    shared.register(store)
+    if fleet is not None:
+        shared.register(fleet)
+    return generate_latest(counted()) + generate_latest(shared)
+
+
+def _store(condition: StoreCondition) -> StoreGauges:
+    writable = condition is StoreCondition.WRITABLE
+    return StoreGauges(state=condition.value, states=list(StoreCondition), writable=writable)
+
+
+async def _check_token(state: JobsState, request: Request) -> None:
+    """A person chose the token, so it can be guessed, and counts as the first admin key does."""
+    token, sent = state.settings.metrics_token, request.headers.get("authorization", "")
+    if token is None:
+        return
+    if hmac.compare_digest(sent.encode("latin-1"), f"Bearer {token}".encode()):
+        with suppress(StoreOutage, TimeoutError):  # a store that is away hides nothing
+            async with asyncio.timeout(_DEADLINE):
+                await state.rates.refuse_guessers(request.scope)
+        return
+    if sent:
+        await state.rates.count_guess(request.scope)
+    raise Unauthenticated("Send the metrics token as a Bearer token.", headers={"WWW-Authenticate": "Bearer"})
+
+
+async def _fleet(redis: Redis, *, spenders: bool) -> FleetGauges | None:
+    try:
+        async with asyncio.timeout(_DEADLINE):
+            found = await fleet.read(redis)
+            spent = await accounts.today(redis) if spenders else []
+    except (StoreOutage, TimeoutError) as error:
+        _log.warning("fleet_gauges_missing", reason=str(error))
+        return None
+    return FleetGauges(
+        in_flight=found.permits,
+        queues=[QueueGauge(one.queue, one.waiting, one.oldest_ms / 1000, one.paused) for one in found.queues],
+        heartbeats=[(one.beat.worker_id, one.beat_at / 1000) for one in found.workers],
+        workers_lost=found.workers_lost,
+        endpoints=[EndpointGauge(one.model, one.waiting) for one in found.endpoints],
+        spending=[SpendGauge(one.names, one.model, to_usd(one.micro)) for one in spent],
+    )

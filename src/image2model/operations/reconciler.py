@@ -1,0 +1,71 @@
+"""The reconciler: a task of the queue `maintenance` that compares every unfinished job with the queue."""
+
+import time
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+
+from image2model.generation import costs
+from image2model.generation.context import GenerationContext
+from image2model.jobs.lifecycle import erase_if_deleted
+from image2model.queue import reconciliation
+from image2model.queue.running import RunningTask
+from image2model.storage.errors import StorageError
+from image2model.store.connection import StoreOutage
+from image2model.store.keys import Queue
+from image2model.telemetry.unexpected import tell_unexpected
+
+_log = structlog.get_logger("worker.reconciler")
+
+RECONCILE_S: Final = 60.0
+
+
+async def reconcile(context: GenerationContext, _running: RunningTask, _nothing: str) -> None:
+    """Compare every unfinished job with the queue and repair either. An outage leaves it to the next one."""
+    try:
+        await _reconcile(context)
+    except StoreOutage as error:
+        _log.warning("not_reconciled", reason=str(error))
+
+
+async def _reconcile(context: GenerationContext) -> None:
+    await reconciliation.renew_lives(context.redis)
+    if released := await costs.release_holds(context.redis):
+        _log.info("holds_released", count=released)
+    mended = await reconciliation.free_places(context.redis) + await reconciliation.free_addresses(
+        context.redis
+    )
+    for job_id in await reconciliation.unfinished_jobs(context.redis):
+        mended += await _repaired(context.redis, job_id)
+    for job_id in await reconciliation.deleted_jobs(context.redis):
+        await _erase(context, job_id)
+    if mended:
+        _log.warning("the reconciler mended the store", count=mended)
+
+
+async def _repaired(redis: Redis, job_id: str) -> int:
+    """One job that cannot be repaired does not keep the others."""
+    try:
+        return await reconciliation.repair(redis, job_id)
+    except StoreOutage:
+        raise
+    except Exception as error:  # noqa: BLE001 - told; the next reconciliation looks at it again
+        tell_unexpected("reconcile", error, job_id=job_id)
+        return 0
+
+
+async def _erase(context: GenerationContext, job_id: str) -> None:
+    """One job whose files cannot be deleted just now does not keep the others."""
+    try:
+        await erase_if_deleted(context.redis, context.storage, job_id)
+    except StorageError as error:
+        _log.warning("could not erase a deleted job, again later", job_id=job_id, error=str(error))
+
+
+async def schedule_reconcile(redis: Redis, *, at_start: bool) -> None:
+    """Queue the next reconciliation: one a minute for the whole fleet, and one at a start."""
+    window = int(time.time() / RECONCILE_S) + 1
+    due = 0 if at_start else int(window * RECONCILE_S * 1000)
+    task_id = f"reconcile:start:{window}" if at_start else f"reconcile:{window}"
+    await reconciliation.enqueue_once(redis, Queue.MAINTENANCE, task_id, "reconcile", "", due_ms=due)

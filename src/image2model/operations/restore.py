@@ -1,0 +1,239 @@
+"""Writes the records of a backup into an empty store, and settles what was unfinished then.
+
+Who calls it: the restore alone. It queues nothing, and takes no key that a backup would not have kept.
+"""
+
+import gzip
+import hashlib
+import time
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.typing import EncodableT, FieldT
+
+from image2model.domain import ImageError
+from image2model.errors import Image2ModelError
+from image2model.media.model_probe import media_type
+from image2model.operations.backup import (
+    FILES,
+    FORMAT,
+    LENGTH_BYTES,
+    MANIFEST,
+    RECORDS,
+    Contents,
+    Record,
+    kind_of,
+)
+from image2model.shielded import in_thread
+from image2model.storage import layout
+from image2model.storage.objects import ObjectStorage
+from image2model.store.keys import PREFIX
+from image2model.store.scripts import Script
+
+_SETTLE: Final = Script("operations/settle_restored")
+_MAY_BE_THERE: Final = frozenset(
+    {"signing_secret", "webhook_secret", "api_key", "api_keys", "account", "spend"}
+)
+"""What a service makes by itself when it starts, or an operator before anybody uses it."""
+_UNCONFIRMED: Final = ImageError(
+    code="submission_unconfirmed",
+    message=(
+        "This picture was unfinished when the backup was made, so it may have been paid for since. "
+        "Only a retry sends it, which may pay a second time."
+    ),
+    retryable=True,
+)
+
+_text = msgspec.msgpack.Decoder(bytes)
+_members = msgspec.msgpack.Decoder(list[bytes])
+_fields = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]])
+_scores = msgspec.msgpack.Decoder(list[tuple[bytes, float]])
+_entries = msgspec.msgpack.Decoder(list[tuple[bytes, dict[bytes, bytes]]])
+
+
+async def holds_data(redis: Redis) -> bool:
+    """Whether the store has been in use: jobs, or traces of them. Keys and budgets alone are no use yet."""
+    async for name in redis.scan_iter(match=f"{PREFIX}*", count=1000):
+        kind = kind_of(name.decode())
+        if kind is not None and kind not in _MAY_BE_THERE:
+            return True
+    return False
+
+
+async def write(redis: Redis, records: Sequence[Record], *, shift_ms: int) -> None:
+    """Write records; their lives go on as if the time since the backup, `shift_ms`, had not passed.
+
+    Raises StoreOutage, and msgspec.DecodeError for a record that no backup of ours wrote.
+    """
+    pipe = redis.pipeline(transaction=False)
+    for record in records:
+        _write(pipe, record)
+        if record.expires_at:
+            pipe.pexpireat(record.name, record.expires_at + shift_ms)
+        if record.kind == "job":
+            _postpone(pipe, record, shift_ms)
+    await pipe.execute()
+
+
+async def settle(redis: Redis, job_id: str) -> int:
+    """Fail what was unfinished in a restored job; returns how many images. Raises StoreOutage."""
+    error = msgspec.json.encode(_UNCONFIRMED).decode()
+    return int(await _SETTLE.packed(redis, job_id, error))
+
+
+async def release_accounts(redis: Redis, names: Sequence[str]) -> None:
+    """Before jobs are settled: what these accounts count is of images under way then. `names` are keys."""
+    pipe = redis.pipeline(transaction=False)
+    for name in names:
+        pipe.hset(name, mapping={"unfinished": 0, "reserved": 0})
+    await pipe.execute()
+
+
+def _write(pipe: Pipeline, record: Record) -> None:
+    name, value = record.name, bytes(record.value)
+    if record.type == "string":
+        pipe.set(name, _text.decode(value))
+    elif record.type == "set":
+        pipe.sadd(name, *_members.decode(value))
+    elif record.type == "zset":
+        pipe.zadd(name, dict(_scores.decode(value)))
+    elif record.type == "hash":
+        pipe.hset(name, mapping=dict(_fields.decode(value)))
+    else:
+        for entry_id, fields in _entries.decode(value):
+            entry: dict[FieldT, EncodableT] = dict(fields.items())
+            pipe.xadd(name, entry, id=entry_id)
+
+
+def _postpone(pipe: Pipeline, record: Record, shift_ms: int) -> None:
+    """The job's own word on when it expires, where it has one."""
+    ends = dict(_fields.decode(bytes(record.value))).get(b"expires_at")
+    if ends:
+        pipe.hset(record.name, "expires_at", str(int(ends) + shift_ms))
+
+
+_AT_ONCE: Final = 200
+_manifest: Final = msgspec.json.Decoder(Contents)
+_record: Final = msgspec.msgpack.Decoder(Record)
+_PIECE: Final = 1 << 20
+_LARGEST_RECORD: Final = 1 << 30
+
+
+class BackupUnusable(Image2ModelError):
+    """The file is no backup of ours, or is damaged. Nothing was changed unless the words say so."""
+
+
+class StoreNotEmpty(Image2ModelError):
+    """There are jobs in the store already."""
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back. `unconfirmed`: images that were unfinished, and have failed now."""
+
+    jobs: int
+    images: int
+    files: int
+    unconfirmed: int
+
+
+async def restore(redis: Redis, storage: ObjectStorage, source: Path) -> Restored:
+    """Raises BackupUnusable, StoreNotEmpty, StoreOutage, StorageError, DiskFull, OSError."""
+    try:
+        with await in_thread(zipfile.ZipFile, source) as archive:
+            return await _restore(redis, storage, archive)
+    except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, msgspec.DecodeError, KeyError) as bad:
+        raise BackupUnusable(f"{source} is no whole backup of image2model: {bad}") from bad
+
+
+async def _restore(redis: Redis, storage: ObjectStorage, archive: zipfile.ZipFile) -> Restored:
+    contents = await in_thread(_contents, archive)
+    await in_thread(_check_records, archive, contents)
+    if await holds_data(redis):
+        raise StoreNotEmpty("The store has jobs already. Restore into an empty one only.")
+    files = await _restore_files(storage, archive)
+    names = await _restore_records(redis, archive, contents)
+    await release_accounts(redis, names["account"])
+    unconfirmed = 0
+    for job in names["job"]:
+        unconfirmed += await settle(redis, job.rpartition(":")[2])
+    return Restored(jobs=len(names["job"]), images=len(names["image"]), files=files, unconfirmed=unconfirmed)
+
+
+def _contents(archive: zipfile.ZipFile) -> Contents:
+    contents = _manifest.decode(archive.read(MANIFEST))
+    if contents.format != FORMAT:
+        raise BackupUnusable(f"This backup has format {contents.format}; this version reads {FORMAT}.")
+    return contents
+
+
+def _check_records(archive: zipfile.ZipFile, contents: Contents) -> None:
+    """Before anything is written: the records are whole, and what the manifest says."""
+    digest = hashlib.sha256()
+    number = 0
+    with archive.open(RECORDS) as packed, gzip.open(packed) as records:
+        for framed in _frames(records):
+            digest.update(framed)
+            number += 1
+    if (number, digest.hexdigest()) != (contents.records, contents.records_sha256):
+        raise BackupUnusable("The records in this backup are not those that its manifest tells of.")
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def _frames(records: _Readable) -> Iterator[bytes]:
+    while length := records.read(LENGTH_BYTES):
+        size = int.from_bytes(length, "big")
+        if size > _LARGEST_RECORD or len(data := records.read(size)) != size:
+            raise EOFError("a record is cut off")
+        yield length + data
+
+
+async def _restore_records(
+    redis: Redis, archive: zipfile.ZipFile, contents: Contents
+) -> Mapping[str, list[str]]:
+    """Write them all; returns their names by kind."""
+    shift_ms = max(0, int(time.time() * 1000) - contents.made_at)
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    with archive.open(RECORDS) as packed, gzip.open(packed) as stream:
+        frames = _frames(stream)
+        while batch := await in_thread(_some, frames):
+            kept = [record for record in batch if record.kind is not None]
+            await write(redis, kept, shift_ms=shift_ms)
+            for record in kept:
+                names[record.kind or ""].append(record.name)
+    return names
+
+
+def _some(frames: Iterator[bytes]) -> list[Record]:
+    found: list[Record] = []
+    for framed in frames:
+        found.append(_record.decode(framed[LENGTH_BYTES:]))
+        if len(found) == _AT_ONCE:
+            break
+    return found
+
+
+async def _restore_files(storage: ObjectStorage, archive: zipfile.ZipFile) -> int:
+    restored = 0
+    for name in archive.namelist():
+        key = name.removeprefix(FILES)
+        if name.startswith(FILES) and layout.owner_of(key) is not None:
+            with archive.open(name) as file:
+                kind = media_type(key.rpartition(".")[2])
+                await storage.put_stream(key, _chunks(file), content_type=kind)
+            restored += 1
+    return restored
+
+
+async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
+    while piece := await in_thread(file.read, _PIECE):
+        yield piece

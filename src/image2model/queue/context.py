@@ -1,0 +1,27 @@
+"""What the queue's loops and every task of a worker process share."""
+
+from redis.asyncio import Redis
+
+from image2model.fal.gateway import FalGateway
+from image2model.queue import circuits
+from image2model.queue.permits import PermitDesk
+from image2model.queue.running import RunningImages
+from image2model.settings import Settings
+
+
+class QueueContext:
+    """The open parts. `refused_endpoints` is what this process knows of open circuits, `pace` how they are
+    probed."""
+
+    def __init__(self, settings: Settings, redis: Redis, fal: FalGateway) -> None:
+        self.settings = settings
+        self.redis = redis
+        self.fal = fal
+        self.running = RunningImages()
+        self.permits = PermitDesk(redis, max_permits=settings.max_concurrent)
+        self.refused_endpoints: set[str] = set()
+        self.pace = circuits.PACE
+
+    def close(self) -> None:
+        """Nobody waits for a permit any more."""
+        self.permits.close()

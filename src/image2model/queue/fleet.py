@@ -1,0 +1,167 @@
+"""The fleet as a whole: which workers live, how long the queues are, what is paused.
+
+Who calls it: each worker beats; health, metrics and the admin's views read. Nothing here moves a job.
+"""
+
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from image2model.http.documents import Moment, moment
+from image2model.queue.circuits import EndpointState
+from image2model.store.data_versions import LATEST
+from image2model.store.keys import Queue
+from image2model.store.scripts import Script
+
+BEAT_SECONDS: Final = 5.0
+"""How often a worker beats."""
+BEAT_LIFE_SECONDS: Final = 15.0
+"""How long a worker counts as alive after its last beat."""
+
+_BEAT: Final = Script("queue/beat")
+_FLEET: Final = Script("queue/fleet")
+_SAMPLE: Final = 32
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker tells of itself. `started_at` is ms since the epoch, `slots` its concurrency."""
+
+    worker_id: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    running: int
+    slots: int
+    started_at: int
+
+
+class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
+    """A living worker, with the time of its last beat in ms."""
+
+    beat_at: int
+    beat: Beat
+
+
+class QueueState(msgspec.Struct, frozen=True, array_like=True):
+    """One queue. `oldest_ms` is the age of the oldest among the next tasks; `paused` holds the reasons."""
+
+    queue: str
+    waiting: int
+    oldest_ms: int
+    paused: tuple[str, ...]
+
+
+class FleetState(msgspec.Struct, frozen=True, kw_only=True):
+    """The fleet as of one moment, `at` ms. `permits` counts the images in FAL's hands, `endpoints` are those
+    whose circuit is open, by model, and `workers_lost` counts those that vanished without a goodbye."""
+
+    at: int
+    permits: int
+    queues: tuple[QueueState, ...]
+    workers: tuple[WorkerState, ...]
+    workers_lost: int = 0
+    endpoints: tuple[EndpointState, ...] = ()
+
+
+_fleet = msgspec.msgpack.Decoder(
+    tuple[
+        int, int, list[tuple[str, int, int, list[str]]], list[tuple[str, list[str]]], list[EndpointState], int
+    ]
+)
+
+
+async def beat(redis: Redis, state: Beat) -> list[str]:
+    """Show life, and return the ids of workers that have vanished without a goodbye since.
+
+    Every `BEAT_SECONDS`. `reads` tells it from a worker of 8adfc9c (see `identity`)."""
+    fields = ["host", state.host, "pid", state.pid, "queues", ",".join(state.queues)]
+    fields += [
+        "running",
+        state.running,
+        "slots",
+        state.slots,
+        "started_at",
+        state.started_at,
+        "reads",
+        LATEST,
+    ]
+    lost = await _BEAT.packed(redis, state.worker_id, int(BEAT_LIFE_SECONDS * 1000), fields)
+    return [worker_id.decode() for worker_id in lost]
+
+
+async def leave(redis: Redis, worker_id: str) -> None:
+    """A worker ends on purpose: it is off the list at once."""
+    await _BEAT.packed(redis, worker_id, 0, [])
+
+
+async def read(redis: Redis) -> FleetState:
+    """The whole fleet, in one round trip."""
+    packed = await _FLEET.packed(redis, [queue.value for queue in Queue], _SAMPLE)
+    at, permits, queues, workers, endpoints, lost = _fleet.decode(packed)
+    return FleetState(
+        at=at,
+        permits=permits,
+        queues=tuple(
+            QueueState(name, waiting, oldest, tuple(paused)) for name, waiting, oldest, paused in queues
+        ),
+        workers=tuple(_worker(worker_id, row) for worker_id, row in workers),
+        workers_lost=lost,
+        endpoints=tuple(sorted(endpoints, key=lambda one: one.model)),
+    )
+
+
+def _worker(worker_id: str, row: list[str]) -> WorkerState:
+    beat_at, host, pid, queues, running, slots, started_at = row
+    return WorkerState(
+        beat_at=int(beat_at),
+        beat=Beat(
+            worker_id=worker_id,
+            host=host,
+            pid=int(pid),
+            queues=tuple(filter(None, queues.split(","))),
+            running=int(running),
+            slots=int(slots),
+            started_at=int(started_at),
+        ),
+    )
+
+
+class WorkerDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker. `running` counts its tasks, `slots` is how many images it starts at once."""
+
+    worker_id: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    running: int
+    slots: int
+    started_at: Moment
+    last_beat_at: Moment
+
+
+class WorkerList(msgspec.Struct, frozen=True):
+    """All that have shown life lately."""
+
+    workers: tuple[WorkerDocument, ...]
+
+
+async def listing(redis: Redis) -> WorkerList:
+    """The workers that live, the longest-running first. Raises StoreOutage."""
+    state = await read(redis)
+    found = sorted(state.workers, key=lambda worker: worker.beat.started_at)
+    return WorkerList(tuple(map(_document, found)))
+
+
+def _document(worker: WorkerState) -> WorkerDocument:
+    beat = worker.beat
+    return WorkerDocument(
+        worker_id=beat.worker_id,
+        host=beat.host,
+        pid=beat.pid,
+        queues=beat.queues,
+        running=beat.running,
+        slots=beat.slots,
+        started_at=moment(beat.started_at) or "",
+        last_beat_at=moment(worker.beat_at) or "",
+    )

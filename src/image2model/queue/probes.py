@@ -1,0 +1,104 @@
+"""Opens and closes the circuits between us and FAL: of the account, of FAL as a whole, of each endpoint.
+
+Who calls it: `generate` reports faults, `submit` asks before it works for an endpoint that may be refused,
+the process runs the probes. While the account's or FAL's circuit is open nothing is sent; while an endpoint's
+is, its images wait and all others go on.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from image2model.domain import ImageStatus, WaitingFor
+from image2model.errors import FalAccountFault, FalEndpointFault, FalError
+from image2model.queue import circuits
+from image2model.queue.circuits import Fault
+from image2model.queue.context import QueueContext
+from image2model.queue.permits import EndpointRefused
+from image2model.store.connection import StoreOutage
+from image2model.telemetry import metrics
+
+_log = structlog.get_logger("worker.circuit")
+
+_LOOK_S: Final = 0.5
+
+
+async def report(context: QueueContext, failure: FalError) -> bool:
+    """Count a failure that is no image's and no endpoint's fault; whether generations are paused now."""
+    reason = WaitingFor.ACCOUNT if isinstance(failure, FalAccountFault) else WaitingFor.FAL
+    paused = await circuits.count_fault(context.redis, reason)
+    if paused:
+        _log.error("generations are paused", waiting_for=reason.value, reason=failure.message)
+    return paused
+
+
+async def report_endpoint(
+    context: QueueContext, image_id: str, model: str, fault: Fault, failure: FalError
+) -> bool:
+    """Count a fault of the image's endpoint; whether its circuit is open now."""
+    counted = await circuits.count_endpoint_fault(
+        context.redis,
+        image_id,
+        fault,
+        failure.message,
+        status=failure.status,
+        fal_type=failure.fal_type,
+        pace=context.pace,
+    )
+    if counted.open and model not in context.refused_endpoints:
+        _log.error("endpoint_circuit_open", model=model, fault=fault.value, reason=failure.message)
+        context.refused_endpoints.add(model)
+    if counted.paused:
+        _log.error("generations are paused", waiting_for=counted.paused, reason=failure.message)
+    return counted.open
+
+
+def fault_of_post(failure: FalError) -> Fault:
+    """What a failed POST says of its endpoint."""
+    if isinstance(failure, FalEndpointFault):
+        return Fault.REFUSED
+    return Fault.LOST if failure.status is None else Fault.POST
+
+
+async def check_endpoint(context: QueueContext, image_id: str, model: str) -> None:
+    """Raises EndpointRefused where the image has to wait for its endpoint; else it may be worked for.
+
+    What this process knows is half a second old, so the store has the last word.
+    """
+    if model not in context.refused_endpoints:
+        return
+    if await circuits.endpoint_refuses(context.redis, model, image_id):
+        raise EndpointRefused
+
+
+async def probe_forever(context: QueueContext) -> None:
+    """While a circuit is open: let endpoints be tried; probe FAL for free, and where it is well, an image."""
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        try:
+            await _tend_endpoints(context)
+            if await circuits.claim_probe(context.redis):
+                await _probe(context)
+        except StoreOutage as error:
+            _log.warning("could not probe", error=str(error))
+
+
+async def _tend_endpoints(context: QueueContext) -> None:
+    patience = context.settings.endpoint_patience
+    tended = await circuits.tend_endpoints(context.redis, patience_s=patience, pace=context.pace)
+    for image_id, model in tended.gave_up:
+        _log.info("image failed", image_id=image_id, model=model, code="endpoint_unavailable")
+        metrics.IMAGES.labels(model, ImageStatus.FAILED.value).inc()
+    refused = {model for model, _ in tended.open}
+    for model in context.refused_endpoints - refused:
+        _log.info("endpoint_circuit_closed", model=model)
+    context.refused_endpoints = refused
+
+
+async def _probe(context: QueueContext) -> None:
+    health = await context.fal.probe()
+    _log.info("probed FAL", ok=health.ok, detail=health.detail)
+    # a 403 of the one endpoint that is asked does not tell of the account: an image of another one does
+    if health.ok or health.reason == "endpoint":
+        await circuits.allow_trial(context.redis)

@@ -1,0 +1,63 @@
+"""Data versions: what each one writes that processes of the one before cannot read.
+
+Who calls it: `script.library` hands the table to the scripts, `identity` settles which version is written.
+See ARCHITECTURE.md, "Running two versions side by side". A new version is one more row; what it changes
+beyond the columns here is guarded by `data_version()` in the script that writes it.
+"""
+
+from typing import Final
+
+import msgspec
+
+from image2model.store.keys import SHARED_CHANNELS, Channels, own_channels
+from image2model.store.records import IMAGE_FIELDS, JOB_FIELDS
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """One data version. Readers take rows that are longer or shorter; those of version 1 do not.
+
+    `image_fields`, `job_fields`: how long the rows in events are. `own_channels`: whether pub/sub channels
+    carry the store's id. `functions`: ARQ functions that came with it; earlier workers drop a task of them.
+    """
+
+    version: int
+    since: str
+    image_fields: int
+    job_fields: int
+    own_channels: bool
+    functions: frozenset[str]
+
+
+LAYOUTS: Final = (
+    Layout(
+        version=1,
+        since="8adfc9c",
+        image_fields=19,
+        job_fields=12,
+        own_channels=False,
+        functions=frozenset({"generate_model", "finish_batch", "deliver_webhook", "reconcile", "cleanup"}),
+    ),
+    Layout(
+        version=2,
+        since="the revision after 8adfc9c",
+        image_fields=len(IMAGE_FIELDS),
+        job_fields=len(JOB_FIELDS),
+        own_channels=True,
+        functions=frozenset({"refresh_files"}),
+    ),
+)
+"""All that ever were, in order: version N is row N - 1."""
+
+LATEST: Final = LAYOUTS[-1].version
+"""What this release reads, and writes once nobody is left that does not read it."""
+
+
+def functions_since() -> dict[str, int]:
+    """The ARQ functions that not every version knows, with the first one that does."""
+    return {name: layout.version for layout in LAYOUTS[1:] for name in layout.functions}
+
+
+def heard_channels(version: int, store_id: str) -> tuple[Channels, ...]:
+    """Where a process must listen while `version` is written, and in the moment when it goes up."""
+    own = own_channels(store_id)
+    return (own,) if LAYOUTS[version - 1].own_channels else (own, SHARED_CHANNELS)

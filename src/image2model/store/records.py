@@ -1,0 +1,188 @@
+"""Rows of the store: which fields of a hash are shown, and how a row of texts becomes a record.
+
+Who calls it: the store's readers and the events. A row is a list of texts in the order of its field list.
+"""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Final
+
+import msgspec
+
+from image2model.domain import Counts, ImageError, ImageResult, ImageStatus, RejectedFile, WaitingFor
+
+IMAGE_FIELDS: Final = (
+    "image_id",
+    "index",
+    "filename",
+    "size",
+    "sha256",
+    "width",
+    "height",
+    "format",
+    "status",
+    "queue_position",
+    "attempt",
+    "cached",
+    "request_id",
+    "cost_micro",
+    "error",
+    "result",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "cost_uncertain",
+)
+"""What a client may see of an image, in the order of a row. New fields come last: readers take a shorter row
+for one of an older version, and pass over what a newer one has behind."""
+
+JOB_FIELDS: Final = (
+    "model",
+    "params",
+    "total",
+    "created_at",
+    "updated_at",
+    "finished_at",
+    "expires_at",
+    "waiting_for",
+    "cancel_requested",
+    "rejected",
+    "estimated_micro",
+    "cost_micro",
+)
+"""What a client may see of a job, in the order of a row."""
+
+ATTEMPT_FIELDS: Final = (
+    "attempt_token",
+    "intent_url",
+    "posting_at",
+    "submitted_at",
+    "running_at",
+    "timed_out",
+    "request_id",
+    "status_url",
+    "response_url",
+    "cancel_url",
+    "queue_position",
+    "hazard",
+    "hazard_deaths",
+    "crashes",
+    "crashed_by",
+    "fal_callback",
+)
+"""What belongs to one attempt and is forgotten when the next one begins."""
+
+
+class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One image as a client may see it. Times are ms since the epoch, costs micro-dollars."""
+
+    image_id: str
+    index: int
+    filename: str
+    size: int
+    sha256: str
+    width: int
+    height: int
+    format: str
+    status: ImageStatus
+    queue_position: int | None
+    attempt: int
+    cached: bool
+    request_id: str | None
+    cost_micro: int | None
+    error: ImageError | None
+    result: ImageResult | None
+    created_at: int
+    started_at: int | None
+    finished_at: int | None
+    cost_uncertain: bool = False
+
+
+class JobRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One job as a client may see it, its counts and images apart."""
+
+    model: str
+    params: dict[str, object]
+    total: int
+    created_at: int
+    updated_at: int
+    finished_at: int | None
+    expires_at: int | None
+    waiting_for: WaitingFor | None
+    cancel_requested: bool
+    rejected: tuple[RejectedFile, ...]
+    estimated_micro: int | None
+    cost_micro: int
+
+
+class JobSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as of one version. `images` is empty where only the head was read."""
+
+    job_id: str
+    version: int
+    owner: str
+    deleted: bool
+    job: JobRow
+    counts: Counts
+    images: tuple[ImageRow, ...]
+
+
+_error = msgspec.json.Decoder(ImageError)
+_result = msgspec.json.Decoder(ImageResult)
+_rejected = msgspec.json.Decoder(tuple[RejectedFile, ...])
+_params = msgspec.json.Decoder(dict[str, object])
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text else None
+
+
+def _fields(names: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+    """A row of this version or another one: what it lacks is empty, what it has more is passed over."""
+    return dict(zip_longest(names, row[: len(names)], fillvalue=""))
+
+
+def image_row(row: Sequence[str]) -> ImageRow:
+    """Read a row of IMAGE_FIELDS."""
+    field = _fields(IMAGE_FIELDS, row)
+    return ImageRow(
+        image_id=field["image_id"],
+        index=int(field["index"]),
+        filename=field["filename"],
+        size=int(field["size"]),
+        sha256=field["sha256"],
+        width=int(field["width"]),
+        height=int(field["height"]),
+        format=field["format"],
+        status=ImageStatus(field["status"]),
+        queue_position=_whole(field["queue_position"]),
+        attempt=int(field["attempt"] or 1),
+        cached=field["cached"] == "1",
+        request_id=field["request_id"] or None,
+        cost_micro=_whole(field["cost_micro"]),
+        error=_error.decode(field["error"]) if field["error"] else None,
+        result=_result.decode(field["result"]) if field["result"] else None,
+        created_at=int(field["created_at"]),
+        started_at=_whole(field["started_at"]),
+        finished_at=_whole(field["finished_at"]),
+        cost_uncertain=field["cost_uncertain"] == "1",
+    )
+
+
+def job_row(row: Sequence[str]) -> JobRow:
+    """Read a row of JOB_FIELDS."""
+    field = _fields(JOB_FIELDS, row)
+    return JobRow(
+        model=field["model"],
+        params=_params.decode(field["params"]) if field["params"] else {},
+        total=int(field["total"]),
+        created_at=int(field["created_at"]),
+        updated_at=int(field["updated_at"]),
+        finished_at=_whole(field["finished_at"]),
+        expires_at=_whole(field["expires_at"]),
+        waiting_for=WaitingFor(field["waiting_for"]) if field["waiting_for"] else None,
+        cancel_requested=field["cancel_requested"] == "1",
+        rejected=_rejected.decode(field["rejected"]) if field["rejected"] else (),
+        estimated_micro=_whole(field["estimated_micro"]),
+        cost_micro=_whole(field["cost_micro"]) or 0,
+    )

@@ -1,0 +1,221 @@
+"""How a Lua script becomes a typed call: constants, the shared library, one msgpack argument.
+
+Who calls it: the store's modules, one typed function around each script. The constants come from the
+same Python tables that the rest of the code reads, so the two cannot drift.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any, Final
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from image2model.domain import (
+    IMAGE_ADVANCING,
+    IMAGE_AT_FAL,
+    IMAGE_FINISHED,
+    IMAGE_MOVING,
+    IMAGE_UNFINISHED,
+    LEGAL_MOVES,
+    ImageError,
+    ImageStatus,
+)
+from image2model.store import arq_keys, data_versions, keys, records
+from image2model.store.connection import command
+
+WORKER_CRASHED: Final = ImageError(
+    code="worker_crashed",
+    message="Decoding this picture ended its process five times, while nothing else ran in it. Save the "
+    "picture anew, as PNG or JPEG, and upload that.",
+    retryable=True,
+)
+_UNEXPECTED_ERROR: Final = ImageError(
+    code="unexpected_error",
+    message="A fault of this service ended this picture. The worker's log has it under this image's id.",
+    retryable=True,
+)
+_LIBRARY: Final = ("base", "layout", "accounts", "endpoints", "lib", "circuits")
+_OWNER_HISTORY: Final = 20_000
+"""How many events `/events` can go back over."""
+_SPEND_TTL_MS: Final = 400 * 86_400_000
+"""How long a day's table of spending is kept."""
+_GRACE_TTL_MS: Final = 86_400_000
+"""How long an expired job's hashes outlive it, so that its files can be erased and 410 be answered."""
+_HOLD_TTL_MS: Final = 86_400_000
+"""How long the price of an attempt stays set aside that FAL may yet bill: it repeats a webhook for hours."""
+
+
+def _lua(value: str | int | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _lua_list(values: tuple[str, ...]) -> str:
+    return "{" + ", ".join(map(_lua, values)) + "}"
+
+
+def _lua_numbers(values: Iterable[int]) -> str:
+    return "{" + ", ".join(map(_lua, values)) + "}"
+
+
+def _lua_table(values: Mapping[str, int]) -> str:
+    return "{" + ", ".join(f"[{_lua(name)}]={_lua(value)}" for name, value in values.items()) + "}"
+
+
+def _lua_set(values: frozenset[ImageStatus]) -> str:
+    return "{" + ", ".join(f"[{_lua(value.value)}]=true" for value in sorted(values)) + "}"
+
+
+def _key_functions() -> str:
+    lines = ["local K = {}"]
+    for name, (template, _) in keys.LIVES.items():
+        parts = (keys.PREFIX + template).split("{}")
+        arguments = [f"a{i}" for i in range(len(parts) - 1)]
+        pieces = [_lua(parts[0])]
+        for argument, part in zip(arguments, parts[1:], strict=True):
+            pieces += [argument, _lua(part)]
+        lines.append(f"K.{name} = function({', '.join(arguments)}) return {' .. '.join(pieces)} end")
+    return "\n".join(lines)
+
+
+def library() -> str:
+    """The constants and the functions that scripts are linked with."""
+    legal = [f"[{_lua(f'{a}>{b}')}]=true" for a, moves in LEGAL_MOVES.items() for b in sorted(moves)]
+    constants: dict[str, str] = {
+        "STATUSES": _lua_list(tuple(status.value for status in ImageStatus)),
+        "COUNT_FIELDS": _lua_list(tuple(f"n_{status}" for status in ImageStatus)),
+        "IMAGE_FIELDS": _lua_list(records.IMAGE_FIELDS),
+        "JOB_FIELDS": _lua_list(records.JOB_FIELDS),
+        "ATTEMPT_FIELDS": _lua_list(records.ATTEMPT_FIELDS),
+        "LEGAL": "{" + ", ".join(legal) + "}",
+        "FINISHED": _lua_set(IMAGE_FINISHED),
+        "UNFINISHED": _lua_set(IMAGE_UNFINISHED),
+        "MOVING": _lua_set(IMAGE_MOVING),
+        "ADVANCING": _lua_set(IMAGE_ADVANCING),
+        "AT_FAL": _lua_set(IMAGE_AT_FAL),
+        "ARQ_JOB": _lua(arq_keys.JOB),
+        "ARQ_IN_PROGRESS": _lua(arq_keys.IN_PROGRESS),
+        "ARQ_RETRY": _lua(arq_keys.RETRY),
+        "ARQ_QUEUE": _lua(arq_keys.QUEUE),
+        "FOLLOW_AT": _lua(arq_keys.FOLLOW_AT),
+        "FRONT_RUNNING": _lua(arq_keys.FRONT_RUNNING),
+        "FRONT": _lua(arq_keys.FRONT),
+        "FIRST_TURN": _lua(arq_keys.FIRST_TURN),
+        "LOW_TURN": _lua(arq_keys.LOW_TURN),
+        "CLOCK": _lua(arq_keys.CLOCK),
+        "PARKED": _lua(arq_keys.PARKED),
+        "AT_ENDPOINT": _lua(arq_keys.AT_ENDPOINT),
+        "RUNNING": _lua(arq_keys.RUNNING),
+        "GENERATION": _lua(keys.Queue.GENERATION.value),
+        "BATCH": _lua(keys.Queue.BATCH.value),
+        "CHANNEL": _lua(keys.PREFIX),
+        "OLD_BELL": _lua(keys.SHARED_CHANNELS.bell("")),
+        "OLD_CONTROL": _lua(keys.SHARED_CHANNELS.control),
+        "LATEST": _lua(data_versions.LATEST),
+        "EVENT_IMAGE_FIELDS": _lua_numbers([layout.image_fields for layout in data_versions.LAYOUTS]),
+        "EVENT_JOB_FIELDS": _lua_numbers([layout.job_fields for layout in data_versions.LAYOUTS]),
+        "FUNCTION_SINCE": _lua_table(data_versions.functions_since()),
+        "UNFINISHED_TTL": _lua(keys.UNFINISHED_TTL_MS),
+        "FLEET_TTL": _lua(keys.FLEET_TTL_MS),
+        "SPEND_TTL": _lua(_SPEND_TTL_MS),
+        "GRACE_TTL": _lua(_GRACE_TTL_MS),
+        "HOLD_TTL": _lua(_HOLD_TTL_MS),
+        "OWNER_HISTORY": _lua(_OWNER_HISTORY),
+        "WORKER_CRASHED": _lua(msgspec.json.encode(WORKER_CRASHED).decode()),
+        "UNEXPECTED_ERROR": _lua(msgspec.json.encode(_UNEXPECTED_ERROR).decode()),
+    }
+    lines = [f"local {name} = {value}" for name, value in constants.items()]
+    return "\n".join([*lines, _key_functions(), *(_source("store", name) for name in _LIBRARY)])
+
+
+def _source(package: str, name: str) -> str:
+    return resources.files(f"image2model.{package}").joinpath(f"lua/{name}.lua").read_text("utf-8")
+
+
+class Script:
+    """One Lua script, named `PACKAGE/NAME`: `image2model/PACKAGE/lua/NAME.lua`.
+
+    Each call is one round trip; the text goes over only when the server lacks it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._text: str | None = None
+        self._sha = ""
+
+    def load(self) -> str:
+        """The whole text, built at the first call and kept."""
+        if self._text is None:
+            self._text = link(library(), _source(*self._name.split("/")))
+            self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
+        return self._text
+
+    async def __call__(self, redis: Redis, *args: bytes | str | int) -> Any:
+        """Run it. Raises StoreOutage."""
+        text = self.load()
+        try:
+            return await command(redis, "EVALSHA", self._sha, 0, *args)
+        except NoScriptError:
+            return await command(redis, "EVAL", text, 0, *args)
+
+    async def packed(self, redis: Redis, *args: object) -> Any:
+        """Run it with `args` as one msgpack list, which Lua unpacks. No bytes: its cmsgpack has no `bin`."""
+        return await self(redis, msgspec.msgpack.encode(args))
+
+    async def followed_by(
+        self, redis: Redis, then: tuple[str | int, ...], *args: object
+    ) -> tuple[Any, object]:
+        """Run it as `packed` does, and then one command over the same connection. The latter's reply may be
+        an exception. Raises StoreOutage.
+        """
+        packed, text = msgspec.msgpack.encode(args), self.load()
+        for first in (("EVALSHA", self._sha), ("EVAL", text)):
+            pipe = redis.pipeline(transaction=False)
+            pipe.execute_command(*first, 0, packed)
+            pipe.execute_command(*then)
+            done, after = await pipe.execute(raise_on_error=False)
+            if not isinstance(done, NoScriptError):
+                break
+        if isinstance(done, Exception):
+            raise done
+        return done, after
+
+
+_COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
+_DECLARATION: Final = re.compile(r"^(?:local (?:function )?(\w+)|(K\.\w+))", re.MULTILINE)
+"""Everything in the library is a declaration at a line's beginning, and reaches to the next one."""
+_NAME: Final = re.compile(r"\bK\.\w+|\b[A-Za-z_]\w*")
+
+
+def link(library: str, body: str) -> str:
+    """The script's text: what `body` names of `library`, directly or not, in the library's order."""
+    parts = _parts(_COMMENT.sub("", library))
+    needed: set[str] = set()
+    unread = [body]
+    while unread:
+        found = _names(unread.pop()) & parts.keys() - needed
+        needed |= found
+        unread += [parts[name] for name in found]
+    return "".join([text for name, text in parts.items() if name in needed]) + body
+
+
+def _parts(library: str) -> dict[str, str]:
+    starts = list(_DECLARATION.finditer(library))
+    ends = [start.start() for start in starts[1:]] + [len(library)]
+    return {
+        start[1] or start[2]: library[start.start() : end].rstrip() + "\n"
+        for start, end in zip(starts, ends, strict=True)
+    }
+
+
+def _names(text: str) -> set[str]:
+    """Each name that stands in the text; one in a comment or a string links a little too much, no more."""
+    found = set(_NAME.findall(text))
+    return found | {"K"} if any(name.startswith("K.") for name in found) else found

@@ -1,0 +1,109 @@
+"""One file of the page, in memory: its bytes, its validator, its compressed form.
+
+Who calls it: the asset tree. A file is read once, at the start.
+"""
+
+import asyncio
+import gzip
+import hashlib
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
+    ".txt": "text/plain; charset=utf-8",
+}
+_LEVEL: Final = 9
+
+
+class Asset:
+    """`path` is relative to the tree, with slashes."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self.path = path
+        self.data = data
+        self._compressing = asyncio.Lock()
+        self._compressed: bytes | None = None
+
+    @property
+    def media_type(self) -> str:
+        """By the ending; an unknown one is bytes."""
+        return _TYPES.get(PurePosixPath(self.path).suffix, "application/octet-stream")
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, shortened to 128 bits."""
+        return hashlib.sha256(self.data).hexdigest()[:32]
+
+    async def compressed(self) -> bytes:
+        """The content by gzip, made when it is first asked for, in a thread."""
+        async with self._compressing:
+            if self._compressed is None:
+                self._compressed = await asyncio.to_thread(gzip.compress, self.data, _LEVEL, mtime=0)
+            return self._compressed
+
+
+_FOLDER: Final = Path(__file__).parent
+_INDEX: Final = "index.html"
+_REFERENCE: Final = "reference.html"
+_REFERENCE_MISSING: Final = "reference-missing.html"
+_PAGES: Final = frozenset({_INDEX, _REFERENCE, _REFERENCE_MISSING})
+_EAGER: Final = "js/"
+_LATER: Final = "js/later/"
+VIEWER: Final = "vendor/model-viewer.min.js"
+REFERENCE_VIEWER: Final = "vendor/swagger-ui/swagger-ui-bundle.js"
+"""Both are there only where the set-up had Node."""
+
+
+class Tree:
+    """`files` by path. `index` is the page at `/`, `reference` the one that shows the API reference.
+
+    In both the addresses of this version are filled in. Without its viewer, `reference` says how to get it.
+    """
+
+    def __init__(self, files: dict[str, Asset]) -> None:
+        self.files = {path: asset for path, asset in files.items() if path not in _PAGES}
+        self.version = _digest(self.files)
+        self.index = Asset(_INDEX, _filled(files[_INDEX].data, self))
+        reference = _REFERENCE if REFERENCE_VIEWER in self.files else _REFERENCE_MISSING
+        self.reference = Asset(reference, _filled(files[reference].data, self))
+
+    @property
+    def base(self) -> str:
+        """The address under which the files are."""
+        return f"/assets/{self.version}/"
+
+    def eager(self) -> list[str]:
+        """The modules that the page needs at once."""
+        return [path for path in self.files if path.startswith(_EAGER) and not path.startswith(_LATER)]
+
+
+def load() -> Tree:
+    """Read the page's files, and those of the viewers where they were installed."""
+    files = _read(_FOLDER / "static", "") | _read(_FOLDER / "vendor", "vendor/")
+    return Tree(files)
+
+
+def _read(folder: Path, prefix: str) -> dict[str, Asset]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    paths = {path: prefix + path.relative_to(folder).as_posix() for path in found}
+    return {name: Asset(name, path.read_bytes()) for path, name in paths.items()}
+
+
+def _digest(files: dict[str, Asset]) -> str:
+    whole = hashlib.sha256()
+    for path, asset in sorted(files.items()):
+        whole.update(f"{path} {asset.digest}\n".encode())
+    return whole.hexdigest()[:16]
+
+
+def _filled(page: bytes, tree: Tree) -> bytes:
+    preloads = "\n".join(f'<link rel="modulepreload" href="{tree.base}{path}">' for path in tree.eager())
+    viewer = "yes" if VIEWER in tree.files else "no"
+    text = page.decode().replace("{{preloads}}", preloads).replace("{{base}}", tree.base)
+    return text.replace("{{viewer}}", viewer).encode()

@@ -1,0 +1,1 @@
+"""Webhooks: those we send when a job ends, and those that FAL sends to us."""
