@@ -31,7 +31,7 @@ async def in_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
         raise
 
 
-async def settled(operation: Coroutine[Any, Any, T], deadline_s: float) -> T:
+async def run_to_end(operation: Coroutine[Any, Any, T], deadline_s: float) -> T:
     """The operation's result. Raises TimeoutError after `deadline_s` seconds, and gives it up.
 
     When this is cancelled it first waits for the operation's own end, at most that long.

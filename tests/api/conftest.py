@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from image2model import settings
 from image2model.api.app import create_app
-from image2model.api.protocol import SeverableProtocol
+from image2model.api.protocol import AbortableProtocol
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
 from tests.support.keys import keys_without_life
@@ -113,7 +113,7 @@ def make_service(tmp_path: Path, valkey: EmbeddedStore) -> Iterator[Callable[...
             files = tmp_path / "files"
             given = {"redis_url": valkey.url, "storage_url": files.as_uri(), "auth": "none", **overrides}
             app = create_app(settings.load({}, **given))
-            service = Service(stack.enter_context(serving(app, http=SeverableProtocol, lifespan="on")), files)
+            service = Service(stack.enter_context(serving(app, http=AbortableProtocol, lifespan="on")), files)
             assert service.get("health/live").status == 200  # the port listens before the lifespan is through
             return service
 

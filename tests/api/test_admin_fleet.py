@@ -49,7 +49,7 @@ async def test_jobs_of_all_are_found_by_status(service: Service, redis: Redis) -
 
 
 async def test_living_workers_are_listed(service: Service, redis: Redis) -> None:
-    beat = fleet.Beat(
+    heartbeat = fleet.Heartbeat(
         worker_id="w-1",
         host="box",
         pid=7,
@@ -58,7 +58,7 @@ async def test_living_workers_are_listed(service: Service, redis: Redis) -> None
         slots=100,
         started_at=1_700_000_000_000,
     )
-    await fleet.beat(redis, beat)
+    await fleet.heartbeat(redis, heartbeat)
     (worker,) = service.get("admin/workers").items("workers")
     assert worker.pop("last_beat_at")
     assert worker == {

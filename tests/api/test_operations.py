@@ -26,8 +26,8 @@ raise SystemExit(run(settings.load()))
 """
 
 
-def a_worker() -> fleet.Beat:
-    return fleet.Beat(
+def a_worker() -> fleet.Heartbeat:
+    return fleet.Heartbeat(
         worker_id="w1", host="h", pid=1, queues=("model_generation",), running=3, slots=9, started_at=1
     )
 
@@ -35,7 +35,7 @@ def a_worker() -> fleet.Beat:
 async def test_ready_needs_a_worker_but_serves_without(service: Service, redis: Redis) -> None:
     before = service.get("health/ready")
     assert (before.status, before.body["status"]) == (200, "degraded")
-    await fleet.beat(redis, a_worker())
+    await fleet.heartbeat(redis, a_worker())
     checks = msgspec.convert(service.get("health/ready").body["checks"], dict[str, dict[str, object]])
     assert set(checks) == {"redis", "disk_space", "fal_api", "workers"}
     assert checks["workers"] == {"ok": True, "detail": "1 running"}
@@ -53,13 +53,13 @@ async def refused_endpoint(service: Service, redis: Redis) -> None:
         redis, held.task_id, circuits.Fault.REFUSED, words, status=403, pace=pace
     )
     await steps.try_again(redis, held.task_id, held.token, used_attempt=False, endpoint=True)
-    await leases.let_go(redis, Queue.GENERATION, held.task_id, held.token, finished=False, score=held.score)
+    await leases.release(redis, Queue.GENERATION, held.task_id, held.token, finished=False, score=held.score)
 
 
 async def test_refused_endpoint_is_told_to_operators_and_takes_no_replica_out_of_service(
     service: Service, redis: Redis
 ) -> None:
-    await fleet.beat(redis, a_worker())
+    await fleet.heartbeat(redis, a_worker())
     await refused_endpoint(service, redis)
     health = service.get("health/ready")
     assert (health.status, health.body["status"]) == (200, "degraded")
@@ -79,7 +79,7 @@ async def test_metrics_tell_queues_and_workers_without_ids(service: Service, red
     job_id = service.upload(batch(3)).text("job_id")
     service.get(f"status/{job_id}")
     service.get(f"nothing/{job_id}")
-    await fleet.beat(redis, a_worker())
+    await fleet.heartbeat(redis, a_worker())
     text = service.get("/metrics").content.decode()
     assert 'image2model_queue_depth{queue="model_generation"} 3.0' in text
     assert 'image2model_worker_heartbeat_timestamp_seconds{worker="w1"}' in text

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from image2model.api.protocol import MOST_WAITING, SeverableProtocol
+from image2model.api.protocol import MOST_WAITING, AbortableProtocol
 from tests.support.servers import Address, serving
 
 STREAM = b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -49,13 +49,13 @@ async def plain(_: Request) -> Response:
     return PlainTextResponse("done")
 
 
-class Impatient(SeverableProtocol):
+class Impatient(AbortableProtocol):
     head_s = 0.3
 
 
 @contextmanager
 def listening(
-    stream: Stream | None = None, http: type[SeverableProtocol] = SeverableProtocol
+    stream: Stream | None = None, http: type[AbortableProtocol] = AbortableProtocol
 ) -> Iterator[Address]:
     routes = [Route("/stream", stream or Stream()), Route("/plain", plain)]
     with serving(Starlette(routes=routes), http=http) as address:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from image2model.api.protocol import SeverableProtocol
+from image2model.api.protocol import AbortableProtocol
 from tests.support.servers import Address, serving
 
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
@@ -24,7 +24,7 @@ async def echo(request: Request) -> Response:
 @pytest.fixture(scope="module")
 def address() -> Iterator[Address]:
     with serving(
-        Starlette(routes=[Route("/{p}", echo, methods=["GET", "POST"])]), http=SeverableProtocol
+        Starlette(routes=[Route("/{p}", echo, methods=["GET", "POST"])]), http=AbortableProtocol
     ) as at:
         yield at
 

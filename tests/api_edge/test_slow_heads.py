@@ -12,13 +12,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
 
-from image2model.api.protocol import SeverableProtocol
+from image2model.api.protocol import AbortableProtocol
 from image2model.errors import UploadTooSlow
 from image2model.http.answers import read_small
 from tests.support.servers import Address, serving
 
 
-class Impatient(SeverableProtocol):
+class Impatient(AbortableProtocol):
     head_s = 0.3
 
 

@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from image2model.api.protocol import SeverableProtocol
+from image2model.api.protocol import AbortableProtocol
 from tests.support.servers import Address, serving
 
 WHOLE = 4 << 20
 
 
-class Impatient(SeverableProtocol):
+class Impatient(AbortableProtocol):
     stall_s = 0.5
 
 

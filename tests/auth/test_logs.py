@@ -37,7 +37,7 @@ FAL = "fal-key-id:fal-key-secret-text"
 async def test_no_log_line_holds_a_key_a_cookie_or_a_file_token(
     valkey: EmbeddedStore, redis: Redis, tmp_path: Path, form: str
 ) -> None:
-    made = await keys.create(redis, keys.KeyWish(name="ann", rate="3/min"))
+    made = await keys.create(redis, keys.KeyRequest(name="ann", rate="3/min"))
     log = tmp_path / "api.log"
     settings = {
         "I2M_REDIS_URL": valkey.url,

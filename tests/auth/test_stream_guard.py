@@ -17,7 +17,7 @@ async def test_a_check_that_fails_is_made_again() -> None:
         assert isinstance(answer, bool)
         return answer
 
-    severed = asyncio.Event()
-    with StreamGuard(still_good).watching(Credential("key", "d"), severed.set):
+    aborted = asyncio.Event()
+    with StreamGuard(still_good).watching(Credential("key", "d"), aborted.set):
         async with asyncio.timeout(5):
-            await severed.wait()
+            await aborted.wait()

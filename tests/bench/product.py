@@ -6,22 +6,43 @@ that imports it. One module beside this one knows one layout of the product's mo
 module for the new layout, try it first here, and keep the old one as it is.
 """
 
-from tests.bench.product_by_layer import (
-    WORKER_READY,
-    EmbeddedStore,
-    Progress,
-    Submitted,
-    connect,
-    create_job,
-    errors,
-    image_ids,
-    look_ahead,
-    make_key,
-    progress,
-    put_picture,
-    submit,
-    tell_position,
-)
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING or find_spec("image2model.access"):
+    from tests.bench.product_by_concept import (
+        WORKER_READY,
+        EmbeddedStore,
+        Progress,
+        Submitted,
+        connect,
+        create_job,
+        errors,
+        image_ids,
+        look_ahead,
+        make_key,
+        progress,
+        put_picture,
+        submit,
+        tell_position,
+    )
+else:
+    from tests.bench.product_by_layer import (
+        WORKER_READY,
+        EmbeddedStore,
+        Progress,
+        Submitted,
+        connect,
+        create_job,
+        errors,
+        image_ids,
+        look_ahead,
+        make_key,
+        progress,
+        put_picture,
+        submit,
+        tell_position,
+    )
 
 __all__ = [
     "WORKER_READY",

@@ -11,19 +11,16 @@ from typing import Final
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.access import keys
 from image2model.domain import FalRequest, ImageStatus
-from image2model.generation import steps
-from image2model.jobs import records
-from image2model.queue import leases, permits
-from image2model.queue.permits import look_ahead
+from image2model.service import keys
 from image2model.storage import layout
 from image2model.storage.address import open_storage
-from image2model.store import job_reads
+from image2model.store import images, jobs, leases, permits
 from image2model.store.connection import connect
-from image2model.store.durability import Replicas
 from image2model.store.keys import Queue
+from image2model.store.replicas import Replicas
 from image2model.up.store import EmbeddedStore
+from image2model.worker.context import look_ahead
 
 __all__ = ["EmbeddedStore", "connect", "look_ahead"]
 
@@ -60,7 +57,7 @@ async def put_picture(storage_url: str, number: int, data: bytes) -> str:
 async def create_job(redis: Redis, sources: Sequence[tuple[str, int]], owner: str = "bench") -> str:
     """A job of these originals, each a key and its bytes, put into the store directly; its id."""
     new = tuple(
-        records.NewImage(
+        jobs.NewImage(
             image_id=uuid.uuid4().hex,
             filename=f"{number}.png",
             size=size,
@@ -72,7 +69,7 @@ async def create_job(redis: Redis, sources: Sequence[tuple[str, int]], owner: st
         )
         for number, (key, size) in enumerate(sources)
     )
-    job = records.NewJob(
+    job = jobs.NewJob(
         job_id=uuid.uuid4().hex,
         owner=owner,
         model=_MODEL,
@@ -85,13 +82,13 @@ async def create_job(redis: Redis, sources: Sequence[tuple[str, int]], owner: st
         estimated_micro=None,
         ttl_ms=3_600_000,
     )
-    await records.create(redis, job)
+    await jobs.create(redis, job)
     return job.job_id
 
 
 async def progress(redis: Redis, job_id: str) -> Progress:
     """How far a job is."""
-    job = await job_reads.read_job(redis, job_id, images=False)
+    job = await jobs.read(redis, job_id, images=False)
     counts = job.counts
     at_fal = counts.submitted + counts.generating
     return Progress(job.job.total, counts.unfinished, at_fal, counts.succeeded)
@@ -99,12 +96,12 @@ async def progress(redis: Redis, job_id: str) -> Progress:
 
 async def image_ids(redis: Redis, job_id: str) -> list[str]:
     """A job's images."""
-    return [image.image_id for image in (await job_reads.read_job(redis, job_id)).images]
+    return [image.image_id for image in (await jobs.read(redis, job_id)).images]
 
 
 async def errors(redis: Redis, job_id: str) -> list[str]:
     """What went wrong with a job's images."""
-    found = (await job_reads.read_job(redis, job_id)).images
+    found = (await jobs.read(redis, job_id)).images
     return [f"{image.error.code}: {image.error.message}" for image in found if image.error]
 
 
@@ -126,11 +123,11 @@ async def submit(redis: Redis, count: int) -> list[Submitted]:
 async def _submit(redis: Redis, claim: leases.Claim) -> Submitted:
     wish = permits.Wish(claim.task_id, claim.token, "a1", "http://cdn/1.png")
     await permits.take(redis, [wish], max_permits=10_000)
-    await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
-    await steps.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", _REQUEST)
-    return Submitted((await steps.load(redis, claim.task_id)).job_id, claim.task_id, claim.token)
+    await images.mark_posting(Replicas(redis), claim.task_id, claim.token)
+    await images.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", _REQUEST)
+    return Submitted((await images.load(redis, claim.task_id)).job_id, claim.task_id, claim.token)
 
 
 async def tell_position(redis: Redis, image: Submitted, position: int) -> None:
     """FAL says where a submitted image is in its queue, and every stream of its job hears it."""
-    await steps.move(redis, image.image_id, image.fence, ImageStatus.SUBMITTED, "queue_position", position)
+    await images.move(redis, image.image_id, image.fence, ImageStatus.SUBMITTED, "queue_position", position)

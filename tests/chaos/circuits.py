@@ -126,7 +126,7 @@ async def _run(
             deducted_s=sum(deducted),
             third=size.third,
             others=accepted.total() - accepted[GOOD],
-            unconfirmed=all_of_it.processes[0].log.read_text().count('"the reply to a submit was lost"'),
+            unconfirmed=all_of_it.processes[0].log.read_text().count('"submission_reply_lost"'),
         )
 
 

@@ -17,7 +17,7 @@ from image2model.operations.housekeeping import erase_orphans
 from image2model.storage import layout
 from image2model.storage.address import open_storage
 from image2model.store.records import ImageRow
-from tests.chaos.slot import Life
+from tests.chaos.slot import Ttl
 from tests.chaos.uploads import Try
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class _Explanations:
         bases = dict(zip(run.world.bases, run.world.apis, strict=True))
         self._outages = run.world.store.outages
         self._logs = [slot.log for slot in run.world.apis]
-        self._cut: list[tuple[Try, Life]] = []
+        self._cut: list[tuple[Try, Ttl]] = []
         for one in run.uploads.tries:
             if one.status in (None, 503):
                 lives = bases[one.base].lives
@@ -105,7 +105,7 @@ class _Explanations:
                 return True
         return False
 
-    def _explains(self, one: Try, life: Life, where: str, made: list[float]) -> bool:
+    def _explains(self, one: Try, life: Ttl, where: str, made: list[float]) -> bool:
         if not one.begun - _CLOCK_S <= min(made) <= max(made) <= life.ended + _CLOCK_S:
             return False
         return life.struck.name == "SIGKILL" or (  # type: ignore[union-attr]  # only struck lives are here
@@ -117,7 +117,7 @@ class _Explanations:
         """Whether a process said, as it ended, that it leaves this batch to the cleanup."""
         job_id = where.rpartition("/")[2]
         return any(
-            b"batches_left_unsettled" in line and job_id.encode() in line
+            b"batches_left_in_doubt" in line and job_id.encode() in line
             for log in self._logs
             for line in log.read_bytes().splitlines()
         )

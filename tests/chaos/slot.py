@@ -15,7 +15,7 @@ from pathlib import Path
 from image2model.up.children import die_with_parent
 from tests.support.secrecy import Watch
 
-_READY = {"worker": b'"worker ready"', "api": b'"ready"'}
+_READY = {"worker": b'"worker_ready"', "api": b'"ready"'}
 _ORDERED_ENDS = {
     signal.SIGKILL: {-signal.SIGKILL},
     # 1: it was cut off at the end of its grace; -15: the order came before its handlers stood
@@ -24,7 +24,7 @@ _ORDERED_ENDS = {
 
 
 @dataclass
-class Life:
+class Ttl:
     """One process of a slot. Times are the wall clock's; `struck` is the last order to end."""
 
     begun: float
@@ -44,7 +44,7 @@ class Slot:
         self.name = f"{command}-{number}"
         self.log = folder / f"{self.name}.log"
         self.watch = Watch(environment, self.log)
-        self.lives: list[Life] = []
+        self.lives: list[Ttl] = []
         self.bad_ends: list[str] = []
         self._command = command
         self._environment = dict(environment)
@@ -125,7 +125,7 @@ class Slot:
             self._process.wait()
 
     def _start(self) -> tuple[subprocess.Popen[bytes], int]:
-        self.lives.append(Life(time.time()))
+        self.lives.append(Ttl(time.time()))
         self._ready = False
         with self.log.open("ab") as out:
             offset = out.tell()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from image2model.cli.submit.ledger import Ledger, Wish
+from image2model.cli.submit.ledger import Ledger, SharedOptions
 from tests.cli.conftest import Cli, MakePicture
 from tests.support.service import Service, problem
 
@@ -99,7 +99,7 @@ def _write_down_an_upload(out: Path, url: str, path: Path) -> None:
     (out / ".image2model").mkdir(parents=True)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     with Ledger(out / ".image2model" / "ledger.db") as ledger:
-        ledger.begin("key", Wish.of(url, None, None, None), [(digest, path.name)])
+        ledger.begin("key", SharedOptions.of(url, None, None, None), [(digest, path.name)])
 
 
 def test_refused_pictures_are_named_and_the_exit_code_says_so(
@@ -180,7 +180,7 @@ def test_json_is_one_document(cli: Cli, picture: MakePicture, photos: Path, serv
 
 def test_ledger_of_a_run_killed_amid_a_change_is_read_and_left_as_it_is(tmp_path: Path) -> None:
     """Such a ledger has a journal beside it, which the next `submit` takes back."""
-    wish = Wish.of("http://127.0.0.1", None, None, None)
+    wish = SharedOptions.of("http://127.0.0.1", None, None, None)
     with Ledger(tmp_path / "ledger.db") as ledger:
         ledger.begin("key", wish, [("hash", "a.png")])
     killed = tmp_path / "killed"

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from image2model.access.principal import Principal
 from image2model.api.middleware import ProblemAnswers, RequestId
-from image2model.api.protocol import SeverableProtocol
+from image2model.api.protocol import AbortableProtocol
 from image2model.events import EventRelay, routes
 from image2model.http import problems
 from image2model.store.connection import connect
@@ -28,7 +28,7 @@ class Believing:
         """Who the request says it is from."""
         return Principal(owner=dict(scope["headers"])[b"x-owner"].decode(), role="user")
 
-    def watching(self, _principal: Principal, _sever: Callable[[], None]) -> AbstractContextManager[None]:
+    def watching(self, _principal: Principal, _abort: Callable[[], None]) -> AbstractContextManager[None]:
         """For ever."""
         return nullcontext()
 
@@ -60,7 +60,7 @@ def api_process(
         middleware=[Middleware(RequestId), Middleware(ProblemAnswers)],
         exception_handlers={HTTPException: problems.raise_problem},
     )
-    with serving(app, http=SeverableProtocol, lifespan="on", send_buffer=send_buffer) as address:
+    with serving(app, http=AbortableProtocol, lifespan="on", send_buffer=send_buffer) as address:
         yield Process(address, relay)
 
 

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from image2model.events.notifications import Bells
+from image2model.events.notifications import Notifications
 from image2model.store.connection import connect, connect_for_pubsub
 from image2model.store.identity import StoreWatch
 from tests.chaos.store import CrashingStore
 
 
-async def _churn(bells: Bells, name: str) -> None:
+async def _churn(notifications: Notifications, name: str) -> None:
     """Listeners that come and go, so that the connection is written to when it breaks."""
     for number in range(10**6):
         owner = f"{name}-{number % 3}"
-        bells.want(owner)
+        notifications.want(owner)
         await asyncio.sleep(0.005)
-        bells.drop(owner)
+        notifications.drop(owner)
 
 
 async def _survives(folder: Path, number: signal.Signals) -> None:
@@ -27,17 +27,19 @@ async def _survives(folder: Path, number: signal.Signals) -> None:
     await store.start()
     redis = connect_for_pubsub(store.url)
     client = connect(store.url)
-    bells = Bells(redis, StoreWatch(client, "one"), lambda _owner, _bell: None, lambda: None)
-    listening = asyncio.create_task(bells.run())
-    churn = [asyncio.create_task(_churn(bells, str(one))) for one in range(5)]
+    notifications = Notifications(
+        redis, StoreWatch(client, "one"), lambda _owner, _notification: None, lambda: None
+    )
+    listening = asyncio.create_task(notifications.run())
+    churn = [asyncio.create_task(_churn(notifications, str(one))) for one in range(5)]
     try:
         for round_number in range(4):
             await store.restart(number, 0.1)
-            bells.want(f"new-{round_number}")
-            await bells.listening(f"new-{round_number}")
+            notifications.want(f"new-{round_number}")
+            await notifications.listening(f"new-{round_number}")
             assert not listening.done()
     finally:
-        bells.give_up()
+        notifications.give_up()
         for task in (listening, *churn):
             task.cancel()
         await asyncio.gather(listening, *churn, return_exceptions=True)

@@ -132,11 +132,14 @@ async def test_everything_is_let_go_when_the_last_client_has_left(redis: Redis, 
         await a.take(1)
         await b.take(1)
         assert SSE_SUBSCRIBERS._value.get() == before + 2
-        bells = (await settle(redis)).head.own_channels
-        assert await _channels(redis) == {bells.bell("").encode(), bells.bell("ann").encode()}
+        notifications = (await settle(redis)).head.own_channels
+        assert await _channels(redis) == {
+            notifications.notification("").encode(),
+            notifications.notification("ann").encode(),
+        }
     await asyncio.to_thread(wait_until, lambda: SSE_SUBSCRIBERS._value.get() == before)
     async with asyncio.timeout(10):
-        while await _channels(redis) != {bells.bell("").encode()}:
+        while await _channels(redis) != {notifications.notification("").encode()}:
             await asyncio.sleep(0.01)
     async with opened(process.address, job_path(job_id)) as again:
         await again.take(1)

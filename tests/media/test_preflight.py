@@ -16,7 +16,7 @@ from image2model.errors import ImageFailure
 from image2model.media.inspect import inspect
 from image2model.media.pixels import converted
 from image2model.media.preflight import Prepared, prepare
-from image2model.media.source import PlainSource
+from image2model.media.source import StrippedSource
 from tests.support.pictures import (
     GPS_MARK,
     SECRET,
@@ -291,7 +291,7 @@ def test_lossless_picture_at_the_limits_of_jpeg_keeps_its_size() -> None:
 def test_transparency_that_contradicts_the_pixels_is_the_pictures_fault() -> None:
     image = Image.new("P", (4, 4))
     image.info["transparency"] = ["not", "an", "index"]
-    source = PlainSource(b"", "png", 1, None, inverted=False, lossless=True, eight_bit_rgb=False)
+    source = StrippedSource(b"", "png", 1, None, inverted=False, lossless=True, eight_bit_rgb=False)
     with pytest.raises(ImageFailure) as caught:
         converted(image, source)
     assert caught.value.code == "image_unreadable"

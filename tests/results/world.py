@@ -123,7 +123,7 @@ async def world_on(
         altering_proxy(fleet.emulator.url) as proxy,
     ):
         settings = {**_SETTINGS, "I2M_RESULTS": results, "I2M_FAL_BASE_URL": proxy.url, **more}
-        made = await keys.create(fleet.redis, keys.KeyWish(name="ann", budget="100000.00/total"))
+        made = await keys.create(fleet.redis, keys.KeyRequest(name="ann", budget="100000.00/total"))
         port = free_port("127.0.0.1")
         await fleet.start_api(port, **settings)
         fleet.start_worker("tests.results.hasty_worker", **settings)

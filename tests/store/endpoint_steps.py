@@ -26,7 +26,7 @@ async def refuse(redis: Redis, claim: Claim, pace: Pace = SOON) -> Counted:
     """FAL answers this image's POST with 403, and its worker lets it go."""
     counted = await fault(redis, claim, Fault.REFUSED, pace)
     await steps.try_again(redis, claim.task_id, claim.token, used_attempt=False, endpoint=True)
-    await let_go(redis, claim)
+    await release(redis, claim)
     return counted
 
 
@@ -34,8 +34,8 @@ async def fault(redis: Redis, claim: Claim, kind: Fault, pace: Pace = SOON) -> C
     return await endpoints.count_endpoint_fault(redis, claim.task_id, kind, WORDS, status=403, pace=pace)
 
 
-async def let_go(redis: Redis, claim: Claim) -> None:
-    await leases.let_go(
+async def release(redis: Redis, claim: Claim) -> None:
+    await leases.release(
         redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=claim.score
     )
 

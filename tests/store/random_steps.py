@@ -101,7 +101,7 @@ class Sequence:
         claim = self.claim()
         self.number += 1
         token = f"t{self.number}"
-        wish = permits.Wish(claim.task_id, claim.token, token, f"http://cdn/{token}")
+        wish = permits.PermitRequest(claim.task_id, claim.token, token, f"http://cdn/{token}")
         if await permits.take(self.redis, [wish], max_permits=4) == [permits.Permit.GRANTED]:
             self.attempts.setdefault(claim.task_id, []).append(token)
 
@@ -113,7 +113,7 @@ class Sequence:
             return
         self.number += 1
         token = f"t{self.number}"
-        wish = permits.Wish(claim.task_id, claim.token, token, f"http://cdn/{token}")
+        wish = permits.PermitRequest(claim.task_id, claim.token, token, f"http://cdn/{token}")
         if await permits.take(self.redis, [wish], max_permits=4) != [permits.Permit.GRANTED]:
             return
         self.attempts.setdefault(claim.task_id, []).append(token)
@@ -213,7 +213,7 @@ class Sequence:
     async def let_go(self) -> None:
         claim = self.claim()
         await self.twice(
-            lambda: leases.let_go(
+            lambda: leases.release(
                 self.redis,
                 Queue.GENERATION,
                 claim.task_id,
@@ -280,7 +280,7 @@ class Sequence:
             await images.not_sent(self.redis, claim.task_id, task.attempt_token)
 
     async def upkeep(self) -> None:
-        await reconciliation.free_places(self.redis)
+        await reconciliation.release_unused_permits(self.redis)
         for job_id in await reconciliation.unfinished_jobs(self.redis):
             assert await reconciliation.repair(self.redis, job_id) == 0, "something had to be mended"
         if self.dice.random() < 0.1:

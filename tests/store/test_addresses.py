@@ -111,7 +111,7 @@ class Walk:
         await command(self._redis, "ZREM", key("leases", Queue.GENERATION), claim.task_id)
         for job in self._jobs:
             await reconciliation.repair(self._redis, job.job_id)
-        assert await reconciliation.free_addresses(self._redis) == 0
+        assert await reconciliation.release_unused_addresses(self._redis) == 0
 
     async def _erase(self) -> None:
         job_id = self._job()
@@ -150,9 +150,9 @@ async def test_late_word_of_fal_on_a_failed_image_counts_for_no_address(
 async def test_image_that_the_store_has_lost_makes_room(redis: Redis, make_job: MakeJob) -> None:
     here = allowance(ADDRESSES[0])
     lost, kept = await make_job(3, allowance=here), await make_job(2, allowance=here)
-    assert await reconciliation.free_addresses(redis) == 0
+    assert await reconciliation.release_unused_addresses(redis) == 0
     for image in lost.images:
         await redis.delete(key("image", image.image_id))
-    assert await reconciliation.free_addresses(redis) == 3
+    assert await reconciliation.release_unused_addresses(redis) == 3
     assert await counted(redis) == {ADDRESSES[0]: 2}
     assert set(await _texts(redis, "origins")) == {image.image_id for image in kept.images}

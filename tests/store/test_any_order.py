@@ -39,9 +39,9 @@ async def succeed(redis: Redis, claim: leases.Claim) -> None:
     attempt = task.attempt_token
     if task.request is None and not task.posting_at:
         attempt = f"last-{task.image_id}"
-        wish = permits.Wish(task.image_id, claim.token, attempt, "http://cdn/last")
+        wish = permits.PermitRequest(task.image_id, claim.token, attempt, "http://cdn/last")
         if await permits.take(redis, [wish], max_permits=1000) != [permits.Permit.GRANTED]:
-            await leases.let_go(
+            await leases.release(
                 redis, Queue.GENERATION, task.image_id, claim.token, finished=False, score=claim.score
             )
             return None

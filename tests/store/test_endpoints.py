@@ -21,9 +21,9 @@ from tests.store.endpoint_steps import (
     PATIENT,
     WORDS,
     WORSE,
-    let_go,
     next_probe,
     refuse,
+    release,
     tend,
     waiting,
 )
@@ -64,7 +64,7 @@ async def test_image_that_waits_holds_nothing(redis: Redis, make_job: MakeJob) -
     assert await take_permit(redis, one) is Permit.GRANTED
     await refuse(redis, one, LATER)
     assert await take_permit(redis, other) is Permit.REFUSED
-    await let_go(redis, other)
+    await release(redis, other)
     assert await redis.zcard(key("permits")) == await redis.zcard(key("ahead")) == 0
     assert await redis.zcard(key("leases", Queue.GENERATION)) == 0
     assert await waiting(redis) == 2
@@ -75,8 +75,10 @@ async def test_refused_image_waits_for_no_permit(redis: Redis, make_job: MakeJob
     claims = {claim.task_id: claim for claim in await pick(redis)}
     ours = [claims[image.image_id] for image in (*good.images, *bad.images)]
     await refuse(redis, ours[3], LATER)
-    wishes = [permits.Wish(claim.task_id, claim.token, "a1", "http://cdn/1.png") for claim in ours[:3]]
-    answers = await permits.take(redis, wishes, max_permits=1)
+    requests = [
+        permits.PermitRequest(claim.task_id, claim.token, "a1", "http://cdn/1.png") for claim in ours[:3]
+    ]
+    answers = await permits.take(redis, requests, max_permits=1)
     assert answers == [Permit.GRANTED, Permit.NONE_FREE, Permit.REFUSED]
 
 
@@ -157,7 +159,7 @@ async def test_time_to_start_does_not_count_while_it_waits(redis: Redis, make_jo
     await make_job(1, model=BAD)
     (claim,) = await pick(redis)
     assert await steps.try_again(redis, claim.task_id, claim.token, used_attempt=False, start_timeout_s=0.05)
-    await let_go(redis, claim)
+    await release(redis, claim)
     (claim,) = await pick(redis)
     await refuse(redis, claim)
     await asyncio.sleep(0.1)  # longer than it may try to start
@@ -223,9 +225,9 @@ async def test_reconciler_leaves_those_that_wait_and_finds_those_that_nobody_kno
     await refuse(redis, first, LATER)
     await pick(redis)
     assert await reconciliation.repair(redis, job.job_id) == 0
-    assert await reconciliation.free_places(redis) == 0
+    assert await reconciliation.release_unused_permits(redis) == 0
     assert await waiting(redis) == 2
-    await reconciliation.renew_lives(redis)
+    await reconciliation.renew_ttls(redis)
     assert await redis.pttl(key("endpoint_since", BAD)) > 0
     lost = job.images[1].image_id
     await redis.zrem(key("endpoint_waiting", BAD), lost)
@@ -255,7 +257,7 @@ async def test_older_worker_that_ends_or_queues_a_waiting_image_leaves_it_where_
     await redis.zrem(queue, ended)
     await redis.hset(key("image", ended), "status", "cancelled")
     await redis.zadd(queue, {queued: FRONT})
-    await reconciliation.free_places(redis)
+    await reconciliation.release_unused_permits(redis)
     assert await waiting(redis) == 1
     await submit(redis, await next_probe(redis))
     assert [claim.task_id for claim in await pick(redis)] == [queued]

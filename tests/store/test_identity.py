@@ -14,7 +14,7 @@ from image2model.queue import fleet, reconciliation
 from image2model.store import arq_keys, job_reads
 from image2model.store.connection import StoreOutage, command, connect
 from image2model.store.data_versions import LATEST, LAYOUTS
-from image2model.store.identity import StoreHead, StoreWatch, Upgrade, settle
+from image2model.store.identity import StoreIdentity, StoreWatch, Upgrade, settle
 from image2model.store.keys import SHARED_CHANNELS, Queue, key
 from image2model.store.records import IMAGE_FIELDS, JOB_FIELDS
 from image2model.worker.process import FUNCTIONS
@@ -65,7 +65,7 @@ async def test_databases_of_one_server_have_different_ids(redis: Redis, redis_ur
 async def test_store_of_the_first_release_is_written_as_before(
     redis: Redis, make_job: MakeJob, sign: str
 ) -> None:
-    channel = SHARED_CHANNELS.bell("") if sign == "api" else SHARED_CHANNELS.control
+    channel = SHARED_CHANNELS.notification("") if sign == "api" else SHARED_CHANNELS.control
     if sign == "heartbeat":
         await old_heartbeat(redis)
         assert (await settle(redis)).workers == 1
@@ -75,7 +75,7 @@ async def test_store_of_the_first_release_is_written_as_before(
             assert (found.apis, found.workers) == ((1, 0) if sign == "api" else (0, 1))
     assert (await settle(redis)).head.version == 1
     async with redis.pubsub() as ears:
-        await ears.subscribe(SHARED_CHANNELS.bell("ann"))
+        await ears.subscribe(SHARED_CHANNELS.notification("ann"))
         job = await make_job(1)
         async for message in ears.listen():
             if message["type"] == "message":
@@ -114,7 +114,7 @@ async def test_version_goes_up_once_nobody_was_seen_for_a_life_and_never_back(re
 def test_what_holds_the_version_back_is_said_in_words(
     workers: int, apis: int, behind: int, words: str
 ) -> None:
-    upgrade = Upgrade(head=StoreHead(1, "id"), workers=workers, apis=apis, behind=behind)
+    upgrade = Upgrade(head=StoreIdentity(1, "id"), workers=workers, apis=apis, behind=behind)
     assert words in words_of(upgrade)
 
 
@@ -132,9 +132,9 @@ async def test_a_break_in_the_looks_begins_the_wait_anew(redis: Redis) -> None:
 
 
 async def test_a_beat_of_this_release_holds_nothing_back(redis: Redis) -> None:
-    beat = fleet.Beat(worker_id="w", host="h", pid=1, queues=(), running=0, slots=1, started_at=1)
+    heartbeat = fleet.Heartbeat(worker_id="w", host="h", pid=1, queues=(), running=0, slots=1, started_at=1)
     await old_heartbeat(redis)
-    await fleet.beat(redis, beat)
+    await fleet.heartbeat(redis, heartbeat)
     found = await settle(redis, process="w")
     assert (found.head.version, found.workers) == (1, 1)
     await command(redis, "DEL", key("worker", "old"))
@@ -142,7 +142,7 @@ async def test_a_beat_of_this_release_holds_nothing_back(redis: Redis) -> None:
 
 
 async def test_what_cannot_be_waited_for_can_be_passed_over(redis: Redis) -> None:
-    async with old_listener(redis, SHARED_CHANNELS.bell("")):
+    async with old_listener(redis, SHARED_CHANNELS.notification("")):
         assert (await settle(redis)).head.version == 1
         assert (await settle(redis, force=True)).head.version == LATEST
 

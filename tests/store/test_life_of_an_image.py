@@ -238,7 +238,7 @@ async def test_let_go_gives_the_image_back_without_a_trace_of_a_crash(
     job = await make_job(1)
     for _ in range(leases.MOST_CRASHES + 2):
         (claim,) = await pick(redis)
-        assert await leases.let_go(
+        assert await leases.release(
             redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=claim.score
         )
     assert (await job_reads.read_job(redis, job.job_id)).images[0].status is S.QUEUED

@@ -121,11 +121,11 @@ async def test_image_that_left_fal_waits_for_the_pause_like_any_other(
     await make_job(1)
     (claim,) = await pick(redis)
     await submit(redis, claim)
-    await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=0)
+    await leases.release(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=0)
     (claim,) = await pick(redis)
     assert await steps.try_again(redis, claim.task_id, claim.token, used_attempt=True, error=FAULT)
     assert await circuits.count_fault(redis, WaitingFor.ACCOUNT)
-    await leases.let_go(
+    await leases.release(
         redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=claim.score
     )
     assert await pick(redis) == []
@@ -154,7 +154,7 @@ async def test_error_that_nobody_expected_ends_the_image_after_a_few_tries(
     job = await make_job(1)
     for _ in range(leases.MOST_ENDS):
         (claim,) = await pick(redis)
-        await leases.let_go(
+        await leases.release(
             redis, Queue.GENERATION, claim.task_id, claim.token, finished=True, score=claim.score
         )
         await redis.execute_command("ZADD", QUEUE, 2, claim.task_id)
@@ -169,10 +169,10 @@ async def test_place_of_an_image_that_is_gone_comes_free(redis: Redis, make_job:
     at_fal, prepared, vanished = await pick(redis)
     for claim in (at_fal, vanished):
         await submit(redis, claim)
-    assert await reconciliation.free_places(redis) == 0
+    assert await reconciliation.release_unused_permits(redis) == 0
     await redis.delete(key("image", vanished.task_id))
     await redis.execute_command("ZADD", key("ahead"), 1, uuid.uuid4().hex)
-    assert await reconciliation.free_places(redis) == 2
+    assert await reconciliation.release_unused_permits(redis) == 2
     assert await redis.zscore(key("permits"), at_fal.task_id)
     assert await redis.zscore(key("ahead"), prepared.task_id)
 
@@ -189,7 +189,7 @@ async def test_deleted_job_is_never_run_again(redis: Redis, make_job: MakeJob) -
 async def test_long_pause_is_not_forgotten(redis: Redis) -> None:
     await circuits.pause_queue(redis, Queue.GENERATION)
     await redis.pexpire(key("pause", Queue.GENERATION), 5_000)
-    await reconciliation.renew_lives(redis)
+    await reconciliation.renew_ttls(redis)
     assert await redis.pttl(key("pause", Queue.GENERATION)) > UNFINISHED_TTL_MS / 2
 
 
@@ -235,7 +235,7 @@ async def test_refusal_that_comes_after_the_image_was_let_go_frees_its_permit(
     job = await make_job(1)
     (claim,) = await pick(redis)
     await begin_post(redis, claim)
-    await leases.let_go(
+    await leases.release(
         redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=claim.score
     )
     assert await permits(redis) == 1

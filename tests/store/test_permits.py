@@ -6,13 +6,13 @@ from image2model.domain import ImageStatus
 from image2model.generation import steps
 from image2model.queue import permits
 from image2model.queue.leases import Claim
-from image2model.queue.permits import Permit, Wish
+from image2model.queue.permits import Permit, PermitRequest
 from tests.store.conftest import MakeJob
 from tests.store.test_life_of_an_image import pick
 
 
-def _wish(claim: Claim, fence: str | None = None) -> Wish:
-    return Wish(claim.task_id, claim.token if fence is None else fence, "a1", "http://cdn/1.png")
+def _wish(claim: Claim, fence: str | None = None) -> PermitRequest:
+    return PermitRequest(claim.task_id, claim.token if fence is None else fence, "a1", "http://cdn/1.png")
 
 
 async def test_first_in_line_get_what_is_free(redis: Redis, make_job: MakeJob) -> None:
@@ -28,8 +28,8 @@ async def test_stale_one_takes_no_permit_from_those_behind(redis: Redis, make_jo
     await make_job(3)
     first, cancelled, last = await pick(redis)
     await steps.move(redis, cancelled.task_id, cancelled.token, ImageStatus.CANCELLED)
-    wishes = [_wish(first, "another's"), _wish(cancelled), _wish(last)]
-    answers = await permits.take(redis, wishes, max_permits=1)
+    requests = [_wish(first, "another's"), _wish(cancelled), _wish(last)]
+    answers = await permits.take(redis, requests, max_permits=1)
     assert answers == [Permit.STALE, Permit.STALE, Permit.GRANTED]
 
 

@@ -120,10 +120,10 @@ async def test_image_whose_runs_never_end_it_is_booked_when_it_is_given_up(
     await submit(redis, claim)
     await steps.move(redis, claim.task_id, claim.token, S.STORING)
     for _ in range(leases.MOST_ENDS - 1):
-        await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=True, score=1)
+        await leases.release(redis, Queue.GENERATION, claim.task_id, claim.token, finished=True, score=1)
         await redis.zadd("arq:queue:model_generation", {claim.task_id: 1})
         claim = await follow(redis)
-    await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=True, score=1)
+    await leases.release(redis, Queue.GENERATION, claim.task_id, claim.token, finished=True, score=1)
     (image,) = (await job_reads.read_job(redis, job.job_id)).images
     assert (image.status, image.cost_micro, image.cost_uncertain) == (S.FAILED, PRICE, True)
     assert await used(redis) == Usage(0, PRICE, 0)

@@ -75,7 +75,7 @@ async def test_worker_that_was_told_to_stop_has_not_died_of_it(redis: Redis, mak
     for _ in range(MOST_CRASHES):
         (claim,) = await pick(redis)
         await steps.enter_hazard(redis, claim.task_id, claim.token, alone=True)
-        await leases.let_go(
+        await leases.release(
             redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=claim.score
         )
     task = await _task(redis)
@@ -103,7 +103,7 @@ async def test_death_of_the_decoders_process_counts_once_for_each_run(
     (claim,) = await pick(redis)
     for _ in range(2):  # the first reply may be lost
         assert await steps.note_crash(redis, claim.task_id, claim.token) == 1
-    await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=0)
+    await leases.release(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=0)
     with pytest.raises(StaleFence):
         await steps.note_crash(redis, claim.task_id, claim.token)
     (claim,) = await pick(redis)
@@ -141,10 +141,10 @@ async def test_death_is_counted_of_a_picture_that_runs_again(
         await records.retry(redis, job.job_id, None, None, low_priority=False)
     else:
         await steps.try_again(redis, claim.task_id, claim.token, used_attempt=False, start_timeout_s=60)
-        await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=2)
+        await leases.release(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=2)
     (claim,) = await pick(redis)
     assert await steps.note_crash(redis, claim.task_id, claim.token) == 1
-    await leases.let_go(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=2)
+    await leases.release(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=2)
     await _dies_in_hazard(redis, MOST_CRASHES - 1, alone=True)
     (image,) = (await job_reads.read_job(redis, job.job_id)).images
     assert (image.status, image.error and image.error.code) == (ImageStatus.FAILED, "worker_crashed")

@@ -88,7 +88,7 @@ class Rolling:
         """The new one is there before the old one goes."""
         new = self._fleet.start_worker()
         async with asyncio.timeout(20):
-            while '"worker ready"' not in new.log.read_text():
+            while '"worker_ready"' not in new.log.read_text():
                 await asyncio.sleep(0.02)
         await self._end(self._workers[number])
         self._workers[number] = new
@@ -130,11 +130,11 @@ class Rolling:
     async def _switched(self, ended_at: float) -> float:
         """Seconds from the last old process's end to the switch."""
         clock = asyncio.get_running_loop().time
-        async with asyncio.timeout(identity.READER_LIFE_S * 2 + 10):
+        async with asyncio.timeout(identity.READER_TTL_S * 2 + 10):
             while (await self._upgrade()).head.version == 1:
                 await asyncio.sleep(0.1)
         after = clock() - ended_at
-        if after < identity.READER_LIFE_S:
+        if after < identity.READER_TTL_S:
             self._broken.append(f"it switched {after:.1f} s after the last old process was told to end")
         return after
 

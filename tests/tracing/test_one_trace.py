@@ -84,7 +84,7 @@ async def test_failed_run_names_its_error_and_the_trace_is_in_the_log(
     (run,) = await arrived(collector, "generate_model")
     assert (run.failed, run.attributes["image2model.outcome"]) == (True, "failed")
     assert run.attributes["error.type"] == "rejected_by_model"
-    (failed,) = [json.loads(one) for one in worker.log.read_text().splitlines() if "image failed" in one]
+    (failed,) = [json.loads(one) for one in worker.log.read_text().splitlines() if "image_failed" in one]
     assert (failed["trace_id"], failed["span_id"]) == (TRACE, run.span_id)
     (request,) = [
         one for one in api.log.read_text().splitlines() if '"event": "request"' in one and UPLOAD[5:] in one

@@ -22,7 +22,7 @@ class Holders:
         self.tasks[name] = asyncio.create_task(self._hold(name, size))
         await self.settle()
 
-    async def let_go(self, name: str) -> None:
+    async def release(self, name: str) -> None:
         """End a hold."""
         self.ends[name].set()
         await self.tasks[name]
@@ -59,10 +59,10 @@ async def test_small_one_does_not_pass_a_large_one_that_waits(holders: Holders) 
     await holders.ask("large", 8)
     await holders.ask("small", 1)
     assert holders.held == ["first"]
-    await holders.let_go("first")
+    await holders.release("first")
     assert holders.held == ["large", "small"]
-    await holders.let_go("large")
-    await holders.let_go("small")
+    await holders.release("large")
+    await holders.release("small")
 
 
 async def test_one_that_is_larger_than_all_gets_all_alone(holders: Holders) -> None:
@@ -70,11 +70,11 @@ async def test_one_that_is_larger_than_all_gets_all_alone(holders: Holders) -> N
     await holders.ask("huge", 99)
     await holders.ask("next", 1)
     assert holders.held == ["first"]
-    await holders.let_go("first")
+    await holders.release("first")
     assert holders.held == ["huge"]
-    await holders.let_go("huge")
+    await holders.release("huge")
     assert holders.held == ["next"]
-    await holders.let_go("next")
+    await holders.release("next")
 
 
 async def test_large_one_that_gives_up_makes_way(holders: Holders) -> None:
@@ -86,7 +86,7 @@ async def test_large_one_that_gives_up_makes_way(holders: Holders) -> None:
     await holders.cancel("first", "small")
     await holders.ask("all", 10)
     assert holders.held == ["all"]
-    await holders.let_go("all")
+    await holders.release("all")
 
 
 async def test_bytes_granted_in_the_moment_of_a_cancellation_come_back(holders: Holders) -> None:
@@ -99,4 +99,4 @@ async def test_bytes_granted_in_the_moment_of_a_cancellation_come_back(holders: 
     await holders.cancel("second")
     await holders.ask("third", 10)
     assert holders.held == ["third"]
-    await holders.let_go("third")
+    await holders.release("third")

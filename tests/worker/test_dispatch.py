@@ -19,7 +19,7 @@ from image2model.generation import steps
 from image2model.generation.submit import next_look_s
 from image2model.queue import dispatch, leases, reconciliation
 from image2model.queue.dispatch import LeasedWorker, arq_function
-from image2model.queue.lease_renewal import LeaseKeeper
+from image2model.queue.lease_renewal import LeaseRenewer
 from image2model.queue.running import RunningTask
 from image2model.queue.unexpected import Guarded, Work, nothing_to_undo
 from image2model.storage.address import open_storage
@@ -45,7 +45,7 @@ async def dispatcher(redis: Redis, folder: Path, work: Work[WorkerContext]) -> A
     given = settings.load({}, redis_url="redis://unused", storage_url=(folder / "files").as_uri())
     fal = FalGateway("id:secret", FalHosts.at("http://127.0.0.1:9"))
     context = WorkerContext(given, redis, open_storage(given.storage_url), fal)
-    keeper = LeaseKeeper(context, (Queue.BATCH,))
+    keeper = LeaseRenewer(context, (Queue.BATCH,))
     finish = arq_function(Guarded("finish_batch", Queue.BATCH, work, nothing_to_undo))
     worker = LeasedWorker(Queue.BATCH, [finish], context, keeper, worker_id="w", slots=4)
     await reconciliation.enqueue_once(redis, Queue.BATCH, "t1", "finish_batch", "job")

@@ -42,7 +42,7 @@ async def test_endpoint_that_fails_its_posts_costs_five_and_one_for_each_probe(f
     job = await fleet.until(failing, lambda job: waits_for_endpoint(job) and job.counts.failed >= 7)
     fleet.emulator.http.delete("/_emulator/faults")
     job = await fleet.until_finished(failing)
-    lost = worker.log.read_text().count('"the reply to a submit was lost"')
+    lost = worker.log.read_text().count('"submission_reply_lost"')
     assert failed_codes(job) == ["submission_unconfirmed"] * lost
     assert 7 <= lost <= 10
     assert job.counts == Counts(succeeded=20 - lost, failed=lost)

@@ -24,7 +24,7 @@ async def test_worker_that_stops_while_fal_refuses_leaves_nothing_in_doubt(stage
     async with asyncio.timeout(40):
         await hold.reached.wait()
     stopped.send(signal.SIGTERM)
-    await stage.fleet.until(job_id, lambda _: '"letting go"' in stopped.log.read_text())
+    await stage.fleet.until(job_id, lambda _: '"releasing_tasks"' in stopped.log.read_text())
     await asyncio.sleep(0.2)  # until its tasks are cancelled, which nothing tells; too early only proves less
     hold.release()
     assert await stopped.exit_code() == 0

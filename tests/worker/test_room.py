@@ -12,7 +12,7 @@ import pytest
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
 from image2model.generation import disk_space, steps, submit
-from image2model.generation.disk_space import DiskRoom, NoRoom
+from image2model.generation.disk_space import DiskSpace, NoDiskSpace
 from image2model.queue.running import RunningTask
 from image2model.storage.address import open_storage
 from image2model.store.keys import key
@@ -30,8 +30,8 @@ async def test_nearly_full_disk_stops_buying_until_there_is_room_again(
     free = [10 << 20]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 0, free[0]))
     monkeypatch.setattr(disk_space, "_REMEMBERED_S", 0.0)
-    checked = DiskRoom(open_storage((tmp_path / "files").as_uri()))
-    with pytest.raises(NoRoom):
+    checked = DiskSpace(open_storage((tmp_path / "files").as_uri()))
+    with pytest.raises(NoDiskSpace):
         await checked.check()
     free[0] = 1 << 30
     await checked.check()
@@ -41,9 +41,9 @@ async def test_nobody_passes_while_the_first_one_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 0, 10 << 20))
-    checked = DiskRoom(open_storage((tmp_path / "files").as_uri()))
+    checked = DiskSpace(open_storage((tmp_path / "files").as_uri()))
     ended = await asyncio.gather(*(checked.check() for _ in range(20)), return_exceptions=True)
-    assert [type(one) for one in ended] == [NoRoom] * 20
+    assert [type(one) for one in ended] == [NoDiskSpace] * 20
 
 
 async def test_disk_that_fills_up_during_the_wait_for_a_permit_stops_the_post(
@@ -62,7 +62,7 @@ async def test_disk_that_fills_up_during_the_wait_for_a_permit_stops_the_post(
         await until(lambda: _waits(fleet, claim.task_id))
         free[0] = 10 << 20
         await fleet.redis.execute_command("DEL", key("permits"))
-        with pytest.raises(NoRoom):
+        with pytest.raises(NoDiskSpace):
             await submitting
     assert fleet.emulator.submissions() == []
 
@@ -85,4 +85,4 @@ async def _waits(fleet: Fleet, image_id: str) -> bool:
 
 
 async def test_storage_that_is_no_disk_has_room() -> None:
-    await DiskRoom(open_storage("memory://")).check()
+    await DiskSpace(open_storage("memory://")).check()

@@ -115,7 +115,7 @@ async def test_healthy_pictures_outlive_a_storm_of_kills(fleet: Fleet) -> None:
         victim = workers[turn % 2]
 
         async def is_at_it(victim=victim) -> bool:  # type: ignore[no-untyped-def]
-            return "worker ready" in victim.log.read_text()
+            return "worker_ready" in victim.log.read_text()
 
         await until(is_at_it)
         await asyncio.sleep(0.3)  # at any moment of its work

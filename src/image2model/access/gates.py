@@ -16,12 +16,12 @@ from starlette.types import Scope
 from image2model.access import sessions
 from image2model.access.accounts import AddressCap, Allowance
 from image2model.access.keys import Budget, digest
-from image2model.access.lookup import Credential, JobHead, KeyFound, Lookups
+from image2model.access.lookup import Credential, JobLookup, KeyFound, Lookups
 from image2model.access.principal import Principal, credential_of, unauthenticated
 from image2model.access.rates import RateGuard, address
 from image2model.settings import Settings
 from image2model.store.connection import StoreOutage
-from image2model.telemetry.unexpected import tell_unexpected
+from image2model.telemetry.unexpected import report_unexpected
 
 LOCAL: Final = Principal(owner="local", role="admin", name="local")
 
@@ -36,7 +36,7 @@ class OpenGate:
         """The one owner."""
         return LOCAL
 
-    async def with_job(self, _scope: Scope, job_id: str) -> tuple[Principal, JobHead | None]:
+    async def with_job(self, _scope: Scope, job_id: str) -> tuple[Principal, JobLookup | None]:
         """The one owner, and the job's head."""
         return LOCAL, await self._lookups.job(job_id)
 
@@ -44,7 +44,7 @@ class OpenGate:
         """The one owner."""
         return LOCAL
 
-    def watching(self, _principal: Principal, _sever: Callable[[], None]) -> AbstractContextManager[None]:
+    def watching(self, _principal: Principal, _abort: Callable[[], None]) -> AbstractContextManager[None]:
         """Nobody is ever turned away."""
         return nullcontext()
 
@@ -73,7 +73,7 @@ class KeyGate:
         credential = credential_of(scope)
         return await self._principal(scope, credential, await self._lookups.key(credential))
 
-    async def with_job(self, scope: Scope, job_id: str) -> tuple[Principal, JobHead | None]:
+    async def with_job(self, scope: Scope, job_id: str) -> tuple[Principal, JobLookup | None]:
         """The caller and the head of the job that it names, in one round trip."""
         credential = credential_of(scope)
         found, head = await self._lookups.both(credential, job_id)
@@ -88,11 +88,11 @@ class KeyGate:
         """Count a request, for its key and its address. Raises RateLimited."""
         await self._rates.count(scope, principal.key, principal.rate or self._rate)
 
-    def watching(self, principal: Principal, sever: Callable[[], None]) -> AbstractContextManager[None]:
+    def watching(self, principal: Principal, abort: Callable[[], None]) -> AbstractContextManager[None]:
         """For the life of a stream: `sever` is called when the caller is no longer let in."""
         if principal.credential is None:
             return nullcontext()
-        return self._streams.watching(principal.credential, sever)
+        return self._streams.watching(principal.credential, abort)
 
     async def still_good(self, credential: Credential) -> bool:
         """Whether a credential that was good still is."""
@@ -152,7 +152,7 @@ _REFUSALS: Final = {
 
 _EVERY_S: Final = 1.0
 _log: Final = structlog.stdlib.get_logger(__name__)
-Sever = Callable[[], None]
+Abort = Callable[[], None]
 
 
 class StreamGuard:
@@ -160,23 +160,23 @@ class StreamGuard:
 
     def __init__(self, still_good: Callable[[Credential], Awaitable[bool]]) -> None:
         self._still_good = still_good
-        self._open: dict[Credential, set[Sever]] = {}
+        self._open: dict[Credential, set[Abort]] = {}
         self._task: asyncio.Task[None] | None = None
 
     @contextmanager
-    def watching(self, credential: Credential, sever: Sever) -> Iterator[None]:
+    def watching(self, credential: Credential, abort: Abort) -> Iterator[None]:
         """For the life of a stream: `sever` ends it."""
-        self._open.setdefault(credential, set()).add(sever)
+        self._open.setdefault(credential, set()).add(abort)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), context=Context())
         try:
             yield
         finally:
-            self._leave(credential, sever)
+            self._leave(credential, abort)
 
-    def _leave(self, credential: Credential, sever: Sever) -> None:
+    def _leave(self, credential: Credential, abort: Abort) -> None:
         streams = self._open.get(credential, set())
-        streams.discard(sever)
+        streams.discard(abort)
         if not streams:
             self._open.pop(credential, None)
         if not self._open and self._task is not None:
@@ -192,7 +192,7 @@ class StreamGuard:
                 _log.info("streams_not_checked", error=str(error))
                 continue
             except Exception as error:  # noqa: BLE001 - a guard that ends would leave later streams unwatched
-                tell_unexpected("loop:stream_guard", error)
+                report_unexpected("loop:stream_guard", error)
                 continue
             for credential in [one for one, fine in zip(credentials, good, strict=True) if not fine]:
                 self._end(credential)
@@ -200,5 +200,5 @@ class StreamGuard:
     def _end(self, credential: Credential) -> None:
         streams = list(self._open.get(credential, ()))
         _log.info("streams_ended", reason="the key or session is no longer good", count=len(streams))
-        for sever in streams:
-            sever()
+        for abort in streams:
+            abort()

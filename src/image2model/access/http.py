@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from image2model.access import keys, sessions
 from image2model.access import sessions as same_origin
-from image2model.access.keys import KeyWish, Role
+from image2model.access.keys import KeyRequest, Role
 from image2model.access.principal import Principal, cookie_name, key_of_header, require_admin, unauthenticated
-from image2model.access.sessions import LIFE_SECONDS
+from image2model.access.sessions import SESSION_TTL_SECONDS
 from image2model.access.state import AccessState, state_of
 from image2model.http.answers import json_answer, read_json
 
@@ -52,11 +52,11 @@ async def begin_session(request: Request) -> Response:
         raise unauthenticated(f"Send a key, as {_SESSION_EXAMPLE} or in the Authorization header.")
     principal = await state.gate.sign_in(request.scope, secret)
     cookie = await sessions.begin(state.redis, principal.key)
-    answer = json_answer(_session(principal, LIFE_SECONDS), 201)
+    answer = json_answer(_session(principal, SESSION_TTL_SECONDS), 201)
     answer.set_cookie(
         cookie_name(request.scope),
         cookie,
-        max_age=LIFE_SECONDS,
+        max_age=SESSION_TTL_SECONDS,
         path="/",
         secure=_by_https(request),
         httponly=True,
@@ -92,7 +92,7 @@ def _session(principal: Principal, expires_in: int | None) -> Session:
 
 
 _KEY_EXAMPLE: Final = '{"name": "shop", "role": "user", "rate": "60/min", "budget": "25.00/month"}'
-_key_body: Final = msgspec.json.Decoder(KeyWish)
+_key_body: Final = msgspec.json.Decoder(KeyRequest)
 
 
 async def list_keys(request: Request) -> Response:

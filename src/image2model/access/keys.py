@@ -197,7 +197,7 @@ _LONGEST_S: Final = 100 * 365 * 86_400
 """A century: dates end with the year 9999, and a record beyond could be made but never listed."""
 
 
-class KeyWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A key to be made. `expires` is a duration such as `90d`."""
 
     name: str
@@ -234,7 +234,7 @@ class KeyList(msgspec.Struct, frozen=True):
     keys: tuple[KeyDocument, ...]
 
 
-async def create(redis: Redis, wish: KeyWish) -> KeyDocument:
+async def create(redis: Redis, wish: KeyRequest) -> KeyDocument:
     """Make a key. Raises InvalidParameter."""
     secret, made = await add_record(redis, _new(wish))
     return msgspec.structs.replace(document(made, made.created_at), key=secret)
@@ -271,7 +271,7 @@ def document(key: ApiKey, now_ms: int) -> KeyDocument:
     )
 
 
-def _new(wish: KeyWish) -> NewKey:
+def _new(wish: KeyRequest) -> NewKey:
     try:
         return NewKey(
             name=_name(wish.name),

@@ -31,12 +31,12 @@ class JobState(msgspec.Struct, frozen=True):
     rollback the same version comes to be again, at another time.
     """
 
-    life: str
+    run_id: str
     version: int
     updated_at: int
 
 
-class JobHead(msgspec.Struct, frozen=True):
+class JobLookup(msgspec.Struct, frozen=True):
     """What decides whether a job may be seen. `expires_at` is ms since the epoch, 0: not ended."""
 
     state: JobState
@@ -48,19 +48,19 @@ class JobHead(msgspec.Struct, frozen=True):
 _heads = msgspec.msgpack.Decoder(list[Row])
 
 
-async def read(redis: Redis, job_id: str) -> JobHead | None:
+async def read(redis: Redis, job_id: str) -> JobLookup | None:
     """One job's head; None where there is no such job (deleted ones included)."""
     (row,) = _heads.decode(await _READ.packed(redis, [job_id]))
     return head_of(row, spoken_to())
 
 
-def head_of(row: Row, life: str) -> JobHead | None:
+def head_of(row: Row, run_id: str) -> JobLookup | None:
     """A script's row as a head, told in this `life`; None where there is no such job, or it was deleted."""
     version, owner, deleted, expires_at, priority, updated_at = row
     if not version or deleted == "1":
         return None
-    state = JobState(life, int(version), int(updated_at or 0))
-    return JobHead(state, owner, int(expires_at or 0), priority == "low")
+    state = JobState(run_id, int(version), int(updated_at or 0))
+    return JobLookup(state, owner, int(expires_at or 0), priority == "low")
 
 
 _LOOK_UP: Final = Script("access/look_up")
@@ -103,7 +103,7 @@ class _Batch:
         self.jobs: dict[str, int] = {}
         self.credentials: dict[Credential, int] = {}
         self.waiting: list[asyncio.Future[None]] = []
-        self.heads: list[JobHead | None] = []
+        self.heads: list[JobLookup | None] = []
         self.keys: list[KeyFound] = []
 
 
@@ -115,7 +115,7 @@ class Lookups:
         self._gathering: deque[_Batch] = deque()
         self._sending: asyncio.Task[None] | None = None
 
-    async def job(self, job_id: str) -> JobHead | None:
+    async def job(self, job_id: str) -> JobLookup | None:
         """One job's head as of now or later; None where there is none. Raises StoreOutage."""
         batch = self._open()
         place = batch.jobs.setdefault(job_id, len(batch.jobs))
@@ -129,7 +129,7 @@ class Lookups:
         await self._done(batch)
         return batch.keys[place]
 
-    async def both(self, credential: Credential, job_id: str) -> tuple[KeyFound, JobHead | None]:
+    async def both(self, credential: Credential, job_id: str) -> tuple[KeyFound, JobLookup | None]:
         """Both, in one round trip. Raises StoreOutage."""
         batch = self._open()
         key = batch.credentials.setdefault(credential, len(batch.credentials))
@@ -162,8 +162,8 @@ class Lookups:
             heads, keys = _found.decode(
                 await _LOOK_UP.packed(self._redis, list(batch.jobs), list(batch.credentials))
             )
-            life = spoken_to()
-            batch.heads = [head_of(row, life) for row in heads]
+            run_id = spoken_to()
+            batch.heads = [head_of(row, run_id) for row in heads]
             batch.keys = [_key(row) for row in keys]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer of all who asked
             for waiting in batch.waiting:
@@ -197,7 +197,7 @@ def is_job_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def visible(head: JobHead | None, owner: str) -> JobHead:
+def visible(head: JobLookup | None, owner: str) -> JobLookup:
     """The head itself. Raises NotFound for another owner's, and Expired once the job's life is over."""
     if head is None or head.owner != owner:
         raise NotFound("There is no such job.")
@@ -206,7 +206,7 @@ def visible(head: JobHead | None, owner: str) -> JobHead:
     return head
 
 
-async def access(redis: Redis, owner: str, job_id: str) -> JobHead:
+async def access(redis: Redis, owner: str, job_id: str) -> JobLookup:
     """The job's head, in one round trip. Raises NotFound, Expired."""
     return visible(await read(redis, job_id) if is_job_id(job_id) else None, owner)
 

@@ -6,11 +6,11 @@ from msgspec.structs import replace
 
 from image2model import errors
 from image2model.access.http import Session, SignIn
-from image2model.access.keys import KeyDocument, KeyList, KeyWish
-from image2model.access.sessions import LIFE_SECONDS
+from image2model.access.keys import KeyDocument, KeyList, KeyRequest
+from image2model.access.sessions import SESSION_TTL_SECONDS
 from image2model.http.reference import KEY, Answer, Body, Header, Operation, Parameter
 
-_SIGNED_IN: Final = Session(key_id=KEY, role="user", expires_in=LIFE_SECONDS)
+_SIGNED_IN: Final = Session(key_id=KEY, role="user", expires_in=SESSION_TTL_SECONDS)
 _LOCAL: Final = Session(key_id="local", role="admin", expires_in=None)
 _COOKIE: Final = Header(
     name="Set-Cookie",
@@ -126,8 +126,10 @@ KEY_OPERATIONS: Final = (
         body=Body(
             description="The key to be made. `rate` is such as `60/min`, `budget` such as `25.00/month`, "
             "`expires` a duration such as `90d`.",
-            shape=KeyWish,
-            examples={"a shop's": KeyWish(name="shop", rate="60/min", budget="25.00/month", expires="90d")},
+            shape=KeyRequest,
+            examples={
+                "a shop's": KeyRequest(name="shop", rate="60/min", budget="25.00/month", expires="90d")
+            },
         ),
         answers=(
             Answer(

@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from image2model.access.accounts import Allowance
 from image2model.access.keys import Rate, Role, digest
-from image2model.access.lookup import Credential, JobHead
+from image2model.access.lookup import Credential, JobLookup
 from image2model.errors import Forbidden, Unauthenticated
 
 
@@ -42,13 +42,13 @@ class Gate(Protocol):
     async def authenticate(self, scope: Scope) -> Principal:
         """Raises Unauthenticated, Forbidden, and RateLimited for an address that guesses."""
 
-    async def with_job(self, scope: Scope, job_id: str) -> tuple[Principal, JobHead | None]:
+    async def with_job(self, scope: Scope, job_id: str) -> tuple[Principal, JobLookup | None]:
         """The caller and the head of the job that it names, in one round trip."""
 
     async def sign_in(self, scope: Scope, secret: str) -> Principal:
         """Whose key this is. Raises Unauthenticated, and RateLimited for an address that guesses."""
 
-    def watching(self, principal: Principal, sever: Callable[[], None]) -> AbstractContextManager[None]:
+    def watching(self, principal: Principal, abort: Callable[[], None]) -> AbstractContextManager[None]:
         """For the life of a stream: `sever` is called when the caller is no longer let in."""
 
     async def count(self, scope: Scope, principal: Principal) -> None:

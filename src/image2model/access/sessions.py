@@ -18,7 +18,7 @@ from image2model.store.connection import command
 from image2model.store.keys import key
 from image2model.store.scripts import Script
 
-LIFE_SECONDS: Final = 7 * 86_400
+SESSION_TTL_SECONDS: Final = 7 * 86_400
 MOST: Final = 100
 """Sessions of one key: whoever has it could otherwise fill the store with them."""
 
@@ -28,7 +28,7 @@ _BEGIN: Final = Script("access/begin_session")
 async def begin(redis: Redis, key_digest: str) -> str:
     """A new session of a key; returns the cookie's text. The oldest ends where there are `MOST`."""
     cookie = secrets.token_urlsafe(32)
-    await _BEGIN.packed(redis, digest(cookie), key_digest, LIFE_SECONDS, MOST)
+    await _BEGIN.packed(redis, digest(cookie), key_digest, SESSION_TTL_SECONDS, MOST)
     return cookie
 
 

@@ -25,7 +25,7 @@ from image2model.fal.hosts import FalHosts
 from image2model.http.upload import UploadBudget, UploadLimits
 from image2model.http.write_probe import WriteProbe
 from image2model.jobs.document_cache import DocumentCache
-from image2model.jobs.lost_reply import UnsettledBatches
+from image2model.jobs.lost_reply import LostReplies
 from image2model.jobs.models import FalCatalogue
 from image2model.jobs.thumbnails import Thumbnails
 from image2model.operations.health import FalProbe
@@ -74,7 +74,7 @@ class Process:
             with closing(Thumbnails(storage, max_pixels=settings.max_pixels)) as thumbnails:
                 state = await self._state(redis, storage, relay, thumbnails)
                 yield {"api": state}
-                await state.unsettled.finish()
+                await state.lost_replies.finish()
 
     async def _state(
         self, redis: Redis, storage: ObjectStorage, relay: EventRelay, thumbnails: Thumbnails
@@ -95,7 +95,7 @@ class Process:
             thumbnails=thumbnails,
             upload_budget=UploadBudget(self._settings.upload_memory),
             upload_limits=self._limits,
-            unsettled=UnsettledBatches(redis, storage),
+            lost_replies=LostReplies(redis, storage),
             documents=DocumentCache(),
             write_probe=WriteProbe(redis),
             gate=_gate(self._settings, redis, rates),

@@ -14,7 +14,7 @@ import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from image2model.events.send_buffer import OUTLET, Connection
+from image2model.events.send_buffer import SEND_BUFFER, Connection
 
 _OFFER: Final = frozenset({b"upgrade", b"http2-settings"})
 """Headers, and the words in `Connection`, that offer another protocol."""
@@ -190,7 +190,7 @@ _FIRST_REQUEST_S: Final = 0.5
 """How long a connection that has asked nothing yet may live on when the process stops."""
 
 
-class SeverableProtocol(BoundedProtocol):
+class AbortableProtocol(BoundedProtocol):
     """uvicorn's own protocol; each request's scope leads to its connection, and no head takes for ever."""
 
     head_s = HEAD_S
@@ -213,7 +213,7 @@ class SeverableProtocol(BoundedProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self.scope[OUTLET] = Connection(self.transport, self.flow)  # type: ignore[typeddict-unknown-key]
+        self.scope[SEND_BUFFER] = Connection(self.transport, self.flow)  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
         """A head is whole."""

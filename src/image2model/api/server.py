@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute
 
 from image2model.api.app import create_app
 from image2model.api.forwarded import behind_proxies
-from image2model.api.protocol import SeverableProtocol
+from image2model.api.protocol import AbortableProtocol
 from image2model.api.state import ApiState
 from image2model.errors import ConfigurationError
 from image2model.settings import Settings, unknown_names
@@ -90,7 +90,7 @@ class ApiServer(uvicorn.Server):
                 behind_proxies(create_app(settings, page), settings.trusted_proxies),
                 loop="uvloop",
                 interface="asgi3",
-                http=SeverableProtocol,
+                http=AbortableProtocol,
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -140,8 +140,8 @@ class ApiServer(uvicorn.Server):
         for connection in last:
             await loop.connect_accepted_socket(self._protocol, connection)
 
-    def _protocol(self) -> SeverableProtocol:
-        return SeverableProtocol(self.config, self.server_state, self.lifespan.state)
+    def _protocol(self) -> AbortableProtocol:
+        return AbortableProtocol(self.config, self.server_state, self.lifespan.state)
 
     def stop(self) -> None:
         """Begin to end; asked a second time, do not wait for what is under way."""
@@ -151,7 +151,7 @@ class ApiServer(uvicorn.Server):
         self.should_exit = True
         _end_after(self._grace)
         state: ApiState = self.lifespan.state["api"]
-        state.unsettled.deadline = monotonic() + self._grace - _LAST_SECONDS
+        state.lost_replies.deadline = monotonic() + self._grace - _LAST_SECONDS
         state.relay.close_streams()
 
 

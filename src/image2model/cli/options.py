@@ -44,7 +44,7 @@ _OPTIONS: Final = (
 )
 
 
-def wishing(command: _F) -> _F:
+def shared_options(command: _F) -> _F:
     """Adds the four."""
     for option in reversed(_OPTIONS):
         command = option(command)

@@ -41,7 +41,7 @@ class AsyncClient:
         """The service, without a slash at the end."""
         return self._transport.url
 
-    def hear_trouble(self, on_trouble: OnTrouble) -> None:
+    def on_trouble(self, on_trouble: OnTrouble) -> None:
         """`on_trouble` hears in words why a call is about to be tried again."""
         self._transport.on_trouble = on_trouble
 

@@ -42,9 +42,9 @@ class Client:
         self._thread.join()
         self._loop.close()
 
-    def hear_trouble(self, on_trouble: OnTrouble) -> None:
+    def on_trouble(self, on_trouble: OnTrouble) -> None:
         """`on_trouble` hears in words, in the client's thread, why a call is about to be tried again."""
-        self._client.hear_trouble(on_trouble)
+        self._client.on_trouble(on_trouble)
 
     def submit(self, pictures: Sequence[Source], **options: Any) -> Job:
         """Upload one batch; `options` are those of `AsyncClient.submit`."""

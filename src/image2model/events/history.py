@@ -42,7 +42,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     body: ImageChanged | JobCompleted
 
 
-class Bell(msgspec.Struct, frozen=True, array_like=True):
+class Notification(msgspec.Struct, frozen=True, array_like=True):
     """What the bell says: the event itself with its place in both streams. Kind `deleted` has no event.
 
     `data` is as Lua packed it: msgpack in a msgpack text, which is no valid text.
@@ -61,7 +61,7 @@ class Bell(msgspec.Struct, frozen=True, array_like=True):
         return decode(self.job_id, self.version, self.kind, packed[_TEXT_HEADERS.get(packed[0], 1) :])
 
 
-read_bell: Final = msgspec.msgpack.Decoder(Bell).decode
+read_notification: Final = msgspec.msgpack.Decoder(Notification).decode
 """A message of a bell's channel as a Bell. Raises msgspec.MsgspecError."""
 _TEXT_HEADERS: Final = {0xD9: 2, 0xDA: 3, 0xDB: 5}
 """How long a msgpack text's header is, by its first byte; 1 where that holds the length itself."""

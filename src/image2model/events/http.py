@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from image2model.access.principal import Principal
 from image2model.errors import Problem, StoreUnavailable
 from image2model.events.relay import EventRelay
-from image2model.events.send_buffer import Outlet, outlet_of
+from image2model.events.send_buffer import SendBuffer, send_buffer_of
 from image2model.events.subscriber import Subscriber
 from image2model.events.topic import Resume, Topic
 from image2model.store.connection import StoreOutage
@@ -36,7 +36,7 @@ class StreamGate(Protocol):
     async def authenticate(self, scope: Scope) -> Principal:
         """Raises the problem to answer with."""
 
-    def watching(self, principal: Principal, sever: Callable[[], None]) -> AbstractContextManager[None]:
+    def watching(self, principal: Principal, abort: Callable[[], None]) -> AbstractContextManager[None]:
         """For the life of a stream."""
 
 
@@ -78,16 +78,16 @@ class EventStream:
         """Answer one request. Raises NotFound, StoreUnavailable, and what the gate raises."""
         relay, gate = self._relay_of(scope), self._gate_of(scope)
         principal = await gate.authenticate(scope)
-        outlet = outlet_of(scope, _handler())
-        with gate.watching(principal, outlet.sever):
+        send_buffer = send_buffer_of(scope, _handler())
+        with gate.watching(principal, send_buffer.abort):
             topic = await self._topic(relay, scope, principal.owner)
             subscriber: Subscriber | None = None
             try:
-                subscriber = await self._begin(relay, topic, scope, send, outlet)
+                subscriber = await self._begin(relay, topic, scope, send, send_buffer)
                 while subscriber is not None and (await receive())["type"] != "http.disconnect":
                     pass
             except asyncio.CancelledError:
-                if subscriber is None or not subscriber.severed:
+                if subscriber is None or not subscriber.aborted:
                     raise
             finally:
                 if subscriber is not None:
@@ -103,7 +103,7 @@ class EventStream:
             raise _unavailable() from error
 
     async def _begin(
-        self, relay: EventRelay, topic: Topic, scope: Scope, send: Send, outlet: Outlet
+        self, relay: EventRelay, topic: Topic, scope: Scope, send: Send, send_buffer: SendBuffer
     ) -> Subscriber | None:
         """Begin the answer; None where that was all of it."""
         try:
@@ -115,7 +115,7 @@ class EventStream:
         if opening is None or scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
             return None
-        subscriber = Subscriber(topic, opening, send, outlet, relay.writers)
+        subscriber = Subscriber(topic, opening, send, send_buffer, relay.writers)
         relay.attach(subscriber)
         subscriber.begin()
         return subscriber

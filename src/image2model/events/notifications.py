@@ -17,9 +17,9 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from image2model.errors import ConfigurationError
-from image2model.events.history import Bell, read_bell
+from image2model.events.history import Notification, read_notification
 from image2model.store.connection import StoreOutage, reach_subscribed
-from image2model.store.identity import StoreHead, StoreWatch
+from image2model.store.identity import StoreIdentity, StoreWatch
 from image2model.store.keys import Channels
 
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -38,7 +38,7 @@ class _StoreChanged(Exception):
     """The store is another one, or has another version: its channels have other names."""
 
 
-class Bells:
+class Notifications:
     """Owners listened to are counted: `want` and `drop` come in pairs. `store` says which channels there are.
 
     `on_bell(owner, bell)` is called for each message, `on_connected()` whenever all that is wanted is
@@ -49,13 +49,13 @@ class Bells:
         self,
         redis: Redis,
         store: StoreWatch,
-        on_bell: Callable[[str, Bell], None],
+        on_notification: Callable[[str, Notification], None],
         on_connected: Callable[[], None],
     ) -> None:
         self._redis = redis
         self._store = store
         self._channels: tuple[Channels, ...] = ()
-        self._on_bell = on_bell
+        self._on_notification = on_notification
         self._on_connected = on_connected
         self._wanted: dict[str, int] = {}
         self._heard: dict[str, asyncio.Event] = {}
@@ -107,9 +107,9 @@ class Bells:
             try:
                 await self._session()
             except* _StoreChanged:
-                _log.info("bells_resubscribed")
+                _log.info("notifications_resubscribed")
             except* (StoreOutage, TimeoutError, msgspec.MsgspecError, ConfigurationError) as errors:
-                _log.warning("bells_not_heard", error=repr(errors.exceptions[0]))
+                _log.warning("notifications_not_received", error=repr(errors.exceptions[0]))
             if self._given_up:
                 return
             pause = _BACKOFF_S[0] if time.monotonic() - began > _PING_S else min(pause * 2, _BACKOFF_S[1])
@@ -119,14 +119,14 @@ class Bells:
         head = await self._store.look()
         pubsub = self._redis.pubsub()
         self._asked, self._last_sign = set(), time.monotonic()
-        self._channels = head.heard_channels
+        self._channels = head.subscribed_channels
         try:
             async with asyncio.TaskGroup() as tasks:
-                await self._ask(pubsub, head.own_channels.bell(_NOBODY))
+                await self._ask(pubsub, head.own_channels.notification(_NOBODY))
                 tasks.create_task(self._stay(head))
                 tasks.create_task(self._read(pubsub))
                 tasks.create_task(self._follow(pubsub))
-                tasks.create_task(self._watch(pubsub, head.own_channels.bell(_NOBODY)))
+                tasks.create_task(self._watch(pubsub, head.own_channels.notification(_NOBODY)))
         finally:
             self._heard = {owner: self._heard[owner] for owner in self._wanted}
             for heard in self._heard.values():
@@ -142,7 +142,7 @@ class Bells:
         async with asyncio.timeout(CONFIRM_S):
             await pubsub.subscribe(channel)
 
-    async def _stay(self, head: StoreHead) -> None:
+    async def _stay(self, head: StoreIdentity) -> None:
         """Raises _StoreChanged as soon as the channels are not those that this session listens to."""
         while self._store.head == head:
             self._store.changed.clear()
@@ -156,12 +156,14 @@ class Bells:
                 continue
             self._last_sign = time.monotonic()
             if message["type"] == "message":
-                self._on_bell(self._owner_of(message["channel"].decode()), read_bell(message["data"]))
+                self._on_notification(
+                    self._owner_of(message["channel"].decode()), read_notification(message["data"])
+                )
             else:
                 self._confirm(message["channel"].decode())
 
     def _owner_of(self, channel: str) -> str:
-        prefixes = [channels.bell("") for channels in self._channels]
+        prefixes = [channels.notification("") for channels in self._channels]
         return next(channel[len(prefix) :] for prefix in prefixes if channel.startswith(prefix))
 
     def _confirm(self, channel: str) -> None:
@@ -201,7 +203,7 @@ class Bells:
                 del self._heard[owner]
 
     async def _command(self, command: Callable[..., Any], owners: list[str]) -> None:
-        channels = [channels.bell(owner) for channels in self._channels for owner in owners]
+        channels = [channels.notification(owner) for channels in self._channels for owner in owners]
         self._unconfirmed = set(channels)
         self._confirmed.clear()
         async with asyncio.timeout(CONFIRM_S):
@@ -226,4 +228,4 @@ async def _close(pubsub: PubSub) -> None:
         async with asyncio.timeout(CONFIRM_S):
             await pubsub.aclose()
     except (StoreOutage, TimeoutError) as error:
-        _log.info("bells_not_closed", error=str(error))
+        _log.info("notifications_not_closed", error=str(error))

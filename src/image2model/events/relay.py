@@ -21,14 +21,14 @@ from redis.asyncio import Redis
 from image2model.access import lookup
 from image2model.errors import NotFound, StoreUnavailable
 from image2model.events import history
-from image2model.events.history import Bell
-from image2model.events.notifications import Bells
+from image2model.events.history import Notification
+from image2model.events.notifications import Notifications
 from image2model.events.subscriber import Subscriber
 from image2model.events.topic import NO_VOID, Topic
 from image2model.events.topics import JobTopic, OwnerTopic
 from image2model.store.connection import StoreOutage, connect_for_pubsub
-from image2model.store.identity import StoreHead, StoreWatch
-from image2model.store.run_id import life_of
+from image2model.store.identity import StoreIdentity, StoreWatch
+from image2model.store.run_id import run_id_of
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 from image2model.telemetry.unexpected import kept_running
 
@@ -37,7 +37,7 @@ _TICK_S: Final = 0.05
 """Short, so that the comments of a crowd do not hold up an event."""
 
 
-class Pulse:
+class KeepAlive:
     """A wheel of slots, each of which has its turn once in `comment_s`; `writers` are those being sent to."""
 
     def __init__(self, *, send_timeout_s: float, comment_s: float = COMMENT_S) -> None:
@@ -104,20 +104,20 @@ class EventRelay:
         self._on_hopeless = on_hopeless
         self._redis = redis
         self._pubsub_redis = connect_for_pubsub(redis_url)
-        self._pulse = Pulse(send_timeout_s=send_timeout_s, comment_s=comment_s)
+        self._keep_alive = KeepAlive(send_timeout_s=send_timeout_s, comment_s=comment_s)
         self._store = StoreWatch(
             redis, f"api-{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
         )
-        self._bells = Bells(self._pubsub_redis, self._store, self._rung, self._connected)
+        self._notifications = Notifications(self._pubsub_redis, self._store, self._notified, self._connected)
         self._gate = asyncio.Semaphore(_READS)
         self._jobs: dict[str, JobTopic] = {}
         self._owners: dict[str, OwnerTopic] = {}
         self._check_now = asyncio.Event()
-        self._heard_of: StoreHead | None = None
+        self._heard_of: StoreIdentity | None = None
         self._void: OrderedDict[str, int] = OrderedDict()
-        self._lives = (life_of(redis), life_of(self._pubsub_redis))
-        for life in self._lives:
-            life.on_change(self._new_life)
+        self._runs = (run_id_of(redis), run_id_of(self._pubsub_redis))
+        for run in self._runs:
+            run.on_change(self._new_run)
         self._tasks: list[asyncio.Task[None]] = []
         self.closing = False
 
@@ -126,8 +126,8 @@ class EventRelay:
         await self._store.look()
         loops = {
             "store": self._store.run,
-            "bells": self._bells.run,
-            "pulse": self._pulse.run,
+            "bells": self._notifications.run,
+            "pulse": self._keep_alive.run,
             "checks": self._check_for_ever,
         }
         self._tasks = [asyncio.create_task(kept_running(name, loop)) for name, loop in loops.items()]
@@ -149,25 +149,25 @@ class EventRelay:
     def close_streams(self) -> None:
         """End every stream at once, in good order; no new one begins. Clients come back elsewhere."""
         self.closing = True
-        self._bells.give_up()
-        for subscriber in self._pulse.everybody():
+        self._notifications.give_up()
+        for subscriber in self._keep_alive.everybody():
             subscriber.end()
 
     @property
     def writers(self) -> set[Subscriber]:
         """Where a subscriber says that it is being written to."""
-        return self._pulse.writers
+        return self._keep_alive.writers
 
     def attach(self, subscriber: Subscriber) -> None:
         """Let a subscriber have comments, and an end when it does not read."""
-        self._pulse.add(subscriber)
+        self._keep_alive.add(subscriber)
         SSE_SUBSCRIBERS.inc()
         if self.closing:
             subscriber.end()
 
     def detach(self, subscriber: Subscriber) -> None:
         """Its connection is gone."""
-        self._pulse.remove(subscriber)
+        self._keep_alive.remove(subscriber)
         SSE_SUBSCRIBERS.dec()
         subscriber.close()
 
@@ -194,7 +194,7 @@ class EventRelay:
 
     def leave(self, topic: Topic) -> None:
         """Whoever joined does not need it any more; with the last one it is forgotten."""
-        self._bells.drop(topic.owner)
+        self._notifications.drop(topic.owner)
         topic.uses -= 1
         if not topic.uses:
             topic.close()
@@ -202,7 +202,7 @@ class EventRelay:
 
     async def _join(self, topic: Topic) -> Topic:
         topic.uses += 1
-        self._bells.want(topic.owner)
+        self._notifications.want(topic.owner)
         try:
             await self._started(topic)
         except BaseException:
@@ -216,26 +216,26 @@ class EventRelay:
             if topic.started:
                 return
             try:
-                await self._bells.listening(topic.owner)
+                await self._notifications.listening(topic.owner)
             except TimeoutError:
                 raise StoreUnavailable.after(
                     "The store does not answer. Try again in a few seconds.", 2
                 ) from None
             await topic.start()
 
-    def _rung(self, owner: str, bell: Bell) -> None:
-        job_topic, owner_topic = self._jobs.get(bell.job_id), self._owners.get(owner)
-        if bell.kind == "deleted":
+    def _notified(self, owner: str, notification: Notification) -> None:
+        job_topic, owner_topic = self._jobs.get(notification.job_id), self._owners.get(owner)
+        if notification.kind == "deleted":
             if job_topic is not None:
                 job_topic.end()
             return
         if job_topic is None and owner_topic is None:
             return
-        event = bell.event
+        event = notification.event
         if job_topic is not None:
-            job_topic.ring(bell.version, event)
+            job_topic.notify(notification.version, event)
         if owner_topic is not None:
-            owner_topic.ring(bell.seq, event)
+            owner_topic.notify(notification.seq, event)
 
     def _forget(self, topic: Topic) -> None:
         """Whoever asks from now on begins afresh, with what the store says."""
@@ -247,11 +247,11 @@ class EventRelay:
     def _connected(self) -> None:
         """Heard again: after a lost connection, or since the same server holds another store."""
         if self._heard_of not in (None, self._store.head):
-            self._new_life()
+            self._new_run()
         self._heard_of = self._store.head
         self._check_now.set()
 
-    def _new_life(self) -> None:
+    def _new_run(self) -> None:
         """Another server answers as the store: it may hold less than was passed on, or something else."""
         for topic in self._topics():
             topic.doubt()
@@ -282,7 +282,7 @@ class EventRelay:
 
     async def _hear_the_same_server(self) -> None:
         """After a failover the old primary may live on for a while, and its bells ring for what is void."""
-        read, heard = (life.current for life in self._lives)
+        read, heard = (run.current for run in self._runs)
         if read and heard and read != heard:
             await self._pubsub_redis.connection_pool.disconnect()
 

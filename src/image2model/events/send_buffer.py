@@ -11,17 +11,17 @@ from typing import Final, Protocol
 from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 
-OUTLET: Final = "image2model.outlet"
+SEND_BUFFER: Final = "image2model.outlet"
 """Where a scope holds it."""
 
 
-class Outlet(Protocol):
+class SendBuffer(Protocol):
     """One request's way to its client."""
 
-    def sever(self) -> None:
+    def abort(self) -> None:
         """End the connection at once, whatever the client has still to read."""
 
-    def has_room(self) -> bool:
+    def is_writable(self) -> bool:
         """Whether a body message would be taken without waiting."""
 
 
@@ -34,10 +34,10 @@ class Connection:
         self._transport = transport
         self._flow = flow
 
-    def sever(self) -> None:
+    def abort(self) -> None:
         self._transport.abort()
 
-    def has_room(self) -> bool:
+    def is_writable(self) -> bool:
         return not (self._flow.write_paused or self._transport.is_closing())
 
 
@@ -47,14 +47,14 @@ class _Handler:
     def __init__(self, handler: "asyncio.Task[None]") -> None:
         self._handler = handler
 
-    def sever(self) -> None:
+    def abort(self) -> None:
         self._handler.cancel()
 
-    def has_room(self) -> bool:
+    def is_writable(self) -> bool:
         return False
 
 
-def outlet_of(scope: Scope, handler: "asyncio.Task[None]") -> Outlet:
+def send_buffer_of(scope: Scope, handler: "asyncio.Task[None]") -> SendBuffer:
     """The request's way out."""
-    outlet: Outlet | None = scope.get(OUTLET)
-    return outlet or _Handler(handler)
+    send_buffer: SendBuffer | None = scope.get(SEND_BUFFER)
+    return send_buffer or _Handler(handler)

@@ -15,11 +15,11 @@ import structlog
 from starlette.types import Send
 
 from image2model.events.frames import COMMENT, RETRY, Backlog, Frame
-from image2model.events.send_buffer import Outlet
+from image2model.events.send_buffer import SendBuffer
 from image2model.events.topic import Opening, Topic
 from image2model.store.connection import StoreOutage
 from image2model.telemetry.metrics import EVENT_LAG, SSE_EVENTS
-from image2model.telemetry.unexpected import tell_unexpected
+from image2model.telemetry.unexpected import report_unexpected
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -39,15 +39,15 @@ class Subscriber:
         "_ending",
         "_epoch",
         "_opening",
-        "_outlet",
         "_ping",
         "_pump",
         "_send",
+        "_send_buffer",
         "_sent",
         "_topic",
         "_writers",
+        "aborted",
         "position",
-        "severed",
         "slot",
         "writing_since",
     )
@@ -57,19 +57,19 @@ class Subscriber:
         topic: Topic,
         opening: Opening,
         send: Send,
-        outlet: Outlet,
+        send_buffer: SendBuffer,
         writers: "MutableSet[Subscriber]",
     ) -> None:
         self.position = self._sent = opening.position
         self.slot = 0
-        self.severed = False
+        self.aborted = False
         self.writing_since = math.inf
         self._topic = topic
         self._epoch = 0
         self._opening = _bytes(opening)
         self._at_end = _ends(opening)
         self._send = send
-        self._outlet = outlet
+        self._send_buffer = send_buffer
         self._writers = writers
         self._backlog: Backlog | None = None
         self._behind = False
@@ -162,7 +162,7 @@ class Subscriber:
         Waking a task for each client would be most of what a crowd costs.
         """
         idle = self._pump is None and not (self._done or self._ending)
-        return idle and self._outlet.has_room()
+        return idle and self._send_buffer.is_writable()
 
     def _send_now(self, data: bytes) -> bool:
         """One step of `send`, which is all that it takes where there is room; if not, that is our fault."""
@@ -180,8 +180,8 @@ class Subscriber:
 
     def _cut(self) -> None:
         self.writing_since = math.inf
-        self.severed = True
-        self._outlet.sever()
+        self.aborted = True
+        self._send_buffer.abort()
 
     async def _write_all(self) -> None:
         self._writers.add(self)
@@ -193,7 +193,7 @@ class Subscriber:
         except StoreOutage:
             sound = True  # still behind: the relay's next check wakes this up again
         except Exception as error:  # noqa: BLE001 - told; the connection is cut, and the client comes back
-            tell_unexpected("loop:subscriber", error)
+            report_unexpected("loop:subscriber", error)
         finally:
             self._pump = None
             self._writers.discard(self)

@@ -20,9 +20,9 @@ from image2model.errors import NotFound
 from image2model.events.frames import Frame
 from image2model.events.history import Event
 from image2model.store.connection import StoreOutage
-from image2model.store.run_id import life_of
+from image2model.store.run_id import run_id_of
 from image2model.telemetry.metrics import STORE_ROLLBACKS
-from image2model.telemetry.unexpected import tell_unexpected
+from image2model.telemetry.unexpected import report_unexpected
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -121,7 +121,7 @@ class Topic(ABC):
         self._doubts = 0
         self.void = NO_VOID
         self._gate = gate
-        self._life = life_of(redis)
+        self._run = run_id_of(redis)
         self._heard = 0
         self._live: set[Reader] = set()
         self._behind: set[Reader] = set()
@@ -151,9 +151,9 @@ class Topic(ABC):
 
     async def start(self) -> None:
         """Find the place to go on from; the bells must be heard already. Raises NotFound, StoreOutage."""
-        life = ""
-        while life != self._life.current or not self.started:
-            life = self._life.current
+        run_id = ""
+        while run_id != self._run.current or not self.started:
+            run_id = self._run.current
             self.position, self.mark = await self._latest()
             self.started = True
         self._fill_up()
@@ -166,7 +166,7 @@ class Topic(ABC):
             raise Doubted("another server answers as the store")
         return found
 
-    def ring(self, position: int, event: Event) -> None:
+    def notify(self, position: int, event: Event) -> None:
         """An event has just happened."""
         if self._flows and position == self.position + 1:
             self._pass_on(self._frame(position, event))
@@ -296,7 +296,7 @@ class Topic(ABC):
         except StoreOutage as error:
             _log.info("events_not_read", error=str(error))
         except Exception as error:  # noqa: BLE001 - told; readers come back, and begin with what the store says
-            tell_unexpected("loop:topic", error, topic=self.name)
+            report_unexpected("loop:topic", error, topic=self.name)
             self.end()
         finally:
             self._filler = None

@@ -55,7 +55,7 @@ def words_of(body: bytes, status: int, header_type: str | None = None) -> Words:
     return Words(found.message or f"HTTP {status}", found.type)
 
 
-def complaint_of(body: bytes) -> Words | None:
+def validation_message(body: bytes) -> Words | None:
     """The error that a reply of success speaks of, by `error`, `detail` or `message`.
 
     None where it does not.

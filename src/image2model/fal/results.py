@@ -21,7 +21,7 @@ from image2model.fal.errors import (
     FalUnreachable,
     FalUnreadable,
     Words,
-    complaint_of,
+    validation_message,
     words_of,
 )
 from image2model.fal.files import FalFile, files_of
@@ -122,7 +122,7 @@ def _output_in(endpoint: Endpoint, body: bytes) -> FalResult:
         raise FalUnreadable("the result is null")
     if not files and is_status(body):
         raise FalUnfinished("FAL answers with the state of the request in place of its result")
-    return FalResult(files=files, said=None if files else complaint_of(body))
+    return FalResult(files=files, said=None if files else validation_message(body))
 
 
 _RETRY_HEADERS: Final = ("x-fal-retryable", "x-fal-needs-retry")

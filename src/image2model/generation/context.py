@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from image2model.fal.gateway import FalGateway
 from image2model.fal.prices import PriceCache
-from image2model.generation.disk_space import DiskRoom
+from image2model.generation.disk_space import DiskSpace
 from image2model.generation.limits import ByteBudget, FilePatience
 from image2model.generation.suspects import THREADS, DecoderProcess, Hazard
 from image2model.generation.thumbnails import ThumbnailsAhead
@@ -48,8 +48,8 @@ class GenerationContext(QueueContext):
         self.picture_bytes = ByteBudget(_PICTURE_BYTES)
         self.result_bytes = ByteBudget(_RESULT_BYTES)
         self.side_bytes = ByteBudget(_SIDE_BYTES)
-        self.places = asyncio.Semaphore(settings.worker_concurrency)
-        self.room = DiskRoom(storage)
+        self.slots = asyncio.Semaphore(settings.worker_concurrency)
+        self.disk_space = DiskSpace(storage)
         self.thumbnails_ahead = ThumbnailsAhead(storage)
         self.submissions: set[asyncio.Task[Any]] = set()
         self.abandoned: set[asyncio.Task[None]] = set()

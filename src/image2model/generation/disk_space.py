@@ -20,11 +20,11 @@ _SPARE: Final = 32 << 20
 """Bytes of the disk that results leave alone."""
 
 
-class NoRoom(Exception):
+class NoDiskSpace(Exception):
     """Nothing was sent: the disk of the storage is nearly full."""
 
 
-class DiskRoom:
+class DiskSpace:
     """The answer is a second old at most, and nobody passes while it is being asked for."""
 
     def __init__(self, storage: ObjectStorage) -> None:
@@ -38,7 +38,7 @@ class DiskRoom:
         async with self._asking:
             await self._ask()
             if not self._enough:
-                raise NoRoom
+                raise NoDiskSpace
 
     async def check_result(self, size: int) -> None:
         """Whether so many bytes more of a result may be written. Raises StorageError.
@@ -57,7 +57,7 @@ class DiskRoom:
         self._free = await self._storage.free_bytes()
         self._asked_at = now
         if not self._enough:
-            _log.warning("the disk is nearly full, nothing is sent to FAL", free_bytes=self._free)
+            _log.warning("disk_nearly_full", free_bytes=self._free)
 
     @property
     def _enough(self) -> bool:

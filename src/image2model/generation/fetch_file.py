@@ -23,7 +23,7 @@ from image2model.storage import layout
 from image2model.storage.errors import StorageError
 from image2model.store.connection import StoreOutage
 from image2model.telemetry import tracing
-from image2model.telemetry.unexpected import tell_unexpected
+from image2model.telemetry.unexpected import report_unexpected
 
 _MOST_HELD: Final = 48 << 20
 """What a large file takes at once: five parts on their way into the storage, and some."""
@@ -140,7 +140,7 @@ class _Arrival:
     async def _stored(self, head: bytes, chunks: AsyncIterator[bytes], job_id: str, image_id: str) -> Fetched:
         file_format, _ = self._format()
         key = layout.result(job_id, image_id, self._file.kind, file_format)
-        await self._context.room.check_result(self._download.size or 0)
+        await self._context.disk_space.check_result(self._download.size or 0)
         try:
             with tracing.span("store") as span:
                 size = await self._context.storage.put_stream(
@@ -161,7 +161,7 @@ class _Arrival:
             self._listener.ours()
             if size >= next_check:
                 next_check = size + _CHECK_EVERY
-                await self._context.room.check_result(0)
+                await self._context.disk_space.check_result(0)
             yield chunk
             self._listener.heard()
             chunk = await anext(chunks, None)
@@ -178,7 +178,7 @@ class _Arrival:
         except (StaleFence, StoreOutage):
             raise
         except Exception as error:  # noqa: BLE001 - told; what cannot be measured is a model all the same
-            tell_unexpected("measure", error)
+            report_unexpected("measure", error)
             return Measured(None, _NOT_READ)
         return Measured(None, _ENDED_PROCESSES) if measured is None else measured
 

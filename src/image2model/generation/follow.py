@@ -191,13 +191,13 @@ class _Follower:
             "FAL's status says that the request has ended, and FAL gave no result for "
             f"{self._context.settings.task_timeout:.0f} s (I2M_TASK_TIMEOUT); it was cancelled.{said}"
         )
-        _log.error("request_never_settled", request_id=self._request.request_id, reason=text)
+        _log.error("request_outcome_unknown", request_id=self._request.request_id, reason=text)
         if self._running.cancel_requested or self._task.cancel_requested:
             return FalCancelled(text)
         return ImageFailure("generation_timeout", text, retryable=True)
 
     def _time_out(self) -> None:
-        _log.warning("generation takes too long, cancelled at FAL", request_id=self._request.request_id)
+        _log.warning("generation_timed_out", request_id=self._request.request_id)
         self._running.timed_out = True
         self.cancel()
 
@@ -214,12 +214,12 @@ class _Follower:
             try:
                 reply = await self._context.fal.cancel(self._request)
             except FalUnreachable as error:
-                _log.warning("could not cancel at FAL, again", error=error.message)
+                _log.warning("cancel_not_sent", error=error.message)
             except FalError as error:
-                _log.warning("FAL refused the cancel", error=error.message)
+                _log.warning("cancel_refused", error=error.message)
                 return
             else:
-                _log.info("cancel sent", request_id=self._request.request_id, reply=reply.value)
+                _log.info("cancel_sent", request_id=self._request.request_id, reply=reply.value)
                 if reply is CancelReply.ALREADY_COMPLETED:
                     self._settle()
                 return
@@ -237,7 +237,7 @@ class _Follower:
         try:
             await steps.note_timeout(self._context.redis, self._task.image_id, self._running.token)
         except (StoreOutage, StaleFence) as error:
-            _log.warning("could not note the timeout", error=str(error))
+            _log.warning("timeout_not_stored", error=str(error))
 
     def close(self) -> None:
         """Nothing more is to be cancelled."""

@@ -29,7 +29,7 @@ from image2model.fal.prices import is_free
 from image2model.generation import costs, steps
 from image2model.generation.collect import collect
 from image2model.generation.context import GenerationContext
-from image2model.generation.disk_space import NoRoom
+from image2model.generation.disk_space import NoDiskSpace
 from image2model.generation.follow import follow
 from image2model.generation.observe import run_span
 from image2model.generation.reuse import take_result
@@ -48,7 +48,7 @@ from image2model.telemetry import metrics, tracing
 _log = structlog.get_logger("worker.generate")
 
 _AWAY_S: Final = 1.0
-_NO_ROOM_S: Final = 10.0
+_NO_DISK_SPACE_S: Final = 10.0
 
 
 async def generate_model(context: GenerationContext, running: RunningTask, image_id: str) -> None:
@@ -60,13 +60,13 @@ async def generate_model(context: GenerationContext, running: RunningTask, image
         outcome = await run.go()
     except StaleFence as stale:
         outcome = "stale"
-        _log.debug("let go of an image that is no longer ours", image_id=image_id, reason=str(stale))
+        _log.debug("stale_image_released", image_id=image_id, reason=str(stale))
     except Retry:
         outcome = "retry"
         raise
     except (StoreOutage, StorageError) as error:
         outcome = "retry"
-        _log.warning("the store or the storage does not answer, again later", error=str(error))
+        _log.warning("store_or_storage_not_answering", error=str(error))
         raise Retry(defer=_AWAY_S) from error
     except Exception:
         outcome = "unexpected"
@@ -139,7 +139,7 @@ class ImageRun:
             if await take_result(self._context, task, self._fence):
                 return True
         except StorageError as error:
-            _log.warning("could not copy a result, again later", reason=str(error))
+            _log.warning("result_not_copied", reason=str(error))
             raise Retry(defer=full_jitter(2)) from error
         await steps.give_up_reuse(self._context.redis, self._image_id, self._fence, task)
         raise Retry(defer=0)
@@ -151,8 +151,8 @@ class ImageRun:
             return await submit(self._context, task, self._running)
         except Paused as paused:
             raise Retry(defer=0) from paused
-        except NoRoom as full:
-            raise Retry(defer=_NO_ROOM_S) from full
+        except NoDiskSpace as full:
+            raise Retry(defer=_NO_DISK_SPACE_S) from full
         except FalEndpointFault as failure:
             raise await self._wait_for_endpoint(task, failure) from failure
         except (FalNotAccepted, FalAccountFault, FalTransient) as failure:
@@ -160,7 +160,7 @@ class ImageRun:
             raise await self._try_later(task, failure) from failure
         except FalAmbiguous as failure:
             metrics.UNCONFIRMED.inc()
-            _log.warning("the reply to a submit was lost", reason=failure.message)
+            _log.warning("submission_reply_lost", reason=failure.message)
             await report_endpoint(self._context, task.image_id, task.model, fault_of_post(failure), failure)
             return await self._confirm(await steps.load(self._context.redis, self._image_id))
 
@@ -198,7 +198,7 @@ class ImageRun:
         endpoint = endpoint_of(task.model)
         if task.status is not ImageStatus.STORING:
             await follow(self._context, task, self._running, request)
-        self._running.leave_place()
+        self._running.release_slot()
         try:
             await collect(self._context, task, self._fence, request, endpoint)
         except FalRejected as refused:
@@ -246,7 +246,7 @@ class ImageRun:
         wait = 0.0 if paused else full_jitter(task.start_tries)
         if isinstance(failure, FalThrottled) and failure.retry_after:
             wait = max(wait, failure.retry_after)
-        _log.info("FAL did not accept, again later", wait_s=round(wait, 2), reason=failure.message)
+        _log.info("submission_refused", wait_s=round(wait, 2), reason=failure.message)
         return Retry(defer=wait)
 
     async def _attempt_failed(self, task: Task, failure: FalTransient) -> str:
@@ -273,7 +273,7 @@ class ImageRun:
             _log.info("attempt_refused", reason=str(reason))
             return await self._fail(task, to_image_failure(failure))
         wait = 0.0 if refused else full_jitter(task.attempts_used)
-        _log.info("the attempt failed, another later", wait_s=round(wait, 2), reason=failure.message)
+        _log.info("attempt_failed", wait_s=round(wait, 2), reason=failure.message)
         raise Retry(defer=wait)
 
     async def _stopped(self, task: Task, stopped: FalCancelled) -> str:
@@ -297,7 +297,7 @@ class ImageRun:
                 self._context.redis, self._image_id, self._fence, _image_error(failure), unknown=unknown
             )
         )
-        _log.info("image failed", code=failure.code, reason=failure.message)
+        _log.info("image_failed", code=failure.code, reason=failure.message)
         self._failed_with = failure.code
         return self._end(task, ImageStatus.FAILED)
 

@@ -29,7 +29,7 @@ async def take_result(context: GenerationContext, task: Task, fence: str) -> boo
     except ObjectMissing:
         return False
     await steps.take_result(context.redis, task.image_id, fence, result)
-    _log.info("result reused", image_id=task.image_id, source=task.reuse_of)
+    _log.info("result_reused", image_id=task.image_id, source=task.reuse_of)
     return True
 
 

@@ -35,7 +35,7 @@ from image2model.generation.steps import Committed, Task
 from image2model.generation.suspects import DecoderDied, Suspect
 from image2model.media.preflight import Prepared, prepare
 from image2model.queue.leases import MOST_CRASHES
-from image2model.queue.permits import Paused, Wish
+from image2model.queue.permits import Paused, PermitRequest
 from image2model.queue.probes import check_endpoint
 from image2model.queue.retry import retry_until_stored
 from image2model.queue.running import RunningTask
@@ -61,12 +61,12 @@ class MarkTooLate(Exception):
 async def submit(context: GenerationContext, task: Task, running: RunningTask) -> FalRequest:
     """Buy one generation. Raises FalError, ImageFailure, StaleFence, NoRoom, Paused and EndpointRefused."""
     endpoint = endpoint_of(task.model)
-    await context.room.check()
+    await context.disk_space.check()
     url, thumbnail = await _upload(context, task, running.token)
     attempt_token = secrets.token_hex(12)
-    await running.take_place(context.places)
-    await context.permits.take(Wish(task.image_id, running.token, attempt_token, url))
-    await context.room.check()  # the wait may have been long
+    await running.take_slot(context.slots)
+    await context.permits.take(PermitRequest(task.image_id, running.token, attempt_token, url))
+    await context.disk_space.check()  # the wait may have been long
     posting = asyncio.create_task(_post(context, task, running.token, attempt_token, endpoint, url))
     context.submissions.add(posting)
     posting.add_done_callback(lambda _: _posted(context, posting))
@@ -194,7 +194,7 @@ async def look_up(context: GenerationContext, task: Task) -> FalRequest | None:
     try:
         return await context.fal.find_submission(task.model, task.intent_url, since)
     except FalError as error:
-        _log.warning("the look-up failed", image_id=task.image_id, error=error.message)
+        _log.warning("submission_lookup_failed", image_id=task.image_id, error=error.message)
         return None
 
 

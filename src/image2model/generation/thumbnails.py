@@ -11,7 +11,7 @@ import structlog
 from image2model.jobs.thumbnails import UploadedPicture, keep
 from image2model.storage.errors import StorageError
 from image2model.storage.objects import ObjectStorage
-from image2model.telemetry.unexpected import tell_unexpected
+from image2model.telemetry.unexpected import report_unexpected
 
 _log = structlog.get_logger("worker.thumbnails")
 
@@ -38,6 +38,6 @@ class ThumbnailsAhead:
         try:
             await keep(self._storage, picture, webp)
         except StorageError as error:
-            _log.info("no thumbnail", image_id=picture.image_id, reason=str(error))
+            _log.info("thumbnail_not_made", image_id=picture.image_id, reason=str(error))
         except Exception as error:  # noqa: BLE001 - told; a thumbnail can be made again
-            tell_unexpected("thumbnail", error, image_id=picture.image_id)
+            report_unexpected("thumbnail", error, image_id=picture.image_id)

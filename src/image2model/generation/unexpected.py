@@ -15,7 +15,7 @@ from image2model.queue.retry import retry_until_stored
 from image2model.queue.running import RunningTask
 from image2model.store.connection import StoreOutage
 from image2model.telemetry import metrics
-from image2model.telemetry.unexpected import tell_unexpected
+from image2model.telemetry.unexpected import report_unexpected
 
 CODE: Final = "unexpected_error"
 _ABOUT: Final = (
@@ -52,7 +52,7 @@ async def _loaded(context: GenerationContext, image_id: str) -> Task | None:
     except (StaleFence, StoreOutage):
         raise
     except Exception as error:  # noqa: BLE001 - told; the image ends all the same
-        tell_unexpected("generate_model", error, image_id=image_id)
+        report_unexpected("generate_model", error, image_id=image_id)
         return None
 
 

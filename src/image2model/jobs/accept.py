@@ -17,7 +17,7 @@ from image2model.http import documents
 from image2model.jobs import idempotency, records
 from image2model.jobs.batch_request import BatchRequest, digest
 from image2model.jobs.idempotency import Answered, Reservation, fingerprint
-from image2model.jobs.lost_reply import Originals, Picture, UnsettledBatches
+from image2model.jobs.lost_reply import LostReplies, Originals, Picture
 from image2model.jobs.records import NewImage, NewJob
 from image2model.store import job_reads
 from image2model.store.condition import REFUSES_WRITES, StoreCondition, condition_of, describe
@@ -51,10 +51,10 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 async def create(
     redis: Redis,
-    unsettled: UnsettledBatches,
+    lost_replies: LostReplies,
     originals: Originals,
     submission: Submission,
-    place: Reservation | None,
+    reservation: Reservation | None,
     *,
     ttl_s: float,
 ) -> documents.JobDocument:
@@ -65,7 +65,7 @@ async def create(
     where the allowance does not reach.
     """
     job = _new_job(originals, submission, ttl_s)
-    answer = _answer(place, submission, job.job_id) if place else None
+    answer = _answer(reservation, submission, job.job_id) if reservation else None
     try:
         made_at = await records.create(redis, job, answer, submission.allowance)
     except Problem:
@@ -74,7 +74,7 @@ async def create(
         if await _provably_not_made(redis, job.job_id, error):
             raise  # and the pictures are discarded
         _log.error("batch_not_confirmed", job_id=job.job_id, reason=str(error))
-        unsettled.settle(originals, keyed=place is not None)
+        lost_replies.settle(originals, keyed=reservation is not None)
         words = describe(condition_of(error) or StoreCondition.AWAY)
         raise StoreUnavailable.after(
             f"The store did not confirm the batch: {words}. Send it again: under the same Idempotency-Key "
@@ -83,7 +83,7 @@ async def create(
         ) from error
     except BaseException:
         # cancelled, or a fault of ours: the job may have come to be, and must not lose its pictures
-        unsettled.settle(originals, keyed=place is not None)
+        lost_replies.settle(originals, keyed=reservation is not None)
         raise
     return of_new(job, made_at)
 
@@ -107,9 +107,11 @@ async def replay(redis: Redis, submission: Submission, answered: Answered) -> do
     return of_existing(await job_reads.read_job(redis, answered.job_id))
 
 
-def _answer(place: Reservation, submission: Submission, job_id: str) -> records.IdempotentAnswer:
+def _answer(reservation: Reservation, submission: Submission, job_id: str) -> records.IdempotentAnswer:
     value = idempotency.encode(Answered(submission.fingerprint, job_id))
-    return records.IdempotentAnswer(key=place.key, token=place.token, value=value, ttl_ms=idempotency.KEPT_MS)
+    return records.IdempotentAnswer(
+        key=reservation.key, token=reservation.token, value=value, ttl_ms=idempotency.KEPT_MS
+    )
 
 
 def _new_job(originals: Originals, submission: Submission, ttl_s: float) -> records.NewJob:

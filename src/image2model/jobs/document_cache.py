@@ -59,6 +59,6 @@ class DocumentCache:
 
 def _note_rollback(job_id: str, before: JobState, now: JobState) -> None:
     """Within one life an older version is only a request that was overtaken by another one."""
-    if before.life != now.life and before.version > now.version:
+    if before.run_id != now.run_id and before.version > now.version:
         STORE_ROLLBACKS.inc()
         _log.error("store_rolled_back", job_id=job_id, before=before.version, now=now.version)

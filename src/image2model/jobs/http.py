@@ -41,25 +41,25 @@ async def upload_batch(request: Request) -> Response:
     await reach(state.redis)  # a store that is away refuses before the pictures have travelled,
     await state.write_probe.require()  # and so does one that takes no writes
     key = request.headers.get("idempotency-key")
-    async with idempotency.held(state.redis, principal.owner, key) as place:
-        if isinstance(place, Answered):
-            document = await _replay(request, state, principal, place)
+    async with idempotency.held(state.redis, principal.owner, key) as reservation:
+        if isinstance(reservation, Answered):
+            document = await _replay(request, state, principal, reservation)
         else:
             await accounts.check_unused(state.redis, principal.owner, principal.allowance)
-            document = await _accept(request, state, principal, place)
+            document = await _accept(request, state, principal, reservation)
     headers = {"Location": document.links.self}
-    if isinstance(place, Answered):
+    if isinstance(reservation, Answered):
         headers["Idempotent-Replayed"] = "true"
     return json_answer(document, 202, headers)
 
 
 async def _accept(
-    request: Request, state: JobsState, principal: Principal, place: Reservation | None
+    request: Request, state: JobsState, principal: Principal, reservation: Reservation | None
 ) -> JobDocument:
-    async with state.unsettled.originals() as originals:
+    async with state.lost_replies.originals() as originals:
         submission = await _read(request, state, principal, originals.put)
         return await accept.create(
-            state.redis, state.unsettled, originals, submission, place, ttl_s=state.settings.job_ttl
+            state.redis, state.lost_replies, originals, submission, reservation, ttl_s=state.settings.job_ttl
         )
 
 

@@ -108,37 +108,37 @@ async def held(redis: Redis, owner: str, name: str | None) -> AsyncIterator[Rese
     if name is None:
         yield None
         return
-    place = await reserve(redis, owner, check_key(name))
-    if place is None:
+    reservation = await reserve(redis, owner, check_key(name))
+    if reservation is None:
         problem = "A request with this Idempotency-Key is under way. Ask again in a moment."
         raise IdempotencyInProgress.after(problem, _RETRY_SECONDS)
-    if isinstance(place, Answered):
-        yield place
+    if isinstance(reservation, Answered):
+        yield reservation
         return
-    renewing = asyncio.create_task(_renew(redis, place))
+    renewing = asyncio.create_task(_renew(redis, reservation))
     try:
-        yield place
+        yield reservation
     finally:
         renewing.cancel()
-        await _free(redis, place)
+        await _free(redis, reservation)
 
 
-async def _renew(redis: Redis, place: Reservation) -> None:
+async def _renew(redis: Redis, reservation: Reservation) -> None:
     held = True
     while held:
         await asyncio.sleep(_RENEW_SECONDS)
         try:
-            held = await renew(redis, place)
+            held = await renew(redis, reservation)
         except StoreOutage as error:
             _log.warning("idempotency_key_not_renewed", reason=str(error))
 
 
-async def _free(redis: Redis, place: Reservation) -> None:
+async def _free(redis: Redis, reservation: Reservation) -> None:
     """After a creation the key is no longer the reservation's, and this does nothing.
 
     Where the request is cancelled, its client is answered without waiting for the store.
     """
-    freeing = asyncio.create_task(_freed(redis, place))
+    freeing = asyncio.create_task(_freed(redis, reservation))
     _freeing.add(freeing)
     freeing.add_done_callback(_freeing.discard)
     task = asyncio.current_task()
@@ -146,8 +146,8 @@ async def _free(redis: Redis, place: Reservation) -> None:
         await asyncio.shield(freeing)
 
 
-async def _freed(redis: Redis, place: Reservation) -> None:
+async def _freed(redis: Redis, reservation: Reservation) -> None:
     try:
-        await free(redis, place)
+        await free(redis, reservation)
     except StoreOutage as error:
         _log.warning("idempotency_key_not_freed", reason=str(error))

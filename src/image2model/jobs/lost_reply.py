@@ -21,7 +21,7 @@ from image2model.storage import layout
 from image2model.storage.errors import StorageError
 from image2model.storage.objects import ObjectStorage
 from image2model.store.connection import StoreOutage
-from image2model.telemetry.unexpected import tell_unexpected
+from image2model.telemetry.unexpected import report_unexpected
 
 
 def new_id() -> str:
@@ -94,7 +94,7 @@ _FINISH_S: Final = 1.5
 """How long a process that has no deadline of its own waits at its end."""
 
 
-class UnsettledBatches:
+class LostReplies:
     """Those of one process. Belongs to one event loop.
 
     `deadline` (by the monotonic clock) is when the process must have ended; the server sets it.
@@ -140,7 +140,7 @@ class UnsettledBatches:
         while (waiting := {*self._open, *self._tasks}) and (left := until - monotonic()) > 0:
             await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if waiting:
-            _log.warning("batches_left_unsettled", job_ids=sorted(self._tasks.values()), open=len(self._open))
+            _log.warning("batches_left_in_doubt", job_ids=sorted(self._tasks.values()), open=len(self._open))
 
     def _start(self, job_id: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)  # asyncio itself holds tasks only weakly
@@ -151,7 +151,7 @@ class UnsettledBatches:
     def _ended(self, task: asyncio.Task[None]) -> None:
         job_id = self._tasks.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("batch_not_settled", job_id=job_id, exc_info=error)
+            _log.error("batch_in_doubt", job_id=job_id, exc_info=error)
 
     async def _delete(self, job_id: str, keys: list[str]) -> None:
         await _until_done(job_id, lambda: self._storage.delete(keys))
@@ -168,7 +168,7 @@ class UnsettledBatches:
                 await records.cancel(self._redis, job_id, delete=True)
             except NotFound:
                 _log.info("batch_deleted_already", job_id=job_id)
-        _log.warning("batch_settled", job_id=job_id, made=made, kept=made and keyed)
+        _log.warning("batch_resolved", job_id=job_id, made=made, kept=made and keyed)
 
 
 async def _until_done(job_id: str, step: Callable[[], Awaitable[None]]) -> None:
@@ -179,9 +179,9 @@ async def _until_done(job_id: str, step: Callable[[], Awaitable[None]]) -> None:
             return await step()
         except (StoreOutage, StorageError) as error:
             if tries == 0:
-                _log.warning("batch_settled_later", job_id=job_id, reason=str(error))
+                _log.warning("batch_resolved_later", job_id=job_id, reason=str(error))
             tries += 1
         except Exception as error:  # noqa: BLE001 - told; the cleanup takes pictures that belong to no job
-            tell_unexpected("batch_settlement", error, job_id=job_id)
+            report_unexpected("batch_settlement", error, job_id=job_id)
             return None
         await asyncio.sleep(_PAUSE_S)

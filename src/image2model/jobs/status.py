@@ -20,7 +20,7 @@ from image2model.store.run_id import spoken_to
 
 _CACHE: Final = (b"cache-control", b"private, no-cache")
 _JSON: Final = (b"content-type", b"application/json")
-_LIFE_DIGITS: Final = 12
+_RUN_ID_DIGITS: Final = 12
 
 
 class Status:
@@ -46,7 +46,7 @@ def etag(state: JobState) -> bytes:
 
     The version alone would come again after the store has gone back to older data.
     """
-    return b'"%d-%x-%s"' % (state.version, state.updated_at, state.life[:_LIFE_DIGITS].encode())
+    return b'"%d-%x-%s"' % (state.version, state.updated_at, state.run_id[:_RUN_ID_DIGITS].encode())
 
 
 def _start(status: int, state: JobState, *headers: tuple[bytes, bytes]) -> Message:

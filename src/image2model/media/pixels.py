@@ -11,7 +11,7 @@ import zlib
 from PIL import Image, ImageChops, ImageCms
 
 from image2model.errors import ImageFailure
-from image2model.media.source import PlainSource
+from image2model.media.source import StrippedSource
 
 # Which profile fits which mode; any other pairing is a broken file, and the profile is ignored.
 _SPACES = {"RGB": "RGB", "RGBA": "RGB", "L": "GRAY", "CMYK": "CMYK"}
@@ -107,7 +107,7 @@ _UPRIGHT = {
 }
 
 
-def decode(source: PlainSource, *, draft: int | None = None) -> Image.Image:
+def decode(source: StrippedSource, *, draft: int | None = None) -> Image.Image:
     """All pixels of the first frame, in the mode in which they are stored, not yet turned.
 
     With `draft`, a JPEG may come out smaller by 2, 4 or 8, no side shorter than `draft` pixels.
@@ -123,7 +123,7 @@ def decode(source: PlainSource, *, draft: int | None = None) -> Image.Image:
     return image
 
 
-def converted(image: Image.Image, source: PlainSource) -> Image.Image:
+def converted(image: Image.Image, source: StrippedSource) -> Image.Image:
     """Decoded pixels as plain 8-bit sRGB, not yet turned: `image` itself if it is that already.
 
     Raises ImageFailure `image_unreadable`.

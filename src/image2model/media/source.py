@@ -15,7 +15,7 @@ from image2model.media.inspect import contiguous, inspect
 from image2model.media.picture import PictureFormat, PictureInfo
 
 
-class PlainSource(msgspec.Struct, frozen=True):
+class StrippedSource(msgspec.Struct, frozen=True):
     """The picture's own bytes (first frame where possible) and what it takes to show them right."""
 
     data: bytes
@@ -27,7 +27,7 @@ class PlainSource(msgspec.Struct, frozen=True):
     eight_bit_rgb: bool  # by its header RGB or RGBA of 8 bits; for a JPEG the decoder has the last word
 
 
-def plain_source(data: bytes | bytearray, info: PictureInfo) -> PlainSource:
+def stripped_source(data: bytes | bytearray, info: PictureInfo) -> StrippedSource:
     """Strip `data`, whose structure `sniff.inspect` has accepted as `info`.
 
     Raises ImageTruncated or NotAnImage where the structure is broken after all.
@@ -37,14 +37,14 @@ def plain_source(data: bytes | bytearray, info: PictureInfo) -> PlainSource:
     return _jpeg(data, info) if info.format == "jpeg" else _webp(data, info)
 
 
-def _png(data: bytes | bytearray, info: PictureInfo) -> PlainSource:
+def _png(data: bytes | bytearray, info: PictureInfo) -> StrippedSource:
     layout = png.read_png(data)
     view = memoryview(data)
     for start, end in layout.critical:
         # Pillow skips the checksums of IDAT; browsers and FAL's decoders do not.
         if zlib.crc32(view[start + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
             raise ImageTruncated("The PNG is damaged: a checksum is wrong. Save the picture again.")
-    return PlainSource(
+    return StrippedSource(
         png.SIGNATURE + b"".join([view[start:end] for start, end in layout.critical]),
         "png", info.orientation, png.png_profile(data, layout),
         inverted=False, lossless=True,
@@ -54,29 +54,29 @@ def _png(data: bytes | bytearray, info: PictureInfo) -> PlainSource:
     )  # fmt: skip
 
 
-def _jpeg(data: bytes | bytearray, info: PictureInfo) -> PlainSource:
+def _jpeg(data: bytes | bytearray, info: PictureInfo) -> StrippedSource:
     layout = jpeg.read_jpeg(data)
     view = memoryview(data)
     spans = layout.needed + jpeg.scan_spans(data, layout.scan)
-    return PlainSource(
+    return StrippedSource(
         jpeg.SOI + b"".join([view[start:end] for start, end in spans]),
         "jpeg", info.orientation, jpeg.jpeg_profile(data, layout),
         inverted=layout.adobe, lossless=False, eight_bit_rgb=layout.components == 3,
     )  # fmt: skip
 
 
-def _webp(data: bytes | bytearray, info: PictureInfo) -> PlainSource:
+def _webp(data: bytes | bytearray, info: PictureInfo) -> StrippedSource:
     layout = webp.read_webp(data)
-    return PlainSource(
+    return StrippedSource(
         bytes(data), "webp", info.orientation, webp.webp_profile(data, layout),
         inverted=False, lossless=layout.lossless, eight_bit_rgb=False,
     )  # fmt: skip
 
 
-def read_source(data: bytes | bytearray, *, max_pixels: int) -> tuple[PictureInfo, PlainSource]:
+def read_source(data: bytes | bytearray, *, max_pixels: int) -> tuple[PictureInfo, StrippedSource]:
     """The picture's structure and its own bytes. Raises ImageFailure `image_unreadable`."""
     try:
         info = inspect(data, max_pixels=max_pixels)
-        return info, plain_source(contiguous(data), info)
+        return info, stripped_source(contiguous(data), info)
     except FileProblem as problem:
         raise ImageFailure("image_unreadable", problem.detail, retryable=False) from problem

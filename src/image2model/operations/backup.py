@@ -25,11 +25,11 @@ from image2model.storage.errors import ObjectMissing
 from image2model.storage.objects import ObjectStorage
 from image2model.storage.zip_stream import ZipStream
 from image2model.store.connection import command
-from image2model.store.keys import LIVES, PREFIX, Life
+from image2model.store.keys import PREFIX, TTLS, Ttl
 
 _LEFT_OUT: Final = frozenset({"owner_active", "owner_turn", "reuse_waiting", "leases", "store"})
 _SHORT_ONES: Final = frozenset({"idempotency", "spend"})
-_LASTING: Final = frozenset({Life.JOB, Life.OWNER, Life.FOREVER})
+_LASTING: Final = frozenset({Ttl.JOB, Ttl.OWNER, Ttl.FOREVER})
 _PAGE: Final = 200
 
 
@@ -60,11 +60,11 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(re.escape(first) + "".join(following))
 
 
-def _is_kept(name: str, life: Life) -> bool:
-    return name not in _LEFT_OUT and (life in _LASTING or name in _SHORT_ONES)
+def _is_kept(name: str, ttl: Ttl) -> bool:
+    return name not in _LEFT_OUT and (ttl in _LASTING or name in _SHORT_ONES)
 
 
-_KEPT: Final = {name: _pattern(template) for name, (template, life) in LIVES.items() if _is_kept(name, life)}
+_KEPT: Final = {name: _pattern(template) for name, (template, ttl) in TTLS.items() if _is_kept(name, ttl)}
 
 
 def kind_of(name: str) -> str | None:
@@ -91,7 +91,7 @@ async def _of_job(redis: Redis, job: bytes) -> list[Record]:
     ids, deleted = await command(redis, "HMGET", job, "image_ids", "deleted")
     if ids is None or deleted == b"1":
         return []
-    images = [PREFIX.encode() + LIVES["image"][0].format(one).encode() for one in ids.decode().split()]
+    images = [PREFIX.encode() + TTLS["image"][0].format(one).encode() for one in ids.decode().split()]
     return await _read(redis, [job, job + b":events", *images])
 
 

@@ -198,7 +198,7 @@ class DeadPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-class ReplayWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which to replay. Without a filter only with `all`, for each is paid for again."""
 
     code: str = ""
@@ -235,7 +235,7 @@ async def replay(redis: Redis, image_id: str) -> JobSnapshot:
     return await job_reads.read_job(redis, found[0])
 
 
-async def replay_many(redis: Redis, wish: ReplayWish) -> Replayed:
+async def replay_many(redis: Redis, wish: ReplayRequest) -> Replayed:
     """Run what matches again, the newest first, up to the wish's limit. Raises InvalidParameter."""
     if not 1 <= wish.limit <= MOST_REPLAYED:
         raise InvalidParameter(f"`limit` must be a whole number from 1 to {MOST_REPLAYED}.")

@@ -157,7 +157,7 @@ async def _clean(context: GenerationContext, *, orphans: bool) -> None:
         files = await erase_orphans(redis, storage, older_than_s=patience)
         staged = await storage.sweep_staged()
     if expired or pruned or files or staged:
-        _log.info("cleaned up", jobs=expired, entries=pruned, files=files, staged=staged)
+        _log.info("cleaned_up", jobs=expired, entries=pruned, files=files, staged=staged)
 
 
 async def schedule_cleanup(redis: Redis) -> None:

@@ -13,12 +13,12 @@ from image2model.http.answers import json_answer, read_json
 from image2model.http.documents import job_document
 from image2model.jobs import listing as job_list
 from image2model.operations import dead_letters, stats
-from image2model.operations.dead_letters import DeadFilter, ReplayWish
+from image2model.operations.dead_letters import DeadFilter, ReplayRequest
 from image2model.queue import circuits, fleet
 from image2model.store.keys import Queue
 
 _EXAMPLE: Final = '{"code": "generation_failed", "model": "…", "limit": 100}'
-_body: Final = msgspec.json.Decoder(ReplayWish)
+_body: Final = msgspec.json.Decoder(ReplayRequest)
 
 
 async def list_dead(request: Request) -> Response:

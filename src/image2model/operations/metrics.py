@@ -207,7 +207,7 @@ async def _fleet(redis: Redis, *, spenders: bool) -> FleetGauges | None:
     return FleetGauges(
         in_flight=found.permits,
         queues=[QueueGauge(one.queue, one.waiting, one.oldest_ms / 1000, one.paused) for one in found.queues],
-        heartbeats=[(one.beat.worker_id, one.beat_at / 1000) for one in found.workers],
+        heartbeats=[(one.heartbeat.worker_id, one.heartbeat_at / 1000) for one in found.workers],
         workers_lost=found.workers_lost,
         endpoints=[EndpointGauge(one.model, one.waiting) for one in found.endpoints],
         spending=[SpendGauge(one.names, one.model, to_usd(one.micro)) for one in spent],

@@ -41,7 +41,7 @@ from image2model.operations.dead_letters import (
     DeadDocument,
     DeadPage,
     Replayed,
-    ReplayWish,
+    ReplayRequest,
 )
 from image2model.operations.health import Liveness, Readiness
 from image2model.operations.http import QueueDocument
@@ -216,8 +216,8 @@ DEAD_LETTER_OPERATIONS: Final = (
         description="The newest first. Each is paid for, so all of them only with `all`.",
         body=Body(
             description="Which, and how many at most.",
-            shape=ReplayWish,
-            examples={"one code": ReplayWish(code="generation_failed", limit=100)},
+            shape=ReplayRequest,
+            examples={"one code": ReplayRequest(code="generation_failed", limit=100)},
         ),
         answers=(
             Answer(

@@ -14,7 +14,7 @@ from image2model.queue.running import RunningTask
 from image2model.storage.errors import StorageError
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
-from image2model.telemetry.unexpected import tell_unexpected
+from image2model.telemetry.unexpected import report_unexpected
 
 _log = structlog.get_logger("worker.reconciler")
 
@@ -30,18 +30,18 @@ async def reconcile(context: GenerationContext, _running: RunningTask, _nothing:
 
 
 async def _reconcile(context: GenerationContext) -> None:
-    await reconciliation.renew_lives(context.redis)
+    await reconciliation.renew_ttls(context.redis)
     if released := await costs.release_holds(context.redis):
         _log.info("holds_released", count=released)
-    mended = await reconciliation.free_places(context.redis) + await reconciliation.free_addresses(
+    mended = await reconciliation.release_unused_permits(
         context.redis
-    )
+    ) + await reconciliation.release_unused_addresses(context.redis)
     for job_id in await reconciliation.unfinished_jobs(context.redis):
         mended += await _repaired(context.redis, job_id)
     for job_id in await reconciliation.deleted_jobs(context.redis):
         await _erase(context, job_id)
     if mended:
-        _log.warning("the reconciler mended the store", count=mended)
+        _log.warning("store_repaired", count=mended)
 
 
 async def _repaired(redis: Redis, job_id: str) -> int:
@@ -51,7 +51,7 @@ async def _repaired(redis: Redis, job_id: str) -> int:
     except StoreOutage:
         raise
     except Exception as error:  # noqa: BLE001 - told; the next reconciliation looks at it again
-        tell_unexpected("reconcile", error, job_id=job_id)
+        report_unexpected("reconcile", error, job_id=job_id)
         return 0
 
 
@@ -60,7 +60,7 @@ async def _erase(context: GenerationContext, job_id: str) -> None:
     try:
         await erase_if_deleted(context.redis, context.storage, job_id)
     except StorageError as error:
-        _log.warning("could not erase a deleted job, again later", job_id=job_id, error=str(error))
+        _log.warning("deleted_job_not_erased", job_id=job_id, error=str(error))
 
 
 async def schedule_reconcile(redis: Redis, *, at_start: bool) -> None:

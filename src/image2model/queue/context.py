@@ -4,7 +4,7 @@ from redis.asyncio import Redis
 
 from image2model.fal.gateway import FalGateway
 from image2model.queue import circuits
-from image2model.queue.permits import PermitDesk
+from image2model.queue.permits import PermitQueue
 from image2model.queue.running import RunningImages
 from image2model.settings import Settings
 
@@ -18,7 +18,7 @@ class QueueContext:
         self.redis = redis
         self.fal = fal
         self.running = RunningImages()
-        self.permits = PermitDesk(redis, max_permits=settings.max_concurrent)
+        self.permits = PermitQueue(redis, max_permits=settings.max_concurrent)
         self.refused_endpoints: set[str] = set()
         self.pace = circuits.PACE
 

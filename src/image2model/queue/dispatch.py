@@ -17,7 +17,7 @@ from arq.worker import Function, Worker, func
 
 from image2model.queue import leases
 from image2model.queue.context import QueueContext
-from image2model.queue.lease_renewal import LeaseKeeper
+from image2model.queue.lease_renewal import LeaseRenewer
 from image2model.queue.leases import Claim
 from image2model.queue.permits import look_ahead
 from image2model.queue.running import RunningTask
@@ -25,7 +25,7 @@ from image2model.queue.unexpected import Guarded
 from image2model.store import arq_keys
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
-from image2model.telemetry.unexpected import tell_unexpected
+from image2model.telemetry.unexpected import report_unexpected
 
 _log = structlog.get_logger("worker.dispatch")
 
@@ -64,7 +64,7 @@ class LeasedWorker(Worker):
         queue: Queue,
         functions: Sequence[Function],
         context: QueueContext,
-        keeper: LeaseKeeper,
+        lease_renewer: LeaseRenewer,
         *,
         worker_id: str,
         slots: int,
@@ -72,7 +72,7 @@ class LeasedWorker(Worker):
         settings = context.settings
         self._queue = queue
         self._context = context
-        self._keeper = keeper
+        self._lease_renewer = lease_renewer
         self._worker_id = worker_id
         self._slots = slots
         self._started: set[str] = set()
@@ -104,11 +104,11 @@ class LeasedWorker(Worker):
             return
         async with self._picking:
             try:
-                await self._keeper.renew_if_overdue()
+                await self._lease_renewer.renew_if_overdue()
                 while self.allow_pick_jobs and await self._pick_once():
                     pass
             except StoreOutage as error:
-                _log.warning("the store does not answer", queue=self._queue.value, error=str(error))
+                _log.warning("store_not_answering", queue=self._queue.value, error=str(error))
                 await asyncio.sleep(POLL_S)
 
     async def _pick_once(self) -> bool:
@@ -133,7 +133,7 @@ class LeasedWorker(Worker):
     def _start(self, claim: Claim) -> None:
         arq_function = RunningTask(claim.task_id, claim.token, claim.score)
         self._context.running.add(arq_function)
-        self._keeper.hold(self._queue, arq_function)
+        self._lease_renewer.hold(self._queue, arq_function)
         self.job_counter += 1
         if claim.score > arq_keys.FRONT_RUNNING:
             self._started.add(claim.token)
@@ -151,11 +151,11 @@ class LeasedWorker(Worker):
             await self.run_job(arq_function.task_id, int(arq_function.score))
         except StoreOutage as error:
             # ARQ did not come as far as our function, or not to its end
-            _log.warning("a task lost the store", task_id=arq_function.task_id, error=str(error))
-            await self._let_go(arq_function, finished=False, score=arq_function.score)
+            _log.warning("task_lost_store", task_id=arq_function.task_id, error=str(error))
+            await self._release_all(arq_function, finished=False, score=arq_function.score)
         finally:
-            arq_function.leave_place()
-            self._keeper.drop(self._queue, arq_function)
+            arq_function.release_slot()
+            self._lease_renewer.drop(self._queue, arq_function)
             self._context.running.remove(arq_function)
 
     def _ended(self, arq_function: RunningTask) -> None:
@@ -168,7 +168,7 @@ class LeasedWorker(Worker):
                 del self.tasks[task_id]
                 if not running.cancelled() and (error := running.exception()) is not None:
                     # its lease runs out by itself, and the sweep puts it at the front
-                    tell_unexpected("dispatch", error, task_id=task_id)
+                    report_unexpected("dispatch", error, task_id=task_id)
 
     async def finish_job(
         self,
@@ -184,22 +184,22 @@ class LeasedWorker(Worker):
         arq_function = _CURRENT.get()
         # ARQ counts from the score to a time of this machine, whose clock may differ from the store's
         wait = max(int(arq_function.score) + incr_score - timestamp_ms(), 0) if incr_score else None
-        await self._let_go(arq_function, finished=finish, score=arq_function.score, delay_ms=wait)
+        await self._release_all(arq_function, finished=finish, score=arq_function.score, delay_ms=wait)
 
     async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:  # noqa: ARG002
         """ARQ's end of a job that it could not start (expired, unknown, unreadable), fenced."""
-        _log.error("ARQ could not start a task", task_id=job_id, queue=self._queue.value)
-        await self._let_go(_CURRENT.get(), finished=True, score=0)
+        _log.error("task_not_started", task_id=job_id, queue=self._queue.value)
+        await self._release_all(_CURRENT.get(), finished=True, score=0)
 
-    async def _let_go(
+    async def _release_all(
         self, arq_function: RunningTask, *, finished: bool, score: float, delay_ms: int | None = None
     ) -> None:
         """Told until the store has heard it: a lease that just ran out would count as a crash."""
-        self._keeper.drop(self._queue, arq_function)
+        self._lease_renewer.drop(self._queue, arq_function)
         pause = _FIRST_PAUSE_S
         while not arq_function.final:
             try:
-                await leases.let_go(
+                await leases.release(
                     self._context.redis,
                     self._queue,
                     arq_function.task_id,
@@ -209,7 +209,7 @@ class LeasedWorker(Worker):
                     delay_ms=delay_ms,
                 )
             except StoreOutage as error:
-                _log.debug("could not let go, again", task_id=arq_function.task_id, error=str(error))
+                _log.debug("task_not_released", task_id=arq_function.task_id, error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LAST_PAUSE_S)
             else:

@@ -14,17 +14,17 @@ from image2model.store.data_versions import LATEST
 from image2model.store.keys import Queue
 from image2model.store.scripts import Script
 
-BEAT_SECONDS: Final = 5.0
+HEARTBEAT_SECONDS: Final = 5.0
 """How often a worker beats."""
-BEAT_LIFE_SECONDS: Final = 15.0
+HEARTBEAT_TTL_SECONDS: Final = 15.0
 """How long a worker counts as alive after its last beat."""
 
-_BEAT: Final = Script("queue/beat")
+_HEARTBEAT: Final = Script("queue/heartbeat")
 _FLEET: Final = Script("queue/fleet")
 _SAMPLE: Final = 32
 
 
-class Beat(msgspec.Struct, frozen=True, kw_only=True):
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker tells of itself. `started_at` is ms since the epoch, `slots` its concurrency."""
 
     worker_id: str
@@ -39,8 +39,8 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
 class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
     """A living worker, with the time of its last beat in ms."""
 
-    beat_at: int
-    beat: Beat
+    heartbeat_at: int
+    heartbeat: Heartbeat
 
 
 class QueueState(msgspec.Struct, frozen=True, array_like=True):
@@ -71,7 +71,7 @@ _fleet = msgspec.msgpack.Decoder(
 )
 
 
-async def beat(redis: Redis, state: Beat) -> list[str]:
+async def heartbeat(redis: Redis, state: Heartbeat) -> list[str]:
     """Show life, and return the ids of workers that have vanished without a goodbye since.
 
     Every `BEAT_SECONDS`. `reads` tells it from a worker of 8adfc9c (see `identity`)."""
@@ -86,13 +86,13 @@ async def beat(redis: Redis, state: Beat) -> list[str]:
         "reads",
         LATEST,
     ]
-    lost = await _BEAT.packed(redis, state.worker_id, int(BEAT_LIFE_SECONDS * 1000), fields)
+    lost = await _HEARTBEAT.packed(redis, state.worker_id, int(HEARTBEAT_TTL_SECONDS * 1000), fields)
     return [worker_id.decode() for worker_id in lost]
 
 
 async def leave(redis: Redis, worker_id: str) -> None:
     """A worker ends on purpose: it is off the list at once."""
-    await _BEAT.packed(redis, worker_id, 0, [])
+    await _HEARTBEAT.packed(redis, worker_id, 0, [])
 
 
 async def read(redis: Redis) -> FleetState:
@@ -112,10 +112,10 @@ async def read(redis: Redis) -> FleetState:
 
 
 def _worker(worker_id: str, row: list[str]) -> WorkerState:
-    beat_at, host, pid, queues, running, slots, started_at = row
+    heartbeat_at, host, pid, queues, running, slots, started_at = row
     return WorkerState(
-        beat_at=int(beat_at),
-        beat=Beat(
+        heartbeat_at=int(heartbeat_at),
+        heartbeat=Heartbeat(
             worker_id=worker_id,
             host=host,
             pid=int(pid),
@@ -149,19 +149,19 @@ class WorkerList(msgspec.Struct, frozen=True):
 async def listing(redis: Redis) -> WorkerList:
     """The workers that live, the longest-running first. Raises StoreOutage."""
     state = await read(redis)
-    found = sorted(state.workers, key=lambda worker: worker.beat.started_at)
+    found = sorted(state.workers, key=lambda worker: worker.heartbeat.started_at)
     return WorkerList(tuple(map(_document, found)))
 
 
 def _document(worker: WorkerState) -> WorkerDocument:
-    beat = worker.beat
+    heartbeat = worker.heartbeat
     return WorkerDocument(
-        worker_id=beat.worker_id,
-        host=beat.host,
-        pid=beat.pid,
-        queues=beat.queues,
-        running=beat.running,
-        slots=beat.slots,
-        started_at=moment(beat.started_at) or "",
-        last_beat_at=moment(worker.beat_at) or "",
+        worker_id=heartbeat.worker_id,
+        host=heartbeat.host,
+        pid=heartbeat.pid,
+        queues=heartbeat.queues,
+        running=heartbeat.running,
+        slots=heartbeat.slots,
+        started_at=moment(heartbeat.started_at) or "",
+        last_beat_at=moment(worker.heartbeat_at) or "",
     )

@@ -23,7 +23,7 @@ _CHUNK = 500
 """Leases renewed by one call: a script must not hold the server for long."""
 
 
-class LeaseKeeper:
+class LeaseRenewer:
     """The leases of one process. `run` until cancelled."""
 
     def __init__(self, context: QueueContext, queues: tuple[Queue, ...]) -> None:
@@ -66,7 +66,7 @@ class LeaseKeeper:
             # it may have ended, or been let go, while the call was under way
             if task.task_id in lost and self._held[queue].pop(task.token, None) is not None:
                 metrics.LEASES_LOST.inc()
-                _log.warning("lost a lease", task_id=task.task_id, queue=queue.value)
+                _log.warning("lease_lost", task_id=task.task_id, queue=queue.value)
                 task.lose()
 
     async def run(self) -> None:
@@ -83,7 +83,7 @@ class LeaseKeeper:
                 await self.renew()
                 pause = self._lease_s / 3
             except StoreOutage as error:
-                _log.warning("could not renew leases", error=str(error))
+                _log.warning("leases_not_renewed", error=str(error))
                 pause = min(0.5, self._lease_s / 6)
 
     async def _sweep_forever(self) -> None:
@@ -93,11 +93,11 @@ class LeaseKeeper:
                 await self.renew_if_overdue()
                 await self._sweep()
             except StoreOutage as error:
-                _log.warning("could not sweep", error=str(error))
+                _log.warning("leases_not_swept", error=str(error))
 
     async def _sweep(self) -> None:
         redis = self._context.redis
         for queue in self._held:
             if count := await leases.sweep(redis, queue, lease_s=self._lease_s):
-                _log.warning("leases had run out", queue=queue.value, count=count)
+                _log.warning("leases_expired", queue=queue.value, count=count)
         await reconciliation.refresh_waiting(redis, max_permits=self._context.settings.max_concurrent)

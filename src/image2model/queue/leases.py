@@ -87,7 +87,7 @@ async def sweep(redis: Redis, queue: Queue, *, lease_s: float) -> int:
     return int(await _SWEEP.packed(redis, queue.value, int(lease_s * 1000), gap_ms, MOST_CRASHES))
 
 
-async def let_go(
+async def release(
     redis: Redis,
     queue: Queue,
     task_id: str,

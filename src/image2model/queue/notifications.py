@@ -13,7 +13,7 @@ from image2model.errors import ConfigurationError
 from image2model.queue.context import QueueContext
 from image2model.queue.dispatch import LeasedWorker
 from image2model.store.connection import StoreOutage, reach_subscribed
-from image2model.store.identity import StoreHead, StoreWatch
+from image2model.store.identity import StoreIdentity, StoreWatch
 from image2model.store.keys import SHARED_CHANNELS, Queue
 
 _log = structlog.get_logger("worker.channel")
@@ -33,7 +33,7 @@ class Channel:
         self._context = context
         self._workers = workers
         self._store = store
-        self._rung = {queue: asyncio.Event() for queue in workers}
+        self._notified = {queue: asyncio.Event() for queue in workers}
 
     async def run(self) -> None:
         """Listen, and start what the bell announces."""
@@ -45,8 +45,8 @@ class Channel:
     async def _answer(self, queue: Queue) -> None:
         """Many rings while one pick is under way become one more pick."""
         while True:
-            await self._rung[queue].wait()
-            self._rung[queue].clear()
+            await self._notified[queue].wait()
+            self._notified[queue].clear()
             await self._workers[queue].pick()
 
     async def _listen_forever(self) -> None:
@@ -57,12 +57,12 @@ class Channel:
                 await _subscribe(pubsub, head)
                 await self._listen(pubsub, head)
             except (StoreOutage, ConfigurationError) as error:
-                _log.warning("the bell is silent, polling", error=str(error))
+                _log.warning("notifications_not_received", error=str(error))
                 await asyncio.sleep(0.5)
             finally:
                 await pubsub.aclose()
 
-    async def _listen(self, pubsub: PubSub, head: StoreHead) -> None:
+    async def _listen(self, pubsub: PubSub, head: StoreIdentity) -> None:
         """Until the store is another, or has another version."""
         while self._store.head == head:
             message = await pubsub.get_message(timeout=_LISTEN_S)
@@ -73,19 +73,19 @@ class Channel:
 
     def _hear(self, channel: str, data: bytes) -> None:
         if channel.endswith(_READY):
-            self._context.permits.bell.set()
-            for queue, rung in self._rung.items():
+            self._context.permits.notification.set()
+            for queue, notified in self._notified.items():
                 if queue.value == data.decode():
-                    rung.set()
+                    notified.set()
         elif data.startswith(_CANCEL):
             task = self._context.running.get(data.removeprefix(_CANCEL).decode())
             if task is not None:
                 task.ask_to_cancel()
 
 
-async def _subscribe(pubsub: PubSub, head: StoreHead) -> None:
+async def _subscribe(pubsub: PubSub, head: StoreIdentity) -> None:
     """The channels of 8adfc9c by pattern: who subscribes to them by name is counted as one of its workers."""
-    own, *others = head.heard_channels
+    own, *others = head.subscribed_channels
     await pubsub.subscribe(own.control, own.ready)
     for channels in others:
         await pubsub.psubscribe(channels.control, channels.ready)

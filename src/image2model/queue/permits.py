@@ -29,7 +29,7 @@ class Permit(IntEnum):
     REFUSED = 4
 
 
-class Wish(msgspec.Struct, frozen=True, array_like=True):
+class PermitRequest(msgspec.Struct, frozen=True, array_like=True):
     """Who wants one, and the intent that is written with it: which attempt, and the URL by which the request
     can be found again."""
 
@@ -39,9 +39,9 @@ class Wish(msgspec.Struct, frozen=True, array_like=True):
     url: str
 
 
-async def take(redis: Redis, wishes: Sequence[Wish], *, max_permits: int) -> list[Permit]:
+async def take(redis: Redis, permit_requests: Sequence[PermitRequest], *, max_permits: int) -> list[Permit]:
     """Step 2 of a submission, for several images in one step: an answer for each, the first one first."""
-    answers: list[int] = await _TAKE.packed(redis, max_permits, wishes)
+    answers: list[int] = await _TAKE.packed(redis, max_permits, permit_requests)
     return [Permit(answer) for answer in answers]
 
 
@@ -67,28 +67,28 @@ class EndpointRefused(Paused):
     """Nothing was sent: the image waits for FAL's endpoint."""
 
 
-class PermitDesk:
+class PermitQueue:
     """Belongs to one event loop. `bell` is set when a permit may have come free."""
 
     def __init__(self, redis: Redis, *, max_permits: int) -> None:
-        self.bell = asyncio.Event()
+        self.notification = asyncio.Event()
         self._redis = redis
         self._max_permits = max_permits
-        self._waiting: deque[tuple[Wish, asyncio.Future[Permit]]] = deque()
-        self._clerk: asyncio.Task[None] | None = None
+        self._waiting: deque[tuple[PermitRequest, asyncio.Future[Permit]]] = deque()
+        self._server: asyncio.Task[None] | None = None
 
-    async def take(self, wish: Wish) -> None:
+    async def take(self, permit_request: PermitRequest) -> None:
         """Wait for a permit; the intent is written with it.
 
         Raises StaleFence, Paused, EndpointRefused, StoreOutage.
         """
         answer: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        self._waiting.append((wish, answer))
-        if self._clerk is None:
-            self._clerk = asyncio.create_task(self._serve())
+        self._waiting.append((permit_request, answer))
+        if self._server is None:
+            self._server = asyncio.create_task(self._serve())
         permit = await answer
         if permit is Permit.STALE:
-            raise StaleFence(f"image {wish.image_id} is no longer ours")
+            raise StaleFence(f"image {permit_request.image_id} is no longer ours")
         if permit is Permit.PAUSED:
             raise Paused
         if permit is Permit.REFUSED:
@@ -96,19 +96,19 @@ class PermitDesk:
 
     def close(self) -> None:
         """Nobody waits any more."""
-        if self._clerk is not None:
-            self._clerk.cancel()
+        if self._server is not None:
+            self._server.cancel()
 
     async def _serve(self) -> None:
         """Until nobody waits."""
         try:
             while self._forget_gone():
-                self.bell.clear()
+                self.notification.clear()
                 some = [one for one in self._waiting if not one[1].done()][:_AT_ONCE]
                 if not await self._ask(some):
                     await self._listen()
         finally:
-            self._clerk = None
+            self._server = None
 
     def _forget_gone(self) -> bool:
         """Whether somebody still waits: a task that was stopped does not."""
@@ -116,10 +116,12 @@ class PermitDesk:
             self._waiting.popleft()
         return bool(self._waiting)
 
-    async def _ask(self, some: "list[tuple[Wish, asyncio.Future[Permit]]]") -> bool:
+    async def _ask(self, some: "list[tuple[PermitRequest, asyncio.Future[Permit]]]") -> bool:
         """Answer them; False where the last of them must go on waiting."""
         try:
-            permits_now = await take(self._redis, [wish for wish, _ in some], max_permits=self._max_permits)
+            permits_now = await take(
+                self._redis, [permit_request for permit_request, _ in some], max_permits=self._max_permits
+            )
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             for _, answer in some:
                 if not answer.done():
@@ -133,6 +135,6 @@ class PermitDesk:
     async def _listen(self) -> None:
         try:
             async with asyncio.timeout(_ASK_AGAIN_S):
-                await self.bell.wait()
+                await self.notification.wait()
         except TimeoutError:
             return

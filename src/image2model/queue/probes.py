@@ -29,7 +29,7 @@ async def report(context: QueueContext, failure: FalError) -> bool:
     reason = WaitingFor.ACCOUNT if isinstance(failure, FalAccountFault) else WaitingFor.FAL
     paused = await circuits.count_fault(context.redis, reason)
     if paused:
-        _log.error("generations are paused", waiting_for=reason.value, reason=failure.message)
+        _log.error("generations_paused", waiting_for=reason.value, reason=failure.message)
     return paused
 
 
@@ -50,7 +50,7 @@ async def report_endpoint(
         _log.error("endpoint_circuit_open", model=model, fault=fault.value, reason=failure.message)
         context.refused_endpoints.add(model)
     if counted.paused:
-        _log.error("generations are paused", waiting_for=counted.paused, reason=failure.message)
+        _log.error("generations_paused", waiting_for=counted.paused, reason=failure.message)
     return counted.open
 
 
@@ -81,14 +81,14 @@ async def probe_forever(context: QueueContext) -> None:
             if await circuits.claim_probe(context.redis):
                 await _probe(context)
         except StoreOutage as error:
-            _log.warning("could not probe", error=str(error))
+            _log.warning("probe_failed", error=str(error))
 
 
 async def _tend_endpoints(context: QueueContext) -> None:
     patience = context.settings.endpoint_patience
     tended = await circuits.tend_endpoints(context.redis, patience_s=patience, pace=context.pace)
     for image_id, model in tended.gave_up:
-        _log.info("image failed", image_id=image_id, model=model, code="endpoint_unavailable")
+        _log.info("image_failed", image_id=image_id, model=model, code="endpoint_unavailable")
         metrics.IMAGES.labels(model, ImageStatus.FAILED.value).inc()
     refused = {model for model, _ in tended.open}
     for model in context.refused_endpoints - refused:
@@ -98,7 +98,7 @@ async def _tend_endpoints(context: QueueContext) -> None:
 
 async def _probe(context: QueueContext) -> None:
     health = await context.fal.probe()
-    _log.info("probed FAL", ok=health.ok, detail=health.detail)
+    _log.info("fal_probed", ok=health.ok, detail=health.detail)
     # a 403 of the one endpoint that is asked does not tell of the account: an image of another one does
     if health.ok or health.reason == "endpoint":
         await circuits.allow_trial(context.redis)

@@ -8,14 +8,14 @@ from typing import Final
 from redis.asyncio import Redis
 
 from image2model.store.connection import command
-from image2model.store.keys import FLEET_TTL_MS, LIVES, Life, Queue, key
+from image2model.store.keys import FLEET_TTL_MS, TTLS, Queue, Ttl, key
 from image2model.store.scripts import Script
 
 _ENQUEUE: Final = Script("queue/enqueue_once")
 _WAITING: Final = Script("queue/refresh_waiting")
 _REPAIR: Final = Script("queue/repair")
-_PLACES: Final = Script("queue/free_places")
-_ADDRESSES: Final = Script("queue/free_addresses")
+_UNUSED_PERMITS: Final = Script("queue/release_unused_permits")
+_ADDRESSES: Final = Script("queue/release_unused_addresses")
 _PAGE: Final = 500
 _MOST_JOBS: Final = 1000
 _TELL_MS: Final = 400
@@ -51,12 +51,12 @@ async def repair(redis: Redis, job_id: str) -> int:
     return int(await _REPAIR(redis, job_id))
 
 
-async def free_places(redis: Redis) -> int:
+async def release_unused_permits(redis: Redis) -> int:
     """Free permits and places ahead whose image needs none any more; returns how many."""
-    return int(await _PLACES(redis))
+    return int(await _UNUSED_PERMITS(redis))
 
 
-async def free_addresses(redis: Redis) -> int:
+async def release_unused_addresses(redis: Redis) -> int:
     """Images that are final or gone count for their address no longer; returns how many did."""
     freed, page = 0, list[str]()
     async for image_id, _ in redis.hscan_iter(key("origins"), count=_PAGE):
@@ -67,19 +67,19 @@ async def free_addresses(redis: Redis) -> int:
     return freed + (int(await _ADDRESSES.packed(redis, *page)) if page else 0)
 
 
-async def renew_lives(redis: Redis) -> None:
+async def renew_ttls(redis: Redis) -> None:
     """Renew the keys that live as long as the fleet, an open circuit or their owner does."""
     pipe = redis.pipeline(transaction=False)
-    for name, (template, life) in LIVES.items():
-        if life is Life.FLEET:
+    for name, (template, ttl) in TTLS.items():
+        if ttl is Ttl.FLEET:
             for ids in [(queue.value,) for queue in Queue] if "{}" in template else [()]:
                 pipe.pexpire(key(name, *ids), FLEET_TTL_MS)
     for model in await command(redis, "SMEMBERS", key("endpoints")):
-        for name, (_, life) in LIVES.items():
-            if life is Life.ENDPOINT:
+        for name, (_, ttl) in TTLS.items():
+            if ttl is Ttl.ENDPOINT:
                 pipe.pexpire(key(name, model.decode()), FLEET_TTL_MS)
     for owner in await command(redis, "SMEMBERS", key("owners")):
-        for name, (_, life) in LIVES.items():
-            if life is Life.OWNER:
+        for name, (_, ttl) in TTLS.items():
+            if ttl is Ttl.OWNER:
                 pipe.pexpire(key(name, owner.decode()), FLEET_TTL_MS)
     await pipe.execute()

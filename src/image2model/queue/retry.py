@@ -37,6 +37,6 @@ async def retry_until_stored(tell: Callable[[], Awaitable[T]]) -> T:
             return await tell()
         except StoreOutage as error:
             if pause == _FIRST_PAUSE_S:
-                _log.error("could not store what became of an image, again until it is", error=str(error))
+                _log.error("outcome_not_stored", error=str(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LAST_PAUSE_S)

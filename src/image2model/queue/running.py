@@ -25,20 +25,20 @@ class RunningTask:
         self.cancel_requested = False
         self.timed_out = False
         self._stopped = False
-        self._places: asyncio.Semaphore | None = None
+        self._slots: asyncio.Semaphore | None = None
         self._work: asyncio.Task[Any] | None = None
         self._on_cancel: Callable[[], None] | None = None
 
-    async def take_place(self, places: asyncio.Semaphore) -> None:
+    async def take_slot(self, slots: asyncio.Semaphore) -> None:
         """One of the worker's places in FAL's hands, held until `leave_place`."""
-        await places.acquire()
-        self._places = places
+        await slots.acquire()
+        self._slots = slots
 
-    def leave_place(self) -> None:
+    def release_slot(self) -> None:
         """FAL has ended, or the task has: the next may start. Safe to call again."""
-        places, self._places = self._places, None
-        if places is not None:
-            places.release()
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            slots.release()
 
     def works_in(self, work: asyncio.Task[Any]) -> None:
         """The asyncio task to stop when the lease is lost."""

@@ -20,7 +20,7 @@ from image2model.queue.running import RunningTask
 from image2model.storage.errors import StorageError
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
-from image2model.telemetry.unexpected import tell_unexpected
+from image2model.telemetry.unexpected import report_unexpected
 
 _log: Final = structlog.get_logger("worker.unexpected")
 
@@ -67,7 +67,7 @@ class Guarded(Generic[C]):
         about: dict[str, object] = {"task_id": running.task_id, "runs": runs}
         if self._queue is Queue.GENERATION:
             about["image_id"] = running.task_id
-        tell_unexpected(self.name, error, **about)
+        report_unexpected(self.name, error, **about)
         if runs == 0:
             return  # it is another's by now
         if runs <= len(GAPS_S):

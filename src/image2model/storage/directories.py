@@ -41,7 +41,7 @@ async def _held(folder: LocalFolder, key: str, put: Callable[[], Awaitable[objec
         await in_thread(held.make)
         await put()
     finally:
-        await in_thread(held.let_go)
+        await in_thread(held.release)
 
 
 class _Held:
@@ -60,7 +60,7 @@ class _Held:
         for file in self._files:
             _hold(file)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Take the files away, and the directories where they are empty by now."""
         for file in self._files:
             file.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ import msgspec
 import obstore
 from obstore.store import LocalStore, MemoryStore, S3Store
 
-from image2model.shielded import in_thread, settled
+from image2model.shielded import in_thread, run_to_end
 from image2model.storage.directories import in_its_directory
 from image2model.storage.errors import translated
 from image2model.storage.local_folder import LocalFolder
@@ -121,7 +121,7 @@ class ObjectStorage:
         check_key(key)
         attributes = self._attributes(content_type, filename)
         with translated(f"put {key}"):
-            await self._swept(key, settled(self._put_whole(key, data, attributes), self._deadline_s))
+            await self._swept(key, run_to_end(self._put_whole(key, data, attributes), self._deadline_s))
 
     async def put_stream(
         self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, filename: str | None = None
@@ -196,7 +196,7 @@ class ObjectStorage:
         check_key(source)
         check_key(key)
         with translated(f"copy {source}"):
-            await self._swept(key, settled(self._copy(source, key), self._deadline_s))
+            await self._swept(key, run_to_end(self._copy(source, key), self._deadline_s))
 
     async def _copy(self, source: str, key: str) -> None:
         await in_its_directory(self._folder, key, lambda: obstore.copy_async(self._store, source, key))
@@ -206,7 +206,7 @@ class ObjectStorage:
         wanted = [check_key(key) for key in keys]
         if wanted:
             with translated(f"delete {len(wanted)} objects"):
-                await settled(self._delete_all(wanted), self._deadline_s)
+                await run_to_end(self._delete_all(wanted), self._deadline_s)
 
     async def delete_prefix(self, prefix: str) -> int:
         """Delete every object below `prefix`. Returns how many there were."""

@@ -18,11 +18,11 @@ from image2model.storage.errors import StorageError, translated
 from image2model.storage.local_folder import LocalFolder
 
 
-class FeedClosedError(Exception):
+class ChunkQueueClosedError(Exception):
     """The other side is gone: the upload has ended, or the producer has failed."""
 
 
-class Feed:
+class ChunkQueue:
     """An async iterator over what `send` is given. At most one chunk waits in it."""
 
     def __init__(self, first: Iterable[bytes]) -> None:
@@ -56,12 +56,12 @@ class Feed:
 
     async def __anext__(self) -> bytes:
         if self._failed:
-            raise FeedClosedError
+            raise ChunkQueueClosedError
         if self._first:
             return self._first.pop(0)
         chunk = await self._chunks.get()
         if self._failed:
-            raise FeedClosedError
+            raise ChunkQueueClosedError
         if chunk is None:
             raise StopAsyncIteration
         return chunk
@@ -70,7 +70,7 @@ class Feed:
         if not self._ended:
             await self._chunks.put(chunk)
         if self._ended:
-            raise FeedClosedError
+            raise ChunkQueueClosedError
 
     def _make_room(self) -> None:
         if self._chunks.full():
@@ -102,7 +102,7 @@ class StreamedPut:
 
     async def run(self, head: list[bytes], chunks: AsyncIterator[bytes]) -> int:
         """Upload the head, then the rest. Returns the size in bytes; raises what obstore or `chunks` does."""
-        feed = Feed(head)
+        feed = ChunkQueue(head)
         task = asyncio.create_task(self._upload(feed))
         task.add_done_callback(feed.upload_ended)
         try:
@@ -112,7 +112,7 @@ class StreamedPut:
                 await self._in_time(feed.send(chunk))
             await self._in_time(feed.finish())
             await self._in_time(asyncio.shield(task))
-        except FeedClosedError:
+        except ChunkQueueClosedError:
             await task  # the upload ended before its producer: its own error says why
             raise
         except BaseException:
@@ -121,7 +121,7 @@ class StreamedPut:
             raise
         return size
 
-    async def _upload(self, feed: Feed) -> None:
+    async def _upload(self, feed: ChunkQueue) -> None:
         # It asks for the first chunk only after its directory was made, so trying that again is safe.
         with translated(f"put {self._key}"):
             await in_its_directory(

@@ -30,7 +30,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from image2model.errors import ConfigurationError
-from image2model.store.run_id import LearningConnection, StoreLife
+from image2model.store.run_id import LearningConnection, StoreRun
 
 COMMAND_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 2.0
@@ -222,7 +222,7 @@ class _OutageRaising(LearningConnection):
 
 def _raising_outages(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     """A class for one client's connections, which share its `life`."""
-    return type(kind.__name__, (_OutageRaising, kind), {"life": StoreLife()})
+    return type(kind.__name__, (_OutageRaising, kind), {"life": StoreRun()})
 
 
 def _reraise(error: RedisError) -> NoReturn:

@@ -57,7 +57,7 @@ def functions_since() -> dict[str, int]:
     return {name: layout.version for layout in LAYOUTS[1:] for name in layout.functions}
 
 
-def heard_channels(version: int, store_id: str) -> tuple[Channels, ...]:
+def subscribed_channels(version: int, store_id: str) -> tuple[Channels, ...]:
     """Where a process must listen while `version` is written, and in the moment when it goes up."""
     own = own_channels(store_id)
     return (own,) if LAYOUTS[version - 1].own_channels else (own, SHARED_CHANNELS)

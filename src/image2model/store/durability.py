@@ -60,7 +60,7 @@ class Replicas:
         if not weak:
             self._weak_until = time.monotonic() + _WEAK_S
         _log.warning(
-            "no replica confirms writes",
+            "replica_not_confirming",
             asked="memory" if weak else "disk",
             advice="appendonly yes on replicas",
         )

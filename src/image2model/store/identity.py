@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from image2model.errors import ConfigurationError
 from image2model.store.connection import StoreOutage, command
-from image2model.store.data_versions import LATEST, heard_channels
+from image2model.store.data_versions import LATEST, subscribed_channels
 from image2model.store.keys import Channels, key, own_channels
 from image2model.store.scripts import Script
 
@@ -23,14 +23,14 @@ _log: Final = structlog.get_logger("store.identity")
 
 LOOK_S: Final = 1.0
 """How often a process looks."""
-READER_LIFE_S: Final = 15.0
+READER_TTL_S: Final = 15.0
 """How long a process counts after its last look, and for how long nobody of an earlier release must have been
 seen before the version goes up: the life of a worker's heartbeat in 8adfc9c."""
 
 _SETTLE: Final = Script("store/settle_version")
 
 
-class StoreHead(msgspec.Struct, frozen=True):
+class StoreIdentity(msgspec.Struct, frozen=True):
     """A store's id and the data version that is written to it."""
 
     version: int
@@ -42,9 +42,9 @@ class StoreHead(msgspec.Struct, frozen=True):
         return own_channels(self.store_id)
 
     @property
-    def heard_channels(self) -> tuple[Channels, ...]:
+    def subscribed_channels(self) -> tuple[Channels, ...]:
         """All that must be listened to: its own first."""
-        return heard_channels(self.version, self.store_id)
+        return subscribed_channels(self.version, self.store_id)
 
 
 class Upgrade(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class Upgrade(msgspec.Struct, frozen=True, kw_only=True):
     `workers` are those of 8adfc9c that were forced past or started since: they fail on what they read.
     """
 
-    head: StoreHead
+    head: StoreIdentity
     workers: int
     apis: int
     behind: int
@@ -67,7 +67,7 @@ class Upgrade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def settle(
-    redis: Redis, *, process: str = "", force: bool = False, life_s: float = READER_LIFE_S
+    redis: Redis, *, process: str = "", force: bool = False, life_s: float = READER_TTL_S
 ) -> Upgrade:
     """Look at the store, make its id where it has none, and raise its version where nobody holds it back.
 
@@ -85,7 +85,7 @@ async def settle(
             f"{LATEST}. Start the newer release, or restore a backup into an empty store."
         )
         raise ConfigurationError([problem])
-    return Upgrade(head=StoreHead(version, store_id.decode()), workers=workers, apis=apis, behind=behind)
+    return Upgrade(head=StoreIdentity(version, store_id.decode()), workers=workers, apis=apis, behind=behind)
 
 
 class StoreWatch:
@@ -97,11 +97,11 @@ class StoreWatch:
     def __init__(self, redis: Redis, process: str) -> None:
         self._redis = redis
         self._process = process
-        self.head: StoreHead | None = None
+        self.head: StoreIdentity | None = None
         self.changed = asyncio.Event()
         """Set when the head becomes another one; whoever waits for it clears it."""
 
-    async def look(self) -> StoreHead:
+    async def look(self) -> StoreIdentity:
         """The head as it is now. Raises StoreOutage; ConfigurationError where a newer release writes."""
         try:
             head = (await settle(self._redis, process=self._process)).head
@@ -113,12 +113,12 @@ class StoreWatch:
             _log.info("store_identified", store_id=head.store_id, data_version=head.version)
         return head
 
-    async def _read(self) -> StoreHead:
+    async def _read(self) -> StoreIdentity:
         """The head of a store that takes no writes. Raises StoreOutage, also where there is none yet."""
         version, store_id = await command(self._redis, "HMGET", key("store"), "version", "id")
         if version is None:
             raise StoreOutage("the store takes no writes, and has no id yet")
-        return StoreHead(int(version), store_id.decode())
+        return StoreIdentity(int(version), store_id.decode())
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""

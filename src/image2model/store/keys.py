@@ -20,7 +20,7 @@ class Queue(StrEnum):
     MAINTENANCE = "maintenance"
 
 
-class Life(StrEnum):
+class Ttl(StrEnum):
     """How long a key lives."""
 
     JOB = "job"  # while the job is unfinished, then I2M_JOB_TTL from its end
@@ -31,62 +31,62 @@ class Life(StrEnum):
     FOREVER = "forever"  # queues, leases, keys and budgets, the store's id, the signing secret
 
 
-LIVES: Final[dict[str, tuple[str, Life]]] = {
-    "job": ("job:{}", Life.JOB),
-    "job_events": ("job:{}:events", Life.JOB),
-    "image": ("image:{}", Life.JOB),
-    "deliveries": ("job:{}:deliveries", Life.JOB),
-    "owner_events": ("owner:{}:events", Life.OWNER),
-    "owner_seq": ("owner:{}:seq", Life.OWNER),
-    "owner_jobs": ("owner:{}:jobs", Life.OWNER),
-    "owner_active": ("owner:{}:active", Life.OWNER),
-    "owner_turn": ("owner:{}:turn", Life.OWNER),
-    "owners": ("owners", Life.FLEET),
-    "unfinished": ("jobs:unfinished", Life.FLEET),
-    "deleted": ("jobs:deleted", Life.FLEET),
-    "ended": ("jobs:ended", Life.FLEET),
-    "dead": ("dead", Life.FLEET),
-    "ahead": ("ahead", Life.FLEET),
-    "permits": ("permits", Life.FLEET),
-    "turn": ("turn", Life.FLEET),
-    "origins": ("origins", Life.FLEET),
-    "addresses": ("addresses", Life.FLEET),
-    "claims": ("claims", Life.FLEET),
-    "sweep": ("sweep:{}", Life.FLEET),
-    "waiting_told": ("waiting:told", Life.SHORT),
-    "workers": ("workers", Life.FLEET),
-    "worker": ("worker:{}", Life.SHORT),
-    "losses": ("workers:lost", Life.FLEET),
-    "circuit": ("circuit", Life.FLEET),
-    "pause": ("pause:{}", Life.FLEET),
-    "endpoints": ("endpoints", Life.FLEET),  # those whose circuit is open
-    "endpoints_refused": ("endpoints:refused", Life.FLEET),  # with 403 since anything was accepted
-    "endpoints_failing": ("endpoints:failing", Life.FLEET),  # POSTs that failed since anything was accepted
-    "endpoint": ("endpoint:{}", Life.ENDPOINT),
-    "endpoint_waiting": ("endpoint:{}:waiting", Life.ENDPOINT),  # image -> its turn
-    "endpoint_since": ("endpoint:{}:since", Life.ENDPOINT),  # image -> when its patience began
-    "reuse": ("reuse:{}", Life.OWNER),
-    "reuse_waiting": ("reuse:{}:waiting", Life.OWNER),
-    "idempotency": ("idempotency:{}:{}", Life.SHORT),
-    "lock": ("lock:{}", Life.SHORT),
-    "unexpected": ("unexpected:{}", Life.SHORT),
-    "write_probe": ("probe", Life.SHORT),
-    "session": ("session:{}", Life.SHORT),
-    "sessions": ("sessions:{}", Life.SHORT),
-    "rate": ("rate:{}", Life.SHORT),
-    "spend": ("spend:{}", Life.SHORT),
-    "booked": ("image:{}:booked", Life.SHORT),
-    "holds": ("holds", Life.FLEET),
-    "held": ("held", Life.FLEET),
-    "api_key": ("key:{}", Life.FOREVER),
-    "api_keys": ("keys", Life.FOREVER),
-    "account": ("account:{}", Life.FOREVER),
-    "leases": ("leases:{}", Life.FOREVER),
-    "store": ("store", Life.FOREVER),
-    "readers": ("readers", Life.FLEET),
-    "postponed": ("postponed", Life.FLEET),
-    "signing_secret": ("secret:signing", Life.FOREVER),
-    "webhook_secret": ("secret:webhook", Life.FOREVER),
+TTLS: Final[dict[str, tuple[str, Ttl]]] = {
+    "job": ("job:{}", Ttl.JOB),
+    "job_events": ("job:{}:events", Ttl.JOB),
+    "image": ("image:{}", Ttl.JOB),
+    "deliveries": ("job:{}:deliveries", Ttl.JOB),
+    "owner_events": ("owner:{}:events", Ttl.OWNER),
+    "owner_seq": ("owner:{}:seq", Ttl.OWNER),
+    "owner_jobs": ("owner:{}:jobs", Ttl.OWNER),
+    "owner_active": ("owner:{}:active", Ttl.OWNER),
+    "owner_turn": ("owner:{}:turn", Ttl.OWNER),
+    "owners": ("owners", Ttl.FLEET),
+    "unfinished": ("jobs:unfinished", Ttl.FLEET),
+    "deleted": ("jobs:deleted", Ttl.FLEET),
+    "ended": ("jobs:ended", Ttl.FLEET),
+    "dead": ("dead", Ttl.FLEET),
+    "ahead": ("ahead", Ttl.FLEET),
+    "permits": ("permits", Ttl.FLEET),
+    "turn": ("turn", Ttl.FLEET),
+    "origins": ("origins", Ttl.FLEET),
+    "addresses": ("addresses", Ttl.FLEET),
+    "claims": ("claims", Ttl.FLEET),
+    "sweep": ("sweep:{}", Ttl.FLEET),
+    "waiting_told": ("waiting:told", Ttl.SHORT),
+    "workers": ("workers", Ttl.FLEET),
+    "worker": ("worker:{}", Ttl.SHORT),
+    "losses": ("workers:lost", Ttl.FLEET),
+    "circuit": ("circuit", Ttl.FLEET),
+    "pause": ("pause:{}", Ttl.FLEET),
+    "endpoints": ("endpoints", Ttl.FLEET),  # those whose circuit is open
+    "endpoints_refused": ("endpoints:refused", Ttl.FLEET),  # with 403 since anything was accepted
+    "endpoints_failing": ("endpoints:failing", Ttl.FLEET),  # POSTs that failed since anything was accepted
+    "endpoint": ("endpoint:{}", Ttl.ENDPOINT),
+    "endpoint_waiting": ("endpoint:{}:waiting", Ttl.ENDPOINT),  # image -> its turn
+    "endpoint_since": ("endpoint:{}:since", Ttl.ENDPOINT),  # image -> when its patience began
+    "reuse": ("reuse:{}", Ttl.OWNER),
+    "reuse_waiting": ("reuse:{}:waiting", Ttl.OWNER),
+    "idempotency": ("idempotency:{}:{}", Ttl.SHORT),
+    "lock": ("lock:{}", Ttl.SHORT),
+    "unexpected": ("unexpected:{}", Ttl.SHORT),
+    "write_probe": ("probe", Ttl.SHORT),
+    "session": ("session:{}", Ttl.SHORT),
+    "sessions": ("sessions:{}", Ttl.SHORT),
+    "rate": ("rate:{}", Ttl.SHORT),
+    "spend": ("spend:{}", Ttl.SHORT),
+    "booked": ("image:{}:booked", Ttl.SHORT),
+    "holds": ("holds", Ttl.FLEET),
+    "held": ("held", Ttl.FLEET),
+    "api_key": ("key:{}", Ttl.FOREVER),
+    "api_keys": ("keys", Ttl.FOREVER),
+    "account": ("account:{}", Ttl.FOREVER),
+    "leases": ("leases:{}", Ttl.FOREVER),
+    "store": ("store", Ttl.FOREVER),
+    "readers": ("readers", Ttl.FLEET),
+    "postponed": ("postponed", Ttl.FLEET),
+    "signing_secret": ("secret:signing", Ttl.FOREVER),
+    "webhook_secret": ("secret:webhook", Ttl.FOREVER),
 }
 """Name -> (template without the prefix, life). A `{}` is an id."""
 
@@ -96,7 +96,7 @@ class Channels(msgspec.Struct, frozen=True):
 
     prefix: str
 
-    def bell(self, owner: str) -> str:
+    def notification(self, owner: str) -> str:
         """An owner's events."""
         return f"{self.prefix}bell:{owner}"
 
@@ -127,4 +127,4 @@ FLEET_TTL_MS: Final = 30 * 86_400_000
 
 def key(name: str, *ids: str) -> str:
     """The full key: `key("image", image_id)`."""
-    return PREFIX + LIVES[name][0].format(*ids)
+    return PREFIX + TTLS[name][0].format(*ids)

@@ -17,14 +17,14 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from image2model.telemetry.metrics import STORE_LIFE_CHANGES
+from image2model.telemetry.metrics import STORE_RUN_CHANGES
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 _RUN_ID: Final = re.compile(rb"^run_id:([0-9a-f]+)", re.MULTILINE)
 _spoken_to: ContextVar[str] = ContextVar("store_life", default="")
 
 
-class StoreLife:
+class StoreRun:
     """What the connections of one client have met. `current` is empty before the first connection, and where
     the server does not tell its run id. Belongs to one event loop.
     """
@@ -38,8 +38,8 @@ class StoreLife:
         before, self.current = self.current, run_id or self.current
         if not before or before == self.current:
             return
-        STORE_LIFE_CHANGES.inc()
-        _log.warning("store_life_changed", before=before[:8], now=self.current[:8])
+        STORE_RUN_CHANGES.inc()
+        _log.warning("store_run_changed", before=before[:8], now=self.current[:8])
         for watcher in self._watchers:
             watcher()
 
@@ -51,14 +51,14 @@ class StoreLife:
 class LearningConnection(AbstractConnection):
     """Learns the run id of the server that it leads to, and tells whoever asks over it."""
 
-    life: StoreLife
+    run: StoreRun
     run_id = ""
 
     async def on_connect(self) -> None:
         """The handshake, and one question more."""
         await super().on_connect()
         self.run_id = await self._ask_run_id()
-        self.life.meet(self.run_id)
+        self.run.meet(self.run_id)
         _spoken_to.set(self.run_id)
 
     def note_use(self) -> None:
@@ -78,11 +78,11 @@ class LearningConnection(AbstractConnection):
         return found[1].decode() if found else ""
 
 
-def life_of(redis: Redis) -> StoreLife:
+def run_id_of(redis: Redis) -> StoreRun:
     """The lives that a client of `connection.connect` has met."""
     kind = redis.connection_pool.connection_class
     assert issubclass(kind, LearningConnection)  # noqa: S101 - `connect` made it
-    return kind.life
+    return kind.run
 
 
 def spoken_to() -> str:

@@ -75,7 +75,7 @@ def _lua_set(values: frozenset[ImageStatus]) -> str:
 
 def _key_functions() -> str:
     lines = ["local K = {}"]
-    for name, (template, _) in keys.LIVES.items():
+    for name, (template, _) in keys.TTLS.items():
         parts = (keys.PREFIX + template).split("{}")
         arguments = [f"a{i}" for i in range(len(parts) - 1)]
         pieces = [_lua(parts[0])]
@@ -116,7 +116,7 @@ def library() -> str:
         "GENERATION": _lua(keys.Queue.GENERATION.value),
         "BATCH": _lua(keys.Queue.BATCH.value),
         "CHANNEL": _lua(keys.PREFIX),
-        "OLD_BELL": _lua(keys.SHARED_CHANNELS.bell("")),
+        "OLD_NOTIFICATION": _lua(keys.SHARED_CHANNELS.notification("")),
         "OLD_CONTROL": _lua(keys.SHARED_CHANNELS.control),
         "LATEST": _lua(data_versions.LATEST),
         "EVENT_IMAGE_FIELDS": _lua_numbers([layout.image_fields for layout in data_versions.LAYOUTS]),

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from image2model.store.connection import StoreOutage, command
 from image2model.store.keys import key
-from image2model.store.run_id import life_of, spoken_to
+from image2model.store.run_id import run_id_of, spoken_to
 
 WEBHOOK_PREFIX: Final = "whsec_"
 _BYTES: Final = 32
@@ -29,7 +29,7 @@ class SigningSecret:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._life = life_of(redis)
+        self._life = run_id_of(redis)
         self._value = b""
         self._of_life = ""
         self._read_at = 0.0

@@ -91,7 +91,7 @@ EVENT_LAG: Final = Histogram(
     buckets=_FAST,
     registry=REGISTRY,
 )
-STORE_LIFE_CHANGES: Final = Counter(
+STORE_RUN_CHANGES: Final = Counter(
     "image2model_store_life_changes",
     "Times that a client of the store met another server process than before: a restart, or a failover.",
     registry=REGISTRY,

@@ -82,7 +82,7 @@ class OtlpTracer:
     """See `tracing.Tracer`. The SDK's own variables (`OTEL_…`) choose sampling, headers and batches."""
 
     def __init__(self, endpoint: str, *, process: str) -> None:
-        hear_complaints()
+        log_sdk_warnings()
         url = endpoint if endpoint.endswith(_PATH) else endpoint + _PATH
         self._provider = TracerProvider(resource=_resource(process), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=url)))
@@ -134,7 +134,7 @@ class OtlpTracer:
         flushing.start()
         flushing.join(_FLUSH_S)
         if flushing.is_alive():
-            _log.info("the last traces were not delivered in time")
+            _log.info("last_traces_not_delivered")
 
 
 def _resource(process: str) -> Resource:
@@ -153,7 +153,7 @@ _EVERY_S: Final = 60.0
 _ROOT: Final = "opentelemetry"
 
 
-class _Complaints(logging.Handler):
+class _SdkWarnings(logging.Handler):
     """The first of a minute is told, with the number of those before it that were not."""
 
     def __init__(self) -> None:
@@ -171,8 +171,8 @@ class _Complaints(logging.Handler):
         self._quiet_until, self._untold = now + _EVERY_S, 0
 
 
-def hear_complaints() -> None:
+def log_sdk_warnings() -> None:
     """From now on all loggers of OpenTelemetry end here."""
     library = logging.getLogger(_ROOT)
-    library.handlers[:] = [_Complaints()]
+    library.handlers[:] = [_SdkWarnings()]
     library.propagate = False

@@ -16,7 +16,7 @@ from image2model.telemetry.metrics import UNEXPECTED_ERRORS
 _log: Final = structlog.stdlib.get_logger(__name__)
 
 
-def tell_unexpected(task: str, error: BaseException, **about: object) -> None:
+def report_unexpected(task: str, error: BaseException, **about: object) -> None:
     """Count it, and log it with its traceback. `task`: where it happened, one of few names."""
     UNEXPECTED_ERRORS.labels(task).inc()
     _log.error("unexpected_error", task=task, **about, exc_info=error)
@@ -38,7 +38,7 @@ async def kept_running(name: str, loop: Callable[[], Awaitable[None]]) -> None:
         except Exception as error:
             failures = 1 if time.monotonic() - began > STEADY_S else failures + 1
             hopeless = failures > len(GAPS_S)
-            tell_unexpected(f"loop:{name}", error, failures=failures, hopeless=hopeless)
+            report_unexpected(f"loop:{name}", error, failures=failures, hopeless=hopeless)
             if hopeless:
                 raise
         else:

@@ -86,7 +86,7 @@ _EMULATOR_HOST: Final = "127.0.0.1"
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
 
 
-class Wishes(msgspec.Struct, frozen=True, kw_only=True):
+class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The flags of `up`; None: as the environment says."""
 
     host: str | None = None
@@ -137,22 +137,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return [sys.executable, "-m", "image2model", name]
 
 
-def make_plan(wishes: Wishes, environment: Mapping[str, str] = os.environ) -> Plan:
+def make_plan(options: UpOptions, environment: Mapping[str, str] = os.environ) -> Plan:
     """Raises ConfigurationError for wrong settings, StartError for a port that is taken."""
-    settings = load(environment, **_overrides(wishes, environment))
+    settings = load(environment, **_overrides(options, environment))
     port = free_port(settings.host, settings.port, "--port")
     emulates = settings.fal_key is None and settings.fal_base_url is None
-    emulator_port = free_port(_EMULATOR_HOST, wishes.emulator_port, "--emulator-port") if emulates else None
+    emulator_port = free_port(_EMULATOR_HOST, options.emulator_port, "--emulator-port") if emulates else None
     if port == emulator_port:
         raise StartError(f"the API and the emulator cannot both use port {port}; change --emulator-port")
     settings = msgspec.structs.replace(settings, port=port)
     return Plan(
         settings=settings,
         environment=_child_environment(settings, environment, emulator_port),
-        workers=wishes.workers,
+        workers=options.workers,
         emulator_port=emulator_port,
-        latency=wishes.latency,
-        concurrency=wishes.concurrency,
+        latency=options.latency,
+        concurrency=options.concurrency,
     )
 
 
@@ -161,9 +161,9 @@ def metrics_folder(data_dir: Path) -> Path:
     return data_dir / "metrics"
 
 
-def _overrides(wishes: Wishes, environment: Mapping[str, str]) -> dict[str, str]:
-    host = wishes.host or environment.get("I2M_HOST", "").strip() or "127.0.0.1"
-    given = {"host": wishes.host, "port": None if wishes.port is None else str(wishes.port)}
+def _overrides(options: UpOptions, environment: Mapping[str, str]) -> dict[str, str]:
+    host = options.host or environment.get("I2M_HOST", "").strip() or "127.0.0.1"
+    given = {"host": options.host, "port": None if options.port is None else str(options.port)}
     if not environment.get("I2M_AUTH", "").strip() and is_loopback(host):
         given["auth"] = "none"
     return {name: value for name, value in given.items() if value}

@@ -12,7 +12,7 @@ from image2model.up.plan import (
     FolderInUse,
     Plan,
     StartError,
-    Wishes,
+    UpOptions,
     make_plan,
     metrics_folder,
     say,
@@ -22,9 +22,9 @@ from image2model.up.signals import Signals
 from image2model.up.supervisor import Supervisor
 
 
-def run(wishes: Wishes) -> int:
+def run(options: UpOptions) -> int:
     """Run until SIGINT or SIGTERM, then 0. Raises ConfigurationError, StartError."""
-    lock = _data_lock(plan := make_plan(wishes))
+    lock = _data_lock(plan := make_plan(options))
     try:
         _empty(metrics_folder(plan.data_dir))
         count_into(metrics_folder(plan.data_dir))

@@ -44,7 +44,7 @@ async def deliver_webhook(context: DeliveryContext, _running: RunningTask, argum
         if delivery is not None and url is not None:
             await _deliver(context, delivery, url)
     except NotFound:
-        _log.info("the job of a webhook is gone", task=argument)
+        _log.info("webhook_job_gone", task=argument)
 
 
 async def end_as_failed(context: DeliveryContext, _running: RunningTask, argument: str) -> None:
@@ -56,7 +56,7 @@ async def end_as_failed(context: DeliveryContext, _running: RunningTask, argumen
                 context.redis, delivery.delivery_id, lambda one: failed_by_us(one, delivery.turn, attempt)
             )
     except NotFound:
-        _log.info("the job of a webhook is gone", task=argument)
+        _log.info("webhook_job_gone", task=argument)
 
 
 async def _deliver(context: DeliveryContext, delivery: Delivery, url: str) -> None:
@@ -72,7 +72,7 @@ async def _deliver(context: DeliveryContext, delivery: Delivery, url: str) -> No
         context.redis, delivery.delivery_id, lambda one: after_attempt(one, delivery.turn, attempt)
     )
     _log.info(
-        "called a webhook",
+        "webhook_called",
         delivery_id=delivery.delivery_id,
         job_id=delivery.job_id,
         status=outcome.status,

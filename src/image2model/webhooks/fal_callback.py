@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
 from image2model.errors import InvalidParameter, StaleFence
-from image2model.fal.errors import complaint_of, error_of
+from image2model.fal.errors import error_of, validation_message
 from image2model.fal.hosts import FalHosts
 from image2model.fal.wire import WebhookBody
 from image2model.generation import costs as bookings
@@ -48,7 +48,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _LEFT: Final = frozenset({ImageStatus.FAILED, ImageStatus.CANCELLED})
 
 
-async def note_request(
+async def store_request_id(
     redis: Redis, hosts: FalHosts, image_id: str, attempt_token: str, word: WebhookBody
 ) -> None:
     """Store the id under its attempt, unless it is known already or the attempt is no longer the image's.
@@ -121,7 +121,7 @@ def _callback(word: WebhookBody) -> Callback:
     if word.status.upper() == _OK:
         output = payload.decode(errors="replace") if payload != b"null" else None
         return Callback(word.request_id, ended=True, output=output)
-    inside = complaint_of(payload) if payload != b"null" else None
+    inside = validation_message(payload) if payload != b"null" else None
     said = inside or said
     return Callback(
         word.request_id,
@@ -182,7 +182,7 @@ async def fal_webhook(request: Request) -> Response:
     async with _place(request, state.fal_callbacks.large_bodies):
         word = await _verified(request, state.fal_callbacks)
     image_id, attempt = (request.query_params.get(name, "")[:128] for name in ("image", "attempt"))
-    await note_request(state.redis, state.hosts, image_id, attempt, word)
+    await store_request_id(state.redis, state.hosts, image_id, attempt, word)
     return Response(status_code=200)
 
 

@@ -66,7 +66,7 @@ class WebhookSender:
                 "POST", url, headers=headers, data=body, timeout=self._timeout
             ) as response:
                 status = response.status
-            error = _complaint(status)
+            error = _failure_text(status)
         except UrlRefused as unfit:
             error = f"`webhook_url` {unfit}"
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as failure:
@@ -74,7 +74,7 @@ class WebhookSender:
         return Outcome(status, error, int((time.monotonic() - started) * 1000))
 
 
-def _complaint(status: int) -> str | None:
+def _failure_text(status: int) -> str | None:
     if 200 <= status < 300:
         return None
     if 300 <= status < 400:

@@ -31,7 +31,7 @@ from image2model.operations.housekeeping import cleanup, schedule_cleanup
 from image2model.operations.reconciler import RECONCILE_S, reconcile, schedule_reconcile
 from image2model.queue import fleet
 from image2model.queue.dispatch import LeasedWorker, arq_function
-from image2model.queue.lease_renewal import LeaseKeeper
+from image2model.queue.lease_renewal import LeaseRenewer
 from image2model.queue.notifications import Channel
 from image2model.queue.probes import probe_forever
 from image2model.queue.unexpected import Guarded, Work, nothing_to_undo
@@ -170,7 +170,7 @@ class WorkerProcess:
         self._context = context
         self.worker_id = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
         self._started_at = int(time.time() * 1000)
-        self._keeper = LeaseKeeper(context, queues)
+        self._lease_renewer = LeaseRenewer(context, queues)
         self._workers = {queue: self._dispatcher(queue) for queue in queues}
         self._store = StoreWatch(context.redis, self.worker_id)
         self._channel = Channel(context, self._workers, self._store)
@@ -178,7 +178,7 @@ class WorkerProcess:
     def _dispatcher(self, queue: Queue) -> LeasedWorker:
         slots = _SLOTS.get(queue, self._context.settings.worker_concurrency)
         return LeasedWorker(
-            queue, FUNCTIONS[queue], self._context, self._keeper, worker_id=self.worker_id, slots=slots
+            queue, FUNCTIONS[queue], self._context, self._lease_renewer, worker_id=self.worker_id, slots=slots
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -189,13 +189,13 @@ class WorkerProcess:
         with suppress(StoreOutage):  # a store that is away is waited for
             await self._store.look()
         background = [asyncio.create_task(kept_running(name, loop)) for name, loop in self._loops()]
-        _log.info("worker ready", worker=self.worker_id, queues=[queue.value for queue in self._workers])
+        _log.info("worker_ready", worker=self.worker_id, queues=[queue.value for queue in self._workers])
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         broken = [running for running in background if running.done()]
         exit_after(self._context.settings.shutdown_grace + _ENDING_S)
-        await self._let_go()
+        await self._release_all()
         await end_other_tasks()
         for running in broken:
             running.result()  # it has failed again and again: whoever supervises this process starts it anew
@@ -203,10 +203,10 @@ class WorkerProcess:
     def _loops(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
         """What runs beside the tasks, by name. None of them ends by itself."""
         yield "store", self._store.run
-        yield "keeper", self._keeper.run
+        yield "keeper", self._lease_renewer.run
         yield "channel", self._channel.run
-        yield "heartbeat", self._beat_forever
-        yield "housekeeping", self._keep_house
+        yield "heartbeat", self._heartbeat_forever
+        yield "housekeeping", self._schedule_maintenance
         yield "probe", partial(probe_forever, self._context)
         for queue, worker in self._workers.items():
             yield f"dispatch:{queue.value}", partial(self._supervise, worker)
@@ -217,12 +217,14 @@ class WorkerProcess:
             try:
                 await worker.async_run()
             except StoreOutage as error:
-                _log.warning("the dispatcher lost the store, again", error=str(error))
+                _log.warning("dispatcher_lost_store", error=str(error))
             await asyncio.sleep(0.5)
 
-    async def _let_go(self) -> None:
+    async def _release_all(self) -> None:
         """Give every task back; then wait for the submits under way, whose ids only this process knows."""
-        _log.info("letting go", running=len(self._context.running), submits=len(self._context.submissions))
+        _log.info(
+            "releasing_tasks", running=len(self._context.running), submits=len(self._context.submissions)
+        )
         try:
             async with asyncio.timeout(self._context.settings.shutdown_grace):
                 await asyncio.gather(*(worker.stop() for worker in self._workers.values()))
@@ -230,19 +232,19 @@ class WorkerProcess:
                     await asyncio.wait(list(self._context.submissions))
                 await fleet.leave(self._context.redis, self.worker_id)
         except (TimeoutError, StoreOutage) as error:
-            _log.warning("did not let go of everything in time", error=repr(error))
+            _log.warning("tasks_not_released_in_time", error=repr(error))
 
-    async def _beat_forever(self) -> None:
+    async def _heartbeat_forever(self) -> None:
         while True:
             try:
-                for lost in await fleet.beat(self._context.redis, self._beat()):
+                for lost in await fleet.heartbeat(self._context.redis, self._heartbeat()):
                     _log.error("worker_lost", lost=lost, advice="its host's kernel log may say why")
             except StoreOutage as error:
-                _log.warning("no heartbeat", error=str(error))
-            await asyncio.sleep(fleet.BEAT_SECONDS)
+                _log.warning("heartbeat_not_sent", error=str(error))
+            await asyncio.sleep(fleet.HEARTBEAT_SECONDS)
 
-    def _beat(self) -> fleet.Beat:
-        return fleet.Beat(
+    def _heartbeat(self) -> fleet.Heartbeat:
+        return fleet.Heartbeat(
             worker_id=self.worker_id,
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -252,7 +254,7 @@ class WorkerProcess:
             started_at=self._started_at,
         )
 
-    async def _keep_house(self) -> None:
+    async def _schedule_maintenance(self) -> None:
         at_start = True
         while True:
             try:
@@ -260,5 +262,5 @@ class WorkerProcess:
                 at_start = False
                 await schedule_cleanup(self._context.redis)
             except StoreOutage as error:
-                _log.warning("could not schedule the upkeep", error=str(error))
+                _log.warning("maintenance_not_scheduled", error=str(error))
             await asyncio.sleep(RECONCILE_S / 3)

@@ -217,7 +217,7 @@ async def check_workers(redis: Redis) -> list[Finding]:
         return [no_answer(_WORKERS, error)]
     if not state.workers:
         return [broken(_WORKERS, "none is alive", "start `image2model worker`, or `image2model up`")]
-    running = sum(worker.beat.running for worker in state.workers)
+    running = sum(worker.heartbeat.running for worker in state.workers)
     return [
         ok(_WORKERS, f"{len(state.workers)} alive, {running} tasks running"),
         *(finding for queue in state.queues for finding in _queue(queue, state)),
@@ -232,7 +232,7 @@ def _endpoint(state: EndpointState) -> Finding:
 
 def _queue(queue: fleet.QueueState, state: fleet.FleetState) -> list[Finding]:
     findings = []
-    if not any(queue.queue in worker.beat.queues for worker in state.workers):
+    if not any(queue.queue in worker.heartbeat.queues for worker in state.workers):
         findings.append(
             broken(
                 _WORKERS, f"none serves {queue.queue}", f"start `image2model worker --queues {queue.queue}`"

@@ -15,7 +15,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.access import keys
-from image2model.access.keys import KeyDocument, KeyList, KeyWish
+from image2model.access.keys import KeyDocument, KeyList, KeyRequest
 from image2model.cli.connection import address, connected_or_local, for_scripts, print_json
 from image2model.cli.operator import store_url
 from image2model.cli.text import print_table, table_of
@@ -28,10 +28,10 @@ _PATH: Final = "/api/v1/admin/keys"
 _PATIENCE: Final = 10.0
 
 
-class KeyDesk(Protocol):
+class KeyAdmin(Protocol):
     """Either way."""
 
-    async def create(self, wish: KeyWish) -> KeyDocument:
+    async def create(self, options: KeyRequest) -> KeyDocument:
         """A new key, with its text."""
 
     async def listing(self) -> KeyList:
@@ -42,12 +42,12 @@ class KeyDesk(Protocol):
 
 
 @asynccontextmanager
-async def desk(url: str | None, key: str | None) -> AsyncIterator[KeyDesk]:
+async def key_admin(url: str | None, key: str | None) -> AsyncIterator[KeyAdmin]:
     """Over HTTP where `url` is given, else in the store. Raises ConfigurationError."""
     if url is not None:
         settings = address(url, key)
         async with Transport(settings.url, settings.api_key, patience=_PATIENCE) as transport:
-            yield _HttpDesk(transport)
+            yield _HttpKeyAdmin(transport)
         return
     found = store_url(load())
     if found is None:
@@ -55,15 +55,15 @@ async def desk(url: str | None, key: str | None) -> AsyncIterator[KeyDesk]:
             ["I2M_REDIS_URL: not set, and no `up` runs on I2M_DATA_DIR; set it, or use --url with a key"]
         )
     async with connect(found) as redis:
-        yield _StoreDesk(redis)
+        yield _StoreKeyAdmin(redis)
 
 
-class _StoreDesk:
+class _StoreKeyAdmin:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def create(self, wish: KeyWish) -> KeyDocument:
-        return await keys.create(self._redis, wish)
+    async def create(self, options: KeyRequest) -> KeyDocument:
+        return await keys.create(self._redis, options)
 
     async def listing(self) -> KeyList:
         return await keys.listing(self._redis, int(time.time() * 1000))
@@ -72,12 +72,12 @@ class _StoreDesk:
         await keys.revoke(self._redis, key_id)
 
 
-class _HttpDesk:
+class _HttpKeyAdmin:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def create(self, wish: KeyWish) -> KeyDocument:
-        reply = await self._transport.send(Call(method="POST", path=_PATH, body=msgspec.json.encode(wish)))
+    async def create(self, options: KeyRequest) -> KeyDocument:
+        reply = await self._transport.send(Call(method="POST", path=_PATH, body=msgspec.json.encode(options)))
         return msgspec.json.decode(reply.body, type=KeyDocument)
 
     async def listing(self) -> KeyList:
@@ -119,7 +119,7 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a key. It is shown once, and kept only as its hash."""
-    wish = KeyWish(
+    options = KeyRequest(
         name=name,
         role="admin" if role == "admin" else "user",
         rate=rate,
@@ -128,7 +128,7 @@ def create(
         expires=expires,
         owner=owner,
     )
-    made = asyncio.run(_create(url, key, wish))
+    made = asyncio.run(_create(url, key, options))
     if as_json:
         print_json(made)
         return
@@ -157,18 +157,18 @@ def revoke(key_id: str, url: str | None, key: str | None) -> None:
     click.echo(f"revoked {key_id}")
 
 
-async def _create(url: str | None, key: str | None, wish: KeyWish) -> KeyDocument:
-    async with desk(url, key) as found:
-        return await found.create(wish)
+async def _create(url: str | None, key: str | None, options: KeyRequest) -> KeyDocument:
+    async with key_admin(url, key) as found:
+        return await found.create(options)
 
 
 async def _listing(url: str | None, key: str | None) -> Sequence[KeyDocument]:
-    async with desk(url, key) as found:
+    async with key_admin(url, key) as found:
         return (await found.listing()).keys
 
 
 async def _revoke(url: str | None, key: str | None, key_id: str) -> None:
-    async with desk(url, key) as found:
+    async with key_admin(url, key) as found:
         await found.revoke(key_id)
 
 

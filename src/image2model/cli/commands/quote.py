@@ -16,11 +16,11 @@ import msgspec
 
 from image2model.cli.advice import advice
 from image2model.cli.connection import client, connected, for_scripts, print_json
-from image2model.cli.options import wishing
+from image2model.cli.options import shared_options
 from image2model.cli.submit.board import left_out
 from image2model.cli.submit.collect import Found, collect
 from image2model.cli.submit.item import Item, Outcome, legible, text_of
-from image2model.cli.submit.ledger import Ledger, Options, Wish
+from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
 from image2model.cli.submit.places import assign
 from image2model.cli.submit.plan import Batch, Plan, batches, halves, make_plan
 from image2model.cli.submit.save import Places
@@ -80,10 +80,10 @@ class Estimate(msgspec.Struct, frozen=True):
 class Asker:
     """For one quote."""
 
-    def __init__(self, client: AsyncClient, ledger: Ledger, wish: Wish) -> None:
+    def __init__(self, client: AsyncClient, ledger: Ledger, options: SharedOptions) -> None:
         self._client = client
         self._ledger = ledger
-        self._wish = wish
+        self._wish = options
 
     async def to_send_again(self, batch: Batch) -> list[Item]:
         """What `submit` would send anew of an earlier run's batch. Raises ClientError.
@@ -265,20 +265,20 @@ async def run(request: Request, client: AsyncClient, on_progress: OnProgress) ->
     Raises click.UsageError, ClientError, OSError.
     """
     collected = await in_thread(collect, request.paths, leave_out=request.out)
-    wish = Wish.of(client.url, request.model, request.params, request.face_limit)
+    options = SharedOptions.of(client.url, request.model, request.params, request.face_limit)
     ledger = await in_thread(Ledger.as_it_is, Places(request.out).ledger)
     with ledger:
-        plan = await in_thread(_plan, collected.pictures, ledger, wish, request.out)
+        plan = await in_thread(_plan, collected.pictures, ledger, options, request.out)
         async with client:
-            asker = Asker(client, ledger, wish)
+            asker = Asker(client, ledger, options)
             fresh = [*plan.fresh, *await _again(asker, plan)]
             verdicts = await _judged(asker, fresh, on_progress)
     last = verdicts[-1] if verdicts else Verdict([])
     return Estimate(_entries(plan, verdicts), collected.skipped, last.model, last.price_note)
 
 
-def _plan(pictures: Sequence[Found], ledger: Ledger, wish: Wish, out: Path) -> Plan:
-    return make_plan(pictures, assign(pictures, ledger.places(), out), ledger, wish, out)
+def _plan(pictures: Sequence[Found], ledger: Ledger, options: SharedOptions, out: Path) -> Plan:
+    return make_plan(pictures, assign(pictures, ledger.places(), out), ledger, options, out)
 
 
 async def _again(asker: Asker, plan: Plan) -> list[Item]:
@@ -309,7 +309,7 @@ def _known(item: Item) -> Fate:
 
 @click.command(short_help="Tell what a submit would cost, and buy nothing.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@wishing
+@shared_options
 @connected
 @for_scripts
 def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> int:
@@ -323,9 +323,7 @@ def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> in
     Exit code 1 if a picture would be refused; each is named with its reason.
     """
     service = client(url, key, patience=600)
-    service.hear_trouble(
-        once_each(lambda reason: click.echo(f"{reason.rstrip('.')}; trying again", err=True))
-    )
+    service.on_trouble(once_each(lambda reason: click.echo(f"{reason.rstrip('.')}; trying again", err=True)))
     return report(asyncio.run(run(Request(**given), service, _show)), as_json=as_json)
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from image2model.cli.connection import client, connected, for_scripts
-from image2model.cli.options import wishing
+from image2model.cli.options import shared_options
 from image2model.cli.submit.session import Request, run
 from image2model.cli.submit.summary import report
 
 
 @click.command(short_help="Upload pictures and download their models.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@wishing
+@shared_options
 @click.option("--retry-failed", is_flag=True, help="Run what failed in an earlier run again. This costs.")
 @click.option(
     "--jobs", "at_once", type=click.IntRange(1, 100), default=20, show_default=True, help="Batches at once."

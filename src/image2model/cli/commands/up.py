@@ -3,7 +3,7 @@
 import click
 
 from image2model.cli.open_files import allow_many
-from image2model.up.plan import Wishes
+from image2model.up.plan import UpOptions
 
 
 @click.command(short_help="Run the whole service on this machine.")
@@ -40,7 +40,7 @@ def command(
     from image2model.up.run import run
 
     return run(
-        Wishes(
+        UpOptions(
             host=host,
             port=port,
             workers=workers,

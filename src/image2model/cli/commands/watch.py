@@ -16,11 +16,11 @@ from watchfiles import awatch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from image2model.cli.connection import client, connected, for_scripts
-from image2model.cli.options import wishing
+from image2model.cli.options import shared_options
 from image2model.cli.submit.board import Board
 from image2model.cli.submit.collect import Found, absolute, below, found_at, is_picture
 from image2model.cli.submit.item import legible
-from image2model.cli.submit.ledger import Ledger, Wish
+from image2model.cli.submit.ledger import Ledger, SharedOptions
 from image2model.cli.submit.plan import prepare
 from image2model.cli.submit.save import Follower, Places, Saver
 from image2model.cli.submit.send import Sender
@@ -163,19 +163,26 @@ class Watcher:
 _AGAIN_SECONDS = 30.0
 
 
-class Waves:
+class WatchBatches:
     """All waves of one run."""
 
     def __init__(
-        self, client: AsyncClient, ledger: Ledger, wish: Wish, out: Path, board: Board, *, at_once: int
+        self,
+        client: AsyncClient,
+        ledger: Ledger,
+        options: SharedOptions,
+        out: Path,
+        board: Board,
+        *,
+        at_once: int,
     ) -> None:
         self._client = client
         self._ledger = ledger
-        self._wish = wish
+        self._wish = options
         self._out = out
         self._board = board
         self._at_once = at_once
-        self._follower = Follower(client, Saver(client, ledger, wish, out), board)
+        self._follower = Follower(client, Saver(client, ledger, options, out), board)
         self._running: set[str] = set()
         self._waiting: list[Found] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -253,12 +260,12 @@ async def run(request: Request, client: AsyncClient) -> None:
 
 
 async def _run(request: Request, client: AsyncClient, ledger: Ledger) -> None:
-    wish = Wish.of(client.url, request.model, request.params, request.face_limit)
+    options = SharedOptions.of(client.url, request.model, request.params, request.face_limit)
     board = board_of(as_json=request.as_json)
-    client.hear_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
+    client.on_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
     board.note(f"watching {request.folder}; models go to {request.out}")
     async with client:
-        waves = Waves(client, ledger, wish, request.out, board, at_once=request.at_once)
+        waves = WatchBatches(client, ledger, options, request.out, board, at_once=request.at_once)
         try:
             await _watch(Watcher(request.folder, request.out, max_pixels=request.max_pixels), waves, board)
         finally:
@@ -266,7 +273,7 @@ async def _run(request: Request, client: AsyncClient, ledger: Ledger) -> None:
             board.close()
 
 
-async def _watch(watcher: Watcher, waves: Waves, board: Board) -> None:
+async def _watch(watcher: Watcher, waves: WatchBatches, board: Board) -> None:
     async for found, given_up in watcher.pictures():
         for path, problem in given_up:
             board.note(f"left out {legible(path)}: {problem}")
@@ -279,7 +286,7 @@ _PATIENCE_SECONDS = 86_400.0
 
 @click.command(short_help="Make models of all pictures that appear in a folder.")
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@wishing
+@shared_options
 @click.option(
     "--jobs", "at_once", type=click.IntRange(1, 100), default=20, show_default=True, help="Batches at once."
 )

@@ -69,7 +69,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.json.decode(text, type=cls)
 
 
-class Wish(msgspec.Struct, frozen=True):
+class SharedOptions(msgspec.Struct, frozen=True):
     """What is asked for beside the picture. `model` is "" for the default, `params` the text of `Options`."""
 
     server: str
@@ -130,28 +130,28 @@ class Ledger:
                 [(fold(stem), stem, text_of(path), hashes[path]) for path, stem in stems.items()],
             )
 
-    def saved(self, stem: str, sha256: str, wish: Wish) -> tuple[str, int] | None:
+    def saved(self, stem: str, sha256: str, options: SharedOptions) -> tuple[str, int] | None:
         """The file saved at a place, and its bytes, if it is this picture's model as wished."""
         rows = self._all(
             "SELECT file, size FROM places WHERE folded = ? AND made_of = ? AND model = ? AND params = ?",
-            (fold(stem), sha256, wish.model, wish.params),
+            (fold(stem), sha256, options.model, options.params),
         )
         return (rows[0][0], rows[0][1]) if rows and rows[0][0] else None
 
-    def save(self, stem: str, sha256: str, wish: Wish, file: str, size: int) -> None:
+    def save(self, stem: str, sha256: str, options: SharedOptions, file: str, size: int) -> None:
         """Write down that the model of this picture was saved."""
         self._run(
             "UPDATE places SET made_of = ?, model = ?, params = ?, file = ?, size = ? WHERE folded = ?",
-            (sha256, wish.model, wish.params, file, size, fold(stem)),
+            (sha256, options.model, options.params, file, size, fold(stem)),
         )
 
-    def begin(self, key: str, wish: Wish, pictures: Sequence[tuple[str, str]]) -> None:
+    def begin(self, key: str, options: SharedOptions, pictures: Sequence[tuple[str, str]]) -> None:
         """Write down a batch of (sha256, filename) before its upload."""
         with self._lock, self._database:
             self._database.execute("BEGIN")
             self._database.execute(
                 "INSERT INTO batches VALUES (?, ?, ?, ?, ?, NULL)",
-                (key, wish.server, wish.model, wish.params, time.time()),
+                (key, options.server, options.model, options.params, time.time()),
             )
             self._database.executemany(
                 "INSERT INTO pictures VALUES (?, ?, ?, ?)",
@@ -170,12 +170,12 @@ class Ledger:
         """This picture of the batch is to be sent anew."""
         self._run("DELETE FROM pictures WHERE key = ? AND sha256 = ?", (key, sha256))
 
-    def sent(self, sha256: str, wish: Wish) -> Sent | None:
+    def sent(self, sha256: str, options: SharedOptions) -> Sent | None:
         """The latest batch that holds the picture as wished."""
         rows = self._all(
             "SELECT key, job_id, begun FROM batches JOIN pictures USING (key)"
             " WHERE sha256 = ? AND server = ? AND model = ? AND params = ? ORDER BY begun DESC LIMIT 1",
-            (sha256, *msgspec.structs.astuple(wish)),
+            (sha256, *msgspec.structs.astuple(options)),
         )
         return Sent(*rows[0]) if rows else None
 

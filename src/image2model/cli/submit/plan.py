@@ -13,7 +13,7 @@ import msgspec
 
 from image2model.cli.submit.collect import Found
 from image2model.cli.submit.item import Item, Outcome
-from image2model.cli.submit.ledger import Ledger, Sent, Wish
+from image2model.cli.submit.ledger import Ledger, Sent, SharedOptions
 from image2model.cli.submit.places import assign, copy_model
 
 MOST_FILES: Final = 25
@@ -56,19 +56,19 @@ class Plan(msgspec.Struct):
     copies: list[Copy]
 
 
-def prepare(pictures: Sequence[Found], ledger: Ledger, wish: Wish, out: Path) -> Plan:
+def prepare(pictures: Sequence[Found], ledger: Ledger, options: SharedOptions, out: Path) -> Plan:
     """The plan, with its places claimed and its copies made. Blocks. Raises OSError."""
     stems = assign(pictures, ledger.places(), out)
-    plan = make_plan(pictures, stems, ledger, wish, out)
+    plan = make_plan(pictures, stems, ledger, options, out)
     ledger.claim(stems, {picture.path: picture.sha256 for picture in pictures})
     for copy in plan.copies:
         copy_model(out, copy.model, copy.file)
-        ledger.save(copy.stem, copy.item.sha256, wish, copy.file, copy.size)
+        ledger.save(copy.stem, copy.item.sha256, options, copy.file, copy.size)
     return plan
 
 
 def make_plan(
-    pictures: Sequence[Found], stems: Mapping[Path, str], ledger: Ledger, wish: Wish, out: Path
+    pictures: Sequence[Found], stems: Mapping[Path, str], ledger: Ledger, options: SharedOptions, out: Path
 ) -> Plan:
     """Identical pictures become one item. Changes neither the ledger nor the folder."""
     items = _items(pictures, stems)
@@ -76,9 +76,9 @@ def make_plan(
     sent: dict[str, tuple[Sent, list[Item]]] = {}
     fresh: list[Item] = []
     for item in items:
-        if whole := _whole(item, ledger, wish, out):
+        if whole := _whole(item, ledger, options, out):
             copies += _keep(item, whole)
-        elif earlier := ledger.sent(item.sha256, wish):
+        elif earlier := ledger.sent(item.sha256, options):
             sent.setdefault(earlier.key, (earlier, []))[1].append(item)
         else:
             fresh.append(item)
@@ -121,9 +121,9 @@ def _items(pictures: Sequence[Found], stems: Mapping[Path, str]) -> list[Item]:
     return list(items.values())
 
 
-def _whole(item: Item, ledger: Ledger, wish: Wish, out: Path) -> dict[str, tuple[str, int]]:
+def _whole(item: Item, ledger: Ledger, options: SharedOptions, out: Path) -> dict[str, tuple[str, int]]:
     """The item's models that are here, with their bytes, by their stems."""
-    saved = {stem: ledger.saved(stem, item.sha256, wish) for stem in item.stems}
+    saved = {stem: ledger.saved(stem, item.sha256, options) for stem in item.stems}
     return {stem: file for stem, file in saved.items() if file and _has_size(out / file[0], file[1])}
 
 

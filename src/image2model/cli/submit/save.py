@@ -14,7 +14,7 @@ from image2model.cli.connection import first_error
 from image2model.cli.submit.board import Board
 from image2model.cli.submit.collect import LEDGER_FOLDER
 from image2model.cli.submit.item import Item, Outcome
-from image2model.cli.submit.ledger import Ledger, Wish
+from image2model.cli.submit.ledger import Ledger, SharedOptions
 from image2model.cli.submit.places import copy_model
 from image2model.client import ApiError, AsyncClient, ClientError, Complete, ImageChanged, Snapshot
 from image2model.client.documents import Image, Job
@@ -27,10 +27,10 @@ _AT_ONCE: Final = 8
 class Saver:
     """Bounded downloads into `out`; unfinished files lie in the ledger's folder."""
 
-    def __init__(self, client: AsyncClient, ledger: Ledger, wish: Wish, out: Path) -> None:
+    def __init__(self, client: AsyncClient, ledger: Ledger, options: SharedOptions, out: Path) -> None:
         self._client = client
         self._ledger = ledger
-        self._wish = wish
+        self._wish = options
         self._out = out
         self._parts = out / LEDGER_FOLDER / "parts"
         self._slots = asyncio.Semaphore(_AT_ONCE)

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from image2model.cli.submit.item import Item
-from image2model.cli.submit.ledger import Ledger, Options, Wish
+from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
 from image2model.cli.submit.plan import KEY_SECONDS, Batch
 from image2model.client import ApiError, AsyncClient
 from image2model.client.documents import Job
@@ -76,10 +76,12 @@ class TooMuch(Exception):
 class Sender:
     """Uploads of one run."""
 
-    def __init__(self, client: AsyncClient, ledger: Ledger, wish: Wish, items: Sequence[Item]) -> None:
+    def __init__(
+        self, client: AsyncClient, ledger: Ledger, options: SharedOptions, items: Sequence[Item]
+    ) -> None:
         self._client = client
         self._ledger = ledger
-        self._wish = wish
+        self._wish = options
         self._items: Mapping[str, Item] = {item.sha256: item for item in items}
         self._uploads = asyncio.Semaphore(_UPLOADS_AT_ONCE)
 

@@ -16,7 +16,7 @@ from image2model.cli.connection import first_error
 from image2model.cli.submit.board import Board, JsonBoard, PlainBoard
 from image2model.cli.submit.collect import Collected, collect
 from image2model.cli.submit.item import Item, Outcome
-from image2model.cli.submit.ledger import Ledger, Wish
+from image2model.cli.submit.ledger import Ledger, SharedOptions
 from image2model.cli.submit.plan import Batch, Plan, batches, halves, prepare
 from image2model.cli.submit.save import Follower, Places, Saver
 from image2model.cli.submit.send import Sender, TooMuch
@@ -164,19 +164,19 @@ async def run(request: Request, client: AsyncClient) -> list[Item]:
 
 
 async def _run(request: Request, client: AsyncClient, collected: Collected, ledger: Ledger) -> list[Item]:
-    wish = Wish.of(client.url, request.model, request.params, request.face_limit)
-    plan = await in_thread(prepare, collected.pictures, ledger, wish, request.out)
+    options = SharedOptions.of(client.url, request.model, request.params, request.face_limit)
+    plan = await in_thread(prepare, collected.pictures, ledger, options, request.out)
     board = board_of(as_json=request.as_json)
     board.begin(plan.items)
     board.left_out(collected.skipped)
-    client.hear_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
+    client.on_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
     try:
         async with client:
-            saver = Saver(client, ledger, wish, request.out)
+            saver = Saver(client, ledger, options, request.out)
             flow = Flow(
                 client,
                 ledger,
-                Sender(client, ledger, wish, plan.items),
+                Sender(client, ledger, options, plan.items),
                 Follower(client, saver, board),
                 board,
                 at_once=request.at_once,

@@ -4,7 +4,7 @@
 -- Listeners that only 8adfc9c has. Newer processes hear these channels by pattern, which is not counted. Those of
 -- another service on the server are counted too. A server that does not let us count may have some.
 local function old_listeners()
-  local found = redis.pcall('PUBSUB', 'NUMSUB', OLD_BELL, OLD_CONTROL)
+  local found = redis.pcall('PUBSUB', 'NUMSUB', OLD_NOTIFICATION, OLD_CONTROL)
   if found.err then return 1, 1 end
   return found[2], found[4]
 end
