@@ -1,4 +1,4 @@
-"""The product as its modules lie since they were laid out by concept: `access`, `jobs`, `queue`, `generation`.
+"""The product as its modules lie by concept: `access`, `jobs`, `queue`, `generation`.
 
 Who calls it: `tests.bench.product`. It must work with every revision of this layout.
 """
