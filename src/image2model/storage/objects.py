@@ -12,9 +12,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
+
 import msgspec
 import obstore
 from obstore.store import LocalStore, MemoryStore, S3Store
+
 from image2model.shielded import in_thread, run_to_end
 from image2model.storage.directories import in_its_directory
 from image2model.storage.errors import translated
