@@ -194,7 +194,7 @@ def test_store_that_takes_no_writes_is_told_in_words_and_so_is_its_end(up: Start
         run.until("^the store has too few replicas and takes no writes$")
         assert run.readiness() == 200
         store.config_set("min-replicas-to-write", "0")
-        run.until("^the store is well again$")
+        run.until("^the store works again$")
 
 
 def test_port_that_is_taken_is_told_before_anything_is_touched(up: Start, data_dir: Path) -> None:
@@ -219,7 +219,7 @@ def test_data_folder_that_cannot_be_is_told_with_its_setting(up: Start, data_dir
     data_dir.write_text("a file")
     run = up("--port", "0")
     assert run.wait() == 1
-    assert f"the data folder {data_dir} cannot be made: a file is there" in _errors(run)
+    assert f"the data folder {data_dir} cannot be created: a file has this name" in _errors(run)
     assert "I2M_DATA_DIR" in _errors(run)
 
 

@@ -23,8 +23,8 @@ from image2model.cli.submit.send import Sender, TooMuch
 from image2model.client import ApiError, AsyncClient
 from image2model.domain import ImageStatus
 from image2model.shielded import in_thread
+from image2model.up.errors import FolderInUse
 from image2model.up.lock import FolderLock
-from image2model.up.plan import FolderInUse
 
 
 class Flow:
