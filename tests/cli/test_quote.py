@@ -195,7 +195,7 @@ def test_ledger_of_a_run_killed_amid_a_change_is_read_and_left_as_it_is(tmp_path
     change.close()
     before = _disk(killed)
     assert "ledger.db-journal" in before
-    with Ledger.as_it_is(killed / "ledger.db") as ledger:
+    with Ledger.read_copy(killed / "ledger.db") as ledger:
         assert ledger.pictures("key") == [("hash", "a.png")]
         assert ledger.sent("hash", wish) is not None
     assert _disk(killed) == before

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 
-from image2model.cli.open_files import MOST
+from image2model.cli.open_files import MAX_OPEN_FILES
 from image2model.up.lock import FolderLock
 from image2model.up.store import socket_path, store_folder
 from tests.support.processes import is_gone
@@ -61,7 +61,7 @@ def test_processes_do_not_live_with_a_shells_thousand_open_files(up: Start) -> N
         run = up().ready()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert {_soft_limit(pid) for pid in run.pids()} == {min(hard, MOST)}
+    assert {_soft_limit(pid) for pid in run.pids()} == {min(hard, MAX_OPEN_FILES)}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
