@@ -104,7 +104,7 @@ def test_file_argument_that_is_no_picture_is_wrong_usage(cli: Cli, photos: Path,
     text.write_text("hello")
     done = cli("submit", text)
     assert done.returncode == 2
-    assert "no PNG, JPEG or WebP" in done.stderr
+    assert "not a PNG, JPEG or WebP picture" in done.stderr
     assert service.uploads == []
 
 
@@ -116,7 +116,7 @@ def test_file_arguments_that_are_no_pictures_are_all_named(
     done = cli("submit", photos / "text.png", picture("good.png"), photos / "empty.jpg")
     assert done.returncode == 2
     assert "text.png, " in done.stderr
-    assert "empty.jpg are no PNG, JPEG or WebP picture" in done.stderr
+    assert "empty.jpg are not PNG, JPEG or WebP pictures" in done.stderr
     assert service.uploads == []
 
 

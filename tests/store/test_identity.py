@@ -108,7 +108,7 @@ async def test_version_goes_up_once_nobody_was_seen_for_a_life_and_never_back(re
         (1, 0, 0, "held back by 1 worker of the first release."),
         (2, 1, 0, "2 workers of the first release and 1 API process of the first release, or of another"),
         (0, 0, 3, "held back by 3 processes of an earlier release."),
-        (0, 0, 0, "nothing holds it back, it goes up in seconds."),
+        (0, 0, 0, "nothing holds it back, and it rises in seconds."),
     ],
 )
 def test_what_holds_the_version_back_is_said_in_words(

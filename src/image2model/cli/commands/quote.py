@@ -26,6 +26,7 @@ from image2model.cli.submit.outputs import OutputFolder, assign
 from image2model.cli.submit.plan import Batch, Plan, batches, halves, make_plan
 from image2model.cli.submit.send import fail_blamed, find_job, is_batch_too_large
 from image2model.cli.submit.session import once_each
+from image2model.cli.text import counted
 from image2model.client import ApiError, AsyncClient, ClientError, Quote, QuotedImage
 from image2model.domain import ImageStatus
 from image2model.shielded import in_thread
@@ -277,8 +278,8 @@ def _print(estimate: Estimate) -> None:
 def _heading(estimate: Estimate) -> str:
     files = sum(len(entry.item.stems) for entry in estimate.entries)
     pictures = len(estimate.entries)
-    words = f"{pictures} pictures" + (f" in {files} files" if files > pictures else "")
-    return words + (f", models by {estimate.model}" if estimate.model else "")
+    heading = counted(pictures, "picture") + (f" in {files} files" if files > pictures else "")
+    return heading + (f", models by {estimate.model}" if estimate.model else "")
 
 
 def _prices(estimate: Estimate) -> list[str]:

@@ -59,10 +59,11 @@ def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
             else:
                 wrong.append(printable(argument))
     if wrong:  # all at once: a shell's `*.jpg` may name hundreds
-        verb = "is not a" if len(wrong) == 1 else "are not"
-        raise click.UsageError(
-            f"{', '.join(dict.fromkeys(wrong))} {verb} PNG, JPEG or WebP picture{'s'[: len(wrong) > 1]}"
+        names = ", ".join(dict.fromkeys(wrong))
+        kind = (
+            "is not a PNG, JPEG or WebP picture" if len(wrong) == 1 else "are not PNG, JPEG or WebP pictures"
         )
+        raise click.UsageError(f"{names} {kind}")
     with ThreadPoolExecutor(_HASHERS) as pool:
         pictures = tuple(pool.map(lambda one: found_at(*one), found.values()))
     return Collected(tuple(sorted(pictures, key=_order)), tuple(sorted(skipped)))
