@@ -23,7 +23,7 @@ from image2model.client.save import save
 from image2model.client.transport import Call, OnTrouble, Patience, Reply, Transport
 
 _BASE: Final = "/api/v1"
-_MIN_UPLOAD_SPEED: Final = 32 * 1024  # bytes a second: a slower try reaches its deadline
+_MIN_UPLOAD_SPEED: Final = 32 * 1024  # bytes a second: a slower try times out
 _IDLE_DOWNLOAD: Final = 60.0
 
 _T = TypeVar("_T")
@@ -65,7 +65,7 @@ class AsyncClient:
         no_cache: bool = False,
         idempotency_key: str | None = None,
     ) -> Job:
-        """Upload one batch. After a lost reply it is repeated under the same idempotency key, never paid twice.
+        """Upload one batch. A lost reply is recovered with the same idempotency key, never paid twice.
 
         Without a key a random one is made. Raises ApiError, Unreachable, ClientError.
         """

@@ -234,7 +234,7 @@ class QuotedImage(msgspec.Struct, frozen=True):
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """What an upload would cost. `accepted`: whether it would become a job; a cost of None: only the run shows it."""
+    """What an upload would cost. `accepted`: whether it would become a job. Unknown costs are None."""
 
     model: str
     accepted: bool

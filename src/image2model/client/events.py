@@ -138,7 +138,7 @@ class EventStream:
                     return
             self._retry = parser.retry if parser.retry is not None else self._retry
 
-    def _is_new(self, raw: ServerSentEvent) -> bool:
+    def _is_new(self, raw: "ServerSentEvent") -> bool:
         """Whether no earlier connection delivered it; within one connection nothing is repeated."""
         if not raw.id:
             return True

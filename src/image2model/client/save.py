@@ -19,7 +19,7 @@ async def save(
 ) -> int:
     """Write the body to `target` (folders are made) and return its size.
 
-    `size`: the size that the service announced, if any. `part_dir`: a folder for the unfinished file, on the same
+    `size`: as the service announced it, if at all. `part_dir`: a folder for the unfinished file, on the same
     file system; default: the target's own. Raises BadDownload, OSError.
     """
     folder = part_dir or target.parent

@@ -67,7 +67,7 @@ class Patience:
         return max(0.0, self._deadline - time.monotonic())
 
     async def pause(self, retry_after: float | None = None) -> bool:
-        """Sleep before the next try, `retry_after` seconds if the service gave them. False: no time is left."""
+        """Sleep before the next try, `retry_after` seconds if given. False: no time is left."""
         self._failures += 1
         backoff = random.uniform(0, min(_MAX_SECONDS, _BASE_SECONDS * 2**self._failures))  # noqa: S311 - jitter
         wait = retry_after + random.uniform(0, _BASE_SECONDS) if retry_after is not None else backoff  # noqa: S311

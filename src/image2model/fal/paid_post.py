@@ -145,7 +145,7 @@ class PaidPostTransport(httpx.AsyncBaseTransport):
             await self._session.close()
 
     def _http(self) -> aiohttp.ClientSession:
-        # Made on the first use, because aiohttp wants a running loop. No limit: waiting for a free
+        # Made on the first use, because aiohttp needs a running loop. No limit: waiting for a free
         # connection would use up the POST's deadline; permits bound the number.
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS, ttl_dns_cache=300)

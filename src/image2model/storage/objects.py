@@ -80,7 +80,7 @@ class ObjectReader:
 class ObjectStorage:
     """One storage. Safe to share by all tasks of one event loop.
 
-    Unless said otherwise methods raise StorageError, and ValueError for a string that is not a key.
+    Methods raise StorageError, and ValueError for a string that is not a key.
     """
 
     def __init__(
@@ -183,10 +183,10 @@ class ObjectStorage:
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; a missing one counts as deleted. Directories that become empty are removed."""
-        wanted = [check_key(key) for key in keys]
-        if wanted:
-            with translated(f"delete {len(wanted)} objects"):
-                await run_to_end(self._delete_all(wanted), self._deadline_s)
+        checked = [check_key(key) for key in keys]
+        if checked:
+            with translated(f"delete {len(checked)} objects"):
+                await run_to_end(self._delete_all(checked), self._deadline_s)
 
     async def delete_prefix(self, prefix: str) -> int:
         """Delete every object below `prefix`. Returns how many there were."""

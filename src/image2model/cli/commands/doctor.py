@@ -167,16 +167,16 @@ async def _durability(redis: Redis) -> list[Finding]:
     try:
         found = await store_command(redis, "CONFIG GET", *_REQUIRED_SETTINGS)
     except ResponseError:
-        wanted = "make sure that it has " + ", ".join(
+        required = "make sure that it has " + ", ".join(
             f"{name} {one[0]}" for name, one in _REQUIRED_SETTINGS.items()
         )
-        return [_warning(_STORE, "its settings cannot be read", wanted)]
+        return [_warning(_STORE, "its settings cannot be read", required)]
     return [_setting(name, str(found.get(name, "unknown"))) for name in _REQUIRED_SETTINGS]
 
 
 def _setting(name: str, value: str) -> Finding:
-    wanted, why = _REQUIRED_SETTINGS[name]
-    if value == wanted:
+    required, why = _REQUIRED_SETTINGS[name]
+    if value == required:
         return _ok(_STORE, f"{name} {value}")
     return _warning(_STORE, f"{name} is {value}", why)
 
