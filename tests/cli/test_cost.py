@@ -27,7 +27,7 @@ def test_another_attempt_and_a_picture_sent_anew_are_bought_by_the_run_that_aske
     service.failing = set()
     assert "cost 0.30 USD;" in cli("submit", path, "--retry-failed").stdout
     (tmp_path / "models" / "b.glb").unlink()
-    assert "cost 0.00 USD, and 0.30 USD for" in cli("submit", path).stdout
+    assert "cost 0.00 USD, and 0.30 USD in earlier runs" in cli("submit", path).stdout
     (tmp_path / "models" / "b.glb").unlink()
     service.forget()
     assert "cost 0.30 USD;" in cli("submit", path).stdout
