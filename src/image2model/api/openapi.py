@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from image2model import __version__
 from image2model.access import openapi as access_openapi
-from image2model.access.principal import COOKIE, COOKIE_BY_HTTPS
+from image2model.access.principal import COOKIE, SECURE_COOKIE
 from image2model.access.state import AccessState, state_of
 from image2model.api.openapi_responses import components, plain, reference, responses
 from image2model.events import openapi as events_openapi
@@ -61,7 +61,7 @@ _SCHEMES: Final = {
         "in": "cookie",
         "name": COOKIE,
         "description": "The page's session; by https its name is "
-        f"`{COOKIE_BY_HTTPS}`. Changes are taken only from the service's own page.",
+        f"`{SECURE_COOKIE}`. Changes are taken only from the service's own page.",
     },
     "metrics": {"type": "http", "scheme": "bearer", "description": "`I2M_METRICS_TOKEN`, where it is set."},
 }

@@ -36,7 +36,7 @@ class StreamGate(Protocol):
     async def authenticate(self, scope: Scope) -> Principal:
         """Raises the problem to answer with."""
 
-    def watching(self, principal: Principal, abort: Callable[[], None]) -> AbstractContextManager[None]:
+    def watch_stream(self, principal: Principal, abort: Callable[[], None]) -> AbstractContextManager[None]:
         """For the life of a stream."""
 
 
@@ -79,7 +79,7 @@ class EventStream:
         relay, gate = self._relay_of(scope), self._gate_of(scope)
         principal = await gate.authenticate(scope)
         send_buffer = send_buffer_of(scope, _handler())
-        with gate.watching(principal, send_buffer.abort):
+        with gate.watch_stream(principal, send_buffer.abort):
             topic = await self._topic(relay, scope, principal.owner)
             subscriber: Subscriber | None = None
             try:

@@ -200,7 +200,7 @@ async def _fleet(redis: Redis, *, spenders: bool) -> FleetGauges | None:
     try:
         async with asyncio.timeout(_DEADLINE):
             found = await fleet.read(redis)
-            spent = await accounts.today(redis) if spenders else []
+            spent = await accounts.spent_today(redis) if spenders else []
     except (StoreOutage, TimeoutError) as error:
         _log.warning("fleet_gauges_missing", reason=str(error))
         return None

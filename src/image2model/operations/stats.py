@@ -108,7 +108,7 @@ def _endpoint(state: EndpointState) -> EndpointStats:
 
 
 async def _spending(redis: Redis, days: int, now: datetime) -> list[tuple[Spending, int]]:
-    names = await spending.names_of_owners(redis)
+    names = await spending.key_names_by_owner(redis)
     dates = [(now - timedelta(days=back)).date().isoformat() for back in range(days)]
     return [
         (

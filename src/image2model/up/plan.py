@@ -76,7 +76,7 @@ def require_a_key(redis_url: str, host: str) -> None:
 
 async def _any_good(redis_url: str) -> bool:
     async with connect(redis_url) as redis:
-        return await keys.any_good(redis)
+        return await keys.any_valid(redis)
 
 
 # glibc gives buffers of this size back to the kernel and asks for them again, which halves an upload's
