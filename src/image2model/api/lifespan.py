@@ -66,7 +66,7 @@ class Process:
             redis,
             self._redis_url,
             send_timeout_s=settings.sse_send_timeout,
-            on_hopeless=partial(os.kill, os.getpid(), signal.SIGTERM),
+            on_failed=partial(os.kill, os.getpid(), signal.SIGTERM),
         )
         async with redis, relay:
             for warning in await durability.warnings(redis):

@@ -14,7 +14,7 @@ from image2model.events.examples import (
     FAL_REQUEST,
     PARTIAL_JOB,
     RUNNING_JOB,
-    head,
+    without_images,
 )
 from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.http.documents import JobDocument
@@ -275,7 +275,7 @@ _WORKER: Final = WorkerDocument(
     started_at=CREATED,
     last_beat_at=ENDED,
 )
-_JOB: Final = OwnedJob(owner=_OWNER, **asdict(head(PARTIAL_JOB)))
+_JOB: Final = OwnedJob(owner=_OWNER, **asdict(without_images(PARTIAL_JOB)))
 
 
 def _change(verb: str, summary: str, description: str, *, paused: bool) -> Operation:
