@@ -33,7 +33,7 @@ from image2model.store.connection import StoreOutage, connect_for_pubsub
 from image2model.store.identity import StoreIdentity, StoreWatch
 from image2model.store.run_id import run_id_of
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
-from image2model.telemetry.unexpected import kept_running
+from image2model.telemetry.unexpected import keep_running
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 COMMENT_S: Final = 15.0
@@ -95,7 +95,7 @@ class EventRelay:
             "keep_alive": self._keep_alive.run,
             "checks": self._check_periodically,
         }
-        self._tasks = [asyncio.create_task(kept_running(name, loop)) for name, loop in loops.items()]
+        self._tasks = [asyncio.create_task(keep_running(name, loop)) for name, loop in loops.items()]
         for task in self._tasks:
             task.add_done_callback(self._on_loop_end)
         return self

@@ -27,7 +27,7 @@ from image2model.money import to_usd
 from image2model.queue import fleet
 from image2model.store.condition import StoreCondition
 from image2model.store.connection import StoreOutage
-from image2model.telemetry.metrics import MEDIA_TYPE, counted
+from image2model.telemetry.metrics import MEDIA_TYPE, collected
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 _DEADLINE_S: Final = 2.0
@@ -173,7 +173,7 @@ def exposition(fleet: FleetGauges | None, store: StoreGauges) -> bytes:
     shared.register(store)
     if fleet is not None:
         shared.register(fleet)
-    return generate_latest(counted()) + generate_latest(shared)
+    return generate_latest(collected()) + generate_latest(shared)
 
 
 def _store(condition: StoreCondition) -> StoreGauges:
