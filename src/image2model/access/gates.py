@@ -57,8 +57,8 @@ class KeyGate:
     async def authenticate_with_job(self, scope: Scope, job_id: str) -> tuple[Principal, JobLookup | None]:
         """The caller and the lookup of the job, in one round trip. Raises as `authenticate` does."""
         credential = credential_of(scope)
-        found, head = await self._lookups.both(credential, job_id)
-        return await self._principal(scope, credential, found), head
+        found, job = await self._lookups.both(credential, job_id)
+        return await self._principal(scope, credential, found), job
 
     async def sign_in(self, scope: Scope, secret: str) -> Principal:
         """The principal of this key. Raises Unauthenticated, and RateLimited for an address that guesses."""

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from image2model.events.send_buffer import SEND_BUFFER, Connection
 
 _OFFER_HEADERS: Final = frozenset({b"upgrade", b"http2-settings"})
-"""Headers, and the words in `Connection`, that offer another protocol."""
+"""Headers, and values of the header `Connection`, that offer another protocol."""
 MAX_HEAD_BYTES: Final = 64 << 10
 """Bytes of a head, or of trailers. The rest of the same read is accepted: a read has at most 256 KiB."""
 MAX_PIPELINED: Final = 32

@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from image2model.events import documents as events_documents
+from image2model.events.documents import completed_document, completed_head, image_event
 from image2model.events.history import Event, ImageChanged
-from image2model.http import documents
+from image2model.http.documents import JobHead, job_document
 from image2model.store.records import JobSnapshot
 
 RETRY: Final = b"retry: 2000\n\n"
@@ -40,7 +40,7 @@ def job_frame(event: Event) -> Frame:
     """An event as a frame of its job's stream."""
     if isinstance(event.body, ImageChanged):
         return _image(event.version, event.job_id, event.body)
-    data = _encode(events_documents.completed_document(event.job_id, event.body))
+    data = _encode(completed_document(event.job_id, event.body))
     return _complete(event.version, event.job_id, data, event.body.at, last=True)
 
 
@@ -48,7 +48,7 @@ def owner_frame(seq: int, event: Event) -> Frame:
     """An event as a frame of its owner's stream."""
     if isinstance(event.body, ImageChanged):
         return _image(seq, event.job_id, event.body)
-    data = _encode(events_documents.completed_head(event.job_id, event.body))
+    data = _encode(completed_head(event.job_id, event.body))
     return _complete(seq, event.job_id, data, event.body.at, last=False)
 
 
@@ -58,7 +58,7 @@ def job_opening(snapshot: JobSnapshot, *, reset: bool) -> tuple[Frame, ...]:
     The snapshot of a finished job has the preceding id: a client that is disconnected between the two frames
     has not seen `complete`, and its next connection must deliver it.
     """
-    data = _encode(documents.job_document(snapshot))
+    data = _encode(job_document(snapshot))
     finished_at = snapshot.job.finished_at
     position = snapshot.version if finished_at is None else snapshot.version - 1
     first = Frame(position=position, data=_event(position, b"snapshot", _with_reset(data, reset=reset)))
@@ -67,7 +67,7 @@ def job_opening(snapshot: JobSnapshot, *, reset: bool) -> tuple[Frame, ...]:
     return first, _complete(snapshot.version, snapshot.job_id, data, finished_at, last=True)
 
 
-def owner_opening(seq: int, jobs: list[documents.JobHead], *, reset: bool) -> Frame:
+def owner_opening(seq: int, jobs: list[JobHead], *, reset: bool) -> Frame:
     """The beginning of an owner's stream: the unfinished jobs, possibly none."""
     data = _with_reset(_encode({"jobs": jobs}), reset=reset)
     return Frame(position=seq, data=_event(seq, b"snapshot", data))
@@ -128,7 +128,7 @@ class Backlog:
 def _image(position: int, job_id: str, body: ImageChanged) -> Frame:
     return Frame(
         position=position,
-        data=_event(position, b"image", _encode(events_documents.image_event(job_id, body))),
+        data=_event(position, b"image", _encode(image_event(job_id, body))),
         at=body.at,
         job_id=job_id,
         image_id=body.image.image_id,

@@ -1,6 +1,6 @@
 """Receives the notifications of the subscribed owners over the process's one pub/sub connection.
 
-A lost message or connection loses no event: history is the truth, and `on_connected` tells the relay to
+A lost message or connection loses no event: history is the truth, and `on_connected` makes the relay
 compare with it. redis-py loses subscriptions when several tasks subscribe at once, so a single task changes
 them, one change at a time, and waits for each confirmation. redis-py's own reconnect is off, because it would
 not report that messages were lost.
@@ -58,7 +58,7 @@ class Notifications:
         self._on_notification = on_notification
         self._on_connected = on_connected
         self._wanted: dict[str, int] = {}
-        self._listening: dict[str, asyncio.Event] = {}
+        self._ready: dict[str, asyncio.Event] = {}
         self._subscribed: set[str] = set()
         self._changed = asyncio.Event()
         self._unconfirmed: set[str] = set()
@@ -70,7 +70,7 @@ class Notifications:
     def subscribe(self, owner: str) -> None:
         """Receive an owner's notifications soon; `wait_until_subscribed` returns when that is so."""
         self._wanted[owner] = self._wanted.get(owner, 0) + 1
-        self._listening.setdefault(owner, asyncio.Event())
+        self._ready.setdefault(owner, asyncio.Event())
         self._changed.set()
 
     def unsubscribe(self, owner: str) -> None:
@@ -85,7 +85,7 @@ class Notifications:
         async with asyncio.timeout(0 if self._stopping else CONFIRM_S) as limit:
             self._timeouts.add(limit)
             try:
-                await self._listening[owner].wait()
+                await self._ready[owner].wait()
             finally:
                 self._timeouts.discard(limit)
 
@@ -116,21 +116,21 @@ class Notifications:
             await asyncio.sleep(pause)
 
     async def _session(self) -> None:
-        head = await self._store.look()
+        identity = await self._store.look()
         pubsub = self._redis.pubsub()
         self._subscribed, self._last_sign = set(), time.monotonic()
-        self._channels = head.subscribed_channels
+        self._channels = identity.subscribed_channels
         try:
             async with asyncio.TaskGroup() as tasks:
-                await self._subscribe_first(pubsub, head.own_channels.notification(_NO_OWNER))
-                tasks.create_task(self._watch_store(head))
+                await self._subscribe_first(pubsub, identity.own_channels.notification(_NO_OWNER))
+                tasks.create_task(self._watch_store(identity))
                 tasks.create_task(self._read(pubsub))
                 tasks.create_task(self._sync(pubsub))
-                tasks.create_task(self._ping(pubsub, head.own_channels.notification(_NO_OWNER)))
+                tasks.create_task(self._ping(pubsub, identity.own_channels.notification(_NO_OWNER)))
         finally:
-            self._listening = {owner: self._listening[owner] for owner in self._wanted}
-            for listening in self._listening.values():
-                listening.clear()
+            self._ready = {owner: self._ready[owner] for owner in self._wanted}
+            for ready in self._ready.values():
+                ready.clear()
             await _close(pubsub)
 
     async def _subscribe_first(self, pubsub: PubSub, channel: str) -> None:
@@ -143,9 +143,9 @@ class Notifications:
         async with asyncio.timeout(CONFIRM_S):
             await pubsub.subscribe(channel)
 
-    async def _watch_store(self, head: StoreIdentity) -> None:
+    async def _watch_store(self, identity: StoreIdentity) -> None:
         """Raises _StoreChanged as soon as the store's channels differ from those of this session."""
-        while self._store.head == head:
+        while self._store.head == identity:
             self._store.changed.clear()
             await self._store.changed.wait()
         raise _StoreChanged
@@ -191,17 +191,17 @@ class Notifications:
             await self._command(pubsub.subscribe, new)
             self._subscribed.update(new)
             for owner in new:
-                if owner in self._listening:
-                    self._listening[owner].set()
+                if owner in self._ready:
+                    self._ready[owner].set()
             return
         old = list(self._subscribed - self._wanted.keys())[:_SYNC_BATCH]
         self._subscribed.difference_update(old)
         for owner in old:
-            self._listening[owner].clear()
+            self._ready[owner].clear()
         await self._command(pubsub.unsubscribe, old)
         for owner in old:
             if owner not in self._wanted:
-                del self._listening[owner]
+                del self._ready[owner]
 
     async def _command(self, command: Callable[..., Any], owners: list[str]) -> None:
         channels = [channels.notification(owner) for channels in self._channels for owner in owners]

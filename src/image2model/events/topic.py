@@ -108,7 +108,8 @@ class Topic(ABC):
 
     `name` is the id of the job or the owner. `mark` identifies the event at `position`. `invalid_upto`:
     clients may have received positions up to here for events that the store no longer has; a client that
-    resumes from one of them begins again with a snapshot.
+    resumes from one of them begins again with a snapshot. `unverified`: another store server answers, and
+    nothing is passed on until `verify` has compared with it.
     """
 
     def __init__(self, redis: Redis, owner: str, gate: asyncio.Semaphore, name: str) -> None:
@@ -299,7 +300,7 @@ class Topic(ABC):
                     self._pass_page(page)
         except StoreOutage as error:
             _log.info("events_not_read", error=str(error))
-        except Exception as error:  # noqa: BLE001 - reported; readers reconnect and begin anew
+        except Exception as error:  # noqa: BLE001 - reported; readers reconnect and get a snapshot
             report_unexpected("loop:topic", error, topic=self.name)
             self.end()
         finally:

@@ -20,10 +20,9 @@ from image2model.events.history import ImageChanged
 from image2model.http.documents import ImageDocument, Moment, image_document, moment
 from image2model.jobs import records
 from image2model.store import job_reads
-from image2model.store import records as store_records
 from image2model.store.connection import command
 from image2model.store.keys import key
-from image2model.store.records import JobSnapshot
+from image2model.store.records import ImageRow, JobSnapshot, image_row
 from image2model.store.scripts import Script
 
 _LIST: Final = Script("operations/list_dead")
@@ -126,7 +125,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     model: str
     earlier_errors: dict[int, ImageError]
-    image: store_records.ImageRow
+    image: ImageRow
 
     @property
     def position(self) -> Position:
@@ -199,82 +198,10 @@ async def _matching(redis: Redis, filters: DeadFilter, limit: int) -> tuple[list
 
 
 async def _retry(redis: Redis, job_id: str, image_ids: list[str]) -> int:
-    head = await lookup.read(redis, job_id)
-    if head is None:
+    job = await lookup.read(redis, job_id)
+    if job is None:
         return 0  # deleted meanwhile
-    return len(await records.retry(redis, job_id, image_ids, None, low_priority=head.low_priority))
-
-
-async def read_batch(redis: Redis, filters: DeadFilter, after: Position | None, limit: int) -> Batch:
-    """Up to `limit` dead letters after a position (None: from the newest). Raises StoreOutage."""
-    at, image_id = after or (False, "")
-    packed = await _LIST.packed(
-        redis, at, image_id, limit, _MAX_SCANNED, filters.code, filters.model, filters.owner
-    )
-    more, last_at, last_id, found = _batch.decode(packed)
-    letters = tuple(
-        DeadLetter(
-            failed_at=at,
-            job_id=job_id,
-            owner=owner,
-            model=model,
-            earlier_errors=_earlier_errors(errors),
-            image=store_records.image_row(row),
-        )
-        for at, job_id, owner, model, errors, row in found
-    )
-    return Batch(letters, Position(last_at, last_id) if more else None)
-
-
-async def job_of(redis: Redis, image_id: str) -> tuple[str, str] | None:
-    """The job and the owner of an image; None if there is no such image."""
-    job_id, owner = await command(redis, "HMGET", key("image", image_id), "job_id", "owner")
-    return (job_id.decode(), owner.decode()) if job_id and owner else None
-
-
-async def histories(redis: Redis, job_id: str, image_ids: frozenset[str]) -> dict[str, tuple[Change, ...]]:
-    """The changes of these images in the job's history, oldest first.
-
-    Mere moves in FAL's queue are left out.
-    """
-    found: dict[str, list[Change]] = {image_id: [] for image_id in image_ids}
-    for event in await history.of_job(redis, job_id, 0):
-        body = event.body
-        if isinstance(body, ImageChanged) and body.image.image_id in image_ids:
-            _add(found[body.image.image_id], body)
-    return {image_id: tuple(changes) for image_id, changes in found.items()}
-
-
-def _add(changes: list[Change], body: ImageChanged) -> None:
-    image = body.image
-    if changes and (changes[-1].status, changes[-1].attempt) == (image.status, image.attempt):
-        return
-    changes.append(
-        Change(
-            at=body.at,
-            status=image.status,
-            attempt=image.attempt,
-            request_id=image.request_id,
-            error=image.error,
-        )
-    )
-
-
-def _earlier_errors(lines: str) -> dict[int, ImageError]:
-    """Decode what the script `try_again` has written: a line for each attempt, its number and its error."""
-    errors = {}
-    for line in filter(None, lines.split("\n")):
-        number, _, error = line.partition(" ")
-        errors[int(number)] = _error.decode(error)
-    return errors
-
-
-async def _changes(redis: Redis, letters: tuple[DeadLetter, ...]) -> dict[str, tuple[Change, ...]]:
-    changes: dict[str, tuple[Change, ...]] = {}
-    for job_id in sorted(set(map(_job_of, letters))):
-        ids = frozenset(letter.image.image_id for letter in letters if letter.job_id == job_id)
-        changes |= await histories(redis, job_id, ids)
-    return changes
+    return len(await records.retry(redis, job_id, image_ids, None, low_priority=job.low_priority))
 
 
 def _job_of(letter: DeadLetter) -> str:
@@ -337,4 +264,76 @@ def _after(cursor: str) -> Position:
 def _bad_cursor() -> InvalidParameter:
     return InvalidParameter(
         "`cursor` must be the `next_cursor` of an earlier page. Leave it out to begin with the first."
+    )
+
+
+async def read_batch(redis: Redis, filters: DeadFilter, after: Position | None, limit: int) -> Batch:
+    """Up to `limit` dead letters after a position (None: from the newest). Raises StoreOutage."""
+    at, image_id = after or (False, "")
+    packed = await _LIST.packed(
+        redis, at, image_id, limit, _MAX_SCANNED, filters.code, filters.model, filters.owner
+    )
+    more, last_at, last_id, found = _batch.decode(packed)
+    letters = tuple(
+        DeadLetter(
+            failed_at=at,
+            job_id=job_id,
+            owner=owner,
+            model=model,
+            earlier_errors=_earlier_errors(errors),
+            image=image_row(row),
+        )
+        for at, job_id, owner, model, errors, row in found
+    )
+    return Batch(letters, Position(last_at, last_id) if more else None)
+
+
+def _earlier_errors(lines: str) -> dict[int, ImageError]:
+    """Decode what the script `try_again` has written: a line for each attempt, its number and its error."""
+    errors = {}
+    for line in filter(None, lines.split("\n")):
+        number, _, error = line.partition(" ")
+        errors[int(number)] = _error.decode(error)
+    return errors
+
+
+async def job_of(redis: Redis, image_id: str) -> tuple[str, str] | None:
+    """The job and the owner of an image; None if there is no such image."""
+    job_id, owner = await command(redis, "HMGET", key("image", image_id), "job_id", "owner")
+    return (job_id.decode(), owner.decode()) if job_id and owner else None
+
+
+async def _changes(redis: Redis, letters: tuple[DeadLetter, ...]) -> dict[str, tuple[Change, ...]]:
+    changes: dict[str, tuple[Change, ...]] = {}
+    for job_id in sorted(set(map(_job_of, letters))):
+        ids = frozenset(letter.image.image_id for letter in letters if letter.job_id == job_id)
+        changes |= await histories(redis, job_id, ids)
+    return changes
+
+
+async def histories(redis: Redis, job_id: str, image_ids: frozenset[str]) -> dict[str, tuple[Change, ...]]:
+    """The changes of these images in the job's history, oldest first.
+
+    Mere moves in FAL's queue are left out.
+    """
+    found: dict[str, list[Change]] = {image_id: [] for image_id in image_ids}
+    for event in await history.of_job(redis, job_id, 0):
+        body = event.body
+        if isinstance(body, ImageChanged) and body.image.image_id in image_ids:
+            _add(found[body.image.image_id], body)
+    return {image_id: tuple(changes) for image_id, changes in found.items()}
+
+
+def _add(changes: list[Change], body: ImageChanged) -> None:
+    image = body.image
+    if changes and (changes[-1].status, changes[-1].attempt) == (image.status, image.attempt):
+        return
+    changes.append(
+        Change(
+            at=body.at,
+            status=image.status,
+            attempt=image.attempt,
+            request_id=image.request_id,
+            error=image.error,
+        )
     )

@@ -11,7 +11,7 @@ from image2model.access.state import AccessState, state_of
 from image2model.errors import NotFound
 from image2model.http.answers import json_answer, read_json
 from image2model.http.documents import job_document
-from image2model.jobs import listing as job_list
+from image2model.jobs import listing
 from image2model.operations import dead_letters, stats
 from image2model.operations.dead_letters import DeadFilter, ReplayRequest
 from image2model.queue import circuits, fleet
@@ -68,8 +68,8 @@ async def list_jobs(request: Request) -> Response:
     """200: one page of the jobs of all owners, newest first."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    asked = job_list.question(*(request.query_params.get(name) for name in ("status", "limit", "cursor")))
-    return json_answer(await job_list.page_of_all(state.redis, asked))
+    query = listing.question(*(request.query_params.get(name) for name in ("status", "limit", "cursor")))
+    return json_answer(await listing.page_of_all(state.redis, query))
 
 
 class QueueDocument(msgspec.Struct, frozen=True):
