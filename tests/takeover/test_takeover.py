@@ -134,7 +134,7 @@ async def taken_over(redis_url: str, folder: Path, *, remembered: bool) -> Async
         if remembered:
             await _remember(emulator, head, head.fal)
         taken = Taken(redis, head, emulator, receiver)
-        _, taken.heard = await history.reach_of_owner(redis, "ann")
+        _, taken.heard = await history.bounds_of_owner(redis, "ann")
         taken.before = {name: await taken.job(name) for name in head.jobs}
         port = free_port(_HOST)
         environment = {

@@ -45,7 +45,7 @@ async def upload_batch(request: Request) -> Response:
         if isinstance(reservation, Answered):
             document = await _replay(request, state, principal, reservation)
         else:
-            await accounts.check_unused(state.redis, principal.owner, principal.allowance)
+            await accounts.check_usage(state.redis, principal.owner, principal.allowance)
             document = await _accept(request, state, principal, reservation)
     headers = {"Location": document.links.self}
     if isinstance(reservation, Answered):

@@ -30,7 +30,7 @@ class Status:
         """Answer one request. Raises NotFound, Expired, and what authentication raises."""
         state = cast("JobsState", scope["state"]["api"])
         job_id: str = scope["path_params"]["job_id"]
-        principal, head = await state.gate.with_job(scope, job_id if is_job_id(job_id) else "")
+        principal, head = await state.gate.authenticate_with_job(scope, job_id if is_job_id(job_id) else "")
         head = visible(head, principal.owner)
         if _has(scope, etag(head.state)):
             await send(_start(304, head.state))

@@ -42,7 +42,7 @@ from image2model.store.connection import StoreOutage, connect
 from image2model.store.identity import StoreWatch
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics, tracing
-from image2model.telemetry.unexpected import kept_running
+from image2model.telemetry.unexpected import keep_running
 from image2model.webhooks.deliver import announce_as_failed, deliver_webhook, end_as_failed, finish_batch
 from image2model.webhooks.send import WebhookSender
 
@@ -188,7 +188,7 @@ class WorkerProcess:
         """
         with suppress(StoreOutage):  # a store that is away is waited for
             await self._store.look()
-        background = [asyncio.create_task(kept_running(name, loop)) for name, loop in self._loops()]
+        background = [asyncio.create_task(keep_running(name, loop)) for name, loop in self._loops()]
         _log.info("worker_ready", worker=self.worker_id, queues=[queue.value for queue in self._workers])
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
