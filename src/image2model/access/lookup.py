@@ -16,7 +16,7 @@ from image2model.access.keys import Budget, Rate, read_budget, read_rate
 from image2model.errors import Expired, NotFound
 from image2model.store import job_reads
 from image2model.store.records import JobSnapshot
-from image2model.store.run_id import spoken_to
+from image2model.store.run_id import last_run_id
 from image2model.store.scripts import Script
 
 _READ: Final = Script("access/read_heads")
@@ -51,7 +51,7 @@ _heads = msgspec.msgpack.Decoder(list[Row])
 async def read(redis: Redis, job_id: str) -> JobLookup | None:
     """One job's head; None where there is no such job (deleted ones included)."""
     (row,) = _heads.decode(await _READ.packed(redis, [job_id]))
-    return head_of(row, spoken_to())
+    return head_of(row, last_run_id())
 
 
 def head_of(row: Row, run_id: str) -> JobLookup | None:
@@ -162,7 +162,7 @@ class Lookups:
             heads, keys = _found.decode(
                 await _LOOK_UP.packed(self._redis, list(batch.jobs), list(batch.credentials))
             )
-            run_id = spoken_to()
+            run_id = last_run_id()
             batch.heads = [head_of(row, run_id) for row in heads]
             batch.keys = [_key(row) for row in keys]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer of all who asked

@@ -28,7 +28,7 @@ from image2model.events.topic import NO_VOID, Topic
 from image2model.events.topics import JobTopic, OwnerTopic
 from image2model.store.connection import StoreOutage, connect_for_pubsub
 from image2model.store.identity import StoreIdentity, StoreWatch
-from image2model.store.run_id import run_id_of
+from image2model.store.run_id import store_run
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 from image2model.telemetry.unexpected import kept_running
 
@@ -115,7 +115,7 @@ class EventRelay:
         self._check_now = asyncio.Event()
         self._heard_of: StoreIdentity | None = None
         self._void: OrderedDict[str, int] = OrderedDict()
-        self._runs = (run_id_of(redis), run_id_of(self._pubsub_redis))
+        self._runs = (store_run(redis), store_run(self._pubsub_redis))
         for run in self._runs:
             run.on_change(self._new_run)
         self._tasks: list[asyncio.Task[None]] = []

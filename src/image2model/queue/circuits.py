@@ -21,8 +21,8 @@ FAILURES_TO_OPEN: Final = 5
 FIRST_GAP_S: Final = 2.0
 LAST_GAP_S: Final = 60.0
 
-_PAUSE: Final = Script("queue/pause")
-_COUNT_FAULT: Final = Script("queue/fault")
+_PAUSE: Final = Script("queue/set_pause")
+_COUNT_FAULT: Final = Script("queue/count_fault")
 _PROBE: Final = Script("queue/claim_probe")
 _TRIAL: Final = Script("queue/allow_trial")
 
@@ -57,9 +57,9 @@ async def allow_trial(redis: Redis) -> None:
 _IDLE_S: Final = 86_400.0
 """How long a circuit for which nobody waits is kept: the next image would be its probe."""
 
-_COUNT_ENDPOINT_FAULT: Final = Script("queue/endpoint_fault")
-_RESULT: Final = Script("queue/endpoint_result")
-_TEND: Final = Script("queue/tend_endpoints")
+_COUNT_ENDPOINT_FAULT: Final = Script("queue/count_endpoint_fault")
+_RESULT: Final = Script("queue/note_endpoint_result")
+_TEND: Final = Script("queue/maintain_endpoints")
 
 
 class Fault(StrEnum):
@@ -87,14 +87,14 @@ PACE = Pace()
 """Of every worker. A test's worker sets another one before it starts."""
 
 
-class Counted(msgspec.Struct, frozen=True, array_like=True):
+class FaultOutcome(msgspec.Struct, frozen=True, array_like=True):
     """What a fault led to: is the endpoint's circuit open, and for which reason are generations paused."""
 
     open: bool
     paused: str
 
 
-class Tended(msgspec.Struct, frozen=True, array_like=True):
+class EndpointMaintenance(msgspec.Struct, frozen=True, array_like=True):
     """Each endpoint whose circuit is open with the image that may try it ("": none); each image that gave up,
     with its endpoint."""
 
@@ -113,8 +113,8 @@ class EndpointState(msgspec.Struct, frozen=True, array_like=True):
     waiting: int
 
 
-_counted = msgspec.msgpack.Decoder(Counted)
-_tended = msgspec.msgpack.Decoder(Tended)
+_counted = msgspec.msgpack.Decoder(FaultOutcome)
+_tended = msgspec.msgpack.Decoder(EndpointMaintenance)
 
 
 async def count_endpoint_fault(
@@ -126,7 +126,7 @@ async def count_endpoint_fault(
     status: int | None = None,
     fal_type: str | None = None,
     pace: Pace,
-) -> Counted:
+) -> FaultOutcome:
     """Count a fault of the endpoint that this image's job is for. Raises StoreOutage.
 
     Two endpoints at fault, with nothing accepted in between, pause generations: the account is refused, or
@@ -152,7 +152,7 @@ async def note_endpoint_result(redis: Redis, image_id: str) -> None:
     await _RESULT.packed(redis, image_id)
 
 
-async def tend_endpoints(redis: Redis, *, patience_s: float, pace: Pace) -> Tended:
+async def maintain_endpoints(redis: Redis, *, patience_s: float, pace: Pace) -> EndpointMaintenance:
     """Let through the probes that are due, end the images that have waited for longer than `patience_s`.
 
     Any number of workers may call it as often as they like. Raises StoreOutage.
@@ -161,7 +161,7 @@ async def tend_endpoints(redis: Redis, *, patience_s: float, pace: Pace) -> Tend
     return _tended.decode(await _TEND.packed(redis, *times))
 
 
-async def endpoint_refuses(redis: Redis, model: str, image_id: str) -> bool:
+async def is_endpoint_blocked(redis: Redis, model: str, image_id: str) -> bool:
     """Whether this image has to wait for its endpoint now. Raises StoreOutage."""
     pipe = redis.pipeline(transaction=True)
     pipe.sismember(key("endpoints"), model)

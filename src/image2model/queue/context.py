@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 from image2model.fal.gateway import FalGateway
 from image2model.queue import circuits
 from image2model.queue.permits import PermitQueue
-from image2model.queue.running import RunningImages
+from image2model.queue.running import RunningTasks
 from image2model.settings import Settings
 
 
@@ -17,7 +17,7 @@ class QueueContext:
         self.settings = settings
         self.redis = redis
         self.fal = fal
-        self.running = RunningImages()
+        self.running = RunningTasks()
         self.permits = PermitQueue(redis, max_permits=settings.max_concurrent)
         self.refused_endpoints: set[str] = set()
         self.pace = circuits.PACE

@@ -21,7 +21,7 @@ from image2model.queue.lease_renewal import LeaseRenewer
 from image2model.queue.leases import Claim
 from image2model.queue.permits import look_ahead
 from image2model.queue.running import RunningTask
-from image2model.queue.unexpected import Guarded
+from image2model.queue.unexpected import GuardedTask
 from image2model.store import arq_keys
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
@@ -42,7 +42,7 @@ _REATTACH: Final = 2000
 """Images at FAL that one process follows besides those it started: following costs next to nothing."""
 
 
-def arq_function(guarded: Guarded[Any]) -> Function:
+def arq_function(guarded: GuardedTask[Any]) -> Function:
     """A task as ARQ wants it, known to its lease so that it stops when that is lost."""
 
     async def run(ctx: dict[str, Any], argument: str) -> None:
@@ -50,7 +50,7 @@ def arq_function(guarded: Guarded[Any]) -> Function:
         running = _CURRENT.get()
         current = asyncio.current_task()
         if current is not None:
-            running.works_in(current)
+            running.attach(current)
         await guarded.run(context, running, argument)
 
     return func(run, name=guarded.name)
@@ -135,7 +135,7 @@ class LeasedWorker(Worker):
         self._context.running.add(arq_function)
         self._lease_renewer.hold(self._queue, arq_function)
         self.job_counter += 1
-        if claim.score > arq_keys.FRONT_RUNNING:
+        if claim.score > arq_keys.FOLLOW_NOW:
             self._started.add(claim.token)
         previous = self.tasks.get(claim.task_id)
         running = self.loop.create_task(self._run(arq_function, previous))

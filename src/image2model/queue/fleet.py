@@ -20,7 +20,7 @@ HEARTBEAT_TTL_SECONDS: Final = 15.0
 """How long a worker counts as alive after its last beat."""
 
 _HEARTBEAT: Final = Script("queue/heartbeat")
-_FLEET: Final = Script("queue/fleet")
+_FLEET: Final = Script("queue/read_fleet")
 _SAMPLE: Final = 32
 
 

@@ -62,12 +62,12 @@ class LeaseRenewer:
         lost, cancelled = set(renewal.lost), set(renewal.cancelled)
         for task in tasks:
             if task.task_id in cancelled:
-                task.ask_to_cancel()
+                task.request_cancel()
             # it may have ended, or been let go, while the call was under way
             if task.task_id in lost and self._held[queue].pop(task.token, None) is not None:
                 metrics.LEASES_LOST.inc()
                 _log.warning("lease_lost", task_id=task.task_id, queue=queue.value)
-                task.lose()
+                task.lose_lease()
 
     async def run(self) -> None:
         """Renew every third of a lease, sweep every half second, until cancelled."""

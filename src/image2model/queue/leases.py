@@ -12,17 +12,17 @@ from redis.asyncio import Redis
 from image2model.store.keys import Queue
 from image2model.store.scripts import Script
 
-MOST_CRASHES: Final = 5
+MAX_CRASHES: Final = 5
 """A picture that has ended so many processes, alone in them, fails with `worker_crashed`."""
 
-MOST_ENDS: Final = 5
+MAX_UNFINISHED_RUNS: Final = 5
 """Runs of an image in one attempt that end without an end of its own, before it fails: the last resort
 behind what the worker itself does about errors that nobody expected."""
 
 _PICK: Final = Script("queue/pick")
-_RENEW: Final = Script("queue/renew")
-_SWEEP: Final = Script("queue/sweep")
-_FINISH: Final = Script("queue/finish_task")
+_RENEW: Final = Script("queue/renew_leases")
+_SWEEP: Final = Script("queue/sweep_leases")
+_FINISH: Final = Script("queue/release_task")
 _UNEXPECTED: Final = Script("queue/note_unexpected")
 
 
@@ -84,7 +84,7 @@ async def renew(redis: Redis, queue: Queue, held: Sequence[tuple[str, str]], *, 
 async def sweep(redis: Redis, queue: Queue, *, lease_s: float) -> int:
     """Put tasks with an expired lease at the front of the queue; returns how many."""
     gap_ms = int(max(lease_s / 2, 1.5) * 1000)
-    return int(await _SWEEP.packed(redis, queue.value, int(lease_s * 1000), gap_ms, MOST_CRASHES))
+    return int(await _SWEEP.packed(redis, queue.value, int(lease_s * 1000), gap_ms, MAX_CRASHES))
 
 
 async def release(
@@ -103,7 +103,7 @@ async def release(
     """
     delay = False if delay_ms is None else delay_ms
     return bool(
-        await _FINISH.packed(redis, queue.value, task_id, token, finished, int(score), delay, MOST_ENDS)
+        await _FINISH.packed(redis, queue.value, task_id, token, finished, int(score), delay, MAX_UNFINISHED_RUNS)
     )
 
 

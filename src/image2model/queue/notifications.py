@@ -80,7 +80,7 @@ class Channel:
         elif data.startswith(_CANCEL):
             task = self._context.running.get(data.removeprefix(_CANCEL).decode())
             if task is not None:
-                task.ask_to_cancel()
+                task.request_cancel()
 
 
 async def _subscribe(pubsub: PubSub, head: StoreIdentity) -> None:

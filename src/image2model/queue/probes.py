@@ -68,7 +68,7 @@ async def check_endpoint(context: QueueContext, image_id: str, model: str) -> No
     """
     if model not in context.refused_endpoints:
         return
-    if await circuits.endpoint_refuses(context.redis, model, image_id):
+    if await circuits.is_endpoint_blocked(context.redis, model, image_id):
         raise EndpointRefused
 
 
@@ -86,7 +86,7 @@ async def probe_forever(context: QueueContext) -> None:
 
 async def _tend_endpoints(context: QueueContext) -> None:
     patience = context.settings.endpoint_patience
-    tended = await circuits.tend_endpoints(context.redis, patience_s=patience, pace=context.pace)
+    tended = await circuits.maintain_endpoints(context.redis, patience_s=patience, pace=context.pace)
     for image_id, model in tended.gave_up:
         _log.info("image_failed", image_id=image_id, model=model, code="endpoint_unavailable")
         metrics.IMAGES.labels(model, ImageStatus.FAILED.value).inc()

@@ -13,7 +13,7 @@ from image2model.store.scripts import Script
 
 _ENQUEUE: Final = Script("queue/enqueue_once")
 _WAITING: Final = Script("queue/refresh_waiting")
-_REPAIR: Final = Script("queue/repair")
+_REPAIR: Final = Script("queue/repair_job")
 _UNUSED_PERMITS: Final = Script("queue/release_unused_permits")
 _ADDRESSES: Final = Script("queue/release_unused_addresses")
 _PAGE: Final = 500

@@ -40,7 +40,7 @@ class RunningTask:
         if slots is not None:
             slots.release()
 
-    def works_in(self, work: asyncio.Task[Any]) -> None:
+    def attach(self, work: asyncio.Task[Any]) -> None:
         """The asyncio task to stop when the lease is lost."""
         self._work = work
         if self._stopped:
@@ -52,7 +52,7 @@ class RunningTask:
         if self.cancel_requested:
             callback()
 
-    def ask_to_cancel(self) -> None:
+    def request_cancel(self) -> None:
         """A client cancels the image."""
         if self.cancel_requested:
             return
@@ -60,7 +60,7 @@ class RunningTask:
         if self._on_cancel is not None:
             self._on_cancel()
 
-    def lose(self) -> None:
+    def lose_lease(self) -> None:
         """Somebody else holds it now: stop the local work."""
         self.lost = True
         self.stop()
@@ -77,7 +77,7 @@ class RunningTask:
             asyncio.get_running_loop().call_later(_ASK_AGAIN_S, self.stop)
 
 
-class RunningImages:
+class RunningTasks:
     """Running tasks of all queues by id."""
 
     def __init__(self) -> None:

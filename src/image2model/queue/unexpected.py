@@ -34,11 +34,11 @@ Work = Callable[[C, RunningTask, str], Awaitable[None]]
 """A task of ours: the shared parts, its own lease, and the id that it is about."""
 
 
-async def nothing_to_undo(_context: QueueContext, _running: RunningTask, _argument: str) -> None:
+async def no_cleanup(_context: QueueContext, _running: RunningTask, _argument: str) -> None:
     """The `give_up` of a task that is queued again anyway."""
 
 
-class Guarded(Generic[C]):
+class GuardedTask(Generic[C]):
     """One kind of task, with what becomes of its errors. `give_up` is called after the last run."""
 
     def __init__(self, name: str, queue: Queue, work: Work[C], give_up: Work[C]) -> None:

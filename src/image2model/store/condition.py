@@ -82,7 +82,7 @@ _CODE: Final = re.compile(r"(?:^| -)(" + "|".join(_BY_CODE) + r")\b")
 """At the beginning of a reply; servers before 7 put the code of a script's error behind a dash within it."""
 _DEMOTED: Final = "previous master is now a slave"
 """redis-py's words for a `READONLY` where a Sentinel had named the server as the primary."""
-_PROBE: Final = Script("store/probe")
+_PROBE: Final = Script("store/try_write")
 
 
 def condition_of(error: BaseException) -> StoreCondition | None:

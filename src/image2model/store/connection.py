@@ -30,7 +30,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from image2model.errors import ConfigurationError
-from image2model.store.run_id import LearningConnection, StoreRun
+from image2model.store.run_id import RunIdConnection, StoreRun
 
 COMMAND_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 2.0
@@ -160,7 +160,7 @@ class _Pool(BlockingConnectionPool):
         return connection
 
 
-class _OutageRaising(LearningConnection):
+class _OutageRaising(RunIdConnection):
     """Turns what passes into StoreOutage, in all that commands, pipelines and subscriptions go through."""
 
     async def connect(self) -> None:

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from image2model.store.connection import StoreOutage, command
-from image2model.store.run_id import spoken_to
+from image2model.store.run_id import last_run_id
 from image2model.store.scripts import Script
 
 _log = structlog.get_logger("store.replicas")
@@ -43,7 +43,7 @@ class Replicas:
         """The script's reply, once a replica has what it wrote. Raises NotCopied, StoreOutage."""
         if not await self._are_there():
             done = await script.packed(self._redis, *args)
-            if spoken_to() == self._of_life:
+            if last_run_id() == self._of_life:
                 return done
             self._known_until = 0.0  # another server has answered, which may have replicas
             if not await self._are_there():
@@ -71,7 +71,7 @@ class Replicas:
             about: dict[str, Any] = await command(self._redis, "INFO", "replication")
             self._exist = int(about.get("connected_slaves", 0)) > 0
             self._known_until = now + _KNOWN_S
-            self._of_life = spoken_to()
+            self._of_life = last_run_id()
         return self._exist
 
 

@@ -27,7 +27,7 @@ READER_TTL_S: Final = 15.0
 """How long a process counts after its last look, and for how long nobody of an earlier release must have been
 seen before the version goes up: the life of a worker's heartbeat in 8adfc9c."""
 
-_SETTLE: Final = Script("store/settle_version")
+_SETTLE: Final = Script("store/negotiate_version")
 
 
 class StoreIdentity(msgspec.Struct, frozen=True):

@@ -48,7 +48,7 @@ class StoreRun:
         self._watchers.append(watcher)
 
 
-class LearningConnection(AbstractConnection):
+class RunIdConnection(AbstractConnection):
     """Learns the run id of the server that it leads to, and tells whoever asks over it."""
 
     run: StoreRun
@@ -78,13 +78,13 @@ class LearningConnection(AbstractConnection):
         return found[1].decode() if found else ""
 
 
-def run_id_of(redis: Redis) -> StoreRun:
+def store_run(redis: Redis) -> StoreRun:
     """The lives that a client of `connection.connect` has met."""
     kind = redis.connection_pool.connection_class
-    assert issubclass(kind, LearningConnection)  # noqa: S101 - `connect` made it
+    assert issubclass(kind, RunIdConnection)  # noqa: S101 - `connect` made it
     return kind.run
 
 
-def spoken_to() -> str:
+def last_run_id() -> str:
     """The run id of the server that the last reply in this task came from; empty: not known."""
     return _spoken_to.get()

@@ -38,7 +38,7 @@ _UNEXPECTED_ERROR: Final = ImageError(
     message="A fault of this service ended this picture. The worker's log has it under this image's id.",
     retryable=True,
 )
-_LIBRARY: Final = ("base", "layout", "accounts", "endpoints", "lib", "circuits")
+_LIBRARY: Final = ("base", "data_version", "accounts", "endpoints", "events", "queue", "images", "circuits")
 _OWNER_HISTORY: Final = 20_000
 """How many events `/events` can go back over."""
 _SPEND_TTL_MS: Final = 400 * 86_400_000
@@ -105,13 +105,13 @@ def library() -> str:
         "ARQ_RETRY": _lua(arq_keys.RETRY),
         "ARQ_QUEUE": _lua(arq_keys.QUEUE),
         "FOLLOW_AT": _lua(arq_keys.FOLLOW_AT),
-        "FRONT_RUNNING": _lua(arq_keys.FRONT_RUNNING),
-        "FRONT": _lua(arq_keys.FRONT),
-        "FIRST_TURN": _lua(arq_keys.FIRST_TURN),
-        "LOW_TURN": _lua(arq_keys.LOW_TURN),
-        "CLOCK": _lua(arq_keys.CLOCK),
-        "PARKED": _lua(arq_keys.PARKED),
-        "AT_ENDPOINT": _lua(arq_keys.AT_ENDPOINT),
+        "FOLLOW_NOW": _lua(arq_keys.FOLLOW_NOW),
+        "START_NEXT": _lua(arq_keys.START_NEXT),
+        "NORMAL_PRIORITY": _lua(arq_keys.NORMAL_PRIORITY),
+        "LOW_PRIORITY": _lua(arq_keys.LOW_PRIORITY),
+        "DUE_AT": _lua(arq_keys.DUE_AT),
+        "AWAITING_REUSE": _lua(arq_keys.AWAITING_REUSE),
+        "AWAITING_ENDPOINT": _lua(arq_keys.AWAITING_ENDPOINT),
         "RUNNING": _lua(arq_keys.RUNNING),
         "GENERATION": _lua(keys.Queue.GENERATION.value),
         "BATCH": _lua(keys.Queue.BATCH.value),

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from image2model.store.connection import StoreOutage, command
 from image2model.store.keys import key
-from image2model.store.run_id import run_id_of, spoken_to
+from image2model.store.run_id import store_run, last_run_id
 
 WEBHOOK_PREFIX: Final = "whsec_"
 _BYTES: Final = 32
@@ -29,7 +29,7 @@ class SigningSecret:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._life = run_id_of(redis)
+        self._life = store_run(redis)
         self._value = b""
         self._of_life = ""
         self._read_at = 0.0
@@ -54,7 +54,7 @@ class SigningSecret:
         self._of_life, self._read_at = self._life.current, time.monotonic()
         try:
             self._value = await signing(self._redis)
-            self._of_life = spoken_to()
+            self._of_life = last_run_id()
         except StoreOutage:
             if not self._value:
                 raise

@@ -34,7 +34,7 @@ from image2model.queue.dispatch import LeasedWorker, arq_function
 from image2model.queue.lease_renewal import LeaseRenewer
 from image2model.queue.notifications import Channel
 from image2model.queue.probes import probe_forever
-from image2model.queue.unexpected import Guarded, Work, nothing_to_undo
+from image2model.queue.unexpected import GuardedTask, Work, no_cleanup
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
@@ -79,9 +79,9 @@ def exit_after(seconds: float) -> None:
 
 
 def _task(
-    name: str, queue: Queue, work: Work[WorkerContext], give_up: Work[WorkerContext] = nothing_to_undo
+    name: str, queue: Queue, work: Work[WorkerContext], give_up: Work[WorkerContext] = no_cleanup
 ) -> Function:
-    return arq_function(Guarded(name, queue, work, give_up))
+    return arq_function(GuardedTask(name, queue, work, give_up))
 
 
 FUNCTIONS: Final[Mapping[Queue, Sequence[Function]]] = {

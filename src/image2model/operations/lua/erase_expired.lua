@@ -5,7 +5,7 @@ local job = K.job(job_id)
 local head = call('HMGET', job, 'owner', 'expires_at')
 if not head[1] then return 1 end
 local ends = num(head[2])
-if ends == 0 or ends > now_ms() or among(counts_of(job_id), UNFINISHED) > 0 then return 0 end
+if ends == 0 or ends > now_ms() or total_in(counts_of(job_id), UNFINISHED) > 0 then return 0 end
 for _, id in ipairs(image_ids(job_id)) do
   dequeue(GENERATION, id)
   release_permit(id)
