@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from image2model.generation import steps
 from image2model.queue import circuits as endpoints
 from image2model.queue import leases
-from image2model.queue.circuits import FaultOutcome, Fault, Pace
+from image2model.queue.circuits import Fault, FaultOutcome, Pace
 from image2model.queue.leases import Claim
 from image2model.store.keys import Queue
 from tests.store.test_life_of_an_image import pick

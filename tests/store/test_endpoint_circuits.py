@@ -11,7 +11,7 @@ from image2model.jobs import records
 from image2model.queue import circuits as endpoints
 from image2model.queue import circuits as pause
 from image2model.queue import leases
-from image2model.queue.circuits import FaultOutcome, Fault, Pace
+from image2model.queue.circuits import Fault, FaultOutcome, Pace
 from image2model.queue.permits import Permit
 from image2model.store import job_reads
 from image2model.store.durability import Replicas

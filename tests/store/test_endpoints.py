@@ -9,7 +9,7 @@ from image2model.generation import steps
 from image2model.jobs import records
 from image2model.queue import circuits as pause
 from image2model.queue import permits, reconciliation
-from image2model.queue.circuits import FaultOutcome, Fault
+from image2model.queue.circuits import Fault, FaultOutcome
 from image2model.queue.permits import Permit
 from image2model.store import job_reads
 from image2model.store.arq_keys import AWAITING_ENDPOINT, START_NEXT, queue_key
@@ -42,7 +42,7 @@ async def test_refused_endpoint_keeps_its_own_images_only(redis: Redis, make_job
     assert picked == {image.image_id for image in good.images}
     assert await waiting(redis) == 3
     (state,) = await open_circuits(redis)
-    assert (state.model, state.why, state.words) == (BAD, Fault.REFUSED, WORDS)
+    assert (state.model, state.why, state.message) == (BAD, Fault.REFUSED, WORDS)
     assert await generation_pauses(redis) == ()
 
 

@@ -19,7 +19,7 @@ from image2model.generation import steps
 from image2model.generation.submit import next_look_s
 from image2model.queue import dispatch, leases, reconciliation
 from image2model.queue.dispatch import LeasedWorker, arq_function
-from image2model.queue.lease_renewal import LeaseRenewer
+from image2model.queue.leases import LeaseRenewer
 from image2model.queue.running import RunningTask
 from image2model.queue.unexpected import GuardedTask, Work, no_cleanup
 from image2model.storage.address import open_storage

@@ -116,7 +116,7 @@ class Notifications:
             await asyncio.sleep(pause)
 
     async def _session(self) -> None:
-        head = await self._store.look()
+        head = await self._store.refresh()
         pubsub = self._redis.pubsub()
         self._asked, self._last_sign = set(), time.monotonic()
         self._channels = head.subscribed_channels
@@ -144,7 +144,7 @@ class Notifications:
 
     async def _stay(self, head: StoreIdentity) -> None:
         """Raises _StoreChanged as soon as the channels are not those that this session listens to."""
-        while self._store.head == head:
+        while self._store.identity == head:
             self._store.changed.clear()
             await self._store.changed.wait()
         raise _StoreChanged

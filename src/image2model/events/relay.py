@@ -123,7 +123,7 @@ class EventRelay:
 
     async def __aenter__(self) -> Self:
         """Raises StoreOutage, and ConfigurationError for a store that a newer release writes."""
-        await self._store.look()
+        await self._store.refresh()
         loops = {
             "store": self._store.run,
             "bells": self._notifications.run,
@@ -246,9 +246,9 @@ class EventRelay:
 
     def _connected(self) -> None:
         """Heard again: after a lost connection, or since the same server holds another store."""
-        if self._heard_of not in (None, self._store.head):
+        if self._heard_of not in (None, self._store.identity):
             self._new_run()
-        self._heard_of = self._store.head
+        self._heard_of = self._store.identity
         self._check_now.set()
 
     def _new_run(self) -> None:

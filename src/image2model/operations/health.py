@@ -157,7 +157,7 @@ def fal_trouble(found: FleetState) -> str:
 
 def _refused(endpoint: EndpointState) -> str:
     does = "refuses" if endpoint.why is Fault.REFUSED else "fails at"
-    words = endpoint.words.rstrip(".")
+    words = endpoint.message.rstrip(".")
     return f"FAL {does} {endpoint.model}: {words}. Its pictures wait ({endpoint.waiting}); others go on."
 
 

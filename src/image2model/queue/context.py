@@ -1,4 +1,4 @@
-"""What the queue's loops and every task of a worker process share."""
+"""What the queue's loops and all tasks of a worker process share."""
 
 from redis.asyncio import Redis
 
@@ -10,8 +10,8 @@ from image2model.settings import Settings
 
 
 class QueueContext:
-    """The open parts. `refused_endpoints` is what this process knows of open circuits, `pace` how they are
-    probed."""
+    """The shared parts. `refused_endpoints`: the endpoints that this process knows to have an open circuit;
+    `pace`: how they are probed."""
 
     def __init__(self, settings: Settings, redis: Redis, fal: FalGateway) -> None:
         self.settings = settings
@@ -23,5 +23,5 @@ class QueueContext:
         self.pace = circuits.PACE
 
     def close(self) -> None:
-        """Nobody waits for a permit any more."""
+        """Stop requesting permits."""
         self.permits.close()

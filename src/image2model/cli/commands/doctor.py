@@ -31,7 +31,7 @@ from image2model.store import secret
 from image2model.store.condition import StoreCondition, advice, condition_of, describe, probe
 from image2model.store.connection import StoreOutage, connect
 from image2model.store.connection import command as store_command
-from image2model.store.identity import settle
+from image2model.store.identity import negotiate
 
 
 class State(StrEnum):
@@ -176,7 +176,7 @@ _VERSION: Final = "upgrade"
 async def check_version(redis: Redis) -> list[Finding]:
     """One finding."""
     try:
-        upgrade = await settle(redis)
+        upgrade = await negotiate(redis)
     except ConfigurationError as error:
         return [broken(_VERSION, error.problems[0], "start the release that wrote it")]
     except StoreOutage as error:
@@ -226,7 +226,7 @@ async def check_workers(redis: Redis) -> list[Finding]:
 
 
 def _endpoint(state: EndpointState) -> Finding:
-    said = f"FAL does not take {state.model} ({state.waiting} wait): {state.words}"
+    said = f"FAL does not take {state.model} ({state.waiting} wait): {state.message}"
     return warning(_WORKERS, said, "other models go on; where FAL refuses it, ask FAL for access")
 
 

@@ -8,7 +8,7 @@ from image2model.cli.connection import for_scripts, print_json
 from image2model.cli.operator import opened
 from image2model.cli.text import counted
 from image2model.store.data_versions import LATEST
-from image2model.store.identity import Upgrade, settle
+from image2model.store.identity import Upgrade, negotiate
 
 
 @click.command(short_help="Show which data version the store is written in.")
@@ -25,7 +25,7 @@ def command(force: bool, as_json: bool) -> int:
     of the first release on the same server holds it back as well, since channels know no database numbers:
     --force is for that. There is no way back. Exit code 1 until the newest is written.
     """
-    upgrade = asyncio.run(_settle(force=force))
+    upgrade = asyncio.run(_negotiate(force=force))
     if as_json:
         print_json(upgrade)
     else:
@@ -35,7 +35,7 @@ def command(force: bool, as_json: bool) -> int:
 
 def words_of(upgrade: Upgrade) -> str:
     """The state in a sentence."""
-    version = f"The store is written in data version {upgrade.head.version}"
+    version = f"The store is written in data version {upgrade.identity.version}"
     if upgrade.done:
         if not upgrade.workers:
             return f"{version}, the newest."
@@ -55,6 +55,6 @@ def words_of(upgrade: Upgrade) -> str:
     return f"{version} of {LATEST}, held back by {' and '.join(holding)}."
 
 
-async def _settle(*, force: bool) -> Upgrade:
+async def _negotiate(*, force: bool) -> Upgrade:
     async with opened() as (_, redis, _storage):
-        return await settle(redis, force=force)
+        return await negotiate(redis, force=force)
