@@ -1,8 +1,7 @@
 """A worker process: which functions run on which queue, the loops beside them, start and stop.
 
 On SIGTERM or SIGINT it picks nothing more, releases every task and waits for submits under way, all within
-I2M_SHUTDOWN_GRACE. It never loses the id of a request that FAL may have accepted; after the grace it is cut
-off.
+I2M_SHUTDOWN_GRACE: only this process knows their request ids. What still hangs after the grace is cut off.
 """
 
 import asyncio
