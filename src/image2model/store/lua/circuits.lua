@@ -34,12 +34,12 @@ end
 local function await_endpoint(image_id, model, score, at)
   local image = K.image(image_id)
   local row = call('HMGET', image, 'endpoint_since', 'endpoint_turn', 'digest')
-  local since, turn, digest = num(row[1]), num(row[2]), text(row[3])
+  local since, kept_score, digest = num(row[1]), num(row[2]), text(row[3])
   if since == 0 then since = unpaused_clock(at) end
-  if turn == 0 then turn = score < DUE_AT and math.max(score, START_NEXT) or START_NEXT end
-  call('HSET', image, 'endpoint_since', since, 'endpoint_turn', turn, 'start_tries', 0, 'first_try_at', '')
+  if kept_score == 0 then kept_score = score < DUE_AT and math.max(score, START_NEXT) or START_NEXT end
+  call('HSET', image, 'endpoint_since', since, 'endpoint_turn', kept_score, 'start_tries', 0, 'first_try_at', '')
   call('ZADD', ARQ_QUEUE .. GENERATION, AWAITING_ENDPOINT, image_id)
-  call('ZADD', K.endpoint_waiting(model), turn, image_id)
+  call('ZADD', K.endpoint_waiting(model), kept_score, image_id)
   call('ZADD', K.endpoint_since(model), since, image_id)
   renew_endpoint(model)
   if digest ~= '' and call('GET', K.reuse(digest)) == image_id then
@@ -91,25 +91,25 @@ end
 local function probe_next(model, at, within)
   local circuit, waiting = K.endpoint(model), K.endpoint_waiting(model)
   local last = call('HMGET', circuit, 'probed_turn', 'probed_id')
-  local last_turn, last_id = num(last[1]), text(last[2])
+  local last_score, last_id = num(last[1]), text(last[2])
   local function first(from)
     local found = call('ZRANGEBYSCORE', waiting, from, '+inf', 'WITHSCORES', 'LIMIT', 0, 200)
     for i = 1, #found, 2 do
-      local id, turn = found[i], tonumber(found[i + 1])
+      local id, score = found[i], tonumber(found[i + 1])
       if not awaits_endpoint(id) then
         remove_endpoint_waiter(id, model)
-      elseif from == '-inf' or turn > last_turn or id > last_id then
-        return id, turn
+      elseif from == '-inf' or score > last_score or id > last_id then
+        return id, score
       end
     end
   end
-  local id, turn = nil, nil
-  if last_id ~= '' then id, turn = first(last_turn) end
-  if not id then id, turn = first('-inf') end
+  local id, score = nil, nil
+  if last_id ~= '' then id, score = first(last_score) end
+  if not id then id, score = first('-inf') end
   if not id then return nil end
   remove_endpoint_waiter(id, model)
   call('ZADD', ARQ_QUEUE .. GENERATION, START_NEXT, id)
-  call('HSET', circuit, 'probe_image', id, 'probe_until', at + within, 'probed_turn', turn, 'probed_id', id)
+  call('HSET', circuit, 'probe_image', id, 'probe_until', at + within, 'probed_turn', score, 'probed_id', id)
   cached_circuits = nil
   notify_queue(GENERATION)
   return id
