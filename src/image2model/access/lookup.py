@@ -18,7 +18,7 @@ from image2model.access.keys import Budget, Rate, read_budget, read_rate
 from image2model.errors import Expired, NotFound
 from image2model.store import job_reads
 from image2model.store.records import JobSnapshot
-from image2model.store.run_id import spoken_to
+from image2model.store.run_id import last_run_id
 from image2model.store.scripts import Script
 
 _READ_JOBS: Final = Script("access/read_jobs")
@@ -82,7 +82,7 @@ def is_job_id(text: str) -> bool:
 async def read(redis: Redis, job_id: str) -> JobLookup | None:
     """The lookup of one job; None where there is no such job, or it was deleted. Raises StoreOutage."""
     (row,) = _rows.decode(await _READ_JOBS.packed(redis, [job_id]))
-    return lookup_of(row, spoken_to())
+    return lookup_of(row, last_run_id())
 
 
 def lookup_of(row: Row, run_id: str) -> JobLookup | None:
@@ -184,7 +184,7 @@ class Lookups:
             jobs, keys = _batch_rows.decode(
                 await _LOOK_UP.packed(self._redis, list(batch.jobs), list(batch.credentials))
             )
-            run_id = spoken_to()
+            run_id = last_run_id()
             batch.jobs_found = [lookup_of(row, run_id) for row in jobs]
             batch.keys_found = [_key(row) for row in keys]
         except Exception as error:  # noqa: BLE001 - every waiting request raises it

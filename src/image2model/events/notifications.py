@@ -116,7 +116,7 @@ class Notifications:
             await asyncio.sleep(pause)
 
     async def _session(self) -> None:
-        identity = await self._store.look()
+        identity = await self._store.refresh()
         pubsub = self._redis.pubsub()
         self._subscribed, self._last_sign = set(), time.monotonic()
         self._channels = identity.subscribed_channels
@@ -145,7 +145,7 @@ class Notifications:
 
     async def _watch_store(self, identity: StoreIdentity) -> None:
         """Raises _StoreChanged as soon as the store's channels differ from those of this session."""
-        while self._store.head == identity:
+        while self._store.identity == identity:
             self._store.changed.clear()
             await self._store.changed.wait()
         raise _StoreChanged

@@ -31,7 +31,7 @@ from image2model.events.topic import NOTHING_INVALID, Topic
 from image2model.events.topic_kinds import JobTopic, OwnerTopic
 from image2model.store.connection import StoreOutage, connect_for_pubsub
 from image2model.store.identity import StoreIdentity, StoreWatch
-from image2model.store.run_id import run_id_of
+from image2model.store.run_id import store_run
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 from image2model.telemetry.unexpected import keep_running
 
@@ -80,7 +80,7 @@ class EventRelay:
         self._check_now = asyncio.Event()
         self._subscribed_to: StoreIdentity | None = None
         self._invalid_upto: OrderedDict[str, int] = OrderedDict()
-        self._runs = (run_id_of(redis), run_id_of(self._pubsub_redis))
+        self._runs = (store_run(redis), store_run(self._pubsub_redis))
         for run in self._runs:
             run.on_change(self._on_new_run)
         self._tasks: list[asyncio.Task[None]] = []
@@ -88,7 +88,7 @@ class EventRelay:
 
     async def __aenter__(self) -> Self:
         """Raises StoreOutage, and ConfigurationError for a store that a newer release has written."""
-        await self._store.look()
+        await self._store.refresh()
         loops = {
             "store": self._store.run,
             "notifications": self._notifications.run,
@@ -211,9 +211,9 @@ class EventRelay:
 
     def _on_connected(self) -> None:
         """Subscribed again, after a lost connection or because the server holds another store."""
-        if self._subscribed_to not in (None, self._store.head):
+        if self._subscribed_to not in (None, self._store.identity):
             self._on_new_run()
-        self._subscribed_to = self._store.head
+        self._subscribed_to = self._store.identity
         self._check_now.set()
 
     def _on_new_run(self) -> None:

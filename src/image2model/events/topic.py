@@ -20,7 +20,7 @@ from image2model.errors import NotFound
 from image2model.events.frames import Frame
 from image2model.events.history import Event
 from image2model.store.connection import StoreOutage
-from image2model.store.run_id import run_id_of
+from image2model.store.run_id import store_run
 from image2model.telemetry.metrics import STORE_ROLLBACKS
 from image2model.telemetry.unexpected import report_unexpected
 
@@ -126,7 +126,7 @@ class Topic(ABC):
         self._verifications_required = 0
         self.invalid_upto = NOTHING_INVALID
         self._gate = gate
-        self._run_id = run_id_of(redis)
+        self._run_id = store_run(redis)
         self._announced = 0
         self._live: set[Reader] = set()
         self._behind: set[Reader] = set()

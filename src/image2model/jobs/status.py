@@ -16,7 +16,7 @@ from image2model.http.documents import job_document
 from image2model.jobs.document_cache import Built
 from image2model.jobs.state import JobsState
 from image2model.store import job_reads
-from image2model.store.run_id import spoken_to
+from image2model.store.run_id import last_run_id
 
 _CACHE: Final = (b"cache-control", b"private, no-cache")
 _JSON: Final = (b"content-type", b"application/json")
@@ -59,7 +59,7 @@ def _start(status: int, state: JobState, *headers: tuple[bytes, bytes]) -> Messa
 
 async def _build(redis: Redis, job_id: str) -> Built:
     snapshot = await job_reads.read_job(redis, job_id)
-    state = JobState(spoken_to(), snapshot.version, snapshot.job.updated_at)
+    state = JobState(last_run_id(), snapshot.version, snapshot.job.updated_at)
     return Built(state, msgspec.json.encode(job_document(snapshot)))
 
 

@@ -159,7 +159,7 @@ def fal_problem(found: FleetState) -> str:
 
 def _refused(endpoint: EndpointState) -> str:
     verb = "refuses" if endpoint.why is Fault.REFUSED else "fails at"
-    message = endpoint.words.rstrip(".")
+    message = endpoint.message.rstrip(".")
     return f"FAL {verb} {endpoint.model}: {message}. Its {endpoint.waiting} pictures wait; others go on."
 
 

@@ -61,7 +61,7 @@ async def list_workers(request: Request) -> Response:
     """200: the workers with a recent heartbeat."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    return json_answer(await fleet.listing(state.redis))
+    return json_answer(await fleet.list_workers(state.redis))
 
 
 async def list_jobs(request: Request) -> Response:

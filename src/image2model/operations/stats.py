@@ -96,7 +96,7 @@ def _endpoint(state: EndpointState) -> EndpointStats:
     return EndpointStats(
         model=state.model,
         why="refused" if state.why is Fault.REFUSED else "failing",
-        message=state.words,
+        message=state.message,
         since=moment(state.opened_at) or "",
         next_probe_at=moment(state.probe_at) or "",
         waiting=state.waiting,

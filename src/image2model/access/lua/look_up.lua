@@ -5,11 +5,11 @@
 -- either: the same text may be the admin key of the settings, and it must stay revoked.
 local job_ids, credentials = unpack(cmsgpack.unpack(ARGV[1]))
 local at, jobs, keys = now_ms(), {}, {}
-for i, job_id in ipairs(job_ids) do jobs[i] = job_head(job_id) end
+for i, job_id in ipairs(job_ids) do jobs[i] = lookup_row(job_id) end
 for i, credential in ipairs(credentials) do
   local digest = credential[2]
   if credential[1] == 'session' then digest = text(call('GET', K.session(digest))) end
-  local row = digest ~= '' and good_key(digest, at) or {}
+  local row = digest ~= '' and valid_key(digest, at) or {}
   if not row[1] and digest ~= '' and call('EXISTS', K.api_key(digest)) == 1 then digest = '' end
   local key = {digest}
   for n = 1, 7 do key[n + 1] = text(row[n]) end

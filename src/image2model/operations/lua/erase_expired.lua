@@ -5,7 +5,7 @@ local job = K.job(job_id)
 local fields = call('HMGET', job, 'owner', 'expires_at')
 if not fields[1] then return 1 end
 local expires_at = num(fields[2])
-if expires_at == 0 or expires_at > now_ms() or among(counts_of(job_id), UNFINISHED) > 0 then return 0 end
+if expires_at == 0 or expires_at > now_ms() or total_in(counts_of(job_id), UNFINISHED) > 0 then return 0 end
 for _, id in ipairs(image_ids(job_id)) do
   dequeue(GENERATION, id)
   release_permit(id)

@@ -5,7 +5,7 @@ local job, at, failed = K.job(job_id), now_ms(), 0
 local owner = call('HGET', job, 'owner')
 for _, id in ipairs(image_ids(job_id)) do
   local image = call('HMGET', K.image(id), 'status', 'finished_at')
-  if image[1] == 'failed' then bury(id, num(image[2])) end
+  if image[1] == 'failed' then add_dead_letter(id, num(image[2])) end
   if UNFINISHED[text(image[1])] then
     failed = failed + 1
     -- the restored account reserves nothing for it; an image that FAL has, or may have, can still be billed
