@@ -1,4 +1,4 @@
--- Back to `queued` for another try or attempt; the holder lets go by `finish_task`, with the delay.
+-- Back to `queued` for another try or attempt; the holder releases it by `release_task`, with the delay.
 -- {image_id, token, used_attempt, start_timeout_ms, error or false, unknown, endpoint}. `used_attempt`: FAL accepted the one
 -- that ended, so it counts, once however often it is told, and the time to get accepted begins anew; `error`, as
 -- JSON, says why it ended; `unknown`: only while FAL's id is not known; `endpoint`: the endpoint is at fault, so
