@@ -11,11 +11,11 @@ from redis.asyncio import Redis
 from image2model.access import rates
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
-from tests.api.conftest import BASE, Answer, Service, batch
-from tests.api.hands import claim, succeed
 from tests.chaos.world import free_ports
+from tests.support.served_api import BASE, Answer, Service, batch
 from tests.support.store_conditions import REFUSING, WORDS, in_condition, loading_store, server_on
 from tests.support.wait import wait_until
+from tests.support.worker_steps import claim, succeed
 
 ADMIN = "the-first-admin-key-of-the-settings"
 KEY = {"authorization": f"Bearer {ADMIN}"}

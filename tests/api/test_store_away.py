@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from image2model.up.store import EmbeddedStore
-from tests.api.conftest import Service, batch
+from tests.support.served_api import Service, batch
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from redis.asyncio import Redis
 
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
-from tests.api.conftest import Answer, Service, batch
-from tests.api.hands import claim, fail, submit, succeed
 from tests.chaos.world import free_ports
 from tests.support.replication import replicated
 from tests.support.rollback import Rollback
+from tests.support.served_api import Answer, Service, batch
 from tests.support.wait import until, wait_until
+from tests.support.worker_steps import claim, fail, submit, succeed
 
 
 @pytest.fixture

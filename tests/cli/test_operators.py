@@ -13,10 +13,10 @@ from image2model import settings
 from image2model.api.app import create_app
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
-from tests.api.conftest import Service, batch
-from tests.api.hands import claim, fail
+from tests.support.served_api import Service, batch
 from tests.support.servers import serving
 from tests.support.store_conditions import COMMANDS, WORDS, in_condition
+from tests.support.worker_steps import claim, fail
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

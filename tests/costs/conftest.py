@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Service
-from tests.auth.conftest import ADMIN, Caller
+from tests.support.callers import ADMIN, Caller
 from tests.support.fleet import Fleet, fleet_on
 from tests.support.keys import keys_without_life
 from tests.support.nginx import free_port
+from tests.support.served_api import Service
 from tests.support.servers import Address
 from tests.support.service_process import ServiceProcess
 from tests.support.wait import until

@@ -18,8 +18,8 @@ from image2model.store.identity import StoreIdentity, StoreWatch, Upgrade, settl
 from image2model.store.keys import SHARED_CHANNELS, Queue, key
 from image2model.store.records import IMAGE_FIELDS, JOB_FIELDS
 from image2model.worker.process import FUNCTIONS
-from tests.store.conftest import MakeJob
-from tests.worker.stage import taking_no_writes
+from tests.support.fixtures import MakeJob
+from tests.support.stage import taking_no_writes
 
 _LIFE_S = 0.6
 

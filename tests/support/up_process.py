@@ -6,10 +6,15 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from tests.support.processes import children_of, command_of
 from tests.support.secrecy import Watch
@@ -89,3 +94,21 @@ class Up:
         for line in self.process.stdout:
             self._lines.put(line.rstrip())
         self._lines.put(None)
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the service answers."""
+
+    url: str
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    """`image2model up` with its emulator, without keys, on free ports."""
+    with tempfile.TemporaryDirectory(prefix="i2m-") as folder:
+        up = Up(Path(folder) / "data", "--port", "0", "--latency", "200ms", I2M_LOG_LEVEL="warning")
+        try:
+            yield Running(up.ready().url)
+        finally:
+            up.end()

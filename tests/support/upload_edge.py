@@ -6,10 +6,12 @@ Who calls it: the tests of uploads.
 import http.client
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import msgspec
+import pytest
 from PIL import Image, UnidentifiedImageError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,7 +25,7 @@ from image2model.errors import ImageTooLarge, ImageTruncated, NotAnImage
 from image2model.http import problems
 from image2model.http.upload import ReceivedFile, UploadBudget, UploadLimits, read_batch
 from tests.support.multipart_body import CONTENT_TYPE
-from tests.support.servers import Address
+from tests.support.servers import Address, serving
 
 MAX_PIXELS = 50_000_000
 
@@ -128,3 +130,22 @@ def eventually(condition: Callable[[], bool], what: str, within: float = 10.0) -
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.005)
+
+
+@pytest.fixture
+def make_edge() -> Iterator[Callable[..., Edge]]:
+    """Serve an edge with other limits than the default ones."""
+    with ExitStack() as running:
+
+        def make(*, total_bytes: int = 256 << 20, http: str = "httptools", **limits: float) -> Edge:
+            edge = Edge(msgspec.convert(limits, UploadLimits), UploadBudget(total_bytes))
+            edge.address = running.enter_context(serving(edge.app(), http=http))
+            return edge
+
+        yield make
+
+
+@pytest.fixture
+def edge(make_edge: Callable[..., Edge]) -> Edge:
+    """An edge with the default limits."""
+    return make_edge()

@@ -7,7 +7,7 @@ import pytest
 
 from image2model.domain import Counts, ImageStatus
 from tests.support.fleet import Fleet, at_fal, failed_codes
-from tests.worker.stage import Stage
+from tests.support.stage import Stage
 
 S = ImageStatus
 

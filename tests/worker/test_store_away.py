@@ -15,8 +15,8 @@ from tests.chaos.world import free_ports
 from tests.support.fleet import Fleet, at_fal
 from tests.support.gate import calls
 from tests.support.sketches import picture
+from tests.support.stage import Stage, stage_on
 from tests.support.store_conditions import COMMANDS
-from tests.worker.stage import Stage, stage_on
 
 UPLOAD = "/api/v1/upload/batch"
 
