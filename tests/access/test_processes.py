@@ -14,7 +14,7 @@ from image2model.access.keys import digest
 from tests.support.callers import ADMIN, Caller, cookie, sign_in
 from tests.support.fleet import Fleet, fleet_on
 from tests.support.multipart_body import CONTENT_TYPE
-from tests.support.nginx import free_port
+from tests.support.ports import free_port
 from tests.support.served_api import Answer, Service, batch
 from tests.support.servers import Address
 from tests.support.service_process import ServiceProcess
@@ -57,7 +57,7 @@ async def pair(redis_url: str, tmp_path: Path) -> AsyncIterator[Pair]:
 
 
 async def _start(fleet: Fleet, folder: Path) -> Service:
-    address = Address("127.0.0.1", free_port("127.0.0.1"))
+    address = Address("127.0.0.1", free_port())
     await fleet.start_api(address.port, I2M_AUTH="keys", I2M_ADMIN_KEY=ADMIN)
     return Service(address, folder / "files")
 

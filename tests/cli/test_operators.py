@@ -48,15 +48,6 @@ def run(service: Service, valkey: EmbeddedStore, tmp_path: Path) -> Run:
     return command
 
 
-@pytest.fixture
-def own_store(tmp_path: Path) -> Iterator[EmbeddedStore]:
-    """A server that the test may spoil."""
-    store = EmbeddedStore(tmp_path / "store", durable=False)
-    store.start()
-    yield store
-    store.stop()
-
-
 async def dead_images(service: Service, redis_url: str, count: int) -> list[str]:
     """So many images that have failed."""
     assert service.upload(batch(count, no_cache="true")).status == 202

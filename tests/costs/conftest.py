@@ -11,7 +11,7 @@ import pytest
 from tests.support.callers import ADMIN, Caller
 from tests.support.fleet import Fleet, fleet_on
 from tests.support.keys import keys_without_life
-from tests.support.nginx import free_port
+from tests.support.ports import free_port
 from tests.support.served_api import Service
 from tests.support.servers import Address
 from tests.support.service_process import ServiceProcess
@@ -61,7 +61,7 @@ async def world(redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
     counters = tmp_path / "counters"
     counters.mkdir()
     async with fleet_on(redis_url, tmp_path) as fleet:
-        address = Address("127.0.0.1", free_port("127.0.0.1"))
+        address = Address("127.0.0.1", free_port())
         settings = {
             "I2M_PUBLIC_URL": f"http://127.0.0.1:{address.port}",
             "PROMETHEUS_MULTIPROC_DIR": str(counters),

@@ -10,7 +10,7 @@ import uvloop
 from image2model.events.notifications import Notifications
 from image2model.store.connection import connect, connect_for_pubsub
 from image2model.store.identity import StoreWatch
-from tests.chaos.store import CrashingStore
+from tests.support.crashing_store import CrashingStore
 
 
 async def _churn(notifications: Notifications, name: str) -> None:

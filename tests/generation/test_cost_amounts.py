@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
@@ -19,18 +18,12 @@ from image2model.telemetry import metrics
 from image2model.worker.process import WorkerContext
 from tests.support import jobs as hands
 from tests.support.emulator_process import KEY
-from tests.support.fleet import Fleet, fleet_on
+from tests.support.fleet import Fleet
 from tests.support.gate import gate_to
 from tests.support.wait import until
 
 TABLE = 400_000  # the hands' jobs are in HD; FAL's price for a unit is $0.30
 Booking = Callable[[WorkerContext, Task, FalRequest], Awaitable[None]]
-
-
-@pytest.fixture
-async def fleet(redis_url: str, tmp_path: Path) -> AsyncIterator[Fleet]:
-    async with fleet_on(redis_url, tmp_path) as fleet:
-        yield fleet
 
 
 @pytest.fixture

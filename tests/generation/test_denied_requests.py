@@ -1,6 +1,5 @@
 """FAL denies what it has, or ends a request with a word of its own: what was paid for is not forgotten."""
 
-import socket
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,16 +10,11 @@ from image2model.domain import Counts
 from image2model.jobs import records
 from tests.support.altered_fal import AlteredFal, altered_fal
 from tests.support.fleet import Fleet, at_fal
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.long
 
 FOR_EVER = 10**9
-
-
-def free_port() -> int:
-    """One of loopback that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture

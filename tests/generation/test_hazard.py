@@ -16,7 +16,6 @@ from image2model.errors import ImageFailure, StaleFence
 from image2model.generation import steps
 from image2model.generation.suspects import THREADS, DecoderDied, DecoderProcess, Hazard, Suspect
 from image2model.media.preflight import Prepared, prepare
-from image2model.store.connection import connect
 from tests.support.jobs import make_job, pick
 from tests.support.processes import is_gone
 from tests.support.sketches import picture
@@ -54,12 +53,6 @@ async def decoder() -> AsyncIterator[DecoderProcess]:
     decoder = DecoderProcess(longest_s=60)
     yield decoder
     await decoder.aclose()
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with connect(redis_url) as redis:
-        yield redis
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import asyncio
 import signal
-import socket
 
 import pytest
 
 from image2model.domain import Counts, ImageStatus
 from image2model.jobs import records
 from tests.support.fleet import failed_codes
+from tests.support.ports import free_port
 from tests.support.service_process import ServiceProcess
 from tests.support.stage import Stage
 
@@ -69,8 +69,7 @@ async def test_killed_before_the_commit_is_found_by_the_lookup(stage: Stage, win
 
 @pytest.mark.parametrize("window", ACCEPTED)
 async def test_killed_before_the_commit_is_found_by_the_webhook(stage: Stage, window: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     public = {"I2M_PUBLIC_URL": f"http://127.0.0.1:{port}"}
     stage.fleet.emulator.settings(latency=4, lookup_lag=600)
     stage.fleet.emulator.fault("lookup_lag", rate=1)

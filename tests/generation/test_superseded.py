@@ -2,23 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from image2model.jobs import records
 from tests.support.fleet import failed_codes
 from tests.support.gate import calls
-from tests.support.keys import keys_without_life
-from tests.support.stage import Stage, stage_on
-
-
-@pytest.fixture
-async def stage(redis_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage_on(redis_url, tmp_path, redis_url) as stage:
-        yield stage
-        assert await keys_without_life(stage.fleet.redis) == []
+from tests.support.stage import Stage
 
 
 @pytest.mark.parametrize("obeyed", [True, False])

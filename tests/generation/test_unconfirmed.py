@@ -1,6 +1,5 @@
 """Submits whose reply was lost: found again, or left alone; never sent twice by themselves."""
 
-import socket
 import time
 
 import httpx
@@ -12,6 +11,7 @@ from image2model.generation.steps import Committed
 from image2model.jobs import records
 from image2model.store.durability import Replicas
 from tests.support.fleet import Fleet, failed_codes
+from tests.support.ports import free_port
 
 
 async def tokens(fleet: Fleet, job_id: str) -> dict[str, str]:
@@ -84,8 +84,7 @@ async def test_fals_webhook_brings_the_id_that_the_reply_lost(fleet: Fleet) -> N
     fleet.emulator.fault("lookup_lag", rate=1)
     fleet.emulator.fault("drop_after_accept", count=1)
     fleet.emulator.settings(latency=4, lookup_lag=600)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     await fleet.start_api(port, I2M_PUBLIC_URL=f"http://127.0.0.1:{port}")
     fleet.start_worker(I2M_UNCONFIRMED_GRACE="1", I2M_PUBLIC_URL=f"http://127.0.0.1:{port}")
     job_id = await fleet.submit(1)
@@ -95,8 +94,7 @@ async def test_fals_webhook_brings_the_id_that_the_reply_lost(fleet: Fleet) -> N
 
 
 async def test_webhook_that_fal_did_not_sign_is_refused(fleet: Fleet) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     await fleet.start_api(port, I2M_PUBLIC_URL=f"http://127.0.0.1:{port}")
     now = str(int(time.time()))
     headers = {

@@ -3,15 +3,14 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from image2model.up.store import EmbeddedStore
-from tests.support.fleet import Fleet, fleet_on
+from tests.support.fleet import Fleet
 from tests.support.multipart_body import CONTENT_TYPE, Body
-from tests.support.nginx import free_port
+from tests.support.ports import free_port
 from tests.support.service_process import ServiceProcess
 from tests.support.sketches import picture
 from tests.support.wait import until
@@ -20,18 +19,9 @@ GRACE = "4"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
-    """A server that the test may freeze."""
-    store = EmbeddedStore(tmp_path / "store", durable=True)
-    store.start()
-    yield store
-    store.stop()
-
-
-@pytest.fixture
-async def fleet(store: EmbeddedStore, tmp_path: Path) -> AsyncIterator[Fleet]:
-    async with fleet_on(store.url, tmp_path) as fleet:
-        yield fleet
+def redis_url(durable_store: EmbeddedStore) -> str:
+    """Of a server that the test may freeze."""
+    return durable_store.url
 
 
 class HalfSent:
@@ -82,7 +72,7 @@ def stored(folder: Path) -> list[Path]:
 
 
 async def started(fleet: Fleet) -> tuple[ServiceProcess, int]:
-    port = free_port("127.0.0.1")
+    port = free_port()
     return await fleet.start_api(port, I2M_SHUTDOWN_GRACE=GRACE), port
 
 
@@ -98,18 +88,18 @@ async def test_upload_that_a_stop_cuts_off_leaves_no_picture(fleet: Fleet, tmp_p
 
 @pytest.mark.parametrize("key", [None, "a-key"])
 async def test_pictures_of_a_creation_that_a_stop_cuts_off_belong_to_a_job_or_are_deleted(
-    fleet: Fleet, store: EmbeddedStore, tmp_path: Path, key: str | None
+    fleet: Fleet, durable_store: EmbeddedStore, tmp_path: Path, key: str | None
 ) -> None:
     """The store hangs while the job is made, and answers again just before the process must end."""
     api, port = await started(fleet)
     upload = HalfSent(port, tmp_path, key)
     await upload.begin()
-    assert store.pid is not None
-    os.kill(store.pid, signal.SIGSTOP)
+    assert durable_store.pid is not None
+    os.kill(durable_store.pid, signal.SIGSTOP)
     await upload.finish()
     api.send(signal.SIGTERM)
     status = await upload.status()
-    os.kill(store.pid, signal.SIGCONT)
+    os.kill(durable_store.pid, signal.SIGCONT)
     assert await api.exit_code() == 0
     assert status == 503
     jobs = {path.parent.name for path in stored(tmp_path)}

@@ -23,20 +23,12 @@ from image2model.queue.lease_renewal import LeaseRenewer
 from image2model.queue.running import RunningTask
 from image2model.queue.unexpected import Guarded, Work, nothing_to_undo
 from image2model.storage.address import open_storage
-from image2model.store.connection import connect
 from image2model.store.durability import Replicas
 from image2model.store.keys import Queue, key
 from image2model.worker.process import WorkerContext
 from tests.support.jobs import create_job, pick, take_permit
 
 IN_PROGRESS = "arq:in-progress:t1"
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    """A client of the empty server."""
-    async with connect(redis_url) as client:
-        yield client
 
 
 @asynccontextmanager

@@ -6,27 +6,21 @@ FAL keeps a result for minutes only, so nobody may have to ask for it again.
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from image2model.domain import Counts
 from image2model.store.records import JobSnapshot
 from tests.support.gate import calls
-from tests.support.keys import keys_without_life
-from tests.support.stage import Stage, not_heard, stage_on, taking_no_writes
+from tests.support.stage import Stage, not_heard, taking_no_writes
 
 
 @pytest.fixture
-async def stage(redis_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
-    """Gates, and no worker yet. FAL may be stopped."""
-    async with stage_on(redis_url, tmp_path, redis_url) as stage:
-        try:
-            yield stage
-        finally:
-            os.kill(stage.fleet.emulator.pid, signal.SIGCONT)
-        assert await keys_without_life(stage.fleet.redis) == []
+def stage(stage: Stage) -> Iterator[Stage]:
+    """The same; the test may stop FAL."""
+    yield stage
+    os.kill(stage.fleet.emulator.pid, signal.SIGCONT)
 
 
 async def _asked_once(stage: Stage, script: str, *words: bytes) -> str:

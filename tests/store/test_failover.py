@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from image2model.domain import Counts
-from tests.chaos.world import free_ports
 from tests.support.fleet import at_fal, fleet_on
+from tests.support.ports import free_ports
 from tests.support.replication import replicated
 
 

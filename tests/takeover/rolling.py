@@ -20,7 +20,7 @@ from image2model.store.data_versions import LATEST
 from image2model.store.identity import Upgrade
 from image2model.store.keys import key
 from tests.support.fleet import Fleet
-from tests.support.nginx import free_port
+from tests.support.ports import free_port
 from tests.support.service_process import ServiceProcess
 from tests.takeover.clients import Clients
 from tests.takeover.revision import OLD, sources_of

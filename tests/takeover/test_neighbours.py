@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from tests.support.fleet import Fleet, fleet_on
-from tests.support.nginx import free_port
+from tests.support.ports import free_port
 from tests.takeover.clients import Clients
 
 pytestmark = pytest.mark.long

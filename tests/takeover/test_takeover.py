@@ -29,7 +29,7 @@ from image2model.store.keys import key
 from image2model.store.records import JobSnapshot
 from tests.support.emulator import RunningEmulator, running_emulator
 from tests.support.keys import keys_without_life
-from tests.support.nginx import free_port
+from tests.support.ports import free_port
 from tests.support.service_process import ServiceProcess
 from tests.support.sketches import picture
 from tests.support.webhook_receiver import Receiver, answering, receiving

@@ -1,6 +1,5 @@
 """An API and a worker as real processes, and a client that talks to them."""
 
-import socket
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
@@ -8,6 +7,7 @@ import pytest
 
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.otlp_receiver import OtlpReceiver, otlp_receiver
+from tests.support.ports import free_port
 from tests.support.sketches import picture
 
 ADMIN_KEY = "i2m_an-operator-has-chosen-it"
@@ -45,9 +45,7 @@ class Ann:
 @pytest.fixture
 async def port() -> int:
     """A free port of loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """FAL's word on an attempt that nobody follows is booked; on all others only the worker books."""
 
-from collections.abc import AsyncIterator
-
 import msgspec
 import pytest
 from redis.asyncio import Redis
@@ -15,22 +13,13 @@ from image2model.generation import steps
 from image2model.jobs import records
 from image2model.queue import leases
 from image2model.store import job_reads
-from image2model.store.connection import connect
 from image2model.store.durability import Replicas
 from image2model.webhooks import fal_callback
 from image2model.webhooks.fal_callback import _has_result
 from tests.support import jobs as hands
-from tests.support.keys import keys_without_life
 
 PRICE = 300_000
 HOSTS = FalHosts.at("http://127.0.0.1:9")
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with connect(redis_url) as client:
-        yield client
-        assert await keys_without_life(client) == []
 
 
 async def used(redis: Redis) -> Usage:

@@ -1,6 +1,7 @@
-"""The durable store of a run, which crashes and restarts on the same folder.
+"""A durable store that crashes and restarts on the same folder.
 
-Who calls it: the world. It is the server of `image2model up`: every commit is on disk before its reply.
+Who calls it: chaos, and tests of what outlives the store. It is the server of `image2model up`: every commit
+is on disk before its reply.
 """
 
 import asyncio
