@@ -3,7 +3,7 @@
 import gzip
 import json
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +14,6 @@ from tests.support.altered_fal import (
     AlteredFal,
     Serve,
     after,
-    altered_fal,
     cut,
     failing,
     unsized,
@@ -35,13 +34,6 @@ def without_bounds() -> bytes:
     first, second = document()["accessors"]
     del first["min"], first["max"]
     return glb(document(accessors=[first, second]))
-
-
-@pytest.fixture
-async def fal(fleet: Fleet) -> AsyncIterator[AlteredFal]:
-    """FAL as it may be, before the fleet's emulator."""
-    async with altered_fal(fleet.emulator.url) as fal:
-        yield fal
 
 
 async def run(fleet: Fleet, fal: AlteredFal, **settings: str) -> ImageRow:

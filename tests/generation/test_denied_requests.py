@@ -1,27 +1,19 @@
 """FAL denies what it has, or ends a request with a word of its own: what was paid for is not forgotten."""
 
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from image2model.domain import Counts
 from image2model.jobs import records
-from tests.support.altered_fal import AlteredFal, altered_fal
+from tests.support.altered_fal import AlteredFal
 from tests.support.fleet import Fleet, at_fal
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.long
 
 FOR_EVER = 10**9
-
-
-@pytest.fixture
-async def fal(fleet: Fleet) -> AsyncIterator[AlteredFal]:
-    """FAL as it may be, before the fleet's emulator."""
-    async with altered_fal(fleet.emulator.url) as fal:
-        yield fal
 
 
 @pytest.mark.parametrize("kind", ["status", "result"])

@@ -1,6 +1,5 @@
 """Files that were missing when an image succeeded come later, and the change is told like any other."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,17 +12,10 @@ from image2model.generation import steps
 from image2model.generation.steps import Replaced
 from image2model.jobs import lifecycle
 from image2model.store.records import JobSnapshot
-from tests.support.altered_fal import AlteredFal, altered_fal, failing
+from tests.support.altered_fal import AlteredFal, failing
 from tests.support.fleet import Fleet
 from tests.support.glb import glb
 from tests.support.wait import until
-
-
-@pytest.fixture
-async def fal(fleet: Fleet) -> AsyncIterator[AlteredFal]:
-    """FAL as it may be, before the fleet's emulator."""
-    async with altered_fal(fleet.emulator.url) as fal:
-        yield fal
 
 
 async def succeeded(fleet: Fleet, fal: AlteredFal, alter: Any) -> JobSnapshot:
