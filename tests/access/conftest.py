@@ -1,13 +1,14 @@
 """Services with keys, and callers that send them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from image2model.access import keys
 from tests.support.callers import ADMIN, Caller
-from tests.support.served_api import MakeService, Service
+from tests.support.served_api import MakeService, Service, services
 
 MakeCaller = Callable[..., Awaitable[Caller]]
 
@@ -16,6 +17,13 @@ MakeCaller = Callable[..., Awaitable[Caller]]
 def make_service(make_keyed_service: MakeService) -> MakeService:
     """All services of this folder ask for a key."""
     return make_keyed_service
+
+
+@pytest.fixture
+def make_open_service(tmp_path: Path, redis_url: str) -> Iterator[MakeService]:
+    """Beside them, services without keys."""
+    with services(tmp_path, redis_url, auth="none") as make:
+        yield make
 
 
 @pytest.fixture

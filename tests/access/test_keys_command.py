@@ -1,23 +1,16 @@
 """`image2model keys` as a process: in the store itself, and over HTTP."""
 
-import os
-import subprocess
-import sys
-
 import msgspec
 import pytest
 
 from image2model.up.store import EmbeddedStore
 from tests.support.callers import ADMIN, Caller
+from tests.support.command import Done, run_command
 from tests.support.served_api import Service
 
 
-def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("I2M_")}
-    command = [sys.executable, "-m", "image2model", "keys", *arguments]
-    return subprocess.run(
-        command, env={**kept, **environment}, capture_output=True, text=True, timeout=60, check=False
-    )
+def run(*arguments: str, **environment: str) -> Done:
+    return run_command("keys", *arguments, folder=None, **environment)
 
 
 def test_first_key_comes_from_the_store_and_opens_the_service(

@@ -13,7 +13,7 @@ from image2model import settings
 from image2model.api.app import create_app
 from image2model.up.store import EmbeddedStore
 from tests.support.api_process import api_process
-from tests.support.callers import ADMIN, SAME, sign_in
+from tests.support.callers import ADMIN, SAME, keyed_settings, sign_in
 from tests.support.served_api import Answer, Service
 from tests.support.servers import Address, serving
 from tests.support.webhook_receiver import certificate, trusting
@@ -33,14 +33,8 @@ def cookie_of(answer: Answer) -> "Morsel[str]":
 @contextmanager
 def behind_proxy(valkey: EmbeddedStore, folder: Path, trusted: str) -> Iterator[Service]:
     """An API process that trusts these addresses. The tests' own is 127.0.0.1."""
-    values = {
-        "I2M_REDIS_URL": valkey.url,
-        "I2M_STORAGE_URL": (folder / "files").as_uri(),
-        "I2M_AUTH": "keys",
-        "I2M_ADMIN_KEY": ADMIN,
-        "I2M_TRUSTED_PROXIES": trusted,
-    }
-    with api_process(folder / "api.log", **values) as port:
+    settings = keyed_settings(valkey.url, folder)
+    with api_process(folder / "api.log", **settings, I2M_TRUSTED_PROXIES=trusted) as port:
         yield Service(Address("127.0.0.1", port), folder / "files")
 
 

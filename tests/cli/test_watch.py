@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.command import run_command
 from tests.support.emulator_process import EmulatorProcess
 from tests.support.fleet import Fleet
-from tests.support.served_api import MakeService
+from tests.support.served_api import MakeService, batch
 from tests.support.sketches import picture
 from tests.support.wait import until
 
@@ -90,14 +91,8 @@ async def test_name_that_is_not_utf8_does_not_end_the_watch(
 
 async def test_jobs_command_lists_them(make_service: MakeService, tmp_path: Path) -> None:
     service = make_service()
-    from tests.support.served_api import batch
-
     job_id = service.upload(batch(2)).text("job_id")
-    done = subprocess.run(
-        [sys.executable, "-m", "image2model", "jobs", "--status", "queued", "--url",
-         f"http://{service.address.host}:{service.address.port}"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = run_command("jobs", "--status", "queued", "--url", service.address.url, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{job_id}  queued")
     assert "0/2" in done.stdout

@@ -8,6 +8,7 @@ import pytest
 from image2model.domain import Counts, ImageStatus
 from image2model.jobs import records
 from tests.support.fleet import failed_codes
+from tests.support.gate import Hold
 from tests.support.ports import free_port
 from tests.support.service_process import ServiceProcess
 from tests.support.stage import Stage
@@ -15,13 +16,19 @@ from tests.support.stage import Stage
 ACCEPTED = ("accepted, before the reply", "after the reply, before the commit")
 
 
-async def killed_in(stage: Stage, window: str) -> str:
-    """A job of one picture whose worker was killed in this window."""
+async def _held_in(stage: Stage, window: str) -> tuple[str, ServiceProcess, Hold]:
+    """A job of one picture, its worker, and what holds it in this window."""
     hold = stage.window(window)
     worker = stage.start_worker()
     job_id = await stage.fleet.submit(1)
     async with asyncio.timeout(40):
         await hold.reached.wait()
+    return job_id, worker, hold
+
+
+async def killed_in(stage: Stage, window: str) -> str:
+    """A job of one picture whose worker was killed in this window."""
+    job_id, worker, _ = await _held_in(stage, window)
     worker.send(signal.SIGKILL)
     await worker.exit_code()
     return job_id
@@ -97,11 +104,7 @@ async def test_killed_after_the_commit_is_followed_on(stage: Stage) -> None:
 
 async def slept_through(stage: Stage, window: str) -> str:
     """A job of one picture whose worker was stopped in this window until another one had taken over."""
-    hold = stage.window(window)
-    asleep = stage.start_worker()
-    job_id = await stage.fleet.submit(1)
-    async with asyncio.timeout(40):
-        await hold.reached.wait()
+    job_id, asleep, hold = await _held_in(stage, window)
     asleep.send(signal.SIGSTOP)
     (image,) = (await stage.fleet.job(job_id)).images
     fence = await stage.fleet.redis.hget(f"i2m:image:{image.image_id}", "fence")

@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 from starlette.types import Message
 
-from image2model.http.upload import ReceivedBatch, ReceivedFile, UploadBudget, UploadLimits, read_batch
+from image2model.http.upload import ReceivedBatch, ReceivedFile, UploadBudget
 from tests.support.multipart_body import CONTENT_TYPE, Body
-from tests.support.upload_edge import Edge, eventually, inspect, noise_png, picture
+from tests.support.upload_edge import Edge, eventually, noise_png, picture, read, receiving
 
 PNG, JPEG = picture("PNG"), picture("JPEG")
 
@@ -83,24 +83,13 @@ async def read_chunks(chunks: Iterable[bytes]) -> tuple[ReceivedBatch, dict[int,
     """`read_batch` over chunks as a server would give them."""
     messages: list[Message] = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     messages.append({"type": "http.request", "body": b"", "more_body": False})
-    coming = iter(messages)
     stored: dict[int, bytes] = {}
-
-    async def receive() -> Message:
-        return next(coming)
 
     async def sink(file: ReceivedFile, data: bytes) -> None:
         stored[file.index] = data
 
     budget = UploadBudget(1 << 20)
-    batch = await read_batch(
-        receive,
-        {"content-type": CONTENT_TYPE},
-        limits=UploadLimits(),
-        budget=budget,
-        inspect=inspect,
-        sink=sink,
-    )
+    batch = await read(receiving(*messages), budget, sink)
     assert budget.held == 0
     return batch, stored
 

@@ -6,9 +6,9 @@ import pytest
 from starlette.types import Message
 
 from image2model.errors import Problem
-from image2model.http.upload import UploadBudget, UploadLimits, read_batch
-from tests.support.multipart_body import CONTENT_TYPE, Body
-from tests.support.upload_edge import inspect, picture
+from image2model.http.upload import UploadBudget
+from tests.support.multipart_body import Body
+from tests.support.upload_edge import picture, read, receiving
 
 GOOD = bytes(
     Body()
@@ -53,19 +53,8 @@ async def test_a_mutated_body_is_read_or_refused(block: int) -> None:
             {"type": "http.request", "body": piece, "more_body": at < len(pieces) - 1}
             for at, piece in enumerate(pieces)
         ]
-        coming = iter(messages)
-
-        async def receive() -> Message:
-            return next(coming)  # noqa: B023 - used up within this turn
-
         try:
-            await read_batch(
-                receive,
-                {"content-type": CONTENT_TYPE},
-                limits=UploadLimits(),
-                budget=budget,
-                inspect=inspect,
-            )
+            await read(receiving(*messages), budget)
         except Problem as problem:
             statuses.add(problem.status)
         assert budget.held == 0, seed

@@ -2,17 +2,17 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from image2model.errors import DiskFull
-from image2model.http.upload import ReceivedFile, UploadBudget, UploadLimits, read_batch
+from image2model.http.upload import ReceivedFile, UploadBudget
 from image2model.http.upload.part import FilePart
-from tests.support.multipart_body import CONTENT_TYPE, Body
-from tests.support.upload_edge import Edge, inspect, picture
+from tests.support.multipart_body import Body
+from tests.support.upload_edge import Edge, inspect, picture, read, receiving
 
 PNG = picture()
 
@@ -33,31 +33,6 @@ class SlowStorage:
         self.ended += 1
 
 
-async def read(
-    receive: Callable[[], Awaitable[Message]],
-    sink: Callable[[ReceivedFile, bytes], Awaitable[None]],
-    budget: UploadBudget,
-) -> int:
-    batch = await read_batch(
-        receive,
-        {"content-type": CONTENT_TYPE},
-        limits=UploadLimits(),
-        budget=budget,
-        inspect=inspect,
-        sink=sink,
-    )
-    return len(batch.files)
-
-
-def bodies(*messages: Message) -> Callable[[], Awaitable[Message]]:
-    coming = iter(messages)
-
-    async def receive() -> Message:
-        return next(coming)
-
-    return receive
-
-
 def request(body: bytes, *, more: bool) -> Message:
     return {"type": "http.request", "body": body, "more_body": more}
 
@@ -73,11 +48,11 @@ async def test_few_files_of_one_upload_are_under_way_at_once() -> None:
     body = Body()
     for _ in range(9):
         body.file("a.png", PNG)
-    reading = asyncio.create_task(read(bodies(request(bytes(body), more=False)), storage.sink, budget))
+    reading = asyncio.create_task(read(receiving(request(bytes(body), more=False)), budget, storage.sink))
     await until(lambda: storage.begun == 2)
     assert budget.held <= 3 * len(PNG)
     storage.gate.set()
-    assert await reading == 9
+    assert len((await reading).files) == 9
     assert storage.most_at_once == 2
     assert budget.held == 0
 
@@ -93,7 +68,7 @@ async def test_a_put_that_began_is_waited_for_when_the_client_leaves() -> None:
         await until(lambda: storage.begun == 1)
         return {"type": "http.disconnect"}
 
-    reading = asyncio.create_task(read(receive, storage.sink, budget))
+    reading = asyncio.create_task(read(receive, budget, storage.sink))
     await until(lambda: storage.begun == 1)
     done, _ = await asyncio.wait([reading], timeout=0.1)
     assert not done, "the put is still under way"
@@ -116,7 +91,7 @@ async def test_a_failing_put_refuses_the_upload_and_begins_no_other() -> None:
         body.file("a.png", PNG)
     budget = UploadBudget(1 << 20)
     with pytest.raises(DiskFull):
-        await read(bodies(request(bytes(body), more=False)), sink, budget)
+        await read(receiving(request(bytes(body), more=False)), budget, sink)
     assert len(tried) <= 3
     assert budget.held == 0
 

@@ -46,14 +46,17 @@ def test_refusal_frees_the_key(service: Service) -> None:
     assert service.upload(batch(1), idempotency_key="k").status == 202
 
 
+def _head(body: bytes) -> bytes:
+    return (
+        f"POST /api/v1/upload/batch HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: k\r\n"
+        f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+
+
 async def test_key_of_an_upload_under_way_is_in_progress(service: Service, redis: Redis) -> None:
     body = bytes(batch(1))
     with service.address.connect() as raw:
-        raw.sendall(
-            f"POST /api/v1/upload/batch HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: k\r\n"
-            f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-            + body[:-10]
-        )
+        raw.sendall(_head(body) + body[:-10])
         while not await redis.exists("i2m:idempotency:local:k"):
             pass
         second = service.upload(batch(1), idempotency_key="k")
@@ -67,11 +70,7 @@ async def test_key_of_an_upload_under_way_is_in_progress(service: Service, redis
 async def test_sender_that_leaves_frees_the_key_and_its_pictures(service: Service, redis: Redis) -> None:
     body = bytes(batch(3))
     with service.address.connect() as raw:
-        raw.sendall(
-            f"POST /api/v1/upload/batch HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: k\r\n"
-            f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-            + body[:-10]
-        )
+        raw.sendall(_head(body) + body[:-10])
         wait_until(lambda: len(service.stored()) >= 2)
     wait_until(lambda: service.stored() == [])
     while await redis.exists("i2m:idempotency:local:k"):

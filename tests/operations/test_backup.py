@@ -2,10 +2,7 @@
 
 import gzip
 import json
-import os
 import stat
-import subprocess
-import sys
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +23,7 @@ from image2model.store import job_reads, secret
 from image2model.store.connection import command, connect
 from image2model.store.keys import Queue, key
 from image2model.up.store import EmbeddedStore
+from tests.support.command import Done, run_command
 from tests.support.fleet import Fleet
 from tests.support.keys import keys_without_life
 from tests.support.served_api import MakeService, Service
@@ -221,12 +219,9 @@ async def test_commands_back_up_and_restore(fleet: Fleet, elsewhere: Elsewhere, 
     job_id = await fleet.submit(1)
     await fleet.until_finished(job_id)
 
-    def run(redis_url: str, files: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, "I2M_REDIS_URL": redis_url, "I2M_STORAGE_URL": files.as_uri()}
-        return subprocess.run(
-            [sys.executable, "-m", "image2model", *arguments],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+    def run(redis_url: str, files: Path, *arguments: str) -> Done:
+        given = {"I2M_REDIS_URL": redis_url, "I2M_STORAGE_URL": files.as_uri()}
+        return run_command(*arguments, folder=tmp_path, **given)
 
     here = (fleet.redis_url, tmp_path / "files")
     made = run(*here, "backup", "b.zip", "--json")

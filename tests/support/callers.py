@@ -44,6 +44,16 @@ class Caller:
         return Caller(service, self.key, self.key_id, self.owner)
 
 
+def keyed_settings(redis_url: str, folder: Path) -> dict[str, str]:
+    """What an API process with keys must have in its environment."""
+    return {
+        "I2M_REDIS_URL": redis_url,
+        "I2M_STORAGE_URL": (folder / "files").as_uri(),
+        "I2M_AUTH": "keys",
+        "I2M_ADMIN_KEY": ADMIN,
+    }
+
+
 @pytest.fixture
 def make_keyed_service(tmp_path: Path, redis_url: str) -> Iterator[MakeService]:
     """Serve an application with keys, with settings of one's own."""

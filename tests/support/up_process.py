@@ -1,6 +1,5 @@
 """`image2model up` as a process, on free ports. Who uses it: the tests of `up` and of the page."""
 
-import os
 import queue
 import re
 import signal
@@ -16,6 +15,7 @@ from typing import Final
 
 import pytest
 
+from tests.support import command as program
 from tests.support.processes import children_of, command_of
 from tests.support.secrecy import Watch
 
@@ -29,12 +29,11 @@ class Up:
         self.data_dir = data_dir
         self.log = data_dir.parent / "up.log"
         self._watch = Watch(environment, self.log)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
         command = [sys.executable, "-m", "image2model", "up", "--emulator-port", "0", "--latency", "100ms"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *(flags or ("--port", "0"))],
-                env={**kept, "I2M_DATA_DIR": str(data_dir), **environment},
+                env=program.environment(**{"I2M_DATA_DIR": str(data_dir), **environment}),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

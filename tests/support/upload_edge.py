@@ -6,7 +6,7 @@ Who calls it: the tests of uploads.
 import http.client
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -19,11 +19,12 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Message, Receive
 
 from image2model.api.middleware import ProblemAnswers, RefusalDrain, RequestId
 from image2model.errors import ImageTooLarge, ImageTruncated, NotAnImage
 from image2model.http import problems
-from image2model.http.upload import ReceivedFile, UploadBudget, UploadLimits, read_batch
+from image2model.http.upload import ReceivedBatch, ReceivedFile, UploadBudget, UploadLimits, read_batch
 from tests.support.multipart_body import CONTENT_TYPE
 from tests.support.servers import Address, serving
 
@@ -52,6 +53,35 @@ def inspect(data: bytes) -> PictureSize:
         raise NotAnImage("Not a picture.") from None
     except (OSError, SyntaxError):
         raise ImageTruncated("Cut off.") from None
+
+
+Sink = Callable[[ReceivedFile, bytes], Awaitable[None]]
+
+
+async def _nowhere(_file: ReceivedFile, _data: bytes) -> None:
+    pass
+
+
+def receiving(*messages: Message) -> Receive:
+    """What a server hands to an application: these messages, one after the other."""
+    coming = iter(messages)
+
+    async def receive() -> Message:
+        return next(coming)
+
+    return receive
+
+
+async def read(receive: Receive, budget: UploadBudget, sink: Sink = _nowhere) -> ReceivedBatch:
+    """Read one batch with the default limits."""
+    return await read_batch(
+        receive,
+        {"content-type": CONTENT_TYPE},
+        limits=UploadLimits(),
+        budget=budget,
+        inspect=inspect,
+        sink=sink,
+    )
 
 
 @dataclass

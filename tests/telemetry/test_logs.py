@@ -20,7 +20,7 @@ from image2model.access import keys
 from image2model.jobs.files import sign
 from image2model.up.store import EmbeddedStore
 from tests.support.api_process import RUN, api_process
-from tests.support.callers import ADMIN, SAME, Caller, cookie, sign_in
+from tests.support.callers import ADMIN, SAME, Caller, cookie, keyed_settings, sign_in
 from tests.support.emulator_process import KEY, emulator_process
 from tests.support.fleet import fleet_on
 from tests.support.secrecy import SecretLeaked, check_text
@@ -39,10 +39,7 @@ async def test_no_log_line_holds_a_key_a_cookie_or_a_file_token(
     made = await keys.create(redis, keys.KeyRequest(name="ann", rate="3/min"))
     log = tmp_path / "api.log"
     settings = {
-        "I2M_REDIS_URL": valkey.url,
-        "I2M_STORAGE_URL": (tmp_path / "files").as_uri(),
-        "I2M_AUTH": "keys",
-        "I2M_ADMIN_KEY": ADMIN,
+        **keyed_settings(valkey.url, tmp_path),
         "I2M_METRICS_TOKEN": METRICS,
         "FAL_KEY": FAL,
         "I2M_LOG_FORMAT": form,

@@ -55,7 +55,7 @@ _WORDS: Final = {
     StoreCondition.NO_REPLICAS: "the store has too few replicas and takes no writes",
     StoreCondition.LOADING: "the store is loading its data",
     StoreCondition.REFUSED: "the store refuses our commands",
-    StoreCondition.AWAY: "store_not_answering",
+    StoreCondition.AWAY: "the store does not answer",
 }
 _ADVICE: Final = {
     StoreCondition.READ_ONLY: "wait for the failover; else point I2M_REDIS_URL to the primary, or promote it",
