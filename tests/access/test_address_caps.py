@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from image2model.jobs import records as jobs
+from image2model.jobs import records
 from image2model.operations import backup, restore
 from image2model.store.connection import command
 from image2model.store.keys import key
@@ -123,7 +123,7 @@ async def cancelled(caller: Caller, job_id: str, _redis: Redis, _files: Path) ->
 
 async def deleted(caller: Caller, job_id: str, redis: Redis, _files: Path) -> None:
     assert caller.send("DELETE", f"jobs/{job_id}").status == 204
-    await jobs.erase(redis, job_id)
+    await records.erase(redis, job_id)
 
 
 async def failed(_caller: Caller, _job_id: str, redis: Redis, _files: Path) -> None:
@@ -137,7 +137,7 @@ async def succeeded(_caller: Caller, job_id: str, redis: Redis, files: Path) -> 
 
 
 async def erased_while_unfinished(_caller: Caller, job_id: str, redis: Redis, _files: Path) -> None:
-    await jobs.erase(redis, job_id)
+    await records.erase(redis, job_id)
 
 
 End = Callable[[Caller, str, Redis, Path], Awaitable[None]]
@@ -192,10 +192,10 @@ async def test_backup_knows_no_address_and_a_restored_job_counts_for_none(
 ) -> None:
     ann = await make_caller()
     job_id = ann.upload(batch(2)).text("job_id")
-    records = [record async for record in backup.records(redis)]
-    assert HERE.encode() not in msgspec.msgpack.encode(records)
+    saved = [record async for record in backup.records(redis)]
+    assert HERE.encode() not in msgspec.msgpack.encode(saved)
     await redis.flushdb()
-    await restore.write(redis, records, shift_ms=0)
+    await restore.write(redis, saved, shift_ms=0)
     assert await restore.settle(redis, job_id) == 2
     await restore.release_accounts(redis, [f"i2m:account:{ann.owner}"])
     assert await nothing_is_left(redis)

@@ -7,9 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
-from image2model.access import accounts
-from image2model.access import accounts as spending
-from image2model.access import keys as api_keys
+from image2model.access import accounts, keys
 from image2model.access.accounts import MOST_SHOWN, NO_KEY, OTHERS, Spent
 from image2model.access.keys import NewKey
 from image2model.store.connection import command
@@ -68,7 +66,7 @@ async def test_spending_shows_by_name_of_key_and_model(
 
 async def test_names_are_escaped(service: Service, redis: Redis, tmp_path: Path) -> None:
     name = 'a "quoted"\nname\\with\\n all of it'
-    secret, _ = await api_keys.add_record(redis, NewKey(name=name))
+    secret, _ = await keys.add_record(redis, NewKey(name=name))
     await buy(Caller(service, secret), redis, tmp_path)
     assert spend(service) == {(name, TRIPO): 0.3}
     line = rf'image2model_spend_usd{{key="a \"quoted\"\nname\\with\\n all of it",model="{TRIPO}"}} 0.3'
@@ -120,7 +118,7 @@ def test_number_of_series_is_bounded_and_their_sum_is_not() -> None:
     many = MOST_SHOWN + 200
     spent = [Spent(f"owner{n}", TRIPO, 1000 + n) for n in range(many)]
     names = {f"owner{n}": (OTHERS if n == 0 else f"name{n}",) for n in range(many)}
-    rows = spending.by_names(spent, names)
+    rows = accounts.by_names(spent, names)
     assert len(rows) == MOST_SHOWN + 1
     assert sum(row.micro for row in rows) == sum(one.micro for one in spent)
     (others,) = [row for row in rows if row.names == OTHERS]

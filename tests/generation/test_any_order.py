@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageStatus
 from image2model.errors import StaleFence
-from image2model.generation import steps as images
+from image2model.generation import steps
 from image2model.queue import circuits, leases, permits
 from image2model.store import arq_keys
 from image2model.store.durability import Replicas
@@ -33,9 +33,9 @@ async def all_come_due(redis: Redis) -> None:
 
 async def succeed(redis: Redis, claim: leases.Claim) -> None:
     """Take an image from wherever it is to its end; one that must not be sent is let go."""
-    task, replicas = await images.load(redis, claim.task_id), Replicas(redis)
+    task, replicas = await steps.load(redis, claim.task_id), Replicas(redis)
     if task.reuse_of and task.request is None:
-        return await images.take_result(redis, task.image_id, claim.token, RESULT)
+        return await steps.take_result(redis, task.image_id, claim.token, RESULT)
     attempt = task.attempt_token
     if task.request is None and not task.posting_at:
         attempt = f"last-{task.image_id}"
@@ -45,12 +45,12 @@ async def succeed(redis: Redis, claim: leases.Claim) -> None:
                 redis, Queue.GENERATION, task.image_id, claim.token, finished=False, score=claim.score
             )
             return None
-        await images.mark_posting(replicas, task.image_id, claim.token)
+        await steps.mark_posting(replicas, task.image_id, claim.token)
     if task.request is None:
         request = FalRequest(f"request-{attempt}", "http://s", "http://r", "http://c")
-        await images.commit_submission(replicas, task.image_id, claim.token, attempt, request)
-    await images.move(redis, task.image_id, claim.token, S.STORING)
-    await images.succeed(redis, task.image_id, claim.token, RESULT)
+        await steps.commit_submission(replicas, task.image_id, claim.token, attempt, request)
+    await steps.move(redis, task.image_id, claim.token, S.STORING)
+    await steps.succeed(redis, task.image_id, claim.token, RESULT)
     return None
 
 
@@ -77,9 +77,9 @@ async def drain(redis: Redis) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_money_adds_up_and_no_image_is_lost(redis: Redis, seed: int) -> None:
-    steps = Sequence(redis, seed)
+    sequence = Sequence(redis, seed)
     for _ in range(STEPS):
-        await steps.step()
-        steps.fences = await check(redis, "ann", steps.jobs, sum(steps.booked.values()))
+        await sequence.step()
+        sequence.fences = await check(redis, "ann", sequence.jobs, sum(sequence.booked.values()))
     await drain(redis)
-    await check(redis, "ann", steps.jobs, sum(steps.booked.values()))
+    await check(redis, "ann", sequence.jobs, sum(sequence.booked.values()))

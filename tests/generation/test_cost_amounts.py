@@ -16,13 +16,13 @@ from image2model.generation.steps import Task
 from image2model.store import job_reads
 from image2model.telemetry import metrics
 from image2model.worker.process import WorkerContext
-from tests.support import jobs as hands
+from tests.support import jobs
 from tests.support.emulator_process import KEY
 from tests.support.fleet import Fleet
 from tests.support.gate import gate_to
 from tests.support.wait import until
 
-TABLE = 400_000  # the hands' jobs are in HD; FAL's price for a unit is $0.30
+TABLE = 400_000  # its jobs are in HD; FAL's price for a unit is $0.30
 Booking = Callable[[WorkerContext, Task, FalRequest], Awaitable[None]]
 
 
@@ -37,9 +37,9 @@ async def context(fleet: Fleet) -> AsyncIterator[WorkerContext]:
 
 async def at_fal(fleet: Fleet) -> Task:
     """An image with a request."""
-    await hands.make_job(fleet.redis, unit_micro=TABLE)
-    (claim,) = await hands.pick(fleet.redis)
-    await hands.submit(fleet.redis, claim)
+    await jobs.make_job(fleet.redis, unit_micro=TABLE)
+    (claim,) = await jobs.pick(fleet.redis)
+    await jobs.submit(fleet.redis, claim)
     return await steps.load(fleet.redis, claim.task_id)
 
 
@@ -85,9 +85,9 @@ async def test_each_end_books_what_is_known_of_it(
 async def test_refused_post_costs_nothing_unless_fal_says_so(
     fleet: Fleet, context: WorkerContext, units: float | None, micro: int | None
 ) -> None:
-    job = await hands.make_job(fleet.redis, unit_micro=TABLE)
-    (claim,) = await hands.pick(fleet.redis)
-    await hands.take_permit(fleet.redis, claim)
+    job = await jobs.make_job(fleet.redis, unit_micro=TABLE)
+    (claim,) = await jobs.pick(fleet.redis)
+    await jobs.take_permit(fleet.redis, claim)
     task = await steps.load(fleet.redis, claim.task_id)
     await costs.book_refused_post(context, task, task.attempt_token, units)
     (image,) = (await job_reads.read_job(fleet.redis, job.job_id)).images
@@ -115,9 +115,9 @@ async def test_overrun_of_a_budget_and_units_that_contradict_the_table_are_count
     fleet: Fleet, context: WorkerContext, units: float, overrun: float, mismatches: int
 ) -> None:
     allowance = Allowance(key="", max_queued=9, budget=Budget(TABLE, "day"))
-    await hands.make_job(fleet.redis, unit_micro=TABLE, allowance=allowance)
-    (claim,) = await hands.pick(fleet.redis)
-    await hands.submit(fleet.redis, claim)
+    await jobs.make_job(fleet.redis, unit_micro=TABLE, allowance=allowance)
+    (claim,) = await jobs.pick(fleet.redis)
+    await jobs.submit(fleet.redis, claim)
     task = await steps.load(fleet.redis, claim.task_id)
     assert task.request is not None
     names: tuple[tuple[str, dict[str, str]], ...] = (

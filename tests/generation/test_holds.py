@@ -11,7 +11,7 @@ from image2model.events import history
 from image2model.generation import costs, steps
 from image2model.generation.costs import Booked, Booking, Outcome
 from image2model.generation.steps import Committed
-from image2model.jobs import records as jobs
+from image2model.jobs import records
 from image2model.operations import backup, housekeeping, restore
 from image2model.queue import leases
 from image2model.store import job_reads
@@ -40,7 +40,7 @@ async def test_price_of_a_lost_submit_stays_set_aside_for_a_day(redis: Redis, ma
     (claim,) = await pick(redis)
     await lose(redis, claim)
     assert await used(redis) == Usage(0, 0, PRICE)
-    await jobs.retry(redis, job.job_id, None, None, low_priority=False)
+    await records.retry(redis, job.job_id, None, None, low_priority=False)
     assert await used(redis) == Usage(1, 0, 2 * PRICE)
     assert await costs.release_holds(redis) == 0
     hold = f"{claim.task_id}:a1"
@@ -73,7 +73,7 @@ async def test_result_of_a_superseded_attempt_is_booked_against_its_hold(
     job = await make_job(1, unit_micro=PRICE)
     (claim,) = await pick(redis)
     await lose(redis, claim)
-    await jobs.retry(redis, job.job_id, None, None, low_priority=False)
+    await records.retry(redis, job.job_id, None, None, low_priority=False)
     assert await commit(redis, claim.task_id, "a1", "req-1") is Committed.SUPERSEDED
     assert (await book_held(redis, claim.task_id, "a1", "req-1")).outcome is Outcome.BOOKED
     assert await used(redis) == Usage(1, PRICE, PRICE)
@@ -100,8 +100,8 @@ async def test_owner_pays_for_an_image_that_is_erased(redis: Redis, make_job: Ma
     (claim,) = await pick(redis)
     await lose(redis, claim)
     if by == "deleted":
-        await jobs.cancel(redis, job.job_id, delete=True)
-        await jobs.erase(redis, job.job_id)
+        await records.cancel(redis, job.job_id, delete=True)
+        await records.erase(redis, job.job_id)
     else:
         await redis.hset(f"i2m:job:{job.job_id}", "expires_at", "1")
         assert await housekeeping.erase(redis, job.job_id)
@@ -126,8 +126,8 @@ async def test_booking_repeated_after_the_erasure_is_harmless(redis: Redis, make
     )
     assert (await costs.record_booking(redis, booking)).outcome is Outcome.BOOKED
     await fail(redis, claim)
-    await jobs.cancel(redis, job.job_id, delete=True)
-    await jobs.erase(redis, job.job_id)
+    await records.cancel(redis, job.job_id, delete=True)
+    await records.erase(redis, job.job_id)
     assert await costs.record_booking(redis, booking) == Booked(Outcome.BOOKED, PRICE, 0, MODEL)
     assert (await used(redis)).spent == PRICE
 
@@ -136,7 +136,7 @@ async def test_deleted_job_pays_in_silence(redis: Redis, make_job: MakeJob) -> N
     job = await make_job(1, unit_micro=PRICE)
     (claim,) = await pick(redis)
     await submit(redis, claim)
-    await jobs.cancel(redis, job.job_id, delete=True)
+    await records.cancel(redis, job.job_id, delete=True)
     known = len(await history.of_job(redis, job.job_id, 0))
     await fail(redis, claim)
     await book(redis, claim.task_id, PRICE)
@@ -160,7 +160,7 @@ async def test_cancelled_image_that_fal_may_have_is_held(redis: Redis, make_job:
     job = await make_job(1, unit_micro=PRICE)
     (claim,) = await pick(redis)
     await post(redis, claim)
-    await jobs.cancel(redis, job.job_id)
+    await records.cancel(redis, job.job_id)
     await steps.move(redis, claim.task_id, claim.token, S.CANCELLED)
     assert await used(redis) == Usage(0, 0, PRICE)
     assert await commit(redis, claim.task_id, "a1", "req-1") is Committed.SUPERSEDED
@@ -233,7 +233,7 @@ async def test_replay_of_an_admin_sets_its_price_aside_and_is_held_to_no_budget(
     await submit(redis, claim)
     await book(redis, claim.task_id, PRICE)
     await fail(redis, claim)
-    await jobs.retry(redis, job.job_id, None, None, low_priority=False)
+    await records.retry(redis, job.job_id, None, None, low_priority=False)
     assert await used(redis) == Usage(1, PRICE, PRICE)
     (again,) = await pick(redis)
     await post(redis, again, "a2")
@@ -259,9 +259,9 @@ async def test_backup_keeps_what_is_booked_and_no_holds(redis: Redis, make_job: 
     await submit(redis, booked)
     await book(redis, booked.task_id, PRICE)
     await lose(redis, lost, "b1")
-    records = {record.name: record async for record in backup.records(redis)}
-    assert {"i2m:holds", "i2m:held"}.isdisjoint(records)
-    assert b"req-1" in bytes(records[f"i2m:image:{booked.task_id}"].value)
+    saved = {record.name: record async for record in backup.records(redis)}
+    assert {"i2m:holds", "i2m:held"}.isdisjoint(saved)
+    assert b"req-1" in bytes(saved[f"i2m:image:{booked.task_id}"].value)
 
 
 async def test_retry_beside_a_hold_needs_room_for_both(redis: Redis, make_job: MakeJob) -> None:
@@ -270,7 +270,7 @@ async def test_retry_beside_a_hold_needs_room_for_both(redis: Redis, make_job: M
     (claim,) = await pick(redis)
     await lose(redis, claim)
     with pytest.raises(BudgetExceeded):
-        await jobs.retry(redis, job.job_id, None, None, low_priority=False, allowance=terms)
+        await records.retry(redis, job.job_id, None, None, low_priority=False, allowance=terms)
     assert await used(redis) == Usage(0, 0, PRICE)
 
 

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import Counts, ImageError, ImageStatus, JobStatus
 from image2model.errors import IdempotencyConflict, NotFound, StaleFence
-from image2model.events import history as events
+from image2model.events import history
 from image2model.events.history import ImageChanged, JobCompleted
 from image2model.generation import steps
 from image2model.jobs import records
@@ -33,12 +33,12 @@ async def test_image_goes_through_its_states_and_ends_its_job(redis: Redis, make
     assert snapshot.counts.status is JobStatus.SUCCEEDED
     assert snapshot.job.cost_micro == 300_000
     assert snapshot.job.expires_at == (snapshot.job.finished_at or 0) + 60_000
-    history = await events.of_job(redis, job.job_id, 0)
-    seen = [e.body.image.status for e in history if isinstance(e.body, ImageChanged)]
+    past = await history.of_job(redis, job.job_id, 0)
+    seen = [e.body.image.status for e in past if isinstance(e.body, ImageChanged)]
     assert seen == [S.QUEUED, S.PREPARING, S.SUBMITTED, S.GENERATING, S.STORING, S.SUCCEEDED]
-    assert isinstance(history[-1].body, JobCompleted)
-    assert [e.version for e in history] == list(range(1, len(history) + 1))
-    assert snapshot.version == history[-1].version
+    assert isinstance(past[-1].body, JobCompleted)
+    assert [e.version for e in past] == list(range(1, len(past) + 1))
+    assert snapshot.version == past[-1].version
 
 
 async def test_step_with_anothers_fence_changes_nothing(redis: Redis, make_job: MakeJob) -> None:
@@ -245,9 +245,9 @@ async def test_timeout_is_known_to_the_next_holder_and_to_no_later_attempt(
 async def test_owner_history_is_consecutive_over_jobs(redis: Redis, make_job: MakeJob) -> None:
     await make_job(2)
     await make_job(3)
-    history = await events.of_owner(redis, "ann", 0)
-    assert [seq for seq, _ in history] == [1, 2, 3, 4, 5]
-    assert [seq for seq, _ in await events.of_owner(redis, "ann", 3)] == [4, 5]
+    past = await history.of_owner(redis, "ann", 0)
+    assert [seq for seq, _ in past] == [1, 2, 3, 4, 5]
+    assert [seq for seq, _ in await history.of_owner(redis, "ann", 3)] == [4, 5]
 
 
 async def test_attempt_whose_end_is_told_twice_counts_once(redis: Redis, make_job: MakeJob) -> None:

@@ -14,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
-from image2model.jobs import records as jobs
+from image2model.jobs import records
 from image2model.operations import backup
 from image2model.operations.restore import BackupUnusable, StoreNotEmpty, restore
 from image2model.storage.address import open_storage
@@ -116,7 +116,7 @@ async def test_restore_queues_nothing_at_all(fleet: Fleet, elsewhere: Elsewhere,
     assert await command(elsewhere.redis, "KEYS", "arq:*") == []
     job = await job_reads.read_job(elsewhere.redis, waiting)
     assert (job.counts.failed, job.job.finished_at is not None) == (3, True)
-    assert await jobs.retry(elsewhere.redis, waiting, None, None, low_priority=False) != []
+    assert await records.retry(elsewhere.redis, waiting, None, None, low_priority=False) != []
 
 
 async def test_retry_after_a_restore_runs_what_was_unfinished(
@@ -125,7 +125,7 @@ async def test_retry_after_a_restore_runs_what_was_unfinished(
     waiting = await fleet.submit(2)
     await backup.make(fleet.redis, fleet.storage, tmp_path / "b.zip")
     await restore(elsewhere.redis, elsewhere.storage, tmp_path / "b.zip")
-    await jobs.retry(elsewhere.redis, waiting, None, None, low_priority=False)
+    await records.retry(elsewhere.redis, waiting, None, None, low_priority=False)
     fleet.start_worker(I2M_REDIS_URL=elsewhere.url, I2M_STORAGE_URL=elsewhere.folder.as_uri())
 
     async def succeeded() -> bool:
@@ -186,7 +186,7 @@ async def test_damaged_backup_changes_nothing(fleet: Fleet, elsewhere: Elsewhere
     flipped[120] ^= 0xFF
     (tmp_path / "flipped.zip").write_bytes(bytes(flipped))
     (tmp_path / "other.zip").write_bytes(b"nothing of the kind")
-    _rewritten(tmp_path / "b.zip", tmp_path / "fewer.zip", records=lambda data: data[: len(data) // 2])
+    _rewritten(tmp_path / "b.zip", tmp_path / "fewer.zip", change=lambda data: data[: len(data) // 2])
     for name in ("short.zip", "flipped.zip", "other.zip", "fewer.zip"):
         with pytest.raises(BackupUnusable):
             await restore(elsewhere.redis, elsewhere.storage, tmp_path / name)
@@ -194,13 +194,11 @@ async def test_damaged_backup_changes_nothing(fleet: Fleet, elsewhere: Elsewhere
     assert not [found async for found in elsewhere.storage.list()]
 
 
-def _rewritten(source: Path, target: Path, *, records: Any) -> None:
+def _rewritten(source: Path, target: Path, *, change: Any) -> None:
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         for name in old.namelist():
             data = old.read(name)
-            new.writestr(
-                name, gzip.compress(records(gzip.decompress(data))) if name.endswith(".gz") else data
-            )
+            new.writestr(name, gzip.compress(change(gzip.decompress(data))) if name.endswith(".gz") else data)
 
 
 async def test_archive_is_private_and_whole_or_not_there(fleet: Fleet, tmp_path: Path) -> None:

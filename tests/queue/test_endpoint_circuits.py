@@ -8,9 +8,7 @@ from redis.asyncio import Redis
 from image2model.domain import ImageStatus, WaitingFor
 from image2model.generation import steps
 from image2model.jobs import records
-from image2model.queue import circuits as endpoints
-from image2model.queue import circuits as pause
-from image2model.queue import leases
+from image2model.queue import circuits, leases
 from image2model.queue.circuits import Counted, Fault, Pace
 from image2model.queue.permits import Permit
 from image2model.store import job_reads
@@ -170,8 +168,8 @@ async def test_trial_is_no_image_whose_endpoint_is_refused(redis: Redis, make_jo
     (first,) = await pick(redis, free=1)
     await refuse(redis, first, LATER)
     good = await make_job(1)
-    assert await pause.count_fault(redis, WaitingFor.ACCOUNT)
-    await pause.allow_trial(redis)
+    assert await circuits.count_fault(redis, WaitingFor.ACCOUNT)
+    await circuits.allow_trial(redis)
     (trial,) = await pick(redis)
     assert trial.task_id == good.images[0].image_id
     assert await take_permit(redis, trial) is Permit.GRANTED
@@ -183,8 +181,8 @@ async def test_trial_is_one_that_waits_for_an_endpoint_where_there_is_no_other(
     await make_job(2, model=BAD)
     (first,) = await pick(redis, free=1)
     await refuse(redis, first, LATER)
-    assert await pause.count_fault(redis, WaitingFor.ACCOUNT)
-    await pause.allow_trial(redis)
+    assert await circuits.count_fault(redis, WaitingFor.ACCOUNT)
+    await circuits.allow_trial(redis)
     (trial,) = await pick(redis)
     await submit(redis, trial)
     assert await open_circuits(redis) == ()
@@ -197,8 +195,8 @@ async def test_trial_that_its_endpoint_spoils_keeps_the_accounts_circuit_open_no
 ) -> None:
     await make_job(1, model=BAD)
     await make_job(1)
-    assert await pause.count_fault(redis, WaitingFor.ACCOUNT)
-    await pause.allow_trial(redis)
+    assert await circuits.count_fault(redis, WaitingFor.ACCOUNT)
+    await circuits.allow_trial(redis)
     (trial,) = await pick(redis, free=1)
     assert (await fault(redis, trial, kind, LATER)).paused == ""
     assert len(await pick(redis)) == 1
@@ -216,7 +214,7 @@ async def test_5xx_frees_the_permit_unless_the_request_has_turned_up(
     else:
         await take_permit(redis, claim)
         await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
-    await endpoints.count_endpoint_fault(
+    await circuits.count_endpoint_fault(
         redis, claim.task_id, Fault.POST, "Bad gateway", status=502, pace=LATER
     )
     assert (await redis.zscore(key("permits"), claim.task_id) is not None) is known

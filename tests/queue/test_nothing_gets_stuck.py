@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import Counts, ImageError, WaitingFor
 from image2model.errors import NotFound, StaleFence
-from image2model.events import history as events
+from image2model.events import history
 from image2model.events.history import JobCompleted
 from image2model.generation import steps
 from image2model.jobs import records
@@ -76,8 +76,8 @@ async def test_repair_counts_what_it_has_moved(redis: Redis, make_job: MakeJob) 
     for again in await pick(redis):
         await submit(redis, again)
         await finish(redis, again)
-    history = await events.of_job(redis, job.job_id, 0)
-    assert [isinstance(event.body, JobCompleted) for event in history].count(True) == 1
+    past = await history.of_job(redis, job.job_id, 0)
+    assert [isinstance(event.body, JobCompleted) for event in past].count(True) == 1
 
 
 async def test_repair_of_counts_leaves_no_gap_in_the_history(redis: Redis, make_job: MakeJob) -> None:
@@ -86,7 +86,9 @@ async def test_repair_of_counts_leaves_no_gap_in_the_history(redis: Redis, make_
     assert await reconciliation.repair(redis, job.job_id) == 1
     snapshot = await job_reads.read_job(redis, job.job_id)
     assert snapshot.counts == Counts(queued=1)
-    assert [e.version for e in await events.of_job(redis, job.job_id, 0)] == [*range(1, snapshot.version + 1)]
+    assert [e.version for e in await history.of_job(redis, job.job_id, 0)] == [
+        *range(1, snapshot.version + 1)
+    ]
 
 
 async def test_image_without_its_arq_job_is_still_run(redis: Redis, make_job: MakeJob) -> None:

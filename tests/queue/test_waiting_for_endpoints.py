@@ -7,8 +7,7 @@ from redis.asyncio import Redis
 from image2model.domain import Counts, WaitingFor
 from image2model.generation import steps
 from image2model.jobs import records
-from image2model.queue import circuits as pause
-from image2model.queue import permits, reconciliation
+from image2model.queue import circuits, permits, reconciliation
 from image2model.queue.circuits import Counted, Fault
 from image2model.queue.permits import Permit
 from image2model.store import job_reads
@@ -137,10 +136,10 @@ async def test_pause_does_not_count_as_patience_and_a_retry_begins_a_new_one(
     job = await make_job(1, model=BAD)
     (first,) = await pick(redis)
     await refuse(redis, first, LATER)
-    await pause.pause_queue(redis, Queue.GENERATION)
+    await circuits.pause_queue(redis, Queue.GENERATION)
     await asyncio.sleep(0.2)  # the time that must not count
     await tend(redis, patience_s=0.15, pace=LATER)
-    await pause.resume_queue(redis, Queue.GENERATION)
+    await circuits.resume_queue(redis, Queue.GENERATION)
     await tend(redis, patience_s=0.15, pace=LATER)
     assert (await job_reads.read_job(redis, job.job_id)).counts == Counts(queued=1)
 
@@ -182,7 +181,7 @@ async def test_jobs_say_that_they_wait_for_their_endpoint_and_a_pause_comes_firs
 
     assert await told(bad.job_id) is WaitingFor.ENDPOINT
     assert await told(good.job_id) is WaitingFor.LIMIT
-    await pause.count_fault(redis, WaitingFor.ACCOUNT)
+    await circuits.count_fault(redis, WaitingFor.ACCOUNT)
     assert await told(bad.job_id) is WaitingFor.ACCOUNT
 
 

@@ -6,8 +6,7 @@ Used by the tests of who waits for an endpoint and of what opens and closes its 
 from redis.asyncio import Redis
 
 from image2model.generation import steps
-from image2model.queue import circuits as endpoints
-from image2model.queue import leases
+from image2model.queue import circuits, leases
 from image2model.queue.circuits import Counted, Fault, Pace
 from image2model.queue.leases import Claim
 from image2model.store.keys import Queue
@@ -31,7 +30,7 @@ async def refuse(redis: Redis, claim: Claim, pace: Pace = SOON) -> Counted:
 
 
 async def fault(redis: Redis, claim: Claim, kind: Fault, pace: Pace = SOON) -> Counted:
-    return await endpoints.count_endpoint_fault(redis, claim.task_id, kind, WORDS, status=403, pace=pace)
+    return await circuits.count_endpoint_fault(redis, claim.task_id, kind, WORDS, status=403, pace=pace)
 
 
 async def release(redis: Redis, claim: Claim) -> None:
@@ -41,7 +40,7 @@ async def release(redis: Redis, claim: Claim) -> None:
 
 
 async def tend(redis: Redis, patience_s: float = PATIENT, pace: Pace = SOON) -> dict[str, str]:
-    return dict((await endpoints.tend_endpoints(redis, patience_s=patience_s, pace=pace)).open)
+    return dict((await circuits.tend_endpoints(redis, patience_s=patience_s, pace=pace)).open)
 
 
 async def next_probe(redis: Redis, model: str = BAD, pace: Pace = SOON, but: str = "") -> Claim:

@@ -21,7 +21,6 @@ from image2model.generation.suspects import LONGEST_S, DecoderProcess, Hazard
 from image2model.media import preflight
 from image2model.webhooks import deliver, outgoing
 from image2model.worker import process
-from image2model.worker import process as context
 
 SPOILT: Final = b"a picture with a fault"
 STEPS: Final[dict[str, tuple[Any, str]]] = {
@@ -67,10 +66,10 @@ if __name__ == "__main__":
     _spoil(os.environ["FAULT_STEP"], int(os.environ.get("FAULT_TIMES", "1000000")))
     if sys.argv[1:]:
         longest_s = float(os.environ.get("FAULT_LONGEST", LONGEST_S))
-        vars(context)["DecoderProcess"] = partial(
+        vars(process)["DecoderProcess"] = partial(
             DecoderProcess, "tests.support.faulty_worker", longest_s=longest_s
         )
-        vars(context)["Hazard"] = partial(Hazard, longest_s=longest_s)
+        vars(process)["Hazard"] = partial(Hazard, longest_s=longest_s)
         main()
     else:
         decoder_child.main()

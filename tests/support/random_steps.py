@@ -13,8 +13,7 @@ from image2model.access.accounts import Allowance
 from image2model.access.keys import Budget
 from image2model.domain import FalRequest, ImageError, ImageStatus
 from image2model.errors import NoBudgetLeft, NotFound, Problem, StaleFence
-from image2model.generation import costs
-from image2model.generation import steps as images
+from image2model.generation import costs, steps
 from image2model.generation.costs import Booking, Outcome
 from image2model.jobs import records
 from image2model.operations import housekeeping
@@ -108,7 +107,7 @@ class Sequence:
     async def send(self) -> None:
         """The usual way, which may break off."""
         claim = self.claim()
-        task = await images.load(self.redis, claim.task_id)
+        task = await steps.load(self.redis, claim.task_id)
         if task.request or task.posting_at or task.reuse_of:
             return
         self.number += 1
@@ -117,15 +116,15 @@ class Sequence:
         if await permits.take(self.redis, [wish], max_permits=4) != [permits.Permit.GRANTED]:
             return
         self.attempts.setdefault(claim.task_id, []).append(token)
-        await images.mark_posting(Replicas(self.redis), claim.task_id, claim.token)
+        await steps.mark_posting(Replicas(self.redis), claim.task_id, claim.token)
         if self.dice.random() < 0.7:
             request = FalRequest(f"r-{token}", "http://s", "http://r", "http://c")
-            await images.commit_submission(Replicas(self.redis), claim.task_id, claim.token, token, request)
+            await steps.commit_submission(Replicas(self.redis), claim.task_id, claim.token, token, request)
 
     async def mark(self) -> None:
         claim = self.claim()
-        if (await images.load(self.redis, claim.task_id)).attempt_token:
-            await images.mark_posting(Replicas(self.redis), claim.task_id, claim.token)
+        if (await steps.load(self.redis, claim.task_id)).attempt_token:
+            await steps.mark_posting(Replicas(self.redis), claim.task_id, claim.token)
 
     def attempt_of(self, image_id: str) -> str:
         known = self.attempts.get(image_id)
@@ -139,16 +138,16 @@ class Sequence:
         request = FalRequest(f"r-{attempt}", "http://s", "http://r", "http://c")
         fence = self.dice.choice([claim.token, ""])
         await self.twice(
-            lambda: images.commit_submission(Replicas(self.redis), claim.task_id, fence, attempt, request)
+            lambda: steps.commit_submission(Replicas(self.redis), claim.task_id, fence, attempt, request)
         )
 
     async def go_on(self) -> None:
         claim = self.claim()
-        await images.move(self.redis, claim.task_id, claim.token, self.dice.choice([S.GENERATING, S.STORING]))
+        await steps.move(self.redis, claim.task_id, claim.token, self.dice.choice([S.GENERATING, S.STORING]))
 
     async def book(self) -> None:
         claim = self.claim()
-        task = await images.load(self.redis, claim.task_id)
+        task = await steps.load(self.redis, claim.task_id)
         if task.request is None:
             return
         booking = Booking(
@@ -187,19 +186,19 @@ class Sequence:
     async def end(self) -> None:
         claim = self.claim()
         if self.dice.random() < 0.5:
-            await images.succeed(self.redis, claim.task_id, claim.token, RESULT)
+            await steps.succeed(self.redis, claim.task_id, claim.token, RESULT)
         else:
             error = ImageError(self.dice.choice(CODES), "x", retryable=True)
-            await images.fail(self.redis, claim.task_id, claim.token, error, unknown=self.dice.random() < 0.3)
+            await steps.fail(self.redis, claim.task_id, claim.token, error, unknown=self.dice.random() < 0.3)
 
     async def again(self) -> None:
         claim = self.claim()
-        task = await images.load(self.redis, claim.task_id)
+        task = await steps.load(self.redis, claim.task_id)
         used = task.status is S.STORING or bool(task.posting_at and task.request is None)
         if task.request is not None and not used:
             return
         await self.twice(
-            lambda: images.try_again(
+            lambda: steps.try_again(
                 self.redis,
                 claim.task_id,
                 claim.token,
@@ -240,7 +239,7 @@ class Sequence:
         claim = self.claim()
         if self.dice.random() < 0.7:
             alone = self.dice.random() < 0.5
-            await images.enter_hazard(self.redis, claim.task_id, claim.token, alone=alone)
+            await steps.enter_hazard(self.redis, claim.task_id, claim.token, alone=alone)
         await self.redis.zadd(key("leases", Queue.GENERATION), {claim.task_id: 1}, xx=True)
         await leases.sweep(self.redis, Queue.GENERATION, lease_s=600)
 
@@ -275,9 +274,9 @@ class Sequence:
 
     async def not_sent(self) -> None:
         claim = self.claim()
-        task = await images.load(self.redis, claim.task_id)
+        task = await steps.load(self.redis, claim.task_id)
         if task.attempt_token:
-            await images.not_sent(self.redis, claim.task_id, task.attempt_token)
+            await steps.not_sent(self.redis, claim.task_id, task.attempt_token)
 
     async def upkeep(self) -> None:
         await reconciliation.release_unused_permits(self.redis)

@@ -16,7 +16,7 @@ from image2model.store import job_reads
 from image2model.store.durability import Replicas
 from image2model.webhooks import fal_callback
 from image2model.webhooks.fal_callback import _has_result
-from tests.support import jobs as hands
+from tests.support import jobs
 
 PRICE = 300_000
 HOSTS = FalHosts.at("http://127.0.0.1:9")
@@ -28,9 +28,9 @@ async def used(redis: Redis) -> Usage:
 
 async def unconfirmed(redis: Redis) -> tuple[str, leases.Claim]:
     """A job of one image whose submit was given up: its id, and who held it."""
-    job = await hands.make_job(redis, unit_micro=PRICE)
-    (claim,) = await hands.pick(redis)
-    await hands.take_permit(redis, claim)
+    job = await jobs.make_job(redis, unit_micro=PRICE)
+    (claim,) = await jobs.pick(redis)
+    await jobs.take_permit(redis, claim)
     await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
     await steps.fail(
         redis, claim.task_id, claim.token, ImageError("submission_unconfirmed", "x", retryable=True)
@@ -73,10 +73,10 @@ async def test_owner_of_an_erased_job_pays(redis: Redis) -> None:
 
 
 async def test_request_that_was_left_while_it_ran_is_booked(redis: Redis) -> None:
-    job = await hands.make_job(redis, unit_micro=PRICE)
-    (claim,) = await hands.pick(redis)
-    await hands.submit(redis, claim)
-    await hands.fail(redis, claim)
+    job = await jobs.make_job(redis, unit_micro=PRICE)
+    (claim,) = await jobs.pick(redis)
+    await jobs.submit(redis, claim)
+    await jobs.fail(redis, claim)
     await tell(redis, claim.task_id, "a1")
     assert await used(redis) == Usage(0, PRICE, 0)
     (image,) = (await job_reads.read_job(redis, job.job_id)).images
@@ -86,10 +86,10 @@ async def test_request_that_was_left_while_it_ran_is_booked(redis: Redis) -> Non
 @pytest.mark.parametrize("version", ["ours", "8adfc9c"])
 async def test_success_is_not_booked_again(redis: Redis, version: str) -> None:
     """A row of 8adfc9c has its cost and no list of bookings."""
-    job = await hands.make_job(redis, unit_micro=PRICE)
-    (claim,) = await hands.pick(redis)
-    await hands.submit(redis, claim)
-    await hands.finish(redis, claim)
+    job = await jobs.make_job(redis, unit_micro=PRICE)
+    (claim,) = await jobs.pick(redis)
+    await jobs.submit(redis, claim)
+    await jobs.finish(redis, claim)
     if version == "8adfc9c":
         await redis.hdel(f"i2m:image:{claim.task_id}", "booked")
     await tell(redis, claim.task_id, "a1")
@@ -121,9 +121,9 @@ async def test_word_that_is_addressed_to_another_key_of_the_store_is_nobodys(
 
 
 async def test_running_attempt_is_left_to_its_worker(redis: Redis) -> None:
-    await hands.make_job(redis, unit_micro=PRICE)
-    (claim,) = await hands.pick(redis)
-    await hands.submit(redis, claim)
+    await jobs.make_job(redis, unit_micro=PRICE)
+    (claim,) = await jobs.pick(redis)
+    await jobs.submit(redis, claim)
     await steps.move(redis, claim.task_id, claim.token, ImageStatus.STORING)
     await tell(redis, claim.task_id, "a1")
     assert await used(redis) == Usage(1, 0, PRICE)
