@@ -35,8 +35,8 @@ def admin(service: Service) -> Caller:
 def make_caller(service: Service, redis: Redis) -> MakeCaller:
     """Somebody with a new key: `make_caller(budget="1.00/month")`."""
 
-    async def make(name: str = "ann", **wish: object) -> Caller:
-        made = await keys.create(redis, keys.KeyRequest(name=name, **wish))  # type: ignore[arg-type]
+    async def make(name: str = "ann", **options: object) -> Caller:
+        made = await keys.create(redis, keys.KeyRequest(name=name, **options))  # type: ignore[arg-type]
         return Caller(service, made.key, made.key_id, made.owner)
 
     return make

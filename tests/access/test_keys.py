@@ -108,7 +108,7 @@ async def test_only_a_key_that_opens_counts_as_one(make_caller: MakeCaller, redi
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "options",
     [
         {"expires": "9999999999d"},
         {"expires": "9" * 400 + "d"},
@@ -118,9 +118,9 @@ async def test_only_a_key_that_opens_counts_as_one(make_caller: MakeCaller, redi
     ],
 )
 async def test_key_beyond_all_bounds_is_refused_and_spoils_no_list(
-    admin: Caller, wish: dict[str, object]
+    admin: Caller, options: dict[str, object]
 ) -> None:
-    refused = admin.post("admin/keys", msgspec.json.encode({"name": "x", **wish}))
+    refused = admin.post("admin/keys", msgspec.json.encode({"name": "x", **options}))
     assert (refused.status, refused.code) == (422, "invalid_parameter")
     assert admin.get("admin/keys").body == {"keys": []}
 
@@ -162,7 +162,7 @@ async def test_admin_routes_are_forbidden_for_users(make_caller: MakeCaller, adm
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "options",
     [
         {"name": ""},
         {"name": "a\nb"},
@@ -175,8 +175,8 @@ async def test_admin_routes_are_forbidden_for_users(make_caller: MakeCaller, adm
         {"name": "a", "owner": "*"},
     ],
 )
-def test_impossible_keys_are_refused(admin: Caller, wish: dict[str, object]) -> None:
-    assert admin.post("admin/keys", msgspec.json.encode(wish)).code == "invalid_parameter"
+def test_impossible_keys_are_refused(admin: Caller, options: dict[str, object]) -> None:
+    assert admin.post("admin/keys", msgspec.json.encode(options)).code == "invalid_parameter"
 
 
 async def test_successor_of_a_key_sees_the_same_jobs(make_caller: MakeCaller) -> None:

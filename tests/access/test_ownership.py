@@ -22,7 +22,7 @@ def filled(path: str, job_id: str, image_id: str) -> str:
     return path.format(job_id=job_id, image_id=image_id, token="t", key_id=other, delivery_id=other, name="x")
 
 
-def told(answer: Answer) -> tuple[int, object, dict[str, str]]:
+def shown(answer: Answer) -> tuple[int, object, dict[str, str]]:
     """All of an answer that could tell something: everything but its own request id, and the clock."""
     body = answer.body if "json" in answer.headers.get("content-type", "") else answer.content
     if isinstance(body, dict):
@@ -54,7 +54,7 @@ async def test_all_routes_tell_bob_nothing_of_anns_job(
         for method in sorted((route.methods or set()) - {"HEAD"}):
             foreign = bob.send(method, filled(route.path, job_id, image_id))
             nothing = bob.send(method, filled(route.path, uuid.uuid4().hex, uuid.uuid4().hex))
-            assert told(foreign) == told(nothing), (method, route.path)
+            assert shown(foreign) == shown(nothing), (method, route.path)
             assert (foreign.status, foreign.code) == (404, "not_found"), (method, route.path)
             asked += 1
     assert asked >= 7

@@ -66,7 +66,7 @@ async def test_store_that_went_back_and_on_to_the_same_version_is_believed(
     assert version[0] == version[1], "the case that the version alone cannot tell"
 
 
-async def test_same_version_within_one_life_is_told_apart_too(
+async def test_same_version_within_one_run_is_told_apart_too(
     replicas: tuple[Service, Service], redis: Redis
 ) -> None:
     """What was restored into a server that went on running."""

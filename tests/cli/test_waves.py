@@ -37,10 +37,10 @@ def found(folder: Path, stem: str) -> Found:
 async def test_stop_waits_for_the_ledger_and_begins_nothing_more(tmp_path: Path) -> None:
     first, twin = found(tmp_path, "first"), found(tmp_path, "twin")
     client = AsyncClient("http://127.0.0.1:9")
-    wish = SharedOptions.of(client.url, None, None, None)
+    options = SharedOptions.of(client.url, None, None, None)
     async with client:
         with SlowLedger(tmp_path / "ledger.db") as ledger:
-            waves = WatchBatches(client, ledger, wish, tmp_path / "out", PlainBoard(), at_once=2)
+            waves = WatchBatches(client, ledger, options, tmp_path / "out", PlainBoard(), at_once=2)
             waves.send([first])
             waves.send([twin])  # of the same content: it would be sent when the first one ends
             await asyncio.to_thread(ledger.asked.wait)

@@ -1,4 +1,4 @@
-"""Bells are heard again after each loss of the store, by those who listened and by whoever comes later."""
+"""Notifications arrive again after each loss of the store, to those who listened and to who comes later."""
 
 import asyncio
 import signal

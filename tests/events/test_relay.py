@@ -1,4 +1,4 @@
-"""The relay through trouble: store restarts, lost bells, several processes, crowds, the end."""
+"""The relay through trouble: store restarts, lost notifications, several processes, crowds, the end."""
 
 import asyncio
 import os
@@ -76,7 +76,7 @@ async def test_lost_pubsub_connection_is_made_up_for(redis: Redis, process: Proc
     assert [e.id for e in seen] == list(range(1, 28))
 
 
-async def test_event_whose_bell_was_never_heard_is_delivered(redis: Redis, process: Process) -> None:
+async def test_event_whose_notification_was_lost_is_delivered(redis: Redis, process: Process) -> None:
     job_id = await create_job(redis)
     async with opened(process.address, job_path(job_id)) as stream:
         await stream.take(1)
@@ -84,7 +84,7 @@ async def test_event_whose_bell_was_never_heard_is_delivered(redis: Redis, proce
         assert (await stream.take(1))[0].id == 2
 
 
-async def test_gap_that_the_next_bell_shows_is_filled_at_once(redis: Redis, process: Process) -> None:
+async def test_gap_that_the_next_notification_shows_is_filled_at_once(redis: Redis, process: Process) -> None:
     job_id = await create_job(redis)
     async with opened(process.address, job_path(job_id)) as stream:
         await stream.take(1)
@@ -96,7 +96,7 @@ async def test_gap_that_the_next_bell_shows_is_filled_at_once(redis: Redis, proc
 
 
 async def _append_silently(redis: Redis, job_id: str) -> None:
-    """What the store does for an event, without the bell: as if it had got lost."""
+    """What the store does for an event, without the notification: as if it had got lost."""
     version = await redis.hincrby(f"i2m:job:{job_id}", "version", 1)
     ((_, fields),) = await redis.xrevrange(f"i2m:job:{job_id}:events", count=1)
     await redis.xadd(f"i2m:job:{job_id}:events", fields, id=f"{version}-0")
@@ -114,7 +114,7 @@ async def test_two_processes_show_the_same(redis: Redis, redis_url: str) -> None
             assert firsts[0] + await here.rest() == firsts[1] + await there.rest()
 
 
-async def test_everything_is_let_go_when_the_last_client_has_left(redis: Redis, process: Process) -> None:
+async def test_everything_is_released_when_the_last_client_has_left(redis: Redis, process: Process) -> None:
     job_id = await create_job(redis)
     before = SSE_SUBSCRIBERS._value.get()
     async with opened(process.address, job_path(job_id)) as a, opened(process.address, EVENTS) as b:

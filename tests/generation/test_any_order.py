@@ -1,4 +1,4 @@
-"""Whatever workers, clients and FAL do, in any order and told twice: money adds up, and no image is lost."""
+"""Whatever workers, clients and FAL do, in any order, perhaps twice: money adds up, and no image is lost."""
 
 import pytest
 from redis.asyncio import Redis
@@ -32,15 +32,15 @@ async def all_come_due(redis: Redis) -> None:
 
 
 async def succeed(redis: Redis, claim: leases.Claim) -> None:
-    """Take an image from wherever it is to its end; one that must not be sent is let go."""
+    """Take an image from wherever it is to its end; one that must not be sent is released."""
     task, replicas = await steps.load(redis, claim.task_id), Replicas(redis)
     if task.reuse_of and task.request is None:
         return await steps.take_result(redis, task.image_id, claim.token, RESULT)
     attempt = task.attempt_token
     if task.request is None and not task.posting_at:
         attempt = f"last-{task.image_id}"
-        wish = permits.PermitRequest(task.image_id, claim.token, attempt, "http://cdn/last")
-        if await permits.take(redis, [wish], max_permits=1000) != [permits.Permit.GRANTED]:
+        wanted = permits.PermitRequest(task.image_id, claim.token, attempt, "http://cdn/last")
+        if await permits.take(redis, [wanted], max_permits=1000) != [permits.Permit.GRANTED]:
             await leases.release(
                 redis, Queue.GENERATION, task.image_id, claim.token, finished=False, score=claim.score
             )

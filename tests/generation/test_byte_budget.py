@@ -8,7 +8,7 @@ from image2model.generation.limits import ByteBudget
 
 
 class Holders:
-    """Tasks that hold bytes until they are told to let go; `held` are the names of those that do."""
+    """Tasks that hold bytes until they are told to release them; `held` are the names of those that do."""
 
     def __init__(self, budget: ByteBudget) -> None:
         self.budget = budget

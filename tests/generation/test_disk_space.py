@@ -24,7 +24,7 @@ from tests.support.wait import until
 Usage = namedtuple("Usage", "total used free")
 
 
-async def test_nearly_full_disk_stops_buying_until_there_is_room_again(
+async def test_nearly_full_disk_stops_buying_until_there_is_space_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = [10 << 20]
@@ -84,5 +84,5 @@ async def _waits(fleet: Fleet, image_id: str) -> bool:
     return bool(await fleet.redis.execute_command("HGET", key("image", image_id), "hazard") == b"")
 
 
-async def test_storage_that_is_no_disk_has_room() -> None:
+async def test_storage_that_is_no_disk_has_space() -> None:
     await DiskSpace(open_storage("memory://")).check()

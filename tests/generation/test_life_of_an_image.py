@@ -211,7 +211,7 @@ async def test_low_priority_waits_for_normal(redis: Redis, make_job: MakeJob) ->
     assert {c.task_id for c in picked} == {i.image_id for i in normal.images}
 
 
-async def test_let_go_gives_the_image_back_without_a_trace_of_a_crash(
+async def test_release_gives_the_image_back_without_a_trace_of_a_crash(
     redis: Redis, make_job: MakeJob
 ) -> None:
     job = await make_job(1)
@@ -250,7 +250,7 @@ async def test_owner_history_is_consecutive_over_jobs(redis: Redis, make_job: Ma
     assert [seq for seq, _ in await history.of_owner(redis, "ann", 3)] == [4, 5]
 
 
-async def test_attempt_whose_end_is_told_twice_counts_once(redis: Redis, make_job: MakeJob) -> None:
+async def test_attempt_whose_end_is_reported_twice_counts_once(redis: Redis, make_job: MakeJob) -> None:
     job = await make_job(1)
     (claim,) = await pick(redis)
     await submit(redis, claim)

@@ -72,7 +72,7 @@ async def test_result_of_other_parameters_is_not_taken(redis: Redis, make_job: M
     assert (await steps.load(redis, claim.task_id)).reuse_of == ""
 
 
-async def test_image_that_an_earlier_release_parked_behind_other_parameters_is_let_go(
+async def test_image_that_an_earlier_release_parked_behind_other_parameters_is_released(
     redis: Redis, make_job: MakeJob
 ) -> None:
     await retried_with_other_parameters(redis, make_job)

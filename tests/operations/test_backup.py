@@ -25,7 +25,7 @@ from image2model.store.keys import Queue, key
 from image2model.up.store import EmbeddedStore
 from tests.support.command import Done, run_command
 from tests.support.fleet import Fleet
-from tests.support.keys import keys_without_life
+from tests.support.keys import keys_without_ttl
 from tests.support.served_api import MakeService, Service
 from tests.support.wait import until
 
@@ -54,7 +54,7 @@ async def empty_server() -> AsyncIterator[Elsewhere]:
 async def elsewhere() -> AsyncIterator[Elsewhere]:
     async with empty_server() as server:
         yield server
-        assert await keys_without_life(server.redis) == []
+        assert await keys_without_ttl(server.redis) == []
 
 
 async def test_jobs_results_and_downloads_are_back_and_nothing_is_sent_again(

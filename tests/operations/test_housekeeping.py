@@ -1,4 +1,4 @@
-"""What is over goes, files and all; what lives stays, whatever the cleanup thinks of it."""
+"""What is over goes, files and all; what lives stays, whatever the housekeeping thinks of it."""
 
 import asyncio
 import os
@@ -133,7 +133,7 @@ async def test_half_written_leftover_of_a_killed_process_goes(fleet: Fleet, tmp_
     assert not folder.exists()
 
 
-async def test_lists_forget_jobs_whose_life_in_the_store_has_ended(fleet: Fleet) -> None:
+async def test_lists_forget_jobs_whose_ttl_has_ended(fleet: Fleet) -> None:
     fleet.start_worker()
     gone, kept, stranger = await fleet.submit(1), await fleet.submit(1), await fleet.submit(1, owner="bob")
     for job_id in (gone, kept, stranger):

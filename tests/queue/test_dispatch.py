@@ -37,9 +37,9 @@ async def dispatcher(redis: Redis, folder: Path, work: Work[WorkerContext]) -> A
     given = settings.load({}, redis_url="redis://unused", storage_url=(folder / "files").as_uri())
     fal = FalGateway("id:secret", FalHosts.at("http://127.0.0.1:9"))
     context = WorkerContext(given, redis, open_storage(given.storage_url), fal)
-    keeper = LeaseRenewer(context, (Queue.BATCH,))
+    renewer = LeaseRenewer(context, (Queue.BATCH,))
     finish = arq_function(Guarded("finish_batch", Queue.BATCH, work, nothing_to_undo))
-    worker = LeasedWorker(Queue.BATCH, [finish], context, keeper, worker_id="w", slots=4)
+    worker = LeasedWorker(Queue.BATCH, [finish], context, renewer, worker_id="w", slots=4)
     await reconciliation.enqueue_once(redis, Queue.BATCH, "t1", "finish_batch", "job")
     try:
         yield worker

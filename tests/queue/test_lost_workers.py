@@ -16,15 +16,15 @@ def _heartbeat(name: str) -> Heartbeat:
 
 @pytest.fixture
 async def silent(redis: Redis) -> str:
-    """A worker whose last beat is three lives old, while another one beats on."""
+    """A worker whose last heartbeat is three TTLs old, while another one's go on."""
     await fleet.heartbeat(redis, _heartbeat("silent"))
     await fleet.heartbeat(redis, _heartbeat("steady"))
     await _aged(redis, "silent", 3)
     return "silent"
 
 
-async def _aged(redis: Redis, name: str, lives: float) -> None:
-    at = time.time() - lives * HEARTBEAT_TTL_SECONDS
+async def _aged(redis: Redis, name: str, ttls: float) -> None:
+    at = time.time() - ttls * HEARTBEAT_TTL_SECONDS
     await redis.execute_command("ZADD", key("workers"), at * 1000, name)
     await redis.delete(key("worker", name))
 
@@ -41,13 +41,13 @@ async def test_goodbye_is_no_loss(redis: Redis, silent: str) -> None:
     assert (await fleet.read(redis)).workers_lost == 0
 
 
-async def test_one_that_missed_a_beat_is_no_loss(redis: Redis, silent: str) -> None:
+async def test_one_that_missed_a_heartbeat_is_no_loss(redis: Redis, silent: str) -> None:
     await _aged(redis, silent, 1.5)
     assert await fleet.heartbeat(redis, _heartbeat("steady")) == []
 
 
 async def test_after_an_outage_everybody_has_time_to_be_heard(redis: Redis, silent: str) -> None:
-    await _aged(redis, "steady", 2.5)  # nobody could beat
+    await _aged(redis, "steady", 2.5)  # nobody could send one
     assert await fleet.heartbeat(redis, _heartbeat("steady")) == []
     assert await fleet.heartbeat(redis, _heartbeat(silent)) == []
     await redis.hset(key("losses"), "grace_until", "1")

@@ -1,4 +1,4 @@
-"""What must not grow with the number of workers: bells, reasons for waiting, what one of them piles up."""
+"""What must not grow with the number of workers: notifications, reasons to wait, what one piles up."""
 
 import uuid
 
@@ -18,7 +18,7 @@ from tests.support.leases import pick
 END = b"the end"
 
 
-async def test_batch_rings_once_however_many_images_it_has(redis: Redis, make_job: MakeJob) -> None:
+async def test_batch_notifies_once_however_many_images_it_has(redis: Redis, make_job: MakeJob) -> None:
     async with redis.pubsub(ignore_subscribe_messages=True) as ears:
         ready = (await settle(redis)).head.own_channels.ready
         await ears.subscribe(ready)

@@ -166,7 +166,7 @@ async def test_error_that_nobody_expected_ends_the_image_after_a_few_tries(
     assert image.error.code == "unexpected_error"
 
 
-async def test_place_of_an_image_that_is_gone_comes_free(redis: Redis, make_job: MakeJob) -> None:
+async def test_slot_of_an_image_that_is_gone_comes_free(redis: Redis, make_job: MakeJob) -> None:
     await make_job(3)
     at_fal, prepared, vanished = await pick(redis)
     for claim in (at_fal, vanished):
@@ -231,7 +231,7 @@ async def test_followers_of_a_run_are_woken_by_its_end(redis: Redis, make_job: M
     assert task.reuse_of == (leader.task_id if outcome == "succeeded" else "")
 
 
-async def test_refusal_that_comes_after_the_image_was_let_go_frees_its_permit(
+async def test_refusal_that_comes_after_the_image_was_released_frees_its_permit(
     redis: Redis, make_job: MakeJob
 ) -> None:
     job = await make_job(1)

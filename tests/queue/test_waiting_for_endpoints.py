@@ -174,15 +174,15 @@ async def test_jobs_say_that_they_wait_for_their_endpoint_and_a_pause_comes_firs
     (first,) = await pick(redis, free=1)
     await refuse(redis, first, LATER)
 
-    async def told(job_id: str) -> WaitingFor | None:
+    async def waits_for(job_id: str) -> WaitingFor | None:
         await redis.delete(key("waiting_told"))
         await reconciliation.refresh_waiting(redis, max_permits=0)
         return (await job_reads.read_job(redis, job_id)).job.waiting_for
 
-    assert await told(bad.job_id) is WaitingFor.ENDPOINT
-    assert await told(good.job_id) is WaitingFor.LIMIT
+    assert await waits_for(bad.job_id) is WaitingFor.ENDPOINT
+    assert await waits_for(good.job_id) is WaitingFor.LIMIT
     await circuits.count_fault(redis, WaitingFor.ACCOUNT)
-    assert await told(bad.job_id) is WaitingFor.ACCOUNT
+    assert await waits_for(bad.job_id) is WaitingFor.ACCOUNT
 
 
 async def test_same_pictures_wait_for_their_endpoint_each_for_itself(redis: Redis, make_job: MakeJob) -> None:

@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 from image2model.store.condition import REFUSES_WRITES, StoreCondition, advice, condition_of, describe, probe
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
-from tests.support.keys import keys_without_life
+from tests.support.keys import keys_without_ttl
 from tests.support.ports import free_ports
 from tests.support.store_conditions import REFUSING, WORDS, in_condition, loading_store
 
@@ -22,7 +22,7 @@ async def test_write_that_is_refused_names_the_condition(own_store: EmbeddedStor
             assert found.value == name
             assert found in REFUSES_WRITES
         assert await probe(redis) is StoreCondition.WRITABLE
-        assert await keys_without_life(redis) == []
+        assert await keys_without_ttl(redis) == []
 
 
 async def test_loading_store_is_told_from_one_that_is_away(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from image2model.jobs.records import NewJob
 from image2model.store.connection import connect
 from tests.support import jobs
 from tests.support.fleet import Fleet, fleet_on
-from tests.support.keys import keys_without_life
+from tests.support.keys import keys_without_ttl
 from tests.support.stage import Stage, stage_on
 
 MakeJob = Callable[..., Awaitable[NewJob]]
@@ -25,7 +25,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
     """A client of the empty store."""
     async with connect(redis_url) as client:
         yield client
-        assert await keys_without_life(client) == []
+        assert await keys_without_ttl(client) == []
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def fleet(redis_url: str, tmp_path: Path) -> AsyncIterator[Fleet]:
     """Store, emulator and storage; the test starts the workers."""
     async with fleet_on(redis_url, tmp_path) as fleet:
         yield fleet
-        assert await keys_without_life(fleet.redis) == []
+        assert await keys_without_ttl(fleet.redis) == []
 
 
 @pytest.fixture
@@ -47,4 +47,4 @@ async def stage(redis_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
     """The same behind gates, and no worker yet."""
     async with stage_on(redis_url, tmp_path, redis_url) as stage:
         yield stage
-        assert await keys_without_life(stage.fleet.redis) == []
+        assert await keys_without_ttl(stage.fleet.redis) == []

@@ -1,4 +1,4 @@
-"""Random steps of workers, clients and FAL on a store, in any order and perhaps told twice.
+"""Random steps of workers, clients and FAL on a store, in any order and perhaps reported twice.
 
 Used by the test that looks at the money and the queue after each of them.
 """
@@ -64,9 +64,19 @@ class Sequence:
 
     def steps(self) -> list[Callable[[], Awaitable[None]]]:
         usual = [self.pick, self.send, self.send, self.commit, self.go_on, self.go_on, self.book, self.end]
-        rare = [self.take, self.mark, self.let_go, self.again, self.again, self.blame, self.tend, self.crash]
+        rare = [self.take, self.mark, self.release, self.again, self.again, self.blame, self.tend, self.crash]
         clients = [self.create, self.create, self.retry, self.cancel, self.late_word, self.erase]
-        return [*usual, *usual, *usual, *rare, *clients, self.not_sent, self.upkeep, self.pause, self.crash]
+        return [
+            *usual,
+            *usual,
+            *usual,
+            *rare,
+            *clients,
+            self.not_sent,
+            self.housekeeping,
+            self.pause,
+            self.crash,
+        ]
 
     def claim(self) -> leases.Claim:
         if not self.claims:
@@ -100,8 +110,8 @@ class Sequence:
         claim = self.claim()
         self.number += 1
         token = f"t{self.number}"
-        wish = permits.PermitRequest(claim.task_id, claim.token, token, f"http://cdn/{token}")
-        if await permits.take(self.redis, [wish], max_permits=4) == [permits.Permit.GRANTED]:
+        wanted = permits.PermitRequest(claim.task_id, claim.token, token, f"http://cdn/{token}")
+        if await permits.take(self.redis, [wanted], max_permits=4) == [permits.Permit.GRANTED]:
             self.attempts.setdefault(claim.task_id, []).append(token)
 
     async def send(self) -> None:
@@ -112,8 +122,8 @@ class Sequence:
             return
         self.number += 1
         token = f"t{self.number}"
-        wish = permits.PermitRequest(claim.task_id, claim.token, token, f"http://cdn/{token}")
-        if await permits.take(self.redis, [wish], max_permits=4) != [permits.Permit.GRANTED]:
+        wanted = permits.PermitRequest(claim.task_id, claim.token, token, f"http://cdn/{token}")
+        if await permits.take(self.redis, [wanted], max_permits=4) != [permits.Permit.GRANTED]:
             return
         self.attempts.setdefault(claim.task_id, []).append(token)
         await steps.mark_posting(Replicas(self.redis), claim.task_id, claim.token)
@@ -209,7 +219,7 @@ class Sequence:
             )
         )
 
-    async def let_go(self) -> None:
+    async def release(self) -> None:
         claim = self.claim()
         await self.twice(
             lambda: leases.release(
@@ -278,10 +288,10 @@ class Sequence:
         if task.attempt_token:
             await steps.not_sent(self.redis, claim.task_id, task.attempt_token)
 
-    async def upkeep(self) -> None:
+    async def housekeeping(self) -> None:
         await reconciliation.release_unused_permits(self.redis)
         for job_id in await reconciliation.unfinished_jobs(self.redis):
-            assert await reconciliation.repair(self.redis, job_id) == 0, "something had to be mended"
+            assert await reconciliation.repair(self.redis, job_id) == 0, "something had to be repaired"
         if self.dice.random() < 0.1:
             for name in await self.redis.zrange(key("holds"), 0, 0):
                 await self.redis.zadd(key("holds"), {name: 1})

@@ -61,7 +61,7 @@ async def taking_no_writes(redis: Redis) -> AsyncIterator[None]:
 async def not_heard(worker: ServiceProcess) -> None:
     """Wait until the worker could not tell the store how something ended."""
     async with asyncio.timeout(20):
-        while "could not store what became" not in worker.log.read_text():
+        while '"outcome_not_stored"' not in worker.log.read_text():
             await asyncio.sleep(0.02)
 
 

@@ -1,4 +1,4 @@
-"""A worker's hands: moves images of a job through the real store, and stores a model for a success."""
+"""A worker's steps beside a served API: moves images of a job, and stores a model for a success."""
 
 from redis.asyncio import Redis
 
