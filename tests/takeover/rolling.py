@@ -168,7 +168,7 @@ class Rolling:
             f"{process.log.name}: {line[:500]}"
             for process in self._fleet.workers
             for line in process.log.read_text().splitlines()
-            if '"level":"error"' in line or "Traceback" in line
+            if '"level": "error"' in line or "Traceback" in line
         ]
 
 
