@@ -22,7 +22,7 @@ from image2model.access import lookup
 from image2model.access.state import state_of
 from image2model.domain import ImageError, Mesh, ResultWarning
 from image2model.errors import NotReady
-from image2model.http import answers, documents
+from image2model.http import bodies, documents
 from image2model.jobs.files import disposition
 from image2model.jobs.state import JobsState
 from image2model.money import to_usd
@@ -223,7 +223,7 @@ class ArchiveAnswer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises StorageError before the first byte, so that it can still be answered, or in the middle."""
-        with answers.watching(receive) as gone:
+        with bodies.watching(receive) as gone:
             async with aclosing(self._pieces) as pieces:
                 first = await anext(pieces)
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from image2model.access.state import state_of
 from image2model.errors import Expired, NotFound
-from image2model.http import answers
+from image2model.http import bodies
 from image2model.jobs.state import JobsState
 from image2model.storage.errors import ObjectMissing
 from image2model.storage.objects import ObjectMeta, ObjectStorage
@@ -193,7 +193,7 @@ class FileAnswer(Response):
         reader = None if empty else await self._storage.open(self._key, start=self._start, end=self._end)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if reader is not None:
-            with answers.watching(receive) as gone:
+            with bodies.watching(receive) as gone:
                 async for piece in reader.chunks(_PIECE):
                     if gone():
                         return

@@ -15,11 +15,9 @@ from image2model.access.principal import Principal
 from image2model.access.state import AccessState, state_of
 from image2model.domain import RejectedFile
 from image2model.errors import NotFound
-from image2model.http.answers import json_answer, read_json
+from image2model.http.bodies import json_response, read_json
 from image2model.http.documents import JobDocument, job_document
-from image2model.http.upload import ReceivedBatch, read_batch
-from image2model.http.upload.reader import forget
-from image2model.http.upload.received import Sink
+from image2model.http.upload import ReceivedBatch, Sink, discard, read_batch
 from image2model.jobs import accept, downloads, idempotency, lifecycle, models
 from image2model.jobs import listing as job_list
 from image2model.jobs import thumbnails as pictures
@@ -50,7 +48,7 @@ async def upload_batch(request: Request) -> Response:
     headers = {"Location": document.links.self}
     if isinstance(reservation, Answered):
         headers["Idempotent-Replayed"] = "true"
-    return json_answer(document, 202, headers)
+    return json_response(document, 202, headers)
 
 
 async def _accept(
@@ -66,7 +64,7 @@ async def _accept(
 async def _replay(
     request: Request, state: JobsState, principal: Principal, answered: Answered
 ) -> JobDocument:
-    return await accept.replay(state.redis, await _read(request, state, principal, forget), answered)
+    return await accept.replay(state.redis, await _read(request, state, principal, discard), answered)
 
 
 async def _read(request: Request, state: JobsState, principal: Principal, sink: Sink) -> accept.Submission:
@@ -115,7 +113,7 @@ async def quote_batch(request: Request) -> Response:
     cached = await reusable(
         state.redis, wanted, batch.files, owner=principal.owner, dedupe=state.settings.dedupe
     )
-    return json_answer(quote(wanted, batch.files, _bad(batch), cached))
+    return json_response(quote(wanted, batch.files, _bad(batch), cached))
 
 
 def _bad(batch: ReceivedBatch) -> list[BadPicture]:
@@ -143,7 +141,7 @@ async def list_jobs(request: Request) -> Response:
     state = state_of(request, AccessState)
     principal = await state.authenticate(request.scope)
     asked = job_list.question(*(request.query_params.get(name) for name in ("status", "limit", "cursor")))
-    return json_answer(await job_list.page(state.redis, principal.owner, asked))
+    return json_response(await job_list.page(state.redis, principal.owner, asked))
 
 
 async def cancel(request: Request) -> Response:
@@ -151,7 +149,7 @@ async def cancel(request: Request) -> Response:
     state = state_of(request, AccessState)
     principal = await state.authenticate(request.scope)
     job = await lifecycle.cancel(state.redis, principal.owner, request.path_params["job_id"])
-    return json_answer(job_document(job), 202)
+    return json_response(job_document(job), 202)
 
 
 async def retry(request: Request) -> Response:
@@ -168,7 +166,7 @@ async def retry(request: Request) -> Response:
         wanted.params,
         principal.allowance,
     )
-    return json_answer(job_document(job), 202)
+    return json_response(job_document(job), 202)
 
 
 async def refresh_files(request: Request) -> Response:
@@ -178,7 +176,7 @@ async def refresh_files(request: Request) -> Response:
     await state.gate.count(request.scope, principal)
     ids = (request.path_params["job_id"], request.path_params["image_id"])
     job = await lifecycle.refresh_files(state.redis, principal.owner, *ids)
-    return json_answer(job_document(job), 202)
+    return json_response(job_document(job), 202)
 
 
 async def delete(request: Request) -> Response:
@@ -197,7 +195,7 @@ async def list_files(request: Request) -> Response:
     state = state_of(request, JobsState)
     principal = await state.authenticate(request.scope)
     job = await lookup.snapshot(state.redis, principal.owner, request.path_params["job_id"])
-    return json_answer(downloads.listing(job))
+    return json_response(downloads.listing(job))
 
 
 async def download_file(request: Request) -> Response:
@@ -237,4 +235,4 @@ async def list_models(request: Request) -> Response:
     state = state_of(request, JobsState)
     await state.authenticate(request.scope)
     live = await state.fal_catalogue.models()
-    return json_answer(models.listing(live), headers={"Cache-Control": "private, max-age=60"})
+    return json_response(models.listing(live), headers={"Cache-Control": "private, max-age=60"})
