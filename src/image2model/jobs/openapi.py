@@ -23,7 +23,7 @@ from image2model.http.reference import (
 )
 from image2model.jobs.downloads import Downloads, ImageFiles
 from image2model.jobs.http import RetryBody
-from image2model.jobs.listing import DEFAULT_LIMIT, MOST, JobPage
+from image2model.jobs.listing import DEFAULT_LIMIT, MAX_LIMIT, JobPage
 
 _ONE: Final = (errors.NotFound, errors.Expired)
 _STATUSES: Final = "|".join(JobStatus)
@@ -64,7 +64,7 @@ JOB_OPERATIONS: Final = (
         id="listJobs",
         summary="The caller's jobs, newest first",
         description="A page may be short of its limit; only a null `next_cursor` is the end.",
-        parameters=(STATUS, limit(MOST, DEFAULT_LIMIT), CURSOR),
+        parameters=(STATUS, limit(MAX_LIMIT, DEFAULT_LIMIT), CURSOR),
         answers=(Answer(status=200, description="One page, without images.", shape=JobPage, example=_PAGE),),
         problems=(errors.InvalidParameter,),
     ),

@@ -70,8 +70,9 @@ async def list_jobs(request: Request) -> Response:
     """200: one page of everybody's jobs, newest first."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    asked = job_list.question(*(request.query_params.get(name) for name in ("status", "limit", "cursor")))
-    return json_response(await job_list.page_of_all(state.redis, asked))
+    query = request.query_params
+    filters = job_list.read_query(query.get("status"), query.get("limit"), query.get("cursor"))
+    return json_response(await job_list.page_of_all(state.redis, filters))
 
 
 class QueueDocument(msgspec.Struct, frozen=True):

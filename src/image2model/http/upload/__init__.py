@@ -6,19 +6,9 @@ their bytes are kept afterwards. A refused upload must never leave memory reserv
 
 from image2model.http.upload.form import Inspect, Picture
 from image2model.http.upload.limits import UploadBudget, UploadLimits
-from image2model.http.upload.reader import (
-    FIELDS,
-    BadFile,
-    ReceivedBatch,
-    ReceivedFile,
-    Sink,
-    discard,
-    read_batch,
-)
+from image2model.http.upload.reader import ReceivedBatch, ReceivedFile, Sink, discard, read_batch
 
 __all__ = [
-    "FIELDS",
-    "BadFile",
     "Inspect",
     "Picture",
     "ReceivedBatch",

@@ -1,8 +1,8 @@
 """`read_batch`: one multipart request from its headers to a `ReceivedBatch`.
 
 It raises a `Problem` for a request that is refused as a whole. By then all memory is given back, and
-`RefusalDrain` drops the rest of the body. Complete files go through a `FilePipeline` to the caller's sink while
-the next ones still arrive; only a few are in it at once, so memory stays bounded however slow the sink is.
+`RefusalDrain` drops the rest of the body. Complete files go through a `FilePipeline` to the caller's sink
+while the next ones still arrive. Only a few are in it at once, so a slow sink does not cost memory.
 """
 
 import asyncio
@@ -109,12 +109,11 @@ async def read_batch(
     whatever `sink` raises.
     """
     parser = FormParser(boundary_of(headers.get("content-type", ""), limits.max_boundary_bytes), limits)
-    body = PacedBody(receive, limits, crowded=lambda: budget.waiting > 0)
     check_declared_length(headers, limits)
     with budget.open() as reservation:
         async with FilePipeline(inspect, sink, reservation, limits.files_in_flight) as pipeline:
             form = FormReader(parser, limits, reservation, pipeline)
-            await form.read(body)
+            await form.read(PacedBody(receive, limits, crowded=lambda: budget.waiting > 0))
     return ReceivedBatch(files=pipeline.good, bad=pipeline.bad, fields=form.fields)
 
 
