@@ -9,7 +9,7 @@ import signal
 import time
 from pathlib import Path
 
-from image2model.up.plan import StartError
+from image2model.up.errors import StartError
 from image2model.up.store import EmbeddedStore
 
 

@@ -8,7 +8,7 @@ from image2model.cli.commands.watch import WatchBatches
 from image2model.cli.submit.board import PlainBoard
 from image2model.cli.submit.collect import Found, found_at
 from image2model.cli.submit.ledger import Ledger, SharedOptions
-from image2model.cli.submit.places import Place
+from image2model.cli.submit.outputs import Claim
 from image2model.client import AsyncClient
 from tests.support.sketches import picture
 
@@ -21,11 +21,11 @@ class SlowLedger(Ledger):
         self.asked, self.answer = threading.Event(), threading.Event()
         self.times = 0
 
-    def places(self) -> dict[str, Place]:
+    def claims(self) -> dict[str, Claim]:
         self.times += 1
         self.asked.set()
         assert self.answer.wait(10)
-        return super().places()
+        return super().claims()
 
 
 def found(folder: Path, stem: str) -> Found:
@@ -40,11 +40,11 @@ async def test_stop_waits_for_the_ledger_and_begins_nothing_more(tmp_path: Path)
     wish = SharedOptions.of(client.url, None, None, None)
     async with client:
         with SlowLedger(tmp_path / "ledger.db") as ledger:
-            waves = WatchBatches(client, ledger, wish, tmp_path / "out", PlainBoard(), at_once=2)
-            waves.send([first])
-            waves.send([twin])  # of the same content: it would be sent when the first one ends
+            batches_in_flight = WatchBatches(client, ledger, wish, tmp_path / "out", PlainBoard(), at_once=2)
+            batches_in_flight.send([first])
+            batches_in_flight.send([twin])  # of the same content: it would be sent when the first one ends
             await asyncio.to_thread(ledger.asked.wait)
-            stopping = asyncio.create_task(waves.stop())
+            stopping = asyncio.create_task(batches_in_flight.stop())
             await asyncio.wait({stopping}, timeout=0.05)
             assert not stopping.done()
             ledger.answer.set()
@@ -52,4 +52,4 @@ async def test_stop_waits_for_the_ledger_and_begins_nothing_more(tmp_path: Path)
             others = asyncio.all_tasks() - {asyncio.current_task()}
             assert not others
             assert ledger.times == 1
-            assert set(ledger.places()) == {"first"}
+            assert set(ledger.claims()) == {"first"}

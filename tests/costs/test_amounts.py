@@ -181,7 +181,7 @@ async def test_last_good_prices_stay_while_fal_is_away(fleet: Fleet, monkeypatch
             await again.reached.wait()
 
         async def given_up() -> bool:
-            return prices._reading is None
+            return prices._fetching is None
 
         await until(given_up)
         assert await prices.unit_price("fal-ai/trellis") == 0.02

@@ -7,8 +7,8 @@ import sys
 from typing import Any, cast
 
 from image2model.fal.gateway import FalGateway
-from image2model.generation.limits import FilePatience
 from image2model.generation import context
+from image2model.generation.limits import FilePatience
 
 MODEL_S, SILENCE_S, READ_S = 15.0, 10.0, 5.0
 """How long an unreachable model is tried, a side file may bring no byte, and any file may keep silent."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from image2model.cli.commands.upgrade import words_of
+from image2model.cli.commands.upgrade import describe_upgrade
 from image2model.errors import ConfigurationError
 from image2model.queue import fleet, reconciliation
 from image2model.store import arq_keys, job_reads
@@ -99,7 +99,7 @@ async def test_version_goes_up_once_nobody_was_seen_for_a_life_and_never_back(re
     await old_heartbeat(redis)
     found = await settle(redis, life_s=_LIFE_S)
     assert (found.head.version, found.workers) == (LATEST, 1)
-    assert words_of(found).endswith("the newest, which 1 worker of the first release cannot read.")
+    assert describe_upgrade(found).endswith("the newest, which 1 worker of the first release cannot read.")
 
 
 @pytest.mark.parametrize(
@@ -108,14 +108,14 @@ async def test_version_goes_up_once_nobody_was_seen_for_a_life_and_never_back(re
         (1, 0, 0, "held back by 1 worker of the first release."),
         (2, 1, 0, "2 workers of the first release and 1 API process of the first release, or of another"),
         (0, 0, 3, "held back by 3 processes of an earlier release."),
-        (0, 0, 0, "nothing holds it back, it goes up in seconds."),
+        (0, 0, 0, "nothing holds it back, and it rises in seconds."),
     ],
 )
 def test_what_holds_the_version_back_is_said_in_words(
     workers: int, apis: int, behind: int, words: str
 ) -> None:
     upgrade = Upgrade(head=StoreIdentity(1, "id"), workers=workers, apis=apis, behind=behind)
-    assert words in words_of(upgrade)
+    assert words in describe_upgrade(upgrade)
 
 
 async def test_a_break_in_the_looks_begins_the_wait_anew(redis: Redis) -> None:

@@ -89,13 +89,13 @@ async def _no_model(
     context: GenerationContext, task: Task, request: FalRequest, found: FalResult
 ) -> ImageFailure:
     """The failure of a result that names no model, in FAL's words where there are any."""
-    said = found.said
+    said = found.error
     if said is None:
         said = (await FalWords.of(context.redis, task.image_id, request)).words
     if said is not None:
-        code = "content_policy" if said.on_policy else "result_invalid"
+        code = "content_policy" if said.is_policy else "result_invalid"
         return ImageFailure(
-            code, said.message or str(said.type), retryable=not said.on_policy, fal_type=said.type
+            code, said.message or str(said.type), retryable=not said.is_policy, fal_type=said.type
         )
     named = ", ".join(file.field or file.kind for file in found.files[:5])
     text = f"FAL's result names no model, only: {named}." if named else "FAL's result names no file."

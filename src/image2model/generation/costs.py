@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import FalRequest
 from image2model.fal.endpoints import ENDPOINTS, endpoint_of
-from image2model.fal.prices import Bill, bill, by_table, sensible
+from image2model.fal.prices import Bill, bill, plausible_units, table_bill
 from image2model.generation.context import GenerationContext
 from image2model.generation.steps import Task
 from image2model.money import to_usd
@@ -163,7 +163,7 @@ async def book_refusal(
     FAL's word on it counts, 0 included. Where it gives none, such a refusal may be billed if a runner had
     worked on it, and is free if none had.
     """
-    if sensible(units) is not None or ran:
+    if plausible_units(units) is not None or ran:
         refused = await _refused(context, task, units)
         await _book(context, task, request.request_id, refused, attempt_token)
 
@@ -179,18 +179,18 @@ async def book_refused_post(
     context: GenerationContext, task: Task, attempt_token: str, units: float | None
 ) -> None:
     """The POST itself was refused, which costs nothing unless FAL says that it does."""
-    if sensible(units):
+    if plausible_units(units):
         refused = await _refused(context, task, units)
         await _book(context, task, f"post-{attempt_token}", refused, attempt_token)
 
 
 async def _bill(context: GenerationContext, task: Task, units: float | None) -> Bill:
-    price = None if sensible(units) is None else await context.prices.unit_price(task.model)
+    price = None if plausible_units(units) is None else await context.prices.unit_price(task.model)
     return bill(endpoint_of(task.model), task.params, units, price)  # type: ignore[arg-type]  # normalised
 
 
 async def _refused(context: GenerationContext, task: Task, units: float | None) -> Bill:
-    known = sensible(units)
+    known = plausible_units(units)
     if known == 0:
         return Bill(0)
     if known is None or await context.prices.unit_price(task.model) is None:
@@ -199,7 +199,7 @@ async def _refused(context: GenerationContext, task: Task, units: float | None) 
 
 
 def _guess(task: Task) -> Bill:
-    return by_table(endpoint_of(task.model), task.params, uncertain=True)  # type: ignore[arg-type]  # normalised
+    return table_bill(endpoint_of(task.model), task.params, uncertain=True)  # type: ignore[arg-type]  # normalised
 
 
 async def _book(

@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from image2model.domain import FalRequest
 from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient
 from image2model.fal.endpoints import Endpoint
-from image2model.fal.errors import FalCancelled, Words
-from image2model.fal.results import FalResult, output_in
+from image2model.fal.errors import FalCancelled, FalMessage
+from image2model.fal.results import FalResult, parse_output
 from image2model.generation.context import GenerationContext
 from image2model.generation.steps import Task
 from image2model.queue.retry import retry_until_stored
@@ -71,14 +71,16 @@ _NO_WORDS: Final = "HTTP "
 class FalWords(msgspec.Struct, frozen=True):
     """What FAL said of one request's end; None where it said nothing."""
 
-    words: Words | None
+    words: FalMessage | None
 
     @classmethod
     async def of(cls, redis: Redis, image_id: str, request: FalRequest) -> Self:
         """Those that its status or its webhook brought."""
         kept = await retry_until_stored(lambda: of(redis, image_id, request.request_id))
         return cls(
-            Words(kept.error or "", kept.error_type) if kept and (kept.error or kept.error_type) else None
+            FalMessage(kept.error or "", kept.error_type)
+            if kept and (kept.error or kept.error_type)
+            else None
         )
 
     def added_to(self, error: FalError) -> FalError:
@@ -90,7 +92,7 @@ class FalWords(msgspec.Struct, frozen=True):
             return error
         said = self.words.message or str(self.words.type)
         if isinstance(error, FalResultGone):
-            if self.words.on_policy:
+            if self.words.is_policy:
                 return FalRejected(said, status=None, fal_type=self.words.type)
             error.message = f"{error.message}. FAL said: {said}"
         elif error.message.startswith(_NO_WORDS):
@@ -142,7 +144,7 @@ async def _output(endpoint: Endpoint, payload: bytes | None) -> FalResult | None
     if payload is None:
         return None
     try:
-        found = await output_in(endpoint, payload)
+        found = await parse_output(endpoint, payload)
     except FalError:
         return None
     return found if found.files else None

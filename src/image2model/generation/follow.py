@@ -92,7 +92,7 @@ class _Follower:
                         if (await self._elsewhere()).ended:
                             await self.write(FalUpdate(FalStatus.COMPLETED))
                             break
-                    elif update.status is FalStatus.UNSETTLED:
+                    elif update.status is FalStatus.UNCLEAR:
                         self._denied_at = None
                         self._time_doubt(update)
                     else:

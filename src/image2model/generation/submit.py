@@ -84,7 +84,7 @@ async def _upload(context: GenerationContext, task: Task, fence: str) -> tuple[s
             prepared = await _prepare(context, task, fence)
         name = f"{task.image_id}.{prepared.suffix}"
         url = await context.fal.upload(prepared.data, filename=name, content_type=prepared.content_type)
-        return url, prepared.small
+        return url, prepared.thumbnail
 
 
 def _posted(context: GenerationContext, posting: "asyncio.Task[FalRequest]") -> None:

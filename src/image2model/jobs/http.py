@@ -24,7 +24,7 @@ from image2model.jobs.idempotency import AcceptedResponse
 from image2model.jobs.quote import quote, reusable
 from image2model.jobs.state import JobsState
 from image2model.media.inspect import inspect
-from image2model.media.preflight import SIZE
+from image2model.media.preflight import THUMBNAIL_SIDE
 
 _NO_STORE: Final = {"Cache-Control": "private, no-store"}
 _MODELS_CACHE: Final = {"Cache-Control": "private, max-age=60"}
@@ -184,7 +184,7 @@ async def show_thumbnail(request: Request) -> Response:
     picture = await thumbnails.source_of(state.redis, job_id, image_id)
     if picture is None:
         raise NotFound("This job has no such image.")
-    etag = f'"{picture.sha256[:32]}-{SIZE}"'
+    etag = f'"{picture.sha256[:32]}-{THUMBNAIL_SIDE}"'
     headers = {"ETag": etag, "Cache-Control": _THUMBNAIL_CACHE}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

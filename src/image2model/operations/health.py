@@ -23,7 +23,7 @@ from image2model.queue import fleet
 from image2model.queue.circuits import EndpointState, Fault
 from image2model.queue.fleet import FleetState
 from image2model.storage.errors import StorageError
-from image2model.storage.objects import LEAST_FREE, ObjectStorage
+from image2model.storage.objects import MIN_FREE_BYTES, ObjectStorage
 from image2model.store.condition import StoreCondition, condition_of, describe
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
@@ -169,4 +169,4 @@ async def _disk_space(storage: ObjectStorage) -> Check:
         return Check(False, f"the storage cannot be read: {error}")
     if free is None:
         return Check(True, "the storage is on no disk of ours")
-    return Check(free >= LEAST_FREE, f"{free >> 20} MiB free")
+    return Check(free >= MIN_FREE_BYTES, f"{free >> 20} MiB free")

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
 from image2model.errors import InvalidParameter, StaleFence
-from image2model.fal.errors import error_of, validation_message
+from image2model.fal.errors import error_in_output, reported_error
 from image2model.fal.hosts import FalHosts
 from image2model.fal.wire import WebhookBody
 from image2model.generation import costs as bookings
@@ -117,11 +117,13 @@ def _has_result(word: WebhookBody) -> bool:
 def _callback(word: WebhookBody) -> Callback:
     """What is worth keeping: the output of a success, the words of a failure."""
     payload = bytes(word.payload)
-    said = error_of(word.error, msgspec.Raw(b"null")) or error_of(word.payload_error, msgspec.Raw(b"null"))
+    said = reported_error(word.error, msgspec.Raw(b"null")) or reported_error(
+        word.payload_error, msgspec.Raw(b"null")
+    )
     if word.status.upper() == _OK:
         output = payload.decode(errors="replace") if payload != b"null" else None
         return Callback(word.request_id, ended=True, output=output)
-    inside = validation_message(payload) if payload != b"null" else None
+    inside = error_in_output(payload) if payload != b"null" else None
     said = inside or said
     return Callback(
         word.request_id,

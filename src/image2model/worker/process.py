@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 
 from image2model.errors import ConfigurationError
 from image2model.fal.follow import FollowPace
-from image2model.fal.gateway import FalGateway, elsewhere_session
+from image2model.fal.gateway import FalGateway, other_hosts_session
 from image2model.fal.hosts import FalHosts
 from image2model.generation import costs
 from image2model.generation.context import GenerationContext
@@ -149,7 +149,7 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
         FalHosts.at(settings.fal_base_url),
         observer=observe,
         pace=FollowPace(grace=settings.unconfirmed_grace),
-        elsewhere=elsewhere_session(allow_private=settings.webhook_allow_private),
+        other_hosts=other_hosts_session(allow_private=settings.webhook_allow_private),
     )
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)

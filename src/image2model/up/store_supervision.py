@@ -1,24 +1,24 @@
-"""Keeps the embedded store running: whatever killed it, it is started again.
+"""Keeps the embedded store running: it restarts the store after any death.
 
-Who calls it: the supervisor. How long a store has lived says nothing about whether it can start: on a quick
-machine everything is ready, and the store killed, within a second. It cannot where it ends by itself, before
-it has ever answered, again and again.
+The time that a store has run does not show whether it can start: on a fast machine it may be ready, and be
+killed, within a second. A store cannot start if it ends by itself, before it has ever answered, several times
+in a row.
 """
 
 from typing import Final
 
-from image2model.up import plan
-from image2model.up.children import Restarts, cause, count_death
+from image2model.up.children import Restarts, count_death, describe_exit
+from image2model.up.errors import StartError
 from image2model.up.guard import Guard
-from image2model.up.plan import StartError
+from image2model.up.plan import print_line
 from image2model.up.store import EmbeddedStore
 
-_EARLIER_RUN_SECONDS: Final = 6.0  # a killed `up` is followed by its children within 5 s
+_EARLIER_RUN_SECONDS: Final = 6.0  # the children of a killed `up` end within 5 s
 _HOPELESS_DEATHS: Final = 3
 _STARTING: Final = 0.02
 
 
-class StoreKeeper:
+class StoreSupervisor:
     """One store, from `start` to `stop`."""
 
     def __init__(self, store: EmbeddedStore, guard: Guard) -> None:
@@ -30,12 +30,12 @@ class StoreKeeper:
 
     @property
     def url(self) -> str:
-        """Where it listens. Raises RuntimeError before `start`."""
+        """Its URL. Raises RuntimeError before `start`."""
         return self._store.url
 
     @property
     def due_in(self) -> float | None:
-        """Seconds until `tend` has something to do again; None: once a signal tells of a death."""
+        """Seconds until `check` has something to do again; None: only after a signal of a death."""
         if self._pid is None:
             return self._restarts.due_in
         return None if self._has_answered else _STARTING
@@ -52,11 +52,11 @@ class StoreKeeper:
         self._has_answered = self._store.is_ready()
         return self._has_answered
 
-    def tend(self) -> None:
-        """Notice its death, or start it again once that is due. Raises StartError where that is hopeless."""
+    def check(self) -> None:
+        """Note its death, or restart it once that is due. Raises StartError where it cannot start."""
         status = self._store.ended
         if self._pid is not None and status is not None:
-            self._bury(status)
+            self._note_death(status)
         if self._pid is None:
             if self._restarts.due_in == 0:
                 self.start()
@@ -68,13 +68,15 @@ class StoreKeeper:
         self._store.stop()
         self._forget()
 
-    def _bury(self, status: int) -> None:
+    def _note_death(self, status: int) -> None:
         self._forget()
         self._restarts.died()
         if status >= 0 and not self._has_answered and self._restarts.deaths >= _HOPELESS_DEATHS:
             raise StartError(f"the store ends as soon as it is started; see {self._store.log_path}")
         count_death("store", status)
-        plan.say(f"the store has ended ({cause(status)}); again in {self._restarts.due_in:.1f} s")
+        print_line(
+            f"the store has ended ({describe_exit(status)}); it restarts in {self._restarts.due_in:.1f} s"
+        )
 
     def _forget(self) -> None:
         pid, self._pid = self._pid, None
