@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from image2model.api.protocol import MOST_WAITING, AbortableProtocol
+from image2model.api.protocol import MAX_PIPELINED, AbortableProtocol
 from tests.support.servers import Address, serving
 
 STREAM = b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -50,7 +50,7 @@ async def plain(_: Request) -> Response:
 
 
 class Impatient(AbortableProtocol):
-    head_s = 0.3
+    head_timeout_s = 0.3
 
 
 @contextmanager
@@ -95,15 +95,15 @@ def test_requests_that_wait_are_few() -> None:
     with listening() as address, address.connect() as raw:
         raw.sendall(STREAM)
         received(raw, b"begun")
-        raw.sendall(PLAIN * (MOST_WAITING + 1))
+        raw.sendall(PLAIN * (MAX_PIPELINED + 1))
         assert b"HTTP/1.1" not in all_of(raw)
 
 
 def test_as_many_as_may_wait_are_answered() -> None:
     with listening() as address, address.connect() as raw:
         last = PLAIN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-        raw.sendall(PLAIN * MOST_WAITING + last)
-        assert all_of(raw).count(b"done") == MOST_WAITING + 1
+        raw.sendall(PLAIN * MAX_PIPELINED + last)
+        assert all_of(raw).count(b"done") == MAX_PIPELINED + 1
 
 
 def test_nothing_is_written_into_an_answer_that_has_begun() -> None:

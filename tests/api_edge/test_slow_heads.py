@@ -19,11 +19,11 @@ from tests.support.servers import Address, serving
 
 
 class Impatient(AbortableProtocol):
-    head_s = 0.3
+    head_timeout_s = 0.3
 
 
 async def slow_answer(_: Request) -> Response:
-    await asyncio.sleep(2 * Impatient.head_s)
+    await asyncio.sleep(2 * Impatient.head_timeout_s)
     return PlainTextResponse("late")
 
 

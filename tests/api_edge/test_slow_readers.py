@@ -17,7 +17,7 @@ WHOLE = 4 << 20
 
 
 class Impatient(AbortableProtocol):
-    stall_s = 0.5
+    stall_timeout_s = 0.5
 
 
 async def large(_: Request) -> Response:
@@ -55,7 +55,7 @@ def rest(raw: socket.socket, pause: float = 0.0) -> int:
 def test_who_does_not_read_is_cut_off(address: Address, more: bytes) -> None:
     """Also where the answer is written and the connection only waits to be closed."""
     with asked(address, more) as raw:
-        time.sleep(3 * Impatient.stall_s)
+        time.sleep(3 * Impatient.stall_timeout_s)
         assert rest(raw) < WHOLE
 
 

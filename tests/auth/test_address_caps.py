@@ -195,8 +195,8 @@ async def test_backup_knows_no_address_and_a_restored_job_counts_for_none(
     assert HERE.encode() not in msgspec.msgpack.encode(records)
     await redis.flushdb()
     await restore.write(redis, records, shift_ms=0)
-    assert await restore.settle(redis, job_id) == 2
-    await restore.release_accounts(redis, [f"i2m:account:{ann.owner}"])
+    assert await restore.fail_unfinished(redis, job_id) == 2
+    await restore.reset_accounts(redis, [f"i2m:account:{ann.owner}"])
     assert await nothing_is_left(redis)
     assert ann.post(f"jobs/{job_id}/retry").status == 202
     assert await counted(redis) == {HERE: 2}

@@ -156,7 +156,7 @@ async def test_restored_account_holds_nothing_for_what_was_unfinished(
     ann = await make_caller(budget="0.90/month")
     job_id = ann.upload(batch(3)).text("job_id")
     await redis.hset(f"i2m:account:{ann.owner}", mapping={"unfinished": 0, "reserved": 0})
-    assert await restore.settle(redis, job_id) == 3
+    assert await restore.fail_unfinished(redis, job_id) == 3
     assert await used(redis, ann) == Usage(0, 0, 0)
     assert ann.post(f"jobs/{job_id}/retry").status == 202
     assert await used(redis, ann) == Usage(3, 0, 3 * PRICE)

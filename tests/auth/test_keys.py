@@ -98,12 +98,12 @@ async def test_revoked_key_opens_nothing_as_the_settings_admin_key_either(
 
 
 async def test_only_a_key_that_opens_counts_as_one(make_caller: MakeCaller, redis: Redis) -> None:
-    assert not await keys.any_good(redis)
+    assert not await keys.any_valid(redis)
     await make_caller(expires="1ms")
     await asyncio.sleep(0.01)
-    assert not await keys.any_good(redis)
+    assert not await keys.any_valid(redis)
     await make_caller(expires="1h")
-    assert await keys.any_good(redis)
+    assert await keys.any_valid(redis)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ async def test_address_is_limited_over_all_its_keys(
 async def test_a_bucket_gives_exactly_its_count_at_once(redis: Redis) -> None:
     bucket = Bucket("x", (7, 60))
     states = [(await rates.take(redis, [bucket]))[0] for _ in range(10)]
-    assert [state.may for state in states] == [True] * 7 + [False] * 3
+    assert [state.allowed for state in states] == [True] * 7 + [False] * 3
     assert [state.remaining for state in states[:7]] == [6, 5, 4, 3, 2, 1, 0]
 
 

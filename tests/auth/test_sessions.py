@@ -80,10 +80,10 @@ async def test_a_hundred_sessions_of_a_key_are_kept_and_the_oldest_ends(
     """Whoever has a key could otherwise fill the store with them, one request each."""
     ann, bob = await make_caller("ann"), await make_caller("bob")
     of_bob = cookie(sign_in(service, bob.key))
-    jars = [cookie(sign_in(service, ann.key)) for _ in range(sessions.MOST + 1)]
+    jars = [cookie(sign_in(service, ann.key)) for _ in range(sessions.MAX_SESSIONS + 1)]
     asked = [service.send("GET", "/api/v1/session", None, jar).status for jar in (*jars, of_bob)]
-    assert asked == [401] + [200] * (sessions.MOST + 1)
-    assert len([name async for name in redis.scan_iter("i2m:session:*")]) == sessions.MOST + 1
+    assert asked == [401] + [200] * (sessions.MAX_SESSIONS + 1)
+    assert len([name async for name in redis.scan_iter("i2m:session:*")]) == sessions.MAX_SESSIONS + 1
 
 
 def test_wrong_key_gets_no_cookie(service: Service) -> None:

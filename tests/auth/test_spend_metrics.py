@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from image2model.access import accounts
 from image2model.access import accounts as spending
 from image2model.access import keys as api_keys
-from image2model.access.accounts import MOST_SHOWN, NO_KEY, OTHERS, Spent
+from image2model.access.accounts import MAX_ROWS, NO_KEY, OTHERS, Spent
 from image2model.access.keys import NewKey
 from image2model.store.connection import command
 from image2model.store.keys import key
@@ -116,11 +116,11 @@ async def test_yesterdays_spending_is_over(
 
 
 def test_number_of_series_is_bounded_and_their_sum_is_not() -> None:
-    many = MOST_SHOWN + 200
+    many = MAX_ROWS + 200
     spent = [Spent(f"owner{n}", TRIPO, 1000 + n) for n in range(many)]
     names = {f"owner{n}": (OTHERS if n == 0 else f"name{n}",) for n in range(many)}
-    rows = spending.by_names(spent, names)
-    assert len(rows) == MOST_SHOWN + 1
+    rows = spending.sum_by_names(spent, names)
+    assert len(rows) == MAX_ROWS + 1
     assert sum(row.micro for row in rows) == sum(one.micro for one in spent)
     (others,) = [row for row in rows if row.names == OTHERS]
     assert others.micro == sum(1000 + n for n in range(200))

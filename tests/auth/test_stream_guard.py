@@ -10,7 +10,7 @@ async def test_a_check_that_fails_is_made_again() -> None:
     """A guard that ended with it would leave every later stream unwatched."""
     answers = iter([ValueError("an answer that cannot be read"), False])
 
-    async def still_good(_credential: Credential) -> bool:
+    async def is_still_valid(_credential: Credential) -> bool:
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
@@ -18,6 +18,6 @@ async def test_a_check_that_fails_is_made_again() -> None:
         return answer
 
     aborted = asyncio.Event()
-    with StreamGuard(still_good).watching(Credential("key", "d"), aborted.set):
+    with StreamGuard(is_still_valid).watch_stream(Credential("key", "d"), aborted.set):
         async with asyncio.timeout(5):
             await aborted.wait()

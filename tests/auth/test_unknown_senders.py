@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from image2model.api.protocol import MOST_BYTES
+from image2model.api.protocol import MAX_HEAD_BYTES
 from image2model.webhooks import fal_callback
 from tests.api.conftest import Service
 from tests.auth.conftest import ADMIN, Caller
@@ -62,7 +62,7 @@ def test_one_header_and_one_path_that_do_not_end_are_cut_off(service: Service) -
 
 
 def test_a_long_head_that_ends_is_taken(service: Service) -> None:
-    long = {"X-Long": "a" * (MOST_BYTES - 300)}
+    long = {"X-Long": "a" * (MAX_HEAD_BYTES - 300)}
     assert service.send("GET", "/api/v1/health/live", None, long).status == 200
 
 
@@ -70,7 +70,7 @@ def test_a_body_of_tiny_chunks_is_taken(service: Service) -> None:
     """What frames it is five times as long as it is, and far over what a head may have."""
     body = bytes(Body().file("chair.png", picture(size=(200, 200))))
     framed = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
-    assert len(framed) > 2 * MOST_BYTES
+    assert len(framed) > 2 * MAX_HEAD_BYTES
     head = (
         "POST /api/v1/upload/batch HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
         f"Content-Type: {CONTENT_TYPE}\r\nAuthorization: Bearer {ADMIN}\r\n\r\n"

@@ -28,7 +28,7 @@ class Believing:
         """Who the request says it is from."""
         return Principal(owner=dict(scope["headers"])[b"x-owner"].decode(), role="user")
 
-    def watching(self, _principal: Principal, _abort: Callable[[], None]) -> AbstractContextManager[None]:
+    def watch_stream(self, _principal: Principal, _abort: Callable[[], None]) -> AbstractContextManager[None]:
         """For ever."""
         return nullcontext()
 

@@ -17,9 +17,9 @@ async def _churn(notifications: Notifications, name: str) -> None:
     """Listeners that come and go, so that the connection is written to when it breaks."""
     for number in range(10**6):
         owner = f"{name}-{number % 3}"
-        notifications.want(owner)
+        notifications.subscribe(owner)
         await asyncio.sleep(0.005)
-        notifications.drop(owner)
+        notifications.unsubscribe(owner)
 
 
 async def _survives(folder: Path, number: signal.Signals) -> None:
@@ -30,19 +30,19 @@ async def _survives(folder: Path, number: signal.Signals) -> None:
     notifications = Notifications(
         redis, StoreWatch(client, "one"), lambda _owner, _notification: None, lambda: None
     )
-    listening = asyncio.create_task(notifications.run())
+    running = asyncio.create_task(notifications.run())
     churn = [asyncio.create_task(_churn(notifications, str(one))) for one in range(5)]
     try:
         for round_number in range(4):
             await store.restart(number, 0.1)
-            notifications.want(f"new-{round_number}")
-            await notifications.listening(f"new-{round_number}")
-            assert not listening.done()
+            notifications.subscribe(f"new-{round_number}")
+            await notifications.wait_until_subscribed(f"new-{round_number}")
+            assert not running.done()
     finally:
-        notifications.give_up()
-        for task in (listening, *churn):
+        notifications.stop_waiting()
+        for task in (running, *churn):
             task.cancel()
-        await asyncio.gather(listening, *churn, return_exceptions=True)
+        await asyncio.gather(running, *churn, return_exceptions=True)
         await redis.aclose()
         await client.aclose()
         store.stop()

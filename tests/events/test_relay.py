@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.store.connection import connect
-from image2model.store.identity import settle
+from image2model.store.identity import negotiate
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 from image2model.up.store import EmbeddedStore
 from tests.events.conftest import Process, api_process
@@ -132,7 +132,7 @@ async def test_everything_is_let_go_when_the_last_client_has_left(redis: Redis, 
         await a.take(1)
         await b.take(1)
         assert SSE_SUBSCRIBERS._value.get() == before + 2
-        notifications = (await settle(redis)).head.own_channels
+        notifications = (await negotiate(redis)).identity.own_channels
         assert await _channels(redis) == {
             notifications.notification("").encode(),
             notifications.notification("ann").encode(),

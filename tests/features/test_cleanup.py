@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from image2model.operations import housekeeping
-from image2model.operations.housekeeping import EVERYTHING
+from image2model.operations.housekeeping import ALL_FILES
 from image2model.queue import reconciliation
 from image2model.storage import layout
 from image2model.store import job_reads
@@ -27,7 +27,7 @@ async def expire(fleet: Fleet, job_id: str) -> None:
 
 async def clean(fleet: Fleet) -> None:
     """Have a worker do it, and wait until it is done."""
-    await reconciliation.enqueue_once(fleet.redis, Queue.MAINTENANCE, "cleanup:test", "cleanup", EVERYTHING)
+    await reconciliation.enqueue_once(fleet.redis, Queue.MAINTENANCE, "cleanup:test", "cleanup", ALL_FILES)
     async with asyncio.timeout(20):
         while await command(fleet.redis, "ZSCORE", f"arq:queue:{Queue.MAINTENANCE}", "cleanup:test"):
             await asyncio.sleep(0.02)
@@ -95,9 +95,9 @@ async def test_cleanup_that_died_halfway_is_taken_up(fleet: Fleet) -> None:
 
 
 async def test_files_of_nobody_go_once_they_are_old(fleet: Fleet, tmp_path: Path) -> None:
-    living = await fleet.submit(1)
-    (image,) = (await job_reads.read_job(fleet.redis, living)).images
-    own = layout.original(living, image.image_id, "png")
+    existing = await fleet.submit(1)
+    (image,) = (await job_reads.read_job(fleet.redis, existing)).images
+    own = layout.original(existing, image.image_id, "png")
     old = [layout.original(NOBODY, NOBODY, "png"), layout.result(NOBODY, NOBODY, "model", "glb")]
     young = layout.thumbnail("e" * 32, NOBODY)
     stranger = "backups/mine.tar"

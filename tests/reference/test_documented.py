@@ -12,7 +12,7 @@ import image2model
 from image2model.api.openapi import openapi
 from image2model.api.openapi_responses import MEANINGS, problems
 from image2model.api.routes import routes
-from image2model.docs.pages import LABELS, PAGES, known
+from image2model.docs.pages import LABELS, PAGES, all_metrics
 from image2model.errors import IMAGE_FAILURES
 from image2model.http.upload.reader import FIELDS
 from image2model.jobs.openapi_uploads import BATCH_FORM
@@ -77,7 +77,7 @@ def test_every_metric_and_each_of_its_labels_is_on_its_page() -> None:
     page = PAGES["metrics.md"]()
     promised = re.findall(r"image2model_[a-z_]+(?<!_)", page)
     assert "image2model_fal_cost_usd_total" in promised
-    for name, _kind, labels, meaning in known():
+    for name, _kind, labels, meaning in all_metrics():
         assert f"| `{name}` |" in page
         assert meaning
         assert set(labels) <= set(LABELS), name

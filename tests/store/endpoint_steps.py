@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from image2model.generation import steps
 from image2model.queue import circuits as endpoints
 from image2model.queue import leases
-from image2model.queue.circuits import Counted, Fault, Pace
+from image2model.queue.circuits import Fault, FaultOutcome, Pace
 from image2model.queue.leases import Claim
 from image2model.store.keys import Queue
 from tests.store.test_life_of_an_image import pick
@@ -22,7 +22,7 @@ LATER = Pace(first_gap_s=60, last_gap_s=600, probe_within_s=30)
 PATIENT = 3600.0
 
 
-async def refuse(redis: Redis, claim: Claim, pace: Pace = SOON) -> Counted:
+async def refuse(redis: Redis, claim: Claim, pace: Pace = SOON) -> FaultOutcome:
     """FAL answers this image's POST with 403, and its worker lets it go."""
     counted = await fault(redis, claim, Fault.REFUSED, pace)
     await steps.try_again(redis, claim.task_id, claim.token, used_attempt=False, endpoint=True)
@@ -30,7 +30,7 @@ async def refuse(redis: Redis, claim: Claim, pace: Pace = SOON) -> Counted:
     return counted
 
 
-async def fault(redis: Redis, claim: Claim, kind: Fault, pace: Pace = SOON) -> Counted:
+async def fault(redis: Redis, claim: Claim, kind: Fault, pace: Pace = SOON) -> FaultOutcome:
     return await endpoints.count_endpoint_fault(redis, claim.task_id, kind, WORDS, status=403, pace=pace)
 
 
@@ -41,7 +41,7 @@ async def release(redis: Redis, claim: Claim) -> None:
 
 
 async def tend(redis: Redis, patience_s: float = PATIENT, pace: Pace = SOON) -> dict[str, str]:
-    return dict((await endpoints.tend_endpoints(redis, patience_s=patience_s, pace=pace)).open)
+    return dict((await endpoints.maintain_endpoints(redis, patience_s=patience_s, pace=pace)).open)
 
 
 async def next_probe(redis: Redis, model: str = BAD, pace: Pace = SOON, but: str = "") -> Claim:
@@ -62,5 +62,5 @@ async def waiting(redis: Redis, model: str = BAD) -> int:
 async def until_open_by(redis: Redis, kind: Fault, claims: list[Claim], pace: Pace = LATER) -> None:
     """Five failures in a row."""
     for claim in claims[:4]:
-        assert await fault(redis, claim, kind, pace) == Counted(False, "")
+        assert await fault(redis, claim, kind, pace) == FaultOutcome(False, "")
     assert (await fault(redis, claims[4], kind, pace)).open

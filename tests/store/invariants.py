@@ -66,9 +66,9 @@ async def _check_place(redis: Redis, image_id: str, image: Hash, model: str) -> 
     assert score is not None
     assert (score == arq_keys.RUNNING) is (leased is not None)
     assert await redis.exists(arq_keys.JOB + image_id)
-    if score == arq_keys.PARKED:
+    if score == arq_keys.AWAITING_REUSE:
         await _check_leader(redis, image_id, image["digest"])
-    if score == arq_keys.AT_ENDPOINT:
+    if score == arq_keys.AWAITING_ENDPOINT:
         assert await redis.sismember(key("endpoints"), model)
         for name in ("endpoint_waiting", "endpoint_since"):
             assert await redis.zscore(key(name, model), image_id) is not None

@@ -231,7 +231,7 @@ class Sequence:
         )
 
     async def tend(self) -> None:
-        await circuits.tend_endpoints(self.redis, patience_s=self.dice.choice([0.01, 60]), pace=PACE)
+        await circuits.maintain_endpoints(self.redis, patience_s=self.dice.choice([0.01, 60]), pace=PACE)
         if await circuits.claim_probe(self.redis):
             await circuits.allow_trial(self.redis)
 

@@ -26,8 +26,8 @@ async def all_come_due(redis: Redis) -> None:
         await redis.zadd(leased, {image_id: 1})
     await leases.sweep(redis, Queue.GENERATION, lease_s=600)
     for image_id, score in await redis.zrange(QUEUE, 0, -1, withscores=True):
-        if score < 0 or arq_keys.CLOCK < score < arq_keys.PARKED:
-            due = arq_keys.FOLLOW_AT if score < 0 else arq_keys.CLOCK
+        if score < 0 or arq_keys.DUE_AT < score < arq_keys.AWAITING_REUSE:
+            due = arq_keys.FOLLOW_AT if score < 0 else arq_keys.DUE_AT
             await redis.zadd(QUEUE, {image_id: due})
 
 
@@ -61,7 +61,7 @@ async def drain(redis: Redis) -> None:
         if not await redis.zcard(QUEUE):
             return
         await all_come_due(redis)
-        await circuits.tend_endpoints(redis, patience_s=PATIENT, pace=PACE)
+        await circuits.maintain_endpoints(redis, patience_s=PATIENT, pace=PACE)
         if await circuits.claim_probe(redis):
             await circuits.allow_trial(redis)
         claims = await leases.pick(

@@ -11,7 +11,7 @@ from image2model.jobs import records
 from image2model.queue import circuits as endpoints
 from image2model.queue import circuits as pause
 from image2model.queue import leases
-from image2model.queue.circuits import Counted, Fault, Pace
+from image2model.queue.circuits import Fault, FaultOutcome, Pace
 from image2model.queue.permits import Permit
 from image2model.store import job_reads
 from image2model.store.durability import Replicas
@@ -88,7 +88,7 @@ async def test_five_failed_posts_in_a_row_open_the_circuit_and_an_acceptance_beg
     await make_job(12, model=BAD)
     claims = await pick(redis, free=12)
     for claim in claims[:4]:
-        assert await fault(redis, claim, Fault.POST, LATER) == Counted(False, "")
+        assert await fault(redis, claim, Fault.POST, LATER) == FaultOutcome(False, "")
     await submit(redis, claims[4])
     await until_open_by(redis, Fault.POST, claims[5:10])
     assert [one.why for one in await open_circuits(redis)] == [Fault.POST]
@@ -136,8 +136,8 @@ async def test_two_refused_endpoints_are_the_account_until_anything_is_accepted(
     await make_job(1, model=BAD)
     await make_job(1, model=WORSE)
     one, other = await pick(redis)
-    assert await refuse(redis, one, LATER) == Counted(True, "")
-    assert await refuse(redis, other, LATER) == Counted(True, "account")
+    assert await refuse(redis, one, LATER) == FaultOutcome(True, "")
+    assert await refuse(redis, other, LATER) == FaultOutcome(True, "account")
     # an endpoint that nobody has refused tries at once, and no other image does
     await make_job(2)
     (trial,) = await pick(redis)
@@ -152,9 +152,9 @@ async def test_refused_endpoint_and_another_that_passes_are_not_the_account(
 ) -> None:
     bad, good, worse = await make_job(1, model=BAD), await make_job(1), await make_job(1, model=WORSE)
     claims = {claim.task_id: claim for claim in await pick(redis)}
-    assert await refuse(redis, claims[bad.images[0].image_id], LATER) == Counted(True, "")
+    assert await refuse(redis, claims[bad.images[0].image_id], LATER) == FaultOutcome(True, "")
     await submit(redis, claims[good.images[0].image_id])
-    assert await refuse(redis, claims[worse.images[0].image_id], LATER) == Counted(True, "")
+    assert await refuse(redis, claims[worse.images[0].image_id], LATER) == FaultOutcome(True, "")
 
 
 async def test_two_failing_endpoints_are_fal(redis: Redis, make_job: MakeJob) -> None:
@@ -162,7 +162,7 @@ async def test_two_failing_endpoints_are_fal(redis: Redis, make_job: MakeJob) ->
     await make_job(3, model=WORSE)
     claims = await pick(redis)
     counted = [await fault(redis, claim, Fault.POST, LATER) for claim in claims]
-    assert counted == [Counted(False, "")] * 4 + [Counted(False, "fal")]
+    assert counted == [FaultOutcome(False, "")] * 4 + [FaultOutcome(False, "fal")]
 
 
 async def test_trial_is_no_image_whose_endpoint_is_refused(redis: Redis, make_job: MakeJob) -> None:

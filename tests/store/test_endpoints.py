@@ -9,10 +9,10 @@ from image2model.generation import steps
 from image2model.jobs import records
 from image2model.queue import circuits as pause
 from image2model.queue import permits, reconciliation
-from image2model.queue.circuits import Counted, Fault
+from image2model.queue.circuits import Fault, FaultOutcome
 from image2model.queue.permits import Permit
 from image2model.store import job_reads
-from image2model.store.arq_keys import AT_ENDPOINT, FRONT, queue_key
+from image2model.store.arq_keys import AWAITING_ENDPOINT, START_NEXT, queue_key
 from image2model.store.keys import Queue, key
 from tests.store.conftest import MakeJob
 from tests.store.endpoint_steps import (
@@ -37,12 +37,12 @@ async def test_refused_endpoint_keeps_its_own_images_only(redis: Redis, make_job
     await make_job(3, model=BAD)
     good = await make_job(3)
     first, *_ = await pick(redis, free=1)
-    assert await refuse(redis, first, LATER) == Counted(True, "")
+    assert await refuse(redis, first, LATER) == FaultOutcome(True, "")
     picked = {claim.task_id for claim in await pick(redis)}
     assert picked == {image.image_id for image in good.images}
     assert await waiting(redis) == 3
     (state,) = await open_circuits(redis)
-    assert (state.model, state.why, state.words) == (BAD, Fault.REFUSED, WORDS)
+    assert (state.model, state.why, state.message) == (BAD, Fault.REFUSED, WORDS)
     assert await generation_pauses(redis) == ()
 
 
@@ -55,7 +55,7 @@ async def test_images_that_wait_are_looked_at_by_no_pick(redis: Redis, make_job:
         claims = await pick(redis)
     assert [claim.task_id for claim in claims] == [good.images[0].image_id]
     scores = await redis.zrange(queue_key(Queue.GENERATION), 0, -1, withscores=True)
-    assert sum(score == AT_ENDPOINT for _, score in scores) == 450
+    assert sum(score == AWAITING_ENDPOINT for _, score in scores) == 450
 
 
 async def test_image_that_waits_holds_nothing(redis: Redis, make_job: MakeJob) -> None:
@@ -232,7 +232,7 @@ async def test_reconciler_leaves_those_that_wait_and_finds_those_that_nobody_kno
     lost = job.images[1].image_id
     await redis.zrem(key("endpoint_waiting", BAD), lost)
     assert await reconciliation.repair(redis, job.job_id) == 1
-    assert await redis.zscore(queue_key(Queue.GENERATION), lost) == FRONT
+    assert await redis.zscore(queue_key(Queue.GENERATION), lost) == START_NEXT
 
 
 async def test_erased_job_leaves_nothing_at_its_endpoint(redis: Redis, make_job: MakeJob) -> None:
@@ -256,7 +256,7 @@ async def test_older_worker_that_ends_or_queues_a_waiting_image_leaves_it_where_
     queue = queue_key(Queue.GENERATION)
     await redis.zrem(queue, ended)
     await redis.hset(key("image", ended), "status", "cancelled")
-    await redis.zadd(queue, {queued: FRONT})
+    await redis.zadd(queue, {queued: START_NEXT})
     await reconciliation.release_unused_permits(redis)
     assert await waiting(redis) == 1
     await submit(redis, await next_probe(redis))

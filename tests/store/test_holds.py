@@ -245,8 +245,8 @@ async def test_restored_image_that_fal_may_have_is_held(redis: Redis, make_job: 
     lost, running, _ = await pick(redis)
     await post(redis, lost)
     await submit(redis, running)
-    await restore.release_accounts(redis, ["i2m:account:ann"])
-    assert await restore.settle(redis, job.job_id) == 3
+    await restore.reset_accounts(redis, ["i2m:account:ann"])
+    assert await restore.fail_unfinished(redis, job.job_id) == 3
     assert await used(redis) == Usage(0, 0, 2 * PRICE)
     await redis.zadd("i2m:holds", {f"{lost.task_id}:a1": 1, f"{running.task_id}:a1": 1})
     assert await costs.release_holds(redis) == 2

@@ -236,7 +236,7 @@ async def test_let_go_gives_the_image_back_without_a_trace_of_a_crash(
     redis: Redis, make_job: MakeJob
 ) -> None:
     job = await make_job(1)
-    for _ in range(leases.MOST_CRASHES + 2):
+    for _ in range(leases.MAX_CRASHES + 2):
         (claim,) = await pick(redis)
         assert await leases.release(
             redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=claim.score

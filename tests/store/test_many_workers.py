@@ -9,7 +9,7 @@ from image2model.domain import WaitingFor
 from image2model.jobs import records
 from image2model.queue import circuits, reconciliation
 from image2model.store import job_reads
-from image2model.store.identity import settle
+from image2model.store.identity import negotiate
 from image2model.store.keys import Queue, key
 from tests.store.conftest import MakeJob
 from tests.store.test_life_of_an_image import pick
@@ -20,7 +20,7 @@ END = b"the end"
 
 async def test_batch_rings_once_however_many_images_it_has(redis: Redis, make_job: MakeJob) -> None:
     async with redis.pubsub(ignore_subscribe_messages=True) as ears:
-        ready = (await settle(redis)).head.own_channels.ready
+        ready = (await negotiate(redis)).identity.own_channels.ready
         await ears.subscribe(ready)
         await make_job(25)
         await redis.execute_command("PUBLISH", ready, END)

@@ -152,7 +152,7 @@ async def test_error_that_nobody_expected_ends_the_image_after_a_few_tries(
     redis: Redis, make_job: MakeJob
 ) -> None:
     job = await make_job(1)
-    for _ in range(leases.MOST_ENDS):
+    for _ in range(leases.MAX_UNFINISHED_RUNS):
         (claim,) = await pick(redis)
         await leases.release(
             redis, Queue.GENERATION, claim.task_id, claim.token, finished=True, score=claim.score

@@ -119,7 +119,7 @@ async def test_image_whose_runs_never_end_it_is_booked_when_it_is_given_up(
     (claim,) = await pick(redis)
     await submit(redis, claim)
     await steps.move(redis, claim.task_id, claim.token, S.STORING)
-    for _ in range(leases.MOST_ENDS - 1):
+    for _ in range(leases.MAX_UNFINISHED_RUNS - 1):
         await leases.release(redis, Queue.GENERATION, claim.task_id, claim.token, finished=True, score=1)
         await redis.zadd("arq:queue:model_generation", {claim.task_id: 1})
         claim = await follow(redis)

@@ -8,7 +8,7 @@ from image2model.errors import StaleFence
 from image2model.generation import steps
 from image2model.jobs import records
 from image2model.queue import leases
-from image2model.queue.leases import MOST_CRASHES, Claim
+from image2model.queue.leases import MAX_CRASHES, Claim
 from image2model.store import job_reads
 from image2model.store.keys import Queue, key
 from tests.store.conftest import MakeJob
@@ -34,7 +34,7 @@ async def _task(redis: Redis) -> steps.Task:
 
 async def test_picture_that_sat_in_workers_that_died_is_no_suspect(redis: Redis, make_job: MakeJob) -> None:
     await make_job(1)
-    for _ in range(3 * MOST_CRASHES):
+    for _ in range(3 * MAX_CRASHES):
         (claim,) = await pick(redis)
         await _worker_dies(redis, claim)
     task = await _task(redis)
@@ -45,14 +45,14 @@ async def test_neighbour_in_a_hazardous_step_is_a_suspect_and_never_blamed(
     redis: Redis, make_job: MakeJob
 ) -> None:
     await make_job(1)
-    await _dies_in_hazard(redis, 3 * MOST_CRASHES, alone=False)
+    await _dies_in_hazard(redis, 3 * MAX_CRASHES, alone=False)
     task = await _task(redis)
-    assert (task.hazard_deaths, task.crashes) == (3 * MOST_CRASHES, 0)
+    assert (task.hazard_deaths, task.crashes) == (3 * MAX_CRASHES, 0)
 
 
 async def test_picture_that_ends_workers_alone_fails_after_five(redis: Redis, make_job: MakeJob) -> None:
     job = await make_job(1)
-    await _dies_in_hazard(redis, MOST_CRASHES, alone=True)
+    await _dies_in_hazard(redis, MAX_CRASHES, alone=True)
     assert await pick(redis) == []
     (image,) = (await job_reads.read_job(redis, job.job_id)).images
     assert image.status is ImageStatus.FAILED
@@ -72,7 +72,7 @@ async def test_suspect_that_has_come_through_is_one_no_longer(redis: Redis, make
 
 async def test_worker_that_was_told_to_stop_has_not_died_of_it(redis: Redis, make_job: MakeJob) -> None:
     await make_job(1)
-    for _ in range(MOST_CRASHES):
+    for _ in range(MAX_CRASHES):
         (claim,) = await pick(redis)
         await steps.enter_hazard(redis, claim.task_id, claim.token, alone=True)
         await leases.release(
@@ -86,13 +86,13 @@ async def test_result_that_ends_workers_is_not_failed(redis: Redis, make_job: Ma
     job = await make_job(1)
     (claim,) = await pick(redis)
     await submit(redis, claim)
-    for _ in range(MOST_CRASHES + 1):
+    for _ in range(MAX_CRASHES + 1):
         await steps.enter_hazard(redis, claim.task_id, claim.token, alone=True)
         await _worker_dies(redis, claim)
         (claim,) = await leases.pick(
             redis, Queue.GENERATION, "w", free=0, reserve=1, lease_s=600, max_permits=10
         )
-    assert (await steps.load(redis, claim.task_id)).crashes == MOST_CRASHES + 1
+    assert (await steps.load(redis, claim.task_id)).crashes == MAX_CRASHES + 1
     assert (await job_reads.read_job(redis, job.job_id)).images[0].status is ImageStatus.SUBMITTED
 
 
@@ -123,7 +123,7 @@ async def test_counters_of_8adfc9c_count_no_longer(redis: Redis, make_job: MakeJ
 
 async def test_retry_begins_without_suspicion(redis: Redis, make_job: MakeJob) -> None:
     job = await make_job(1)
-    await _dies_in_hazard(redis, MOST_CRASHES, alone=True)
+    await _dies_in_hazard(redis, MAX_CRASHES, alone=True)
     assert await records.retry(redis, job.job_id, None, None, low_priority=False)
     task = await _task(redis)
     assert (task.hazard_deaths, task.crashes) == (0, 0)
@@ -145,7 +145,7 @@ async def test_death_is_counted_of_a_picture_that_runs_again(
     (claim,) = await pick(redis)
     assert await steps.note_crash(redis, claim.task_id, claim.token) == 1
     await leases.release(redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=2)
-    await _dies_in_hazard(redis, MOST_CRASHES - 1, alone=True)
+    await _dies_in_hazard(redis, MAX_CRASHES - 1, alone=True)
     (image,) = (await job_reads.read_job(redis, job.job_id)).images
     assert (image.status, image.error and image.error.code) == (ImageStatus.FAILED, "worker_crashed")
 

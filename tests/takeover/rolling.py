@@ -117,12 +117,12 @@ class Rolling:
         return min(len(owner.completes) for owner in self.clients.owners)
 
     async def _upgrade(self) -> Upgrade:
-        return await identity.settle(self._fleet.redis)
+        return await identity.negotiate(self._fleet.redis)
 
     async def _expect_version(self, version: int, what: str) -> None:
         upgrade = await self._upgrade()
-        if upgrade.head.version != version:
-            self._broken.append(f"{what}, and version {upgrade.head.version} was written")
+        if upgrade.identity.version != version:
+            self._broken.append(f"{what}, and version {upgrade.identity.version} was written")
         quiet = await command(self._fleet.redis, "HGET", key("store"), "quiet_since")
         if version == 1 and quiet is not None:
             self._broken.append(f"{what}, and nobody of it was seen")
@@ -131,7 +131,7 @@ class Rolling:
         """Seconds from the last old process's end to the switch."""
         clock = asyncio.get_running_loop().time
         async with asyncio.timeout(identity.READER_TTL_S * 2 + 10):
-            while (await self._upgrade()).head.version == 1:
+            while (await self._upgrade()).identity.version == 1:
                 await asyncio.sleep(0.1)
         after = clock() - ended_at
         if after < identity.READER_TTL_S:

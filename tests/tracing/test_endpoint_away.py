@@ -35,7 +35,7 @@ async def test_uploads_and_generations_go_on_and_a_stop_is_prompt(
         process.send(signal.SIGTERM)
         assert await process.exit_code() == 0
         assert time.monotonic() - began < 5
-        assert process.log.read_text().count("traces_not_delivered") <= 1
+        assert process.log.read_text().count('"event": "traces_not_delivered"') <= 1
 
 
 async def test_an_operator_hears_of_it_once(fleet: Fleet, ann: Ann, port: int) -> None:

@@ -19,9 +19,9 @@ from image2model.generation import steps
 from image2model.generation.submit import next_look_s
 from image2model.queue import dispatch, leases, reconciliation
 from image2model.queue.dispatch import LeasedWorker, arq_function
-from image2model.queue.lease_renewal import LeaseRenewer
+from image2model.queue.leases import LeaseRenewer
 from image2model.queue.running import RunningTask
-from image2model.queue.unexpected import Guarded, Work, nothing_to_undo
+from image2model.queue.unexpected import GuardedTask, Work, no_cleanup
 from image2model.storage.address import open_storage
 from image2model.store.connection import connect
 from image2model.store.durability import Replicas
@@ -46,7 +46,7 @@ async def dispatcher(redis: Redis, folder: Path, work: Work[WorkerContext]) -> A
     fal = FalGateway("id:secret", FalHosts.at("http://127.0.0.1:9"))
     context = WorkerContext(given, redis, open_storage(given.storage_url), fal)
     keeper = LeaseRenewer(context, (Queue.BATCH,))
-    finish = arq_function(Guarded("finish_batch", Queue.BATCH, work, nothing_to_undo))
+    finish = arq_function(GuardedTask("finish_batch", Queue.BATCH, work, no_cleanup))
     worker = LeasedWorker(Queue.BATCH, [finish], context, keeper, worker_id="w", slots=4)
     await reconciliation.enqueue_once(redis, Queue.BATCH, "t1", "finish_batch", "job")
     try:
@@ -78,7 +78,7 @@ async def test_run_that_still_unwinds_leaves_the_next_ones_lease_alone(redis: Re
         assert await leases.sweep(redis, Queue.BATCH, lease_s=15) == 1
         await worker.pick()
         held = await redis.get(IN_PROGRESS)
-        runs[0].lose()
+        runs[0].lose_lease()
         unwind.set()
         await again.wait()
         assert await redis.get(IN_PROGRESS) == held == runs[1].token.encode()

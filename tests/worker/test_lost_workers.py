@@ -104,7 +104,7 @@ async def test_worker_that_slept_over_its_lease_changes_nothing(fleet: Fleet) ->
     await fleet.until(job_id, lambda job: at_fal(job) == 5)
     fleet.start_worker()
     first.send(signal.SIGSTOP)
-    log_has = "worker.keeper"
+    log_has = "leases_expired"
     await fleet.until(job_id, lambda _: log_has in fleet.workers[1].log.read_text(), timeout=20)
     first.send(signal.SIGCONT)
     job = await fleet.until_finished(job_id)

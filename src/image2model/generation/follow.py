@@ -42,7 +42,7 @@ async def follow(context: GenerationContext, task: Task, running: RunningTask, r
     follower = _Follower(context, task, running, request)
     running.on_cancel(follower.cancel)
     if task.cancel_requested:
-        running.ask_to_cancel()
+        running.request_cancel()
     try:
         with tracing.span("follow", expected=(StaleFence,)) as span:
             while not await follower.follow(span):
@@ -146,7 +146,7 @@ class _Follower:
 
     async def _move(self, to: ImageStatus, *fields: steps.Field) -> None:
         if await steps.move(self._context.redis, self._task.image_id, self._running.token, to, *fields):
-            self._running.ask_to_cancel()
+            self._running.request_cancel()
 
     def _time_generation(self) -> None:
         """Start the clock at the first IN_PROGRESS; a later holder goes on with the same one."""

@@ -34,7 +34,7 @@ from image2model.generation.context import GenerationContext
 from image2model.generation.steps import Committed, Task
 from image2model.generation.suspects import DecoderDied, Suspect
 from image2model.media.preflight import Prepared, prepare
-from image2model.queue.leases import MOST_CRASHES
+from image2model.queue.leases import MAX_CRASHES
 from image2model.queue.permits import Paused, PermitRequest
 from image2model.queue.probes import check_endpoint
 from image2model.queue.retry import retry_until_stored
@@ -118,7 +118,7 @@ async def _crashed(context: GenerationContext, task: Task, fence: str, died: Dec
     """The picture has ended the process in which it was alone: again later, or that was the last time."""
     crashes = await retry_until_stored(lambda: steps.note_crash(context.redis, task.image_id, fence))
     _log.error("decoder_died", image_id=task.image_id, crashes=crashes, reason=str(died))
-    if crashes < MOST_CRASHES:
+    if crashes < MAX_CRASHES:
         return Retry(defer=_FIRST_GAP_S * 2 ** (crashes - 1))
     error = WORKER_CRASHED
     return ImageFailure(error.code, error.message, retryable=error.retryable)

@@ -17,7 +17,7 @@ from image2model.domain import RejectedFile
 from image2model.errors import InvalidParameter
 from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint, Scalar, endpoint_of, normalise
 from image2model.http.upload import ReceivedBatch, ReceivedFile
-from image2model.network.public_addresses import unfitness
+from image2model.network.public_addresses import url_problem
 from image2model.settings import Settings
 
 _FACES: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
@@ -148,7 +148,7 @@ def check_webhook_url(url: str, *, allow_private: bool) -> None:
 
     `allow_private` admits http and private addresses too.
     """
-    why = unfitness(url, allow_private=allow_private)
+    why = url_problem(url, allow_private=allow_private)
     if why is not None:
         raise InvalidParameter(f"`webhook_url` {why}")
 

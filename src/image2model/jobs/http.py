@@ -44,7 +44,7 @@ async def upload_batch(request: Request) -> Response:
             submission = await _read_submission(request, state, principal, discard)
             job = await accept.replay(state.redis, submission, reservation)
         else:
-            await accounts.check_unused(state.redis, principal.owner, principal.allowance)
+            await accounts.check_usage(state.redis, principal.owner, principal.allowance)
             async with state.lost_replies.originals() as originals:
                 submission = await _read_submission(request, state, principal, originals.put)
                 job = await accept.create(state.redis, state.lost_replies, originals, submission, reservation)

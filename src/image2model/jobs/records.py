@@ -94,7 +94,7 @@ async def create(
 
     Returns the job as it was made; the snapshot's version is 0.
 
-    Raises IdempotencyConflict where the key was lost to another request meanwhile, and what `accounts.refuse`
+    Raises IdempotencyConflict where the key was lost to another request, and what `accounts.refusal`
     returns where the allowance does not suffice.
     """
     packed = await _CREATE.packed(
@@ -106,16 +106,16 @@ async def create(
         job.low_priority,
         (record.key, record.token, record.value, record.ttl_ms) if record else False,
         job.unit_micro,
-        accounts.terms(allowance),
+        accounts.script_terms(allowance),
     )
     created = _created.decode(packed)
     if created.refused is None:
         return _created_job(job, created.at)
-    if created.refused.why == "lost":
+    if created.refused.reason == "lost":
         raise IdempotencyConflict(
             "This Idempotency-Key ran out while the upload was under way; send it again."
         )
-    raise accounts.refuse(created.refused, allowance)
+    raise accounts.refusal(created.refused, allowance)
 
 
 def _job_fields(job: NewJob) -> list[str | int]:
@@ -258,7 +258,7 @@ async def retry(
 ) -> list[str]:
     """Queue failed images again (None: all of them); returns their ids.
 
-    `unit_micro` is what to set aside for each, None: as before. Raises NotFound, and what `accounts.refuse`
+    `unit_micro` is what to set aside for each, None: as before. Raises NotFound, and what `accounts.refusal`
     returns where the allowance does not suffice: then none runs.
     """
     packed = await _RETRY.packed(
@@ -268,13 +268,13 @@ async def retry(
         False if params is None else msgspec.json.encode(params).decode(),
         low_priority,
         False if unit_micro is None else unit_micro,
-        accounts.terms(allowance),
+        accounts.script_terms(allowance),
     )
     if packed is None:
         raise NotFound("There is no such job.")
     retried = _retried.decode(packed)
     if retried.refused is not None:
-        raise accounts.refuse(retried.refused, allowance)
+        raise accounts.refusal(retried.refused, allowance)
     return retried.image_ids
 
 

@@ -17,7 +17,7 @@ from image2model.access.lookup import JobState, is_job_id, visible
 from image2model.http.documents import job_document
 from image2model.jobs.state import JobsState
 from image2model.store import job_reads
-from image2model.store.run_id import spoken_to
+from image2model.store.run_id import last_run_id
 from image2model.telemetry.metrics import STORE_ROLLBACKS
 
 _CACHE: Final = (b"cache-control", b"private, no-cache")
@@ -37,7 +37,7 @@ class Status:
         """Serve one request. Raises NotFound, Expired, and what authentication raises."""
         state = cast("JobsState", scope["state"]["api"])
         job_id: str = scope["path_params"]["job_id"]
-        principal, found = await state.gate.with_job(scope, job_id if is_job_id(job_id) else "")
+        principal, found = await state.gate.authenticate_with_job(scope, job_id if is_job_id(job_id) else "")
         job = visible(found, principal.owner)
         if _client_has(scope, etag(job.state)):
             await send(_start(304, job.state))
@@ -86,7 +86,7 @@ class EncodedDocument(msgspec.Struct, frozen=True):
 async def _read(redis: Redis, job_id: str) -> EncodedDocument:
     """The document as it is now. Raises NotFound."""
     snapshot = await job_reads.read_job(redis, job_id)
-    state = JobState(spoken_to(), snapshot.version, snapshot.job.updated_at)
+    state = JobState(last_run_id(), snapshot.version, snapshot.job.updated_at)
     return EncodedDocument(state, msgspec.json.encode(job_document(snapshot)))
 
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, Self
 import obstore
 from obstore.store import LocalStore, MemoryStore, S3Store
 
-from image2model.shielded import ended, in_thread
+from image2model.shielded import in_thread, wait_for_end
 from image2model.storage.directories import in_its_directory
 from image2model.storage.errors import StorageError, translated
 from image2model.storage.local_folder import LocalFolder
@@ -57,7 +57,7 @@ class StreamedPut:
             raise
         except BaseException:
             queue.fail()
-            await asyncio.shield(ended(task, self._deadline_s))
+            await asyncio.shield(wait_for_end(task, self._deadline_s))
             raise
         return size
 

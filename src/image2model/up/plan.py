@@ -176,7 +176,7 @@ async def _has_valid_key(redis_url: str) -> bool:
     from image2model.store.connection import connect
 
     async with connect(redis_url) as redis:
-        return await keys.any_good(redis)
+        return await keys.any_valid(redis)
 
 
 def print_banner(plan: Plan) -> None:

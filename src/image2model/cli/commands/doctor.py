@@ -32,7 +32,7 @@ from image2model.store import secret
 from image2model.store.condition import StoreCondition, advice, condition_of, describe, probe
 from image2model.store.connection import StoreOutage, connect
 from image2model.store.connection import command as store_command
-from image2model.store.identity import settle
+from image2model.store.identity import negotiate
 
 _FAL: Final = "fal"
 _FAL_ADVICE: Final = {
@@ -184,7 +184,7 @@ def _setting(name: str, value: str) -> Finding:
 async def check_version(redis: Redis) -> list[Finding]:
     """One finding."""
     try:
-        upgrade = await settle(redis)
+        upgrade = await negotiate(redis)
     except ConfigurationError as error:
         return [_broken(_VERSION, error.problems[0], "start the release that wrote it")]
     except StoreOutage as error:
@@ -217,7 +217,7 @@ async def check_workers(redis: Redis) -> list[Finding]:
 
 
 def _endpoint(state: EndpointState) -> Finding:
-    detail = f"FAL refuses {state.model} ({state.waiting} wait): {state.words}"
+    detail = f"FAL refuses {state.model} ({state.waiting} wait): {state.message}"
     return _warning(_WORKERS, detail, "other models continue; if FAL refuses this one, ask FAL for access")
 
 

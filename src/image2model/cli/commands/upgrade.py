@@ -9,7 +9,7 @@ from image2model.cli.operator import open_service
 from image2model.cli.output import print_json
 from image2model.cli.text import counted
 from image2model.store.data_versions import LATEST
-from image2model.store.identity import Upgrade, settle
+from image2model.store.identity import Upgrade, negotiate
 
 
 @click.command(short_help="Show which data version the store is written in.")
@@ -26,7 +26,7 @@ def command(force: bool, as_json: bool) -> int:
     service of the first release on the same server holds it back as well, because pub/sub channels have no
     database numbers: use --force then. There is no way back. Exit code 1 until the newest version is written.
     """
-    upgrade = asyncio.run(_settle(force=force))
+    upgrade = asyncio.run(_negotiate(force=force))
     if as_json:
         print_json(upgrade)
     else:
@@ -36,7 +36,7 @@ def command(force: bool, as_json: bool) -> int:
 
 def describe_upgrade(upgrade: Upgrade) -> str:
     """The state as a sentence."""
-    version = f"The store is written in data version {upgrade.head.version}"
+    version = f"The store is written in data version {upgrade.identity.version}"
     if upgrade.done:
         if not upgrade.workers:
             return f"{version}, the newest."
@@ -56,6 +56,6 @@ def describe_upgrade(upgrade: Upgrade) -> str:
     return f"{version} of {LATEST}, held back by {' and '.join(holding)}."
 
 
-async def _settle(*, force: bool) -> Upgrade:
+async def _negotiate(*, force: bool) -> Upgrade:
     async with open_service() as (_, redis, _storage):
-        return await settle(redis, force=force)
+        return await negotiate(redis, force=force)

@@ -1,7 +1,7 @@
--- The state of the whole fleet as of one moment: {at, permits, {{queue, waiting, oldest_ms, {pause reasons}}}, {{worker row}},
--- {{model, opened_at, why, words, probe_at, images that wait}}, workers lost so far}; the circuits of those endpoints
--- are open.
--- {queues, sample}: only what is due counts as waiting; the oldest is looked for among the next `sample` tasks of either priority.
+-- The state of the whole fleet at one moment. {queues, sample}
+-- Returns {at, permits taken, {{queue, waiting, oldest_ms, {pause reasons}}}, {{worker id, row}},
+-- {{model, opened_at, why, message, probe_at, images waiting}} for each endpoint with an open circuit, workers lost}.
+-- Only due tasks count as waiting; the oldest is looked for among the next `sample` tasks of each priority.
 local queues, sample = unpack(cmsgpack.unpack(ARGV[1]))
 local at = now_ms()
 
@@ -18,10 +18,10 @@ for i, queue in ipairs(queues) do
   local zset = ARQ_QUEUE .. queue
   local last = queue == GENERATION and '(' .. RUNNING or at
   local waiting = call('ZCOUNT', zset, '-inf', last)
-  -- an endpoint's trouble is told apart: the age says whether the fleet keeps up
-  if queue == GENERATION then last = '(' .. AT_ENDPOINT end
+  -- the age shows whether the fleet keeps up; an endpoint's trouble is reported separately
+  if queue == GENERATION then last = '(' .. AWAITING_ENDPOINT end
   local oldest = 0
-  if waiting > 0 then oldest = oldest_of(zset, LOW_TURN, last, oldest_of(zset, '-inf', last, 0)) end
+  if waiting > 0 then oldest = oldest_of(zset, LOW_PRIORITY, last, oldest_of(zset, '-inf', last, 0)) end
   states[i] = {queue, waiting, oldest, call('HKEYS', K.pause(queue))}
 end
 for _, id in ipairs(call('ZRANGE', K.workers(), 0, -1)) do
@@ -32,7 +32,7 @@ for _, id in ipairs(call('ZRANGE', K.workers(), 0, -1)) do
   end
 end
 local endpoints = {}
-for model in pairs(refusing()) do
+for model in pairs(open_circuits()) do
   local row = call('HMGET', K.endpoint(model), 'opened_at', 'why', 'words', 'probe_at')
   endpoints[#endpoints + 1] =
     {model, num(row[1]), text(row[2]), text(row[3]), num(row[4]), call('ZCARD', K.endpoint_waiting(model))}

@@ -1,18 +1,19 @@
--- Puts tasks whose lease has run out at the front. {queue, lease_ms, gap_ms, most_crashes} -> how many.
+-- Puts tasks whose lease has expired back into the queue, images before all others.
+-- {queue, lease_ms, gap_ms, most_crashes} -> how many.
 -- An image that was in a hazardous step (`hazard`) is a suspect from now on. The death of its worker counts against
--- it only where it ran alone; a picture with `most_crashes` such has failed.
--- If nobody swept for `gap_ms` the store was away, and every lease ran out through no fault of its
--- holder: nobody takes over for one lease.
+-- it only where it ran alone; an image with `most_crashes` such deaths fails.
+-- If no worker swept for `gap_ms` the store was away, and leases expired through no fault of their holders: nobody
+-- takes over for the length of one lease.
 local queue, lease, gap, most_crashes = unpack(cmsgpack.unpack(ARGV[1]))
 local at, state = now_ms(), K.sweep(queue)
-local head = call('HMGET', state, 'last', 'grace_until')
-local grace = num(head[2])
-if head[1] and at - num(head[1]) > gap then grace = at + lease end
+local row = call('HMGET', state, 'last', 'grace_until')
+local grace = num(row[2])
+if row[1] and at - num(row[1]) > gap then grace = at + lease end
 call('HSET', state, 'last', at, 'grace_until', grace)
 call('PEXPIRE', state, FLEET_TTL)
 if at < grace then return 0 end
 
--- Whether the picture has failed.
+-- Whether the image has failed.
 local function suspect(id)
   local image = K.image(id)
   local hazard = text(call('HGET', image, 'hazard'))
@@ -31,9 +32,9 @@ for _, id in ipairs(expired) do
   local score = at
   local failed = queue == GENERATION and suspect(id)
   if queue == GENERATION and not failed then
-    score = FRONT_RUNNING
+    score = FOLLOW_NOW
     if not sent(id) then
-      score = FRONT
+      score = START_NEXT
       release_permit(id)
       if call('HGET', K.image(id), 'status') == 'preparing' then move(id, 'queued', {}, at) end
     end
@@ -44,5 +45,5 @@ for _, id in ipairs(expired) do
     call('ZREM', ARQ_QUEUE .. queue, id)
   end
 end
-if #expired > 0 then ring(queue) end
+if #expired > 0 then notify_queue(queue) end
 return #expired

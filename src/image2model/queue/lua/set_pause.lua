@@ -1,4 +1,5 @@
--- {queue, reason, pause} -> 1 when something changed. The reason `paused` is an operator's.
+-- Pauses or resumes a queue for one reason. {queue, reason, pause} -> 1 when something changed.
+-- An operator's reason is `paused`.
 local queue, reason, pause = unpack(cmsgpack.unpack(ARGV[1]))
 local at = now_ms()
 if pause then
