@@ -180,9 +180,9 @@ def test_json_is_one_document(cli: Cli, picture: MakePicture, photos: Path, serv
 
 def test_ledger_of_a_run_killed_amid_a_change_is_read_and_left_as_it_is(tmp_path: Path) -> None:
     """Such a ledger has a journal beside it, which the next `submit` takes back."""
-    wish = SharedOptions.of("http://127.0.0.1", None, None, None)
+    options = SharedOptions.of("http://127.0.0.1", None, None, None)
     with Ledger(tmp_path / "ledger.db") as ledger:
-        ledger.begin("key", wish, [("hash", "a.png")])
+        ledger.begin("key", options, [("hash", "a.png")])
     killed = tmp_path / "killed"
     killed.mkdir()
     change = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
@@ -197,5 +197,5 @@ def test_ledger_of_a_run_killed_amid_a_change_is_read_and_left_as_it_is(tmp_path
     assert "ledger.db-journal" in before
     with Ledger.read_copy(killed / "ledger.db") as ledger:
         assert ledger.pictures("key") == [("hash", "a.png")]
-        assert ledger.sent("hash", wish) is not None
+        assert ledger.sent("hash", options) is not None
     assert _disk(killed) == before

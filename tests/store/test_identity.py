@@ -18,8 +18,8 @@ from image2model.store.identity import StoreIdentity, StoreWatch, Upgrade, negot
 from image2model.store.keys import SHARED_CHANNELS, Queue, key
 from image2model.store.records import IMAGE_FIELDS, JOB_FIELDS
 from image2model.worker.process import FUNCTIONS
-from tests.store.conftest import MakeJob
-from tests.worker.stage import taking_no_writes
+from tests.support.fixtures import MakeJob
+from tests.support.stage import taking_no_writes
 
 _LIFE_S = 0.6
 
@@ -86,7 +86,7 @@ async def test_store_of_the_first_release_is_written_as_before(
     assert len((await job_reads.read_job(redis, job.job_id)).images) == 1
 
 
-async def test_version_goes_up_once_nobody_was_seen_for_a_life_and_never_back(redis: Redis) -> None:
+async def test_version_goes_up_once_nobody_was_seen_for_a_ttl_and_never_back(redis: Redis) -> None:
     await old_heartbeat(redis)
     assert (await negotiate(redis, reader_ttl_s=_LIFE_S)).identity.version == 1
     await command(redis, "DEL", key("worker", "old"))
@@ -131,7 +131,7 @@ async def test_a_break_in_the_looks_begins_the_wait_anew(redis: Redis) -> None:
     assert (found.identity.version, found.workers) == (1, 1)
 
 
-async def test_a_beat_of_this_release_holds_nothing_back(redis: Redis) -> None:
+async def test_a_heartbeat_of_this_release_holds_nothing_back(redis: Redis) -> None:
     heartbeat = fleet.Heartbeat(worker_id="w", host="h", pid=1, queues=(), running=0, slots=1, started_at=1)
     await old_heartbeat(redis)
     await fleet.heartbeat(redis, heartbeat)

@@ -20,7 +20,7 @@ from image2model.store.data_versions import LATEST
 from image2model.store.identity import Upgrade
 from image2model.store.keys import key
 from tests.support.fleet import Fleet
-from tests.support.nginx import free_port
+from tests.support.ports import free_port
 from tests.support.service_process import ServiceProcess
 from tests.takeover.clients import Clients
 from tests.takeover.revision import OLD, sources_of
@@ -107,7 +107,7 @@ class Rolling:
             while self._completed() < before + 3:
                 await asyncio.sleep(0.05)
         for owner, count in zip(self.clients.owners, heard, strict=True):
-            # what no bell brought is found by comparing, once in 5 s
+            # what no notification brought is found by comparing, once in 5 s
             if (lag := median(owner.lags[count:])) > _LIVE_S:
                 self._broken.append(f"{what}, and half of the events came {lag:.1f} s late")
         if any(process.new for process in map(_Kind, [*self._apis, *self._workers])):
@@ -142,7 +142,7 @@ class Rolling:
         ledger = self._fleet.emulator.submissions()
         images = [image for ids in self.clients.jobs.values() for image in ids]
         bought = [entry["tags"]["i2m.image"] for entry in ledger]
-        broken = self._broken + self.clients.complaints()
+        broken = self._broken + self.clients.problems()
         broken += [
             f"image {one} was submitted {bought.count(one)} times" for one in images if bought.count(one) != 1
         ]
@@ -168,7 +168,7 @@ class Rolling:
             f"{process.log.name}: {line[:500]}"
             for process in self._fleet.workers
             for line in process.log.read_text().splitlines()
-            if '"level":"error"' in line or "Traceback" in line
+            if '"level": "error"' in line or "Traceback" in line
         ]
 
 

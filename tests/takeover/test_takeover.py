@@ -28,8 +28,8 @@ from image2model.store.identity import negotiate
 from image2model.store.keys import key
 from image2model.store.records import JobSnapshot
 from tests.support.emulator import RunningEmulator, running_emulator
-from tests.support.keys import keys_without_life
-from tests.support.nginx import free_port
+from tests.support.keys import keys_without_ttl
+from tests.support.ports import free_port
 from tests.support.service_process import ServiceProcess
 from tests.support.sketches import picture
 from tests.support.webhook_receiver import Receiver, answering, receiving
@@ -182,7 +182,7 @@ async def taken(redis_url: str, tmp_path: Path) -> AsyncIterator[Taken]:
     """FAL knows what it was sent."""
     async with taken_over(redis_url, tmp_path, remembered=True) as taken:
         yield taken
-        assert await keys_without_life(taken.redis) == []
+        assert await keys_without_ttl(taken.redis) == []
 
 
 async def test_every_job_of_the_revision_before_ends_right(taken: Taken) -> None:

@@ -1,4 +1,4 @@
-"""`up` on real processes: comes up, mends itself, and leaves nothing behind however it ends."""
+"""`up` on real processes: comes up, repairs itself, and leaves nothing behind however it ends."""
 
 import os
 import resource
