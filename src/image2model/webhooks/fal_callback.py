@@ -39,7 +39,7 @@ from starlette.responses import Response
 
 from image2model.access.state import AccessState, state_of
 from image2model.errors import FalError, NotFound, StoreUnavailable, Unauthenticated
-from image2model.http.answers import declared_length, read_small
+from image2model.http.bodies import declared_length, read_small
 
 _log = structlog.stdlib.get_logger(__name__)
 

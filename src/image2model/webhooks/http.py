@@ -8,7 +8,7 @@ from starlette.responses import Response
 from image2model import errors
 from image2model.access.state import AccessState, state_of
 from image2model.events.examples import ENDED
-from image2model.http.answers import json_answer
+from image2model.http.bodies import json_response
 from image2model.http.reference import JOB, JOB_ID, Answer, Body, Operation, Parameter
 from image2model.webhooks import outgoing
 from image2model.webhooks.deliveries import DeliveryState
@@ -19,7 +19,7 @@ async def list_deliveries(request: Request) -> Response:
     """200: every delivery with its attempts, the newest first."""
     state = state_of(request, AccessState)
     principal = await state.authenticate(request.scope)
-    return json_answer(await outgoing.listing(state.redis, principal.owner, request.path_params["job_id"]))
+    return json_response(await outgoing.listing(state.redis, principal.owner, request.path_params["job_id"]))
 
 
 async def replay_delivery(request: Request) -> Response:
@@ -27,7 +27,7 @@ async def replay_delivery(request: Request) -> Response:
     state = state_of(request, AccessState)
     principal = await state.authenticate(request.scope)
     job_id, delivery_id = request.path_params["job_id"], request.path_params["delivery_id"]
-    return json_answer(await outgoing.replay(state.redis, principal.owner, job_id, delivery_id), 202)
+    return json_response(await outgoing.replay(state.redis, principal.owner, job_id, delivery_id), 202)
 
 
 _ONE: Final = (errors.NotFound, errors.Expired)
