@@ -161,7 +161,7 @@ async def test_prices_that_hang_hold_up_a_booking_for_the_deadline_and_once(flee
 
 
 async def test_last_good_prices_stay_while_fal_is_away(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("image2model.fal.prices._KEPT_S", 0.0)
+    monkeypatch.setattr("image2model.fal.prices._FRESH_S", 0.0)
     async with (
         gate_to(fleet.emulator.url) as gate,
         FalGateway(KEY, FalHosts.at(f"http://127.0.0.1:{gate.port}")) as fal,

@@ -81,7 +81,7 @@ def test_the_hosts_of_redirected_downloads_come_from_the_settings() -> None:
 async def test_a_file_of_another_version_is_not_found(client: httpx.AsyncClient) -> None:
     answer = await client.get("/assets/0000000000000000/js/main.js")
     assert answer.status_code == 404
-    assert "again" in answer.json()["detail"]
+    assert "reload" in answer.json()["detail"]
 
 
 async def test_another_content_has_another_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
