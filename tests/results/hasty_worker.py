@@ -7,8 +7,8 @@ import sys
 from typing import Any, cast
 
 from image2model.fal.gateway import FalGateway
+from image2model.generation import context
 from image2model.generation.limits import FilePatience
-from image2model.worker import process
 
 MODEL_S, SILENCE_S, READ_S = 15.0, 10.0, 5.0
 """How long an unreachable model is tried, a side file may bring no byte, and any file may keep silent."""
@@ -20,7 +20,7 @@ def _hasty(grace: float) -> FilePatience:
 
 def main() -> int:
     """What `python -m image2model` does."""
-    cast("Any", process).FilePatience = _hasty
+    cast("Any", context).FilePatience = _hasty
     defaults = cast("dict[str, object]", FalGateway.__init__.__kwdefaults__)
     defaults["read_deadline"] = READ_S
     from image2model.cli.program import run
