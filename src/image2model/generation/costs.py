@@ -79,9 +79,7 @@ async def book_result(
 
     Here and below `attempt_token` names the attempt if the image has begun another one since.
     """
-    price = None if sensible(units) is None else await context.prices.unit_price(task.model)
-    charge = bill(task.endpoint, task.params, units, price)
-    await _book(context, task, request.request_id, charge, attempt_token)
+    await _book(context, task, request.request_id, attempt_token, sensible(units), generated=True)
 
 
 async def book_refusal(
@@ -99,16 +97,14 @@ async def book_refusal(
     worked on it, and is free if none had.
     """
     if sensible(units) is not None or ran:
-        refused = await _refused(context, task, units)
-        await _book(context, task, request.request_id, refused, attempt_token)
+        await _book(context, task, request.request_id, attempt_token, sensible(units))
 
 
 async def book_lost(
     context: GenerationContext, task: Task, request: FalRequest, *, attempt_token: str = ""
 ) -> None:
     """Book a request whose end will never be known: it may have been billed."""
-    charge = by_table(task.endpoint, task.params, uncertain=True)
-    await _book(context, task, request.request_id, charge, attempt_token)
+    await _book(context, task, request.request_id, attempt_token, None)
 
 
 async def book_refused_post(
@@ -116,23 +112,26 @@ async def book_refused_post(
 ) -> None:
     """Book a refused POST, which is free unless FAL gives billable units."""
     if sensible(units):
-        refused = await _refused(context, task, units)
-        await _book(context, task, f"post-{attempt_token}", refused, attempt_token)
-
-
-async def _refused(context: GenerationContext, task: Task, units: float | None) -> Bill:
-    units = sensible(units)
-    if units == 0:
-        return Bill(0)
-    price = None if units is None else await context.prices.unit_price(task.model)
-    if price is None:
-        return by_table(task.endpoint, task.params, uncertain=True)
-    return bill(task.endpoint, task.params, units, price)
+        await _book(context, task, f"post-{attempt_token}", attempt_token, sensible(units))
 
 
 async def _book(
-    context: GenerationContext, task: Task, request_id: str, charge: Bill, attempt_token: str
+    context: GenerationContext,
+    task: Task,
+    request_id: str,
+    attempt_token: str,
+    units: float | None,
+    *,
+    generated: bool = False,
 ) -> None:
+    """Book a request; without `generated` the table's price is uncertain, and 0 units are free."""
+    charge = Bill(0)
+    if units != 0 or generated:
+        price = None if units is None else await context.prices.unit_price(task.model)
+        if price is None and not generated:
+            charge = by_table(task.endpoint, task.params, uncertain=True)
+        else:
+            charge = bill(task.endpoint, task.params, units, price)
     booking = Booking(
         image_id=task.image_id,
         owner=task.owner,

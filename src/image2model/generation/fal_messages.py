@@ -4,6 +4,7 @@ A report is stored in the image's hash with the id of its request, so that one l
 never taken for this one's. It serves where FAL's queue denies a request, or gives a bare HTTP status.
 """
 
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -61,7 +62,12 @@ async def other_reports(
     """
     stored = await _load(context.redis, task.image_id, request)
     if stored is not None and stored.ended:
-        result = await _result_in(endpoint, stored.output)
+        result = None
+        if stored.output is not None:
+            with suppress(FalError):
+                result = await output_in(endpoint, stored.output.encode())
+        if result is not None and not result.files:
+            result = None  # an error has no files
         if result is not None:
             _log.info("result_from_webhook", image_id=task.image_id, fal_request_id=request.request_id)
         return OtherReports(ended=True, result=result)
@@ -123,14 +129,3 @@ async def _load(redis: Redis, image_id: str, request: FalRequest) -> Callback | 
     text = await retry_until_stored(lambda: command(redis, "HGET", key("image", image_id), "fal_callback"))
     stored = _callback.decode(text) if text else None
     return stored if stored is not None and stored.request_id == request.request_id else None
-
-
-async def _result_in(endpoint: Endpoint, output: str | None) -> FalResult | None:
-    """The result in a webhook, if it names a file: an error has no files."""
-    if output is None:
-        return None
-    try:
-        found = await output_in(endpoint, output.encode())
-    except FalError:
-        return None
-    return found if found.files else None

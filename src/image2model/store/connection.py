@@ -222,7 +222,7 @@ class _OutageRaising(LearningConnection):
 
 def _raising_outages(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     """A class for one client's connections, which share its `life`."""
-    return type(kind.__name__, (_OutageRaising, kind), {"life": StoreRun()})
+    return type(kind.__name__, (_OutageRaising, kind), {"run": StoreRun()})
 
 
 def _reraise(error: RedisError) -> NoReturn:

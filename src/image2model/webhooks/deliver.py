@@ -1,7 +1,7 @@
 """Makes the calls of clients' webhooks: the tasks `finish_batch` and `deliver_webhook`.
 
 Each planned attempt is a task of its own, due at its time, so that waiting holds no slot. The call comes
-before its record: after a crash between them the call is made again with the same `webhook-id` (at least once).
+before its record: a crash between them repeats the call with the same `webhook-id` (at least once).
 No address is trusted: the guard must allow it, redirects are not followed, one deadline bounds the whole
 call, and only the status of the response is read. Calls are signed as Standard Webhooks.
 """
@@ -88,8 +88,8 @@ async def deliver_webhook(context: DeliveryContext, _running: RunningTask, argum
 
 async def _deliver(context: DeliveryContext, due: DueDelivery) -> None:
     delivery = due.delivery
-    key = await secret.webhook(context.redis, context.settings.webhook_secret)
     body = await deliveries.body_of(context.redis, delivery)
+    key = await secret.webhook(context.redis, context.settings.webhook_secret)
     at = time.time()
     headers = signed_headers(key, delivery.delivery_id, int(at), body)
     outcome = await context.webhooks.post(due.url, headers, body)

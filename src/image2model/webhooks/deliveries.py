@@ -96,7 +96,7 @@ async def announce(redis: Redis, job_id: str, version: int, *, failed: str | Non
     Returns whether it is new: False if it was opened before, if the job has no webhook, or is gone.
     `failed`: why no call is made; the delivery is opened as failed then, and can be replayed.
     """
-    url = await _webhook_url(redis, job_id)
+    url = await job_reads.webhook_url(redis, job_id)
     if url is None:
         return False
     at = int(time.time() * 1000)
@@ -130,7 +130,7 @@ async def due(redis: Redis, argument: str) -> DueDelivery | None:
     delivery = _decode(text) if text else None
     if delivery is None or delivery.state is not DeliveryState.PENDING or str(delivery.turn) != turn:
         return None
-    url = await _webhook_url(redis, delivery.job_id)
+    url = await job_reads.webhook_url(redis, delivery.job_id)
     return None if url is None else DueDelivery(delivery, url)
 
 
@@ -193,12 +193,6 @@ async def _as_it_ended(redis: Redis, delivery: Delivery) -> JobDocument:
         return completed_document(delivery.job_id, found[0].body)
     # its history no longer reaches back that far: the job as it is now
     return job_document(await job_reads.read_job(redis, delivery.job_id))
-
-
-async def _webhook_url(redis: Redis, job_id: str) -> str | None:
-    """The job's webhook address; None if it has none, was deleted, or is gone."""
-    url, deleted = await command(redis, "HMGET", key("job", job_id), "webhook_url", "deleted")
-    return url.decode() if url and deleted != b"1" else None
 
 
 async def _change(redis: Redis, delivery_id: str, change: Callable[[Delivery], Delivery]) -> Delivery:
