@@ -154,11 +154,9 @@ class ResultFetcher:
 
     async def _retry_as_model(self, one: Fetched | NotFetched) -> Fetched | NotFetched:
         """Try a file that may be a model for as long as a model, now that one is needed."""
-        return (
-            await self.fetch_model(one.file)
-            if isinstance(one, NotFetched) and one.file.rank is not None
-            else one
-        )
+        if isinstance(one, NotFetched) and one.file.rank is not None:
+            return await self.fetch_model(one.file)
+        return one
 
     async def _fetch(self, file: FalFile, stopwatch: Stopwatch, memory: ByteBudget) -> Fetched:
         return await fetch_file(
@@ -200,10 +198,9 @@ def _assemble(
         warnings = [preferred.warning(remark), *warnings[len(remarks(model)) :]]
         missing = [preferred, *missing]
     first = msgspec.structs.replace(model.file, kind=MODEL)
-    mesh = mesh_of(model)
     return ImageResult(
         files=(first, *(one.file for one in stored)),
-        mesh=mesh,
+        mesh=mesh_of(model),
         warnings=(*warnings, *(one.warning() for one in missing if one is not preferred)),
         missing=tuple(one.source() for one in missing),
     )
