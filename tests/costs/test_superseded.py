@@ -26,7 +26,7 @@ async def test_request_that_came_too_late_is_booked_if_fal_finishes_it(stage: St
     fleet, emulator = stage.fleet, stage.fleet.emulator
     emulator.settings(concurrency=0, latency=3)
     emulator.fault("lookup_blind", rate=1)
-    hold = stage.store.hold(calls("commit_submission"), answer=False)
+    hold = stage.store.hold(calls("generation/commit_submission"), answer=False)
     asleep = stage.start_worker(I2M_UNCONFIRMED_GRACE="1")
     job_id = await fleet.submit(1)
     async with asyncio.timeout(40):

@@ -48,7 +48,7 @@ async def _command(redis: Redis) -> object:
 
 
 async def _script(redis: Redis) -> object:
-    return await Script("allow_trial")(redis)
+    return await Script("queue/allow_trial")(redis)
 
 
 async def _pipeline(redis: Redis) -> object:
@@ -184,7 +184,7 @@ async def test_lost_subscription_is_an_outage(server: EmbeddedStore) -> None:
 async def test_wrong_type_inside_a_script_is_a_bug(redis: Redis) -> None:
     await redis.set("i2m:circuit", "no hash", px=60_000)
     with pytest.raises(ResponseError) as caught:
-        await Script("allow_trial")(redis)
+        await Script("queue/allow_trial")(redis)
     assert not isinstance(caught.value, StoreOutage)
 
 

@@ -15,7 +15,7 @@ from tests.support.fleet import Fleet, fleet_on
 from tests.support.gate import Gate, Hold, calls, gate_to
 from tests.support.service_process import ServiceProcess
 
-SCRIPTS = ("write", "commit_submission", "step", "create_job")
+SCRIPTS = ("generation/write", "generation/commit_submission", "generation/step", "jobs/create_job")
 
 
 class Stage:
@@ -40,12 +40,12 @@ class Stage:
     def window(self, name: str) -> Hold:
         """Hold the first image in one of the windows around its submit."""
         if name == "before the mark":
-            return self.store.hold(calls("write", b"posting_at"), answer=False)
+            return self.store.hold(calls("generation/write", b"posting_at"), answer=False)
         if name == "between mark and POST":
-            return self.store.hold(calls("write", b"posting_at"), answer=True)
+            return self.store.hold(calls("generation/write", b"posting_at"), answer=True)
         if name == "accepted, before the reply":
             return self.fal.hold(lambda message: message.startswith(b"POST /tripo3d/"), answer=True)
-        return self.store.hold(calls("commit_submission"), answer=name == "after the commit")
+        return self.store.hold(calls("generation/commit_submission"), answer=name == "after the commit")
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from tests.support.gate import calls
 from tests.worker.stage import Stage
 
 
-@pytest.mark.parametrize(("then", "script"), [("fail", "step"), ("resubmit", "try_again")])
+@pytest.mark.parametrize(("then", "script"), [("fail", "generation/step"), ("resubmit", "generation/try_again")])
 async def test_request_that_turns_up_while_it_is_given_up_is_followed(
     stage: Stage, then: str, script: str
 ) -> None:

@@ -111,7 +111,7 @@ async def _refuse(store: CrashingStore, stage: Stage, refusal: str) -> "asyncio.
 
 async def test_batch_that_was_stored_without_a_reply_is_not_lost(store: CrashingStore, stage: Stage) -> None:
     (port,) = free_ports(1)
-    hold = stage.store.hold(calls("create_job"), answer=True)
+    hold = stage.store.hold(calls("jobs/create_job"), answer=True)
     await stage.fleet.start_api(port, **stage.settings())
     stage.start_worker()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
@@ -133,7 +133,7 @@ async def test_batch_without_a_key_that_was_stored_without_a_reply_is_taken_back
     store: CrashingStore, stage: Stage
 ) -> None:
     (port,) = free_ports(1)
-    hold = stage.store.hold(calls("create_job"), answer=True)
+    hold = stage.store.hold(calls("jobs/create_job"), answer=True)
     await stage.fleet.start_api(port, **stage.settings())
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
         first = asyncio.create_task(http.post(UPLOAD, files=_pictures(3)))
