@@ -1,5 +1,5 @@
 #!/bin/sh
-# Healthy is: it answers a client that knows the password, and its data is loaded.
+# Healthy means: it answers a client that knows the password, and its data is loaded.
 set -eu
-# ECHO, for PING is refused while the server cannot write its file, and then clients may still read
+# ECHO, because the server refuses PING while it cannot write its file, and clients can still read then
 [ "$(REDISCLI_AUTH="$I2M_REDIS_PASSWORD" valkey-cli echo ready)" = ready ]

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts the store with its configuration on standard input, so that the password is in no process list and
-# no file. The server takes the shell's place: it gets the signals, and not the password in its environment.
+# no file. The server replaces the shell, so it gets the signals, and has no password in its environment.
 set -eu
 : "${I2M_REDIS_PASSWORD:?must be set}"
 password=$I2M_REDIS_PASSWORD

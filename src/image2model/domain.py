@@ -1,6 +1,6 @@
-"""The nouns of the service and their rules: statuses, legal moves, progress, the records of the store.
+"""The domain: statuses, legal moves, progress, and the records of images, results and errors.
 
-Pure: no I/O, no clock. Who calls it: every layer above; the store builds its Lua from these tables.
+Pure: no I/O and no clock. The store generates tables of its Lua scripts from this module.
 """
 
 from enum import StrEnum
@@ -10,7 +10,7 @@ import msgspec
 
 
 class ImageStatus(StrEnum):
-    """Where one image is. See the README of the interface for what each one promises."""
+    """The status of one image. The API reference explains each of them."""
 
     QUEUED = "queued"
     PREPARING = "preparing"
@@ -23,7 +23,7 @@ class ImageStatus(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """Where a batch is: always a function of its counts."""
+    """The status of a job, which always follows from its counts."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -34,7 +34,7 @@ class JobStatus(StrEnum):
 
 
 class WaitingFor(StrEnum):
-    """Why nothing of a job moves."""
+    """Why no image of a job makes progress."""
 
     LIMIT = "limit"
     ACCOUNT = "account"
@@ -48,7 +48,7 @@ IMAGE_UNFINISHED: Final = frozenset(ImageStatus) - IMAGE_FINISHED
 IMAGE_AT_FAL: Final = frozenset({ImageStatus.SUBMITTED, ImageStatus.GENERATING})
 IMAGE_MOVING: Final = IMAGE_UNFINISHED - {ImageStatus.QUEUED}
 IMAGE_ADVANCING: Final = IMAGE_MOVING - {ImageStatus.PREPARING}
-"""At FAL or on its way back; what is prepared may yet have to wait for a permit."""
+"""At FAL, or being stored. An image that is being prepared may still have to wait for a permit."""
 JOB_FINISHED: Final = frozenset(
     {JobStatus.SUCCEEDED, JobStatus.PARTIAL, JobStatus.FAILED, JobStatus.CANCELLED}
 )
@@ -64,7 +64,7 @@ LEGAL_MOVES: Final[dict[ImageStatus, frozenset[ImageStatus]]] = {
     _S.FAILED: frozenset({_S.QUEUED, _S.SUBMITTED, _S.SUCCEEDED}),
     _S.CANCELLED: frozenset(),
 }
-"""Legal moves of one image. `failed` leaves by a retry or by a result that turns up late."""
+"""Legal moves of one image. It leaves `failed` by a retry or by a late result."""
 
 PROGRESS: Final[dict[ImageStatus, float]] = {
     _S.QUEUED: 0.0,
@@ -103,7 +103,7 @@ class Counts(msgspec.Struct, frozen=True):
 
     @property
     def status(self) -> JobStatus:
-        """The job's status, which follows from its counts alone."""
+        """The job's status."""
         if self.queued == self.total:
             return JobStatus.QUEUED
         if self.unfinished:
@@ -116,7 +116,7 @@ class Counts(msgspec.Struct, frozen=True):
 
     @property
     def progress(self) -> float:
-        """Mean of the images' progress, 0 to 1, to four places."""
+        """Mean of the images' progress, 0 to 1, rounded to four places."""
         by_status = msgspec.structs.asdict(self)
         done = sum(by_status[status] * share for status, share in PROGRESS.items())
         return round(done / self.total, 4) if self.total else 0.0
@@ -132,9 +132,9 @@ class ImageError(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ResultFile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One file of a result. `key` is ours under `mirror`; `source_url` is FAL's, which expires.
+    """One file of a result. `key` is our copy's under `mirror`; `source_url` is FAL's URL, which expires.
 
-    `name` and `content_type` are FAL's words for a file of a kind that we do not know.
+    `name` and `content_type` are FAL's, for a file of an unknown kind.
     """
 
     kind: str
@@ -147,7 +147,7 @@ class ResultFile(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class WarningCode(StrEnum):
-    """What FAL named and could not be had, or could not be understood. Never a reason to fail."""
+    """Why a file that FAL named is missing or was not understood. Never a reason for an image to fail."""
 
     FILE_MISSING = "file_missing"
     FILE_UNKNOWN_FORMAT = "file_unknown_format"
@@ -156,7 +156,7 @@ class WarningCode(StrEnum):
 
 
 class ResultWarning(msgspec.Struct, frozen=True):
-    """One of a result's `warnings`: `file` is the kind of the file, as in `files`."""
+    """One of a result's `warnings`. `file` is the file's kind, as in `files`."""
 
     code: WarningCode
     file: str
@@ -164,7 +164,7 @@ class ResultWarning(msgspec.Struct, frozen=True):
 
 
 class MissingFile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A file that FAL named and that was not fetched: what it takes to try again. Never shown to a client."""
+    """A file that FAL named and that was not fetched, for a refresh. Never shown to clients."""
 
     kind: str
     url: str
@@ -174,7 +174,7 @@ class MissingFile(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Mesh(msgspec.Struct, frozen=True):
-    """Numbers read from the model itself; `bounds` is the minimum and the maximum corner."""
+    """Measurements of the model; `bounds` are its minimum and maximum corner."""
 
     triangles: int
     vertices: int
@@ -183,9 +183,9 @@ class Mesh(msgspec.Struct, frozen=True):
 
 
 class ImageResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a success left: its files, the model first, and the mesh's numbers where they could be read.
+    """The result of a success: its files, the model first, and the mesh's measurements if it could be read.
 
-    `missing` are the files that a refresh fetches again.
+    `missing` are the files that a refresh can fetch.
     """
 
     files: tuple[ResultFile, ...]
@@ -195,7 +195,7 @@ class ImageResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class FalRequest(msgspec.Struct, frozen=True):
-    """A request that FAL has accepted: its id and the three URLs to use verbatim."""
+    """A request that FAL has accepted: its id, and its three URLs, which must be used verbatim."""
 
     request_id: str
     status_url: str
@@ -204,7 +204,7 @@ class FalRequest(msgspec.Struct, frozen=True):
 
 
 class RejectedFile(msgspec.Struct, frozen=True):
-    """A file left out of a batch under `on_invalid=skip`."""
+    """A file that was left out of a batch because of `on_invalid=skip`."""
 
     file: str
     code: str

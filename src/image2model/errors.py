@@ -1,31 +1,29 @@
-"""Every error that this service raises on purpose, in one tree.
+"""Every error that this service raises on purpose, in one tree. It imports nothing of the package.
 
 ::
 
     Image2ModelError
-    ├── ConfigurationError            the settings are wrong; names every problem at once
-    ├── StaleFence                    a step was refused: the caller no longer holds the image
-    ├── NoBudgetLeft                  the budget has no room for another attempt
+    ├── ConfigurationError            the settings are wrong; it lists every problem
+    ├── StaleFence                    a step was refused: the caller no longer holds the image's lease
+    ├── NoBudgetLeft                  the budget does not cover another attempt
     ├── Problem                       an answer to a client: HTTP status and code on the class
     │   ├── Unauthenticated, Forbidden, NotFound, MethodNotAllowed
     │   ├── BudgetExceeded, RateLimited, QueueFull
     │   ├── UploadTooSlow, BodyTooLarge, UnsupportedMediaType
     │   ├── Expired, NotReady, IdempotencyConflict, IdempotencyInProgress, AlreadyFinished
     │   ├── InvalidMultipart, NoFiles, TooManyFiles, UnknownModel, InvalidParameter
-    │   ├── FileProblem               one file is to blame
+    │   ├── FileProblem               one file is the cause
     │   │   └── FileTooLarge, NotAnImage, ImageTruncated, ImageTooLarge
     │   └── InternalError, StoreUnavailable, DiskFull
     ├── ImageFailure                  why one image failed: the ``error`` of its document
-    └── FalError                      what FAL answered, sorted by what may be done next
-        ├── FalNotAccepted            provably not accepted: the same submit may be sent again
-        ├── FalAmbiguous              may have been accepted: never sent again by itself
-        ├── FalAccountFault           401, 403, locked: the account's fault, no image's
-        ├── FalEndpointFault          any other 403: one endpoint refuses, no image is at fault
-        ├── FalRejected               422 and the like: this image's fault, final
-        ├── FalTransient              a definite failure of FAL's: another attempt may work
-        └── FalResultGone             the result has expired or was never there
-
-Who calls it: everybody. It imports nothing of the package.
+    └── FalError                      FAL's failures, by what may be done next
+        ├── FalNotAccepted            certainly not accepted: the same submission may be sent again
+        ├── FalAmbiguous              may have been accepted: never sent again automatically
+        ├── FalAccountFault           401, 403, locked: the account is the cause, no image is
+        ├── FalEndpointFault          any other 403: one endpoint refuses, no image is the cause
+        ├── FalRejected               422 and the like: this image is the cause; final
+        ├── FalTransient              a definite failure of FAL: another attempt may work
+        └── FalResultGone             the result has expired or never existed
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +38,7 @@ class Image2ModelError(Exception):
 
 
 class ConfigurationError(Image2ModelError):
-    """The settings are wrong. `problems` holds one sentence for each of them."""
+    """The settings are wrong. `problems` has one sentence for each problem."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -48,15 +46,15 @@ class ConfigurationError(Image2ModelError):
 
 
 class StaleFence(Image2ModelError):
-    """The caller's fence is no longer the image's: somebody else holds it now."""
+    """The caller's fence is out of date: another worker holds the image now."""
 
 
 class NoBudgetLeft(Image2ModelError):
-    """What another attempt would cost could not be set aside in the owner's budget: nothing was begun."""
+    """The owner's budget does not cover another attempt, so none was begun."""
 
 
 class FileFault(msgspec.Struct, frozen=True):
-    """One entry of a problem's `errors`: which file, why, and what to do."""
+    """One entry of a problem's `errors`: the file, the reason, and what to do."""
 
     file: str
     code: str
@@ -64,7 +62,7 @@ class FileFault(msgspec.Struct, frozen=True):
 
 
 class Problem(Image2ModelError):
-    """An RFC 9457 answer. `detail` says what to do; `headers` go out with it."""
+    """An RFC 9457 problem. `detail` says what to do; `headers` are added to the answer."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
@@ -84,7 +82,7 @@ class Problem(Image2ModelError):
 
     @classmethod
     def after(cls, detail: str, retry_after: int) -> "Problem":
-        """The same with a `Retry-After` header, in whole seconds."""
+        """The problem with a `Retry-After` header, in whole seconds."""
         return cls(detail, headers={"Retry-After": str(retry_after)})
 
 
@@ -169,7 +167,7 @@ class InvalidParameter(Problem):
 
 
 class FileProblem(Problem):
-    """One file is to blame; `fault(name)` is its entry in a problem's `errors`."""
+    """One file is the cause; `fault(name)` is its entry in a problem's `errors`."""
 
     status, code, title = 422, "not_an_image", "Bad file"
 
@@ -195,7 +193,7 @@ class ImageTooLarge(FileProblem):
 
 
 class InternalError(Problem):
-    """The default of `Problem`; its detail never tells the inside."""
+    """The default of `Problem`. Its detail never shows anything of the inside."""
 
 
 class StoreUnavailable(Problem):
@@ -208,32 +206,38 @@ class DiskFull(Problem):
 
 IMAGE_FAILURES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "image_unreadable": "The picture cannot be decoded. Save it anew, as PNG or JPEG, and upload that.",
-        "rejected_by_model": "FAL refuses this picture or these parameters, in FAL's words. The same again "
-        "fails again.",
-        "content_policy": "FAL's content policy does not allow this picture.",
-        "generation_failed": "FAL could not make the model, or did not accept the request within "
-        "`I2M_START_TIMEOUT`. A retry may work.",
-        "generation_timeout": "The generation took longer than `I2M_TASK_TIMEOUT`, or than FAL allows.",
-        "submission_unconfirmed": "The reply to the paid submit was lost and FAL knows nothing of it yet. "
-        "Only an explicit retry submits again; a late result still turns it into a success.",
-        "result_expired": "FAL no longer has the result. A retry makes a new one, which is paid for.",
-        "result_invalid": "FAL's result names no model, in FAL's words where there are any.",
-        "storage_failed": "The result could not be stored, or the uploaded picture is gone.",
-        "worker_crashed": "Decoding this picture ended its process five times, with nothing else in it. Save "
-        "it anew, as PNG or JPEG, and upload that.",
+        "image_unreadable": "The picture cannot be decoded. Save it again as PNG or JPEG, and upload the new "
+        "file.",
+        "rejected_by_model": "FAL refuses this picture or these parameters; `message` is FAL's. Change them, "
+        "because the same request fails again.",
+        "content_policy": "FAL's content policy does not allow this picture. Use another picture.",
+        "generation_failed": "FAL could not generate the model, or did not accept the request within "
+        "`I2M_START_TIMEOUT`. Retry the image.",
+        "generation_timeout": "The generation took longer than `I2M_TASK_TIMEOUT`, or than FAL allows. Retry "
+        "the image, or raise the limit.",
+        "submission_unconfirmed": "The reply to the paid submission was lost, and FAL does not list the "
+        "request. A late result still makes the image a success. Only a retry submits it again, and it may "
+        "be paid twice.",
+        "result_expired": "FAL no longer has the result. Retry the image to generate a new one, which is "
+        "paid for.",
+        "result_invalid": "FAL's result contains no model; `message` is FAL's, if it sent one. Retry the "
+        "image, or use another picture.",
+        "storage_failed": "The result could not be stored, or the uploaded picture is missing. Retry the "
+        "image, or upload the picture again.",
+        "worker_crashed": "Decoding this picture alone crashed its process five times. Save it again as PNG "
+        "or JPEG, and upload the new file.",
         "endpoint_unavailable": "FAL's endpoint for this model refused or failed for "
-        "`I2M_ENDPOINT_PATIENCE`. Nothing was paid; a retry may work, or another model.",
-        "unexpected_error": "A fault of this service. The log has the traceback under the image's id; a "
-        "retry may work.",
-        "cancelled": "FAL cancelled the request.",
+        "`I2M_ENDPOINT_PATIENCE`. Nothing was paid. Retry later, or use another model.",
+        "unexpected_error": "This service has a fault. Its log has the traceback under the image's id. Retry "
+        "the image.",
+        "cancelled": "FAL cancelled the request. Retry the image if you still want it.",
     }
 )
-"""Every code of an image's `error`, and what it means."""
+"""Every code of an image's `error`, and its meaning for users."""
 
 
 class ImageFailure(Image2ModelError):
-    """Why one image failed. Becomes `{"code","message","retryable","fal_type"?}` of its document."""
+    """Why one image failed: `{"code","message","retryable","fal_type"?}` in its document."""
 
     def __init__(self, code: str, message: str, *, retryable: bool, fal_type: str | None = None) -> None:
         super().__init__(message)
@@ -244,9 +248,9 @@ class ImageFailure(Image2ModelError):
 
 
 class FalError(Image2ModelError):
-    """What FAL answered. `status` is the HTTP status (None: no answer), `fal_type` FAL's own word.
+    """A failure of FAL. `status` is the HTTP status (None: no answer), `fal_type` is FAL's error type.
 
-    `billable_units` is what FAL says that it bills for the request, None where it says nothing.
+    `billable_units` are the units that FAL bills for the request, None if FAL does not report them.
     """
 
     def __init__(
@@ -265,7 +269,7 @@ class FalError(Image2ModelError):
 
 
 class FalNotAccepted(FalError):
-    """FAL provably did not accept the submit: a connect error or a 429. It may be sent again."""
+    """FAL certainly did not accept the submission: a connect error or a 429. It may be sent again."""
 
 
 class FalAmbiguous(FalError):
@@ -273,11 +277,11 @@ class FalAmbiguous(FalError):
 
 
 class FalAccountFault(FalError):
-    """401, or 403 such as `User is locked`: no submit can work until the account is mended."""
+    """401, or 403 such as `User is locked`: no submission can work until the account is in order."""
 
 
 class FalEndpointFault(FalError):
-    """403 without a word about the account: this endpoint refuses, others may not. `endpoint` is its id."""
+    """403 that does not mention the account: this endpoint refuses, others may not. `endpoint` is its id."""
 
     def __init__(self, message: str, *, endpoint: str, status: int, fal_type: str | None = None) -> None:
         super().__init__(message, status=status, fal_type=fal_type)
@@ -285,11 +289,11 @@ class FalEndpointFault(FalError):
 
 
 class FalRejected(FalError):
-    """A 4xx that blames the input (422), or the request; the same input will fail again."""
+    """A 4xx because of the input (422) or the request; the same input will fail again."""
 
 
 class FalTransient(FalError):
-    """A definite failure of FAL's (a 5xx as the result), or a fault before the POST."""
+    """A definite failure of FAL (a 5xx as the result), or a failure before the POST."""
 
 
 class FalResultGone(FalError):

@@ -1,8 +1,8 @@
-"""Blocking calls in threads that are over when their caller goes on, even when the caller is cancelled.
+"""Shielded operations: a cancelled caller waits until its thread or task has ended.
 
-Who calls it: whatever shares with the thread something that it closes, removes or lets go of afterwards: an
-SQLite database closed under a thread that executes a statement ends the process. A calculation that nothing
-else depends on can take `asyncio.to_thread`, which leaves its thread behind.
+Needed where the thread shares something that its caller closes or removes afterwards: an SQLite database that
+is closed while a thread executes a statement crashes the process. A calculation on which nothing depends can
+use `asyncio.to_thread`, which leaves its thread running.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 async def in_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `call` returns or raises. A cancellation, and any further one, waits for the end of the call."""
+    """Run `call` in a thread; return or raise what it does. A cancellation waits for the end of the call."""
     bound = partial(contextvars.copy_context().run, call, *args, **kwargs)
     work = asyncio.get_running_loop().run_in_executor(None, bound)
     try:
@@ -27,14 +27,14 @@ async def in_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({work})
         if not work.cancelled():
-            work.exception()  # looked at: the caller's own reason to stop is the one to tell
+            work.exception()  # retrieved, so that it is not logged: the caller raises its own exception
         raise
 
 
 async def run_to_end(operation: Coroutine[Any, Any, T], deadline_s: float) -> T:
-    """The operation's result. Raises TimeoutError after `deadline_s` seconds, and gives it up.
+    """Run an operation and return its result. After `deadline_s` seconds cancel it and raise TimeoutError.
 
-    When this is cancelled it first waits for the operation's own end, at most that long.
+    A cancelled caller first waits for the end of the operation, at most `deadline_s` seconds.
     """
     task = asyncio.create_task(operation)
     try:
@@ -43,14 +43,14 @@ async def run_to_end(operation: Coroutine[Any, Any, T], deadline_s: float) -> T:
         task.cancel()
         raise
     except asyncio.CancelledError:
-        await ended(task, deadline_s)
+        await wait_for_end(task, deadline_s)
         raise
 
 
-async def ended(task: asyncio.Task[Any], deadline_s: float) -> None:
-    """Wait until the task has ended, whichever way; give it up after `deadline_s` seconds."""
+async def wait_for_end(task: asyncio.Task[Any], deadline_s: float) -> None:
+    """Wait until the task has ended in any way; cancel it after `deadline_s` seconds."""
     done, _ = await asyncio.wait({task}, timeout=deadline_s)
     if not done:
         task.cancel()
     elif not task.cancelled():
-        task.exception()  # looked at: the caller's own reason to stop is the one to tell
+        task.exception()  # retrieved, so that it is not logged: the caller raises its own exception

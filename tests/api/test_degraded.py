@@ -2,7 +2,7 @@
 
 import asyncio
 import http.client
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -11,23 +11,14 @@ from redis.asyncio import Redis
 from image2model.access import rates
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
-from tests.api.conftest import BASE, Answer, Service, batch
-from tests.api.hands import claim, succeed
-from tests.chaos.world import free_ports
+from tests.support.ports import free_ports
+from tests.support.served_api import BASE, Answer, Service, batch
 from tests.support.store_conditions import REFUSING, WORDS, in_condition, loading_store, server_on
 from tests.support.wait import wait_until
+from tests.support.worker_steps import claim, succeed
 
 ADMIN = "the-first-admin-key-of-the-settings"
 KEY = {"authorization": f"Bearer {ADMIN}"}
-
-
-@pytest.fixture
-def own_store(tmp_path: Path) -> Iterator[EmbeddedStore]:
-    """A server that the test may spoil."""
-    store = EmbeddedStore(tmp_path / "store", durable=False)
-    store.start()
-    yield store
-    store.stop()
 
 
 @pytest.fixture

@@ -1,22 +1,10 @@
 """What clients see while the store is away: a quick 503, and nothing kept."""
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import pytest
+from collections.abc import Callable
 
 from image2model.up.store import EmbeddedStore
-from tests.api.conftest import Service, batch
-
-
-@pytest.fixture
-def own_store(tmp_path: Path) -> Iterator[EmbeddedStore]:
-    """A server that the test may stop."""
-    store = EmbeddedStore(tmp_path / "store", durable=False)
-    store.start()
-    yield store
-    store.stop()
+from tests.support.served_api import Service, batch
 
 
 def test_every_call_is_refused_quickly(

@@ -1,6 +1,6 @@
 """The store comes back with older data, or with none: every process believes it at once."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,37 +8,23 @@ from redis.asyncio import Redis
 
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
-from tests.api.conftest import Answer, Service, batch
-from tests.api.hands import claim, fail, submit, succeed
-from tests.chaos.world import free_ports
+from tests.support.ports import free_ports
 from tests.support.replication import replicated
 from tests.support.rollback import Rollback
+from tests.support.served_api import Answer, Service, batch
 from tests.support.wait import until, wait_until
+from tests.support.worker_steps import claim, fail, submit, succeed
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
-    """A durable server of the test's own."""
-    store = EmbeddedStore(tmp_path / "store")
-    store.start()
-    yield store
-    store.stop()
+def redis_url(durable_store: EmbeddedStore) -> str:
+    """Of a server that can go back."""
+    return durable_store.url
 
 
 @pytest.fixture
-def rollback(store: EmbeddedStore, tmp_path: Path) -> Rollback:
-    return Rollback(store, tmp_path)
-
-
-@pytest.fixture
-async def redis(store: EmbeddedStore) -> AsyncIterator[Redis]:
-    async with connect(store.url) as client:
-        yield client
-
-
-@pytest.fixture
-def replicas(make_service: Callable[..., Service], store: EmbeddedStore) -> tuple[Service, Service]:
-    return make_service(redis_url=store.url), make_service(redis_url=store.url)
+def replicas(make_service: Callable[..., Service]) -> tuple[Service, Service]:
+    return make_service(), make_service()
 
 
 def _statuses(replicas: tuple[Service, Service], job_id: str, **headers: str) -> list[Answer]:
@@ -80,7 +66,7 @@ async def test_store_that_went_back_and_on_to_the_same_version_is_believed(
     assert version[0] == version[1], "the case that the version alone cannot tell"
 
 
-async def test_same_version_within_one_life_is_told_apart_too(
+async def test_same_version_within_one_run_is_told_apart_too(
     replicas: tuple[Service, Service], redis: Redis
 ) -> None:
     """What was restored into a server that went on running."""

@@ -7,9 +7,10 @@ import asyncio
 import statistics
 import time
 
-from tests.bench import pictures, status
+from tests.bench import pictures
 from tests.bench.row import Row, ratio_at_most
 from tests.bench.world import World, post_batch, world
+from tests.support.ports import free_port
 
 _FAL_S = 2.0
 
@@ -25,7 +26,7 @@ async def _measure(rounds: int) -> list[float]:
     bodies = [pictures.batch(made[start : start + 25]) for start in range(0, len(made), 25)]
     async with world() as all_of_it:
         all_of_it.emulator.settings(latency=_FAL_S)
-        port = status.free_port()
+        port = free_port()
         await all_of_it.api(port)
         await all_of_it.worker()
         return [await _batch(all_of_it, port, body) for body in bodies][1:]

@@ -9,9 +9,10 @@ import statistics
 import time
 from datetime import datetime
 
-from tests.bench import pictures, product, status
+from tests.bench import pictures, product
 from tests.bench.row import Row, at_most
 from tests.bench.world import World, post_batch, world
+from tests.support.ports import free_port
 
 _BATCH = 25
 
@@ -31,14 +32,14 @@ def run(quick: bool) -> list[Row]:
 async def _measure(singles: int, many: int) -> tuple[float, float, float]:
     async with world() as all_of_it:
         all_of_it.emulator.settings(latency=0.05)
-        port = status.free_port()
+        port = free_port()
         await all_of_it.api(port)
         await all_of_it.worker()
         arrival = await _arrival_ms(all_of_it, port, singles)
         all_of_it.emulator.settings(latency=2.0)
         beside = await asyncio.to_thread(_enqueue, port, many)
     async with world() as all_of_it:
-        port = status.free_port()
+        port = free_port()
         await all_of_it.api(port)
         alone = await asyncio.to_thread(_enqueue, port, many)
     return arrival, alone, beside

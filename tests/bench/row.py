@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+_Better = Literal["lower", "higher"]
+
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """`ratio` is ours by theirs, None where nothing is compared; `load` is how busy the machine was.
@@ -18,7 +20,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     ours: str
     value: float
     unit: str
-    better: Literal["lower", "higher"] = "lower"
+    better: _Better = "lower"
     against: str = "-"
     ratio: float | None = None
     limit: str
@@ -41,30 +43,25 @@ def at_most(what: str, ours: float, limit: float, unit: str, *, against: str = "
 
 def ratio_at_most(what: str, ours: float, theirs: float, limit: float, unit: str) -> Row:
     """Ours costs at most `limit` times theirs."""
-    ratio = ours / theirs
-    return Row(
-        what=what,
-        ours=f"{ours:.4g} {unit}",
-        value=ours,
-        unit=unit,
-        against=f"{theirs:.4g} {unit}",
-        ratio=ratio,
-        limit=f"<= {limit:g} x",
-        passed=ratio <= limit,
-    )
+    return _ratio(what, ours, theirs, unit, "lower", f"<= {limit:g} x", ours / theirs <= limit)
 
 
 def ratio_at_least(what: str, ours: float, theirs: float, limit: float, unit: str) -> Row:
     """Ours reaches at least `limit` times theirs."""
-    ratio = ours / theirs
+    return _ratio(what, ours, theirs, unit, "higher", f">= {limit:g} x", ours / theirs >= limit)
+
+
+def _ratio(
+    what: str, ours: float, theirs: float, unit: str, better: _Better, limit: str, passed: bool
+) -> Row:
     return Row(
         what=what,
         ours=f"{ours:.4g} {unit}",
         value=ours,
         unit=unit,
-        better="higher",
+        better=better,
         against=f"{theirs:.4g} {unit}",
-        ratio=ratio,
-        limit=f">= {limit:g} x",
-        passed=ratio >= limit,
+        ratio=ours / theirs,
+        limit=limit,
+        passed=passed,
     )

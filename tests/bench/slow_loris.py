@@ -17,8 +17,9 @@ from typing import Final
 
 from tests.bench import guard
 from tests.bench.product import EmbeddedStore, connect, make_key
-from tests.bench.status import API, free_port, get, process
+from tests.bench.status import API, get, process
 from tests.support.multipart_body import CONTENT_TYPE, Body
+from tests.support.ports import free_port
 from tests.support.sketches import picture
 
 SLOW: Final = 200

@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import status
 from tests.bench.row import Row, ratio_at_most
+from tests.support.ports import free_port
 
 _IMPORT = "import starlette.applications, arq, redis, aiohttp, fal_client, PIL.Image"
 _PYTHON = sys.executable
@@ -44,7 +44,7 @@ def _command(*arguments: str) -> float:
 
 
 def _up(folder: Path) -> float:
-    port = status.free_port()
+    port = free_port()
     command = [_PYTHON, "-m", "image2model", "up", "--port", str(port), "--emulator-port", "0"]
     own = {"FAL_KEY", "I2M_REDIS_URL", "I2M_FAL_BASE_URL"}
     environment = {name: value for name, value in os.environ.items() if name not in own}

@@ -22,17 +22,12 @@ import msgspec
 
 from tests.bench import guard
 from tests.bench.product import EmbeddedStore, connect, create_job, make_key
+from tests.support.ports import free_port
 
 CONNECTIONS: Final = 50
 SECONDS: Final = 2.0
 ROUNDS: Final = 5
 API: Final = ("-m", "image2model", "api")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

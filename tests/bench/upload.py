@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.bench import guard, machine, pictures, status
 from tests.bench.row import Row, at_most, ratio_at_least
 from tests.bench.world import MALLOC, post_batch, world
+from tests.support.ports import free_port
 
 _WARM_UPS = 5
 
@@ -25,7 +26,7 @@ def run(quick: bool) -> list[Row]:
 async def _measure(rounds: int) -> list[Row]:
     body = pictures.batch(pictures.large(25))
     async with world() as all_of_it:
-        port, plain_port = status.free_port(), status.free_port()
+        port, plain_port = free_port(), free_port()
         api = await all_of_it.api(port)
         folder = all_of_it.folder
         drain = [sys.executable, "-m", "tests.bench.upload_drain", str(plain_port), str(folder / "plain")]

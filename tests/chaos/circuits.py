@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
-from image2model.queue import circuits as pause
+from image2model.queue import circuits
 from image2model.store.keys import Queue
 from tests.bench import pictures
 from tests.bench.world import World, world
@@ -106,7 +106,7 @@ async def _run(
         for kind, value, endpoint in faults:
             fleet.emulator.fault(kind, value=value, endpoint=endpoint, rate=1)
         await all_of_it.worker(slots=size.permits, permits=size.permits)
-        await pause.pause_queue(fleet.redis, Queue.GENERATION)
+        await circuits.pause_queue(fleet.redis, Queue.GENERATION)
         jobs: list[tuple[str, str]] = []
         small = pictures.small(_BATCH)
         for start in range(0, len(models), _BATCH):
@@ -115,7 +115,7 @@ async def _run(
                 (some[0], await fleet.submit(owner="ann", model=some[0], pictures=small[: len(some)]))
             )
         began = time.perf_counter()
-        await pause.resume_queue(fleet.redis, Queue.GENERATION)
+        await circuits.resume_queue(fleet.redis, Queue.GENERATION)
         async with _beside(trouble, all_of_it) as deducted:
             await all_of_it.finish([job_id for model, job_id in jobs if model == GOOD])
             took = time.perf_counter() - began

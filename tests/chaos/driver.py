@@ -27,7 +27,7 @@ from tests.chaos.streams import streams
 from tests.chaos.strike import Strikes
 from tests.chaos.supervision import Supervisor
 from tests.chaos.uploads import Uploads
-from tests.chaos.verdict import Told, Verdict, judge
+from tests.chaos.verdict import Seen, Verdict, judge
 from tests.chaos.world import SEND_TIMEOUT_S, Size, World, world_in
 
 _GAP_S = 0.25
@@ -124,7 +124,7 @@ class Run:
         self._short.append(f"{len(left)} jobs had not ended {self.world.size.drain:g} s after the last fault")
         return time.monotonic() - started
 
-    async def last_words(self, redis: Redis) -> Told:
+    async def last_words(self, redis: Redis) -> Seen:
         """Let every client hear the end; those whose job was reopened ask once more."""
         deadline = time.monotonic() + _LAST_WORD_S
         waiting = {self.supervisor.tasks[_client_of(job_id)]: job_id for job_id in self.jobs}
@@ -143,7 +143,7 @@ class Run:
             truth = {job_id: await history_of(redis, job_id) for job_id in self.uploads.accepted}
             missed, told = streams([*self.jobs.values(), *self.owners], truth)
             if not told or time.monotonic() > deadline:
-                return Told(truth, missed, told)
+                return Seen(truth, missed, told)
             await asyncio.sleep(1)
 
     async def end(self) -> None:

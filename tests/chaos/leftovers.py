@@ -17,7 +17,7 @@ from image2model.operations.housekeeping import erase_orphans
 from image2model.storage import layout
 from image2model.storage.address import open_storage
 from image2model.store.records import ImageRow
-from tests.chaos.slot import Ttl
+from tests.chaos.slot import ProcessRun
 from tests.chaos.uploads import Try
 
 if TYPE_CHECKING:
@@ -91,11 +91,11 @@ class _Explanations:
         bases = dict(zip(run.world.bases, run.world.apis, strict=True))
         self._outages = run.world.store.outages
         self._logs = [slot.log for slot in run.world.apis]
-        self._cut: list[tuple[Try, Ttl]] = []
+        self._cut: list[tuple[Try, ProcessRun]] = []
         for one in run.uploads.tries:
             if one.status in (None, 503):
-                lives = bases[one.base].lives
-                self._cut += [(one, life) for life in lives if life.struck and life.held(one.begun)]
+                runs = bases[one.base].runs
+                self._cut += [(one, run) for run in runs if run.struck and run.held(one.begun)]
 
     def take(self, where: str, made: list[float]) -> bool:
         """Whether an upload is left that may have made these files; it is used up."""
@@ -105,11 +105,11 @@ class _Explanations:
                 return True
         return False
 
-    def _explains(self, one: Try, life: Ttl, where: str, made: list[float]) -> bool:
-        if not one.begun - _CLOCK_S <= min(made) <= max(made) <= life.ended + _CLOCK_S:
+    def _explains(self, one: Try, run: ProcessRun, where: str, made: list[float]) -> bool:
+        if not one.begun - _CLOCK_S <= min(made) <= max(made) <= run.ended + _CLOCK_S:
             return False
-        return life.struck.name == "SIGKILL" or (  # type: ignore[union-attr]  # only struck lives are here
-            any(begun < life.ended and life.struck_at < ended for begun, ended in self._outages)
+        return run.struck.name == "SIGKILL" or (  # type: ignore[union-attr]  # only struck runs are here
+            any(begun < run.ended and run.struck_at < ended for begun, ended in self._outages)
             and self._was_told(where)
         )
 

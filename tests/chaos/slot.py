@@ -24,7 +24,7 @@ _ORDERED_ENDS = {
 
 
 @dataclass
-class Ttl:
+class ProcessRun:
     """One process of a slot. Times are the wall clock's; `struck` is the last order to end."""
 
     begun: float
@@ -44,7 +44,7 @@ class Slot:
         self.name = f"{command}-{number}"
         self.log = folder / f"{self.name}.log"
         self.watch = Watch(environment, self.log)
-        self.lives: list[Ttl] = []
+        self.runs: list[ProcessRun] = []
         self.bad_ends: list[str] = []
         self._command = command
         self._environment = dict(environment)
@@ -66,11 +66,11 @@ class Slot:
     @property
     def starts(self) -> int:
         """How many processes there were."""
-        return len(self.lives)
+        return len(self.runs)
 
     @property
     def _struck(self) -> signal.Signals | None:
-        return self.lives[-1].struck if self.lives else None
+        return self.runs[-1].struck if self.runs else None
 
     async def run(self) -> None:
         """Fill the slot for ever."""
@@ -86,10 +86,10 @@ class Slot:
             self._ready = False
 
     def _note_end(self, code: int) -> None:
-        life = self.lives[-1]
-        life.ended = time.time()
+        run = self.runs[-1]
+        run.ended = time.time()
         # without an order: one that does not find the store at its start may say so and end
-        fine = code in _ORDERED_ENDS[life.struck] if life.struck else not self._ready and code > 0
+        fine = code in _ORDERED_ENDS[run.struck] if run.struck else not self._ready and code > 0
         if not fine:
             self.bad_ends.append(signal.Signals(-code).name if code < 0 else f"exit code {code}")
 
@@ -125,7 +125,7 @@ class Slot:
             self._process.wait()
 
     def _start(self) -> tuple[subprocess.Popen[bytes], int]:
-        self.lives.append(Ttl(time.time()))
+        self.runs.append(ProcessRun(time.time()))
         self._ready = False
         with self.log.open("ab") as out:
             offset = out.tell()
@@ -141,8 +141,8 @@ class Slot:
             return _READY[self._command] in log.read()
 
     def _strike(self, number: signal.Signals) -> None:
-        if self.lives and self.pid is not None:
-            self.lives[-1].struck, self.lives[-1].struck_at = number, time.time()
+        if self.runs and self.pid is not None:
+            self.runs[-1].struck, self.runs[-1].struck_at = number, time.time()
             self._send(number)
 
     def _send(self, number: signal.Signals) -> None:

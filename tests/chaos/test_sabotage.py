@@ -30,7 +30,7 @@ from tests.chaos.driver import Run, run, running
 from tests.chaos.history import JobHistory
 from tests.chaos.listener import Listener, Manner
 from tests.chaos.streams import streams
-from tests.chaos.verdict import Told, judge
+from tests.chaos.verdict import Seen, judge
 from tests.chaos.world import Size
 from tests.support.emulator_process import KEY
 from tests.support.fleet import MODEL
@@ -65,7 +65,7 @@ class Kept:
     async def broken(self) -> str:
         """What the suite says of it now."""
         missed, faults = streams([*self.run.jobs.values(), *self.run.owners], self.truth)
-        verdict = await judge(self.run, self.redis, Told(self.truth, missed, faults), TIMES)
+        verdict = await judge(self.run, self.redis, Seen(self.truth, missed, faults), TIMES)
         return "\n".join(verdict.broken)
 
     async def model(self) -> Path:
@@ -204,7 +204,7 @@ async def test_a_counter_that_does_not_equal_the_hashes(kept: Kept) -> None:
 async def test_a_key_without_a_ttl(kept: Kept) -> None:
     await kept.redis.persist(kept.job_key)
     try:
-        assert f"key without a life: {kept.job_key}" in await kept.broken()
+        assert f"key without a TTL: {kept.job_key}" in await kept.broken()
     finally:
         await kept.redis.expire(kept.job_key, 3600)
 

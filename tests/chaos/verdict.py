@@ -18,7 +18,7 @@ from tests.chaos import money
 from tests.chaos.history import JobHistory
 from tests.chaos.leftovers import files_of, leftovers
 from tests.chaos.listener import FINAL
-from tests.support.keys import keys_without_life
+from tests.support.keys import keys_without_ttl
 
 if TYPE_CHECKING:
     from tests.chaos.driver import Run
@@ -50,7 +50,7 @@ class Verdict(msgspec.Struct):
         return "\n".join([*lines, *(f"BROKEN: {sentence}" for sentence in self.broken)])
 
 
-class Told(msgspec.Struct, frozen=True):
+class Seen(msgspec.Struct, frozen=True):
     """`truth`: each job's history. `missed` states were not told to some client; `faults`: sentences."""
 
     truth: dict[str, JobHistory]
@@ -58,7 +58,7 @@ class Told(msgspec.Struct, frozen=True):
     faults: list[str]
 
 
-async def judge(run: "Run", redis: Redis, told: Told, times: dict[str, float]) -> Verdict:
+async def judge(run: "Run", redis: Redis, told: Seen, times: dict[str, float]) -> Verdict:
     """Look at everything."""
     accepted = run.uploads.accepted
     found = {job_id: await job_reads.read_job(redis, job_id) for job_id in accepted}
@@ -78,7 +78,7 @@ async def judge(run: "Run", redis: Redis, told: Told, times: dict[str, float]) -
         *codes(images),
         *await files_of(run.world.files, images),
         *await leftovers(run, redis, images),
-        *(f"key without a life: {name}" for name in await keys_without_life(redis)),
+        *(f"key without a TTL: {name}" for name in await keys_without_ttl(redis)),
         *await queues(redis),
         *histories(told.truth, found),
         *told.faults,

@@ -4,9 +4,7 @@ Who calls it: the driver. Everything lives in one folder and on loopback, and is
 """
 
 import asyncio
-import contextlib
 import os
-import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,8 +13,9 @@ import aiohttp
 import msgspec
 
 from tests.chaos.slot import Slot
-from tests.chaos.store import CrashingStore
+from tests.support.crashing_store import CrashingStore
 from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
+from tests.support.ports import free_ports
 from tests.support.processes import is_gone
 
 SEND_TIMEOUT_S = 4.0
@@ -156,10 +155,3 @@ async def world_in(folder: Path, size: Size) -> AsyncIterator[World]:
             await asyncio.gather(*(task for _, task in world.keeping), return_exceptions=True)
             for slot in world.slots:
                 slot.watch.check()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [found.getsockname()[1] for found in sockets]

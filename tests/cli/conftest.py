@@ -1,16 +1,15 @@
 """Pictures, the service's double, and the command line as a process."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.command import Done, run_command
 from tests.support.service import Service, running_service
 
-Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+Cli = Callable[..., Done]
 MakePicture = Callable[..., Path]
 
 
@@ -49,10 +48,7 @@ def environment(service: Service) -> dict[str, str]:
 def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
     """Runs `image2model ARGUMENTS` to its end, in the temporary folder."""
 
-    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "image2model", *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
+    def run(*arguments: object) -> Done:
+        return run_command(*arguments, folder=tmp_path, **environment)
 
     return run

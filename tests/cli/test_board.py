@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from image2model.cli.submit.board import PlainBoard
-from image2model.cli.submit.board_live import LiveBoard
 from image2model.cli.submit.item import Item, Outcome
+from image2model.cli.submit.live_board import LiveBoard
 from image2model.cli.submit.progress import Pace, clock
-from image2model.cli.submit.session import board_of
+from image2model.cli.submit.session import choose_board
 from image2model.client import Image
 
 
@@ -88,17 +88,17 @@ def test_time_left_comes_from_what_was_measured() -> None:
     for _ in range(4):
         now += 1
         pace.ended()
-    assert pace.words(10) == ""
+    assert pace.text(10) == ""
     now += 1
     pace.ended()
-    assert pace.words(10) == "1.0/s, about 0:10 left"
+    assert pace.text(10) == "1.0/s, about 0:10 left"
     now += 300
-    assert pace.words(10) == ""
+    assert pace.text(10) == ""
     assert [clock(9), clock(750), clock(3723)] == ["0:09", "12:30", "1:02:03"]
 
 
 def test_no_terminal_no_bars(capsys: pytest.CaptureFixture[str]) -> None:
-    board = board_of(as_json=False)
+    board = choose_board(as_json=False)
     assert isinstance(board, PlainBoard)
     item = _items(1, "j", "succeeded")[0]
     item.outcome, item.files = Outcome.SAVED, ["a.glb"]

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from image2model.cli.program import COMMANDS
+from tests.support.command import run_command
 
 
 def _completed(line: str, *, program: str = "from image2model.cli import main; main()") -> list[str]:
@@ -43,14 +44,13 @@ def test_completing_a_command_imports_none() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_has_a_script(shell: str) -> None:
-    command = [sys.executable, "-m", "image2model", "completion", shell]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = run_command("completion", shell)
+    assert done.returncode == 0
     assert f"_IMAGE2MODEL_COMPLETE={shell}_complete" in done.stdout
 
 
 def test_bash_takes_the_script() -> None:
-    command = [sys.executable, "-m", "image2model", "completion", "bash"]
-    script = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    script = run_command("completion", "bash").stdout
     asked = f"{script}\ncomplete -p image2model"
     done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=60, check=True)
     assert "_image2model_completion" in done.stdout

@@ -13,8 +13,8 @@ def test_cost_is_what_this_run_bought(cli: Cli, picture: MakePicture, tmp_path: 
     (tmp_path / "models" / "b.glb").unlink()
     (tmp_path / "models" / "b.glb").mkdir()  # in the way: nothing is bought, and nothing can be saved
     done = cli("submit", path)
-    assert "1 failed; cost 0.00 USD, and 0.30 USD for what earlier runs sent;" in done.stdout
-    assert "(cost 0.00 USD, and 0.30 USD for what earlier runs sent)" in done.stdout
+    assert "1 failed; cost 0.00 USD, and 0.30 USD in earlier runs;" in done.stdout
+    assert "(cost 0.00 USD, and 0.30 USD in earlier runs)" in done.stdout
     assert json.loads(cli("submit", path, "--json").stdout.splitlines()[-1])["cost_usd"] == 0.0
 
 
@@ -27,7 +27,7 @@ def test_another_attempt_and_a_picture_sent_anew_are_bought_by_the_run_that_aske
     service.failing = set()
     assert "cost 0.30 USD;" in cli("submit", path, "--retry-failed").stdout
     (tmp_path / "models" / "b.glb").unlink()
-    assert "cost 0.00 USD, and 0.30 USD for" in cli("submit", path).stdout
+    assert "cost 0.00 USD, and 0.30 USD in earlier runs" in cli("submit", path).stdout
     (tmp_path / "models" / "b.glb").unlink()
     service.forget()
     assert "cost 0.30 USD;" in cli("submit", path).stdout

@@ -27,7 +27,7 @@ with Ledger(Path(sys.argv[1])) as ledger:
     closing.set()
 thread.join()
 with Ledger(Path(sys.argv[1])) as ledger:
-    print(len(ledger.places()))
+    print(len(ledger.claims()))
 """
 
 

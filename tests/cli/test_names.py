@@ -4,8 +4,8 @@ import json
 import os
 from pathlib import Path
 
-from image2model.cli.submit.item import legible, sent_name
-from image2model.cli.submit.places import copy_model
+from image2model.cli.submit.item import printable, upload_name
+from image2model.cli.submit.outputs import copy_model
 from image2model.http.upload.part import display_name
 from tests.cli.conftest import Cli, MakePicture
 from tests.support.service import Service
@@ -33,7 +33,7 @@ def test_failure_under_a_name_that_is_not_utf8_is_told(
     cli: Cli, picture: MakePicture, service: Service
 ) -> None:
     path = picture(LATIN, "content")
-    service.failing = {sent_name(path)}
+    service.failing = {upload_name(path)}
     done = cli("submit", path, "--json")
     outcome = next(one for one in map(json.loads, done.stdout.splitlines()) if one["type"] == "outcome")
     assert outcome["path"].endswith("/st\ufffdhle.png")
@@ -60,13 +60,13 @@ def test_refusal_finds_its_picture_whatever_the_service_shows_of_the_name(
 def test_sent_name_is_one_that_the_service_leaves_alone() -> None:
     odd = ("a\nb.png", "a\\b.png", " a .png", LATIN, "ü" * 200 + ".jpeg", "a." + "b" * 240, "\u202egnp.exe")
     for name in odd:
-        sent = sent_name(Path(name))
+        sent = upload_name(Path(name))
         assert display_name(sent.encode().decode("latin-1"), "", 0) == sent
-    assert sent_name(Path("\u202e")) == "picture"
+    assert upload_name(Path("\u202e")) == "picture"
 
 
 def test_legible_name_does_not_command_the_terminal() -> None:
-    assert legible(Path("a\x1b[31m\r\n.png")) == "a\ufffd[31m\ufffd\ufffd.png"
+    assert printable(Path("a\x1b[31m\r\n.png")) == "a\ufffd[31m\ufffd\ufffd.png"
 
 
 def test_copies_of_one_name_do_not_share_a_part(tmp_path: Path) -> None:

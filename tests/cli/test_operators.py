@@ -1,9 +1,7 @@
 """`dead list`, `dead replay` and `doctor` against a served application on a real store."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,10 +11,11 @@ from image2model import settings
 from image2model.api.app import create_app
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
-from tests.api.conftest import Service, batch
-from tests.api.hands import claim, fail
+from tests.support.command import Done, run_command
+from tests.support.served_api import Service, batch
 from tests.support.servers import serving
 from tests.support.store_conditions import COMMANDS, WORDS, in_condition
+from tests.support.worker_steps import claim, fail
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -31,30 +30,13 @@ def service(valkey: EmbeddedStore, tmp_path: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def run(service: Service, valkey: EmbeddedStore, tmp_path: Path) -> Run:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
     given = {"I2M_REDIS_URL": valkey.url, "I2M_STORAGE_URL": service.files.as_uri()}
 
-    def command(*arguments: object, **more: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "image2model", *map(str, arguments)],
-            cwd=tmp_path,
-            env={**kept, **given, "I2M_URL": service.address.url, **more},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def command(*arguments: object, **more: str) -> Done:
+        settings = {**given, "I2M_URL": service.address.url, **more}
+        return run_command(*arguments, folder=tmp_path, **settings)
 
     return command
-
-
-@pytest.fixture
-def own_store(tmp_path: Path) -> Iterator[EmbeddedStore]:
-    """A server that the test may spoil."""
-    store = EmbeddedStore(tmp_path / "store", durable=False)
-    store.start()
-    yield store
-    store.stop()
 
 
 async def dead_images(service: Service, redis_url: str, count: int) -> list[str]:

@@ -1,7 +1,6 @@
 """The program itself: help, exit codes, and that nothing is imported before it is needed."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,21 +10,11 @@ from click.testing import CliRunner
 from image2model import __version__
 from image2model.cli.program import CLI, COMMANDS
 from image2model.up.store import EmbeddedStore
+from tests.support.command import Done, run_command
 
 
-def _run(
-    *arguments: str, environment: dict[str, str] | None = None, cwd: Path | None = None
-) -> "subprocess.CompletedProcess[str]":
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "image2model", *arguments],
-        env={**kept, **(environment or {})},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def _run(*arguments: str, environment: dict[str, str] | None = None, cwd: Path | None = None) -> Done:
+    return run_command(*arguments, folder=cwd, **(environment or {}))
 
 
 def test_help_names_every_command_and_imports_none() -> None:

@@ -49,7 +49,7 @@ def test_what_submit_has_saved_costs_nothing_again_and_is_not_touched(
     before = _disk(tmp_path)
     done = cli("quote", photos)
     assert "1 would be bought at 0.30 USD each" in done.stdout
-    assert "1 saved already" in done.stdout
+    assert "1 already saved" in done.stdout
     assert "Total: 0.30 USD" in done.stdout
     assert (service.quotes, _disk(tmp_path)) == ([["new.png"]], before)
     service.price = 9.0  # of no account: what the same submit buys is what was quoted
@@ -63,7 +63,7 @@ def test_what_is_under_way_is_not_bought_again(
     service.failing = {"bad.png"}
     assert cli("submit", photos).returncode == 1
     done = cli("quote", photos)
-    assert "1 sent already, and not bought again" in done.stdout
+    assert "1 already sent, and not bought again" in done.stdout
     assert (done.returncode, service.quotes) == (0, [])
     assert "Total: 0.00 USD" in done.stdout
 
@@ -91,7 +91,7 @@ def test_upload_whose_answer_was_lost_is_found(
     path = picture("a.png")
     assert cli("submit", photos, "--out", "other").returncode == 0
     _write_down_an_upload(tmp_path / "models", service.url, path)
-    assert "1 sent already" in cli("quote", photos).stdout
+    assert "1 already sent" in cli("quote", photos).stdout
 
 
 def _write_down_an_upload(out: Path, url: str, path: Path) -> None:
@@ -121,7 +121,7 @@ def test_results_that_are_there_are_free_and_an_unknown_price_is_not_invented(
         picture(name)
     service.cached, service.price = {"there.png"}, None
     done = cli("quote", photos)
-    assert "1 free: the service has their models already" in done.stdout
+    assert "1 free: the service already has their models" in done.stdout
     assert "1 would be bought: price not known in advance" in done.stdout
     assert done.stdout.endswith("Total: price not known in advance\n")
     assert json.loads(cli("quote", photos, "--json").stdout)["total_cost_usd"] is None
@@ -180,9 +180,9 @@ def test_json_is_one_document(cli: Cli, picture: MakePicture, photos: Path, serv
 
 def test_ledger_of_a_run_killed_amid_a_change_is_read_and_left_as_it_is(tmp_path: Path) -> None:
     """Such a ledger has a journal beside it, which the next `submit` takes back."""
-    wish = SharedOptions.of("http://127.0.0.1", None, None, None)
+    options = SharedOptions.of("http://127.0.0.1", None, None, None)
     with Ledger(tmp_path / "ledger.db") as ledger:
-        ledger.begin("key", wish, [("hash", "a.png")])
+        ledger.begin("key", options, [("hash", "a.png")])
     killed = tmp_path / "killed"
     killed.mkdir()
     change = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
@@ -195,7 +195,7 @@ def test_ledger_of_a_run_killed_amid_a_change_is_read_and_left_as_it_is(tmp_path
     change.close()
     before = _disk(killed)
     assert "ledger.db-journal" in before
-    with Ledger.as_it_is(killed / "ledger.db") as ledger:
+    with Ledger.read_copy(killed / "ledger.db") as ledger:
         assert ledger.pictures("key") == [("hash", "a.png")]
-        assert ledger.sent("hash", wish) is not None
+        assert ledger.sent("hash", options) is not None
     assert _disk(killed) == before

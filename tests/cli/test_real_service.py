@@ -1,10 +1,8 @@
 """The client commands against the real service: `up` with the emulator, in processes of their own."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.command import Done, run_command
 from tests.support.up_process import Up
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -22,28 +21,19 @@ SIZES = {"png": (256, 256), "jpg": (300, 200), "webp": (64, 64)}
 @pytest.fixture
 def environment() -> Iterator[dict[str, str]]:
     """Of a shell in which the service's URL is set, while the service runs."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
     with tempfile.TemporaryDirectory(prefix="i2m-") as folder:
         data_dir = Path(folder) / "data"
         up = Up(data_dir, "--port", "0", "--latency", "300ms")
         try:
-            yield {**kept, "I2M_DATA_DIR": str(data_dir), "I2M_URL": up.ready().url}
+            yield {"I2M_DATA_DIR": str(data_dir), "I2M_URL": up.ready().url}
         finally:
             up.end()
 
 
 @pytest.fixture
 def run(environment: dict[str, str], tmp_path: Path) -> Run:
-    def command(*arguments: object) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "image2model", *map(str, arguments)],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def command(*arguments: object) -> Done:
+        return run_command(*arguments, folder=tmp_path, **environment)
 
     return command
 

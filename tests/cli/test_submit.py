@@ -1,7 +1,6 @@
 """`submit`: every picture's model at its place, nothing sent twice, the truth at the end."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -104,7 +103,7 @@ def test_file_argument_that_is_no_picture_is_wrong_usage(cli: Cli, photos: Path,
     text.write_text("hello")
     done = cli("submit", text)
     assert done.returncode == 2
-    assert "no PNG, JPEG or WebP" in done.stderr
+    assert "not a PNG, JPEG or WebP picture" in done.stderr
     assert service.uploads == []
 
 
@@ -116,7 +115,7 @@ def test_file_arguments_that_are_no_pictures_are_all_named(
     done = cli("submit", photos / "text.png", picture("good.png"), photos / "empty.jpg")
     assert done.returncode == 2
     assert "text.png, " in done.stderr
-    assert "empty.jpg are no PNG, JPEG or WebP picture" in done.stderr
+    assert "empty.jpg are not PNG, JPEG or WebP pictures" in done.stderr
     assert service.uploads == []
 
 
@@ -193,6 +192,19 @@ def test_interrupted_run_is_picked_up(
     assert list((tmp_path / "models" / ".image2model" / "parts").iterdir()) == []
 
 
+def _killed_before_the_answer(
+    photos: Path, folder: Path, environment: dict[str, str], service: Service
+) -> None:
+    """A first run whose upload arrived, and that was killed before it knew."""
+    service.lose_replies = 1000
+    command = [sys.executable, "-m", "image2model", "submit", str(photos)]
+    first = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    wait_until(lambda: len(service.uploads) == 1)
+    first.kill()
+    first.wait()
+    service.lose_replies = 0
+
+
 def test_killed_before_the_answer_replays_the_upload(
     cli: Cli,
     picture: MakePicture,
@@ -202,13 +214,7 @@ def test_killed_before_the_answer_replays_the_upload(
     environment: dict[str, str],
 ) -> None:
     picture("a.png")
-    service.lose_replies = 1000
-    command = [sys.executable, "-m", "image2model", "submit", str(photos)]
-    first = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
-    wait_until(lambda: len(service.uploads) == 1)
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
-    service.lose_replies = 0
+    _killed_before_the_answer(photos, tmp_path, environment, service)
     assert cli("submit", photos).returncode == 0
     assert (len(service.uploads), len(service.jobs)) == (1, 1)
 
@@ -223,13 +229,7 @@ def test_lost_answer_whose_picture_has_gone_is_found_in_the_list(
 ) -> None:
     picture("a.png")
     picture("b.png")
-    service.lose_replies = 1000
-    command = [sys.executable, "-m", "image2model", "submit", str(photos)]
-    first = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
-    wait_until(lambda: len(service.uploads) == 1)
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
-    service.lose_replies = 0
+    _killed_before_the_answer(photos, tmp_path, environment, service)
     (photos / "b.png").unlink()
     assert cli("submit", photos).returncode == 0
     assert len(service.uploads) == 1
@@ -357,8 +357,8 @@ def test_what_nobody_takes_for_a_picture_is_left_out_without_a_word(
         path.parent.mkdir(exist_ok=True)
         path.write_text("no picture")
     done = cli("submit", photos)
-    assert [line for line in done.stdout.splitlines() if line.startswith("left out")] == [
-        f"left out {photos}/notes.txt: no PNG, JPEG or WebP picture"
+    assert [line for line in done.stdout.splitlines() if line.startswith("skipped")] == [
+        f"skipped {photos}/notes.txt: not a PNG, JPEG or WebP picture"
     ]
 
 
@@ -366,9 +366,9 @@ def test_of_many_files_left_out_five_are_named(cli: Cli, picture: MakePicture, p
     picture("chair.png")
     for number in range(7):
         (photos / f"{number}.glb").write_text("an earlier model")
-    words = [line for line in cli("submit", photos).stdout.splitlines() if line.startswith("left out")]
+    words = [line for line in cli("submit", photos).stdout.splitlines() if line.startswith("skipped")]
     assert len(words) == 6
-    assert words[0] == f"left out {photos}/0.glb: no PNG, JPEG or WebP picture"
-    assert words[-1] == "left out 2 more of the kind"
+    assert words[0] == f"skipped {photos}/0.glb: not a PNG, JPEG or WebP picture"
+    assert words[-1] == "skipped 2 more such files"
     notes = [json.loads(line) for line in cli("submit", photos, "--json").stdout.splitlines()]
-    assert len([one for one in notes if one["type"] == "note" and "left out" in one["text"]]) == 7
+    assert len([one for one in notes if one["type"] == "note" and "skipped" in one["text"]]) == 7

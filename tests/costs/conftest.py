@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Service
-from tests.auth.conftest import ADMIN, Caller
+from tests.support.callers import ADMIN, Caller
 from tests.support.fleet import Fleet, fleet_on
-from tests.support.keys import keys_without_life
-from tests.support.nginx import free_port
+from tests.support.keys import keys_without_ttl
+from tests.support.ports import free_port
+from tests.support.served_api import Service
 from tests.support.servers import Address
 from tests.support.service_process import ServiceProcess
 from tests.support.wait import until
@@ -32,9 +32,9 @@ class World:
     def admin(self) -> Caller:
         return Caller(self.service, ADMIN)
 
-    def caller(self, **wish: str) -> Caller:
+    def caller(self, **options: str) -> Caller:
         """Somebody with a new key."""
-        made = self.admin.post("admin/keys", json.dumps({"name": "ann", **wish}).encode())
+        made = self.admin.post("admin/keys", json.dumps({"name": "ann", **options}).encode())
         assert made.status == 201
         return Caller(self.service, made.text("key"), made.text("key_id"), made.text("owner"))
 
@@ -57,15 +57,15 @@ class World:
 
 @pytest.fixture
 async def world(redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    """The API runs; the test starts the worker. At the end every key must have a life of its own."""
+    """The API runs; the test starts the worker. At the end every key must have a TTL of its own."""
     counters = tmp_path / "counters"
     counters.mkdir()
     async with fleet_on(redis_url, tmp_path) as fleet:
-        address = Address("127.0.0.1", free_port("127.0.0.1"))
+        address = Address("127.0.0.1", free_port())
         settings = {
             "I2M_PUBLIC_URL": f"http://127.0.0.1:{address.port}",
             "PROMETHEUS_MULTIPROC_DIR": str(counters),
         }
         await fleet.start_api(address.port, **settings, I2M_AUTH="keys", I2M_ADMIN_KEY=ADMIN)
         yield World(fleet, Service(address, tmp_path / "files"), settings)
-        assert await keys_without_life(fleet.redis) == []
+        assert await keys_without_ttl(fleet.redis) == []

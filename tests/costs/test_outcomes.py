@@ -14,9 +14,9 @@ from image2model.access import accounts
 from image2model.access.accounts import Allowance
 from image2model.events import history
 from image2model.generation.steps import load
-from tests.api.conftest import batch
-from tests.auth.conftest import Caller
 from tests.costs.conftest import PRICE, World
+from tests.support.callers import Caller
+from tests.support.served_api import batch
 from tests.support.wait import until
 
 pytestmark = pytest.mark.long

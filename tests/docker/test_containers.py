@@ -55,7 +55,7 @@ def test_alert_rises_and_ends_as_its_cases_say(rules: Path) -> None:
 def test_alerts_name_metrics_that_exist() -> None:
     known = {
         name
-        for source in (ROOT / "src/image2model/telemetry").glob("*.py")
+        for source in (ROOT / "src/image2model").rglob("*.py")
         for name in re.findall(r'"((?:http|task|image2model)_[a-z_]+)"', source.read_text())
     }
     used = set(

@@ -4,28 +4,19 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-import pytest
-
-from tests.support.fleet import Fleet, fleet_on
-from tests.support.nginx import free_port
+from tests.support.fleet import Fleet
+from tests.support.ports import free_port
 from tests.support.servers import Address
 from tests.support.service_process import ServiceProcess
 
 REQUEST = b"GET /api/v1/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@pytest.fixture
-async def fleet(redis_url: str, tmp_path: Path) -> AsyncIterator[Fleet]:
-    async with fleet_on(redis_url, tmp_path) as fleet:
-        yield fleet
-
-
 @asynccontextmanager
 async def started(fleet: Fleet) -> AsyncIterator[tuple[ServiceProcess, Address]]:
     """An API process; at the end of the block it has ended as it should."""
-    address = Address("127.0.0.1", free_port("127.0.0.1"))
+    address = Address("127.0.0.1", free_port())
     api = await fleet.start_api(address.port)
     yield api, address
     assert await api.exit_code() == 0

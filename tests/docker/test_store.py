@@ -12,7 +12,7 @@ from redis import AuthenticationError, Redis, RedisError
 
 from image2model.up.store import server_binary
 from tests.support.compose import ROOT
-from tests.support.nginx import free_port
+from tests.support.ports import free_port
 from tests.support.processes import command_of
 from tests.support.wait import wait_until
 
@@ -22,7 +22,7 @@ PASSWORD = "correct-horse"
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[tuple[Redis, int]]:
     """A server started by the script, on a port and a folder of the test; and its process id."""
-    port = free_port("127.0.0.1")
+    port = free_port()
     folder = tmp_path / "valkey"
     folder.mkdir()
     shipped = (ROOT / "docker/valkey/valkey.conf").read_text()

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from tests.docker.conftest import MakeCluster
 from tests.support.batches import batch
 from tests.support.multipart_body import CONTENT_TYPE
-from tests.support.nginx import free_port
+from tests.support.ports import free_port
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def certificates(tmp_path: Path) -> Path:
 async def test_tls_front_takes_uploads_and_moves_plain_requests(
     make_cluster: MakeCluster, certificates: Path
 ) -> None:
-    secure = f"127.0.0.1:{free_port('127.0.0.1')}"
+    secure = f"127.0.0.1:{free_port()}"
     values = {"I2M_FRONT": "tls", "I2M_CERTIFICATES": str(certificates), "I2M_HTTPS_LISTEN": secure}
     trust = ssl.create_default_context(cafile=certificates / "fullchain.pem")
     async with (

@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from dataclasses import dataclass
 
 import pytest
-from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -17,7 +16,6 @@ from image2model.api.protocol import AbortableProtocol
 from image2model.events import EventRelay, routes
 from image2model.http import problems
 from image2model.store.connection import connect
-from tests.support.keys import keys_without_life
 from tests.support.servers import Address, serving
 
 
@@ -28,7 +26,7 @@ class Believing:
         """Who the request says it is from."""
         return Principal(owner=dict(scope["headers"])[b"x-owner"].decode(), role="user")
 
-    def watching(self, _principal: Principal, _abort: Callable[[], None]) -> AbstractContextManager[None]:
+    def watch_stream(self, _principal: Principal, _abort: Callable[[], None]) -> AbstractContextManager[None]:
         """For ever."""
         return nullcontext()
 
@@ -65,14 +63,6 @@ def api_process(
 
 
 Start = Callable[..., AbstractContextManager[Process]]
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    """The worker's and the service's client."""
-    async with connect(redis_url) as client:
-        yield client
-        assert await keys_without_life(client) == []
 
 
 @pytest.fixture

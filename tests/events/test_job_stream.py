@@ -10,7 +10,7 @@ from tests.support.jobs import create_job, fail, finish, pick, run, submit
 from tests.support.servers import Address
 from tests.support.sse import Message, job_path, opened
 
-LIFE = ["preparing", "submitted", "generating", "storing", "succeeded"]
+STATES = ["preparing", "submitted", "generating", "storing", "succeeded"]
 
 
 async def test_shows_every_state_in_order_and_ends_with_complete(redis: Redis, address: Address) -> None:
@@ -30,7 +30,7 @@ async def test_shows_every_state_in_order_and_ends_with_complete(redis: Redis, a
             e.json["image"]["status"]
             for e in events[1:-1]
             if e.json["image"]["image_id"] == image["image_id"]
-        ] == LIFE
+        ] == STATES
     ids = [event.id for event in events]
     assert ids == list(range(ids[0], ids[0] + len(events)))
     assert len(events[-1].json["images"]) == 2
@@ -94,7 +94,7 @@ async def test_id_that_cannot_be_resumed_from_gets_a_reset_snapshot(
         assert event.json["reset"] is True
         assert event.json["job_id"] == job_id
         await run(redis)
-        assert [e.brief[1] for e in await stream.rest()] == [*LIFE, "succeeded"]
+        assert [e.brief[1] for e in await stream.rest()] == [*STATES, "succeeded"]
 
 
 async def test_trimmed_history_gets_a_reset_snapshot(redis: Redis, address: Address) -> None:
@@ -120,7 +120,7 @@ async def test_reopened_job_goes_on_through_an_old_complete(redis: Redis, addres
         assert replayed[2].brief == ("image", "queued")
         await run(redis)
         later = await stream.rest()
-    assert [event.brief[1] for event in later] == [*LIFE, "succeeded"]
+    assert [event.brief[1] for event in later] == [*STATES, "succeeded"]
     async with opened(address, job_path(job_id), last_id=first[-1].id) as stream:
         assert await stream.rest() == replayed[2:] + later
 

@@ -1,16 +1,14 @@
-"""The relay through trouble: store restarts, lost bells, several processes, crowds, the end."""
+"""The relay through trouble: store restarts, lost notifications, several processes, crowds, the end."""
 
 import asyncio
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from redis.asyncio import Redis
 
 from image2model.store.connection import connect
-from image2model.store.identity import settle
+from image2model.store.identity import negotiate
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 from image2model.up.store import EmbeddedStore
 from tests.events.conftest import Process, api_process
@@ -19,18 +17,9 @@ from tests.support.sse import EVENTS, Stream, job_path, opened
 from tests.support.wait import wait_until
 
 
-@pytest.fixture
-def durable(tmp_path: Path) -> Iterator[EmbeddedStore]:
-    """A server of its own that keeps its data."""
-    store = EmbeddedStore(tmp_path / "store")
-    store.start()
-    yield store
-    store.stop()
-
-
-async def test_store_restart_loses_and_doubles_nothing(durable: EmbeddedStore) -> None:
-    with api_process(durable.url) as process:
-        async with connect(durable.url) as redis:
+async def test_store_restart_loses_and_doubles_nothing(durable_store: EmbeddedStore) -> None:
+    with api_process(durable_store.url) as process:
+        async with connect(durable_store.url) as redis:
             job_id = await create_job(redis, 3)
             async with (
                 opened(process.address, job_path(job_id)) as job,
@@ -39,8 +28,8 @@ async def test_store_restart_loses_and_doubles_nothing(durable: EmbeddedStore) -
                 seen, seen_all = await job.take(1), await events.take(1)
                 claims = await pick(redis)
                 await submit(redis, claims[0])
-                durable.kill()
-                await asyncio.to_thread(durable.start, patience=5)
+                durable_store.kill()
+                await asyncio.to_thread(durable_store.start, patience=5)
                 for claim in claims[1:]:
                     await submit(redis, claim)
                 for claim in claims:
@@ -52,13 +41,13 @@ async def test_store_restart_loses_and_doubles_nothing(durable: EmbeddedStore) -
     assert [e.id for e in seen_all] == [e.id for e in seen]
 
 
-async def test_clients_stay_and_get_comments_while_the_store_is_away(durable: EmbeddedStore) -> None:
-    with api_process(durable.url, comment_s=0.5) as process:
-        async with connect(durable.url) as redis:
+async def test_clients_stay_and_get_comments_while_the_store_is_away(durable_store: EmbeddedStore) -> None:
+    with api_process(durable_store.url, comment_s=0.5) as process:
+        async with connect(durable_store.url) as redis:
             job_id = await create_job(redis)
             async with opened(process.address, job_path(job_id)) as stream:
                 await stream.take(1)
-                durable.kill()
+                durable_store.kill()
                 reading = asyncio.create_task(stream.next(30))
                 async with asyncio.timeout(20):
                     while stream.comments < 4:
@@ -66,7 +55,7 @@ async def test_clients_stay_and_get_comments_while_the_store_is_away(durable: Em
                 async with opened(process.address, job_path(job_id)) as refused:
                     assert refused.status == 503
                     assert refused.headers["retry-after"]
-                await asyncio.to_thread(durable.start, patience=5)
+                await asyncio.to_thread(durable_store.start, patience=5)
                 await pick(redis)
                 message = await reading
                 assert message is not None
@@ -87,7 +76,7 @@ async def test_lost_pubsub_connection_is_made_up_for(redis: Redis, process: Proc
     assert [e.id for e in seen] == list(range(1, 28))
 
 
-async def test_event_whose_bell_was_never_heard_is_delivered(redis: Redis, process: Process) -> None:
+async def test_event_whose_notification_was_lost_is_delivered(redis: Redis, process: Process) -> None:
     job_id = await create_job(redis)
     async with opened(process.address, job_path(job_id)) as stream:
         await stream.take(1)
@@ -95,7 +84,7 @@ async def test_event_whose_bell_was_never_heard_is_delivered(redis: Redis, proce
         assert (await stream.take(1))[0].id == 2
 
 
-async def test_gap_that_the_next_bell_shows_is_filled_at_once(redis: Redis, process: Process) -> None:
+async def test_gap_that_the_next_notification_shows_is_filled_at_once(redis: Redis, process: Process) -> None:
     job_id = await create_job(redis)
     async with opened(process.address, job_path(job_id)) as stream:
         await stream.take(1)
@@ -107,7 +96,7 @@ async def test_gap_that_the_next_bell_shows_is_filled_at_once(redis: Redis, proc
 
 
 async def _append_silently(redis: Redis, job_id: str) -> None:
-    """What the store does for an event, without the bell: as if it had got lost."""
+    """What the store does for an event, without the notification: as if it had got lost."""
     version = await redis.hincrby(f"i2m:job:{job_id}", "version", 1)
     ((_, fields),) = await redis.xrevrange(f"i2m:job:{job_id}:events", count=1)
     await redis.xadd(f"i2m:job:{job_id}:events", fields, id=f"{version}-0")
@@ -125,14 +114,14 @@ async def test_two_processes_show_the_same(redis: Redis, redis_url: str) -> None
             assert firsts[0] + await here.rest() == firsts[1] + await there.rest()
 
 
-async def test_everything_is_let_go_when_the_last_client_has_left(redis: Redis, process: Process) -> None:
+async def test_everything_is_released_when_the_last_client_has_left(redis: Redis, process: Process) -> None:
     job_id = await create_job(redis)
     before = SSE_SUBSCRIBERS._value.get()
     async with opened(process.address, job_path(job_id)) as a, opened(process.address, EVENTS) as b:
         await a.take(1)
         await b.take(1)
         assert SSE_SUBSCRIBERS._value.get() == before + 2
-        notifications = (await settle(redis)).head.own_channels
+        notifications = (await negotiate(redis)).identity.own_channels
         assert await _channels(redis) == {
             notifications.notification("").encode(),
             notifications.notification("ann").encode(),

@@ -55,7 +55,7 @@ async def test_slow_reader_gets_every_status_and_few_of_the_changes_within_one(
     claims = await pick(redis)
     with api_process(redis_url, send_timeout_s=60, send_buffer=BUFFER) as process:
         client = slow_connection(process, job_path(job_id))
-        await asyncio.to_thread(wait_until, lambda: len(process.relay._keep_alive.everybody()) == 1)
+        await asyncio.to_thread(wait_until, lambda: len(process.relay._keep_alive.subscribers()) == 1)
         for claim in claims:
             await submit(redis, claim)
         position = 0

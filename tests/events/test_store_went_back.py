@@ -1,14 +1,11 @@
 """Streams while the store comes back with older data: a snapshot says so, and nothing is made up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from image2model.store import job_reads
-from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
 from tests.events.conftest import Process, api_process
 from tests.support.jobs import create_job, fail, finish, pick, submit
@@ -17,28 +14,9 @@ from tests.support.sse import EVENTS, Message, Stream, job_path, opened
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
-    store = EmbeddedStore(tmp_path / "store")
-    store.start()
-    yield store
-    store.stop()
-
-
-@pytest.fixture
-def rollback(store: EmbeddedStore, tmp_path: Path) -> Rollback:
-    return Rollback(store, tmp_path)
-
-
-@pytest.fixture
-async def redis(store: EmbeddedStore) -> AsyncIterator[Redis]:
-    async with connect(store.url) as client:
-        yield client
-
-
-@pytest.fixture
-def process(store: EmbeddedStore) -> Iterator[Process]:
-    with api_process(store.url) as one:
-        yield one
+def redis_url(durable_store: EmbeddedStore) -> str:
+    """Of a server that can go back."""
+    return durable_store.url
 
 
 async def _next(stream: Stream) -> Message:
@@ -104,14 +82,14 @@ async def _until_reset(stream: Stream) -> Message:
 
 
 async def test_client_ahead_of_the_store_gets_a_reset_from_any_process(
-    redis: Redis, store: EmbeddedStore, rollback: Rollback
+    redis: Redis, rollback: Rollback
 ) -> None:
     job_id = await create_job(redis)
     await asyncio.to_thread(rollback.save)
     await pick(redis)
     version = await job_reads.job_version(redis, job_id)
     await asyncio.to_thread(rollback.restore)
-    with api_process(store.url) as other:
+    with api_process(rollback.store.url) as other:
         for path in (job_path(job_id), EVENTS):
             async with opened(other.address, path, last_id=version) as stream:
                 assert (await _next(stream)).json["reset"] is True

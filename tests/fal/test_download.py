@@ -6,7 +6,7 @@ from image2model.errors import FalResultGone
 from image2model.fal.download import CHUNK
 from image2model.fal.endpoints import DEFAULT_MODEL, endpoint_of
 from image2model.fal.errors import FalAddressRefused, FalUnreachable
-from image2model.fal.gateway import FalGateway, elsewhere_session
+from image2model.fal.gateway import FalGateway, other_hosts_session
 from image2model.fal.hosts import FalHosts
 from tests.fal.buyer import Buyer
 from tests.support.emulator_process import KEY, EmulatorProcess
@@ -135,10 +135,10 @@ async def test_url_of_a_file_is_in_no_error(ends: str) -> None:
         where = {"cut": "", "unreachable": "http://127.0.0.1:1", "refused": "https://10.0.0.1"}[ends]
         await exchange.reply("302 Found", b"", Location=f"{where}/files/b.glb?X-Amz-Signature=secret")
 
-    guarded = elsewhere_session(allow_private=ends == "unreachable")
+    guarded = other_hosts_session(allow_private=ends == "unreachable")
     async with (
         raw_server(moved) as server,
-        FalGateway(KEY, FalHosts.at(server.url), read_deadline=0.3, elsewhere=guarded) as gateway,
+        FalGateway(KEY, FalHosts.at(server.url), read_deadline=0.3, other_hosts=guarded) as gateway,
     ):
         with pytest.raises((FalUnreachable, FalAddressRefused)) as caught:
             await read(gateway, f"{server.url}/files/a.glb?token=secret")

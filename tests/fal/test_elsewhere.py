@@ -31,7 +31,7 @@ async def partner(script: Script, folder: Path, lookup: Lookup) -> AsyncIterator
             tls=trusting(cert),
             decompress=True,
         )
-        async with FalGateway(KEY, FalHosts(), elsewhere=guarded, read_deadline=2) as gateway:
+        async with FalGateway(KEY, FalHosts(), other_hosts=guarded, read_deadline=2) as gateway:
             yield gateway, receiver
 
 
@@ -59,7 +59,7 @@ async def test_name_that_turns_private_is_not_followed_there(tmp_path: Path) -> 
         url = f"https://{NAME}:{host.port}/m.glb"
         assert await read(gateway, url) == b"model"
         assert lookup.asked == [NAME]  # asked once: what was checked is what is called
-        with pytest.raises(FalAddressRefused, match="no public address"):
+        with pytest.raises(FalAddressRefused, match="not lead to a public address"):
             await read(gateway, url)
     assert len(host.requests) == 1
 
@@ -124,7 +124,7 @@ async def test_redirect_of_fals_own_host_is_guarded_too() -> None:
 async def test_host_that_is_not_there_may_be_asked_again(tmp_path: Path) -> None:
     async with partner(good, tmp_path, resolving(["127.0.0.1"])) as (gateway, host):
         url = f"https://{NAME}:{host.port}/m.glb"
-    async with FalGateway(KEY, FalHosts(), elsewhere=_guarded()) as gateway:
+    async with FalGateway(KEY, FalHosts(), other_hosts=_guarded()) as gateway:
         with pytest.raises(FalUnreachable):
             await read(gateway, url)
 
@@ -136,7 +136,7 @@ def _guarded() -> GuardedSession:
 async def test_unknown_certificate_is_not_trusted(tmp_path: Path) -> None:
     async with (
         receiving(good, cert=certificate(tmp_path)) as host,
-        FalGateway(KEY, FalHosts(), elsewhere=_guarded()) as gateway,
+        FalGateway(KEY, FalHosts(), other_hosts=_guarded()) as gateway,
     ):
         with pytest.raises(FalUnreachable):
             await read(gateway, f"https://{NAME}:{host.port}/m.glb")

@@ -248,7 +248,7 @@ async def test_word_that_sounds_like_an_end_is_one_once_the_result_is_there(word
 
     updates, _ = await followed(odd)
     assert updates == [
-        FalUpdate(FalStatus.UNSETTLED, error="out of memory"),
+        FalUpdate(FalStatus.UNCLEAR, error="out of memory"),
         FalUpdate(FalStatus.COMPLETED, error="out of memory"),
     ]
     assert next(results, None) is None

@@ -9,7 +9,7 @@ from image2model.fal.errors import FalCancelled, FalUnfinished, FalUnreachable, 
 from image2model.fal.follow import CancelReply
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
-from image2model.fal.results import FalResult, output_in
+from image2model.fal.results import FalResult, parse_output
 from tests.fal.buyer import Buyer
 from tests.fal.conftest import FAST
 from tests.support.emulator_process import KEY, EmulatorProcess
@@ -215,14 +215,14 @@ async def test_result_that_is_a_list_holds_its_files() -> None:
 async def test_error_with_200_keeps_its_words(body: bytes, message: str, fal_type: str | None) -> None:
     result = await fetched(("200 OK", body, {}))
     assert result.files == ()
-    assert result.said is not None
-    assert (result.said.message, result.said.type) == (message, fal_type)
+    assert result.error is not None
+    assert (result.error.message, result.error.type) == (message, fal_type)
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"7", b'{"model_mesh":[]}', b'{"model_mesh":{"url":7}}'])
 async def test_result_without_a_file_has_none(body: bytes) -> None:
     result = await fetched(("200 OK", body, {}))
-    assert (result.files, result.said) == ((), None)
+    assert (result.files, result.error) == ((), None)
 
 
 @pytest.mark.parametrize(
@@ -245,14 +245,14 @@ async def test_refusal_says_what_is_billed(header: str, units: float | None) -> 
 )
 async def test_model_is_found_in_what_only_python_calls_json(more: bytes) -> None:
     """Python's servers write NaN and half surrogate pairs; the model beside them was paid for."""
-    found = await output_in(TRIPO, b'{"model_mesh":{"url":"https://v3.fal.media/m.glb"},' + more + b"}")
+    found = await parse_output(TRIPO, b'{"model_mesh":{"url":"https://v3.fal.media/m.glb"},' + more + b"}")
     assert found.model is not None
     assert found.model.url == "https://v3.fal.media/m.glb"
     assert msgspec.json.encode(found.files)
 
 
 async def test_url_that_holds_half_a_surrogate_pair_can_be_stored() -> None:
-    found = await output_in(
+    found = await parse_output(
         TRIPO, b'{"model_mesh":{"url":"https://v3.fal.media/\\ud800.glb","file_name":"\\ud800"}}'
     )
     assert found.model is not None

@@ -26,6 +26,7 @@ from tests.bench.world import durable_store
 from tests.fuzz.bodies import bodies
 from tests.support.fleet import Fleet, fleet_on
 from tests.support.multipart_body import CONTENT_TYPE
+from tests.support.ports import free_port
 from tests.support.processes import is_gone
 from tests.support.service_process import ServiceProcess
 
@@ -166,8 +167,7 @@ async def emptied(folder: Path) -> None:
 
 async def attack(fleet: Fleet, folder: Path, seconds: float) -> str:
     """What was seen. Raises Finding."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     api = await fleet.start_api(port, I2M_LOG_LEVEL="info")
     worker = fleet.start_worker(I2M_LOG_LEVEL="warning")
     run = Attack(api, port, seconds)

@@ -4,28 +4,22 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from tests.fuzz import over_http
 from tests.fuzz.over_http import Attack, Finding
-from tests.support.fleet import Fleet, fleet_on
-from tests.support.nginx import free_port
+from tests.support.fleet import Fleet
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 
 
-@pytest.fixture
-async def fleet(redis_url: str, tmp_path: Path) -> AsyncIterator[Fleet]:
-    async with fleet_on(redis_url, tmp_path) as fleet:
-        yield fleet
-
-
 async def test_an_api_that_dies_under_attack_is_noticed(fleet: Fleet) -> None:
-    port = free_port("127.0.0.1")
+    port = free_port()
     api = await fleet.start_api(port)
     attack = Attack(api, port, 60)
     attacking = asyncio.create_task(asyncio.to_thread(attack.run))

@@ -131,7 +131,7 @@ BROKEN: dict[str, bytes] = {
 def test_odd_model_is_told_with_the_reason(name: str) -> None:
     with pytest.raises(NotMeasured, match=r"^\S.*\S$") as odd:
         inspect_glb(BROKEN[name])
-    assert not odd.value.cut
+    assert not odd.value.truncated
 
 
 def test_bytes_behind_the_end_keep_nothing_from_being_measured() -> None:
@@ -139,7 +139,7 @@ def test_bytes_behind_the_end_keep_nothing_from_being_measured() -> None:
     reader.feed(glb() + bytes(7))
     found = measure(reader)
     assert found.mesh is not None
-    assert found.remark == "7 bytes follow behind its end"
+    assert found.remark == "7 bytes follow after its end"
 
 
 def test_cut_model_is_known_as_cut() -> None:
@@ -147,7 +147,7 @@ def test_cut_model_is_known_as_cut() -> None:
     for end in range(4, len(data)):
         with pytest.raises(NotMeasured) as odd:
             inspect_glb(data[:end])
-        assert odd.value.cut
+        assert odd.value.truncated
 
 
 @pytest.mark.parametrize("piece", [1, 3, 19, 21, 1000])
@@ -174,7 +174,7 @@ def test_damaged_model_raises_nothing_else() -> None:
             data[chance.randrange(len(data))] = chance.randrange(256)
         reader = GlbReader()
         reader.feed(bytes(data))
-        assert measure(reader).cut in (True, False)
+        assert measure(reader).truncated in (True, False)
 
 
 @pytest.mark.parametrize(("nodes", "parts"), [(3000, 3000), (100_001, 1)])
@@ -202,4 +202,4 @@ def test_numbers_that_no_reader_holds_are_not_measured() -> None:
     meshes = [{"primitives": [{"attributes": {"POSITION": 0}, "indices": len(accessors) - 1}] * 9}]
     reader = GlbReader()
     reader.feed(glb(document(accessors=accessors, meshes=meshes)))
-    assert measure(reader) == Measured(None, "its numbers are too large to be true")
+    assert measure(reader) == Measured(None, "its numbers are impossibly large")

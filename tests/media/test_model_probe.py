@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from image2model.media.model_probe import ModelProbe, NoFile
+from image2model.media.model_probe import ModelProbe, NotAModel
 from tests.support.glb import document, glb
 
 
@@ -34,7 +34,7 @@ def probed(data: bytes, piece: int = 4096) -> ModelProbe:
     ],
 )
 def test_what_is_no_file_counts_as_missing(data: bytes) -> None:
-    with pytest.raises(NoFile):
+    with pytest.raises(NotAModel):
         probed(data)
 
 

@@ -279,7 +279,7 @@ def test_picture_longer_than_a_jpeg_can_be_is_prepared(
     assert long_side >= 65_000
     assert short_side in {64, 2, 1}
     assert (image.width > image.height) == (width > height) ^ (orientation == 6)
-    assert Image.open(io.BytesIO(prepared.small)).size in {(256, 1), (1, 256)}
+    assert Image.open(io.BytesIO(prepared.thumbnail)).size in {(256, 1), (1, 256)}
 
 
 def test_lossless_picture_at_the_limits_of_jpeg_keeps_its_size() -> None:

@@ -80,8 +80,8 @@ def test_motion_is_noticed() -> None:
         (b"\x00\x00\x00\x1cftypheic" + b"\x00" * 20, "a HEIC"),
         (b"<!DOCTYPE html><html></html>", "a web page"),
         (b"%PDF-1.7 ...", "a PDF"),
-        (bytes(range(256)) * 8, "no picture format"),
-        (b"RIFF\x24\x00\x00\x00WAVEfmt ", "no picture format"),
+        (bytes(range(256)) * 8, "an unknown format"),
+        (b"RIFF\x24\x00\x00\x00WAVEfmt ", "an unknown format"),
     ],
 )
 def test_other_file_is_refused_by_its_name_and_says_what_is_taken(data: bytes, name: str) -> None:

@@ -76,8 +76,8 @@ class Keyed:
             self.admin.ask(f"/api/v1/admin/queues/{queue}/resume", b"")
 
     def _new_key(self) -> dict[str, str]:
-        wish = json.dumps({"name": "explorer", "rate": PLENTY}).encode()
-        made: dict[str, str] = self.admin.ask("/api/v1/admin/keys", wish)
+        request = json.dumps({"name": "explorer", "rate": PLENTY}).encode()
+        made: dict[str, str] = self.admin.ask("/api/v1/admin/keys", request)
         return made
 
     def _visitor(self, key: str, number: int) -> Visitor:

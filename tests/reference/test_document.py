@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.api.conftest import Service
+from tests.support.served_api import Service
 
 
 def test_the_document_is_served_and_cached(service: Service) -> None:

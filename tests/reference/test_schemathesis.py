@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from image2model.http.reference import IMAGE, JOB, KEY
-from tests.reference.conftest import Running
 from tests.reference.keyed import Keyed, Visitor
 from tests.support.schemathesis_run import Exchange, run_schemathesis, with_real_ids
+from tests.support.up_process import Running
 
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "0"))
 EXAMPLES = 50 if SECONDS else 1

@@ -1,10 +1,10 @@
 """A run of schemathesis against a service that is not there, or that refuses everything, is no proof."""
 
 import re
-import socket
 from pathlib import Path
 from typing import Any
 
+from tests.support.ports import free_port
 from tests.support.schemathesis_run import Exchange, Run, run_schemathesis
 
 NONE = re.compile("(?!)")
@@ -17,8 +17,7 @@ def document() -> dict[str, Any]:
 
 
 def test_a_server_that_is_away_is_a_fault(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     run = run_schemathesis(
         f"http://127.0.0.1:{port}",
         document(),

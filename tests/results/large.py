@@ -17,6 +17,7 @@ from pathlib import Path
 from image2model.up.store import EmbeddedStore
 from tests.results.table import TRIPO
 from tests.results.world import World, world_on
+from tests.support import glb
 
 _BOUND_MIB = 400
 _PIECE = 1 << 20
@@ -24,30 +25,13 @@ _PIECE = 1 << 20
 
 def sparse_glb(path: Path, size: int) -> None:
     """A GLB of one triangle whose binary chunk has as many bytes as it takes, nearly all of them holes."""
-    triangle = struct.pack("<9f", 0, 0, 0, 1, 0, 0, 0, 1, 0)
-    document = {
-        "asset": {"version": "2.0"},
-        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
-        "accessors": [
-            {
-                "bufferView": 0,
-                "componentType": 5126,
-                "count": 3,
-                "type": "VEC3",
-                "min": [0, 0, 0],
-                "max": [1, 1, 0],
-            }
-        ],
-        "bufferViews": [{"buffer": 0, "byteLength": 36}],
-        "buffers": [{"byteLength": 36}],
-    }
-    text = json.dumps(document).encode()
+    text = json.dumps(glb.document()).encode()
     text += b" " * (-len(text) % 4)
     binary = size - 12 - 8 - len(text) - 8
     with path.open("wb") as file:
         file.write(struct.pack("<4sII", b"glTF", 2, size))
         file.write(struct.pack("<I4s", len(text), b"JSON") + text)
-        file.write(struct.pack("<I4s", binary, b"BIN\0") + triangle)
+        file.write(struct.pack("<I4s", binary, b"BIN\0") + glb.BINARY)
         file.truncate(size)
 
 

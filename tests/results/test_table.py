@@ -12,7 +12,7 @@ from tests.results.conduct import Run
 from tests.results.table import SINGLES, Case, every_pair, name_of, some_pairs
 from tests.results.world import world_on
 from tests.support.altering import Alteration, StatusChange
-from tests.support.keys import keys_without_life
+from tests.support.keys import keys_without_ttl
 
 TABLES = [
     pytest.param("mirror", SINGLES, id="singles-mirror", marks=pytest.mark.long),
@@ -30,7 +30,7 @@ async def test_no_altered_result_loses_a_model_or_its_cost(
         wrong = await Run(world, table, seconds=60).all()
 
         assert not wrong, "\n".join(wrong)
-        assert await keys_without_life(world.redis) == []
+        assert await keys_without_ttl(world.redis) == []
 
 
 async def test_a_status_that_never_ends_is_settled_after_the_timeout(redis_url: str, tmp_path: Path) -> None:

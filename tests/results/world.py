@@ -19,7 +19,7 @@ from image2model.access.accounts import Allowance, Usage
 from tests.results.table import TRIPO
 from tests.support.altering_proxy import AlteringProxy, altering_proxy
 from tests.support.fleet import Fleet, fleet_on
-from tests.support.nginx import free_port
+from tests.support.ports import free_port
 from tests.support.sketches import picture
 
 FINAL = frozenset({"succeeded", "failed", "cancelled", "partial"})
@@ -124,7 +124,7 @@ async def world_on(
     ):
         settings = {**_SETTINGS, "I2M_RESULTS": results, "I2M_FAL_BASE_URL": proxy.url, **more}
         made = await keys.create(fleet.redis, keys.KeyRequest(name="ann", budget="100000.00/total"))
-        port = free_port("127.0.0.1")
+        port = free_port()
         await fleet.start_api(port, **settings)
         fleet.start_worker("tests.results.hasty_worker", **settings)
         headers = {"Authorization": f"Bearer {made.key}"}

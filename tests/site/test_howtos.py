@@ -17,6 +17,7 @@ import pytest
 
 from image2model.client import Client
 from tests.site.pages import DOCS, blocks
+from tests.support import command
 from tests.support.sketches import picture
 from tests.support.up_process import Up
 
@@ -54,9 +55,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def environment(url: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    return {**kept, "PATH": path, "I2M_URL": url}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return command.environment(PATH=path, I2M_URL=url)
 
 
 def run(page: str, url: str, folder: Path) -> str:

@@ -49,7 +49,7 @@ def test_wrong_url_says_what_to_write(url: str) -> None:
 
 def test_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("x")
-    with pytest.raises(ConfigurationError, match="cannot be made"):
+    with pytest.raises(ConfigurationError, match="cannot be created"):
         open_storage((tmp_path / "taken").as_uri())
 
 

@@ -1,7 +1,5 @@
 """A refusal of a real server has a name, the same for all versions; a fault of ours has none."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,29 +8,21 @@ from redis.exceptions import ResponseError
 from image2model.store.condition import REFUSES_WRITES, StoreCondition, advice, condition_of, describe, probe
 from image2model.store.connection import connect
 from image2model.up.store import EmbeddedStore
-from tests.chaos.world import free_ports
-from tests.support.keys import keys_without_life
+from tests.support.keys import keys_without_ttl
+from tests.support.ports import free_ports
 from tests.support.store_conditions import REFUSING, WORDS, in_condition, loading_store
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
-    server = EmbeddedStore(tmp_path / "store", durable=False)
-    await asyncio.to_thread(server.start)
-    yield server
-    await asyncio.to_thread(server.stop)
-
-
 @pytest.mark.parametrize("name", REFUSING)
-async def test_write_that_is_refused_names_the_condition(server: EmbeddedStore, name: str) -> None:
-    async with connect(server.url) as redis:
+async def test_write_that_is_refused_names_the_condition(own_store: EmbeddedStore, name: str) -> None:
+    async with connect(own_store.url) as redis:
         assert await probe(redis) is StoreCondition.WRITABLE
-        with in_condition(server, name):
+        with in_condition(own_store, name):
             found = await probe(redis)
             assert found.value == name
             assert found in REFUSES_WRITES
         assert await probe(redis) is StoreCondition.WRITABLE
-        assert await keys_without_life(redis) == []
+        assert await keys_without_ttl(redis) == []
 
 
 async def test_loading_store_is_told_from_one_that_is_away(tmp_path: Path) -> None:

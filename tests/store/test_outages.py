@@ -1,10 +1,9 @@
 """What passes is one type, from every way to ask the store; what does not pass is not of that type."""
 
-import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -74,15 +73,6 @@ WRITES = [_command, _script, _pipeline, _transaction]
 WAYS = [*WRITES, _subscription]
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
-    """A server of the test's own, whose settings it may spoil."""
-    server = EmbeddedStore(tmp_path, durable=False)
-    await asyncio.to_thread(server.start)
-    yield server
-    await asyncio.to_thread(server.stop)
-
-
 @pytest.mark.parametrize("reply", PASSING, ids=lambda reply: reply[:24].decode())
 @pytest.mark.parametrize("ask", WAYS)
 async def test_what_passes_is_an_outage_however_it_was_asked(reply: bytes, ask: Ask) -> None:
@@ -130,20 +120,20 @@ async def test_sentinels_that_are_away_are_an_outage() -> None:
                 await _command(redis)
 
 
-async def test_silent_server_is_an_outage(server: EmbeddedStore) -> None:
-    assert server.pid is not None
-    async with connect(server.url, timeout_s=2.0) as redis:
+async def test_silent_server_is_an_outage(own_store: EmbeddedStore) -> None:
+    assert own_store.pid is not None
+    async with connect(own_store.url, timeout_s=2.0) as redis:
         await _command(redis)
-        os.kill(server.pid, signal.SIGSTOP)
+        os.kill(own_store.pid, signal.SIGSTOP)
         try:
             with pytest.raises(StoreOutage):
                 await _command(redis)
         finally:
-            os.kill(server.pid, signal.SIGCONT)
+            os.kill(own_store.pid, signal.SIGCONT)
 
 
-async def test_exhausted_pool_is_an_outage(server: EmbeddedStore) -> None:
-    async with connect(server.url, connections=1, timeout_s=2.0) as redis:
+async def test_exhausted_pool_is_an_outage(own_store: EmbeddedStore) -> None:
+    async with connect(own_store.url, connections=1, timeout_s=2.0) as redis:
         held = await redis.connection_pool.get_connection()
         with pytest.raises(StoreOutage):
             await _command(redis)
@@ -152,8 +142,8 @@ async def test_exhausted_pool_is_an_outage(server: EmbeddedStore) -> None:
 
 
 @pytest.mark.parametrize("ask", WRITES)
-async def test_full_memory_of_a_real_server_is_an_outage(server: EmbeddedStore, ask: Ask) -> None:
-    async with connect(server.url) as redis:
+async def test_full_memory_of_a_real_server_is_an_outage(own_store: EmbeddedStore, ask: Ask) -> None:
+    async with connect(own_store.url) as redis:
         await redis.config_set("maxmemory", "1")
         with pytest.raises(StoreOutage):
             await ask(redis)
@@ -162,8 +152,8 @@ async def test_full_memory_of_a_real_server_is_an_outage(server: EmbeddedStore, 
 
 
 @pytest.mark.parametrize("ask", WRITES)
-async def test_read_only_replica_is_an_outage(server: EmbeddedStore, ask: Ask) -> None:
-    async with connect(server.url) as redis:
+async def test_read_only_replica_is_an_outage(own_store: EmbeddedStore, ask: Ask) -> None:
+    async with connect(own_store.url) as redis:
         await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
         with pytest.raises(StoreOutage):
             await ask(redis)
@@ -171,9 +161,9 @@ async def test_read_only_replica_is_an_outage(server: EmbeddedStore, ask: Ask) -
         assert await ask(redis)
 
 
-async def test_lost_subscription_is_an_outage(server: EmbeddedStore) -> None:
-    redis = connect_for_pubsub(server.url)
-    async with redis, connect(server.url) as other, redis.pubsub() as pubsub:
+async def test_lost_subscription_is_an_outage(own_store: EmbeddedStore) -> None:
+    redis = connect_for_pubsub(own_store.url)
+    async with redis, connect(own_store.url) as other, redis.pubsub() as pubsub:
         await pubsub.subscribe("channel")
         await pubsub.get_message(timeout=2)
         await other.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -188,8 +178,8 @@ async def test_wrong_type_inside_a_script_is_a_bug(redis: Redis) -> None:
     assert not isinstance(caught.value, StoreOutage)
 
 
-async def test_pipeline_reads_on_behind_a_refusal(server: EmbeddedStore) -> None:
-    async with connect(server.url, connections=1) as redis:
+async def test_pipeline_reads_on_behind_a_refusal(own_store: EmbeddedStore) -> None:
+    async with connect(own_store.url, connections=1) as redis:
         await redis.config_set("maxmemory", "1")
         pipe = redis.pipeline(transaction=False)
         pipe.set("key", "value")

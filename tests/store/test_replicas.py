@@ -8,8 +8,8 @@ import pytest
 from image2model.generation import steps
 from image2model.store.connection import connect
 from image2model.store.durability import NotCopied, Replicas
-from tests.chaos.world import free_ports
 from tests.support.jobs import create_job, pick, take_permit
+from tests.support.ports import free_ports
 from tests.support.replication import Replicated, replicated
 
 

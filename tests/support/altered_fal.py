@@ -9,27 +9,29 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
-import aiohttp
 from aiohttp import web
+
+from tests.support.altering import Body
+from tests.support.fal_proxy import FalProxy
 
 Answer = tuple[int, bytes]
 """Status and body of a reply."""
 AlterResult = Callable[[Any], object]
 """The emulator's result in; a new one out, or an `Answer` in its place."""
 Serve = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_HOP = frozenset({"transfer-encoding", "content-length", "connection", "content-encoding"})
 
 
-class AlteredFal:
+class AlteredFal(FalProxy):
     """`result` alters results, `status` the states; `denied` counts the 404s still to come, by kind.
 
     Without `lookups` the listing is empty.
     """
 
-    def __init__(self, target: str) -> None:
-        self.url = ""
+    def __init__(self, upstream: str) -> None:
+        super().__init__(upstream)
         self.result: AlterResult = lambda result: result
         self.status: Callable[[dict[str, Any]], object] = lambda status: status
         self.streams = True
@@ -37,12 +39,10 @@ class AlteredFal:
         self.lookups = True
         self.asked: list[str] = []
         self._files: dict[str, Serve] = {}
-        self._target = target
-        self._http: aiohttp.ClientSession | None = None
 
     def serve(self, name: str, serve: Serve | bytes) -> str:
         """The URL of a file of the test's own: bytes, or what answers for them."""
-        self._files[name] = _whole(serve) if isinstance(serve, bytes) else serve
+        self._files[name] = whole(serve) if isinstance(serve, bytes) else serve
         return f"{self.url}/files/altered/{name}"
 
     def fetched(self, name: str) -> int:
@@ -62,36 +62,17 @@ class AlteredFal:
         if kind in self.denied and self.denied[kind] > 0:
             self.denied[kind] -= 1
             return web.json_response({"status": "NOT_FOUND"}, status=404)
-        return await self._forward(request, kind)
+        if kind == "stream":
+            return await self.pass_on(request)
+        return await self._changed(kind, await self.forward(request)).send(request)
 
-    async def _forward(self, request: web.Request, kind: str) -> web.StreamResponse:
-        assert self._http is not None
-        async with self._http.request(
-            request.method,
-            self._target + request.raw_path,
-            headers=request.headers,
-            data=await request.read(),
-            allow_redirects=False,
-        ) as reply:
-            headers = {name: value for name, value in reply.headers.items() if name.lower() not in _HOP}
-            if kind == "stream":
-                return await _streamed(request, reply, headers)
-            body = await reply.read()
-            status = reply.status
-            if kind == "result" and status == 200:
-                status, body = _altered(self.result(json.loads(body)))
-            elif kind == "status" and status in (200, 202):
-                body = json.dumps(self.status(json.loads(body))).encode()
-            return web.Response(status=status, body=body, headers=headers)
-
-    async def open(self) -> None:
-        """The way to the emulator."""
-        self._http = aiohttp.ClientSession(auto_decompress=False)
-
-    async def close(self) -> None:
-        """Close it."""
-        if self._http is not None:
-            await self._http.close()
+    def _changed(self, kind: str, reply: Body) -> Body:
+        if kind == "result" and reply.status == 200:
+            status, content = _altered(self.result(json.loads(reply.content)))
+            return replace(reply, status=status, content=content)
+        if kind == "status" and reply.status in (200, 202):
+            return replace(reply, content=json.dumps(self.status(json.loads(reply.content))).encode())
+        return reply
 
 
 def _kind(request: web.Request) -> str:
@@ -108,30 +89,9 @@ def _altered(found: object) -> Answer:
     return 200, found if isinstance(found, bytes) else json.dumps(found).encode()
 
 
-async def _streamed(
-    request: web.Request, reply: aiohttp.ClientResponse, headers: dict[str, str]
-) -> web.StreamResponse:
-    response = web.StreamResponse(status=reply.status, headers=headers)
-    await response.prepare(request)
-    async for chunk in reply.content.iter_any():
-        await response.write(chunk)
-    return response
-
-
-def _whole(data: bytes) -> Serve:
-    async def serve(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=data, content_type="application/octet-stream")
-
-    return serve
-
-
 def failing(status: int) -> Serve:
     """A file that is never there."""
-
-    async def serve(_request: web.Request) -> web.StreamResponse:
-        return web.Response(status=status, text="no")
-
-    return serve
+    return Body(status, b"no", "text/plain").send
 
 
 def after(times: int, first: Serve, then: Serve) -> Serve:
@@ -177,11 +137,7 @@ def silent(data: bytes = b"") -> Serve:
 
 def whole(data: bytes, content_type: str = "application/octet-stream") -> Serve:
     """A file as any."""
-
-    async def serve(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=data, content_type=content_type)
-
-    return serve
+    return Body(200, data, content_type).send
 
 
 def unsized(data: bytes) -> Serve:
@@ -199,19 +155,8 @@ def unsized(data: bytes) -> Serve:
 
 
 @asynccontextmanager
-async def altered_fal(target: str) -> AsyncIterator[AlteredFal]:
+async def altered_fal(upstream: str) -> AsyncIterator[AlteredFal]:
     """A running one on a free port of loopback."""
-    fal = AlteredFal(target)
-    app = web.Application(client_max_size=64 << 20)
-    app.router.add_route("*", "/{path:.*}", fal.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    fal.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await fal.open()
-    try:
+    fal = AlteredFal(upstream)
+    async with fal.serving():
         yield fal
-    finally:
-        await fal.close()
-        await runner.cleanup()

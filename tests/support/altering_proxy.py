@@ -1,8 +1,7 @@
 """A proxy between the workers and the emulator that changes what FAL answers, by request.
 
-Used by the table of altered results. It passes each client's `Host` on, so that every URL that the emulator
-writes leads through it; its second port stands for another host. Which alterations a request meets is told by
-a number in its input (`seed`, `target_polycount`), so that it is known before the request is made.
+Used by the table of altered results. Its second port stands for another host. A number in a request's input
+(`seed`, `target_polycount`) says which alterations it meets, so this is known before the request is made.
 """
 
 import asyncio
@@ -10,10 +9,8 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 from aiohttp import web
 
 from tests.support.altering import (
@@ -26,9 +23,9 @@ from tests.support.altering import (
     altered_output,
     hang_up,
 )
+from tests.support.fal_proxy import FalProxy
 
 _NUMBERS = ("seed", "target_polycount", "decimation_target", "face_count")
-_HOP = frozenset({"transfer-encoding", "connection", "content-length", "content-encoding", "keep-alive"})
 _UNITS = "X-Fal-Billable-Units"
 
 NAMES = {
@@ -51,11 +48,11 @@ class Seen:
     calls: dict[str, tuple[int, float]] = field(default_factory=dict)
 
 
-class AlteringProxy:
+class AlteringProxy(FalProxy):
     """`alterations` by number; take a number out and its later requests are FAL's own."""
 
     def __init__(self, upstream: str) -> None:
-        self.url = ""
+        super().__init__(upstream)
         self.elsewhere = ""
         self.alterations: dict[int, tuple[Alteration, ...]] = {}
         self.requests: dict[str, Seen] = {}
@@ -64,8 +61,6 @@ class AlteringProxy:
         self.leaks: list[str] = []
         """Files that were asked for with FAL's key."""
         self.errors: list[str] = []
-        self._upstream = upstream
-        self._http: aiohttp.ClientSession | None = None
 
     def of(self, number: int) -> list[Seen]:
         """The requests of this number, in their order."""
@@ -78,11 +73,6 @@ class AlteringProxy:
                 async with self.http.get(self._upstream + path) as reply:
                     assert reply.status == 200, path
                     self.originals[path] = await reply.read()
-
-    @property
-    def http(self) -> aiohttp.ClientSession:
-        assert self._http is not None
-        return self._http
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Every call. What fails here is no fault of FAL's, and is kept for the test to see."""
@@ -102,7 +92,7 @@ class AlteringProxy:
             seen = self.requests.get(segments[segments.index("requests") + 1])
             if seen is not None and request.method == "GET":
                 return await self._followed(request, seen, segments[-1])
-        reply = await self._forward(request)
+        reply = await self.forward(request)
         if request.path.startswith("/v1/models/requests/"):
             reply = self._listed(reply)
         elif (
@@ -112,21 +102,6 @@ class AlteringProxy:
         ):
             self._submitted(request, await request.read(), reply)
         return await reply.send(request)
-
-    async def _forward(self, request: web.Request, host: str | None = None) -> Body:
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
-        headers["Host"] = host or request.host
-        body = await request.read()
-        async with self.http.request(
-            request.method,
-            self._upstream + request.path_qs,
-            headers=headers,
-            data=body,
-            allow_redirects=False,
-        ) as reply:
-            kept = {name: value for name, value in reply.headers.items() if name.lower() not in _HOP}
-            kind = kept.pop("Content-Type", "application/octet-stream")
-            return Body(reply.status, await reply.read(), kind, kept)
 
     def _submitted(self, request: web.Request, body: bytes, reply: Body) -> None:
         arguments = json.loads(body)
@@ -147,7 +122,7 @@ class AlteringProxy:
     async def _followed(self, request: web.Request, seen: Seen, action: str) -> web.StreamResponse:
         if action == "stream":
             return await self._stream(request, seen)
-        reply = await self._forward(request)
+        reply = await self.forward(request)
         if action == "status":
             turn = self._turn(seen, "status")
             changed = _status(seen, reply.content, turn, stream=False)
@@ -221,26 +196,8 @@ class AlteringProxy:
         turn = self._turn(seen, path)
         for one in changes_of(seen.alterations, path):
             if one.acts(turn):
-                return await one.send(request, await self._forward(request, host))
-        return await self._passed_on(request, host)
-
-    async def _passed_on(self, request: web.Request, host: str) -> web.StreamResponse:
-        """A file piece by piece, however large."""
-        headers = {
-            **{name: text for name, text in request.headers.items() if name.lower() not in _HOP},
-            "Host": host,
-        }
-        async with self.http.get(
-            self._upstream + request.path_qs, headers=headers, allow_redirects=False
-        ) as source:
-            kept = {name: text for name, text in source.headers.items() if name.lower() not in _HOP}
-            reply = web.StreamResponse(status=source.status, headers=kept)
-            reply.content_length = source.content_length
-            await reply.prepare(request)
-            async for piece in source.content.iter_chunked(1 << 18):
-                await reply.write(piece)
-            await reply.write_eof()
-            return reply
+                return await one.send(request, await self.forward(request, host))
+        return await self.pass_on(request, host)
 
 
 def _paths(output: Output) -> set[str]:
@@ -277,25 +234,5 @@ def _status(seen: Seen, content: bytes, turn: Turn, *, stream: bool) -> Body | N
 async def altering_proxy(upstream: str) -> AsyncIterator[AlteringProxy]:
     """A running one on two free ports of loopback."""
     proxy = AlteringProxy(upstream)
-    app = web.Application(client_max_size=64 << 20)
-    app.router.add_route("*", "/{path:.*}", proxy.handle)
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        async with aiohttp.ClientSession(
-            auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=120),
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
-        ) as http:
-            proxy._http = http
-            proxy.url, proxy.elsewhere = [await _site(runner) for _ in range(2)]
-            yield proxy
-    finally:
-        await runner.cleanup()
-
-
-async def _site(runner: web.AppRunner) -> str:
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server: Any = site._server
-    return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with proxy.serving(ports=2) as (_, proxy.elsewhere):
+        yield proxy

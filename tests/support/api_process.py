@@ -3,7 +3,6 @@
 Who calls it: tests of what only a process shows.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.command import environment
 from tests.support.secrecy import Watch
 
 RUN = "from image2model import settings; from image2model.api.server import run; run(settings.load())"
@@ -25,10 +25,9 @@ def api_process(log: Path, program: str = RUN, **settings: str) -> Iterator[int]
     Raises SecretLeaked at the end if that holds a secret.
     """
     watch = Watch(settings, log)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-c", program], env={**kept, "I2M_PORT": "0", **settings}, stderr=out
+            [sys.executable, "-c", program], env=environment(**{"I2M_PORT": "0", **settings}), stderr=out
         )
     try:
         yield _port(process, log)

@@ -17,6 +17,7 @@ from tests.support import nginx
 from tests.support.dns import NameServer, name_server
 from tests.support.fleet import Fleet, fleet_on
 from tests.support.multipart_body import CONTENT_TYPE, Body
+from tests.support.ports import free_port
 from tests.support.secrecy import LEDGER
 from tests.support.servers import Address
 from tests.support.service_process import ServiceProcess
@@ -124,11 +125,11 @@ async def cluster_on(
     async with AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(fleet_on(redis_url, folder, *flags))
         names = stack.enter_context(name_server("api", hosts))
-        cluster = Cluster(fleet, names, nginx.free_port(*hosts), hosts)
+        cluster = Cluster(fleet, names, free_port(*hosts), hosts)
         for _ in range(workers):
             fleet.start_worker()
         await asyncio.gather(*map(cluster.start, hosts))
-        address = Address("127.0.0.1", nginx.free_port("127.0.0.1"))
+        address = Address("127.0.0.1", free_port())
         main = _configuration(folder / "nginx", cluster, address, values)
         if program:
             nginx.write_addresses_for_names(main, hosts)

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from image2model.cli import main
-from image2model.generation import context, decoder_child, generate
+from image2model.generation import decoder_child, generate
 from image2model.generation.suspects import LONGEST_S, DecoderProcess, Hazard
 from image2model.media import preflight
 from image2model.webhooks import deliver, deliveries
@@ -66,10 +66,10 @@ if __name__ == "__main__":
     _spoil(os.environ["FAULT_STEP"], int(os.environ.get("FAULT_TIMES", "1000000")))
     if sys.argv[1:]:
         longest_s = float(os.environ.get("FAULT_LONGEST", LONGEST_S))
-        vars(context)["DecoderProcess"] = partial(
+        vars(process)["DecoderProcess"] = partial(
             DecoderProcess, "tests.support.faulty_worker", longest_s=longest_s
         )
-        vars(context)["Hazard"] = partial(Hazard, longest_s=longest_s)
+        vars(process)["Hazard"] = partial(Hazard, longest_s=longest_s)
         main()
     else:
         decoder_child.main()

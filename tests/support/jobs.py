@@ -82,8 +82,8 @@ async def pick(redis: Redis, free: int = 100) -> list[leases.Claim]:
 
 async def take_permit(redis: Redis, claim: leases.Claim, attempt: str = "a1") -> permits.Permit:
     """One of a hundred, for a picked image."""
-    wish = permits.PermitRequest(claim.task_id, claim.token, attempt, "http://cdn/1.png")
-    (permit,) = await permits.take(redis, [wish], max_permits=100)
+    wanted = permits.PermitRequest(claim.task_id, claim.token, attempt, "http://cdn/1.png")
+    (permit,) = await permits.take(redis, [wanted], max_permits=100)
     return permit
 
 

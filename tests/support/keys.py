@@ -12,7 +12,7 @@ _FOREVER: Final = tuple(
 )
 
 
-async def keys_without_life(redis: Redis) -> list[str]:
+async def keys_without_ttl(redis: Redis) -> list[str]:
     """Keys without a TTL, apart from the few that may live for ever."""
     found = []
     async for name in redis.scan_iter(count=1000):

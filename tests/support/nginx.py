@@ -8,7 +8,6 @@ import http.client
 import re
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -124,16 +123,3 @@ def _answers(address: Address) -> bool:
     finally:
         connection.close()
     return True
-
-
-def free_port(*hosts: str) -> int:
-    """A port that is free on each of these addresses."""
-    while True:
-        with socket.create_server((hosts[0], 0)) as first:
-            port: int = first.getsockname()[1]
-            try:
-                for host in hosts[1:]:
-                    socket.create_server((host, port)).close()
-            except OSError:
-                continue
-            return port

@@ -6,6 +6,8 @@ Who calls it: tests of what was kept in memory of the newer one.
 import shutil
 from pathlib import Path
 
+import pytest
+
 from image2model.up.store import EmbeddedStore
 
 _FILE = "appendonlydir"
@@ -30,3 +32,9 @@ class Rollback:
         shutil.rmtree(self.store.folder / _FILE)
         shutil.copytree(self._copy, self.store.folder / _FILE)
         self.store.start(patience=5)
+
+
+@pytest.fixture
+def rollback(durable_store: EmbeddedStore, tmp_path: Path) -> Rollback:
+    """Of the test's own server."""
+    return Rollback(durable_store, tmp_path)

@@ -1,16 +1,21 @@
 """`image2model up` as a process, on free ports. Who uses it: the tests of `up` and of the page."""
 
-import os
 import queue
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from tests.support import command as program
 from tests.support.processes import children_of, command_of
 from tests.support.secrecy import Watch
 
@@ -24,12 +29,11 @@ class Up:
         self.data_dir = data_dir
         self.log = data_dir.parent / "up.log"
         self._watch = Watch(environment, self.log)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
         command = [sys.executable, "-m", "image2model", "up", "--emulator-port", "0", "--latency", "100ms"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *(flags or ("--port", "0"))],
-                env={**kept, "I2M_DATA_DIR": str(data_dir), **environment},
+                env=program.environment(**{"I2M_DATA_DIR": str(data_dir), **environment}),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -89,3 +93,21 @@ class Up:
         for line in self.process.stdout:
             self._lines.put(line.rstrip())
         self._lines.put(None)
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the service answers."""
+
+    url: str
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    """`image2model up` with its emulator, without keys, on free ports."""
+    with tempfile.TemporaryDirectory(prefix="i2m-") as folder:
+        up = Up(Path(folder) / "data", "--port", "0", "--latency", "200ms", I2M_LOG_LEVEL="warning")
+        try:
+            yield Running(up.ready().url)
+        finally:
+            up.end()

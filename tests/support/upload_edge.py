@@ -6,10 +6,12 @@ Who calls it: the tests of uploads.
 import http.client
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import msgspec
+import pytest
 from PIL import Image, UnidentifiedImageError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,13 +19,14 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Message, Receive
 
 from image2model.api.middleware import ProblemAnswers, RefusalDrain, RequestId
 from image2model.errors import ImageTooLarge, ImageTruncated, NotAnImage
 from image2model.http import problems
-from image2model.http.upload import ReceivedFile, UploadBudget, UploadLimits, read_batch
+from image2model.http.upload import ReceivedBatch, ReceivedFile, UploadBudget, UploadLimits, read_batch
 from tests.support.multipart_body import CONTENT_TYPE
-from tests.support.servers import Address
+from tests.support.servers import Address, serving
 
 MAX_PIXELS = 50_000_000
 
@@ -50,6 +53,35 @@ def inspect(data: bytes) -> PictureSize:
         raise NotAnImage("Not a picture.") from None
     except (OSError, SyntaxError):
         raise ImageTruncated("Cut off.") from None
+
+
+Sink = Callable[[ReceivedFile, bytes], Awaitable[None]]
+
+
+async def _nowhere(_file: ReceivedFile, _data: bytes) -> None:
+    pass
+
+
+def receiving(*messages: Message) -> Receive:
+    """What a server hands to an application: these messages, one after the other."""
+    coming = iter(messages)
+
+    async def receive() -> Message:
+        return next(coming)
+
+    return receive
+
+
+async def read(receive: Receive, budget: UploadBudget, sink: Sink = _nowhere) -> ReceivedBatch:
+    """Read one batch with the default limits."""
+    return await read_batch(
+        receive,
+        {"content-type": CONTENT_TYPE},
+        limits=UploadLimits(),
+        budget=budget,
+        inspect=inspect,
+        sink=sink,
+    )
 
 
 @dataclass
@@ -128,3 +160,22 @@ def eventually(condition: Callable[[], bool], what: str, within: float = 10.0) -
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.005)
+
+
+@pytest.fixture
+def make_edge() -> Iterator[Callable[..., Edge]]:
+    """Serve an edge with other limits than the default ones."""
+    with ExitStack() as running:
+
+        def make(*, total_bytes: int = 256 << 20, http: str = "httptools", **limits: float) -> Edge:
+            edge = Edge(msgspec.convert(limits, UploadLimits), UploadBudget(total_bytes))
+            edge.address = running.enter_context(serving(edge.app(), http=http))
+            return edge
+
+        yield make
+
+
+@pytest.fixture
+def edge(make_edge: Callable[..., Edge]) -> Edge:
+    """An edge with the default limits."""
+    return make_edge()

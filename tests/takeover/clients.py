@@ -129,7 +129,7 @@ class Clients:
             while min(len(owner.completes) for owner in self.owners) < count:
                 await asyncio.sleep(_PAUSE_S)
 
-    def complaints(self) -> list[str]:
+    def problems(self) -> list[str]:
         """All that no client may see."""
         found = list(self.faults)
         for follower in (*self.followers, *self.owners):

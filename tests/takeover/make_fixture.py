@@ -27,7 +27,7 @@ from image2model.up.store import EmbeddedStore
 from tests.support.emulator import RunningEmulator, running_emulator
 from tests.support.fleet import MODEL
 from tests.support.gate import Gate, Hold, gate_to
-from tests.support.nginx import free_port
+from tests.support.ports import free_port
 from tests.support.service_process import ServiceProcess
 from tests.support.sketches import picture
 from tests.support.webhook_receiver import answering, receiving

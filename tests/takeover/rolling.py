@@ -20,7 +20,7 @@ from image2model.store.data_versions import LATEST
 from image2model.store.identity import Upgrade
 from image2model.store.keys import key
 from tests.support.fleet import Fleet
-from tests.support.nginx import free_port
+from tests.support.ports import free_port
 from tests.support.service_process import ServiceProcess
 from tests.takeover.clients import Clients
 from tests.takeover.revision import OLD, sources_of
@@ -107,7 +107,7 @@ class Rolling:
             while self._completed() < before + 3:
                 await asyncio.sleep(0.05)
         for owner, count in zip(self.clients.owners, heard, strict=True):
-            # what no bell brought is found by comparing, once in 5 s
+            # what no notification brought is found by comparing, once in 5 s
             if (lag := median(owner.lags[count:])) > _LIVE_S:
                 self._broken.append(f"{what}, and half of the events came {lag:.1f} s late")
         if any(process.new for process in map(_Kind, [*self._apis, *self._workers])):
@@ -117,12 +117,12 @@ class Rolling:
         return min(len(owner.completes) for owner in self.clients.owners)
 
     async def _upgrade(self) -> Upgrade:
-        return await identity.settle(self._fleet.redis)
+        return await identity.negotiate(self._fleet.redis)
 
     async def _expect_version(self, version: int, what: str) -> None:
         upgrade = await self._upgrade()
-        if upgrade.head.version != version:
-            self._broken.append(f"{what}, and version {upgrade.head.version} was written")
+        if upgrade.identity.version != version:
+            self._broken.append(f"{what}, and version {upgrade.identity.version} was written")
         quiet = await command(self._fleet.redis, "HGET", key("store"), "quiet_since")
         if version == 1 and quiet is not None:
             self._broken.append(f"{what}, and nobody of it was seen")
@@ -131,7 +131,7 @@ class Rolling:
         """Seconds from the last old process's end to the switch."""
         clock = asyncio.get_running_loop().time
         async with asyncio.timeout(identity.READER_TTL_S * 2 + 10):
-            while (await self._upgrade()).head.version == 1:
+            while (await self._upgrade()).identity.version == 1:
                 await asyncio.sleep(0.1)
         after = clock() - ended_at
         if after < identity.READER_TTL_S:
@@ -142,7 +142,7 @@ class Rolling:
         ledger = self._fleet.emulator.submissions()
         images = [image for ids in self.clients.jobs.values() for image in ids]
         bought = [entry["tags"]["i2m.image"] for entry in ledger]
-        broken = self._broken + self.clients.complaints()
+        broken = self._broken + self.clients.problems()
         broken += [
             f"image {one} was submitted {bought.count(one)} times" for one in images if bought.count(one) != 1
         ]
@@ -168,7 +168,7 @@ class Rolling:
             f"{process.log.name}: {line[:500]}"
             for process in self._fleet.workers
             for line in process.log.read_text().splitlines()
-            if '"level":"error"' in line or "Traceback" in line
+            if '"level": "error"' in line or "Traceback" in line
         ]
 
 

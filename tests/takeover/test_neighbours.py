@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from tests.support.fleet import Fleet, fleet_on
-from tests.support.nginx import free_port
+from tests.support.ports import free_port
 from tests.takeover.clients import Clients
 
 pytestmark = pytest.mark.long
@@ -37,9 +37,9 @@ async def test_neighbours_on_one_server_hear_their_own_events_alone(redis_url: s
             await service.until_completed(4)
         for service in services:
             await service.stop()
-            assert service.complaints() == []
+            assert service.problems() == []
             heard = service.owners[0]
             assert set(heard.completes) == set(service.jobs)
             assert set(heard.ends) == {image for images in service.jobs.values() for image in images}
-            # a bell that is not heard is found late, by comparing
+            # a notification that is lost is made up for late, by comparing
             assert sorted(heard.lags)[len(heard.lags) // 2] < 1

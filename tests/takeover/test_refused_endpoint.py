@@ -9,7 +9,7 @@ from image2model.domain import Counts, WaitingFor
 from image2model.queue import fleet as fleet_store
 from tests.support.circuits import open_circuits
 from tests.support.fleet import Fleet, fleet_on
-from tests.support.keys import keys_without_life
+from tests.support.keys import keys_without_ttl
 from tests.support.wait import until
 from tests.takeover.revision import OLD, sources_of
 
@@ -50,4 +50,4 @@ async def test_pictures_that_wait_for_an_endpoint_are_left_alone_by_older_worker
         job = await fleet.until_finished(refused)
         assert job.counts == Counts(succeeded=6)
         assert len(fleet.submissions_of(job)) == 6
-        assert await keys_without_life(fleet.redis) == []
+        assert await keys_without_ttl(fleet.redis) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fleet import fleet_on
-from tests.support.keys import keys_without_life
+from tests.support.keys import keys_without_ttl
 from tests.takeover.rolling import rolling_on
 
 
@@ -18,4 +18,4 @@ async def test_rolling_restart_from_the_revision_before_loses_and_repeats_nothin
         report = await rolling.run()
         assert report.broken == [], "\n".join(report.broken)
         assert report.jobs >= 20
-        assert await keys_without_life(fleet.redis) == []
+        assert await keys_without_ttl(fleet.redis) == []

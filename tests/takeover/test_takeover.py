@@ -24,12 +24,12 @@ from image2model.events import history
 from image2model.store import job_reads
 from image2model.store.connection import connect
 from image2model.store.data_versions import LATEST
-from image2model.store.identity import settle
+from image2model.store.identity import negotiate
 from image2model.store.keys import key
 from image2model.store.records import JobSnapshot
 from tests.support.emulator import RunningEmulator, running_emulator
-from tests.support.keys import keys_without_life
-from tests.support.nginx import free_port
+from tests.support.keys import keys_without_ttl
+from tests.support.ports import free_port
 from tests.support.service_process import ServiceProcess
 from tests.support.sketches import picture
 from tests.support.webhook_receiver import Receiver, answering, receiving
@@ -134,7 +134,7 @@ async def taken_over(redis_url: str, folder: Path, *, remembered: bool) -> Async
         if remembered:
             await _remember(emulator, head, head.fal)
         taken = Taken(redis, head, emulator, receiver)
-        _, taken.heard = await history.reach_of_owner(redis, "ann")
+        _, taken.heard = await history.bounds_of_owner(redis, "ann")
         taken.before = {name: await taken.job(name) for name in head.jobs}
         port = free_port(_HOST)
         environment = {
@@ -182,12 +182,12 @@ async def taken(redis_url: str, tmp_path: Path) -> AsyncIterator[Taken]:
     """FAL knows what it was sent."""
     async with taken_over(redis_url, tmp_path, remembered=True) as taken:
         yield taken
-        assert await keys_without_life(taken.redis) == []
+        assert await keys_without_ttl(taken.redis) == []
 
 
 async def test_every_job_of_the_revision_before_ends_right(taken: Taken) -> None:
-    upgrade = await settle(taken.redis)
-    assert (upgrade.head.version, upgrade.workers) == (1, 1), "its worker's heartbeat is still there"
+    upgrade = await negotiate(taken.redis)
+    assert (upgrade.identity.version, upgrade.workers) == (1, 1), "its worker's heartbeat is still there"
     resumed = [asyncio.create_task(stream) for stream in _resumed(taken, "generating")]
     await taken.until_finished(*_AT_FAL)
     assert (await taken.job("queued")).counts.queued == 2, "an operator had paused generations"
@@ -261,7 +261,7 @@ async def _webhook_arrives(taken: Taken) -> None:
 
 async def _newest_version_works(taken: Taken) -> None:
     """After the switch the same processes go on."""
-    assert (await settle(taken.redis, force=True)).head.version == LATEST
+    assert (await negotiate(taken.redis, force=True)).identity.version == LATEST
     files = {"files": ("a.png", picture(99, (24, 16)), "image/png")}
     job = (await taken.post("/upload/batch", "ann", files=files)).json()["job_id"]
     async with asyncio.timeout(20):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from image2model.up.plan import FolderInUse
+from image2model.up.errors import FolderInUse
 from image2model.up.store import EmbeddedStore
 from tests.support.processes import children_of, is_gone
 from tests.support.wait import wait_until

@@ -1,4 +1,4 @@
-"""`up` on real processes: comes up, mends itself, and leaves nothing behind however it ends."""
+"""`up` on real processes: comes up, repairs itself, and leaves nothing behind however it ends."""
 
 import os
 import resource
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 
-from image2model.cli.open_files import MOST
+from image2model.cli.open_files import MAX_OPEN_FILES
 from image2model.up.lock import FolderLock
 from image2model.up.store import socket_path, store_folder
 from tests.support.processes import is_gone
@@ -61,7 +61,7 @@ def test_processes_do_not_live_with_a_shells_thousand_open_files(up: Start) -> N
         run = up().ready()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert {_soft_limit(pid) for pid in run.pids()} == {min(hard, MOST)}
+    assert {_soft_limit(pid) for pid in run.pids()} == {min(hard, MAX_OPEN_FILES)}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -194,7 +194,7 @@ def test_store_that_takes_no_writes_is_told_in_words_and_so_is_its_end(up: Start
         run.until("^the store has too few replicas and takes no writes$")
         assert run.readiness() == 200
         store.config_set("min-replicas-to-write", "0")
-        run.until("^the store is well again$")
+        run.until("^the store works again$")
 
 
 def test_port_that_is_taken_is_told_before_anything_is_touched(up: Start, data_dir: Path) -> None:
@@ -219,7 +219,7 @@ def test_data_folder_that_cannot_be_is_told_with_its_setting(up: Start, data_dir
     data_dir.write_text("a file")
     run = up("--port", "0")
     assert run.wait() == 1
-    assert f"the data folder {data_dir} cannot be made: a file is there" in _errors(run)
+    assert f"the data folder {data_dir} cannot be created: a file has this name" in _errors(run)
     assert "I2M_DATA_DIR" in _errors(run)
 
 

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from image2model import web
 from image2model.api.middleware import ProblemAnswers
 from image2model.settings import load
-from image2model.web import files as tree
+from image2model.web import files
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_a_file_of_another_version_is_not_found(client: httpx.AsyncClient)
 
 
 async def test_another_content_has_another_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = tree.load()
+    before = files.load()
     static = tmp_path / "static"
     for name, asset in before.files.items():
         if not name.startswith("vendor/"):
@@ -94,7 +94,7 @@ async def test_another_content_has_another_address(tmp_path: Path, monkeypatch: 
             place.write_bytes(asset.data + (b"\n" if name == "js/main.js" else b""))
     (static / "index.html").write_bytes(b'{{viewer}} src="{{base}}js/main.js"')
     (static / "reference-missing.html").write_bytes(b"")
-    monkeypatch.setattr(tree, "_FOLDER", tmp_path)
-    after = tree.load()
+    monkeypatch.setattr(files, "_FOLDER", tmp_path)
+    after = files.load()
     assert after.version != before.version
     assert after.index.data == f'no src="{after.base}js/main.js"'.encode()

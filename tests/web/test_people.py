@@ -12,7 +12,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 _AXE = Path(FOLDER) / "node_modules/axe-core/axe.min.js"
 
 
-async def _complaints(page: Page) -> list[str]:
+async def _violations(page: Page) -> list[str]:
     """What axe finds, with the elements."""
     await page.evaluate(_AXE.read_text())
     found = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
@@ -28,16 +28,16 @@ async def test_axe_finds_nothing(page: Page, service: Service, scheme: str) -> N
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
     await page.reload()
     await page.wait_for_selector("html[data-ready]")
-    assert await _complaints(page) == []
+    assert await _violations(page) == []
     service.fault("422", 1)
     await generate(page, ["seen.png", "heard.png"], seed=800)
     await settled(page, "failed", 1)
     await settled(page, "succeeded", 1)
     await page.click("#params-box summary")
-    assert await _complaints(page) == []
+    assert await _violations(page) == []
     await page.locator(".card[data-status=failed] .card-open").click()
     await page.wait_for_selector("dialog.viewer[open]")
-    assert await _complaints(page) == []
+    assert await _violations(page) == []
     await picture_of(page, f"dialog-{scheme}")
 
 

@@ -161,7 +161,7 @@ async def test_with_keys_the_page_asks_for_one_and_calls_with_it(
     await expect(page.get_by_label("API key")).to_be_focused()
     await page.get_by_label("API key").fill("i2m_not-a-key")
     await page.get_by_role("button", name="Show the reference").click()
-    await expect(page.locator("#message")).to_contain_text("not known")
+    await expect(page.locator("#message")).to_contain_text("is unknown")
     await expect(page.locator(".opblock")).to_have_count(0)
 
     await page.get_by_label("API key").fill(service.new_key())

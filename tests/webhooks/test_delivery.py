@@ -145,7 +145,7 @@ async def test_private_receiver_is_refused_by_the_worker(fleet: Fleet) -> None:
         job_id = await fleet.submit(webhook_url=f"https://127.0.0.1:{receiver.port}/")
         await until_attempts(fleet, job_id, 1)
     (delivery,) = await deliveries.of_job(fleet.redis, job_id)
-    assert delivery.attempts[0].error == "`webhook_url` must be an address that the internet can reach."
+    assert delivery.attempts[0].error == "`webhook_url` must be a public internet address."
     assert receiver.requests == []
 
 

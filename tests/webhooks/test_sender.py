@@ -63,7 +63,7 @@ async def test_name_that_turns_private_is_not_followed_there(tmp_path: Path) -> 
             second = await sender.post(f"https://{NAME}:{public.port}/", {}, b"{}")
     assert first.status == 500
     assert second.status is None
-    assert second.error == "the address is not one that the internet can reach"
+    assert second.error == "the address is not a public internet address"
     assert len(public.requests) == 1
     assert private.requests == []
     assert private.names == []
@@ -77,7 +77,7 @@ async def test_private_address_is_never_connected_to(host: str, tmp_path: Path) 
         outcome = await call(WebhookSender(allow_private=False), f"https://{host}:{receiver.port}/")
     assert outcome.status is None
     assert outcome.error is not None
-    assert "internet can reach" in outcome.error
+    assert "public internet address" in outcome.error
     assert receiver.names == []
 
 
@@ -87,7 +87,7 @@ async def test_private_address_is_never_connected_to(host: str, tmp_path: Path) 
 async def test_name_of_a_private_address_is_never_connected_to(address: str) -> None:
     sender = WebhookSender(allow_private=False, lookup=resolving([address]))
     outcome = await call(sender, f"https://{NAME}/")
-    assert outcome.error == "the address is not one that the internet can reach"
+    assert outcome.error == "the address is not a public internet address"
 
 
 async def test_redirect_is_not_followed() -> None:

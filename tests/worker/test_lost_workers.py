@@ -7,7 +7,7 @@ import pytest
 
 from image2model.domain import Counts, ImageStatus
 from tests.support.fleet import Fleet, at_fal, failed_codes
-from tests.worker.stage import Stage
+from tests.support.stage import Stage
 
 S = ImageStatus
 
@@ -104,7 +104,7 @@ async def test_worker_that_slept_over_its_lease_changes_nothing(fleet: Fleet) ->
     await fleet.until(job_id, lambda job: at_fal(job) == 5)
     fleet.start_worker()
     first.send(signal.SIGSTOP)
-    log_has = "worker.keeper"
+    log_has = '"leases_expired"'
     await fleet.until(job_id, lambda _: log_has in fleet.workers[1].log.read_text(), timeout=20)
     first.send(signal.SIGCONT)
     job = await fleet.until_finished(job_id)

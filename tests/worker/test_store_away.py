@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from image2model.domain import Counts, ImageStatus
-from tests.chaos.store import CrashingStore
-from tests.chaos.world import free_ports
+from tests.support.crashing_store import CrashingStore
 from tests.support.fleet import Fleet, at_fal
 from tests.support.gate import calls
+from tests.support.ports import free_ports
 from tests.support.sketches import picture
+from tests.support.stage import Stage, stage_on
 from tests.support.store_conditions import COMMANDS
-from tests.worker.stage import Stage, stage_on
 
 UPLOAD = "/api/v1/upload/batch"
 

@@ -19,7 +19,7 @@ from tests.support.wait import until
 RUNS = 3
 
 
-def told(*workers: ServiceProcess) -> list[dict[str, Any]]:
+def reported(*workers: ServiceProcess) -> list[dict[str, Any]]:
     """The log's `unexpected_error` lines."""
     lines = [line for worker in workers for line in worker.log.read_text().splitlines()]
     entries = [json.loads(line) for line in lines if line.startswith("{")]
@@ -36,7 +36,7 @@ async def test_picture_that_raises_what_nobody_expected_ends_with_a_reason(fleet
     assert (error.code, error.retryable) == ("unexpected_error", True)
     assert "Nothing was sent" in error.message
     assert len(fleet.submissions_of(job)) == 4
-    entries = told(worker)
+    entries = reported(worker)
     assert len(entries) == RUNS
     assert {entry["image_id"] for entry in entries} == {job.images[0].image_id}
     assert all("encoder error -2" in entry["exception"] for entry in entries)
@@ -45,12 +45,12 @@ async def test_picture_that_raises_what_nobody_expected_ends_with_a_reason(fleet
 async def test_runs_are_counted_over_all_workers(fleet: Fleet) -> None:
     first = fleet.start_faulty_worker(FAULT_STEP="prepare")
     job_id = await fleet.submit(pictures=[picture(1, (48, 32)) + SPOILT])
-    await fleet.until(job_id, lambda _: bool(told(first)))
+    await fleet.until(job_id, lambda _: bool(reported(first)))
     first.send(signal.SIGKILL)
     second = fleet.start_faulty_worker(FAULT_STEP="prepare")
     job = await fleet.until_finished(job_id, timeout=60)
     assert failed_codes(job) == ["unexpected_error"]
-    assert [entry["runs"] for entry in told(first, second)] == [1, 2, 3]
+    assert [entry["runs"] for entry in reported(first, second)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("step", ["follow", "collect"])
@@ -59,7 +59,7 @@ async def test_error_behind_the_submit_is_tried_with_the_same_request(fleet: Fle
     job = await fleet.until_finished(await fleet.submit(1), timeout=60)
     assert job.counts == Counts(succeeded=1)
     assert len(fleet.submissions_of(job)) == 1
-    assert len(told(worker)) == 2
+    assert len(reported(worker)) == 2
 
 
 @pytest.mark.parametrize("step", ["follow", "collect"])
@@ -120,7 +120,7 @@ async def test_loop_that_fails_once_is_started_again(fleet: Fleet) -> None:
     worker = fleet.start_faulty_worker(FAULT_STEP="probe", FAULT_TIMES="2")
     job = await fleet.until_finished(await fleet.submit(2))
     assert job.counts == Counts(succeeded=2)
-    assert [entry["task"] for entry in told(worker)] == ["loop:probe"] * 2
+    assert [entry["task"] for entry in reported(worker)] == ["loop:probe"] * 2
     worker.send(signal.SIGTERM)
     assert await worker.exit_code() == 0
 
@@ -130,7 +130,7 @@ async def test_loop_that_fails_for_good_ends_the_process_and_gives_back_its_imag
     worker = fleet.start_faulty_worker(FAULT_STEP="probe")
     job_id = await fleet.submit(2)
     assert await worker.exit_code(60) == 1
-    assert [entry["hopeless"] for entry in told(worker)] == [False] * 4 + [True]
+    assert [entry["hopeless"] for entry in reported(worker)] == [False] * 4 + [True]
     job = await fleet.job(job_id)
     assert {image.status for image in job.images} <= {ImageStatus.SUBMITTED, ImageStatus.GENERATING}
     fleet.emulator.settings(latency=0)

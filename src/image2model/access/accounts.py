@@ -1,10 +1,8 @@
-"""What an owner uses: unfinished images, money spent and money set aside for what is under way.
+"""What an owner uses: unfinished images, money spent, and money reserved for images under way.
 
-An address uses places in the queue as well, over all keys that come from it.
-
-Who calls it: the acceptance of a batch and a retry, before they begin. The scripts do the counting, in the
-same step as the move that they count, so that the numbers hold however many ask at once. All money is in
-micro-dollars.
+An address also has a limit of unfinished images, over all keys that are used from it. Lua scripts count in
+the same step as the move that they count, so the numbers hold under any concurrency; this module reads them
+and turns a refusal into a problem. All money is in micro-dollars.
 """
 
 from collections import defaultdict
@@ -25,19 +23,24 @@ from image2model.store.scripts import Script
 _USAGE: Final = Script("access/read_usage")
 _RETRY_SECONDS: Final = 30
 _PERIODS: Final = {"day": "a day", "month": "a month", "total": "in all"}
+NO_KEY: Final = "(no key)"
+"""Label of owners without a stored key: the settings' admin key, and all callers under `I2M_AUTH=none`."""
+OTHERS: Final = "(others)"
+MAX_ROWS: Final = 500
+"""Rows that name their keys; what all others spent is summed up under `OTHERS`, by model."""
 
 
 class AddressCap(msgspec.Struct, frozen=True):
-    """Unfinished images that all keys from one address may have together."""
+    """How many unfinished images all keys used from one address may have together."""
 
     address: str
     max_queued: int
 
 
 class Allowance(msgspec.Struct, frozen=True, kw_only=True):
-    """What a key may use. `key` is its digest, empty for the key of the settings; no `budget`: no bound.
+    """What a key may use. `key` is its digest, empty for the admin key of the settings.
 
-    Without an `address` what is asked for counts for none.
+    Without a `budget` spending has no limit. Without an `address` the images count for no address.
     """
 
     key: str
@@ -47,9 +50,9 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):
-    """What an owner uses: images that are not final, money spent in the period, money set aside.
+    """What an owner uses: unfinished images, money spent in the period, money reserved.
 
-    `at_address`: images that are not final of all keys from the allowance's address.
+    `at_address` counts the unfinished images of all keys used from the allowance's address.
     """
 
     unfinished: int
@@ -59,11 +62,13 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True):
-    """Why a script began nothing: `revoked`, `queue_full` (unfinished, most), `address_full` (most),
-    `budget` (left), `lost`.
+    """Why a script began nothing.
+
+    `reason` is `revoked`, `queue_full` (unfinished, limit), `address_full` (limit), `budget` (left) or
+    `lost`; `first` and `second` are the numbers in brackets.
     """
 
-    why: str
+    reason: str
     first: int = 0
     second: int = 0
 
@@ -76,18 +81,98 @@ class Spent(msgspec.Struct, frozen=True):
     micro: int
 
 
+class SpentToday(msgspec.Struct, frozen=True):
+    """What the owners of one set of key names spent on one model since midnight UTC, in micro-dollars."""
+
+    names: str
+    model: str
+    micro: int
+
+
 _usage = msgspec.msgpack.Decoder(Usage)
 
 
 async def usage(redis: Redis, owner: str, allowance: Allowance) -> Usage:
-    """What the owner uses just now, in the period of the allowance's budget."""
+    """What the owner uses now, in the period of the allowance's budget. Raises StoreOutage."""
     period = allowance.budget.period if allowance.budget else "total"
     address = allowance.address.address if allowance.address else ""
     return _usage.decode(await _USAGE.packed(redis, owner, period, address))
 
 
+async def check_usage(redis: Redis, owner: str, allowance: Allowance | None) -> None:
+    """Read what the owner uses, and check it against the allowance.
+
+    Raises BudgetExceeded where no money is left, QueueFull where no further image may wait, StoreOutage.
+    """
+    if allowance is not None:
+        check_limits(await usage(redis, owner, allowance), allowance)
+
+
+def check_limits(used: Usage, allowance: Allowance) -> None:
+    """Raises BudgetExceeded where no money is left, QueueFull where no further image may wait."""
+    if used.unfinished >= allowance.max_queued:
+        raise _queue_full(used.unfinished, allowance.max_queued)
+    if allowance.address is not None and used.at_address >= allowance.address.max_queued:
+        raise _address_full(allowance.address.max_queued)
+    if allowance.budget is not None:
+        left = allowance.budget.micro - used.spent - used.reserved
+        if left <= 0:
+            raise _over_budget(left, allowance.budget)
+
+
+def script_terms(allowance: Allowance | None) -> tuple[str, int, int | bool, str, str, int] | bool:
+    """An allowance in the form that the scripts take."""
+    if allowance is None:
+        return False
+    budget, cap = allowance.budget, allowance.address
+    micro, period = (budget.micro, budget.period) if budget else (False, "total")
+    address, address_limit = (cap.address, cap.max_queued) if cap else ("", 0)
+    return (allowance.key, allowance.max_queued, micro, period, address, address_limit)
+
+
+def refusal(refused: Refused, allowance: Allowance | None) -> Problem:
+    """The problem that answers a script's refusal."""
+    if refused.reason == "queue_full":
+        return _queue_full(refused.first, refused.second)
+    if refused.reason == "address_full":
+        return _address_full(refused.first)
+    if refused.reason == "budget" and allowance is not None and allowance.budget is not None:
+        return _over_budget(refused.first, allowance.budget)
+    return Unauthenticated("This API key is no longer valid.")
+
+
+def _queue_full(unfinished: int, limit: int) -> Problem:
+    return QueueFull.after(
+        f"This key may have {limit} unfinished images and has {unfinished}. Wait until some have ended.",
+        _RETRY_SECONDS,
+    )
+
+
+def _address_full(limit: int) -> Problem:
+    """The current number is left out: it would disclose what other keys do."""
+    return QueueFull.after(
+        f"Your address may have {limit} unfinished images, over all keys used from it, and this request "
+        "would exceed that. Wait until some have ended.",
+        _RETRY_SECONDS,
+    )
+
+
+def _over_budget(left: int, budget: Budget) -> BudgetExceeded:
+    dollars = f"${to_usd(max(0, left)):.2f} of ${to_usd(budget.micro):.2f} {_PERIODS[budget.period]}"
+    return BudgetExceeded(
+        f"This request would cost more than this key's budget has left: {dollars}, after reserving for "
+        "images under way. Send fewer pictures, or ask the operator for a larger budget."
+    )
+
+
+async def spent_today(redis: Redis) -> list[SpentToday]:
+    """Today's spending (UTC), one row for each pair of names and model. Raises StoreOutage."""
+    (spent,) = await spent_on(redis, [datetime.now(UTC).date().isoformat()])
+    return sum_by_names(spent, await key_names_by_owner(redis)) if spent else []
+
+
 async def spent_on(redis: Redis, days: Sequence[str]) -> list[list[Spent]]:
-    """Who spent what on each of these UTC days (`2026-11-24`), by owner and model."""
+    """The spending of each of these UTC days (`2026-11-24`), by owner and model. Raises StoreOutage."""
     pipe = redis.pipeline(transaction=False)
     for day in days:
         pipe.hgetall(key("spend", day))
@@ -102,106 +187,23 @@ def _table(row: dict[bytes, bytes]) -> list[Spent]:
     return sorted(table, key=lambda one: (one.owner, one.model))
 
 
-def check(used: Usage, allowance: Allowance) -> None:
-    """Raises BudgetExceeded where nothing is left, QueueFull where no image more may wait."""
-    if used.unfinished >= allowance.max_queued:
-        raise _queue_full(used.unfinished, allowance.max_queued)
-    if allowance.address is not None and used.at_address >= allowance.address.max_queued:
-        raise _address_full(allowance.address.max_queued)
-    if allowance.budget is not None:
-        left = allowance.budget.micro - used.spent - used.reserved
-        if left <= 0:
-            raise _over_budget(left, allowance.budget)
-
-
-def terms(allowance: Allowance | None) -> tuple[str, int, int | bool, str, str, int] | bool:
-    """An allowance as the scripts take it."""
-    if allowance is None:
-        return False
-    budget, place = allowance.budget, allowance.address
-    micro, period = (budget.micro, budget.period) if budget else (False, "total")
-    address, most = (place.address, place.max_queued) if place else ("", 0)
-    return (allowance.key, allowance.max_queued, micro, period, address, most)
-
-
-def refuse(refused: Refused, allowance: Allowance | None) -> Problem:
-    """A script's refusal as the problem to answer with."""
-    if refused.why == "queue_full":
-        return _queue_full(refused.first, refused.second)
-    if refused.why == "address_full":
-        return _address_full(refused.first)
-    if refused.why == "budget" and allowance is not None and allowance.budget is not None:
-        return _over_budget(refused.first, allowance.budget)
-    return Unauthenticated("This API key is no longer valid.")
-
-
-def _queue_full(unfinished: int, most: int) -> Problem:
-    return QueueFull.after(
-        f"This key may have {most} unfinished images, and has {unfinished}. Wait until some have ended.",
-        _RETRY_SECONDS,
-    )
-
-
-def _address_full(most: int) -> Problem:
-    """How many there are is not said: it would tell what other keys do."""
-    return QueueFull.after(
-        f"Your address may have {most} unfinished images, over all keys that are used from it, and this "
-        "would be more. Wait until some have ended.",
-        _RETRY_SECONDS,
-    )
-
-
-def _over_budget(left: int, budget: Budget) -> BudgetExceeded:
-    dollars = f"${to_usd(max(0, left)):.2f} of ${to_usd(budget.micro):.2f} {_PERIODS[budget.period]}"
-    return BudgetExceeded(
-        f"This key's budget has {dollars} left, with what is under way set aside; this would cost more."
-    )
-
-
-async def check_unused(redis: Redis, owner: str, allowance: Allowance | None) -> None:
-    """Raises BudgetExceeded where nothing is left, QueueFull where no image more may wait."""
-    if allowance is not None:
-        check(await usage(redis, owner, allowance), allowance)
-
-
-NO_KEY: Final = "(no key)"
-"""Stands for an owner without a key on record: the settings' admin key, everybody under `I2M_AUTH=none`."""
-OTHERS: Final = "(others)"
-MOST_SHOWN: Final = 500
-"""Pairs of names and models that are told apart; what the rest spent goes to `OTHERS`, by model."""
-
-
-class SpentToday(msgspec.Struct, frozen=True):
-    """What the owners of one set of key names spent on one model since midnight UTC, in micro-dollars."""
-
-    names: str
-    model: str
-    micro: int
-
-
-async def names_of_owners(redis: Redis) -> dict[str, tuple[str, ...]]:
-    """The names of each owner's keys, the oldest first, those of revoked ones too."""
+async def key_names_by_owner(redis: Redis) -> dict[str, tuple[str, ...]]:
+    """The names of each owner's keys, oldest first, including revoked keys. Raises StoreOutage."""
     names: dict[str, tuple[str, ...]] = {}
     for record in await keys.read_records(redis):
         names[record.owner] = (*names.get(record.owner, ()), record.name)
     return names
 
 
-async def today(redis: Redis) -> list[SpentToday]:
-    """This UTC day's spending; no two rows have names and model alike. Raises StoreOutage."""
-    (spent,) = await spent_on(redis, [datetime.now(UTC).date().isoformat()])
-    return by_names(spent, await names_of_owners(redis)) if spent else []
+def sum_by_names(spent: Sequence[Spent], names: Mapping[str, tuple[str, ...]]) -> list[SpentToday]:
+    """One row for all owners whose keys have the same names: names need not be unique, labels must be.
 
-
-def by_names(spent: Sequence[Spent], names: Mapping[str, tuple[str, ...]]) -> list[SpentToday]:
-    """One row for all owners whose keys are called alike: names need not be unique, labels must.
-
-    At most `MOST_SHOWN` rows tell who it was, those that spent most, and one for each model sums up the rest.
+    The `MAX_ROWS` rows that spent most keep their names; one row for each model sums up the rest.
     """
     sums: defaultdict[tuple[str, str], int] = defaultdict(int)
     for one in spent:
         sums[",".join(sorted(set(names.get(one.owner, ())))) or NO_KEY, one.model] += one.micro
     shown: defaultdict[tuple[str, str], int] = defaultdict(int)
     for rank, pair in enumerate(sorted(sums, key=lambda pair: (-sums[pair], pair))):
-        shown[pair if rank < MOST_SHOWN else (OTHERS, pair[1])] += sums[pair]
+        shown[pair if rank < MAX_ROWS else (OTHERS, pair[1])] += sums[pair]
     return [SpentToday(label, model, micro) for (label, model), micro in sorted(shown.items())]

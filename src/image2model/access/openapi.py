@@ -1,4 +1,4 @@
-"""The page's session. Who calls it: the table."""
+"""The OpenAPI operations of `/session` and `/admin/keys`."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ _SIGNED_IN: Final = Session(key_id=KEY, role="user", expires_in=SESSION_TTL_SECO
 _LOCAL: Final = Session(key_id="local", role="admin", expires_in=None)
 _COOKIE: Final = Header(
     name="Set-Cookie",
-    description="The session: HttpOnly, `SameSite=Strict`; by https `Secure`, under the name "
+    description="The session: HttpOnly, `SameSite=Strict`; over https also `Secure`, and named "
     "`__Host-i2m_session`.",
     example="i2m_session=…; HttpOnly; Path=/; SameSite=strict",
 )
@@ -26,8 +26,8 @@ SESSION_OPERATIONS: Final = (
         tag="Session",
         id="signIn",
         summary="Sign in with a key",
-        description="For browsers: the cookie stands for the key from then on. The key is in the body, or in "
-        "the Authorization header and then no body is read.",
+        description="For browsers: afterwards the cookie stands for the key. Send the key in the body or in "
+        "the Authorization header; with the header, the body is ignored.",
         body=Body(
             description="The key.",
             shape=SignIn,
@@ -37,7 +37,7 @@ SESSION_OPERATIONS: Final = (
         answers=(
             Answer(
                 status=200,
-                description="No keys are used here (`I2M_AUTH=none`), so there is no cookie.",
+                description="This service uses no keys (`I2M_AUTH=none`), so there is no cookie.",
                 shape=Session,
                 example=_LOCAL,
             ),
@@ -64,8 +64,8 @@ SESSION_OPERATIONS: Final = (
         path="/api/v1/session",
         tag="Session",
         id="getSession",
-        summary="Who the caller is",
-        description="Of a key as of a cookie; `expires_in` is null here.",
+        summary="Show the caller",
+        description="Works with a key and with a cookie; `expires_in` is null here.",
         answers=(
             Answer(
                 status=200,
@@ -81,7 +81,7 @@ SESSION_OPERATIONS: Final = (
         tag="Session",
         id="signOut",
         summary="Sign out",
-        description="The cookie opens nothing any more, wherever a copy of it may be.",
+        description="Ends the session, also for copies of its cookie.",
         answers=(Answer(status=204, description="Signed out.", headers=(_COOKIE,)),),
     ),
 )
@@ -111,8 +111,8 @@ KEY_OPERATIONS: Final = (
         path="/api/v1/admin/keys",
         tag="Administration",
         id="listKeys",
-        summary="All keys",
-        description="The oldest first, revoked ones too. Nobody can be told a key's text again.",
+        summary="List all keys",
+        description="Oldest first, including revoked keys. A key's text is never shown again.",
         answers=(Answer(status=200, description="The keys.", shape=KeyList, example=KeyList(keys=(_KEY,))),),
         access="admin",
     ),
@@ -121,11 +121,12 @@ KEY_OPERATIONS: Final = (
         path="/api/v1/admin/keys",
         tag="Administration",
         id="createKey",
-        summary="Make a key",
-        description="What is left out is as the settings say. With `owner` it is one more key of that owner.",
+        summary="Create a key",
+        description="The service's settings apply to fields that you leave out. With `owner` the new key "
+        "belongs to that owner.",
         body=Body(
-            description="The key to be made. `rate` is such as `60/min`, `budget` such as `25.00/month`, "
-            "`expires` a duration such as `90d`.",
+            description="The key to create. Examples: `rate` is `60/min`, `budget` is `25.00/month`, "
+            "`expires` is `90d`.",
             shape=KeyRequest,
             examples={
                 "a shop's": KeyRequest(name="shop", rate="60/min", budget="25.00/month", expires="90d")
@@ -148,9 +149,9 @@ KEY_OPERATIONS: Final = (
         tag="Administration",
         id="revokeKey",
         summary="Revoke a key",
-        description="From the answer on it opens nothing, and the event streams that it has open end.",
+        description="The key stops working at once, and its open event streams end.",
         parameters=(_KEY_ID,),
-        answers=(Answer(status=204, description="Revoked; also where it was before."),),
+        answers=(Answer(status=204, description="Revoked, or revoked already."),),
         problems=(errors.NotFound,),
         access="admin",
     ),

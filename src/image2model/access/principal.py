@@ -1,6 +1,7 @@
-"""Who is asking, and what they may use.
+"""The principal of a request: who the caller is and what it may use.
 
-Who calls it: every route, through the application's state. A route never looks at credentials itself.
+A route gets its principal from the process's `Gate` and never reads credentials itself. This module finds
+the credential in a request's headers.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,12 +16,19 @@ from image2model.access.keys import Rate, Role, digest
 from image2model.access.lookup import Credential, JobLookup
 from image2model.errors import Forbidden, Unauthenticated
 
+COOKIE: Final = "i2m_session"
+SECURE_COOKIE: Final = f"__Host-{COOKIE}"
+"""Browsers accept this name only over https and only for this exact host, so another host of the same domain
+cannot plant a session of its own."""
+CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="image2model"'}
+_MAX_LENGTH: Final = 512
+
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """The caller. `owner` is whose jobs it sees and makes; without an `allowance` it may use all there is.
+    """The caller. `owner` owns the jobs that it sees and creates; without an `allowance` it has no limits.
 
-    `credential` is what was presented, `key` the digest of the key behind it; there is neither under
-    `I2M_AUTH=none`.
+    `credential` is what the request presented, `key` the digest of the key behind it. Under `I2M_AUTH=none`
+    both are missing.
     """
 
     owner: str
@@ -32,41 +40,29 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     allowance: Allowance | None = None
 
 
-Authenticate = Callable[[Scope], Awaitable[Principal]]
-"""Tells who sent a request. Raises Unauthenticated, Forbidden, RateLimited."""
-
-
 class Gate(Protocol):
-    """The door: who may come in, and how often."""
+    """Authenticates requests and counts them against the rate limits."""
 
     async def authenticate(self, scope: Scope) -> Principal:
         """Raises Unauthenticated, Forbidden, and RateLimited for an address that guesses."""
 
-    async def with_job(self, scope: Scope, job_id: str) -> tuple[Principal, JobLookup | None]:
-        """The caller and the head of the job that it names, in one round trip."""
+    async def authenticate_with_job(self, scope: Scope, job_id: str) -> tuple[Principal, JobLookup | None]:
+        """The caller and the lookup of the job, in one round trip. Raises as `authenticate` does."""
 
     async def sign_in(self, scope: Scope, secret: str) -> Principal:
-        """Whose key this is. Raises Unauthenticated, and RateLimited for an address that guesses."""
+        """The principal of this key. Raises Unauthenticated, and RateLimited for an address that guesses."""
 
-    def watching(self, principal: Principal, abort: Callable[[], None]) -> AbstractContextManager[None]:
-        """For the life of a stream: `sever` is called when the caller is no longer let in."""
+    def watch_stream(self, principal: Principal, abort: Callable[[], None]) -> AbstractContextManager[None]:
+        """While the block runs: call `abort` as soon as the caller's key or session is no longer valid."""
 
     async def count(self, scope: Scope, principal: Principal) -> None:
-        """Count a request that the rate limits count. Raises RateLimited."""
+        """Count a request against the rate limits. Raises RateLimited."""
 
 
 def require_admin(principal: Principal) -> None:
-    """Raises Forbidden for anybody else."""
+    """Raises Forbidden unless the caller has the role `admin`."""
     if principal.role != "admin":
-        raise Forbidden("This needs a key with the role `admin`.")
-
-
-COOKIE: Final = "i2m_session"
-COOKIE_BY_HTTPS: Final = f"__Host-{COOKIE}"
-"""Browsers take this name only by https, for the whole of this host and no other: a neighbour on the same
-domain cannot plant a session of its own."""
-CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="image2model"'}
-_LONGEST: Final = 512
+        raise Forbidden("This call needs a key with the role `admin`.")
 
 
 def credential_of(scope: Scope) -> Credential:
@@ -81,7 +77,7 @@ def credential_of(scope: Scope) -> Credential:
 
 
 def key_of_header(scope: Scope) -> str | None:
-    """The key of the Authorization header, None without one. Raises Unauthenticated for another scheme."""
+    """The key of the Authorization header, None without it. Raises Unauthenticated for another scheme."""
     for name, value in scope["headers"]:
         if name == b"authorization":
             return _bearer(value)
@@ -89,8 +85,17 @@ def key_of_header(scope: Scope) -> str | None:
 
 
 def cookie_name(scope: Scope) -> str:
-    """The session's cookie, by the scheme that the client used as far as a trusted proxy or TLS tells it."""
-    return COOKIE_BY_HTTPS if scope["scheme"] == "https" else COOKIE
+    """The name of the session's cookie, by the scheme that TLS or a trusted proxy reports."""
+    return SECURE_COOKIE if scope["scheme"] == "https" else COOKIE
+
+
+def unauthenticated(detail: str) -> Unauthenticated:
+    """The refusal, with the challenge that RFC 9110 requires."""
+    return Unauthenticated(detail, headers=CHALLENGE)
+
+
+Authenticate = Callable[[Scope], Awaitable[Principal]]
+"""Finds the principal of a request. Raises Unauthenticated, Forbidden, RateLimited."""
 
 
 def _session_cookie(scope: Scope) -> str | None:
@@ -98,21 +103,16 @@ def _session_cookie(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"cookie":
             for pair in value.split(b";"):
-                if pair.strip().startswith(wanted) and len(pair) < _LONGEST:
+                if pair.strip().startswith(wanted) and len(pair) < _MAX_LENGTH:
                     return str(pair.strip()[len(wanted) :], "latin-1")
     return None
 
 
-def unauthenticated(detail: str) -> Unauthenticated:
-    """The refusal, with the challenge that RFC 9110 asks for."""
-    return Unauthenticated(detail, headers=CHALLENGE)
-
-
 def _bearer(header: bytes) -> str:
-    """The first admin key is a person's own text: curl sends it as UTF-8, others as Latin-1."""
+    """The first admin key is free text: curl sends it as UTF-8, other clients as Latin-1."""
     scheme, _, secret = header.partition(b" ")
     secret = secret.strip()
-    if scheme.lower() != b"bearer" or not secret or len(secret) > _LONGEST:
+    if scheme.lower() != b"bearer" or not secret or len(secret) > _MAX_LENGTH:
         raise unauthenticated("The Authorization header must be `Bearer <key>`.")
     try:
         return secret.decode()

@@ -1,7 +1,7 @@
-"""Sessions of the page: a random cookie that stands for a key until its time is up.
+"""Sessions of the page: a random cookie that stands for a key until it expires.
 
-Who calls it: the session's routes. The store holds the cookie's SHA-256 and that of the key; a session
-is as good as its key, which is looked at again with each request.
+The store holds only the SHA-256 of the cookie and of the key. Each request looks the key up again, so a
+session ends with its key. A change by cookie must come from the service's own page.
 """
 
 import secrets
@@ -19,37 +19,34 @@ from image2model.store.keys import key
 from image2model.store.scripts import Script
 
 SESSION_TTL_SECONDS: Final = 7 * 86_400
-MOST: Final = 100
-"""Sessions of one key: whoever has it could otherwise fill the store with them."""
-
+MAX_SESSIONS: Final = 100
+"""Sessions of one key, so that a single key cannot fill the store with sessions."""
 _BEGIN: Final = Script("access/begin_session")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 async def begin(redis: Redis, key_digest: str) -> str:
-    """A new session of a key; returns the cookie's text. The oldest ends where there are `MOST`."""
+    """Begin a session of a key and return the cookie's text; the oldest ends beyond `MAX_SESSIONS`."""
     cookie = secrets.token_urlsafe(32)
-    await _BEGIN.packed(redis, digest(cookie), key_digest, SESSION_TTL_SECONDS, MOST)
+    await _BEGIN.packed(redis, digest(cookie), key_digest, SESSION_TTL_SECONDS, MAX_SESSIONS)
     return cookie
 
 
 async def end(redis: Redis, cookie_digest: str) -> None:
-    """The cookie opens nothing from now on."""
+    """End the session."""
     await command(redis, "DEL", key("session", cookie_digest))
 
 
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-
-
-def check(scope: Scope) -> None:
-    """Raises Forbidden unless `Sec-Fetch-Site` or `Origin` says that our own page sent it."""
+def require_same_origin(scope: Scope) -> None:
+    """Raises Forbidden unless `Sec-Fetch-Site` or `Origin` shows that our own page sent the request."""
     headers = Headers(scope=scope)
     if "origin" not in headers and "sec-fetch-site" not in headers:
         raise _forbidden()
-    check_if_told(scope)
+    refuse_other_sites(scope)
 
 
-def check_if_told(scope: Scope) -> None:
-    """Raises Forbidden where a browser says that another site sent it; other programs say nothing."""
+def refuse_other_sites(scope: Scope) -> None:
+    """Raises Forbidden where a browser's headers show another site; other programs send no such headers."""
     headers = Headers(scope=scope)
     origin = headers.get("origin")
     if headers.get("sec-fetch-site", "same-origin").lower() not in {"same-origin", "none"}:
@@ -60,8 +57,8 @@ def check_if_told(scope: Scope) -> None:
 
 def _forbidden() -> Forbidden:
     return Forbidden(
-        "A session's cookie changes something only from this service's own page. "
-        "Other programs send `Authorization: Bearer <key>`."
+        "A session's cookie is accepted for changes only from this service's own page. "
+        "From other programs, send `Authorization: Bearer <key>`."
     )
 
 

@@ -1,6 +1,6 @@
-"""What every handler may use of its process: the settings, the store, and the gate.
+"""The part of a process's state that every handler may use: settings, store, gate and rate limits.
 
-`state_of` finds the state of the process that serves a request, typed as the caller's concept needs it.
+`state_of` finds the state of the process that serves a request, typed as the caller's package needs it.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ class AccessState:
 
     @property
     def authenticate(self) -> Authenticate:
-        """Who sent a request."""
+        """Finds the principal of a request."""
         return self.gate.authenticate
 
 
 def state_of(connection: HTTPConnection, kind: type[S]) -> S:
-    """The state of the process that serves this request. `kind` is what of it the caller uses."""
+    """The state of the process that serves this request, as `kind`, the part that the caller uses."""
     del kind
     return cast("S", connection.scope["state"]["api"])

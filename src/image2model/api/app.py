@@ -1,7 +1,4 @@
-"""The application: settings in, Starlette out. No I/O happens before its lifespan begins.
-
-Who calls it: the server, and tests.
-"""
+"""Builds the Starlette application from the settings. No I/O happens before its lifespan begins."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -43,12 +40,14 @@ _CORS_EXPOSED: Final = [
 
 
 def create_app(settings: Settings, page: Sequence[BaseRoute] = ()) -> Starlette:
-    """The application of these settings, with the page's routes besides its own.
+    """The application for these settings; `page` are the routes of the web page, added to its own.
 
-    Raises ConfigurationError where the settings cannot be served.
+    Raises ConfigurationError if there is no store to connect to.
     """
     if settings.redis_url is None:
-        raise ConfigurationError(["I2M_REDIS_URL: the API needs a store; `image2model up` brings its own"])
+        raise ConfigurationError(
+            ["I2M_REDIS_URL: set it, because the API needs a store; `image2model up` starts its own"]
+        )
     limits = UploadLimits(max_files=settings.max_files, max_file_bytes=settings.max_file_bytes)
     app = Starlette(
         routes=[*routes(), *page],
@@ -56,7 +55,7 @@ def create_app(settings: Settings, page: Sequence[BaseRoute] = ()) -> Starlette:
         exception_handlers={HTTPException: problems.raise_problem},
         lifespan=Process(settings, settings.redis_url, limits).lifespan,
     )
-    app.router.redirect_slashes = False  # it would answer before the gate, and with the Host it was sent
+    app.router.redirect_slashes = False  # it would answer unauthenticated, with the Host that was sent
     return app
 
 
@@ -70,7 +69,7 @@ def _middleware(settings: Settings, limits: UploadLimits) -> list[Middleware]:
         Middleware(RefusalDrain, max_bytes=limits.max_body_bytes),
     ]
     if settings.cors_origins:
-        layers.append(  # around the refusals: a page that may read answers may read those too
+        layers.append(  # outside ProblemAnswers, so that permitted pages can read refusals too
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,

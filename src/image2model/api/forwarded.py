@@ -1,7 +1,6 @@
-"""What proxies say of the client, believed only from the addresses in `I2M_TRUSTED_PROXIES`.
+"""Forwarded headers: what proxies report about the client, trusted only from `I2M_TRUSTED_PROXIES`.
 
-Who calls it: the server, around the application. The client's address is the last one that no trusted proxy
-has, as uvicorn finds it.
+The client's address is the last address in the chain that no trusted proxy has, as uvicorn finds it.
 """
 
 from collections.abc import Sequence
@@ -15,18 +14,18 @@ _SCHEME: Final = b"x-forwarded-proto"
 
 
 def behind_proxies(app: ASGIApp, trusted: Sequence[str]) -> ASGIApp:
-    """The application as these proxies are to be believed; unchanged where there are none."""
+    """The application, wrapped so that it trusts these proxies; unchanged if there are none."""
     if not trusted:
         return app
-    believing = ProxyHeadersMiddleware(cast("ASGI3Application", app), trusted_hosts=list(trusted))
-    return FirstScheme(cast("ASGIApp", believing))
+    trusting = ProxyHeadersMiddleware(cast("ASGI3Application", app), trusted_hosts=list(trusted))
+    return FirstScheme(cast("ASGIApp", trusting))
 
 
 class FirstScheme:
-    """Of several schemes in `X-Forwarded-Proto` (`https, http`: each proxy adds its own) the first remains.
+    """Keeps the first of several schemes in `X-Forwarded-Proto` (`https, http`: each proxy adds its own).
 
-    It is what the browser used, which the page's cookie must be made for. uvicorn takes no list at all, and
-    the cookie then was not `Secure`. A client that makes one up misleads nobody but itself.
+    The first is the browser's scheme, which decides whether the page's cookie is `Secure`. uvicorn ignores
+    lists. A client that invents a scheme harms only itself.
     """
 
     def __init__(self, app: ASGIApp) -> None:

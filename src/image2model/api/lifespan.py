@@ -1,6 +1,6 @@
-"""What an API process opens when it starts and closes when it ends.
+"""What an API process opens when it starts and closes when it stops.
 
-Who calls it: the application. It yields one typed state, which a route finds by `state_of`.
+The lifespan yields one typed state; handlers find it with `state_of`.
 """
 
 import asyncio
@@ -38,18 +38,18 @@ from image2model.store.secret import SigningSecret
 from image2model.webhooks.fal_callback import FalCallbacks
 
 _REDIS_TIMEOUT: Final = 2.5
-"""Seconds for one command: a client of ours waits for the answer."""
+"""Seconds for one command, because a client is waiting for the answer."""
 _log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class State(TypedDict):
-    """What the lifespan yields: the server hands it to every request."""
+    """What the lifespan yields; the server puts it into every request's scope."""
 
     api: ApiState
 
 
 class Process:
-    """One process's resources. They belong to the event loop that runs the lifespan."""
+    """The resources of one process. They belong to the event loop that runs the lifespan."""
 
     def __init__(self, settings: Settings, redis_url: str, limits: UploadLimits) -> None:
         self._settings = settings
@@ -58,7 +58,7 @@ class Process:
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[State]:
-        """Raises ConfigurationError, and StoreOutage where the store does not answer."""
+        """Open and close the resources. Raises ConfigurationError, StoreOutage."""
         settings = self._settings
         storage = await asyncio.to_thread(open_storage, settings.storage_url)
         redis = connect(self._redis_url, timeout_s=_REDIS_TIMEOUT)
@@ -66,7 +66,7 @@ class Process:
             redis,
             self._redis_url,
             send_timeout_s=settings.sse_send_timeout,
-            on_hopeless=partial(os.kill, os.getpid(), signal.SIGTERM),
+            on_failed=partial(os.kill, os.getpid(), signal.SIGTERM),
         )
         async with redis, relay:
             for warning in await durability.warnings(redis):

@@ -1,4 +1,7 @@
-"""Every operation, in the order in which people read them. Who calls it: the document, the pages, a test."""
+"""The OpenAPI document, assembled from the operations of all concepts, and the handler that serves it.
+
+`OPERATIONS` is in reading order; the documentation pages and a test use it as well.
+"""
 
 import asyncio
 import hashlib
@@ -11,9 +14,9 @@ from starlette.responses import Response
 
 from image2model import __version__
 from image2model.access import openapi as access_openapi
-from image2model.access.principal import COOKIE, COOKIE_BY_HTTPS
+from image2model.access.principal import COOKIE, SECURE_COOKIE
 from image2model.access.state import AccessState, state_of
-from image2model.api.openapi_responses import components, plain, reference, responses
+from image2model.api.openapi_responses import as_json, components, reference, responses
 from image2model.events import openapi as events_openapi
 from image2model.events.examples import ENDED, PARTIAL_JOB
 from image2model.http.problems import ProblemDocument
@@ -38,15 +41,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *operations_openapi.DEAD_LETTER_OPERATIONS,
     *operations_openapi.SERVICE_OPERATIONS,
 )
-
 _ABOUT: Final = (
-    "Batches of pictures in, 3D models out. Send pictures to `/api/v1/upload/batch`, follow the job at its "
-    "`links.stream` or `links.self`, and fetch the models at its `links.download`.\n\n"
+    "Turns batches of pictures into 3D models. Send pictures to `/api/v1/upload/batch`, follow the job at "
+    "`links.stream` or `links.self`, and fetch the models at `links.download`.\n\n"
     "JSON is snake_case, times are RFC 3339 in UTC, ids are opaque. Refusals are RFC 9457 "
-    "`application/problem+json` with a stable `code`. Fields may be added at any time: ignore those that "
-    "you do not know. What answers GET answers HEAD too.\n\n"
-    "A key is sent as `Authorization: Bearer <key>`; the page uses a cookie instead. Under `I2M_AUTH=none` "
-    "no key is asked for."
+    "`application/problem+json` with a stable `code`. New fields may appear at any time: ignore fields "
+    "that you do not know. Every GET address also accepts HEAD.\n\n"
+    "Send the key as `Authorization: Bearer <key>`; the page uses a cookie instead. Under `I2M_AUTH=none` "
+    "no key is needed."
 )
 _SECURITY: Final[dict[str, list[dict[str, list[str]]]]] = {
     "key": [{"key": []}, {"session": []}],
@@ -60,16 +62,27 @@ _SCHEMES: Final = {
         "type": "apiKey",
         "in": "cookie",
         "name": COOKIE,
-        "description": "The page's session; by https its name is "
-        f"`{COOKIE_BY_HTTPS}`. Changes are taken only from the service's own page.",
+        "description": "The page's session; over https its name is "
+        f"`{SECURE_COOKIE}`. Changes are accepted only from the service's own page.",
     },
-    "metrics": {"type": "http", "scheme": "bearer", "description": "`I2M_METRICS_TOKEN`, where it is set."},
+    "metrics": {"type": "http", "scheme": "bearer", "description": "`I2M_METRICS_TOKEN`, if it is set."},
 }
+_CACHE: Final = {"Cache-Control": "private, no-cache"}
+
+
+async def document(request: Request) -> Response:
+    """200 with the OpenAPI document, or 304."""
+    await state_of(request, AccessState).authenticate(request.scope)
+    content, etag = await asyncio.to_thread(_document)
+    headers = {**_CACHE, "ETag": etag}
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="application/json", headers=headers)
 
 
 @cache
 def openapi() -> dict[str, Any]:
-    """The document. It is made once and shared: do not change it."""
+    """The document. It is built once and shared: do not change it."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "image2model", "version": __version__, "description": _ABOUT},
@@ -111,7 +124,7 @@ def _description(operation: Operation) -> str:
     if operation.access == "admin":
         return f"{operation.description}\n\nNeeds a key with the role `admin`."
     if operation.counted:
-        return f"{operation.description}\n\nCounted by the rate limits."
+        return f"{operation.description}\n\nThe rate limits count this call."
     return operation.description
 
 
@@ -133,44 +146,30 @@ def _body(body: Body) -> dict[str, Any]:
     if body.encoding is not None:
         media["encoding"] = dict(body.encoding)
     if body.examples:
-        media["examples"] = {name: {"value": plain(value)} for name, value in body.examples.items()}
+        media["examples"] = {name: {"value": as_json(value)} for name, value in body.examples.items()}
     return {"description": body.description, "required": body.required, "content": {body.media_type: media}}
 
 
 def _webhooks() -> dict[str, Any]:
     body = Body(
-        description="The job as it was when it ended; the same in each attempt.",
+        description="The job as it was when it finished; the same in each attempt.",
         shape=Payload,
         examples={"ended": Payload(EVENT, ENDED, PARTIAL_JOB)},
     )
     call = {
         "operationId": "jobFinished",
         "tags": ["Webhooks"],
-        "summary": "What a batch's `webhook_url` is called with",
-        "description": "Once each time the job ends, signed as Standard Webhooks (`webhook-id`, "
-        "`webhook-timestamp`, `webhook-signature`). Anything but 2xx is tried again.",
+        "summary": "The call to a batch's `webhook_url`",
+        "description": "Sent each time the job finishes, signed as Standard Webhooks (`webhook-id`, "
+        "`webhook-timestamp`, `webhook-signature`). Any answer other than 2xx is retried.",
         "requestBody": _body(body),
-        "responses": {"2XX": {"description": "Taken."}},
+        "responses": {"2XX": {"description": "Accepted."}},
     }
     return {EVENT: {"post": call}}
-
-
-_CACHE: Final = {"Cache-Control": "private, no-cache"}
-
-
-async def document(request: Request) -> Response:
-    """200 with the OpenAPI document, or 304."""
-    await state_of(request, AccessState).authenticate(request.scope)
-    content, etag = await asyncio.to_thread(_document)
-    headers = {**_CACHE, "ETag": etag}
-    if etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type="application/json", headers=headers)
 
 
 @cache
 def _document() -> tuple[bytes, str]:
     """The document and its strong validator."""
-
     content = msgspec.json.encode(openapi())
     return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'

@@ -1,9 +1,8 @@
-"""uvicorn's HTTP protocol that stays with HTTP/1.1, whatever else a client offers to speak.
+"""The HTTP/1.1 protocol of the server: uvicorn's, with limits against slow or hostile clients.
 
-Who calls it: the protocol that the server runs is made of it. Java's client offers HTTP/2 (`Upgrade: h2c`)
-with its first request, uploads too. An offer may be ignored (RFC 9110, 7.8), but the parser takes what
-follows such a head for the other protocol: the body was lost, or, where it came in a read of its own, taken
-for the next request, which a proxy in front would have answered to somebody else.
+Three steps, one class each: `Http11Protocol` ignores offers of other protocols, `BoundedProtocol` bounds what
+a client may make the server hold, `AbortableProtocol` bounds the time of a request's head and lets streams
+abort their connection.
 """
 
 import asyncio
@@ -16,17 +15,34 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from image2model.events.send_buffer import SEND_BUFFER, Connection
 
-_OFFER: Final = frozenset({b"upgrade", b"http2-settings"})
-"""Headers, and the words in `Connection`, that offer another protocol."""
+_OFFER_HEADERS: Final = frozenset({b"upgrade", b"http2-settings"})
+"""Headers, and values of the header `Connection`, that offer another protocol."""
+MAX_HEAD_BYTES: Final = 64 << 10
+"""Bytes of a head, or of trailers. The rest of the same read is accepted: a read has at most 256 KiB."""
+MAX_PIPELINED: Final = 32
+"""Requests that may wait behind the current one. A read can hold thousands, and each takes a hundred times
+its size in memory."""
+STALL_TIMEOUT_S: Final = 60.0
+"""Seconds that unread data may wait for a client, also after the connection was closed."""
+HEAD_TIMEOUT_S: Final = 60.0
+"""Seconds that a request's head may take, including the silence before the first request."""
+_FIRST_REQUEST_GRACE_S: Final = 0.5
+"""Seconds that a connection without a request yet stays open when the process stops."""
 
 
-class PlainProtocol(HttpToolsProtocol):
-    """The head of a request with an offer is read once more without it."""
+class Http11Protocol(HttpToolsProtocol):
+    """Stays with HTTP/1.1 when a client offers another protocol, by parsing the head again without the offer.
+
+    Java's client offers HTTP/2 (`Upgrade: h2c`) with its first request, also with an upload. A server may
+    ignore the offer (RFC 9110, 7.8), but the parser takes what follows such a head for the other protocol:
+    the body was lost, or a body that arrived in a read of its own was taken for the next request, whose
+    answer a proxy could have sent to another client.
+    """
 
     _data = b""
-    """The read that is being parsed."""
-    _again: bytes | None = None
-    """The head to be read once more."""
+    """The bytes that are being parsed."""
+    _head_to_reparse: bytes | None = None
+    """The head to parse again, without the offer."""
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
@@ -34,134 +50,125 @@ class PlainProtocol(HttpToolsProtocol):
         try:
             super().data_received(data)
         finally:
-            self._data = b""  # a stream would hold it for as long as it lives
+            self._data = b""  # an open stream would keep the bytes in memory
 
     def on_headers_complete(self) -> None:
-        """The parser's: a head has ended. With an offer in it nothing begins yet."""
+        """Parser callback: a head is complete. If it has an offer, no request begins yet."""
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
-            self._again = self._without_offer()
+            self._head_to_reparse = self._without_offer()
         else:
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The parser's: a message has ended. After an offer it thinks so without having seen the body."""
-        if self._again is None:
+        """Parser callback: a message is complete. After an offer this comes before the body was seen."""
+        if self._head_to_reparse is None:
             super().on_message_complete()
 
     def _should_upgrade(self) -> bool:
         return False
 
     def _unsupported_upgrade_warning(self) -> None:
-        """uvicorn's, while it handles the parser's word that another protocol follows."""
-        head, self._again = self._again, None
+        """Called by uvicorn while it handles the parser's report that another protocol follows."""
+        head, self._head_to_reparse = self._head_to_reparse, None
         stopped: Any = sys.exception()
         if head is None or not isinstance(stopped, httptools.HttpParserUpgrade):
             super()._unsupported_upgrade_warning()
             return
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
-        PlainProtocol.data_received(self, head + self._data[stopped.args[0] :])
+        Http11Protocol.data_received(self, head + self._data[stopped.args[0] :])
 
     def _without_offer(self) -> bytes:
         version = self.parser.get_http_version().encode()
         lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
         for name, value in self.headers:
-            kept = _without_words(value) if name == b"connection" else value
-            if name not in _OFFER and (kept or not value):
+            kept = _without_offered(value) if name == b"connection" else value
+            if name not in _OFFER_HEADERS and (kept or not value):
                 lines.append(name + b": " + kept)
         return b"\r\n".join([*lines, b"", b""])
 
 
-def _without_words(connection: bytes) -> bytes:
-    words = (word.strip() for word in connection.split(b","))
-    return b", ".join(word for word in words if word.lower() not in _OFFER)
+def _without_offered(connection: bytes) -> bytes:
+    values = (value.strip() for value in connection.split(b","))
+    return b", ".join(value for value in values if value.lower() not in _OFFER_HEADERS)
 
 
-MOST_BYTES: Final = 64 << 10
-"""Of a head, or of trailers. What the same read brings besides is let pass: a read has at most 256 KiB."""
-MOST_WAITING: Final = 32
-"""Requests behind the one that is answered: a read holds thousands, each of which is kept as a hundred times
-its bytes."""
-STALL_S: Final = 60.0
-"""How long what a client does not read may wait for it, also after the connection was closed."""
+class TooManyPipelinedError(Exception):
+    """Raised in a parser callback to stop the parser."""
 
 
-class TooManyWaitingError(Exception):
-    """The parser's callback says so to stop it."""
+class BoundedProtocol(Http11Protocol):
+    """Answers an endless head with 400; aborts on endless trailers, and when a client does not read.
 
-
-class BoundedProtocol(PlainProtocol):
-    """400 for a head that does not end; trailers that do not end cut the connection, as does not reading.
-
-    uvicorn tells only the request that came last that its client has left. An event stream with another
-    request behind it would wait for ever.
+    uvicorn reports a disconnect only to the last request of a connection. An event stream with another
+    request behind it would never end, so the disconnect is also reported to the current request.
     """
 
-    stall_s = STALL_S
-    _stalled: asyncio.TimerHandle | None = None
+    stall_timeout_s = STALL_TIMEOUT_S
+    _stall_timer: asyncio.TimerHandle | None = None
     _pending = 0
-    """Bytes since a head, a piece of a body or a message was last complete."""
+    """Bytes since the last complete head, body part or message."""
     _in_head = True
-    """Whether the next byte belongs to a head, the first one of a connection included."""
+    """Whether the next byte belongs to a head; true for the first byte of a connection."""
     _running: RequestResponseCycle | None = None
-    """The request that is answered, or was last."""
+    """The current request, or the last one."""
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
         self._pending += len(data)
         super().data_received(data)
-        if self._pending > MOST_BYTES and not self.transport.is_closing():
+        if self._pending > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse()
 
     def on_message_begin(self) -> None:
-        """The parser's: a head begins."""
+        """Parser callback: a head begins."""
         self._in_head = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """The parser's: a head has ended."""
+        """Parser callback: a head is complete."""
         self._pending = 0
         self._in_head = False
-        if len(self.pipeline) >= MOST_WAITING:
-            raise TooManyWaitingError
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise TooManyPipelinedError
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """The parser's: a piece of a body."""
+        """Parser callback: a part of a body."""
         self._pending = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The parser's: a body, and its trailers, have ended."""
+        """Parser callback: a body and its trailers are complete."""
         self._pending = 0
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone, or was sent away."""
+        """The connection is closed."""
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
         self.pipeline.clear()
-        self._read_on()
+        self._cancel_stall_timer()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The transport's: more waits for the client than it should."""
+        """Transport callback: too much data waits for the client."""
         super().pause_writing()
-        self._stalled = self.loop.call_later(self.stall_s, self.transport.abort)
+        self._stall_timer = self.loop.call_later(self.stall_timeout_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """The transport's: the client has read."""
-        self._read_on()
+        """Transport callback: the client has read."""
+        self._cancel_stall_timer()
         super().resume_writing()
 
-    def _read_on(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
+    def _cancel_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
     def send_400_response(self, msg: str) -> None:
-        """uvicorn's, for what is no request: an answer that has begun is cut rather than written into."""
+        """uvicorn's answer to an invalid request; a begun answer is aborted, never written into."""
         running = self._running
         if running is not None and running.response_started and not running.response_complete:
             self.transport.abort()
@@ -169,7 +176,7 @@ class BoundedProtocol(PlainProtocol):
             super().send_400_response(msg)
 
     def is_idle(self) -> bool:
-        """Whether all that was asked is answered."""
+        """Whether all requests have been answered."""
         return self._running is not None and self._running.response_complete and not self.pipeline
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -179,67 +186,63 @@ class BoundedProtocol(PlainProtocol):
     def _refuse(self) -> None:
         answering = cast("object | None", self.cycle) is not None and not self.cycle.response_complete
         if self._in_head and not answering:
-            self.send_400_response(f"The head of a request has at most {MOST_BYTES} bytes.")
-        else:  # whatever is written now would stand in the middle of another answer
+            self.send_400_response(f"The head of a request may have at most {MAX_HEAD_BYTES} bytes.")
+        else:  # a 400 would be written into the middle of another answer
             self.transport.abort()
 
 
-HEAD_S: Final = 60.0
-"""How long a request's head may take, the silence before the first one included."""
-_FIRST_REQUEST_S: Final = 0.5
-"""How long a connection that has asked nothing yet may live on when the process stops."""
-
-
 class AbortableProtocol(BoundedProtocol):
-    """uvicorn's own protocol; each request's scope leads to its connection, and no head takes for ever."""
+    """Limits the time of a request's head, and puts the connection's `SendBuffer` into each scope."""
 
-    head_s = HEAD_S
-    _head_due: asyncio.TimerHandle | None = None
+    head_timeout_s = HEAD_TIMEOUT_S
+    _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's
-        """A client is there, and has yet to say something."""
+        """A client has connected."""
         super().connection_made(transport)
-        self._time_head()
+        self._start_head_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of requests: most heads are whole in them, and need no timer.
+        """Bytes of the client. Most heads are complete in one read and need no timer.
 
-        Empty lines between requests begin no head, and yet end uvicorn's own wait for one.
+        Empty lines between requests begin no head, but they end uvicorn's own wait for the next head.
         """
         super().data_received(data)
-        if self._head_due is None and (self._in_head or self.is_idle()):
-            self._time_head()
+        if self._head_timer is None and (self._in_head or self.is_idle()):
+            self._start_head_timer()
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Parser callback: a request begins."""
         super().on_message_begin()
         self.scope[SEND_BUFFER] = Connection(self.transport, self.flow)  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
-        """A head is whole."""
-        self._forget_head()
+        """Parser callback: a head is complete."""
+        self._cancel_head_timer()
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone, or was sent away."""
-        self._forget_head()
+        """The connection is closed."""
+        self._cancel_head_timer()
         super().connection_lost(exc)
 
-    def _time_head(self) -> None:
-        self._head_due = self.loop.call_later(self.head_s, self.transport.close)
+    def _start_head_timer(self) -> None:
+        self._head_timer = self.loop.call_later(self.head_timeout_s, self.transport.close)
 
-    def _forget_head(self) -> None:
-        if self._head_due is not None:
-            self._head_due.cancel()
-            self._head_due = None
+    def _cancel_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def shutdown(self) -> None:
         """uvicorn's hook for the stop of the process.
 
-        A connection that was just made has its request on the way: closed now, it would be lost without a
-        word, and a proxy must not send an upload a second time.
+        The request of a new connection may be on its way. Closing now would lose it without an answer, and a
+        proxy must not send an upload a second time.
         """
-        if cast("object | None", self.cycle) is None:  # uvicorn types it as it is from the first request on
-            self.loop.call_later(_FIRST_REQUEST_S, super().shutdown)
+        if (
+            cast("object | None", self.cycle) is None
+        ):  # None until the first request, unlike uvicorn's annotation
+            self.loop.call_later(_FIRST_REQUEST_GRACE_S, super().shutdown)
         else:
             super().shutdown()

@@ -1,7 +1,7 @@
-"""Every address of the interface, in one table. Who calls it: the application.
+"""Every route of the API, in one table.
 
-The most asked comes first, and a literal segment before a parameter in its place. Paths are written out,
-because each mount would cost every request a second look-up.
+The most frequent route comes first, and a literal segment comes before a parameter in its place. Paths are
+written out, because each mount would cost every request a second lookup.
 """
 
 from starlette.requests import HTTPConnection
@@ -23,7 +23,7 @@ from image2model.webhooks import http as webhooks_http
 
 
 def routes() -> list[BaseRoute]:
-    """The routes of the interface."""
+    """The routes of the API and of `/metrics`."""
     return [
         Route(f"{API}/status/{{job_id}}", status.Status(), methods=["GET"]),
         Route(f"{API}/upload/batch", jobs_http.upload_batch, methods=["POST"]),

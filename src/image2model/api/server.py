@@ -1,8 +1,7 @@
-"""One API process: uvicorn around the application, from its first log line to its exit code.
+"""One API process: uvicorn around the application, from the first log line to the exit code.
 
-Who calls it: the command line (`image2model api`) and, through it, `up`. SIGTERM and SIGINT end it: event
-streams are closed first, because uvicorn waits for open answers before anything else; then what is under
-way may finish, at most `I2M_SHUTDOWN_GRACE` seconds in all.
+SIGTERM or SIGINT stops it. Event streams are closed first, because uvicorn waits for open answers before
+anything else; then running requests may finish. The whole stop takes at most `I2M_SHUTDOWN_GRACE` seconds.
 """
 
 import asyncio
@@ -33,22 +32,24 @@ from image2model.telemetry.metrics import forget_process
 
 _BACKLOG: Final = 2048
 _TEARDOWN_SECONDS: Final = 2.0
-"""Part of the grace that is kept for closing connections."""
-_LAST_SECONDS: Final = 0.5
-"""Part of the grace that is kept for what follows when every batch is settled."""
+"""Part of the grace period reserved for closing connections."""
+_FINISH_SECONDS: Final = 0.5
+"""Part of the grace period reserved for the steps after all lost replies are settled."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _log: Final = structlog.stdlib.get_logger(__name__)
 
 
 def run(settings: Settings, page: Sequence[BaseRoute] = ()) -> int:
-    """Serve until a signal; returns the exit code 0. Call it from the main thread. `page`: further routes.
+    """Serve until a signal and return the exit code 0. Call it from the main thread. `page`: further routes.
 
-    One log line with the event `ready` tells host and port (a port of 0 is chosen by the system). Raises
-    ConfigurationError where the settings cannot be served.
+    The log event `ready` has the host and port (the system chooses a port of 0). Raises ConfigurationError if
+    the store or the address cannot be used.
     """
     logs.configure(level=settings.log_level, json=settings.log_format == "json", process="api")
     for name in unknown_names():
-        _log.warning("unknown_setting", name=name, advice="no setting has this name: is it misspelt?")
+        _log.warning(
+            "unknown_setting", name=name, advice="There is no setting with this name. Check the spelling."
+        )
     if settings.redis_url is not None:
         asyncio.run(_reach_store(settings.redis_url))
     server = ApiServer(settings, page)
@@ -68,8 +69,8 @@ async def _reach_store(url: str) -> None:
         async with connect(url, timeout_s=2) as redis:
             await reach(redis)
     except RedisError as error:
-        words = describe(condition_of(error) or StoreCondition.REFUSED)
-        raise ConfigurationError([f"I2M_REDIS_URL: {words}: {error}"]) from error
+        problem = describe(condition_of(error) or StoreCondition.REFUSED)
+        raise ConfigurationError([f"I2M_REDIS_URL: {problem}: {error}"]) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -81,7 +82,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class ApiServer(uvicorn.Server):
-    """uvicorn with our signals: a stop that was asked for is no failure."""
+    """uvicorn with our own signal handling: a requested stop is not a failure."""
 
     def __init__(self, settings: Settings, page: Sequence[BaseRoute] = ()) -> None:
         self._grace = settings.shutdown_grace
@@ -104,14 +105,14 @@ class ApiServer(uvicorn.Server):
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so."""
+        """Start, and log `ready`."""
         await super().startup(sockets)
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         _log.info("ready", host=host, port=port, pid=os.getpid())
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Our handlers for the time of the block. Unlike uvicorn's they do not raise the signal again."""
+        """Handle signals while the block runs. Unlike uvicorn, do not raise the signal again afterwards."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self.stop)
@@ -122,20 +123,20 @@ class ApiServer(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, serve whoever is connected, end."""
-        await self._take_last(sockets or [])
+        """Stop listening, serve the connected clients, then close."""
+        await self._accept_waiting(sockets or [])
         await super().shutdown(sockets)
 
-    async def _take_last(self, listeners: list[socket.socket]) -> None:
-        """Stop listening without resetting those whom the kernel has let in but nobody has taken yet.
+    async def _accept_waiting(self, listeners: list[socket.socket]) -> None:
+        """Stop listening without resetting the connections that the kernel has accepted and the loop has not.
 
-        Our own descriptor keeps the queue alive while the loop lets go of its one.
+        A duplicate of the listener keeps their queue open while the loop closes its own.
         """
         ours = [listener.dup() for listener in listeners]
         for server in self.servers:
             server.close()
         await asyncio.sleep(0)
-        last = [connection for listener in ours for connection in _drain(listener)]
+        last = [connection for listener in ours for connection in _accept_all(listener)]
         loop = asyncio.get_running_loop()
         for connection in last:
             await loop.connect_accepted_socket(self._protocol, connection)
@@ -144,19 +145,19 @@ class ApiServer(uvicorn.Server):
         return AbortableProtocol(self.config, self.server_state, self.lifespan.state)
 
     def stop(self) -> None:
-        """Begin to end; asked a second time, do not wait for what is under way."""
+        """Begin the stop. A second call ends at once, without waiting for running requests."""
         if self.should_exit:
             self.force_exit = True
             return
         self.should_exit = True
-        _end_after(self._grace)
+        _exit_after(self._grace)
         state: ApiState = self.lifespan.state["api"]
-        state.lost_replies.deadline = monotonic() + self._grace - _LAST_SECONDS
+        state.lost_replies.deadline = monotonic() + self._grace - _FINISH_SECONDS
         state.relay.close_streams()
 
 
-def _drain(listener: socket.socket) -> list[socket.socket]:
-    """Those who wait; then the listener is closed, and whoever comes later is refused."""
+def _accept_all(listener: socket.socket) -> list[socket.socket]:
+    """Accept all waiting connections, then close the listener: later connections are refused."""
     waiting = []
     with listener, suppress(BlockingIOError):
         listener.setblocking(False)
@@ -165,8 +166,8 @@ def _drain(listener: socket.socket) -> list[socket.socket]:
     return waiting
 
 
-def _end_after(seconds: float) -> None:
-    """The hard deadline: whatever still hangs then is cut off by the end of the process."""
+def _exit_after(seconds: float) -> None:
+    """Exit after the hard deadline, even if something still hangs."""
     deadline = threading.Timer(seconds, os._exit, (1,))
     deadline.daemon = True
     deadline.start()

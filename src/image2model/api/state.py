@@ -1,4 +1,4 @@
-"""What an API process has while it runs, made once by its lifespan."""
+"""The state of an API process, built once by its lifespan."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,6 @@ from image2model.webhooks.fal_callback import CallbackState
 
 @dataclass(frozen=True, kw_only=True)
 class ApiState(HealthState, CallbackState):
-    """Shared by all requests of one process: all that the handlers of each concept use."""
+    """Everything that the handlers of all concepts use. Shared by all requests of one process."""
 
     relay: EventRelay

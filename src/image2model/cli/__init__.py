@@ -1,7 +1,7 @@
 """The command line: `image2model`, and the same as `python -m image2model`.
 
-Who calls it: people, scripts, and `up`, which starts its API and workers through it. Nothing is imported
-before a command is chosen, so that `--help` answers at once; a client command speaks HTTP only.
+Nothing is imported before a command is chosen, so that `--help` answers at once. A client command speaks HTTP
+only; only operators' commands open the store or the storage.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""What a person can do about an image that has no model, by its error's code.
+"""What a person can do about an image that has no model, by its error code, and why a job waits.
 
-Who calls it: `status`, `download`, the summary of `submit`, and the contact sheet. The codes are those of
-the interface's page; an unknown one, of a newer service, gets no advice rather than a wrong one.
+The codes are those of the HTTP interface. An unknown code, from a newer service, gets no advice rather than
+wrong advice.
 """
 
 from typing import Final
@@ -13,46 +13,47 @@ _SMALLER: Final = "Make the picture smaller and submit it again."
 _ADVICE: Final = {
     "image_unreadable": _PICTURE,
     "image_truncated": "The file is incomplete: copy or export it again, then submit it.",
-    "not_an_image": "Only PNG, JPEG and WebP are taken: convert it, then submit it.",
+    "not_an_image": "Only PNG, JPEG and WebP are accepted: convert it, then submit it.",
     "image_too_large": _SMALLER,
     "file_too_large": _SMALLER,
     "body_too_large": _SMALLER,
-    "rejected_by_model": "The model does not take this picture or its parameters: change them, then submit.",
+    "rejected_by_model": "The model rejects this picture or its parameters: change them, then submit again.",
     "content_policy": "The model refuses what the picture shows: use another picture.",
     "generation_failed": _RETRY,
     "generation_timeout": _RETRY,
-    "endpoint_unavailable": "FAL did not take this model for a long time, and nothing was paid: submit it "
+    "endpoint_unavailable": "FAL refused this model for a long time, and nothing was paid: submit it "
     "with another model, or `image2model retry JOB` later.",
-    "submission_unconfirmed": "Whether FAL took it is not known, so it was not sent twice. Look at FAL's "
+    "submission_unconfirmed": "FAL may have accepted it, so it was not sent a second time. Check FAL's "
     "dashboard for the charge; `image2model retry JOB` sends it again.",
     "result_expired": _RETRY,
     "result_invalid": _RETRY,
-    "storage_failed": "The service could not store the model: its operator runs `image2model doctor`. "
-    "Then `image2model retry JOB`.",
-    "worker_crashed": "The service's operator looks at the workers' log. Then `image2model retry JOB`.",
-    "cancelled": "It was cancelled: submit it again if it is wanted after all.",
+    "storage_failed": "The service could not store the model: ask its operator to run `image2model doctor`. "
+    "Then run `image2model retry JOB`.",
+    "worker_crashed": "Ask the service's operator to look at the workers' log. "
+    "Then run `image2model retry JOB`.",
+    "cancelled": "It was cancelled: submit it again if you still need it.",
     "expired": "The job's files are gone: submit the picture again.",
-    "not_saved": "Look at the output folder's space and permissions, then run the same command again: "
-    "nothing is paid for twice.",
+    "not_saved": "Check the output folder's disk space and permissions, then run the same command again: "
+    "you do not pay twice.",
 }
 
 
 def advice(code: str, job_id: str | None = None) -> str:
-    """One or two sentences; empty where the code is unknown. `job_id` takes JOB's place."""
+    """One or two sentences, with `job_id` in place of JOB; empty for an unknown code."""
     return _ADVICE.get(code, "").replace("JOB", job_id or "JOB")
 
 
 _REASONS: Final = {
     "limit": "Waiting: as many pictures as allowed are at FAL; the rest follow as they finish.",
-    "account": "Waiting: FAL refuses the service's account (key or balance). Its operator can mend that; "
+    "account": "Waiting: FAL refuses the service's account (key or balance). Its operator can fix that; "
     "nothing is lost.",
-    "fal": "Waiting: FAL is not answering. It goes on by itself once FAL is back.",
-    "endpoint": "Waiting: FAL refuses this model, or fails at it. It is tried from time to time; other "
-    "models go on.",
+    "fal": "Waiting: FAL does not answer. The job continues by itself once FAL is back.",
+    "endpoint": "Waiting: FAL refuses this model, or fails with it. It is tried again from time to time; "
+    "other models continue.",
     "paused": "Waiting: the service's operator has paused the queue.",
 }
 
 
-def waiting_words(reason: str) -> str:
-    """A reason of the service as a sentence; one that this client does not know by its name."""
+def waiting_message(reason: str) -> str:
+    """The reason of a wait as a sentence; an unknown reason is shown by its name."""
     return _REASONS.get(reason, f"Waiting: {reason}.")

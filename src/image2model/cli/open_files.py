@@ -1,20 +1,19 @@
-"""How many files and sockets the service's processes may hold open.
+"""Raises the number of files and sockets that the service's processes may hold open.
 
-Who calls it: the commands that serve. A shell's usual 1,024 are fewer than the streams that one API process
-serves, and than the FAL calls that one worker follows.
+A shell's usual limit of 1,024 is less than the streams of one API process, or the FAL calls of one worker.
 """
 
 import resource
 from contextlib import suppress
 from typing import Final
 
-MOST: Final = 65_536
+MAX_OPEN_FILES: Final = 65_536
 
 
-def allow_many() -> None:
-    """Raise this process's soft limit as far as the hard one lets it; its children inherit that."""
+def raise_open_file_limit() -> None:
+    """Raise this process's soft limit as far as the hard limit allows; child processes inherit it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST if hard == resource.RLIM_INFINITY else min(MOST, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):  # a kernel may allow less than the hard limit says
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        with suppress(ValueError, OSError):  # some kernels allow less than the hard limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

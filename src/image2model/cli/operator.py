@@ -1,7 +1,4 @@
-"""Where the store is, for the commands of operators that talk to it themselves.
-
-Who calls it: `doctor`, `keys`, `backup` and `restore`.
-"""
+"""Opens the store and the storage for operators' commands, which work on them directly."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,22 +21,22 @@ from image2model.up.store import socket_path, store_folder
 
 def store_url(settings: Settings) -> str | None:
     """I2M_REDIS_URL, or the store of an `up` that runs on the data folder; None where there is neither."""
-    return settings.redis_url or _of_up(settings.data_dir)
+    return settings.redis_url or _url_of_up(settings.data_dir)
 
 
-def _of_up(data_dir: Path) -> str | None:
+def _url_of_up(data_dir: Path) -> str | None:
     path = socket_path(store_folder(data_dir))
     return f"unix://{quote(str(path))}" if path.exists() else None
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[tuple[Settings, Redis, ObjectStorage]]:
-    """Raises ConfigurationError, and click.ClickException where the store does not answer."""
+async def open_service() -> AsyncIterator[tuple[Settings, Redis, ObjectStorage]]:
+    """The settings, the store and the storage. Raises ConfigurationError, ClickException."""
     settings = load()
     url = await asyncio.to_thread(store_url, settings)
     if url is None:
         raise ConfigurationError(
-            [f"I2M_REDIS_URL is not set, and no `up` runs on {settings.data_dir}: start it, or set the URL"]
+            [f"I2M_REDIS_URL is not set, and no `up` runs on {settings.data_dir}: set it, or start `up`"]
         )
     storage = await asyncio.to_thread(open_storage, settings.storage_url)
     try:
@@ -47,5 +44,5 @@ async def opened() -> AsyncIterator[tuple[Settings, Redis, ObjectStorage]]:
             yield settings, redis, storage
     except RedisError as error:
         found = condition_of(error)
-        words = f"{describe(found)}; {advice(found)}" if found else f"the store refused a command: {error}"
-        raise click.ClickException(words) from error
+        message = f"{describe(found)}; {advice(found)}" if found else f"the store refused a command: {error}"
+        raise click.ClickException(message) from error

@@ -1,6 +1,5 @@
-"""What the commands that send pictures share: `--out`, `--model`, `--params`, `--face-limit`.
-
-Who calls it: `submit`, `watch` and `quote`.
+"""The options that the commands with pictures share: `--out`, `--model`, `--params`, `--face-limit`,
+`--jobs`.
 """
 
 from collections.abc import Callable
@@ -25,7 +24,7 @@ class JsonObject(click.ParamType[dict[str, object]]):
         try:
             return msgspec.json.decode(value, type=dict[str, object])
         except msgspec.DecodeError as error:
-            self.fail(f"{value!r} is no JSON object: {error}", param, ctx)
+            self.fail(f"{value!r} is not a JSON object: {error}", param, ctx)
 
 
 _OPTIONS: Final = (
@@ -34,18 +33,32 @@ _OPTIONS: Final = (
         type=click.Path(file_okay=False, path_type=Path),
         default=Path("models"),
         show_default=True,
-        help="Folder for the models.",
+        help="Folder in which to save the models.",
     ),
-    click.option("--model", help="The endpoint that makes the models; default: the service's."),
-    click.option("--params", type=JsonObject(), help="Its parameters, as a JSON object."),
+    click.option("--model", help="FAL endpoint that makes the models; default: the service's."),
+    click.option("--params", type=JsonObject(), help="The endpoint's parameters, as a JSON object."),
     click.option(
-        "--face-limit", type=click.IntRange(1), help="Most faces of a model, where it can be limited."
+        "--face-limit",
+        type=click.IntRange(1),
+        help="Maximum number of faces, if the endpoint has such a limit.",
     ),
 )
 
 
+def parallel_option(command: _F) -> _F:
+    """Adds `--jobs`."""
+    return click.option(
+        "--jobs",
+        "at_once",
+        type=click.IntRange(1, 100),
+        default=20,
+        show_default=True,
+        help="How many batches to run at once.",
+    )(command)
+
+
 def shared_options(command: _F) -> _F:
-    """Adds the four."""
+    """Adds `--out`, `--model`, `--params` and `--face-limit`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -1,7 +1,7 @@
-"""The group of all commands: a table of names, imported one at a time when chosen.
+"""The group of all commands: a table of names, each imported only when it is chosen.
 
-Who calls it: `program`. A new command is one line here and one file in `commands`, which binds its
-click command to the name `command`.
+A new command is one line in the table and one file in `commands`, which binds its click command to the name
+`command`.
 """
 
 import os
@@ -21,31 +21,31 @@ COMMANDS: Final[dict[str, str]] = {
     "up": "Run the whole service on this machine.",
     "api": "Run one API process.",
     "worker": "Run one worker process.",
-    "emulator": "Run FAL on this machine, for trials and tests.",
-    "quote": "Tell what a submit would cost, and buy nothing.",
+    "emulator": "Run a FAL emulator on this machine, for trials and tests.",
+    "quote": "Show what a submit would cost, and buy nothing.",
     "submit": "Upload pictures and download their models.",
     "watch": "Make models of all pictures that appear in a folder.",
     "jobs": "List jobs, newest first.",
     "status": "Show a job.",
     "download": "Download the models of a job.",
     "report": "Write a contact sheet of a job.",
-    "cancel": "Stop what is not finished of a job.",
+    "cancel": "Cancel the unfinished images of a job.",
     "retry": "Run the failed images of a job again.",
     "dead": "List or replay the images that failed for good.",
     "keys": "Make, list and revoke API keys.",
     "backup": "Write jobs, keys and files into one archive.",
-    "restore": "Bring a backup back into an empty service.",
+    "restore": "Restore a backup into an empty service.",
     "upgrade": "Show which data version the store is written in.",
-    "doctor": "Check the settings and what they lead to.",
+    "doctor": "Check the settings, Redis, workers, storage and FAL.",
     "completion": "Print the completion script of a shell.",
 }
 
 
 class LazyGroup(click.Group):
-    """Lists commands from the table; imports one when it is run, or asked for its own help."""
+    """Lists commands from the table, and imports one only to run it or to show its help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """In the table's order: what people need first comes first."""
+        """In the table's order: the commands that people need first come first."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -57,9 +57,9 @@ class LazyGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands from the table, without importing them, and the group's own options."""
-        fitting = {name: words for name, words in COMMANDS.items() if name.startswith(incomplete)}
-        named = [CompletionItem(name, help=words) for name, words in fitting.items()]
-        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
+        matching = {name: line for name, line in COMMANDS.items() if name.startswith(incomplete)}
+        commands = [CompletionItem(name, help=line) for name, line in matching.items()]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The table itself, without importing anything."""
@@ -95,17 +95,17 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+    except BrokenPipeError:  # the reader of our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except ConfigurationError as error:
-        return _say(error.problems, USAGE)
+        return _print_errors(error.problems, USAGE)
     except (Image2ModelError, OSError) as error:
-        return _say([str(error)], FAILED)
+        return _print_errors([str(error)], FAILED)
     return outcome if isinstance(outcome, int) else DONE
 
 
-def _say(lines: Sequence[str], code: int) -> int:
+def _print_errors(lines: Sequence[str], code: int) -> int:
     for line in lines:
         click.echo(f"image2model: {line}", err=True)
     return code

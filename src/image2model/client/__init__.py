@@ -1,8 +1,7 @@
 """The Python client: typed, over HTTP alone, in an async and a sync form.
 
-Who calls it: the command line, and anybody's program. It must never import the service's own inside
-beyond the shared nouns of `domain`: it may run on another machine against another version, so unknown
-fields of a document are ignored and statuses are plain text.
+It may run on another machine against another version of the service: unknown fields of a document are
+ignored, and statuses are plain text. It imports nothing of the service except the shared types of `domain`.
 """
 
 from image2model.client.aio import AsyncClient

@@ -1,7 +1,7 @@
-"""The async client: one object to one service, used in `async with`.
+"""The async client: one object for one service, used in `async with`.
 
-Who calls it: the command line and programs. Every call has a deadline; `patience` is how long a call
-or a lost stream is tried again before `Unreachable` (see `transport` for what may be repeated).
+Every call has a deadline. `patience` is how long a call or a lost stream is tried again before `Unreachable`;
+see `transport` for the calls that may be repeated.
 """
 
 import json
@@ -23,7 +23,7 @@ from image2model.client.save import save
 from image2model.client.transport import Call, OnTrouble, Patience, Reply, Transport
 
 _BASE: Final = "/api/v1"
-_SLOWEST_UPLOAD: Final = 32 * 1024  # bytes a second: below this a deadline ends the try
+_MIN_UPLOAD_SPEED: Final = 32 * 1024  # bytes a second: a slower try times out
 _IDLE_DOWNLOAD: Final = 60.0
 
 _T = TypeVar("_T")
@@ -38,11 +38,11 @@ class AsyncClient:
 
     @property
     def url(self) -> str:
-        """The service, without a slash at the end."""
+        """The service's URL, without a slash at the end."""
         return self._transport.url
 
     def on_trouble(self, on_trouble: OnTrouble) -> None:
-        """`on_trouble` hears in words why a call is about to be tried again."""
+        """Call `on_trouble` with the reason, in words, before a call is tried again."""
         self._transport.on_trouble = on_trouble
 
     async def __aenter__(self) -> Self:
@@ -65,7 +65,7 @@ class AsyncClient:
         no_cache: bool = False,
         idempotency_key: str | None = None,
     ) -> Job:
-        """Upload one batch. A lost answer is asked for again by the same idempotency key, never paid twice.
+        """Upload one batch. A lost reply is recovered with the same idempotency key, never paid twice.
 
         Without a key a random one is made. Raises ApiError, Unreachable, ClientError.
         """
@@ -91,7 +91,7 @@ class AsyncClient:
         face_limit: int | None = None,
         no_cache: bool = False,
     ) -> Quote:
-        """What the same `submit` would cost, and what is wrong with each picture. Runs and keeps nothing.
+        """What the same `submit` would cost, and what is wrong with each picture. It runs and keeps nothing.
 
         Raises ApiError where the whole upload would be refused, such as for an unknown model.
         """
@@ -120,7 +120,7 @@ class AsyncClient:
     ) -> AsyncIterator[Event]:
         """One job's events, until it is complete, or (None) those of all the caller's jobs, without end.
 
-        A lost connection is made again and resumes; `on_connection` hears of both.
+        A lost connection is made again and resumes; `on_connection` is called with both changes.
         Raises ApiError, Unreachable.
         """
         path = "/events" if job_id is None else f"/status/stream/{escaped(job_id, safe='')}"
@@ -135,7 +135,7 @@ class AsyncClient:
 
     async def downloads(self, job_id: str) -> tuple[Download, ...]:
         """The files of each image of a job."""
-        listing = await self._get(f"/download/{escaped(job_id, safe='')}", _Listing)
+        listing = await self._get(f"/download/{escaped(job_id, safe='')}", _DownloadList)
         return listing.images
 
     async def download(
@@ -148,9 +148,9 @@ class AsyncClient:
         size: int | None = None,
         part_dir: Path | None = None,
     ) -> int:
-        """Save one file of an image at `target`, whole or not at all, and return its bytes.
+        """Save one file of an image at `target`, complete or not at all, and return its size.
 
-        `size`: what the job document told. Raises ApiError, Unreachable, BadDownload, OSError.
+        `size`: the size in the job document. Raises ApiError, Unreachable, BadDownload, OSError.
         """
         path = (
             f"{_BASE}/download/{escaped(job_id, safe='')}/{escaped(image_id, safe='')}?file={escaped(file)}"
@@ -173,22 +173,22 @@ class AsyncClient:
         return (await self._transport.send(Call(method="GET", path=path, safe=True))).body
 
     async def cancel(self, job_id: str) -> Job:
-        """Ask to stop what is not finished. Raises ApiError `already_finished` where nothing is left."""
+        """Cancel the unfinished images. Raises ApiError `already_finished` where there are none."""
         return await self._post(f"/jobs/{escaped(job_id, safe='')}/cancel", None, Job)
 
     async def retry(
         self, job_id: str, *, image_ids: Iterable[str] | None = None, params: Mapping[str, Any] | None = None
     ) -> Job:
         """Run failed images again, all or those named; each is a new paid attempt."""
-        wanted = {"image_ids": list(image_ids) if image_ids is not None else None, "params": params}
+        body = {"image_ids": list(image_ids) if image_ids is not None else None, "params": params}
         return await self._post(
             f"/jobs/{escaped(job_id, safe='')}/retry",
-            {name: value for name, value in wanted.items() if value is not None},
+            {name: value for name, value in body.items() if value is not None},
             Job,
         )
 
     async def refresh_files(self, job_id: str, image_id: str) -> Job:
-        """Have files fetched again that were missing when the image succeeded: see its result's `warnings`.
+        """Fetch files again that were missing when the image succeeded: see its result's `warnings`.
 
         Raises ApiError `not_ready` for an image that has not succeeded.
         """
@@ -196,7 +196,7 @@ class AsyncClient:
         return await self._post(path, None, Job)
 
     async def delete(self, job_id: str) -> None:
-        """Erase a job; what still runs is cancelled first. One that is gone already is no error."""
+        """Erase a job; running images are cancelled first. A job that is already gone is no error."""
         call = Call(method="DELETE", path=f"{_BASE}/jobs/{escaped(job_id, safe='')}", safe=True)
         await self._transport.send(call)
 
@@ -210,15 +210,15 @@ class AsyncClient:
         )
 
     async def replay(self, image_id: str) -> Job:
-        """Run one dead image again, whoever owns it: a new paid attempt. For admins."""
+        """Run one dead image of any owner again: a new paid attempt. For admins."""
         return await self._post(f"/admin/dead/{escaped(image_id, safe='')}/replay", None, Job)
 
     async def replay_many(
         self, *, code: str = "", model: str = "", owner: str = "", every: bool = False, limit: int = 20
     ) -> Replayed:
         """Run the dead images that match again, up to `limit`; with `every` no filter is needed."""
-        wish = {"code": code, "model": model, "owner": owner, "all": every, "limit": limit}
-        return await self._post("/admin/dead/replay", wish, Replayed)
+        body = {"code": code, "model": model, "owner": owner, "all": every, "limit": limit}
+        return await self._post("/admin/dead/replay", body, Replayed)
 
     async def _get(self, path: str, kind: type[_T], query: dict[str, str] | None = None) -> _T:
         call = Call(method="GET", path=_BASE + path, query=query or {}, safe=True)
@@ -231,7 +231,7 @@ class AsyncClient:
         return _decoded(await self._transport.send(call), kind)
 
 
-class _Listing(msgspec.Struct, frozen=True):
+class _DownloadList(msgspec.Struct, frozen=True):
     images: tuple[Download, ...] = ()
 
 
@@ -268,7 +268,7 @@ def _multipart(path: str, body: MultipartBody, headers: Mapping[str, str] | None
         },
         body=body.chunks,
         safe=True,
-        deadline=60 + body.length / _SLOWEST_UPLOAD,
+        deadline=60 + body.length / _MIN_UPLOAD_SPEED,
     )
 
 
@@ -276,4 +276,4 @@ def _decoded(reply: Reply, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(reply.body, type=kind)
     except msgspec.DecodeError as error:
-        raise ClientError(f"the service's answer cannot be read: {error}") from error
+        raise ClientError(f"the service's reply cannot be read: {error}") from error

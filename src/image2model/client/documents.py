@@ -1,6 +1,5 @@
-"""The documents of the HTTP interface, as the client reads them. Unknown fields are ignored.
-
-Who calls it: programs read them, `AsyncClient` decodes them. Times are RFC 3339 text.
+"""The documents of the HTTP interface, as the client reads them. Unknown fields are ignored; times are RFC
+3339 text.
 """
 
 from typing import Any
@@ -36,7 +35,7 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Warned(msgspec.Struct, frozen=True):
-    """What FAL named and could not be had or understood; `file` is the kind of the file."""
+    """A file that FAL named but that could not be fetched or understood; `file` is its kind."""
 
     code: str
     file: str = ""
@@ -44,7 +43,7 @@ class Warned(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What a success left; `mesh` is None where it is not known."""
+    """The result of a succeeded image; `mesh` is None where it is unknown."""
 
     files: tuple[File, ...] = ()
     mesh: Mesh | None = None
@@ -59,7 +58,7 @@ class Result(msgspec.Struct, frozen=True):
 class Image(msgspec.Struct, frozen=True):
     """One image of a job. `progress` is 0 to 1, `cost_usd` in dollars, `size` in bytes.
 
-    `cost_usd` is what all its attempts took; `cost_uncertain`: FAL did not say for one of them.
+    `cost_usd` is the cost of all its attempts; `cost_uncertain`: FAL gave no amount for one of them.
     """
 
     image_id: str
@@ -113,7 +112,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def finished(self) -> bool:
-        """Whether every image of it is final."""
+        """Whether all its images are final."""
         return self.status in JOB_FINISHED
 
 
@@ -157,14 +156,14 @@ class DeadImage(msgspec.Struct, frozen=True):
 
 
 class DeadPage(msgspec.Struct, frozen=True):
-    """One page of dead images, newest first; it may be short, and only a null cursor is the end."""
+    """One page of dead images, newest first; it may be short: only a null cursor marks the end."""
 
     images: tuple[DeadImage, ...] = ()
     next_cursor: str | None = None
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """What a replay by filter has set going; `more`: others match too."""
+    """The result of a replay by filter; `more`: further images match."""
 
     replayed: int
     job_ids: tuple[str, ...] = ()
@@ -172,7 +171,7 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 class Price(msgspec.Struct, frozen=True):
-    """What FAL asks for one unit of an endpoint's work, in its own words."""
+    """FAL's price of one unit of an endpoint's work."""
 
     unit_price: float
     unit: str | None = None
@@ -180,7 +179,7 @@ class Price(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """What FAL says of a model today."""
+    """FAL's current description of a model."""
 
     name: str | None = None
     category: str | None = None
@@ -192,9 +191,9 @@ class Endpoint(msgspec.Struct, frozen=True):
 class Model(msgspec.Struct, frozen=True):
     """One model on offer. `params` is the JSON Schema of its parameters.
 
-    `price_usd`: one picture with the default parameters, None where only the run tells. `face_limit`: the
+    `price_usd`: one picture with the default parameters, None where only the run shows it. `face_limit`: the
     parameter that `submit(face_limit=…)` sets, None where faces cannot be limited. `fal` is None while FAL
-    cannot be asked.
+    does not answer.
     """
 
     id: str
@@ -216,9 +215,9 @@ class ModelList(msgspec.Struct, frozen=True):
 
 
 class QuotedImage(msgspec.Struct, frozen=True):
-    """The verdict on one picture: `ok`, or the `code` and `detail` that an upload would refuse it with.
+    """The check of one picture: `ok`, or the `code` and `detail` with which an upload would be refused.
 
-    `cached`: its result is there already, and costs nothing. `size` in bytes.
+    `cached`: its result exists already, and costs nothing. `size` in bytes.
     """
 
     filename: str
@@ -235,7 +234,7 @@ class QuotedImage(msgspec.Struct, frozen=True):
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """What an upload would cost. `accepted`: whether it would become a job; None: only the run tells."""
+    """What an upload would cost. `accepted`: whether it would become a job. Unknown costs are None."""
 
     model: str
     accepted: bool

@@ -1,6 +1,5 @@
-"""What a call of the client can raise, all under one root.
-
-Who calls it: the modules of `client`; programs catch `ClientError` or one of its kinds.
+"""The errors that a call of the client can raise, all under one root: catch `ClientError` or one of its
+kinds.
 """
 
 from collections.abc import Sequence
@@ -13,11 +12,11 @@ class ClientError(Image2ModelError):
 
 
 class Unreachable(ClientError):
-    """The service did not answer, however often it was asked within the call's deadline."""
+    """The service did not answer, in any try within the client's patience."""
 
 
 class BadDownload(ClientError):
-    """A file arrived short, or with another size than the service told."""
+    """A file arrived short, or with another size than the service announced."""
 
 
 class ApiError(ClientError):
@@ -47,5 +46,5 @@ class ApiError(ClientError):
 
     @property
     def is_gone(self) -> bool:
-        """Whether what was asked for does not exist, or no longer."""
+        """Whether the requested thing does not exist, or no longer exists."""
         return self.status in {404, 410}

@@ -1,7 +1,4 @@
-"""One picture to upload: a file on disk, read while it is sent, or bytes in memory.
-
-Who calls it: `AsyncClient.submit` and its callers.
-"""
+"""The multipart body of an upload: files on disk, read while they are sent, or bytes in memory."""
 
 import os
 import secrets
@@ -37,7 +34,7 @@ class Picture(msgspec.Struct, frozen=True):
         return cls(name=name, size=len(data), data=data)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Exactly `size` bytes, piece by piece. Raises ClientError if the file has another length by now."""
+        """Exactly `size` bytes, piece by piece. Raises ClientError if the file's length has changed."""
         if self.path is None:
             yield self.data
             return
@@ -68,7 +65,7 @@ class MultipartBody:
 
     @property
     def length(self) -> int:
-        """The body's bytes."""
+        """The body's length in bytes."""
         files = sum(len(head) + picture.size + 2 for head, picture in self._parts)
         return len(self._fields) + files + len(self._end)
 

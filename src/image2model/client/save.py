@@ -1,6 +1,6 @@
 """Saves a download: into a temporary file beside its target, checked, then renamed into place.
 
-Who calls it: `AsyncClient.download`. A target is whole or absent, never in between.
+A target is complete or absent, never in between.
 """
 
 import os
@@ -17,13 +17,15 @@ from image2model.shielded import in_thread
 async def save(
     response: aiohttp.ClientResponse, target: Path, *, size: int | None, part_dir: Path | None
 ) -> int:
-    """Write the body to `target` (folders are made) and return its bytes.
+    """Write the body to `target` (folders are made) and return its size.
 
-    `size`: what the service told, if anything. `part_dir`: a folder for the unfinished file, on the same
+    `size`: as the service announced it, if at all. `part_dir`: a folder for the unfinished file, on the same
     file system; default: the target's own. Raises BadDownload, OSError.
     """
     folder = part_dir or target.parent
-    part = folder / f".{secrets.token_hex(8)}.part"  # without the target's name, which may leave no room
+    part = (
+        folder / f".{secrets.token_hex(8)}.part"
+    )  # without the target's name, which may be too long already
     await in_thread(_make_folders, folder, target.parent)
     try:
         written = await _receive(response, part)

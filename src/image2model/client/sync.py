@@ -1,6 +1,6 @@
 """The same client for programs without an event loop: a private loop runs in a thread.
 
-Who calls it: scripts and notebooks. Each method blocks for as long as its async twin runs.
+Each method blocks for as long as its async counterpart runs.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Client:
         self._loop.close()
 
     def on_trouble(self, on_trouble: OnTrouble) -> None:
-        """`on_trouble` hears in words, in the client's thread, why a call is about to be tried again."""
+        """Call `on_trouble` with the reason, in the client's thread, before a call is tried again."""
         self._client.on_trouble(on_trouble)
 
     def submit(self, pictures: Sequence[Source], **options: Any) -> Job:
@@ -90,7 +90,7 @@ class Client:
         return self._run(self._client.download(job_id, image_id, target, file=file))
 
     def cancel(self, job_id: str) -> Job:
-        """Ask to stop what is not finished."""
+        """Cancel the unfinished images."""
         return self._run(self._client.cancel(job_id))
 
     def retry(
@@ -100,7 +100,7 @@ class Client:
         return self._run(self._client.retry(job_id, image_ids=image_ids, params=params))
 
     def refresh_files(self, job_id: str, image_id: str) -> Job:
-        """Have an image's missing files fetched again; see `AsyncClient.refresh_files`."""
+        """Fetch an image's missing files again; see `AsyncClient.refresh_files`."""
         return self._run(self._client.refresh_files(job_id, image_id))
 
     def delete(self, job_id: str) -> None:

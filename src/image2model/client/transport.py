@@ -1,6 +1,6 @@
-"""How long to wait before a call is made again, and until when that is worth it.
+"""The client's HTTP calls: one session, deadlines, and repeated calls within the client's patience.
 
-Who calls it: the transport and the event stream.
+A call is repeated only if the service refused it for now, if it was never sent, or if it is `safe`.
 """
 
 import asyncio
@@ -17,8 +17,36 @@ from image2model import __version__
 from image2model.client.errors import ApiError, Unreachable
 from image2model.errors import FileFault
 
-_BASE: Final = 0.25
-_CAP: Final = 15.0
+_BASE_SECONDS: Final = 0.25
+_MAX_SECONDS: Final = 15.0
+CALL_SECONDS: Final = 30.0
+_CONNECT_SECONDS: Final = 10.0
+_REFUSED_FOR_NOW: Final = frozenset({429, 503})
+_GATEWAY: Final = frozenset({502, 504})
+
+
+Body = Callable[[], AsyncIterator[bytes]]
+OnTrouble = Callable[[str], None]
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole reply. Names of `headers` are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One request. `safe`: it may be repeated after a lost reply. `deadline`: seconds for each try."""
+
+    method: str
+    path: str
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+    body: Body | bytes | None = None
+    safe: bool = False
+    deadline: float = CALL_SECONDS
 
 
 class Patience:
@@ -29,7 +57,7 @@ class Patience:
         self.begin_again()
 
     def begin_again(self) -> None:
-        """Forget the failures so far: something has worked."""
+        """Forget the failures so far: a call has succeeded."""
         self._deadline = time.monotonic() + self.seconds
         self._failures = 0
 
@@ -38,44 +66,15 @@ class Patience:
         """Seconds until patience ends; never negative."""
         return max(0.0, self._deadline - time.monotonic())
 
-    async def pause(self, told: float | None = None) -> bool:
-        """Sleep before the next try: `told` seconds where the service named them. False: no time is left."""
+    async def pause(self, retry_after: float | None = None) -> bool:
+        """Sleep before the next try, `retry_after` seconds if given. False: no time is left."""
         self._failures += 1
-        backoff = random.uniform(0, min(_CAP, _BASE * 2**self._failures))  # noqa: S311 - jitter
-        wait = told + random.uniform(0, _BASE) if told is not None else backoff  # noqa: S311
+        backoff = random.uniform(0, min(_MAX_SECONDS, _BASE_SECONDS * 2**self._failures))  # noqa: S311 - jitter
+        wait = retry_after + random.uniform(0, _BASE_SECONDS) if retry_after is not None else backoff  # noqa: S311
         if wait >= self.left:
             return False
         await asyncio.sleep(wait)
         return True
-
-
-CALL_SECONDS: Final = 30.0
-_CONNECT_SECONDS: Final = 10.0
-_TURNED_AWAY: Final = frozenset({429, 503})
-_GATEWAY: Final = frozenset({502, 504})
-
-Body = Callable[[], AsyncIterator[bytes]]
-OnTrouble = Callable[[str], None]
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """A whole answer. `headers` are looked up in lower case."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. `safe`: it may be sent again when its answer was lost. `deadline` in seconds a try."""
-
-    method: str
-    path: str
-    headers: dict[str, str] = {}
-    query: dict[str, str] = {}
-    body: Body | bytes | None = None
-    safe: bool = False
-    deadline: float = CALL_SECONDS
 
 
 class Transport:
@@ -101,7 +100,7 @@ class Transport:
             await self._session.close()
 
     async def send(self, call: Call) -> Reply:
-        """The answer, 2xx or 304. Raises ApiError, Unreachable."""
+        """The reply, 2xx or 304. Raises ApiError, Unreachable."""
         patience = Patience(self.patience)
         while True:
             try:
@@ -166,7 +165,7 @@ async def _whole(response: aiohttp.ClientResponse) -> Reply:
 
 
 def _may_repeat(call: Call, error: ApiError) -> bool:
-    if error.code == "idempotency_in_progress" or error.status in _TURNED_AWAY:
+    if error.code == "idempotency_in_progress" or error.status in _REFUSED_FOR_NOW:
         return True
     return call.safe and error.status in _GATEWAY
 
@@ -192,12 +191,12 @@ def _problem(reply: Reply) -> ApiError:
         problem = msgspec.json.decode(reply.body, type=_Problem)
     except msgspec.DecodeError:
         problem = _Problem(detail=f"HTTP {reply.status}: {reply.body[:200].decode(errors='replace')}")
-    told = reply.headers.get("retry-after", "")
+    retry_after = reply.headers.get("retry-after", "")
     return ApiError(
         reply.status,
         problem.code,
         problem.detail or problem.title or f"HTTP {reply.status}",
         errors=problem.errors,
         request_id=problem.request_id or reply.headers.get("x-request-id"),
-        retry_after=float(told) if told.isdigit() else None,
+        retry_after=float(retry_after) if retry_after.isdigit() else None,
     )

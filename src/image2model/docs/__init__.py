@@ -1,4 +1,1 @@
-"""The pages of `docs/` that are made from the code: settings, metrics, errors, and the interface.
-
-Who calls it: `python -m image2model.docs`, and `make check` with `--check`. Nothing of the service does.
-"""
+"""Generates the pages of `docs/` from the code: settings, metrics, errors, and the HTTP interface."""

@@ -1,7 +1,4 @@
-"""`python -m image2model.docs [--check] [FOLDER]`: write the generated pages, or see whether they are stale.
-
-Who calls it: people after a change, and `make check`.
-"""
+"""`python -m image2model.docs [--check] [FOLDER]`: write the generated pages, or check them."""
 
 import sys
 from pathlib import Path
@@ -18,12 +15,15 @@ def main(*, check: bool, folder: Path) -> None:
     """Write the generated pages into FOLDER (default: docs)."""
     stale = [name for name, make in PAGES.items() if _write(folder / name, make(), check=check)]
     if check and stale:
-        click.echo(f"stale: {', '.join(stale)}. Run `python -m image2model.docs` and commit.", err=True)
+        click.echo(
+            f"These pages are stale: {', '.join(stale)}. Run `python -m image2model.docs`, and commit them.",
+            err=True,
+        )
         sys.exit(1)
 
 
 def _write(path: Path, text: str, *, check: bool) -> bool:
-    """Whether the page was not what it should be."""
+    """Write a page if it is missing or stale; return whether it was."""
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     if not check:

@@ -1,4 +1,4 @@
-"""Markdown from rows. Who calls it: the pages."""
+"""The generated pages as Markdown: one function for each page, made from the tables in the code."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
@@ -16,29 +16,38 @@ from image2model.settings import SETTINGS, Setting
 from image2model.store.condition import StoreCondition
 from image2model.telemetry import metrics
 
-
-def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table; the cells are Markdown already, on one line each."""
-    names = list(heads)
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def page(title: str, *parts: str) -> str:
-    """A whole page, with the note that nobody edits it."""
-    note = "<!-- Made by `python -m image2model.docs`; edit the code that it is made from. -->"
-    return "\n".join([note, "", f"# {title}", "", *parts])
+_EXAMPLE = """```json
+{"type": "urn:image2model:problem:not_ready", "title": "Not ready", "status": 409,
+ "detail": "This image is generating. Its model is there once it has succeeded.",
+ "code": "not_ready", "request_id": "01J9Z3K4M5N6P7Q8"}
+```
+"""
+LABELS: Final = {
+    "method": "HTTP method; `other` for unusual ones",
+    "endpoint": "the route's template, `unmatched` for every other path",
+    "status": "HTTP status, or the final status of an image or a task",
+    "task_name": "`process_batch`, `generate_model`, `cleanup` and the other queued tasks",
+    "process": "`api`, `worker`, `emulator` or `store`",
+    "signal": "the signal's name: `SIGSEGV`, `SIGKILL` …",
+    "task": "where it happened: a queued task (`generate_model` …), a background loop of a process "
+    "(`loop:heartbeat` …), `http` for a request",
+    "model": "FAL's endpoint id",
+    "key": "the names of an owner's keys, separated by commas; `(no key)` for `I2M_ADMIN_KEY` and under "
+    "`I2M_AUTH=none`; `(others)` for all but the 500 pairs of key and model that spent most",
+    "operation": "the kind of call to FAL: a submission, an upload, a status …",
+    "outcome": "the result of the call",
+    "queue": "`model_generation`, `batch_processing`, `maintenance`",
+    "reason": "why the queue is paused: `account`, `fal`, or an operator",
+    "worker": "the worker's name",
+    "state": ", ".join(f"`{condition.value}`" for condition in StoreCondition),
+}
 
 
 def api_page() -> str:
-    """The page."""
+    """The page `api.md`."""
     about = (
-        "A running service tells all of this in full, with schemas and examples: `/api/v1/docs` for people, "
-        "`/api/v1/openapi.json` for programs. The codes are those of [errors.md](errors.md).\n"
+        "A running service shows all of this in full, with schemas and examples: `/api/v1/docs` for people, "
+        "`/api/v1/openapi.json` for programs. [errors.md](errors.md) explains the codes.\n"
     )
     return page("HTTP interface", about, *_overview(), *map(_operation, OPERATIONS))
 
@@ -52,7 +61,7 @@ def _overview() -> Iterator[str]:
 def _operation(operation: Operation) -> str:
     parts = [f"## `{operation.method} {operation.path}`\n", f"{operation.summary}. {operation.description}\n"]
     if operation.access == "admin":
-        parts.append("For the role `admin`.\n")
+        parts.append("Needs the role `admin`.\n")
     if operation.parameters:
         rows = ((f"`{one.name}`", one.where, one.description) for one in operation.parameters)
         parts.append(table(("Parameter", "In", ""), rows))
@@ -71,73 +80,44 @@ def _shape(answer: Answer) -> str:
     return f"`{answer.media_type}`" if answer.media_type else ""
 
 
-_EXAMPLE = """```json
-{"type": "urn:image2model:problem:not_ready", "title": "Not ready", "status": 409,
- "detail": "This image is generating. Its model is there once it has succeeded.",
- "code": "not_ready", "request_id": "01J9Z3K4M5N6P7Q8"}
-```
-"""
-
-
 def errors_page() -> str:
-    """The page."""
+    """The page `errors.md`."""
     refusals = sorted(problems(), key=lambda one: (one.status, one.code))
     rows = ((f"`{one.code}`", str(one.status), MEANINGS[one.code]) for one in refusals)
     failures = ((f"`{code}`", meaning) for code, meaning in IMAGE_FAILURES.items())
     return page(
         "Errors",
-        "Every refusal is an RFC 9457 document, `application/problem+json`. `code` is stable, and for "
-        "programs; `detail` is for people. Where files are to blame, `errors` names each of them with "
-        "`file`, `code` and `detail`, and the answer's own code is the first one's.\n",
+        "Every refusal is an RFC 9457 document, `application/problem+json`. `code` is stable and meant for "
+        "programs; `detail` is for people. If files are the cause, `errors` lists each of them with "
+        "`file`, `code` and `detail`, and the code of the answer is the first file's code.\n",
         _EXAMPLE,
         "## Refusals\n",
         table(("Code", "Status", "Meaning"), rows),
         "## Failures of an image\n",
         'The `error` of an image: `{"code", "message", "retryable", "fal_type"}`. `fal_type` is FAL\'s own '
-        "word, where it said one.\n",
+        "error type, if FAL sent one.\n",
         table(("Code", "Meaning"), failures),
     )
 
 
-LABELS: Final = {
-    "method": "HTTP method; `other` for unusual ones",
-    "endpoint": "the route's template, `unmatched` for every other path",
-    "status": "HTTP status, or the final status of an image or a task",
-    "task_name": "`process_batch`, `generate_model`, `cleanup` and the other queued tasks",
-    "process": "`api`, `worker`, `emulator` or `store`",
-    "signal": "the signal's name: `SIGSEGV`, `SIGKILL` …",
-    "task": "where it happened: a queued task (`generate_model` …), a background loop of a process "
-    "(`loop:keeper` …), `http` for a request",
-    "model": "FAL's endpoint id",
-    "key": "names of keys, those of one owner joined by a comma; `(no key)` for `I2M_ADMIN_KEY` and under "
-    "`I2M_AUTH=none`; `(others)` beyond the 500 pairs of key and model that spent most",
-    "operation": "what was asked of FAL: a submit, an upload, a status …",
-    "outcome": "how the call ended",
-    "queue": "`model_generation`, `batch_processing`, `maintenance`",
-    "reason": "why the queue is paused: `account`, `fal`, or an operator",
-    "worker": "the worker's name",
-    "state": ", ".join(f"`{condition.value}`" for condition in StoreCondition),
-}
-
-
 def metrics_page() -> str:
-    """The page."""
+    """The page `metrics.md`."""
     about = (
         "`GET /metrics` in Prometheus' text format; a worker serves its own on `I2M_WORKER_METRICS_PORT`. "
-        "Under `up` the API's shows all processes. No label holds an id.\n"
+        "Under `up`, the API's `/metrics` shows all processes. No label contains an id.\n"
     )
-    rows = ((f"`{name}`", kind, _coded(labels), text) for name, kind, labels, text in known())
+    rows = ((f"`{name}`", kind, _code_list(labels), text) for name, kind, labels, text in all_metrics())
     labels = table(("Label", "Values"), ((f"`{name}`", text) for name, text in LABELS.items()))
     return page("Metrics", about, table(("Name", "Type", "Labels", "Meaning"), rows), "## Labels\n", labels)
 
 
-def _coded(names: tuple[str, ...]) -> str:
+def _code_list(names: tuple[str, ...]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def known() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
-    """Every metric: its name as scraped, type, labels and meaning."""
-    labels = {one._name: one._labelnames for one in _collectors()}  # noqa: SLF001 - told nowhere else
+def all_metrics() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
+    """Every metric: name as scraped, type, labels and meaning."""
+    labels = {one._name: one._labelnames for one in _collectors()}  # noqa: SLF001 - there is no public way to get the names
     for metric in [*metrics.REGISTRY.collect(), *_fleet().collect(), *_store().collect()]:
         found = labels.get(metric.name) or _sampled(metric)
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
@@ -150,11 +130,13 @@ def _collectors() -> Iterator[Counter | Gauge | Histogram]:
 
 def _sampled(metric: Metric) -> tuple[str, ...]:
     names = (label for sample in metric.samples for label in sample.labels)
-    return tuple(dict.fromkeys(name for name in names if name != "le"))  # Prometheus' own, of histograms
+    return tuple(
+        dict.fromkeys(name for name in names if name != "le")
+    )  # `le` is Prometheus' own label of histograms
 
 
 def _fleet() -> FleetGauges:
-    """A fleet with something of everything, for its labels."""
+    """A fleet with one of each kind, to get the labels."""
     queue = QueueGauge("model_generation", 0, 0.0, ("account",))
     spend = SpendGauge("name", "model", 0.0)
     endpoint = EndpointGauge("model", 0)
@@ -172,11 +154,12 @@ def _store() -> StoreGauges:
 
 
 def settings_page() -> str:
-    """The page."""
+    """The page `settings.md`."""
     about = (
-        "All settings come from the environment. A wrong value stops the start, with every problem named at "
-        "once. Durations are seconds, or such as `90s`, `15m`, `12h`, `7d`; sizes are bytes, or such as "
-        "`10MiB`; lists are separated by commas; switches are `1` or `0`.\n"
+        "All settings come from the environment. A wrong value stops the start, and the message lists every "
+        "problem. A duration is a number of seconds, or a text such as `90s`, `15m`, `12h` or `7d`. A "
+        "size is a number of bytes, or a text such as `10MiB`. Separate lists by commas. Switches are `1` "
+        "or `0`.\n"
     )
     return page("Settings", about, table(("Name", "Default", "Meaning"), map(_row, SETTINGS)))
 
@@ -184,6 +167,23 @@ def settings_page() -> str:
 def _row(setting: Setting) -> tuple[str, str, str]:
     default = f"`{setting.default}`" if setting.default else "not set"
     return f"`{setting.name}`", default, setting.meaning
+
+
+def page(title: str, *parts: str) -> str:
+    """A complete page, with a note that it is generated."""
+    note = "<!-- Made by `python -m image2model.docs`; edit the code that it is made from. -->"
+    return "\n".join([note, "", f"# {title}", "", *parts])
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table. The cells are Markdown."""
+    names = list(columns)
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(

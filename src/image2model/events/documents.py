@@ -1,7 +1,4 @@
-"""The documents of events: what changed of an image, and a job as it was when it ended.
-
-Who calls it: the event streams and the webhooks. Pure.
-"""
+"""The JSON documents of events: an image that has changed, and a job that has finished. Pure."""
 
 import msgspec
 
@@ -30,12 +27,12 @@ class ImageEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def completed_document(job_id: str, body: JobCompleted) -> JobDocument:
-    """The job as it was when it ended."""
+    """The job as it was when it finished."""
     return job_document(_completed(job_id, body))
 
 
 def completed_head(job_id: str, body: JobCompleted) -> JobHead:
-    """The same without its images."""
+    """The job as it was when it finished, without its images."""
     return job_head(_completed(job_id, body))
 
 
@@ -59,7 +56,7 @@ def _counted(images: tuple[ImageRow, ...]) -> Counts:
 
 
 def image_event(job_id: str, body: ImageChanged) -> ImageEvent:
-    """The data of an `image` event."""
+    """Build the data of an `image` event."""
     return ImageEvent(
         job_id=job_id,
         status=body.counts.status,

@@ -1,6 +1,6 @@
-"""The documents that the examples show: one job of two pictures, in the middle and at its end.
+"""Example documents for the OpenAPI reference: one job of two pictures, running and finished.
 
-Who calls it: the files of operations. They are the Structs of the code, so they have its fields.
+They are instances of the Structs in the code, so they always have the documents' real fields.
 """
 
 from typing import Final
@@ -108,7 +108,7 @@ def _job(status: JobStatus, progress: float, counts: Counts, *images: ImageDocum
     )
 
 
-def head(job: JobDocument) -> JobHead:
+def without_images(job: JobDocument) -> JobHead:
     """The same job without its images."""
     return JobHead(**{name: value for name, value in asdict(job).items() if name != "images"})
 
@@ -117,7 +117,7 @@ _WAITING: Final = replace(QUEUED_IMAGE, image_id=_OTHER, index=1, filename="lamp
 QUEUED_JOB: Final = _job(JobStatus.QUEUED, 0.0, Counts(queued=2), QUEUED_IMAGE, _WAITING)
 SKIPPED_JOB: Final = replace(
     _job(JobStatus.QUEUED, 0.0, Counts(queued=1), QUEUED_IMAGE),
-    rejected=(RejectedFile("notes.txt", "not_an_image", "This is no PNG, JPEG or WebP by its content."),),
+    rejected=(RejectedFile("notes.txt", "not_an_image", "The content is not PNG, JPEG or WebP."),),
 )
 RUNNING_JOB: Final = _job(JobStatus.RUNNING, 0.25, Counts(queued=1, generating=1), GENERATING_IMAGE, _WAITING)
 PARTIAL_JOB: Final = _job(

@@ -1,29 +1,30 @@
-"""Frames: what happened, as the bytes of an event stream, made once for all who read them.
+"""Frames: events as the bytes of an event stream, encoded once for all subscribers; and their backlog.
 
-Who calls it: the topics. Pure. A frame's id is its place in the stream that it belongs to: a job's
-version, or an owner's sequence number.
+A frame's id is its position in its stream: the job's version, or the owner's sequence number. Pure.
 """
 
 from typing import Final
 
 import msgspec
 
-from image2model.events import documents as events_documents
+from image2model.events.documents import completed_document, completed_head, image_event
 from image2model.events.history import Event, ImageChanged
-from image2model.http import documents
+from image2model.http.documents import JobHead, job_document
 from image2model.store.records import JobSnapshot
 
 RETRY: Final = b"retry: 2000\n\n"
-"""How long a client waits before it comes back, in ms."""
+"""Tells clients how long to wait before they reconnect, in ms."""
 COMMENT: Final = b": ping\n\n"
-
 _encode: Final = msgspec.json.Encoder().encode
+MAX_FRAMES: Final = 256
+"""Frames in a backlog. A client that is further behind reads the rest from history."""
+_WRITE_BYTES: Final = 64 * 1024
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One event's bytes. `image_id` and `status` are empty where it is not one image's.
+    """One event's bytes. `image_id` and `status` are empty unless the event is about one image.
 
-    `at` is when it happened (ms since the epoch); `last` marks a job's `complete` in the job's own stream.
+    `at` is the event's time (ms since the epoch); `last` marks `complete` in the job's own stream.
     """
 
     position: int
@@ -35,74 +36,45 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     last: bool = False
 
 
-def of_job(event: Event) -> Frame:
-    """An event in its job's stream."""
+def job_frame(event: Event) -> Frame:
+    """An event as a frame of its job's stream."""
     if isinstance(event.body, ImageChanged):
         return _image(event.version, event.job_id, event.body)
-    data = _encode(events_documents.completed_document(event.job_id, event.body))
+    data = _encode(completed_document(event.job_id, event.body))
     return _complete(event.version, event.job_id, data, event.body.at, last=True)
 
 
-def of_owner(seq: int, event: Event) -> Frame:
-    """The same event in its owner's stream."""
+def owner_frame(seq: int, event: Event) -> Frame:
+    """An event as a frame of its owner's stream."""
     if isinstance(event.body, ImageChanged):
         return _image(seq, event.job_id, event.body)
-    data = _encode(events_documents.completed_head(event.job_id, event.body))
+    data = _encode(completed_head(event.job_id, event.body))
     return _complete(seq, event.job_id, data, event.body.at, last=False)
 
 
 def job_opening(snapshot: JobSnapshot, *, reset: bool) -> tuple[Frame, ...]:
-    """What a job's stream begins with: its snapshot, and `complete` where the job has ended.
+    """The beginning of a job's stream: a snapshot, then `complete` if the job has finished.
 
-    The snapshot of an ended job has the id before: a client that is cut off between the two has not seen
-    `complete`, and its next connection must bring it.
+    The snapshot of a finished job has the preceding id: a client that is disconnected between the two frames
+    has not seen `complete`, and its next connection must deliver it.
     """
-    data = _encode(documents.job_document(snapshot))
-    ended = snapshot.job.finished_at
-    at = snapshot.version if ended is None else snapshot.version - 1
-    first = Frame(position=at, data=_text(at, b"snapshot", _marked(data, reset=reset)))
-    if ended is None:
+    data = _encode(job_document(snapshot))
+    finished_at = snapshot.job.finished_at
+    position = snapshot.version if finished_at is None else snapshot.version - 1
+    first = Frame(position=position, data=_event(position, b"snapshot", _with_reset(data, reset=reset)))
+    if finished_at is None:
         return (first,)
-    return first, _complete(snapshot.version, snapshot.job_id, data, ended, last=True)
+    return first, _complete(snapshot.version, snapshot.job_id, data, finished_at, last=True)
 
 
-def owner_opening(seq: int, heads: list[documents.JobHead], *, reset: bool) -> Frame:
-    """What an owner's stream begins with: the unfinished jobs, possibly none."""
-    data = _marked(_encode({"jobs": heads}), reset=reset)
-    return Frame(position=seq, data=_text(seq, b"snapshot", data))
-
-
-def _image(position: int, job_id: str, body: ImageChanged) -> Frame:
-    return Frame(
-        position=position,
-        data=_text(position, b"image", _encode(events_documents.image_event(job_id, body))),
-        at=body.at,
-        job_id=job_id,
-        image_id=body.image.image_id,
-        status=body.image.status.value,
-    )
-
-
-def _complete(position: int, job_id: str, data: bytes, at: int, *, last: bool) -> Frame:
-    return Frame(position=position, data=_text(position, b"complete", data), at=at, job_id=job_id, last=last)
-
-
-def _text(position: int, kind: bytes, data: bytes) -> bytes:
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (position, kind, data)
-
-
-def _marked(document: bytes, *, reset: bool) -> bytes:
-    """The document, which is never an empty object, with the mark that history did not reach back."""
-    return document[:-1] + b',"reset":true}' if reset else document
-
-
-LIMIT: Final = 256
-"""Frames. A client further behind than this reads the rest from history."""
-_WRITE_BYTES: Final = 64 * 1024
+def owner_opening(seq: int, jobs: list[JobHead], *, reset: bool) -> Frame:
+    """The beginning of an owner's stream: the unfinished jobs, possibly none."""
+    data = _with_reset(_encode({"jobs": jobs}), reset=reset)
+    return Frame(position=seq, data=_event(seq, b"snapshot", data))
 
 
 class Backlog:
-    """Frames by rising position; a later state of an image within one status replaces the earlier."""
+    """Frames by rising position; a later change of an image within one status replaces the earlier one."""
 
     __slots__ = ("_frames", "_newest")
 
@@ -114,10 +86,10 @@ class Backlog:
         return bool(self._frames)
 
     def add(self, frame: Frame, *, merge: bool) -> bool:
-        """Append a frame; False where there is no room. `merge`: the client is slow just now."""
+        """Append a frame; False if the backlog is full. `merge`: the client is slow, so merge frames."""
         if frame.image_id:
             self._note(frame, merge=merge)
-        if len(self._frames) >= LIMIT:
+        if len(self._frames) >= MAX_FRAMES:
             return False
         self._frames[frame.position] = frame
         return True
@@ -129,7 +101,7 @@ class Backlog:
         self._newest[frame.image_id] = frame.position
 
     def take(self) -> list[Frame]:
-        """The oldest frames, as many as go into one write; at least one where there is any."""
+        """Remove and return the oldest frames, as many as fit into one write, at least one."""
         taken: list[Frame] = []
         size = 0
         for frame in self._frames.values():
@@ -148,6 +120,30 @@ class Backlog:
             del self._frames[frame.position]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all frames."""
         self._frames.clear()
         self._newest.clear()
+
+
+def _image(position: int, job_id: str, body: ImageChanged) -> Frame:
+    return Frame(
+        position=position,
+        data=_event(position, b"image", _encode(image_event(job_id, body))),
+        at=body.at,
+        job_id=job_id,
+        image_id=body.image.image_id,
+        status=body.image.status.value,
+    )
+
+
+def _complete(position: int, job_id: str, data: bytes, at: int, *, last: bool) -> Frame:
+    return Frame(position=position, data=_event(position, b"complete", data), at=at, job_id=job_id, last=last)
+
+
+def _event(position: int, kind: bytes, data: bytes) -> bytes:
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (position, kind, data)
+
+
+def _with_reset(document: bytes, *, reset: bool) -> bytes:
+    """The document, never an empty object, with `"reset": true` where history did not reach back."""
+    return document[:-1] + b',"reset":true}' if reset else document

@@ -1,7 +1,7 @@
-"""Events: history in streams, and the bell that rings when there is more.
+"""The history of events in the store's streams, and the notifications that announce new events.
 
-A job's stream ids are its versions and an owner's are consecutive, so a gap shows by counting. Who calls
-it: the API's relay. The streams are the truth; a bell that is not heard loses nothing.
+The stream ids of a job are its versions, those of an owner are consecutive numbers, so a gap shows by
+counting. The streams are the truth: a lost notification loses no event.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,11 @@ from image2model.store import records
 from image2model.store.keys import key
 
 _BATCH: Final = 500
+_TEXT_HEADERS: Final = {0xD9: 2, 0xDA: 3, 0xDB: 5}
+"""Length of a msgpack string's header by its first byte; 1 where that byte holds the length itself."""
+_CountsRow = tuple[int, int, int, int, int, int, int, int]
+_image = msgspec.msgpack.Decoder(tuple[int, str, _CountsRow, list[str]])
+_complete = msgspec.msgpack.Decoder(tuple[int, list[str], list[list[str]]])
 
 
 class ImageChanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +48,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Notification(msgspec.Struct, frozen=True, array_like=True):
-    """What the bell says: the event itself with its place in both streams. Kind `deleted` has no event.
+    """A pub/sub message: the event with its position in both streams. The kind `deleted` has no event.
 
-    `data` is as Lua packed it: msgpack in a msgpack text, which is no valid text.
+    `data` is as Lua packs it: msgpack inside a msgpack string that is not valid UTF-8.
     """
 
     job_id: str
@@ -56,24 +61,17 @@ class Notification(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def event(self) -> Event:
-        """The event that it rings for."""
+        """The event that the notification announces."""
         packed = memoryview(self.data)
         return decode(self.job_id, self.version, self.kind, packed[_TEXT_HEADERS.get(packed[0], 1) :])
 
 
 read_notification: Final = msgspec.msgpack.Decoder(Notification).decode
-"""A message of a bell's channel as a Bell. Raises msgspec.MsgspecError."""
-_TEXT_HEADERS: Final = {0xD9: 2, 0xDA: 3, 0xDB: 5}
-"""How long a msgpack text's header is, by its first byte; 1 where that holds the length itself."""
-
-
-_Eight = tuple[int, int, int, int, int, int, int, int]
-_image = msgspec.msgpack.Decoder(tuple[int, str, _Eight, list[str]])
-_complete = msgspec.msgpack.Decoder(tuple[int, list[str], list[list[str]]])
+"""Decode a message of a notification channel. Raises msgspec.MsgspecError."""
 
 
 def decode(job_id: str, version: int, kind: str, data: bytes | memoryview) -> Event:
-    """Read one entry's `kind` and `data`."""
+    """Decode the `kind` and `data` of one stream entry."""
     if kind == "image":
         at, waiting, counts, row = _image.decode(data)
         body: ImageChanged | JobCompleted = ImageChanged(
@@ -88,12 +86,8 @@ def decode(job_id: str, version: int, kind: str, data: bytes | memoryview) -> Ev
     return Event(job_id=job_id, version=version, body=body)
 
 
-def _version(stream_id: bytes) -> int:
-    return int(stream_id.partition(b"-")[0])
-
-
 async def of_job(redis: Redis, job_id: str, after: int) -> list[Event]:
-    """Every kept event of a job with a version above `after`, oldest first."""
+    """Every kept event of a job with a version above `after`, oldest first. Raises StoreOutage."""
     events: list[Event] = []
     while True:
         page = await page_of_job(redis, job_id, after, _BATCH)
@@ -115,9 +109,9 @@ async def page_of_job(redis: Redis, job_id: str, after: int, limit: int) -> list
 async def of_owner(
     redis: Redis, owner: str, after: int, limit: int = _BATCH
 ) -> list[tuple[int, Event | None]]:
-    """Up to `limit` events of all of an owner's jobs after `after`: (owner's sequence, event).
+    """Up to `limit` events of all jobs of an owner after `after`, as (owner's sequence number, event).
 
-    The event is None where its job has been erased since.
+    The event is None if its job has been erased since.
     """
     found = await redis.xrange(key("owner_events", owner), min=f"({after}-0", count=limit)
     places = [(_version(i), f[b"j"].decode(), int(f[b"v"])) for i, f in found]
@@ -133,10 +127,10 @@ async def of_owner(
     return events
 
 
-async def place_of_owner(redis: Redis, owner: str, seq: int) -> tuple[str, int] | None:
-    """One event of an owner: whose job it is of, and when it happened (ms, 0 where the job has been erased).
+async def event_of_owner(redis: Redis, owner: str, seq: int) -> tuple[str, int] | None:
+    """The job and the time (ms since the epoch, 0 if the job was erased) of one event of an owner.
 
-    None where history does not have it.
+    None if the history does not have the event.
     """
     found = await redis.xrange(key("owner_events", owner), min=f"{seq}-0", max=f"{seq}-0")
     if not found:
@@ -147,32 +141,36 @@ async def place_of_owner(redis: Redis, owner: str, seq: int) -> tuple[str, int] 
     return job_id, at
 
 
-async def reach_of_job(redis: Redis, job_id: str) -> tuple[int, int]:
-    """The first and the last version that a job's history still has; (0, 0) when it has none."""
-    return await _reach(redis, key("job_events", job_id))
+async def bounds_of_job(redis: Redis, job_id: str) -> tuple[int, int]:
+    """The first and the last version in a job's history; (0, 0) if it is empty."""
+    return await _bounds(redis, key("job_events", job_id))
 
 
-async def reach_of_owner(redis: Redis, owner: str) -> tuple[int, int]:
-    """The first and the last sequence number that an owner's history still has."""
-    return await _reach(redis, key("owner_events", owner))
+async def bounds_of_owner(redis: Redis, owner: str) -> tuple[int, int]:
+    """The first and the last sequence number in an owner's history; (0, 0) if it is empty."""
+    return await _bounds(redis, key("owner_events", owner))
 
 
 async def latest(
     redis: Redis, job_ids: Sequence[str], owners: Sequence[str]
 ) -> tuple[list[int | None], list[int]]:
-    """How far jobs (None: deleted, or gone) and owners are now, in one round trip."""
+    """The latest positions of jobs (None: deleted or erased) and owners, in one round trip."""
     pipe = redis.pipeline(transaction=False)
     for job_id in job_ids:
         pipe.hmget(key("job", job_id), ["version", "deleted"])
     for owner in owners:
         pipe.get(key("owner_seq", owner))
     replies = await pipe.execute() if job_ids or owners else []
-    heads, seqs = replies[: len(job_ids)], replies[len(job_ids) :]
-    versions = [int(number) if number and gone != b"1" else None for number, gone in heads]
+    rows, seqs = replies[: len(job_ids)], replies[len(job_ids) :]
+    versions = [int(number) if number and gone != b"1" else None for number, gone in rows]
     return versions, [int(seq or 0) for seq in seqs]
 
 
-async def _reach(redis: Redis, stream: str) -> tuple[int, int]:
+def _version(stream_id: bytes) -> int:
+    return int(stream_id.partition(b"-")[0])
+
+
+async def _bounds(redis: Redis, stream: str) -> tuple[int, int]:
     pipe = redis.pipeline(transaction=True)
     pipe.xrange(stream, count=1)
     pipe.xrevrange(stream, count=1)

@@ -1,7 +1,7 @@
-"""The two event streams over HTTP, as plain ASGI: `/status/stream/{job_id}` and `/events`.
+"""The two event streams over HTTP: `/status/stream/{job_id}` and `/events`.
 
-Who calls it: the application mounts `routes`. A response class or a task for each direction would double
-what a connection costs; here a connection's own task only waits for the client to leave.
+Plain ASGI, because a response class and a task for each direction would double the memory of a connection.
+While a stream is open, its own task only waits for the client to disconnect.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ _HEADERS: Final = [
     (b"x-accel-buffering", b"no"),
 ]
 _DIGITS: Final = 18
-"""More than these is no number of ours."""
+"""Our ids have at most this many digits."""
 
 
 class StreamGate(Protocol):
-    """Asks who comes before the stream does, and has it ended when that one may no longer see it."""
+    """Authenticates a request before its stream begins, and ends the stream when the key is revoked."""
 
     async def authenticate(self, scope: Scope) -> Principal:
-        """Raises the problem to answer with."""
+        """The caller. Raises the problem to answer with."""
 
-    def watching(self, principal: Principal, abort: Callable[[], None]) -> AbstractContextManager[None]:
-        """For the life of a stream."""
+    def watch_stream(self, principal: Principal, abort: Callable[[], None]) -> AbstractContextManager[None]:
+        """While the block runs: call `abort` when the caller's key or session is no longer valid."""
 
 
 RelayOf = Callable[[Scope], EventRelay]
@@ -46,7 +46,7 @@ JoinTopic = Callable[[EventRelay, Scope, str], Awaitable[Topic]]
 
 
 def routes(relay_of: RelayOf, gate_of: GateOf, *, prefix: str = "/api/v1") -> list[Route]:
-    """Both streams, of the relay and behind the gate that a request's scope leads to."""
+    """The routes of both streams. `relay_of` and `gate_of` find the relay and the gate of a request."""
     job, owner = (EventStream(relay_of, gate_of, join) for join in (_job, _owner))
     return [
         Route(f"{prefix}/status/stream/{{job_id}}", job, methods=["GET"]),
@@ -63,10 +63,10 @@ def _owner(relay: EventRelay, _scope: Scope, owner: str) -> Awaitable[Topic]:
 
 
 class EventStream:
-    """An ASGI endpoint for the topic that `join` names.
+    """An ASGI endpoint for the topic that `join` joins.
 
     While a stream is open only `__call__` is on its stack, and nothing is added to its scope: each further
-    frame costs every client, and a dict that grows past its size costs it 768 bytes.
+    frame costs memory for every client, and a dict that has to grow costs 768 bytes.
     """
 
     def __init__(self, relay_of: RelayOf, gate_of: GateOf, join: JoinTopic) -> None:
@@ -75,11 +75,11 @@ class EventStream:
         self._join = join
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises NotFound, StoreUnavailable, and what the gate raises."""
+        """Answer one request. Raises NotFound, Expired, StoreUnavailable, and what the gate raises."""
         relay, gate = self._relay_of(scope), self._gate_of(scope)
         principal = await gate.authenticate(scope)
         send_buffer = send_buffer_of(scope, _handler())
-        with gate.watching(principal, send_buffer.abort):
+        with gate.watch_stream(principal, send_buffer.abort):
             topic = await self._topic(relay, scope, principal.owner)
             subscriber: Subscriber | None = None
             try:
@@ -105,7 +105,7 @@ class EventStream:
     async def _begin(
         self, relay: EventRelay, topic: Topic, scope: Scope, send: Send, send_buffer: SendBuffer
     ) -> Subscriber | None:
-        """Begin the answer; None where that was all of it."""
+        """Begin the answer; None if the answer is already complete."""
         try:
             opening = await topic.open(_last_id(scope))
         except StoreOutage as error:
@@ -123,7 +123,7 @@ class EventStream:
 
 def _handler() -> "asyncio.Task[None]":
     task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - a coroutine that runs is in a task
+    assert task is not None  # noqa: S101 - a running coroutine is in a task
     return task
 
 
@@ -132,7 +132,7 @@ def _unavailable() -> Problem:
 
 
 def _last_id(scope: Scope) -> Resume:
-    """What the client has last seen: the header, which a browser sends by itself, or the query."""
+    """The last id that the client has seen: from the header, which browsers send, or from the query."""
     text = Headers(scope=scope).get("last-event-id") or QueryParams(scope["query_string"]).get(
         "last_event_id"
     )

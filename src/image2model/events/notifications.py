@@ -1,9 +1,9 @@
-"""The bells of owners, heard over the process's one pub/sub connection.
+"""Receives the notifications of the subscribed owners over the process's one pub/sub connection.
 
-Who calls it: the relay. Whatever is lost here (a message, the connection) loses no event: the streams are
-the truth, and `on_connected` tells the relay to compare. redis-py loses subscriptions when several tasks
-subscribe at once, so one task alone asks, one change at a time, each waited for. redis-py never
-reconnects by itself here, for it would not say so.
+A lost message or connection loses no event: history is the truth, and `on_connected` makes the relay
+compare with it. redis-py loses subscriptions when several tasks subscribe at once, so a single task changes
+them, one change at a time, and waits for each confirmation. redis-py's own reconnect is off, because it would
+not report that messages were lost.
 """
 
 import asyncio
@@ -25,24 +25,24 @@ from image2model.store.keys import Channels
 _log: Final = structlog.stdlib.get_logger(__name__)
 
 CONFIRM_S: Final = 5.0
-"""How long a subscription may take to be confirmed."""
+"""Seconds that a subscription may take to be confirmed."""
 _PING_S: Final = 3.0
 _SILENCE_S: Final = 10.0
 _BACKOFF_S: Final = (0.05, 1.0)
-_CHANGE: Final = 500
-_NOBODY: Final = ""
-"""The owner whose channel keeps the connection subscribed when no owner is listened to."""
+_SYNC_BATCH: Final = 500
+_NO_OWNER: Final = ""
+"""The owner whose channel keeps the connection in subscribed mode when no owner is subscribed to."""
 
 
 class _StoreChanged(Exception):
-    """The store is another one, or has another version: its channels have other names."""
+    """The store is another one or has another version, so its channels have other names."""
 
 
 class Notifications:
-    """Owners listened to are counted: `want` and `drop` come in pairs. `store` says which channels there are.
+    """Subscriptions are counted: `subscribe` and `unsubscribe` come in pairs. `store` knows the channels.
 
-    `on_bell(owner, bell)` is called for each message, `on_connected()` whenever all that is wanted is
-    heard again after the connection was new.
+    `on_notification(owner, notification)` is called for each message, `on_connected()` whenever a new
+    connection has subscribed to all wanted owners.
     """
 
     def __init__(
@@ -58,48 +58,48 @@ class Notifications:
         self._on_notification = on_notification
         self._on_connected = on_connected
         self._wanted: dict[str, int] = {}
-        self._heard: dict[str, asyncio.Event] = {}
-        self._asked: set[str] = set()
+        self._ready: dict[str, asyncio.Event] = {}
+        self._subscribed: set[str] = set()
         self._changed = asyncio.Event()
         self._unconfirmed: set[str] = set()
         self._confirmed = asyncio.Event()
         self._last_sign = 0.0
-        self._waiting: set[asyncio.Timeout] = set()
-        self._given_up = False
+        self._timeouts: set[asyncio.Timeout] = set()
+        self._stopping = False
 
-    def want(self, owner: str) -> None:
-        """Listen to an owner from soon on; `listening` says when."""
+    def subscribe(self, owner: str) -> None:
+        """Receive an owner's notifications soon; `wait_until_subscribed` returns when that is so."""
         self._wanted[owner] = self._wanted.get(owner, 0) + 1
-        self._heard.setdefault(owner, asyncio.Event())
+        self._ready.setdefault(owner, asyncio.Event())
         self._changed.set()
 
-    def drop(self, owner: str) -> None:
-        """One who wanted the owner does so no longer."""
+    def unsubscribe(self, owner: str) -> None:
+        """Undo one `subscribe`."""
         self._wanted[owner] -= 1
         if not self._wanted[owner]:
             del self._wanted[owner]
             self._changed.set()
 
-    async def listening(self, owner: str) -> None:
-        """Return when the owner's bell is heard. Raises TimeoutError, at once after `give_up`."""
-        async with asyncio.timeout(0 if self._given_up else CONFIRM_S) as limit:
-            self._waiting.add(limit)
+    async def wait_until_subscribed(self, owner: str) -> None:
+        """Return when the owner is subscribed to. Raises TimeoutError, at once after `stop_waiting`."""
+        async with asyncio.timeout(0 if self._stopping else CONFIRM_S) as limit:
+            self._timeouts.add(limit)
             try:
-                await self._heard[owner].wait()
+                await self._ready[owner].wait()
             finally:
-                self._waiting.discard(limit)
+                self._timeouts.discard(limit)
 
-    def give_up(self) -> None:
-        """The process ends: nobody waits any longer to be heard."""
-        self._given_up = True
-        for limit in self._waiting:
+    def stop_waiting(self) -> None:
+        """Let every `wait_until_subscribed` fail at once, because the process is stopping."""
+        self._stopping = True
+        for limit in self._timeouts:
             limit.reschedule(0)
 
     async def run(self) -> None:
-        """Listen until cancelled, over one connection after another.
+        """Receive until cancelled, over one connection after another.
 
-        A task group that has an error to tell forgets that it was cancelled as well, and on Python 3.11 it
-        leaves its task marked as cancelled when it was not: only `give_up` tells what is meant.
+        A task group that raises an error forgets that it was cancelled as well, and on Python 3.11 it can
+        mark its task as cancelled when it was not. So the loop ends by the flag that `stop_waiting` sets.
         """
         pause = _BACKOFF_S[0]
         while True:
@@ -110,41 +110,42 @@ class Notifications:
                 _log.info("notifications_resubscribed")
             except* (StoreOutage, TimeoutError, msgspec.MsgspecError, ConfigurationError) as errors:
                 _log.warning("notifications_not_received", error=repr(errors.exceptions[0]))
-            if self._given_up:
+            if self._stopping:
                 return
             pause = _BACKOFF_S[0] if time.monotonic() - began > _PING_S else min(pause * 2, _BACKOFF_S[1])
             await asyncio.sleep(pause)
 
     async def _session(self) -> None:
-        head = await self._store.look()
+        identity = await self._store.refresh()
         pubsub = self._redis.pubsub()
-        self._asked, self._last_sign = set(), time.monotonic()
-        self._channels = head.subscribed_channels
+        self._subscribed, self._last_sign = set(), time.monotonic()
+        self._channels = identity.subscribed_channels
         try:
             async with asyncio.TaskGroup() as tasks:
-                await self._ask(pubsub, head.own_channels.notification(_NOBODY))
-                tasks.create_task(self._stay(head))
+                await self._subscribe_first(pubsub, identity.own_channels.notification(_NO_OWNER))
+                tasks.create_task(self._watch_store(identity))
                 tasks.create_task(self._read(pubsub))
-                tasks.create_task(self._follow(pubsub))
-                tasks.create_task(self._watch(pubsub, head.own_channels.notification(_NOBODY)))
+                tasks.create_task(self._sync(pubsub))
+                tasks.create_task(self._ping(pubsub, identity.own_channels.notification(_NO_OWNER)))
         finally:
-            self._heard = {owner: self._heard[owner] for owner in self._wanted}
-            for heard in self._heard.values():
-                heard.clear()
+            self._ready = {owner: self._ready[owner] for owner in self._wanted}
+            for ready in self._ready.values():
+                ready.clear()
             await _close(pubsub)
 
-    async def _ask(self, pubsub: PubSub, channel: str) -> None:
-        """The first subscription, before anybody else uses the connection. Never the channel of nobody that
-        8adfc9c subscribes to: it is how its processes are counted.
+    async def _subscribe_first(self, pubsub: PubSub, channel: str) -> None:
+        """The first subscription, before other tasks use the connection.
+
+        Never the empty channel that version 8adfc9c subscribes to, because it counts its processes by it.
         """
         self._unconfirmed = {channel}
         self._confirmed.clear()
         async with asyncio.timeout(CONFIRM_S):
             await pubsub.subscribe(channel)
 
-    async def _stay(self, head: StoreIdentity) -> None:
-        """Raises _StoreChanged as soon as the channels are not those that this session listens to."""
-        while self._store.head == head:
+    async def _watch_store(self, identity: StoreIdentity) -> None:
+        """Raises _StoreChanged as soon as the store's channels differ from those of this session."""
+        while self._store.identity == identity:
             self._store.changed.clear()
             await self._store.changed.wait()
         raise _StoreChanged
@@ -171,36 +172,36 @@ class Notifications:
         if not self._unconfirmed:
             self._confirmed.set()
 
-    async def _follow(self, pubsub: PubSub) -> None:
-        """Make what is asked of the server equal to what is wanted, for ever."""
+    async def _sync(self, pubsub: PubSub) -> None:
+        """Keep the connection's subscriptions equal to the wanted owners."""
         await self._await_confirmation()
         fresh = True
         while True:
             self._changed.clear()
-            while self._asked != self._wanted.keys():
-                await self._change(pubsub)
+            while self._subscribed != self._wanted.keys():
+                await self._sync_some(pubsub)
             if fresh:
                 self._on_connected()
                 fresh = False
             await self._changed.wait()
 
-    async def _change(self, pubsub: PubSub) -> None:
-        new = list(self._wanted.keys() - self._asked)[:_CHANGE]
+    async def _sync_some(self, pubsub: PubSub) -> None:
+        new = list(self._wanted.keys() - self._subscribed)[:_SYNC_BATCH]
         if new:
             await self._command(pubsub.subscribe, new)
-            self._asked.update(new)
+            self._subscribed.update(new)
             for owner in new:
-                if owner in self._heard:
-                    self._heard[owner].set()
+                if owner in self._ready:
+                    self._ready[owner].set()
             return
-        old = list(self._asked - self._wanted.keys())[:_CHANGE]
-        self._asked.difference_update(old)
+        old = list(self._subscribed - self._wanted.keys())[:_SYNC_BATCH]
+        self._subscribed.difference_update(old)
         for owner in old:
-            self._heard[owner].clear()
+            self._ready[owner].clear()
         await self._command(pubsub.unsubscribe, old)
         for owner in old:
             if owner not in self._wanted:
-                del self._heard[owner]
+                del self._ready[owner]
 
     async def _command(self, command: Callable[..., Any], owners: list[str]) -> None:
         channels = [channels.notification(owner) for channels in self._channels for owner in owners]
@@ -214,8 +215,8 @@ class Notifications:
         async with asyncio.timeout(CONFIRM_S):
             await self._confirmed.wait()
 
-    async def _watch(self, pubsub: PubSub, channel: str) -> None:
-        """Ask for an answer, and give up a connection that looks open but has been silent for too long."""
+    async def _ping(self, pubsub: PubSub, channel: str) -> None:
+        """Ping the server, and give up a connection that looks open but has been silent for too long."""
         while time.monotonic() - self._last_sign < _SILENCE_S:
             async with asyncio.timeout(CONFIRM_S):
                 await reach_subscribed(pubsub, channel)

@@ -1,4 +1,4 @@
-"""The two event streams. Who calls it: the table."""
+"""The OpenAPI operations of the two event streams."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ import msgspec
 
 from image2model import errors
 from image2model.events.documents import ImageEvent
-from image2model.events.examples import IMAGE_EVENT, PARTIAL_JOB, RUNNING_JOB, head
+from image2model.events.examples import IMAGE_EVENT, PARTIAL_JOB, RUNNING_JOB, without_images
 from image2model.http.documents import JobDocument, JobHead
 from image2model.http.reference import (
     JOB_ID,
@@ -20,13 +20,13 @@ from image2model.http.reference import (
 
 
 class JobSnapshot(JobDocument, frozen=True, kw_only=True, omit_defaults=True):
-    """The job; `reset` is there, and true, where history no longer reaches back to the given id."""
+    """The job; `reset` is present and true if history no longer reaches back to the given id."""
 
     reset: bool = False
 
 
 class JobsSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The unfinished jobs; `reset` is there, and true, where an id was given that history does not reach."""
+    """The unfinished jobs; `reset` is present and true if history does not reach back to the given id."""
 
     jobs: tuple[JobHead, ...]
     reset: bool = False
@@ -34,21 +34,21 @@ class JobsSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 _IMAGE: Final = SseEvent(
     name="image",
-    description="One image has changed. Every change of status is told; changes within one status may be "
+    description="An image has changed. Every change of status is sent; changes within one status may be "
     "merged for a slow reader.",
     shape=ImageEvent,
     example=IMAGE_EVENT,
 )
 _SNAPSHOT: Final = JobSnapshot(**{name: getattr(RUNNING_JOB, name) for name in JobDocument.__struct_fields__})
-_OPENING: Final = JobsSnapshot(jobs=(head(RUNNING_JOB),))
+_OPENING: Final = JobsSnapshot(jobs=(without_images(RUNNING_JOB),))
 _HEADERS: Final = (
     Header(name="Cache-Control", description="Streams are never cached.", example="no-cache"),
     Header(name="X-Accel-Buffering", description="Keeps proxies from holding events back.", example="no"),
 )
 _COMMON: Final = (
-    "Every event has an `id`; with the last one in `Last-Event-ID` every later event follows exactly once, "
-    "in order. A comment comes every 15 s, and `retry` is 2000 ms. A client that does not read is cut off "
-    "after `I2M_SSE_SEND_TIMEOUT`."
+    "Every event has an `id`. Send the last one as `Last-Event-ID` to receive every later event exactly once "
+    "and in order. A comment is sent every 15 s, and `retry` is 2000 ms. A client that does not read is "
+    "disconnected after `I2M_SSE_SEND_TIMEOUT`."
 )
 
 OPERATIONS: Final = (
@@ -57,8 +57,8 @@ OPERATIONS: Final = (
         path="/api/v1/status/stream/{job_id}",
         tag="Events",
         id="streamJob",
-        summary="The events of one job",
-        description=f"Ends after `complete`; a job that is reopened goes on with larger ids. {_COMMON}",
+        summary="Stream the events of a job",
+        description=f"The stream ends after `complete`. A reopened job continues with larger ids. {_COMMON}",
         parameters=(JOB_ID, LAST_EVENT_ID, LAST_EVENT_ID_QUERY),
         answers=(
             Answer(
@@ -69,20 +69,20 @@ OPERATIONS: Final = (
                 events=(
                     SseEvent(
                         name="snapshot",
-                        description="The whole job: first, unless an id was given that history reaches.",
+                        description="The whole job. Sent first, unless history reaches the given id.",
                         shape=JobSnapshot,
                         example=_SNAPSHOT,
                     ),
                     _IMAGE,
                     SseEvent(
                         name="complete",
-                        description="The job has ended; nothing follows.",
+                        description="The job has finished; nothing follows.",
                         shape=JobDocument,
                         example=PARTIAL_JOB,
                     ),
                 ),
             ),
-            Answer(status=204, description="The job has ended and nothing follows the given id."),
+            Answer(status=204, description="The job has finished and nothing follows the given id."),
         ),
         problems=(errors.NotFound, errors.Expired),
     ),
@@ -91,8 +91,8 @@ OPERATIONS: Final = (
         path="/api/v1/events",
         tag="Events",
         id="streamJobs",
-        summary="The events of all the caller's jobs",
-        description=f"One connection for everything; it never ends. {_COMMON}",
+        summary="Stream the events of all your jobs",
+        description=f"One connection for all jobs; the stream never ends. {_COMMON}",
         parameters=(LAST_EVENT_ID, LAST_EVENT_ID_QUERY),
         answers=(
             Answer(
@@ -103,16 +103,16 @@ OPERATIONS: Final = (
                 events=(
                     SseEvent(
                         name="snapshot",
-                        description="The unfinished jobs: first, unless history reaches a given id.",
+                        description="The unfinished jobs. Sent first, unless history reaches the given id.",
                         shape=JobsSnapshot,
                         example=_OPENING,
                     ),
                     _IMAGE,
                     SseEvent(
                         name="complete",
-                        description="One job has ended; without its images.",
+                        description="A job has finished; its document comes without images.",
                         shape=JobHead,
-                        example=head(PARTIAL_JOB),
+                        example=without_images(PARTIAL_JOB),
                     ),
                 ),
             ),

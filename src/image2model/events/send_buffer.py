@@ -1,8 +1,7 @@
-"""What a stream must know of its connection, and ASGI has no word for: an end at once, and room to write.
+"""The connection of a stream, as ASGI does not show it: it can be aborted, and may be unable to take more.
 
-Who calls it: the process that serves passes `SeverableProtocol` to uvicorn as `http=`; the stream endpoint
-asks for the `outlet_of` its request. A closed connection goes on waiting for a client that never reads, and
-holds what was written to it; a severed one is gone at once.
+`AbortableProtocol` puts a `Connection` into each request's scope. A closed connection keeps waiting for a
+client that never reads, and holds what was written to it; an aborted one is gone at once.
 """
 
 import asyncio
@@ -11,22 +10,22 @@ from typing import Final, Protocol
 from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 
-SEND_BUFFER: Final = "image2model.outlet"
-"""Where a scope holds it."""
+SEND_BUFFER: Final = "image2model.send_buffer"
+"""The scope's key of its `SendBuffer`."""
 
 
 class SendBuffer(Protocol):
-    """One request's way to its client."""
+    """The connection of one request, as far as a stream needs it."""
 
     def abort(self) -> None:
-        """End the connection at once, whatever the client has still to read."""
+        """End the connection at once, without waiting for the client to read."""
 
     def is_writable(self) -> bool:
-        """Whether a body message would be taken without waiting."""
+        """Whether a body message can be sent without waiting."""
 
 
 class Connection:
-    """On our own protocol. It knows no request, so that none is kept alive by it."""
+    """The send buffer on our own protocol. It has no reference to the request, so it keeps none alive."""
 
     __slots__ = ("_flow", "_transport")
 
@@ -42,7 +41,7 @@ class Connection:
 
 
 class _Handler:
-    """On another server than ours: the handler is cancelled, and room is never certain."""
+    """The send buffer on another server: `abort` cancels the handler, and a write may always block."""
 
     def __init__(self, handler: "asyncio.Task[None]") -> None:
         self._handler = handler
@@ -55,6 +54,6 @@ class _Handler:
 
 
 def send_buffer_of(scope: Scope, handler: "asyncio.Task[None]") -> SendBuffer:
-    """The request's way out."""
+    """The send buffer of a request; `handler` is the task that answers it."""
     send_buffer: SendBuffer | None = scope.get(SEND_BUFFER)
     return send_buffer or _Handler(handler)

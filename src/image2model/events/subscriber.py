@@ -1,8 +1,8 @@
-"""One client of one stream: what it is sent, in order, and never faster than it reads.
+"""One client of one event stream: sends its frames in order, and never faster than the client reads.
 
-Who calls it: the stream endpoint makes it; its topic offers frames; the pulse pings and cuts it. It has no
-task of its own while nothing happens, nor while the connection takes at once what comes: only what must
-wait for the client, or for history, is written by a short task that ends when there is nothing to send.
+The topic offers frames; the relay's keep-alive sends comments and disconnects clients that do not read. A
+subscriber has no task while nothing happens, nor while the connection accepts frames at once. Only what must
+wait for the client or for history is written by a short task, which ends when nothing is left.
 """
 
 import asyncio
@@ -25,26 +25,26 @@ _log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class Subscriber:
-    """`position` is the last event accounted for: sent, or in the backlog.
+    """`position` is the last event that was sent or is in the backlog.
 
-    `writing_since` is when the write under way began, by the monotonic clock; infinite without one.
-    `severed` says that we ended the connection ourselves.
+    `writing_since` is the monotonic time when the current write began, infinite without one. `aborted`: this
+    side ended the connection.
     """
 
     __slots__ = (
-        "_at_end",
         "_backlog",
         "_behind",
+        "_complete",
         "_done",
         "_ending",
-        "_epoch",
         "_opening",
         "_ping",
-        "_pump",
+        "_restarts",
         "_send",
         "_send_buffer",
         "_sent",
         "_topic",
+        "_writer",
         "_writers",
         "aborted",
         "position",
@@ -65,9 +65,9 @@ class Subscriber:
         self.aborted = False
         self.writing_since = math.inf
         self._topic = topic
-        self._epoch = 0
+        self._restarts = 0
         self._opening = _bytes(opening)
-        self._at_end = _ends(opening)
+        self._complete = _ends(opening)
         self._send = send
         self._send_buffer = send_buffer
         self._writers = writers
@@ -76,18 +76,18 @@ class Subscriber:
         self._ending = False
         self._done = False
         self._ping = False
-        self._pump: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Join the topic and send what the stream opens with."""
+        """Join the topic and send the opening."""
         self._behind = not self._topic.admit(self)
         if self._topic.ended:
             self._ending = True
         self.wake()
 
     def offer(self, frame: Frame) -> None:
-        """Take a live event, unless it was read from history already."""
-        if frame.position <= self.position or self._passed_on(frame):
+        """Send or queue a live event, unless it was read from history already."""
+        if frame.position <= self.position or self._sent_at_once(frame):
             return
         if self._backlog is None:
             self._backlog = Backlog()
@@ -101,78 +101,78 @@ class Subscriber:
         self.wake()
 
     def restart(self, opening: Opening) -> None:
-        """The store's history is another one: this goes out next, then what follows it."""
-        self._epoch += 1
+        """The store went back to another history: send this opening next, then what follows it."""
+        self._restarts += 1
         self.position = self._sent = opening.position
         self._opening = _bytes(opening)
-        self._at_end = _ends(opening)
+        self._complete = _ends(opening)
         self._backlog = None
         self._behind = not self._topic.admit(self)
         self.wake()
 
     def ping(self) -> None:
-        """Send a comment, unless something is on its way anyway."""
-        if self._writes_at_once():
+        """Send a comment, unless something is being sent anyway."""
+        if self._can_send_now():
             self._send_now(COMMENT)
-        elif self._pump is None:
+        elif self._writer is None:
             self._ping = True
             self.wake()
 
     def end(self) -> None:
-        """End the stream in good order; a client that does not read just now is cut."""
+        """End the stream properly; a client that is not reading is disconnected."""
         self._ending = True
         if self.writing_since != math.inf:
             self._cut()
         self.wake()
 
     def cut(self) -> None:
-        """The client does not read: end the connection."""
+        """Disconnect a client that does not read."""
         _log.info("event_stream_cut", seconds=round(time.monotonic() - self.writing_since, 3))
         self._cut()
 
     def close(self) -> None:
-        """The connection is gone."""
+        """The connection is closed: leave the topic and stop writing."""
         self._done = True
         self._topic.leave(self)
-        if self._pump is not None:
-            self._pump.cancel()
+        if self._writer is not None:
+            self._writer.cancel()
 
     def wake(self) -> None:
-        """Write what there is to write, if that is not under way."""
-        if self._pump is None and not self._done:
-            self._pump = asyncio.create_task(self._write_all())
+        """Start the writing task, unless it is running."""
+        if self._writer is None and not self._done:
+            self._writer = asyncio.create_task(self._write_all())
 
-    def _passed_on(self, frame: Frame) -> bool:
-        """Write it at once, if that can be; False: it must wait."""
-        if not self._writes_at_once():
+    def _sent_at_once(self, frame: Frame) -> bool:
+        """Send the frame at once if possible; False: it must wait."""
+        if not self._can_send_now():
             return False
         self.position = self._sent = frame.position
-        self._at_end = frame.last
+        self._complete = frame.last
         if not self._send_now(frame.data):
             return True
         SSE_EVENTS.inc()
         EVENT_LAG.observe(max(time.time() - frame.at / 1000, 0))
-        if self._at_end:
+        if self._complete:
             self.wake()
         return True
 
-    def _writes_at_once(self) -> bool:
-        """Whether nothing goes before what comes now, and the connection has room.
+    def _can_send_now(self) -> bool:
+        """Whether nothing must be sent first, and the connection can accept more.
 
-        Waking a task for each client would be most of what a crowd costs.
+        Waking a task for each client would be most of the cost of thousands of clients.
         """
-        idle = self._pump is None and not (self._done or self._ending)
+        idle = self._writer is None and not (self._done or self._ending)
         return idle and self._send_buffer.is_writable()
 
     def _send_now(self, data: bytes) -> bool:
-        """One step of `send`, which is all that it takes where there is room; if not, that is our fault."""
+        """Run one step of `send`, which completes because the connection can accept more."""
         message = {"type": "http.response.body", "body": data, "more_body": True}
         sending = cast("Coroutine[object, None, None]", self._send(message))
         try:
             sending.send(None)
         except StopIteration:
             return True
-        except Exception:  # noqa: BLE001 - whatever it is, it must not reach the other clients
+        except Exception:  # noqa: BLE001 - no error of one client may reach the others
             _log.exception("event_not_written")
         sending.close()
         self._cut()
@@ -185,23 +185,23 @@ class Subscriber:
 
     async def _write_all(self) -> None:
         self._writers.add(self)
-        sound = False
+        ok = False
         try:
             while not self._done and await self._step():
                 pass
-            sound = True
+            ok = True
         except StoreOutage:
-            sound = True  # still behind: the relay's next check wakes this up again
-        except Exception as error:  # noqa: BLE001 - told; the connection is cut, and the client comes back
+            ok = True  # still behind: the relay's next check starts the task again
+        except Exception as error:  # noqa: BLE001 - reported; the client is disconnected and reconnects
             report_unexpected("loop:subscriber", error)
         finally:
-            self._pump = None
+            self._writer = None
             self._writers.discard(self)
-            if not sound:
+            if not ok:
                 self._cut()
 
     async def _step(self) -> bool:
-        """Write one thing; False when there is nothing left."""
+        """Write one thing; False when nothing is left."""
         if self._opening or self._ping:
             await self._write_first()
         elif self._ending:
@@ -211,11 +211,11 @@ class Subscriber:
         elif self._behind:
             return await self._write_history()
         else:
-            return await self._finish() if self._at_end else False
+            return await self._finish() if self._complete else False
         return True
 
     def _take(self, backlog: Backlog) -> list[Frame]:
-        """The next frames; a backlog is kept only while there is something in it."""
+        """The next frames; an empty backlog is dropped."""
         frames = backlog.take()
         if not backlog:
             self._backlog = None
@@ -233,31 +233,33 @@ class Subscriber:
             EVENT_LAG.observe(max(now_ms - frame.at, 0) / 1000)
 
     async def _write_history(self) -> bool:
-        epoch = self._epoch
+        restarts = self._restarts
         page = await self._topic.page(self.position)
         if self._done:
             return False
-        if epoch != self._epoch:
+        if restarts != self._restarts:
             return True
         if page.frames or page.first:
             if page.first != self.position + 1:
-                return await self._finish()  # trimmed meanwhile: a snapshot awaits the client's return
+                return await self._finish()  # trimmed meanwhile: the client reconnects and gets a snapshot
             for start in range(0, len(page.frames), 32):
                 await self._write_frames(page.frames[start : start + 32])
-                if epoch != self._epoch:
+                if restarts != self._restarts:
                     return True
-            self.position = self._sent = page.upto
+            self.position = self._sent = page.last
         elif self.position < self._topic.position:
             return await self._finish()
         self._behind = not self._topic.admit(self)
         return True
 
     async def _write_frames(self, frames: list[Frame]) -> None:
-        epoch = self._epoch
-        self._sent = frames[-1].position  # before the write: what is on its way is never read again
+        restarts = self._restarts
+        self._sent = frames[
+            -1
+        ].position  # before the write: a frame that is being sent is never read from history
         await self._write(b"".join([frame.data for frame in frames]))
-        if epoch == self._epoch:
-            self._at_end = frames[-1].last
+        if restarts == self._restarts:
+            self._complete = frames[-1].last
         SSE_EVENTS.inc(len(frames))
 
     async def _write(self, data: bytes) -> None:

@@ -1,8 +1,8 @@
-"""Topics: one job's or one owner's events in this process, and the subscribers who read them.
+"""Topics: the events of one job or one owner in this process, passed on to the subscribers who read them.
 
-Who calls it: the relay (bells, checks) and the subscribers (history). A topic passes each event on once,
-in order, without a gap: what a bell did not bring is read from the stream. Positions are consecutive, so a
-gap shows by counting. A topic never waits for a subscriber.
+A topic passes each event on once, in order and without a gap: positions are consecutive, and what no
+notification brought is read from history. It never waits for a subscriber. After a failover or restart of the
+store it passes nothing on until it has verified that the store still has the last event that it passed on.
 """
 
 import asyncio
@@ -20,73 +20,77 @@ from image2model.errors import NotFound
 from image2model.events.frames import Frame
 from image2model.events.history import Event
 from image2model.store.connection import StoreOutage
-from image2model.store.run_id import run_id_of
+from image2model.store.run_id import store_run
 from image2model.telemetry.metrics import STORE_ROLLBACKS
 from image2model.telemetry.unexpected import report_unexpected
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
-NO_VOID: Final = -1
-"""Every id that clients were given is still true."""
+NOTHING_INVALID: Final = -1
+"""All ids that were sent to clients are still valid."""
 PAGE: Final = 128
-"""Events of history read at once."""
-_TURN: Final = 250
-"""Readers that get an event in one turn of the loop: a crowd of thousands must not hold up everybody else."""
+"""Events of history in one read."""
+_READERS_PER_TURN: Final = 250
+"""Readers that get an event in one turn of the event loop, so that thousands do not block other work."""
 
 
-class Doubted(StoreOutage):
-    """What is passed on must be compared with the store first: another server answers than before."""
+class HistoryUnverified(StoreOutage):
+    """Another store server answers than before: history must be verified before it is passed on."""
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A piece of history: its frames, and the first and last position that it accounts for (0: nothing).
+    """A piece of history: its frames, and the first and last position that it covers (0: nothing).
 
-    An erased job's events are accounted for and have no frame.
+    The events of an erased job are covered and have no frame.
     """
 
     frames: list[Frame]
     first: int = 0
-    upto: int = 0
+    last: int = 0
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """One event, told from every other that may have its position after the store went back.
+    """Identifies the event at a position, since another event may get that position after a rollback.
 
-    Whose job it was of, and when it happened (ms; 0: not known, since the job has been erased).
+    `at` is the event's time (ms since the epoch; 0: unknown, because the job was erased).
     """
 
     job_id: str
     at: int
 
     def contradicts(self, other: "Mark") -> bool:
-        """Whether they cannot be the same event."""
+        """Whether the two cannot be the same event."""
         return self.job_id != other.job_id or bool(self.at and other.at and self.at != other.at)
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a client wants to go on: whether it named an id, and the id if that can be one of ours.
+    """Where a client resumes: whether it sent an id, and the id if it has the form of ours.
 
-    `void`: the topic's; an id up to there may be of an event that the store no longer has.
+    `invalid_upto` is the topic's: an id up to it may belong to an event that the store no longer has.
     """
 
     given: bool
     last_id: int | None = None
-    void: int = NO_VOID
+    invalid_upto: int = NOTHING_INVALID
 
     def within(self, first: int, last: int) -> bool:
-        """Whether a history of these bounds (0 and 0: none) has all that follows."""
-        return self.last_id is not None and self.void < self.last_id and first - 1 <= self.last_id <= last
+        """Whether a history with these bounds (0 and 0: empty) has everything after the id."""
+        return (
+            self.last_id is not None
+            and self.invalid_upto < self.last_id
+            and first - 1 <= self.last_id <= last
+        )
 
 
 class Opening(msgspec.Struct, frozen=True):
-    """How a stream begins: these frames first, then what follows `position`."""
+    """The beginning of a stream: these frames, then the events after `position`."""
 
     position: int
     frames: tuple[Frame, ...] = ()
 
 
 class Reader(Protocol):
-    """Whoever gets a topic's events."""
+    """Receives a topic's events: a subscriber."""
 
     position: int
 
@@ -100,11 +104,12 @@ class Reader(Protocol):
 
 
 class Topic(ABC):
-    """Who joins counts in `uses`; the relay forgets a topic that has none. `gate` bounds reads at once.
+    """`uses` counts the streams that joined; the relay drops a topic that has none. `gate` limits reads.
 
-    `name` is the job's id, or the owner's. `mark` is the event at `position`. `void`: clients may
-    have been given positions up to here for events that the store no longer has; who resumes from one begins
-    again.
+    `name` is the id of the job or the owner. `mark` identifies the event at `position`. `invalid_upto`:
+    clients may have received positions up to here for events that the store no longer has; a client that
+    resumes from one of them begins again with a snapshot. `unverified`: another store server answers, and
+    nothing is passed on until `verify` has compared with it.
     """
 
     def __init__(self, redis: Redis, owner: str, gate: asyncio.Semaphore, name: str) -> None:
@@ -117,31 +122,31 @@ class Topic(ABC):
         self.starting = asyncio.Lock()
         self.position = 0
         self.mark: Mark | None = None
-        self.doubted = False
-        self._doubts = 0
-        self.void = NO_VOID
+        self.unverified = False
+        self._verifications_required = 0
+        self.invalid_upto = NOTHING_INVALID
         self._gate = gate
-        self._run = run_id_of(redis)
-        self._heard = 0
+        self._run_id = store_run(redis)
+        self._announced = 0
         self._live: set[Reader] = set()
         self._behind: set[Reader] = set()
-        self._waves: deque[tuple[Frame, Iterator[Reader]]] = deque()
-        self._filler: asyncio.Task[None] | None = None
+        self._passing: deque[tuple[Frame, Iterator[Reader]]] = deque()
+        self._catching_up: asyncio.Task[None] | None = None
 
     async def open(self, resume: Resume) -> Opening | None:
-        """How a stream begins; None where nothing follows, now or later. Raises NotFound, StoreOutage."""
-        return await self._open(msgspec.structs.replace(resume, void=self.void))
+        """The beginning of a stream; None if nothing follows, now or later. Raises NotFound, StoreOutage."""
+        return await self._open(msgspec.structs.replace(resume, invalid_upto=self.invalid_upto))
 
     @abstractmethod
     async def _open(self, resume: Resume) -> Opening | None: ...
 
     @abstractmethod
     async def _latest(self) -> tuple[int, Mark | None]:
-        """Where history ends now, and its last event. Raises NotFound, StoreOutage."""
+        """The last position of history, and its event. Raises NotFound, StoreOutage."""
 
     @abstractmethod
     async def mark_at(self, position: int) -> Mark | None:
-        """The event of this position; None where history does not have it. Raises StoreOutage."""
+        """The event at this position; None if history does not have it. Raises StoreOutage."""
 
     @abstractmethod
     async def _page(self, after: int) -> Page: ...
@@ -150,45 +155,45 @@ class Topic(ABC):
     def _frame(self, position: int, event: Event) -> Frame: ...
 
     async def start(self) -> None:
-        """Find the place to go on from; the bells must be heard already. Raises NotFound, StoreOutage."""
+        """Find the current position; notifications must arrive already. Raises NotFound, StoreOutage."""
         run_id = ""
-        while run_id != self._run.current or not self.started:
-            run_id = self._run.current
+        while run_id != self._run_id.current or not self.started:
+            run_id = self._run_id.current
             self.position, self.mark = await self._latest()
             self.started = True
-        self._fill_up()
+        self._catch_up_if_behind()
 
     async def page(self, after: int) -> Page:
-        """The next piece of history after a position. Raises StoreOutage, also while it is in doubt."""
+        """The next piece of history after a position. Raises StoreOutage, also while it is unverified."""
         async with self._gate:
             found = await self._page(after)
-        if self.doubted:
-            raise Doubted("another server answers as the store")
+        if self.unverified:
+            raise HistoryUnverified("another server answers as the store")
         return found
 
     def notify(self, position: int, event: Event) -> None:
-        """An event has just happened."""
-        if self._flows and position == self.position + 1:
+        """A notification brought this event."""
+        if self._is_current and position == self.position + 1:
             self._pass_on(self._frame(position, event))
         elif position > self.position:
-            self._heard = max(self._heard, position)
-            self._fill_up()
+            self._announced = max(self._announced, position)
+            self._catch_up_if_behind()
 
     def check(self, before: int, latest: int | None) -> None:
-        """Compare with the store, which says `latest` (None: gone); `before` was the position when asked."""
+        """Compare with the store's `latest` position (None: erased), read when ours was `before`."""
         if latest is None:
             self.end()
             return
         if latest < before:
-            self.doubted = True
+            self.unverified = True
             return
-        self._heard = max(self._heard, latest)
-        self._fill_up()
+        self._announced = max(self._announced, latest)
+        self._catch_up_if_behind()
         for reader in list(self._behind):
             reader.wake()
 
     def admit(self, reader: Reader) -> bool:
-        """Let a reader live from here on, if it has read all that was passed on; else it reads on."""
+        """Give a reader live events if it is up to date; else False, and it reads history first."""
         if reader.position < self.position:
             self._live.discard(reader)
             self._behind.add(reader)
@@ -198,41 +203,41 @@ class Topic(ABC):
         return True
 
     def fall_behind(self, reader: Reader) -> None:
-        """A reader could not keep up: from here on it reads history."""
+        """A reader could not keep up: it reads history from now on."""
         self._live.discard(reader)
         self._behind.add(reader)
 
     def leave(self, reader: Reader) -> None:
-        """Forget a reader."""
+        """Remove a reader."""
         self._live.discard(reader)
         self._behind.discard(reader)
 
     def end(self) -> None:
-        """End all streams: the job is gone, or history is not what it was. Clients may come back."""
+        """End all streams: the job is erased, or history was trimmed. Clients may reconnect."""
         self.ended = True
         for reader in [*self._live, *self._behind]:
             reader.end()
 
-    def doubt(self) -> None:
-        """Another server answers as the store: nothing is passed on until `settle` has compared."""
+    def require_verification(self) -> None:
+        """Another store server answers: pass nothing on until `verify` has compared with it."""
         if self.started:
-            self.doubted = True
-            self._doubts += 1
+            self.unverified = True
+            self._verifications_required += 1
 
-    async def settle(self) -> None:
-        """Go on where the store has what was passed on last, else let everybody begin again.
+    async def verify(self) -> None:
+        """Continue if the store has the last event that was passed on; else restart all readers.
 
         Raises StoreOutage.
         """
-        doubts, position, mark = self._doubts, self.position, self.mark
+        required, position, mark = self._verifications_required, self.position, self.mark
         found = await self.mark_at(position) if position else None
         if position and (found is None or (mark is not None and mark.contradicts(found))):
             await self._reset()
-        self.doubted = doubts != self._doubts
-        self._fill_up()
+        self.unverified = required != self._verifications_required
+        self._catch_up_if_behind()
 
     async def _reset(self) -> None:
-        """The store's history is another one: everybody begins again with a snapshot that says so."""
+        """The store went back to another history: restart all readers with a snapshot marked `reset`."""
         try:
             latest = await self._latest()
             opening = await self._open(Resume(given=True))
@@ -241,10 +246,10 @@ class Topic(ABC):
             return
         STORE_ROLLBACKS.inc()
         _log.error("store_rolled_back", topic=self.name, before=self.position, now=latest[0])
-        self.void = max(self.void, self.position)
+        self.invalid_upto = max(self.invalid_upto, self.position)
         self.position, self.mark = latest
-        self._heard = 0
-        self._waves.clear()
+        self._announced = 0
+        self._passing.clear()
         for reader in [*self._live, *self._behind]:
             if opening is None:
                 reader.end()
@@ -252,22 +257,22 @@ class Topic(ABC):
                 reader.restart(opening)
 
     def close(self) -> None:
-        """Nobody reads any more."""
-        if self._filler is not None:
-            self._filler.cancel()
+        """The last reader has left: stop reading history."""
+        if self._catching_up is not None:
+            self._catching_up.cancel()
 
     def _pass_on(self, frame: Frame) -> None:
         self.position = frame.position
         self.mark = Mark(frame.job_id, frame.at)
-        self._waves.append((frame, iter(list(self._live))))
-        if len(self._waves) == 1:
+        self._passing.append((frame, iter(list(self._live))))
+        if len(self._passing) == 1:
             self._next_turn()
 
     def _next_turn(self) -> None:
-        """Pass on what waits, one event after the other, to as many readers as one turn allows."""
-        left = _TURN
-        while self._waves:
-            frame, readers = self._waves[0]
+        """Pass on the waiting events in order, to as many readers as one turn of the loop allows."""
+        left = _READERS_PER_TURN
+        while self._passing:
+            frame, readers = self._passing[0]
             for reader in islice(readers, left):
                 left -= 1
                 if reader in self._live:
@@ -275,37 +280,37 @@ class Topic(ABC):
             if not left:
                 asyncio.get_running_loop().call_soon(self._next_turn)
                 return
-            self._waves.popleft()
+            self._passing.popleft()
 
     @property
-    def _flows(self) -> bool:
-        return self.started and self._filler is None and not self.doubted
+    def _is_current(self) -> bool:
+        return self.started and self._catching_up is None and not self.unverified
 
-    def _fill_up(self) -> None:
-        if self._flows and self._heard > self.position and not self.ended:
-            self._filler = asyncio.create_task(self._fill())
+    def _catch_up_if_behind(self) -> None:
+        if self._is_current and self._announced > self.position and not self.ended:
+            self._catching_up = asyncio.create_task(self._catch_up())
 
-    async def _fill(self) -> None:
-        """Read what no bell brought. Where the store does not answer, the next check goes on."""
+    async def _catch_up(self) -> None:
+        """Read what no notification brought. If the store does not answer, the next check continues."""
         try:
-            while self._heard > self.position and not self.ended:
+            while self._announced > self.position and not self.ended:
                 before = self.position
                 page = await self.page(before)
-                if before == self.position:  # else everybody began again meanwhile
+                if before == self.position:  # else all readers were restarted meanwhile
                     self._pass_page(page)
         except StoreOutage as error:
             _log.info("events_not_read", error=str(error))
-        except Exception as error:  # noqa: BLE001 - told; readers come back, and begin with what the store says
+        except Exception as error:  # noqa: BLE001 - reported; readers reconnect and get a snapshot
             report_unexpected("loop:topic", error, topic=self.name)
             self.end()
         finally:
-            self._filler = None
+            self._catching_up = None
 
     def _pass_page(self, page: Page) -> None:
         if page.first != self.position + 1:
-            self.end()  # trimmed or erased: those who come back get a snapshot
+            self.end()  # trimmed or erased: clients reconnect and get a snapshot
             return
         for frame in page.frames:
             self._pass_on(frame)
-        if self.position != page.upto:  # the last ones are of an erased job
-            self.position, self.mark = page.upto, None
+        if self.position != page.last:  # the last events belong to an erased job
+            self.position, self.mark = page.last, None

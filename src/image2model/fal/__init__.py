@@ -1,5 +1,5 @@
-"""FAL: the table of endpoints, and the gateway through which everything goes to FAL and comes back.
+"""Everything that this service exchanges with FAL: the endpoint table, and the gateway for every call.
 
-Who calls it: the service and the worker. The one package that knows FAL's wire; it knows nothing of
-jobs, of the store or of our own HTTP.
+The only package that knows FAL's wire format. It knows nothing of jobs, of the store or of our own HTTP
+interface, and FAL's key must never be sent to a host that is not FAL's.
 """

@@ -1,6 +1,6 @@
-"""Downloads of result files: never with FAL's key; from hosts other than FAL's behind the address guard.
+"""Downloads result files: never with FAL's key, and from other hosts only through the address guard.
 
-Who calls it: the gateway. A file that ends early is an error, never a short file.
+A file that ends early is an error, never a short file.
 """
 
 import time
@@ -18,14 +18,14 @@ from image2model.network.guard import GuardedSession, UrlRefused, refused
 
 CHUNK: Final = 1 << 16
 _READ_BUFFER: Final = 1 << 18
-_MOST_REDIRECTS: Final = 5
+_MAX_REDIRECTS: Final = 5
 _HEADERS: Final = {"Accept-Encoding": "identity"}
-_SLOWEST: Final = 16 << 10
-"""Bytes a second, once a transfer has had its start: whoever drips holds a place for ever."""
+_MIN_SPEED: Final = 16 << 10
+"""Bytes a second that a transfer must reach after its start: a slow host would hold a slot without end."""
 
 
 class FalDownload:
-    """An open file: `size` in bytes where the host says it, `content_type`, and the bytes themselves."""
+    """An open file: `size` in bytes where the host gives it, `content_type`, and the bytes themselves."""
 
     def __init__(self, response: aiohttp.ClientResponse, *, slow_start: float) -> None:
         self._response = response
@@ -33,26 +33,26 @@ class FalDownload:
         self.size = None if response.headers.get("Content-Encoding") else response.content_length
         self.content_type = response.headers.get("Content-Type")
 
-    async def chunks(self, heard: Callable[[], None] = lambda: None) -> AsyncGenerator[bytes, None]:
-        """The file in pieces of 64 KiB or more, the last one less. `heard` is called for whatever comes.
+    async def chunks(self, on_data: Callable[[], None] = lambda: None) -> AsyncGenerator[bytes, None]:
+        """The file in pieces of 64 KiB or more, the last one less. `on_data` is called whenever bytes come.
 
         Raises FalUnreachable if it ends early.
         """
         received = 0
         pending = bytearray()
         began = time.monotonic()
-        with network_faults(str(self._response.url), named=_named(str(self._response.url))):
+        with network_faults(str(self._response.url), shown_as=_shown(str(self._response.url))):
             async for part in self._response.content.iter_any():
                 received += len(part)
-                heard()
+                on_data()
                 pending += part
                 if len(pending) >= CHUNK:
                     waited = time.monotonic()
                     yield bytes(pending)
                     began += time.monotonic() - waited  # the reader's own time is not the host's
                     pending.clear()
-                elif received < _SLOWEST * (time.monotonic() - began - self._slow_start):
-                    raise FalUnreachable(f"the file comes at less than {_SLOWEST >> 10} KiB a second")
+                elif received < _MIN_SPEED * (time.monotonic() - began - self._slow_start):
+                    raise FalUnreachable(f"the file arrives at less than {_MIN_SPEED >> 10} KiB a second")
         if pending:
             yield bytes(pending)
         if self.size is not None and received != self.size:
@@ -77,18 +77,18 @@ class Downloads:
     @asynccontextmanager
     async def open(self, url: str) -> AsyncIterator[FalDownload]:
         """The file behind the URL. See `FalGateway.download`."""
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(_MAX_REDIRECTS):
             async with self._get(url) as response:
                 if response.status not in (301, 302, 303, 307, 308):
                     _check(response)
                     yield FalDownload(response, slow_start=self._slow_start)
                     return
-                url = _target(url, response.headers.get("Location", ""))
-        raise FalUnreachable(f"the file's host answered with more than {_MOST_REDIRECTS} redirects")
+                url = _redirect_target(url, response.headers.get("Location", ""))
+        raise FalUnreachable(f"the file's host answered with more than {_MAX_REDIRECTS} redirects")
 
     @asynccontextmanager
     async def _get(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Each hop is judged anew: FAL's own hosts by their names, all others by the address guard."""
+        """Each redirect is checked anew: FAL's own hosts by name, all others by the address guard."""
         if self._session.hosts.serves_media(url):
             async with self._session.exchange(
                 "GET",
@@ -96,46 +96,46 @@ class Downloads:
                 headers=_HEADERS,
                 timeout=self._timeout,
                 read_bufsize=_READ_BUFFER,
-                named=_named(url),
+                shown_as=_shown(url),
             ) as response:
                 yield response
         else:
-            async with self._elsewhere(url) as response:
+            async with self._from_other_host(url) as response:
                 yield response
 
     @asynccontextmanager
-    async def _elsewhere(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _from_other_host(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
         request = self._guarded.request(
             "GET", url, headers=_HEADERS, timeout=self._timeout, read_bufsize=_READ_BUFFER
         )
         try:
-            with network_faults(url, named=_named(url)):
+            with network_faults(url, shown_as=_shown(url)):
                 response = await request.__aenter__()
         except FalUnreachable as error:
-            raise _refusal(url, error.__cause__) or error from error.__cause__
+            raise _refused_address(url, error.__cause__) or error from error.__cause__
         try:
             yield response
         finally:
             await request.__aexit__(None, None, None)
 
 
-def _target(url: str, location: str) -> str:
+def _redirect_target(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError as error:
-        raise FalUnreachable("the file's host redirects to what is no URL") from error
+        raise FalUnreachable("the file's host redirects to an invalid URL") from error
 
 
-def _refusal(url: str, cause: BaseException | None) -> FalAddressRefused | None:
+def _refused_address(url: str, cause: BaseException | None) -> FalAddressRefused | None:
     if cause is None or not refused(cause):
         return None
     if isinstance(cause, UrlRefused):
-        return FalAddressRefused(f"{_named(url)} {cause}")
-    return FalAddressRefused(f"{_named(url)} leads to no public address")
+        return FalAddressRefused(f"{_shown(url)} {cause}")
+    return FalAddressRefused(f"{_shown(url)} does not lead to a public address")
 
 
-def _named(url: str) -> str:
-    """A file's URL for people: its host alone, since whoever has all of it may fetch the file."""
+def _shown(url: str) -> str:
+    """A file's URL for messages: its host alone, because anyone who has the whole URL may fetch the file."""
     try:
         return f"its URL at {urlsplit(url).hostname}"
     except ValueError:

@@ -1,6 +1,7 @@
-"""What following a request yields: its state at FAL, as far as it can be told.
+"""Follows a request at FAL until it has ended, by its event stream and by polling, and cancels requests.
 
-Who calls it: the follower makes them, the worker reads them. Pure.
+A failure to read the status says nothing about the request: it is tried again. Only the result shows how a
+request ended.
 """
 
 import asyncio
@@ -15,27 +16,10 @@ import msgspec
 
 from image2model.domain import FalRequest
 from image2model.errors import FalResultGone
-from image2model.fal.errors import FalUnreachable, error_of, words_of
+from image2model.fal.errors import FalUnreachable, message_of, reported_error
 from image2model.fal.results import has_ended
 from image2model.fal.session import FalSession, Observer, network_faults, observed
 from image2model.fal.wire import CancelStatus, Status, decode
-
-
-class FalStatus(StrEnum):
-    """FAL's three states, and three that it does not call so.
-
-    COMPLETED says only that the request has ended: the result tells how. ENDED is any other word that sounds
-    like an end: only the result tells whether it is one. UNSETTLED: such a word, and the result is not there.
-    DENIED: FAL says that it does not know the request.
-    """
-
-    QUEUED = "IN_QUEUE"
-    RUNNING = "IN_PROGRESS"
-    COMPLETED = "COMPLETED"
-    ENDED = "ENDED"
-    UNSETTLED = "UNSETTLED"
-    DENIED = "DENIED"
-
 
 _END_WORDS: Final = frozenset(
     (
@@ -45,7 +29,24 @@ _END_WORDS: Final = frozenset(
         *("TIMED_OUT", "TIMEOUT"),
     )
 )
-"""Public clients of FAL's report some of these, though FAL documents none."""
+"""Public clients of FAL report some of these, although FAL documents none."""
+_STREAM_BUFFER = 1 << 14  # aiohttp refuses lines of more than twice this
+
+
+class FalStatus(StrEnum):
+    """FAL's three states, and three of our own.
+
+    COMPLETED: the request has ended; only the result shows how. ENDED: any other word that sounds like an
+    end; only the result shows whether it is one. UNCLEAR: such a word, and there is no result. DENIED: FAL
+    reports that it does not know the request.
+    """
+
+    QUEUED = "IN_QUEUE"
+    RUNNING = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+    ENDED = "ENDED"
+    UNCLEAR = "UNCLEAR"
+    DENIED = "DENIED"
 
 
 class FalUpdate(msgspec.Struct, frozen=True):
@@ -58,48 +59,30 @@ class FalUpdate(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, status: Status) -> Self | None:
-        """The update in a status of the wire.
-
-        None for a word that says neither where it is nor that it ended.
-        """
-        known = _known(status.status)
+        """The update in a status of FAL; None for an unknown status word."""
+        known = _status_of(status.status)
         if known is None:
             return None
-        said = error_of(status.error, status.error_type)
+        error = reported_error(status.error, status.error_type)
         return cls(
             status=known,
             queue_position=_position(status.queue_position) if known is FalStatus.QUEUED else None,
-            error=said.message or said.type if said else None,
-            error_type=said.type if said else None,
+            error=error.message or error.type if error else None,
+            error_type=error.type if error else None,
         )
 
 
-def _known(word: str) -> FalStatus | None:
-    name = word.strip().upper().replace(" ", "_").replace("-", "_")
-    if name in (FalStatus.QUEUED, FalStatus.RUNNING, FalStatus.COMPLETED):
-        return FalStatus(name)
-    return FalStatus.ENDED if name in _END_WORDS else None
-
-
-def _position(raw: msgspec.Raw) -> int | None:
-    try:
-        return decode(bytes(raw), int | None)  # type: ignore[arg-type]  # msgspec takes unions
-    except msgspec.DecodeError:
-        return None
-
-
-_PERHAPS: Final = FalUpdate(FalStatus.ENDED)
-"""In place of a status that says nothing."""
-_STREAM_BUFFER = 1 << 14  # aiohttp refuses lines of more than twice this
+_MAYBE_ENDED: Final = FalUpdate(FalStatus.ENDED)
+"""Stands for a status that cannot be understood."""
 
 
 class FollowPace(msgspec.Struct, frozen=True):
-    """Seconds. FAL sends a comment every 15 s, so a stream silent for `idle` is dead.
+    """All in seconds. FAL sends a comment every 15 s, so a stream silent for `idle` is dead.
 
-    `quiet`: a stream that only sends comments for so long may have lost a word, and the status is asked once.
-    `grace`: for how long FAL may deny to know a request, from the first time on, before it is believed:
-    FAL's parts need not agree at once. `settle`: how long a status may say nothing that is understood, until
-    the result is asked for in its place, and again after as long.
+    `quiet`: a stream that sends only comments for this long may have lost an event, so the status is polled
+    once. `grace`: how long FAL may deny knowing a request before that is believed, because FAL's parts need
+    not agree at once. `settle`: how long no status was understood until the result is fetched instead, and
+    the pause until the next such fetch.
     """
 
     idle: float = 45.0
@@ -129,9 +112,9 @@ class Follower:
                 update = found
                 if update.status is FalStatus.ENDED:
                     ended = await self._has_ended(request)
-                    if not ended and found is _PERHAPS:
+                    if not ended and found is _MAYBE_ENDED:
                         continue
-                    status = FalStatus.COMPLETED if ended else FalStatus.UNSETTLED
+                    status = FalStatus.COMPLETED if ended else FalStatus.UNCLEAR
                     update = msgspec.structs.replace(update, status=status)
                 if update == seen and update.status is not FalStatus.DENIED:
                     continue
@@ -141,7 +124,7 @@ class Follower:
                     return
 
     async def _has_ended(self, request: FalRequest) -> bool:
-        """Whether FAL has a result, or an error in its place. Asked again with the next status otherwise."""
+        """Whether FAL has a result, or an error in its place. Otherwise the next status decides again."""
         try:
             with observed(self._observer, "result"):
                 reply = await self._session.call("GET", request.response_url)
@@ -150,28 +133,28 @@ class Follower:
         return has_ended(reply)
 
     async def _updates(self, request: FalRequest) -> AsyncGenerator[FalUpdate, None]:
-        watch = _Watch(self._pace)
+        state = _FollowState(self._pace)
         while True:
-            async with aclosing(self._streamed(request, watch)) as updates:
+            async with aclosing(self._streamed(request, state)) as updates:
                 async for update in updates:
                     yield update
-            async with aclosing(self._polled(request, watch)) as updates:
+            async with aclosing(self._polled(request, state)) as updates:
                 async for update in updates:
                     yield update
 
-    async def _streamed(self, request: FalRequest, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
+    async def _streamed(self, request: FalRequest, state: "_FollowState") -> AsyncGenerator[FalUpdate, None]:
         url = f"{request.status_url}/stream"
-        watch.quiet = False
+        state.quiet = False
         with suppress(FalUnreachable, msgspec.DecodeError), observed(self._observer, "stream"):
-            async with aclosing(self._events(url, watch)) as events:
+            async with aclosing(self._events(url, state)) as events:
                 async for update in events:
-                    watch.moved()
+                    state.reset()
                     yield update
-            if watch.quiet:
+            if state.quiet:
                 return
             raise FalUnreachable(f"{url} ended before the request did")
 
-    async def _events(self, url: str, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
+    async def _events(self, url: str, state: "_FollowState") -> AsyncGenerator[FalUpdate, None]:
         async with self._session.exchange(
             "GET",
             url,
@@ -180,39 +163,39 @@ class Follower:
             timeout=self._timeout,
             read_bufsize=_STREAM_BUFFER,
         ) as response:
-            watch.judge(response.status, url)
-            odd = False
+            state.check(response.status, url)
+            unknown = False
             with network_faults(url):
                 async for line in response.content:
                     if line.startswith(b"data:"):
                         update = _update(line[5:])
-                        odd = update is None
+                        unknown = update is None
                         if update is not None:
                             yield update
-                    if odd and watch.lost():
-                        raise FalUnreachable(f"{url} says nothing that is understood")
-                    watch.quiet = watch.silent_for() >= self._pace.quiet
-                    if watch.quiet:
+                    if unknown and state.is_stale():
+                        raise FalUnreachable(f"{url} sends no status that is understood")
+                    state.quiet = state.silent_for() >= self._pace.quiet
+                    if state.quiet:
                         return
 
-    async def _polled(self, request: FalRequest, watch: "_Watch") -> AsyncGenerator[FalUpdate, None]:
+    async def _polled(self, request: FalRequest, state: "_FollowState") -> AsyncGenerator[FalUpdate, None]:
         clock = asyncio.get_running_loop().time
         until = clock() + self._pace.stream_again
         while clock() < until:
-            await asyncio.sleep(watch.gap())
-            if update := await self._poll(request, watch):
-                watch.understood()
+            await asyncio.sleep(state.gap())
+            if update := await self._poll(request, state):
+                state.understood()
                 yield update
-                if watch.quiet:
-                    return  # the stream has lost nothing
-            elif watch.puzzled():
-                yield _PERHAPS  # the result tells
+                if state.quiet:
+                    return  # the stream has lost no event
+            elif state.take_stale():
+                yield _MAYBE_ENDED  # the result decides
 
-    async def _poll(self, request: FalRequest, watch: "_Watch") -> FalUpdate | None:
+    async def _poll(self, request: FalRequest, state: "_FollowState") -> FalUpdate | None:
         try:
             with observed(self._observer, "status"):
                 reply = await self._session.call("GET", request.status_url, params={"logs": "0"})
-                watch.judge(reply.status, request.status_url)
+                state.check(reply.status, request.status_url)
                 return _update(reply.body)
         except FalUnreachable as error:
             return FalUpdate(FalStatus.DENIED) if error.status == 404 else None
@@ -220,8 +203,8 @@ class Follower:
             return None
 
 
-class _Watch:
-    """What one request's following remembers: how long to wait, and since when FAL denies knowing it."""
+class _FollowState:
+    """The state of following one request: the polling gap, and since when FAL denies knowing the request."""
 
     def __init__(self, pace: FollowPace) -> None:
         self._pace = pace
@@ -236,33 +219,33 @@ class _Watch:
         self._gap = min(gap * 1.6, self._pace.longest_gap)
         return gap * random.uniform(0.5, 1.25)  # noqa: S311 - spreads load, guards nothing
 
-    def moved(self) -> None:
-        """FAL answered well: start from short gaps again, and forget its denials."""
+    def reset(self) -> None:
+        """FAL answered: start with short gaps again, and forget its denials."""
         self._gap = self._pace.first_gap
         self._denied_at = None
         self.understood()
 
     def understood(self) -> None:
-        """A status was read, whatever it says."""
+        """A status was read and understood."""
         self._understood_at = asyncio.get_running_loop().time()
 
-    def lost(self) -> bool:
-        """Whether no status was understood for so long that the result is worth a question."""
+    def is_stale(self) -> bool:
+        """Whether no status was understood for so long that the result should be fetched."""
         return self.silent_for() >= self._pace.settle
 
     def silent_for(self) -> float:
-        """Seconds since a status was read."""
+        """Seconds since a status was understood."""
         return asyncio.get_running_loop().time() - self._understood_at
 
-    def puzzled(self) -> bool:
-        """The same, once for each such time."""
-        if not self.lost():
+    def take_stale(self) -> bool:
+        """`is_stale`, once for each such period."""
+        if not self.is_stale():
             return False
         self.understood()
         return True
 
-    def judge(self, status: int, url: str) -> None:
-        """Raises FalUnreachable for what another try may mend, FalResultGone once FAL insists on 404."""
+    def check(self, status: int, url: str) -> None:
+        """Raises FalUnreachable where another try may help, FalResultGone once FAL insists on 404."""
         if status in (200, 202):
             self._denied_at = None
             return
@@ -278,11 +261,7 @@ class _Watch:
             self._denied_at = now
             self._gap = self._pace.first_gap
         if now - self._denied_at >= self._pace.grace:
-            raise FalResultGone("FAL does not know this request, or no longer", status=404)
-
-
-def _update(body: bytes) -> FalUpdate | None:
-    return FalUpdate.of(decode(body, Status))
+            raise FalResultGone("FAL does not know this request, or no longer keeps it", status=404)
 
 
 class CancelReply(StrEnum):
@@ -302,7 +281,7 @@ _BY_STATUS = {
 
 
 async def cancel(session: FalSession, request: FalRequest) -> CancelReply:
-    """FAL's answer; asking twice does no harm. Raises FalUnreachable when there is none of the three."""
+    """FAL's answer; a second call does no harm. Raises FalUnreachable where it is none of the three."""
     reply = await session.call("PUT", request.cancel_url)
     try:
         return CancelReply(decode(reply.body, CancelStatus).status)
@@ -310,5 +289,23 @@ async def cancel(session: FalSession, request: FalRequest) -> CancelReply:
         pass
     if reply.status in _BY_STATUS:
         return _BY_STATUS[reply.status]
-    said = words_of(reply.body, reply.status).message
-    raise FalUnreachable(f"FAL answered the cancel with {reply.status}: {said}", status=reply.status)
+    message = message_of(reply.body, reply.status).message
+    raise FalUnreachable(f"FAL answered the cancel with {reply.status}: {message}", status=reply.status)
+
+
+def _update(body: bytes) -> FalUpdate | None:
+    return FalUpdate.of(decode(body, Status))
+
+
+def _status_of(word: str) -> FalStatus | None:
+    name = word.strip().upper().replace(" ", "_").replace("-", "_")
+    if name in (FalStatus.QUEUED, FalStatus.RUNNING, FalStatus.COMPLETED):
+        return FalStatus(name)
+    return FalStatus.ENDED if name in _END_WORDS else None
+
+
+def _position(raw: msgspec.Raw) -> int | None:
+    try:
+        return decode(bytes(raw), int | None)  # type: ignore[arg-type]  # msgspec takes unions
+    except msgspec.DecodeError:
+        return None

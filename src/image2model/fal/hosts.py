@@ -1,6 +1,6 @@
-"""Where FAL is: the base URLs of its four services, and which hosts may be trusted with what.
+"""FAL's base URLs, and which hosts may receive FAL's key or serve results.
 
-Who calls it: the gateway for every address; the API before it redirects to a media URL. Pure.
+Pure. A URL that two readers could take for different hosts is trusted with nothing.
 """
 
 import re
@@ -20,15 +20,15 @@ _STRANGE: Final = re.compile(r"[^\x21-\x7e]|[\\\"<>^`{|}]", re.ASCII)
 
 
 def escaped(url: str) -> str:
-    """The URL with all that no URL may hold percent-encoded: spaces, line ends, backslashes, other letters.
+    """The URL with every character percent-encoded that a URL may not hold: spaces, line ends, backslashes …
 
-    Such characters mean different hosts to different readers, and no header can carry them.
+    Different readers see different hosts in such characters, and no header can carry them.
     """
     return _STRANGE.sub(lambda found: quote(found[0], safe=""), url.strip())
 
 
 class FalHosts(msgspec.Struct, frozen=True):
-    """Base URLs without a trailing slash. `base_url` is set when one base stands for all of FAL."""
+    """Base URLs without a trailing slash. `base_url` is set when one base serves all of FAL."""
 
     queue: str = "https://queue.fal.run"
     rest: str = "https://rest.fal.ai"
@@ -57,7 +57,7 @@ class FalHosts(msgspec.Struct, frozen=True):
         return _is_https_under(url, _MEDIA_DOMAINS)
 
     def requests_url(self, endpoint_id: str) -> str:
-        """`…/{owner}/{alias}/requests`: everything but the submit drops the endpoint's sub-path."""
+        """`…/{owner}/{alias}/requests`: every call except the submit drops the endpoint's sub-path."""
         parts = endpoint_id.split("/")
         kept = 3 if parts[0] in _NAMESPACES else 2
         return f"{self.queue}/{'/'.join(parts[:kept])}/requests"
@@ -73,9 +73,9 @@ class FalHosts(msgspec.Struct, frozen=True):
         )
 
 
-@lru_cache(1024)  # each URL is asked for several times, the base at every call: 4 % of a worker's CPU
+@lru_cache(1024)  # each URL is checked several times, the base at every call: 4 % of a worker's CPU
 def _origin(url: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port; no host where readers could disagree on it, or where it has credentials."""
+    """Scheme, host and port; no host where readers could disagree on it, or where the URL has credentials."""
     if not _PLAIN.fullmatch(url) or "\\" in url:
         return "", None, None
     try:

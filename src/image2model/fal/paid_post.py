@@ -1,7 +1,7 @@
-"""One paid POST: what is known of whether it went out, and the verdict on what came back.
+"""One paid POST: its transport, whether its first byte was sent, and the verdict on the reply.
 
-Who calls it: the transport, once for each submit. Money hangs on this file: it must never let an error
-out that fal-client would answer with another POST, nor call anything "not accepted" after the first byte.
+Money depends on this file. It must never raise an error that makes fal-client repeat the POST, nor report
+"not accepted" after the first byte.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,18 +22,23 @@ from image2model.errors import (
     FalNotAccepted,
     FalRejected,
 )
-from image2model.fal.errors import FalThrottled, blames_account, words_of
+from image2model.fal.errors import FalThrottled, blames_account, message_of
 from image2model.fal.prices import billable_units
 from image2model.fal.wire import Submitted, decode
 
+_AMBIGUOUS = frozenset({408, 499})
+"""4xx that an ingress may answer although it has forwarded the request."""
+_MAX_REPLY_BYTES = 1 << 20
+# Shorter than servers keep idle connections: a POST on a connection that the server is just closing would be
+# lost without a reply, and count as unconfirmed.
+_KEEPALIVE_SECONDS = 2
+
+
 BeforeSend = Callable[[], Awaitable[None]]
 
-_UNSURE = frozenset({408, 499})
-"""4xx that an ingress may give after it has passed the request on."""
 
-
-class MarkNotSet(Exception):
-    """`before_send` raised: nothing was sent. Wraps its exception, so that nobody takes it for httpx's."""
+class BeforeSendFailed(Exception):
+    """`before_send` raised, and nothing was sent. It wraps the exception, which httpx must not handle."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(str(cause))
@@ -41,7 +46,7 @@ class MarkNotSet(Exception):
 
 
 class PaidPost:
-    """The state of one submit: the transport asks it before the first byte, and for every verdict."""
+    """The state of one submit, and the verdict on each way that it can end."""
 
     def __init__(self, before_send: BeforeSend, endpoint_id: str) -> None:
         self._before_send = before_send
@@ -56,16 +61,16 @@ class PaidPost:
             raise FalAmbiguous("a second POST of the same submit was refused")
         self.entered = True
 
-    def broken(self, why: str) -> FalError:
-        """The verdict when no reply came: by whether anything had been sent."""
+    def no_reply(self, why: str) -> FalError:
+        """The error when no reply came: it depends on whether anything was sent."""
         if self.sent:
             return FalAmbiguous(f"FAL may have accepted the request, but no reply came: {why}")
         return FalNotAccepted(f"FAL was not reached, nothing was sent: {why}")
 
-    def judge(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Keep a good reply's content; raise the FalError that any other reply means."""
+    def accept_reply(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Keep the content of a good reply; raise the FalError for any other."""
         if status >= 300:
-            raise _refusal(self._endpoint_id, status, headers, body)
+            raise _refused(self._endpoint_id, status, headers, body)
         try:
             self.submitted = decode(body, Submitted)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -73,35 +78,32 @@ class PaidPost:
         if not self.submitted.request_id:
             raise FalAmbiguous("FAL's reply to the submit has no request_id", status=status)
 
-    async def mark(self) -> None:
-        """The connection stands and the first byte is next. Raises MarkNotSet: then nothing may be sent."""
+    async def prepare_send(self) -> None:
+        """Call `before_send`, right before the first byte. Raises BeforeSendFailed: then send nothing."""
         if self.sent:
             raise FalAmbiguous("a second POST of the same submit was refused")
         try:
             await self._before_send()
         except Exception as error:
-            raise MarkNotSet(error) from error
+            raise BeforeSendFailed(error) from error
         self.sent = True
 
 
-CURRENT: Final[ContextVar[PaidPost]] = ContextVar("paid_post")
-
-
-def _refusal(endpoint_id: str, status: int, headers: Mapping[str, str], body: bytes) -> FalError:
-    said = words_of(body, status, headers.get("x-fal-error-type"))
+def _refused(endpoint_id: str, status: int, headers: Mapping[str, str], body: bytes) -> FalError:
+    error = message_of(body, status, headers.get("x-fal-error-type"))
     if status == 429:
         wait = _seconds(headers.get("retry-after"))
-        return FalThrottled(said.message, status=status, fal_type=said.type, retry_after=wait)
+        return FalThrottled(error.message, status=status, fal_type=error.type, retry_after=wait)
     if status == 401:
-        return FalAccountFault(said.message, status=status, fal_type=said.type)
-    if status == 403 and blames_account(said):
-        return FalAccountFault(said.message, status=status, fal_type="locked")
+        return FalAccountFault(error.message, status=status, fal_type=error.type)
+    if status == 403 and blames_account(error):
+        return FalAccountFault(error.message, status=status, fal_type="locked")
     if status == 403:
-        return FalEndpointFault(said.message, endpoint=endpoint_id, status=status, fal_type=said.type)
-    if 400 <= status < 500 and status not in _UNSURE:
+        return FalEndpointFault(error.message, endpoint=endpoint_id, status=status, fal_type=error.type)
+    if 400 <= status < 500 and status not in _AMBIGUOUS:
         units = billable_units(headers)
-        return FalRejected(said.message, status=status, fal_type=said.type, billable_units=units)
-    return FalAmbiguous(f"FAL answered the submit with {status}: {said.message}", status=status)
+        return FalRejected(error.message, status=status, fal_type=error.type, billable_units=units)
+    return FalAmbiguous(f"FAL answered the submit with {status}: {error.message}", status=status)
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -111,23 +113,11 @@ def _seconds(retry_after: str | None) -> float | None:
         return None
 
 
-LARGEST_REPLY = 1 << 20
-# Shorter than what servers keep idle connections for: a POST on a connection that the server is just
-# closing would be lost without a reply, and count as unconfirmed.
-_KEEPALIVE_SECONDS = 2
+CURRENT: Final[ContextVar[PaidPost]] = ContextVar("paid_post")
 
 
-class MarkedRequest(aiohttp.ClientRequest):
-    """aiohttp calls `send` when the connection stands and nothing of the request has been written."""
-
-    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        """Set the mark, then send."""
-        await CURRENT.get().mark()
-        return await super().send(conn)
-
-
-class PostTransport(httpx.AsyncBaseTransport):
-    """Sends httpx requests by aiohttp. Raises httpx.ConnectError before the mark, ReadError after it."""
+class PaidPostTransport(httpx.AsyncBaseTransport):
+    """Sends httpx requests by aiohttp. Raises ConnectError before the first byte, ReadError after it."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
@@ -155,17 +145,26 @@ class PostTransport(httpx.AsyncBaseTransport):
             await self._session.close()
 
     def _http(self) -> aiohttp.ClientSession:
-        # Made on the first use, because aiohttp wants a running loop. No limit: waiting for a free
-        # connection would eat the POST's deadline; permits bound the number.
+        # Made on the first use, because aiohttp needs a running loop. No limit: waiting for a free
+        # connection would use up the POST's deadline; permits bound the number.
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS, ttl_dns_cache=300)
             self._session = aiohttp.ClientSession(
                 connector=connector,
-                request_class=MarkedRequest,
+                request_class=PaidPostRequest,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )
         return self._session
+
+
+class PaidPostRequest(aiohttp.ClientRequest):
+    """aiohttp calls `send` when the connection stands and nothing of the request has been written."""
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        """Call `before_send`, then send."""
+        await CURRENT.get().prepare_send()
+        return await super().send(conn)
 
 
 def _timeout(request: httpx.Request) -> aiohttp.ClientTimeout:
@@ -177,6 +176,6 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     async for part in response.content.iter_any():
         body += part
-        if len(body) > LARGEST_REPLY:
+        if len(body) > _MAX_REPLY_BYTES:
             raise aiohttp.ClientPayloadError("the reply is too large")
     return bytes(body)

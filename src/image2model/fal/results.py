@@ -1,7 +1,6 @@
-"""The result of a completed request: its files, or the failure that FAL reports in their place.
+"""The result of a completed request: its files, or the failure that FAL reports instead.
 
-Who calls it: the gateway. Fetching is repeated here, within a deadline; a failure to fetch is never
-taken for a failure of the request.
+Fetching is repeated within a deadline. A failure to fetch is never taken for a failure of the request.
 """
 
 import asyncio
@@ -17,34 +16,37 @@ from image2model.errors import FalError, FalRejected, FalResultGone, FalTransien
 from image2model.fal.endpoints import Endpoint
 from image2model.fal.errors import (
     FalCancelled,
+    FalMessage,
     FalUnfinished,
     FalUnreachable,
     FalUnreadable,
-    Words,
-    validation_message,
-    words_of,
+    error_in_output,
+    message_of,
 )
 from image2model.fal.files import FalFile, files_of
 from image2model.fal.prices import billable_units
 from image2model.fal.session import FalSession, Reply
 from image2model.fal.wire import Status, decode
 
-_DENIALS = 3
+_MAX_DENIALS = 3
 _REQUEST_ID = "x-fal-request-id"
-"""On every reply of FAL's own."""
+"""A header of every reply of FAL itself."""
 _LARGE = 1 << 18
-"""A body from this size on is read in a thread: it would hold up the loop."""
+"""A larger body is parsed in a thread: it would block the event loop."""
+_RETRY_HEADERS: Final = ("x-fal-retryable", "x-fal-needs-retry")
+_NOT_NOW: Final = frozenset({401, 403, 408, 425, 429})
+_RUNNING: Final = ("IN_QUEUE", "IN_PROGRESS")
 
 
 class FalResult(msgspec.Struct, frozen=True):
-    """What a request made: its files, the model first where there is one, and FAL's billable units.
+    """The files of a request, the model first where there is one, and FAL's billable units.
 
-    `said` is the error that FAL's output speaks of, where it names no file.
+    `error` is the error in an output that names no file.
     """
 
     files: tuple[FalFile, ...]
     billable_units: float | None = None
-    said: Words | None = None
+    error: FalMessage | None = None
 
     @property
     def model(self) -> FalFile | None:
@@ -66,15 +68,15 @@ class Results:
         until = clock() + self._deadline
         gap, denials = self._first_gap, 0
         while True:
-            signed = False
+            from_fal = False
             try:
                 reply = await self._session.call("GET", request.response_url)
-                signed = _REQUEST_ID in reply.headers
-                return await judged(endpoint, reply)
+                from_fal = _REQUEST_ID in reply.headers
+                return await result_of(endpoint, reply)
             except (FalResultGone, FalUnreadable, FalTransient) as error:
-                # A failure leads to another paid attempt, so what may be a proxy's word must be said again.
+                # A failure leads to another paid attempt, so what may be a proxy's answer must repeat itself.
                 denials += 1
-                if denials >= _DENIALS or (signed and isinstance(error, FalTransient)):
+                if denials >= _MAX_DENIALS or (from_fal and isinstance(error, FalTransient)):
                     raise
             except FalUnreachable:
                 if clock() + gap > until:
@@ -83,74 +85,45 @@ class Results:
             gap = min(gap * 2, 10.0)
 
 
-async def judged(endpoint: Endpoint, reply: Reply) -> FalResult:
+async def result_of(endpoint: Endpoint, reply: Reply) -> FalResult:
     """The result in a reply. Raises as `FalGateway.result` does."""
     if reply.status == 202 or reply.status >= 300:
         raise failure_of(reply)
-    output = await output_in(endpoint, reply.body)
+    output = await parse_output(endpoint, reply.body)
     return msgspec.structs.replace(output, billable_units=billable_units(reply.headers))
 
 
-async def output_in(endpoint: Endpoint, body: bytes) -> FalResult:
+async def parse_output(endpoint: Endpoint, body: bytes) -> FalResult:
     """The result in a model's output.
 
-    Raises FalUnreadable, FalUnfinished where it is only the state of the request.
+    Raises FalUnreadable, and FalUnfinished where the body is only the state of the request.
     """
     if len(body) > _LARGE:
-        return await asyncio.to_thread(_output_in, endpoint, body)
-    return _output_in(endpoint, body)
-
-
-def _read(body: bytes) -> object:
-    """The JSON of a result, also as Python servers may write it: NaN, half a surrogate pair, no UTF-8.
-
-    Raises ValueError, RecursionError.
-    """
-    try:
-        return decode(body, object)
-    except msgspec.DecodeError:
-        return json.loads(body.decode("utf-8", "replace"))
-
-
-def _output_in(endpoint: Endpoint, body: bytes) -> FalResult:
-    try:
-        output = _read(body)
-        files = files_of(endpoint, output)
-    except (ValueError, RecursionError) as error:
-        raise FalUnreadable(f"the result cannot be read: {error}") from error
-    if output is None:
-        raise FalUnreadable("the result is null")
-    if not files and is_status(body):
-        raise FalUnfinished("FAL answers with the state of the request in place of its result")
-    return FalResult(files=files, said=None if files else validation_message(body))
-
-
-_RETRY_HEADERS: Final = ("x-fal-retryable", "x-fal-needs-retry")
-_NOT_NOW: Final = frozenset({401, 403, 408, 425, 429})
-_RUNNING: Final = ("IN_QUEUE", "IN_PROGRESS")
+        return await asyncio.to_thread(_parse, endpoint, body)
+    return _parse(endpoint, body)
 
 
 def failure_of(reply: Reply) -> FalError:
-    """The error that a reply other than 200 means."""
+    """The error for a reply other than 200."""
     status = reply.status
-    said = words_of(reply.body, status, reply.headers.get("x-fal-error-type"))
+    error = message_of(reply.body, status, reply.headers.get("x-fal-error-type"))
     units = billable_units(reply.headers)
-    if status == 202 or (status == 400 and "still in progress" in said.message.lower()):
-        return FalUnfinished(said.message, status=status)
+    if status == 202 or (status == 400 and "still in progress" in error.message.lower()):
+        return FalUnfinished(error.message, status=status)
     if status in _NOT_NOW or reply.from_ingress or status < 400:
-        # The result exists; it is only not to be had now, by us, or through this ingress.
-        return FalUnreachable(f"the result is not to be had: {said.message}", status=status)
+        # The result exists, but it cannot be fetched now, by us, or through this ingress.
+        return FalUnreachable(f"the result cannot be fetched: {error.message}", status=status)
     if status in (404, 410):
-        return FalResultGone("FAL no longer has the result", status=status, fal_type=said.type)
+        return FalResultGone("FAL no longer has the result", status=status, fal_type=error.type)
     if status == 499:
-        return FalCancelled(said.message, status=status, fal_type=said.type, billable_units=units)
-    lasting = status < 500 and said.type != "downstream_service_error"
+        return FalCancelled(error.message, status=status, fal_type=error.type, billable_units=units)
+    lasting = status < 500 and error.type != "downstream_service_error"
     kind = FalTransient if _retryable(reply.headers, default=not lasting) else FalRejected
-    return kind(said.message, status=status, fal_type=said.type, billable_units=units)
+    return kind(error.message, status=status, fal_type=error.type, billable_units=units)
 
 
 def has_ended(reply: Reply) -> bool:
-    """Whether the request behind the reply has ended, however."""
+    """Whether the request of this reply has ended, in any way."""
     if reply.status == 200:
         return not is_status(reply.body)
     return reply.status >= 300 and not isinstance(failure_of(reply), (FalUnreachable, FalUnfinished))
@@ -162,6 +135,30 @@ def is_status(body: bytes) -> bool:
         return decode(body, Status).status.strip().upper() in _RUNNING
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
+
+
+def _parse(endpoint: Endpoint, body: bytes) -> FalResult:
+    try:
+        output = _load(body)
+        files = files_of(endpoint, output)
+    except (ValueError, RecursionError) as error:
+        raise FalUnreadable(f"the result cannot be read: {error}") from error
+    if output is None:
+        raise FalUnreadable("the result is null")
+    if not files and is_status(body):
+        raise FalUnfinished("FAL answered with the state of the request in place of its result")
+    return FalResult(files=files, error=None if files else error_in_output(body))
+
+
+def _load(body: bytes) -> object:
+    """The JSON of a result, also with faults of Python servers: NaN, a lone surrogate, invalid UTF-8.
+
+    Raises ValueError, RecursionError.
+    """
+    try:
+        return decode(body, object)
+    except msgspec.DecodeError:
+        return json.loads(body.decode("utf-8", "replace"))
 
 
 def _retryable(headers: Mapping[str, str], *, default: bool) -> bool:

@@ -1,6 +1,7 @@
-"""How a call to FAL went, told to whoever counts: operation, outcome, seconds.
+"""HTTP calls to FAL that cost nothing: one session, replies of any status, network errors as FalUnreachable.
 
-Who calls it: every operation of the gateway. The observer is injected, so this package knows no metrics.
+`observed` reports operation, outcome and seconds of each call. The observer is injected, so this package
+knows no metrics.
 """
 
 import asyncio
@@ -31,12 +32,10 @@ from image2model.fal.errors import (
     FalUnfinished,
     FalUnreachable,
     blames_account,
-    words_of,
+    message_of,
 )
 from image2model.fal.hosts import FalHosts
 from image2model.fal.wire import decode
-
-Observer = Callable[[str, str, float], None]
 
 OUTCOMES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (FalNotAccepted, "not_accepted"),
@@ -53,39 +52,23 @@ OUTCOMES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (asyncio.CancelledError, "abandoned"),
     (GeneratorExit, "ok"),
 )
-"""Each error class and the `outcome` it counts as; anything else is `error`, and none is `ok`.
+"""The `outcome` of each error class; any other error is `error`, no error is `ok`.
 
-A stream is closed by whoever follows it once it has said COMPLETED: that is how it ends well."""
-
-
-def ignore(_operation: str, _outcome: str, _seconds: float) -> None:
-    """The observer of nobody."""
-
-
-@contextmanager
-def observed(observer: Observer, operation: str) -> Iterator[None]:
-    """Tell the observer how the block ended and how long it took."""
-    started = time.perf_counter()
-    outcome = "ok"
-    try:
-        yield
-    except BaseException as error:
-        outcome = next((name for kind, name in OUTCOMES if isinstance(error, kind)), "error")
-        raise
-    finally:
-        observer(operation, outcome, time.perf_counter() - started)
-
-
+The follower closes a stream after COMPLETED, so GeneratorExit is a good end."""
 API_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
-LARGEST_REPLY: Final = 32 << 20
+MAX_REPLY_BYTES: Final = 32 << 20
 USER_AGENT: Final = "image2model"
 _LARGE = 1 << 16
-_LONGEST_CAUSE: Final = 500
+_MAX_CAUSE: Final = 500
 _INGRESS = frozenset({502, 503, 504})
 
 
+Observer = Callable[[str, str, float], None]
+T = TypeVar("T")
+
+
 class Reply(msgspec.Struct, frozen=True):
-    """A whole reply. `url` is what was asked, for the words of an error."""
+    """A whole reply. `url` is the request's, for error messages."""
 
     url: str
     status: int
@@ -133,7 +116,7 @@ class FalSession:
     def key_headers(self, url: str) -> dict[str, str]:
         """The authorization for this URL. Raises FalUnreachable where the key must not go."""
         if not self.hosts.may_see_key(url):
-            raise FalUnreachable(f"{url} is none of FAL's hosts: the key is not sent there")
+            raise FalUnreachable(f"{url} is not on one of FAL's hosts: the key is not sent there")
         return {"Authorization": self._authorization}
 
     async def call(
@@ -151,8 +134,8 @@ class FalSession:
     ) -> Reply:
         """One request and its whole reply, of any status. Raises FalUnreachable when there is none.
 
-        More `tries` are for what may be repeated at will: a connection kept for long may be closed by the
-        other side just when it is used.
+        Use more `tries` only for calls that may be repeated: the other side may close an idle connection just
+        when it is used.
         """
         sent = CIMultiDict(headers or {})
         if keyed:
@@ -192,10 +175,10 @@ class FalSession:
         params: Mapping[str, str] | None = None,
         data: bytes | io.BytesIO | None = None,
         read_bufsize: int = 1 << 16,
-        named: str | None = None,
+        shown_as: str | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """An open response, no redirect followed; read it under `network_faults`. Raises FalUnreachable."""
-        with network_faults(url, named=named):
+        with network_faults(url, shown_as=shown_as):
             response = await self.http.request(
                 method,
                 url,
@@ -210,20 +193,59 @@ class FalSession:
             yield response
 
 
-@contextmanager
-def network_faults(url: str, *, named: str | None = None) -> Iterator[None]:
-    """Turn what the network does into FalUnreachable. Nothing but the network may stand in the block.
+def decode_reply(reply: Reply, shape: type[T]) -> T:
+    """The content of a successful reply. Raises `error_of_reply`, or FalTransient for bad content."""
+    if reply.status >= 300:
+        raise error_of_reply(reply)
+    try:
+        return decode(reply.body, shape)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"{reply.url} answered with unreadable content: {error}"
+        raise FalTransient(message, status=reply.status) from error
 
-    `named` stands in the message for a URL that is a secret.
-    ValueError is what aiohttp and yarl make of a URL that is none.
+
+def error_of_reply(reply: Reply) -> FalError:
+    """The error for a reply without success: the account's fault, or one that may pass."""
+    error = message_of(reply.body, reply.status, reply.headers.get("x-fal-error-type"))
+    if reply.status in (401, 403):
+        kind = "locked" if blames_account(error) else error.type
+        return FalAccountFault(error.message, status=reply.status, fal_type=kind)
+    return FalTransient(
+        f"{reply.url} answered {reply.status}: {error.message}", status=reply.status, fal_type=error.type
+    )
+
+
+@contextmanager
+def network_faults(url: str, *, shown_as: str | None = None) -> Iterator[None]:
+    """Raise FalUnreachable for every network error. The block may hold network calls only.
+
+    `shown_as` replaces a secret URL in the message. aiohttp and yarl raise ValueError for an invalid URL.
     """
     try:
         yield
     except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
         cause = _cause(error)
-        if named is not None:
-            cause = cause.replace(url, named)
-        raise FalUnreachable(f"{named or url[:200]}: {cause[:_LONGEST_CAUSE]}") from error
+        if shown_as is not None:
+            cause = cause.replace(url, shown_as)
+        raise FalUnreachable(f"{shown_as or url[:200]}: {cause[:_MAX_CAUSE]}") from error
+
+
+@contextmanager
+def observed(observer: Observer, operation: str) -> Iterator[None]:
+    """Report to the observer how the block ended and how long it took."""
+    started = time.perf_counter()
+    outcome = "ok"
+    try:
+        yield
+    except BaseException as error:
+        outcome = next((name for kind, name in OUTCOMES if isinstance(error, kind)), "error")
+        raise
+    finally:
+        observer(operation, outcome, time.perf_counter() - started)
+
+
+def no_observer(_operation: str, _outcome: str, _seconds: float) -> None:
+    """An observer that does nothing."""
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -246,8 +268,8 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
     async for part in response.content.iter_any():
         parts.append(part)
         size += len(part)
-        if size > LARGEST_REPLY:
-            raise aiohttp.ClientPayloadError(f"the reply is larger than {LARGEST_REPLY} bytes")
+        if size > MAX_REPLY_BYTES:
+            raise aiohttp.ClientPayloadError(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
     return b"".join(parts)
 
 
@@ -255,28 +277,3 @@ def _cause(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return str(error) or type(error).__name__
-
-
-T = TypeVar("T")
-
-
-def refuse(reply: Reply) -> FalError:
-    """The error that a reply other than success means: the account's fault, or one that may pass."""
-    said = words_of(reply.body, reply.status, reply.headers.get("x-fal-error-type"))
-    if reply.status in (401, 403):
-        kind = "locked" if blames_account(said) else said.type
-        return FalAccountFault(said.message, status=reply.status, fal_type=kind)
-    return FalTransient(
-        f"{reply.url} answered {reply.status}: {said.message}", status=reply.status, fal_type=said.type
-    )
-
-
-def read(reply: Reply, shape: type[T]) -> T:
-    """A success's content as this shape. Raises what `refuse` gives, FalTransient when it is unreadable."""
-    if reply.status >= 300:
-        raise refuse(reply)
-    try:
-        return decode(reply.body, shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = f"{reply.url} answered what cannot be read: {error}"
-        raise FalTransient(message, status=reply.status) from error

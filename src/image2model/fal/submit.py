@@ -1,6 +1,7 @@
-"""The submit: the one call that costs money, made by fal-client over our transport, and never repeated.
+"""The submit: the one call that costs money. fal-client makes it over our transport, and it is never
+repeated.
 
-Who calls it: the gateway. After the first byte nothing here may lead to another POST.
+After the first byte nothing here may lead to another POST.
 """
 
 import asyncio
@@ -15,25 +16,16 @@ from fal_client.client import USER_AGENT, AsyncBackupDomainTransport, AsyncClien
 from image2model.domain import FalRequest
 from image2model.errors import FalAmbiguous, FalError
 from image2model.fal.hosts import FalHosts
-from image2model.fal.paid_post import CURRENT, BeforeSend, MarkNotSet, PaidPost, PostTransport
+from image2model.fal.paid_post import CURRENT, BeforeSend, BeforeSendFailed, PaidPost, PaidPostTransport
 from image2model.fal.wire import Submitted
 
+_KEY = re.compile(r"[a-z0-9._-]{1,64}")
+_MAX_VALUE = 256
+_MAX_HEADER = 1024
+_MAX_TAGS = 10
+
+
 Priority = Literal["normal", "low"]
-
-
-class _SingleShotClient(AsyncClient):
-    """fal-client on an httpx client of ours: its own would repeat a paid POST."""
-
-    def __init__(self, key: str, http: httpx.AsyncClient, deadline: float) -> None:
-        super().__init__(key=key, default_timeout=deadline)
-        self._http = http
-
-    @property
-    def _client(self) -> Coroutine[Any, Any, httpx.AsyncClient]:
-        return self._ready()
-
-    async def _ready(self) -> httpx.AsyncClient:
-        return self._http
 
 
 class Submission:
@@ -79,32 +71,34 @@ class Submission:
         if refused is not None:
             raise refused
         if post.submitted is None:
-            raise FalAmbiguous("fal-client returned without a reply that was seen")
+            raise FalAmbiguous("fal-client returned, but no reply was seen")
         return self._request(endpoint_id, post.submitted)
 
     async def _send(self, post: PaidPost, submit: Awaitable[object]) -> Exception | None:
-        """What `before_send` raised, if it did. It is raised by the caller, outside of any handler, so that
-        it comes out as it went in, with no context that leads back to itself."""
+        """The exception of `before_send`, if it raised.
+
+        The caller raises it, outside of any handler, so that it gets no context that leads back to itself.
+        """
         try:
             async with asyncio.timeout(self._deadline) as limit:
                 await submit
-        except MarkNotSet as failed:
+        except BeforeSendFailed as failed:
             return failed.cause
         except FalError:
             raise
         except Exception as error:
             if post.submitted is not None:
-                return None  # the deadline struck when the reply was read already: its id counts
+                return None  # the deadline passed after the reply was read: its id counts
             if limit.expired():
-                raise post.broken(f"nothing in {self._deadline:g} s") from error
+                raise post.no_reply(f"nothing in {self._deadline:g} s") from error
             if post.sent:
-                # Whatever it was, the request is out: nobody may take this for a fault before the POST.
+                # The request was sent: no error may pass for a failure before the POST.
                 raise FalAmbiguous(f"the submit broke off: {type(error).__name__} {error}") from error
             raise
         return None
 
     def _request(self, endpoint_id: str, reply: Submitted) -> FalRequest:
-        # URLs on a host that must not see the key are of no use: those derived from the id are the same.
+        # URLs on a host that must not receive the key are replaced by those derived from the id.
         own = self._hosts.request(endpoint_id, reply.request_id)
         return FalRequest(
             request_id=reply.request_id,
@@ -117,15 +111,30 @@ class Submission:
         return url if url and self._hosts.may_see_key(url) else own
 
 
+class _SingleShotClient(AsyncClient):
+    """fal-client on an httpx client of ours: its own would repeat a paid POST."""
+
+    def __init__(self, key: str, http: httpx.AsyncClient, deadline: float) -> None:
+        super().__init__(key=key, default_timeout=deadline)
+        self._http = http
+
+    @property
+    def _client(self) -> Coroutine[Any, Any, httpx.AsyncClient]:
+        return self._ready()
+
+    async def _ready(self) -> httpx.AsyncClient:
+        return self._http
+
+
 class SingleShotTransport(httpx.AsyncBaseTransport):
-    """Sends to `queue_url` whatever host fal-client addressed."""
+    """Sends every request to `queue_url`, whichever host fal-client addressed."""
 
     def __init__(self, queue_url: str) -> None:
         self._queue_url = httpx.URL(queue_url)
-        self._below = AsyncBackupDomainTransport(transport=PostTransport())
+        self._below = AsyncBackupDomainTransport(transport=PaidPostTransport())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """One POST of the submit under way. Raises the FalError that anything but a good reply means."""
+        """One POST of the submit under way. Raises FalError for anything but a good reply."""
         post = CURRENT.get()
         post.enter()
         self._readdress(request)
@@ -133,9 +142,9 @@ class SingleShotTransport(httpx.AsyncBaseTransport):
             response = await self._below.handle_async_request(request)
             body = await response.aread()
         except httpx.HTTPError as error:
-            raise post.broken(str(error)) from error
-        post.judge(response.status_code, response.headers, body)
-        return httpx.Response(response.status_code, content=_as_fal_client_wants(post), request=request)
+            raise post.no_reply(str(error)) from error
+        post.accept_reply(response.status_code, response.headers, body)
+        return httpx.Response(response.status_code, content=_reply_for_fal_client(post), request=request)
 
     async def aclose(self) -> None:
         """Close the connections below."""
@@ -147,34 +156,28 @@ class SingleShotTransport(httpx.AsyncBaseTransport):
         request.headers["Host"] = request.url.netloc.decode("ascii")
 
 
-def _as_fal_client_wants(post: PaidPost) -> bytes:
-    # fal-client reads four fields by name; the URLs that FAL left out are filled in by us afterwards.
+def _reply_for_fal_client(post: PaidPost) -> bytes:
+    # fal-client reads four fields by name; we fill in the URLs that FAL left out afterwards.
     return msgspec.json.encode(post.submitted)
 
 
-_KEY = re.compile(r"[a-z0-9._-]{1,64}")
-_LONGEST_VALUE = 256
-_LONGEST = 1024
-_MOST = 10
-
-
 def format_tags(tags: Mapping[str, str]) -> str:
-    """The header's value, `k=v,k=v`. Raises ValueError where FAL's limits do not hold."""
-    if len(tags) > _MOST:
-        raise ValueError(f"at most {_MOST} tags, not {len(tags)}")
+    """The header's value, `k=v,k=v`. Raises ValueError for tags beyond FAL's limits."""
+    if len(tags) > _MAX_TAGS:
+        raise ValueError(f"at most {_MAX_TAGS} tags, not {len(tags)}")
     for name, value in tags.items():
         _check(name, value)
     header = ",".join(f"{name}={value}" for name, value in tags.items())
-    if len(header) > _LONGEST:
-        raise ValueError(f"tags take {len(header)} bytes, FAL's limit is {_LONGEST}")
+    if len(header) > _MAX_HEADER:
+        raise ValueError(f"tags take {len(header)} bytes, FAL's limit is {_MAX_HEADER}")
     return header
 
 
 def _check(name: str, value: str) -> None:
     if not _KEY.fullmatch(name) or name.startswith("fal."):
-        raise ValueError(f"{name!r} is no tag name: a-z, 0-9, '.', '_', '-', at most 64, not 'fal.…'")
+        raise ValueError(f"{name!r} is not a tag name: a-z, 0-9, '.', '_', '-', at most 64, not 'fal.…'")
     clean = value.isascii() and value.isprintable() and "," not in value and "=" not in value
-    if not clean or len(value) > _LONGEST_VALUE:
+    if not clean or len(value) > _MAX_VALUE:
         raise ValueError(
             f"the value of tag {name!r} must be printable ASCII without ',' and '=', at most 256"
         )

@@ -1,6 +1,6 @@
-"""Uploads of pictures to FAL's media host, with its older storage as the second way.
+"""Uploads pictures to FAL's media host, and to its older storage where that fails.
 
-Who calls it: the gateway. The name is made unique, so that the URL belongs to one attempt alone.
+Each name is made unique, so that a URL belongs to one attempt alone.
 """
 
 import asyncio
@@ -12,11 +12,12 @@ import aiohttp
 
 from image2model.errors import FalAccountFault, FalError, FalTransient
 from image2model.fal.errors import FalUnreachable
-from image2model.fal.session import FalSession, Reply, read
+from image2model.fal.session import FalSession, Reply, decode_reply
 from image2model.fal.wire import Uploaded, UploadSlot, UploadToken
 
 _TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=10, sock_read=60)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_MARGIN = timedelta(seconds=60)
 
 
 class Uploader:
@@ -32,9 +33,9 @@ class Uploader:
         try:
             return await self._to_media_host(data, name, content_type)
         except FalError as first:
-            return await self._second_way(data, name, content_type, first)
+            return await self._fall_back(data, name, content_type, first)
 
-    async def _second_way(self, data: bytes, name: str, content_type: str, first: FalError) -> str:
+    async def _fall_back(self, data: bytes, name: str, content_type: str, first: FalError) -> str:
         try:
             return await self._to_storage(data, name, content_type)
         except FalError as second:
@@ -52,7 +53,7 @@ class Uploader:
         if reply.status in (401, 403):
             self._tokens.forget(token)
             reply = await self._post(data, name, content_type, await self._tokens.get())
-        return read(reply, Uploaded).access_url
+        return decode_reply(reply, Uploaded).access_url
 
     async def _post(self, data: bytes, name: str, content_type: str, token: str) -> Reply:
         headers = {"Authorization": token, "Content-Type": content_type, "X-Fal-File-Name": name}
@@ -72,7 +73,7 @@ class Uploader:
             timeout=_TIMEOUT,
         )
         if reply.status >= 300:
-            # The storage's own 403 is about the URL it was given, not about the account.
+            # A 403 of the storage is about the URL, not about the account.
             raise FalUnreachable(f"FAL's storage answered {reply.status}", status=reply.status)
         return slot.file_url
 
@@ -83,10 +84,7 @@ class Uploader:
             params={"storage_type": "gcs"},
             json={"file_name": name, "content_type": content_type},
         )
-        return read(reply, UploadSlot)
-
-
-_MARGIN = timedelta(seconds=60)
+        return decode_reply(reply, UploadSlot)
 
 
 class TokenCache:
@@ -98,21 +96,21 @@ class TokenCache:
         self._token: UploadToken | None = None
 
     async def get(self) -> str:
-        """The header's value. Raises FalError as the other uploads' calls do."""
+        """The header's value. Raises FalError as the upload's other calls do."""
         async with self._lock:
             if self._token is None or _expires_soon(self._token):
                 self._token = await self._fetch()
             return _header(self._token)
 
     def forget(self, header: str) -> None:
-        """This value was refused: the next `get` fetches another, unless one has already."""
+        """Drop a refused value: the next `get` fetches another, unless that has happened already."""
         if self._token is not None and _header(self._token) == header:
             self._token = None
 
     async def _fetch(self) -> UploadToken:
         url = f"{self._session.hosts.rest}/storage/auth/token"
         reply = await self._session.call("POST", url, params={"storage_type": "fal-cdn-v3"}, json={}, tries=2)
-        return read(reply, UploadToken)
+        return decode_reply(reply, UploadToken)
 
 
 def _header(token: UploadToken) -> str:

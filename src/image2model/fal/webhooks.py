@@ -1,8 +1,7 @@
-"""FAL's webhooks: is this really FAL's word, and what does it say?
+"""Verifies FAL's webhooks, and decodes them.
 
-The signature is ED25519 over `request_id`, `user_id`, `timestamp` and the hex SHA-256 of the raw body,
-joined by newlines. Who calls it: the API's `/webhooks/fal`, through `JwksCache`. It must never decode a
-body before its signature is checked.
+The signature is ED25519 over `request_id`, `user_id`, `timestamp` and the hex SHA-256 of the raw body, joined
+by newlines. A body must never be decoded before its signature is verified.
 """
 
 import asyncio
@@ -20,14 +19,60 @@ from image2model.fal.wire import Jwks, WebhookBody, decode
 
 TOLERANCE_SECONDS = 300
 _PREFIX = "x-fal-webhook-"
+_DAY = 24 * 3600.0
+_REFETCH_SECONDS = 60.0
+_FAILED_SECONDS = 5.0
+"""How long a failure is shared by all callers: otherwise they would wait for one another's attempts."""
 
 
 class WebhookRejected(Image2ModelError):
-    """Not FAL's, or too old, or unreadable: answer 401 (400 for the body) and do nothing."""
+    """The webhook is not FAL's, too old, or unreadable: answer 401 (400 for the body) and do nothing."""
 
 
 class UnknownSigner(WebhookRejected):
     """Well formed and timely, but no key verifies it: the keys may have changed."""
+
+
+class JwksCache:
+    """`fetch` is `FalGateway.webhook_keys`. Times are the caller's clock, Unix seconds."""
+
+    def __init__(self, fetch: Callable[[], Awaitable[Jwks]]) -> None:
+        self._fetch = fetch
+        self._lock = asyncio.Lock()
+        self._keys: tuple[Ed25519PublicKey, ...] = ()
+        self._fetched_at = float("-inf")
+        self._failure: FalError | None = None
+        self._failed_at = float("-inf")
+
+    async def verified(self, headers: Mapping[str, str], raw_body: bytes, now: float) -> WebhookBody:
+        """The webhook's content once its signature holds.
+
+        Raises WebhookRejected; FalUnreachable or FalTransient where the keys cannot be fetched.
+        """
+        check_headers(headers, now)
+        keys = await self._fresh(now, at_most=_DAY)
+        try:
+            verify_webhook(headers, raw_body, keys, now)
+        except UnknownSigner:
+            renewed = await self._fresh(now, at_most=_REFETCH_SECONDS)
+            verify_webhook(headers, raw_body, renewed, now)
+        return decode_webhook(raw_body)
+
+    async def _fresh(self, now: float, *, at_most: float) -> tuple[Ed25519PublicKey, ...]:
+        async with self._lock:
+            if now - self._fetched_at > at_most:
+                self._keys = public_keys(await self._fetch_keys(now))
+                self._fetched_at = now
+            return self._keys
+
+    async def _fetch_keys(self, now: float) -> Jwks:
+        if self._failure is not None and now - self._failed_at < _FAILED_SECONDS:
+            raise self._failure.with_traceback(None)
+        try:
+            return await self._fetch()
+        except FalError as error:
+            self._failure, self._failed_at = error, now
+            raise
 
 
 def verify_webhook(
@@ -35,20 +80,20 @@ def verify_webhook(
 ) -> None:
     """Raises WebhookRejected unless one of the keys signed this body within 300 s of `now` (Unix seconds).
 
-    `headers` must look names up without regard to case, or have them in lower case.
+    `headers` must be case-insensitive, or have lower-case names.
     """
     request_id, user_id, timestamp, signature = check_headers(headers, now)
     digest = hashlib.sha256(raw_body).hexdigest()
     message = f"{request_id}\n{user_id}\n{timestamp}\n{digest}".encode()
     signed = bytes.fromhex(signature)
     if not any(_verifies(key, signed, message) for key in keys):
-        raise UnknownSigner("no key of FAL's verifies the signature")
+        raise UnknownSigner("none of FAL's keys verifies the signature")
 
 
 def check_headers(headers: Mapping[str, str], now: float) -> tuple[str, str, str, str]:
-    """The id of the request, of the user, the time and the signature; no key is needed to tell a stranger.
+    """The request id, the user id, the time and the signature. This needs no key, so strangers cost little.
 
-    Raises WebhookRejected where one is missing, the time is not about `now`, or the signature no number.
+    Raises WebhookRejected where one is missing, the time is not near `now`, or the signature is not hex.
     """
     request_id, user_id, timestamp, signature = (
         _header(headers, name) for name in ("request-id", "user-id", "timestamp", "signature")
@@ -57,20 +102,20 @@ def check_headers(headers: Mapping[str, str], now: float) -> tuple[str, str, str
     try:
         bytes.fromhex(signature)
     except ValueError as error:
-        raise WebhookRejected("the signature is no hexadecimal number") from error
+        raise WebhookRejected("the signature is not a hexadecimal number") from error
     return request_id, user_id, timestamp, signature
 
 
 def decode_webhook(raw_body: bytes) -> WebhookBody:
-    """The body of a verified webhook. Raises WebhookRejected when it is none."""
+    """The body of a verified webhook. Raises WebhookRejected where it is invalid."""
     try:
         return decode(raw_body, WebhookBody)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WebhookRejected(f"the body is no webhook of FAL's: {error}") from error
+        raise WebhookRejected(f"the body is not a webhook of FAL: {error}") from error
 
 
 def public_keys(jwks: Jwks) -> tuple[Ed25519PublicKey, ...]:
-    """The usable keys of a set; what is no ED25519 key is passed over."""
+    """The ED25519 keys of a set; others are skipped."""
     found = (_public_key(key.x) for key in jwks.keys)
     return tuple(key for key in found if key is not None)
 
@@ -91,7 +136,7 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 def _check_time(timestamp: str, now: float) -> None:
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
-        raise WebhookRejected("the timestamp is no number of seconds")
+        raise WebhookRejected("the timestamp is not a number of seconds")
     if abs(now - int(timestamp)) > TOLERANCE_SECONDS:
         raise WebhookRejected(f"the timestamp is more than {TOLERANCE_SECONDS} s away from now")
 
@@ -102,51 +147,3 @@ def _verifies(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
     except InvalidSignature:
         return False
     return True
-
-
-_DAY = 24 * 3600.0
-_REFETCH_SECONDS = 60.0
-_FAILED_SECONDS = 5.0
-"""So long a failure stands for all who ask: they would wait for one another's attempts otherwise."""
-
-
-class JwksCache:
-    """`fetch` is `FalGateway.webhook_keys`. Times are the caller's clock, Unix seconds."""
-
-    def __init__(self, fetch: Callable[[], Awaitable[Jwks]]) -> None:
-        self._fetch = fetch
-        self._lock = asyncio.Lock()
-        self._keys: tuple[Ed25519PublicKey, ...] = ()
-        self._fetched_at = float("-inf")
-        self._failure: FalError | None = None
-        self._failed_at = float("-inf")
-
-    async def verified(self, headers: Mapping[str, str], raw_body: bytes, now: float) -> WebhookBody:
-        """The webhook's content once its signature holds.
-
-        Raises WebhookRejected; FalUnreachable or FalTransient when the keys are needed and not to be had.
-        """
-        check_headers(headers, now)
-        keys = await self._fresh(now, at_most=_DAY)
-        try:
-            verify_webhook(headers, raw_body, keys, now)
-        except UnknownSigner:
-            renewed = await self._fresh(now, at_most=_REFETCH_SECONDS)
-            verify_webhook(headers, raw_body, renewed, now)
-        return decode_webhook(raw_body)
-
-    async def _fresh(self, now: float, *, at_most: float) -> tuple[Ed25519PublicKey, ...]:
-        async with self._lock:
-            if now - self._fetched_at > at_most:
-                self._keys = public_keys(await self._ask(now))
-                self._fetched_at = now
-            return self._keys
-
-    async def _ask(self, now: float) -> Jwks:
-        if self._failure is not None and now - self._failed_at < _FAILED_SECONDS:
-            raise self._failure.with_traceback(None)
-        try:
-            return await self._fetch()
-        except FalError as error:
-            self._failure, self._failed_at = error, now
-            raise

@@ -1,6 +1,7 @@
-"""The JSON that FAL sends, as Structs. Unknown fields are ignored, and what FAL may leave out is optional.
+"""The JSON that FAL sends, as Structs. Unknown fields are ignored; a field that FAL may leave out is
+optional.
 
-Who calls it: the other modules of this package. `decode` is the one way in.
+All decoding goes through `decode`.
 """
 
 from datetime import datetime
@@ -21,7 +22,7 @@ class Submitted(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The status of a request, polled or streamed. What is Raw is FAL's, or whatever it sent instead."""
+    """The status of a request, polled or streamed. A Raw field may hold any JSON."""
 
     status: str
     queue_position: msgspec.Raw = msgspec.Raw(b"null")
@@ -36,7 +37,7 @@ class CancelStatus(msgspec.Struct, frozen=True):
 
 
 class UploadToken(msgspec.Struct, frozen=True):
-    """What uploads authenticate with, in place of the key. `expires_at` carries its time zone."""
+    """The token for uploads, used in place of the key. `expires_at` has a time zone."""
 
     token: str
     token_type: str
@@ -50,7 +51,7 @@ class Uploaded(msgspec.Struct, frozen=True):
 
 
 class UploadSlot(msgspec.Struct, frozen=True):
-    """The older way to upload: where to PUT the bytes, and the URL they get."""
+    """The older way to upload: the URL for the PUT, and the URL of the stored file."""
 
     upload_url: str
     file_url: str
@@ -59,7 +60,7 @@ class UploadSlot(msgspec.Struct, frozen=True):
 class Failure(msgspec.Struct, frozen=True):
     """An error body: `detail` is a text for request errors, a list for model errors.
 
-    `error` and `message` are what other servers in between, and some models, call it.
+    Servers in between, and some models, use `error` or `message` instead.
     """
 
     detail: msgspec.Raw = msgspec.Raw(b"null")
@@ -77,9 +78,9 @@ class ModelError(msgspec.Struct, frozen=True):
 
 
 class ListedRequest(msgspec.Struct, frozen=True):
-    """One request in the listing by endpoint, with its input and output where payloads were asked for.
+    """One request in the listing by endpoint, with its input and output where payloads were requested.
 
-    `ended_at` is there once it has ended; `status_code` is then that of its result.
+    `ended_at` is set once it has ended; `status_code` is then that of its result.
     """
 
     request_id: str
@@ -90,14 +91,14 @@ class ListedRequest(msgspec.Struct, frozen=True):
 
 
 class RequestPage(msgspec.Struct, frozen=True):
-    """A page of that listing."""
+    """A page of the listing."""
 
     items: tuple[ListedRequest, ...] = ()
     next_cursor: str | None = None
 
 
 class Price(msgspec.Struct, frozen=True):
-    """What FAL asks for one unit of an endpoint's work, in `currency`."""
+    """FAL's price of one unit of an endpoint's work, in `currency`."""
 
     endpoint_id: str
     unit_price: float
@@ -112,7 +113,7 @@ class PriceList(msgspec.Struct, frozen=True):
 
 
 class ModelMetadata(msgspec.Struct, frozen=True):
-    """What FAL says of an endpoint to people."""
+    """FAL's description of an endpoint."""
 
     display_name: str | None = None
     category: str | None = None
@@ -141,13 +142,13 @@ class Jwk(msgspec.Struct, frozen=True):
 
 
 class Jwks(msgspec.Struct, frozen=True):
-    """The set of them."""
+    """FAL's set of public keys."""
 
     keys: tuple[Jwk, ...] = ()
 
 
 class WebhookBody(msgspec.Struct, frozen=True):
-    """What FAL posts when a request has ended."""
+    """FAL's webhook about the end of a request."""
 
     request_id: str
     status: str
@@ -164,15 +165,15 @@ _SHAPES: Final = (*_STRUCTS, tuple[ModelError, ...], int | None, str, object)
 _DECODERS: Final[dict[object, msgspec.json.Decoder[Any]]] = {
     shape: msgspec.json.Decoder(shape, strict=False) for shape in _SHAPES
 }
-"""One for each shape that this package reads, made at import: made at each call, in threads, they have ended
-workers by a null pointer in msgspec's extension."""
+"""One decoder for each shape, made at import: decoders made at each call, in threads, have crashed workers
+with a null pointer in msgspec's extension."""
 
 
 def decode(body: bytes, shape: type[T]) -> T:
     """The body as this shape, which is one of `_SHAPES`.
 
-    Raises msgspec.DecodeError (its ValidationError too) when it is not that, also for text that is no UTF-8
-    and for what is nested too deeply, of which msgspec's own errors are others.
+    Raises msgspec.DecodeError (also its ValidationError) where it does not fit, also for invalid UTF-8 and
+    for nesting that is too deep, for which msgspec itself raises other errors.
     """
     try:
         found: T = _DECODERS[shape].decode(body)

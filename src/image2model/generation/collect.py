@@ -17,7 +17,7 @@ from image2model.fal.errors import FalUnfinished, FalUnreachable, FalUnreadable
 from image2model.fal.results import FalResult
 from image2model.generation import costs, steps
 from image2model.generation.context import GenerationContext
-from image2model.generation.fal_messages import explained, other_reports, reported_error
+from image2model.generation.fal_messages import explained, other_reports, stored_error
 from image2model.generation.result_files import ResultFetcher
 from image2model.generation.steps import Task
 from image2model.generation.suspects import Suspect
@@ -87,13 +87,13 @@ async def _no_model(
     context: GenerationContext, task: Task, request: FalRequest, found: FalResult
 ) -> ImageFailure:
     """The failure of a result that names no model, with FAL's message if there is one."""
-    message = found.said
+    message = found.error
     if message is None:
-        message = await reported_error(context.redis, task.image_id, request)
+        message = await stored_error(context.redis, task.image_id, request)
     if message is not None:
-        code = "content_policy" if message.on_policy else "result_invalid"
+        code = "content_policy" if message.is_policy else "result_invalid"
         text = message.message or str(message.type)
-        return ImageFailure(code, text, retryable=not message.on_policy, fal_type=message.type)
+        return ImageFailure(code, text, retryable=not message.is_policy, fal_type=message.type)
     named = ", ".join(file.field or file.kind for file in found.files[:5])
     text = f"FAL's result names no model, only: {named}." if named else "FAL's result names no file."
     return ImageFailure("result_invalid", text, retryable=True)

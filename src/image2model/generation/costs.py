@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import FalRequest
 from image2model.fal.endpoints import ENDPOINTS
-from image2model.fal.prices import Bill, bill, by_table, sensible
+from image2model.fal.prices import Bill, bill, plausible_units, table_bill
 from image2model.generation.context import GenerationContext
 from image2model.generation.steps import Task
 from image2model.money import to_usd
@@ -79,7 +79,7 @@ async def book_result(
 
     Here and below `attempt_token` names the attempt if the image has begun another one since.
     """
-    await _book(context, task, request.request_id, attempt_token, sensible(units), generated=True)
+    await _book(context, task, request.request_id, attempt_token, plausible_units(units), generated=True)
 
 
 async def book_refusal(
@@ -96,8 +96,8 @@ async def book_refusal(
     If FAL gives billable units, these count, 0 included. Otherwise the refusal may be billed if a runner had
     worked on it, and is free if none had.
     """
-    if sensible(units) is not None or ran:
-        await _book(context, task, request.request_id, attempt_token, sensible(units))
+    if plausible_units(units) is not None or ran:
+        await _book(context, task, request.request_id, attempt_token, plausible_units(units))
 
 
 async def book_lost(
@@ -111,8 +111,8 @@ async def book_refused_post(
     context: GenerationContext, task: Task, attempt_token: str, units: float | None
 ) -> None:
     """Book a refused POST, which is free unless FAL gives billable units."""
-    if sensible(units):
-        await _book(context, task, f"post-{attempt_token}", attempt_token, sensible(units))
+    if plausible_units(units):
+        await _book(context, task, f"post-{attempt_token}", attempt_token, plausible_units(units))
 
 
 async def _book(
@@ -129,7 +129,7 @@ async def _book(
     if units != 0 or generated:
         price = None if units is None else await context.prices.unit_price(task.model)
         if price is None and not generated:
-            charge = by_table(task.endpoint, task.params, uncertain=True)
+            charge = table_bill(task.endpoint, task.params, uncertain=True)
         else:
             charge = bill(task.endpoint, task.params, units, price)
     booking = Booking(

@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from image2model.domain import FalRequest
 from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient
 from image2model.fal.endpoints import Endpoint
-from image2model.fal.errors import FalCancelled, Words
-from image2model.fal.results import FalResult, output_in
+from image2model.fal.errors import FalCancelled, FalMessage
+from image2model.fal.results import FalResult, parse_output
 from image2model.generation.context import GenerationContext
 from image2model.generation.steps import Task
 from image2model.queue.retry import retry_until_stored
@@ -65,7 +65,7 @@ async def other_reports(
         result = None
         if stored.output is not None:
             with suppress(FalError):
-                result = await output_in(endpoint, stored.output.encode())
+                result = await parse_output(endpoint, stored.output.encode())
         if result is not None and not result.files:
             result = None  # an error has no files
         if result is not None:
@@ -85,12 +85,12 @@ async def other_reports(
     return OtherReports(listed.ended, not listed.ended, listed.result)
 
 
-async def reported_error(redis: Redis, image_id: str, request: FalRequest) -> Words | None:
+async def stored_error(redis: Redis, image_id: str, request: FalRequest) -> FalMessage | None:
     """The error that FAL's status or webhook reported; None if it reported none."""
     stored = await _load(redis, image_id, request)
     if stored is None or not (stored.error or stored.error_type):
         return None
-    return Words(stored.error or "", stored.error_type)
+    return FalMessage(stored.error or "", stored.error_type)
 
 
 async def explained(redis: Redis, image_id: str, request: FalRequest, error: FalError) -> FalError:
@@ -98,12 +98,12 @@ async def explained(redis: Redis, image_id: str, request: FalRequest, error: Fal
 
     A result that is gone stays gone, unless the message says that the content is not allowed.
     """
-    reported = await reported_error(redis, image_id, request)
+    reported = await stored_error(redis, image_id, request)
     if reported is None:
         return error
     message = reported.message or str(reported.type)
     if isinstance(error, FalResultGone):
-        if reported.on_policy:
+        if reported.is_policy:
             return FalRejected(message, status=None, fal_type=reported.type)
         error.message = f"{error.message}. FAL said: {message}"
     elif error.message.startswith(_NO_MESSAGE):

@@ -18,7 +18,7 @@ from image2model.generation.context import GenerationContext
 from image2model.generation.limits import ByteBudget
 from image2model.generation.suspects import Suspect
 from image2model.media.glb import Measured
-from image2model.media.model_probe import HEAD_BYTES, ModelProbe, NoFile, media_type
+from image2model.media.model_probe import HEAD_BYTES, ModelProbe, NotAModel, media_type
 from image2model.storage import layout
 from image2model.storage.errors import StorageError
 from image2model.store.connection import StoreOutage
@@ -81,7 +81,7 @@ async def fetch_file(
 ) -> Fetched:
     """Fetch it, in memory that `memory` grants.
 
-    Raises FalError as the gateway's download does, NoFile, StorageError, StaleFence, StoreOutage.
+    Raises FalError as the gateway's download does, NotAModel, StorageError, StaleFence, StoreOutage.
     """
     async with context.fal.download(file.url) as download:
         stopwatch.paused()
@@ -113,7 +113,7 @@ class _Fetching:
     async def run(self, chunks: AsyncIterator[bytes], job_id: str, image_id: str) -> Fetched:
         head = await _head(chunks)
         if not head:
-            raise NoFile("it is empty")
+            raise NotAModel("it is empty")
         if self._file.rank is not None or self._file.format not in _TEXTS:
             self._probe = ModelProbe(head, self._download.size)
         if not self._context.settings.mirrors and self._context.fal.hosts.serves_media(self._file.url):

@@ -40,7 +40,7 @@ async def follow(context: GenerationContext, task: Task, running: RunningTask, r
     follower = _Follower(context, task, running, request)
     running.on_cancel(follower.cancel)
     if task.cancel_requested:
-        running.ask_to_cancel()
+        running.request_cancel()
     try:
         with tracing.span("follow", expected=(StaleFence,)) as span:
             while not await follower.follow(span):
@@ -52,7 +52,7 @@ async def follow(context: GenerationContext, task: Task, running: RunningTask, r
 class _Follower:
     """Follows one request. Three clocks run beside it:
 
-    the generation's, from the first IN_PROGRESS; one of `FalStatus.UNSETTLED`, while FAL's status reports an
+    the generation's, from the first IN_PROGRESS; one of `FalStatus.UNCLEAR`, while FAL's status reports an
     end without a result; and one after a cancel that FAL answered with "already completed".
     """
 
@@ -65,8 +65,8 @@ class _Follower:
         self._request = request
         self._began = time.monotonic()
         self._generation_timer: asyncio.TimerHandle | None = None
-        self._unsettled_timer: asyncio.TimerHandle | None = None
-        self._last_unsettled: FalUpdate | None = None
+        self._unclear_timer: asyncio.TimerHandle | None = None
+        self._last_unclear: FalUpdate | None = None
         self._cancelling: asyncio.Task[None] | None = None
         self._denied_at: float | None = None
         self._complete_at: float | None = None
@@ -94,7 +94,7 @@ class _Follower:
 
     def close(self) -> None:
         """Stop the clocks, and a cancel that is still being sent."""
-        self._settled()
+        self._clear_again()
         if self._generation_timer is not None:
             self._generation_timer.cancel()
         if self._cancelling is not None:
@@ -109,12 +109,12 @@ class _Follower:
                         if (await self._other_reports()).ended:
                             await self._write(FalUpdate(FalStatus.COMPLETED))
                             break
-                    elif update.status is FalStatus.UNSETTLED:
+                    elif update.status is FalStatus.UNCLEAR:
                         self._denied_at = None
-                        self._time_unsettled(update)
+                        self._time_unclear(update)
                     else:
                         self._denied_at = None
-                        self._settled()
+                        self._clear_again()
                         await self._write(update)
         except FalResultGone as gone:
             if await self._still_listed():
@@ -154,7 +154,7 @@ class _Follower:
 
     async def _move(self, to: ImageStatus, *fields: steps.Field) -> None:
         if await steps.move(self._context.redis, self._task.image_id, self._running.token, to, *fields):
-            self._running.ask_to_cancel()
+            self._running.request_cancel()
 
     def _message_fields(self, update: FalUpdate) -> tuple[steps.Field, ...]:
         """FAL's message at the end, for the process that has to fail the image, which may be another."""
@@ -173,35 +173,35 @@ class _Follower:
         left = max(self._context.settings.task_timeout - ran, 0)
         self._generation_timer = asyncio.get_running_loop().call_later(left, self._time_out)
 
-    def _time_unsettled(self, update: FalUpdate) -> None:
+    def _time_unclear(self, update: FalUpdate) -> None:
         """FAL's status reports an end, and there is no result: that may be work, for `I2M_TASK_TIMEOUT`."""
-        self._last_unsettled = update
-        if self._unsettled_timer is None:
+        self._last_unclear = update
+        if self._unclear_timer is None:
             timeout = self._context.settings.task_timeout
             loop = asyncio.get_running_loop()
-            self._unsettled_timer = loop.call_later(timeout, self._cancel_unsettled)
+            self._unclear_timer = loop.call_later(timeout, self._cancel_unclear)
 
-    def _cancel_unsettled(self) -> None:
+    def _cancel_unclear(self) -> None:
         if not self._running.timed_out:
             self._time_out()
         grace = self._context.patience.grace
-        self._unsettled_timer = asyncio.get_running_loop().call_later(grace, self._give_up)
+        self._unclear_timer = asyncio.get_running_loop().call_later(grace, self._give_up)
 
     def _give_up(self) -> None:
         self._given_up = True
         if self._deadline is not None and not self._deadline.expired():
             self._deadline.reschedule(asyncio.get_running_loop().time())
 
-    def _settled(self) -> None:
+    def _clear_again(self) -> None:
         """FAL's status shows again where the request is."""
-        timer, self._unsettled_timer = self._unsettled_timer, None
+        timer, self._unclear_timer = self._unclear_timer, None
         if timer is not None:
             timer.cancel()
 
     async def _no_result(self) -> ImageFailure | FalCancelled:
         """The error for a request whose result never came, although FAL's status reported its end."""
         await costs.book_lost(self._context, self._task, self._request)
-        message = self._last_unsettled.error if self._last_unsettled else None
+        message = self._last_unclear.error if self._last_unclear else None
         said = f" FAL said: {message}" if message else ""
         text = (
             "FAL's status says that the request has ended, and FAL gave no result for "

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from image2model.storage.errors import StorageError
-from image2model.storage.objects import LEAST_FREE, ObjectStorage
+from image2model.storage.objects import MIN_FREE_BYTES, ObjectStorage
 
 _log = structlog.get_logger(__name__)
 
@@ -132,4 +132,4 @@ class DiskSpace:
 
     @property
     def _enough(self) -> bool:
-        return self._free is None or self._free >= LEAST_FREE
+        return self._free is None or self._free >= MIN_FREE_BYTES

@@ -22,7 +22,7 @@ from image2model.generation.context import GenerationContext
 from image2model.generation.fetch_file import Fetched, NoStopwatch, Stopwatch, fetch_file
 from image2model.generation.limits import ByteBudget
 from image2model.generation.suspects import Suspect
-from image2model.media.model_probe import NoFile
+from image2model.media.model_probe import NotAModel
 from image2model.queue.retry import full_jitter
 from image2model.storage.errors import StorageError
 
@@ -88,12 +88,16 @@ class ResultFetcher:
             try:
                 async with self._context.fetches:
                     found = await self._fetch(file, NoStopwatch(), self._context.result_bytes)
-                if found.measured is None or not found.measured.cut or tries >= self._patience.cut_tries:
+                if (
+                    found.measured is None
+                    or not found.measured.truncated
+                    or tries >= self._patience.cut_tries
+                ):
                     return found
                 reason, until = f"{found.measured.remark}", began + self._patience.model
             except FalAddressRefused as error:
                 return _not_fetched(file, WarningCode.FILE_REFUSED, error)
-            except (FalResultGone, NoFile) as error:
+            except (FalResultGone, NotAModel) as error:
                 denied_at = time.monotonic() if denied_at is None else denied_at
                 reason, until = _reason(file, error), denied_at + self._patience.grace
             except FalUnreachable as error:
@@ -132,7 +136,7 @@ class ResultFetcher:
                 return await self._fetch(file, stopwatch, self._context.side_bytes)
             except FalAddressRefused as error:
                 return _not_fetched(file, WarningCode.FILE_REFUSED, error)
-            except (FalResultGone, NoFile) as error:
+            except (FalResultGone, NotAModel) as error:
                 if tries > 1:
                     return _not_fetched(file, WarningCode.FILE_MISSING, error)
             except (FalUnreachable, StorageError) as error:

@@ -35,7 +35,7 @@ from image2model.generation.steps import Committed, Task
 from image2model.generation.suspects import DecoderDied, Suspect
 from image2model.jobs import thumbnails
 from image2model.media.preflight import Prepared, prepare
-from image2model.queue.leases import MOST_CRASHES
+from image2model.queue.leases import MAX_CRASHES
 from image2model.queue.permits import Paused, PermitRequest
 from image2model.queue.probes import check_endpoint
 from image2model.queue.retry import retry_until_stored
@@ -93,7 +93,7 @@ async def _upload(context: GenerationContext, task: Task, fence: str) -> tuple[s
             prepared = await _prepare(context, task, fence)
         name = f"{task.image_id}.{prepared.suffix}"
         url = await context.fal.upload(prepared.data, filename=name, content_type=prepared.content_type)
-        return url, prepared.small
+        return url, prepared.thumbnail
 
 
 async def _prepare(context: GenerationContext, task: Task, fence: str) -> Prepared:
@@ -119,7 +119,7 @@ async def _crashed(context: GenerationContext, task: Task, fence: str, died: Dec
     """The picture has ended the process in which it was alone: try it later, unless this was the last try."""
     crashes = await steps.note_crash(context.redis, task.image_id, fence)
     _log.error("decoder_died", image_id=task.image_id, crashes=crashes, reason=str(died))
-    if crashes < MOST_CRASHES:
+    if crashes < MAX_CRASHES:
         return Retry(defer=_FIRST_GAP_S * 2 ** (crashes - 1))
     error = WORKER_CRASHED
     return ImageFailure(error.code, error.message, retryable=error.retryable)

@@ -24,7 +24,7 @@ from image2model.errors import ImageFailure
 from image2model.generation import steps
 from image2model.generation.decoder_child import LENGTH_BYTES
 from image2model.generation.steps import Task
-from image2model.queue.leases import MOST_CRASHES
+from image2model.queue.leases import MAX_CRASHES
 from image2model.telemetry import metrics
 
 _log: Final = structlog.get_logger(__name__)
@@ -88,9 +88,9 @@ class Hazard:
 
         Without a `suspect` no lease would reveal a death, so the call never runs in this process.
         """
-        if suspect is not None and suspect.crashes >= MOST_CRASHES:
+        if suspect is not None and suspect.crashes >= MAX_CRASHES:
             return None
-        for _ in range(MOST_CRASHES):
+        for _ in range(MAX_CRASHES):
             try:
                 if suspect is None:
                     return await self._alone_in_child(call)

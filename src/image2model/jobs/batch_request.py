@@ -14,7 +14,7 @@ import msgspec
 
 from image2model.errors import InvalidParameter
 from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint, Scalar, endpoint_of, normalise
-from image2model.network.public_addresses import unfitness
+from image2model.network.public_addresses import url_problem
 
 T = TypeVar("T")
 _FACES: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
@@ -107,7 +107,7 @@ def check_webhook_url(url: str, *, allow_private: bool) -> None:
 
     `allow_private` admits http and private addresses too.
     """
-    why = unfitness(url, allow_private=allow_private)
+    why = url_problem(url, allow_private=allow_private)
     if why is not None:
         raise InvalidParameter(f"`webhook_url` {why}")
 

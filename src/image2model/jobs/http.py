@@ -29,7 +29,7 @@ from image2model.jobs.quote import BadPicture, quote, reusable
 from image2model.jobs.state import JobsState
 from image2model.jobs.thumbnails import MEDIA_TYPE
 from image2model.media.inspect import inspect
-from image2model.media.preflight import SIZE
+from image2model.media.preflight import THUMBNAIL_SIDE
 from image2model.store.connection import reach
 
 
@@ -45,7 +45,7 @@ async def upload_batch(request: Request) -> Response:
         if isinstance(reservation, Answered):
             document = await _replay(request, state, principal, reservation)
         else:
-            await accounts.check_unused(state.redis, principal.owner, principal.allowance)
+            await accounts.check_usage(state.redis, principal.owner, principal.allowance)
             document = await _accept(request, state, principal, reservation)
     headers = {"Location": document.links.self}
     if isinstance(reservation, Answered):
@@ -224,7 +224,7 @@ async def show_thumbnail(request: Request) -> Response:
     picture = await pictures.source_of(state.redis, job_id, image_id)
     if picture is None:
         raise NotFound("This job has no such image.")
-    etag = f'"{picture.sha256[:32]}-{SIZE}"'
+    etag = f'"{picture.sha256[:32]}-{THUMBNAIL_SIDE}"'
     headers = {"ETag": etag, "Cache-Control": _THUMBNAIL_CACHE}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

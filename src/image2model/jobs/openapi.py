@@ -4,7 +4,14 @@ from typing import Final
 
 from image2model import errors
 from image2model.domain import ImageStatus, JobStatus
-from image2model.events.examples import CANCELLED_JOB, EXPIRES, FILES, PARTIAL_JOB, RUNNING_JOB, head
+from image2model.events.examples import (
+    CANCELLED_JOB,
+    EXPIRES,
+    FILES,
+    PARTIAL_JOB,
+    RUNNING_JOB,
+    without_images,
+)
 from image2model.http.documents import JobDocument
 from image2model.http.reference import (
     CURSOR,
@@ -34,7 +41,7 @@ STATUS: Final = Parameter(
     example="queued,running",
     schema={"type": "string", "pattern": f"^({_STATUSES})(,({_STATUSES}))*$"},
 )
-_PAGE: Final = JobPage(jobs=(head(PARTIAL_JOB),), next_cursor="kssBk2EyYjNj")
+_PAGE: Final = JobPage(jobs=(without_images(PARTIAL_JOB),), next_cursor="kssBk2EyYjNj")
 
 JOB_OPERATIONS: Final = (
     Operation(

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.access.accounts import Allowance, Refused, refuse, terms
+from image2model.access.accounts import Allowance, Refused, refusal, script_terms
 from image2model.domain import RejectedFile
 from image2model.errors import IdempotencyConflict, NotFound, Problem
 from image2model.store.scripts import Script
@@ -135,7 +135,7 @@ async def create(
             job.low_priority,
             answer,
             job.unit_micro,
-            terms(allowance),
+            script_terms(allowance),
         )
     )
     if made.refused is not None:
@@ -144,11 +144,11 @@ async def create(
 
 
 def _refused_creation(refused: Refused, allowance: Allowance | None) -> Problem:
-    if refused.why == "lost":
+    if refused.reason == "lost":
         return IdempotencyConflict(
             "This Idempotency-Key ran out while the upload was under way; send it again."
         )
-    return refuse(refused, allowance)
+    return refusal(refused, allowance)
 
 
 async def forbid(redis: Redis, job_id: str) -> bool:
@@ -186,12 +186,12 @@ async def retry(
     text = msgspec.json.encode(params).decode() if params is not None else False
     wanted = list(image_ids) if image_ids is not None else False
     unit = False if unit_micro is None else unit_micro
-    packed = await _RETRY.packed(redis, job_id, wanted, text, low_priority, unit, terms(allowance))
+    packed = await _RETRY.packed(redis, job_id, wanted, text, low_priority, unit, script_terms(allowance))
     if packed is None:
         raise NotFound("There is no such job.")
     retried = _retried.decode(packed)
     if retried.refused is not None:
-        raise refuse(retried.refused, allowance)
+        raise refusal(retried.refused, allowance)
     return retried.image_ids
 
 

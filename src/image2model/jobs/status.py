@@ -16,7 +16,7 @@ from image2model.http.documents import job_document
 from image2model.jobs.document_cache import Built
 from image2model.jobs.state import JobsState
 from image2model.store import job_reads
-from image2model.store.run_id import spoken_to
+from image2model.store.run_id import last_run_id
 
 _CACHE: Final = (b"cache-control", b"private, no-cache")
 _JSON: Final = (b"content-type", b"application/json")
@@ -30,7 +30,7 @@ class Status:
         """Answer one request. Raises NotFound, Expired, and what authentication raises."""
         state = cast("JobsState", scope["state"]["api"])
         job_id: str = scope["path_params"]["job_id"]
-        principal, head = await state.gate.with_job(scope, job_id if is_job_id(job_id) else "")
+        principal, head = await state.gate.authenticate_with_job(scope, job_id if is_job_id(job_id) else "")
         head = visible(head, principal.owner)
         if _has(scope, etag(head.state)):
             await send(_start(304, head.state))
@@ -59,7 +59,7 @@ def _start(status: int, state: JobState, *headers: tuple[bytes, bytes]) -> Messa
 
 async def _build(redis: Redis, job_id: str) -> Built:
     snapshot = await job_reads.read_job(redis, job_id)
-    state = JobState(spoken_to(), snapshot.version, snapshot.job.updated_at)
+    state = JobState(last_run_id(), snapshot.version, snapshot.job.updated_at)
     return Built(state, msgspec.json.encode(job_document(snapshot)))
 
 

@@ -9,7 +9,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.errors import DiskFull, ImageFailure, NotFound
-from image2model.media.preflight import SIZE, thumbnail
+from image2model.media.preflight import THUMBNAIL_SIDE, thumbnail
 from image2model.storage import layout
 from image2model.storage.errors import ObjectMissing
 from image2model.storage.objects import ObjectStorage
@@ -99,7 +99,7 @@ class Thumbnails:
             original = await self._storage.get(picture.source_key)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(
-                self._pool, lambda: thumbnail(original, size=SIZE, max_pixels=self._max_pixels)
+                self._pool, lambda: thumbnail(original, size=THUMBNAIL_SIDE, max_pixels=self._max_pixels)
             )
         except ObjectMissing as missing:
             raise NotFound("The uploaded picture is no longer there.") from missing

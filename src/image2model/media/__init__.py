@@ -1,5 +1,6 @@
-"""Pictures and models as bytes: what they are, whether they are whole, and pictures made plain.
+"""Pictures and models as bytes: their format, whether they are complete, pictures prepared for FAL, numbers
+of models.
 
-Called by the upload (structure only) and by the worker (pixels, models). It never touches the
-network, the store or the disk, and nothing here may run pixels on the event loop.
+The upload reads structure only; decoding pixels belongs to the worker. Nothing here touches the network, the
+store or the disk, and pixels must never be decoded on the event loop: call those functions in a thread.
 """

@@ -1,6 +1,8 @@
-"""Matrices of glTF nodes: 4 × 4, column-major, as tuples of 16 floats.
+"""Measures a GLB: triangles, vertices, textures and bounds of its scene.
 
-Only `glb` uses it. Source: the Khronos glTF 2.0 specification, "Transformations".
+A small file can draw billions of triangles, since any number of nodes may show one mesh: the numbers of nodes
+and parts are bounded. Source of the matrices (4 × 4, column-major): the Khronos glTF 2.0 specification,
+"Transformations".
 """
 
 import math
@@ -25,48 +27,13 @@ from image2model.media.glb_container import (
 )
 
 IDENTITY: Matrix = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
-
-
-def local_matrix(node: Node) -> Matrix:
-    """A node's own transform: its matrix, or translation · rotation · scale."""
-    if node.matrix is not None:
-        return node.matrix
-    x, y, z, w = node.rotation
-    sx, sy, sz = node.scale
-    return (
-        (1 - 2 * (y * y + z * z)) * sx, 2 * (x * y + z * w) * sx, 2 * (x * z - y * w) * sx, 0.0,
-        2 * (x * y - z * w) * sy, (1 - 2 * (x * x + z * z)) * sy, 2 * (y * z + x * w) * sy, 0.0,
-        2 * (x * z + y * w) * sz, 2 * (y * z - x * w) * sz, (1 - 2 * (x * x + y * y)) * sz, 0.0,
-        *node.translation, 1.0,
-    )  # fmt: skip
-
-
-def multiply(a: Matrix, b: Matrix) -> Matrix:
-    """a · b: first b, then a."""
-    return tuple(
-        sum(a[4 * k + row] * b[4 * column + k] for k in range(4)) for column in range(4) for row in range(4)
-    )
-
-
-def corners(matrix: Matrix, low: Vector, high: Vector) -> list[Vector]:
-    """The eight corners of a box, transformed."""
-    return [
-        (
-            matrix[0] * x + matrix[4] * y + matrix[8] * z + matrix[12],
-            matrix[1] * x + matrix[5] * y + matrix[9] * z + matrix[13],
-            matrix[2] * x + matrix[6] * y + matrix[10] * z + matrix[14],
-        )
-        for x, y, z in product(*zip(low, high, strict=True))
-    ]
-
-
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
-_MOST_NODES = 100_000
-_MOST_PARTS = 100_000
-"""What is measured at most: a mesh may be shown by any number of nodes, so a small file can draw billions."""
-
+_MAX_NODES = 100_000
+_MAX_PARTS = 100_000
+"""Limits of what is measured."""
 _LARGEST_NUMBER = (1 << 53) - 1
-"""What JSON's readers agree on. An accessor without bytes may claim any count."""
+"""The largest number that every JSON reader keeps exact. An accessor without bytes may claim any count."""
+
 
 T = TypeVar("T")
 Bounds = tuple[Vector, Vector]
@@ -86,14 +53,14 @@ class MeshInfo(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What could be known.
+    """The numbers, None where they cannot be known.
 
-    `remark` is what is odd about the file; `cut`: it lacks bytes that it announces.
+    `remark` names what is wrong with the file; `truncated`: bytes that it announces are missing.
     """
 
     mesh: MeshInfo | None
     remark: str | None = None
-    cut: bool = False
+    truncated: bool = False
 
 
 def measure(glb: GlbReader) -> Measured:
@@ -101,21 +68,21 @@ def measure(glb: GlbReader) -> Measured:
     try:
         mesh = _mesh(glb.document())
     except NotMeasured as unknown:
-        return Measured(None, unknown.reason, unknown.cut)
-    behind = glb.received - (glb.announced or 0)
-    return Measured(mesh, f"{behind:,} bytes follow behind its end" if behind else None)
+        return Measured(None, unknown.reason, unknown.truncated)
+    extra = glb.received - (glb.announced or 0)
+    return Measured(mesh, f"{extra:,} bytes follow after its end" if extra else None)
 
 
 def inspect_glb(source: Path | bytes | memoryview) -> MeshInfo:
     """Measure a whole GLB (a path is read whole, blocking).
 
-    Raises NotMeasured for whatever is odd about it.
+    Raises NotMeasured for anything wrong with it.
     """
     reader = GlbReader()
     reader.feed(source.read_bytes() if isinstance(source, Path) else source)
     found = measure(reader)
     if found.mesh is None or found.remark is not None:
-        raise NotMeasured(found.remark or "unknown", cut=found.cut)
+        raise NotMeasured(found.remark or "unknown", truncated=found.truncated)
     return found.mesh
 
 
@@ -127,7 +94,7 @@ def _mesh(document: Document) -> MeshInfo:
         shown = f"{vertices:,} points or lines, and no triangle" if vertices else "nothing"
         raise NotMeasured(f"its scene shows {shown}")
     if max(triangles, vertices) > _LARGEST_NUMBER:
-        raise NotMeasured("its numbers are too large to be true")
+        raise NotMeasured("its numbers are impossibly large")
     return MeshInfo(
         triangles=triangles,
         vertices=vertices,
@@ -137,19 +104,19 @@ def _mesh(document: Document) -> MeshInfo:
 
 
 def _bounded(placed: Iterable[Placed]) -> list[Placed]:
-    """All of it. Raises NotMeasured where it draws too much to be looked at."""
+    """All of it, as a list. Raises NotMeasured where the scene draws too many parts."""
     kept: list[Placed] = []
     parts = 0
     for one in placed:
         kept.append(one)
         parts += max(len(one[0].primitives), 1)
-        if parts > _MOST_PARTS:
-            raise NotMeasured(f"its scene draws more than {_MOST_PARTS:,} parts")
+        if parts > _MAX_PARTS:
+            raise NotMeasured(f"its scene draws more than {_MAX_PARTS:,} parts")
     return kept
 
 
 def _placed(document: Document) -> Iterator[Placed]:
-    """Every mesh of the scene with its world matrix; without a scene, each mesh once where it is."""
+    """Every mesh of the scene with its world matrix; without a scene, each mesh once, untransformed."""
     if not document.scenes:
         yield from ((mesh, IDENTITY) for mesh in document.meshes)
         return
@@ -162,10 +129,10 @@ def _placed(document: Document) -> Iterator[Placed]:
         if number in seen:
             raise NotMeasured(f"node {number} has two parents")
         seen.add(number)
-        if len(seen) > _MOST_NODES:
-            raise NotMeasured(f"its scene has more than {_MOST_NODES:,} nodes")
+        if len(seen) > _MAX_NODES:
+            raise NotMeasured(f"its scene has more than {_MAX_NODES:,} nodes")
         if node.matrix is not None and len(node.matrix) != 16:
-            raise NotMeasured(f"the matrix of node {number} has not 16 numbers")
+            raise NotMeasured(f"the matrix of node {number} does not have 16 numbers")
         world = multiply(parent, local_matrix(node))
         if node.mesh is not None:
             yield _at(document.meshes, node.mesh, "mesh"), world
@@ -207,7 +174,7 @@ def _bounds(document: Document, placed: list[Placed]) -> Bounds:
 
 
 def _box(accessor: Accessor) -> Bounds:
-    # The specification demands both of every POSITION accessor.
+    # The specification requires both in every POSITION accessor.
     if accessor.min is None or accessor.max is None or len(accessor.min) != 3 or len(accessor.max) != 3:
         raise NotMeasured("positions come without their bounds")
     unit = NORMALIZED_MAX.get(accessor.component_type, 1.0) if accessor.normalized else 1.0
@@ -219,3 +186,36 @@ def _at(items: list[T], number: int, what: str) -> T:
     if not 0 <= number < len(items):
         raise NotMeasured(f"{what} {number} does not exist")
     return items[number]
+
+
+def local_matrix(node: Node) -> Matrix:
+    """A node's own transform: its matrix, or translation · rotation · scale."""
+    if node.matrix is not None:
+        return node.matrix
+    x, y, z, w = node.rotation
+    sx, sy, sz = node.scale
+    return (
+        (1 - 2 * (y * y + z * z)) * sx, 2 * (x * y + z * w) * sx, 2 * (x * z - y * w) * sx, 0.0,
+        2 * (x * y - z * w) * sy, (1 - 2 * (x * x + z * z)) * sy, 2 * (y * z + x * w) * sy, 0.0,
+        2 * (x * z + y * w) * sz, 2 * (y * z - x * w) * sz, (1 - 2 * (x * x + y * y)) * sz, 0.0,
+        *node.translation, 1.0,
+    )  # fmt: skip
+
+
+def multiply(a: Matrix, b: Matrix) -> Matrix:
+    """a · b: first b, then a."""
+    return tuple(
+        sum(a[4 * k + row] * b[4 * column + k] for k in range(4)) for column in range(4) for row in range(4)
+    )
+
+
+def corners(matrix: Matrix, low: Vector, high: Vector) -> list[Vector]:
+    """The eight corners of a box, transformed."""
+    return [
+        (
+            matrix[0] * x + matrix[4] * y + matrix[8] * z + matrix[12],
+            matrix[1] * x + matrix[5] * y + matrix[9] * z + matrix[13],
+            matrix[2] * x + matrix[6] * y + matrix[10] * z + matrix[14],
+        )
+        for x, y, z in product(*zip(low, high, strict=True))
+    ]

@@ -1,6 +1,7 @@
-"""The parts of a glTF 2.0 document that `glb` measures, as Structs decoded leniently.
+"""Reads the container of a GLB, piece by piece, and decodes its JSON document leniently.
 
-Only `glb` uses it. Unknown fields are ignored; defaults are those of the Khronos glTF 2.0 specification.
+Only the JSON is kept, never the meshes' bytes. Unknown fields are ignored; defaults are those of the Khronos
+glTF 2.0 specification.
 """
 
 import struct
@@ -8,28 +9,44 @@ from typing import Final
 
 import msgspec
 
-Vector = tuple[float, float, float]
-Matrix = tuple[float, ...]
-
 COMPONENT_BYTES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
 # Largest value of a normalized component: KHR_mesh_quantization stores positions as integers.
 NORMALIZED_MAX = {5120: 127.0, 5121: 255.0, 5122: 32767.0, 5123: 65535.0}
 TYPE_COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+MAGIC: Final = b"glTF"
+MAX_JSON_BYTES: Final = 32 << 20
+"""A larger JSON chunk is not kept, and its model not measured."""
+_JSON, _BIN = b"JSON", b"BIN\x00"
+_HEAD, _CHUNK_HEAD = 20, 8
+# A buffer view may name packed bytes elsewhere; its own length is then that of the unpacked data.
+_PACKED = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 
+
+class NotMeasured(Exception):
+    """A model's numbers cannot be known; the message says why. `truncated`: bytes of it are missing."""
+
+    def __init__(self, reason: str, *, truncated: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.truncated = truncated
+
+
+Vector = tuple[float, float, float]
+Matrix = tuple[float, ...]
 _Index = int | None
 
 
-class _Part(msgspec.Struct, frozen=True, rename="camel"):
+class _GltfObject(msgspec.Struct, frozen=True, rename="camel"):
     pass
 
 
-class Buffer(_Part, frozen=True):
+class Buffer(_GltfObject, frozen=True):
     byte_length: int
     uri: str | None = None
     extensions: dict[str, msgspec.Raw] = {}
 
 
-class BufferView(_Part, frozen=True):
+class BufferView(_GltfObject, frozen=True):
     buffer: int
     byte_length: int
     byte_offset: int = 0
@@ -37,7 +54,7 @@ class BufferView(_Part, frozen=True):
     extensions: dict[str, msgspec.Raw] = {}
 
 
-class Accessor(_Part, frozen=True):
+class Accessor(_GltfObject, frozen=True):
     component_type: int
     count: int
     type: str
@@ -48,17 +65,17 @@ class Accessor(_Part, frozen=True):
     max: list[float] | None = None
 
 
-class Primitive(_Part, frozen=True):
+class Primitive(_GltfObject, frozen=True):
     attributes: dict[str, int]
     indices: _Index = None
     mode: int = 4
 
 
-class Mesh(_Part, frozen=True):
+class Mesh(_GltfObject, frozen=True):
     primitives: list[Primitive]
 
 
-class Node(_Part, frozen=True):
+class Node(_GltfObject, frozen=True):
     mesh: _Index = None
     children: list[int] = []
     matrix: Matrix | None = None
@@ -67,11 +84,11 @@ class Node(_Part, frozen=True):
     scale: Vector = (1.0, 1.0, 1.0)
 
 
-class Scene(_Part, frozen=True):
+class Scene(_GltfObject, frozen=True):
     nodes: list[int] = []
 
 
-class Document(_Part, frozen=True):
+class Document(_GltfObject, frozen=True):
     buffers: list[Buffer] = []
     buffer_views: list[BufferView] = []
     accessors: list[Accessor] = []
@@ -80,24 +97,6 @@ class Document(_Part, frozen=True):
     scenes: list[Scene] = []
     scene: _Index = None
     textures: list[msgspec.Raw] = []
-
-
-MAGIC: Final = b"glTF"
-MOST_JSON: Final = 32 << 20
-"""Bytes of a JSON chunk that are kept to be measured; a larger one is not."""
-_JSON, _BIN = b"JSON", b"BIN\x00"
-_HEAD, _CHUNK_HEAD = 20, 8
-# A buffer view may have its bytes elsewhere, packed; its own length is then that of the unpacked data.
-_PACKED = ("EXT_meshopt_compression", "KHR_meshopt_compression")
-
-
-class NotMeasured(Exception):
-    """A model's numbers cannot be known; the message says why. `cut`: bytes of it are missing."""
-
-    def __init__(self, reason: str, *, cut: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.cut = cut
 
 
 class _PackedView(msgspec.Struct, rename="camel"):
@@ -120,18 +119,18 @@ class GlbReader:
     def feed(self, data: bytes | memoryview) -> None:
         """The next bytes."""
         self.received += len(data)
-        missing = self._wanted() - len(self._kept)
+        missing = self._bytes_to_keep() - len(self._kept)
         while missing > 0 and len(data):
             part = data[:missing]
             self._kept += part
             data = data[len(part) :]
-            missing = self._wanted() - len(self._kept)
+            missing = self._bytes_to_keep() - len(self._kept)
 
-    def _wanted(self) -> int:
-        """How many bytes from the beginning on are worth keeping: up to the head of the second chunk."""
+    def _bytes_to_keep(self) -> int:
+        """How many bytes to keep from the start: up to the header of the second chunk."""
         if len(self._kept) < _HEAD:
             return _HEAD
-        return _HEAD + min(self._json_length, MOST_JSON) + _CHUNK_HEAD
+        return _HEAD + min(self._json_length, MAX_JSON_BYTES) + _CHUNK_HEAD
 
     @property
     def _json_length(self) -> int:
@@ -144,7 +143,7 @@ class GlbReader:
 
     @property
     def announced(self) -> int | None:
-        """How long the file says that it is; None before its header has come."""
+        """The length in the file's header; None before the header has come."""
         return struct.unpack_from("<I", self._kept, 8)[0] if len(self._kept) >= 12 else None
 
     def document(self) -> Document:
@@ -162,12 +161,14 @@ class GlbReader:
         if head[:4] != MAGIC:
             raise NotMeasured("it does not begin with glTF")
         if len(head) < _HEAD:
-            raise NotMeasured("it ends inside its header", cut=True)
+            raise NotMeasured("it ends inside its header", truncated=True)
         version, announced = struct.unpack_from("<II", head, 4)
         if version != 2:
             raise NotMeasured(f"it is of version {version}, not 2")
         if announced > self.received:
-            raise NotMeasured(f"it says it has {announced:,} bytes and has {self.received:,}", cut=True)
+            raise NotMeasured(
+                f"its header announces {announced:,} bytes, and it has {self.received:,}", truncated=True
+            )
         if head[16:20] != _JSON:
             raise NotMeasured("its first chunk is not JSON")
         return self._chunks(announced)
@@ -177,8 +178,8 @@ class GlbReader:
         end = _HEAD + length
         if end > announced:
             raise NotMeasured("a chunk reaches past its end")
-        if length > MOST_JSON:
-            raise NotMeasured(f"its JSON of {length:,} bytes is too large to be looked at")
+        if length > MAX_JSON_BYTES:
+            raise NotMeasured(f"its JSON of {length:,} bytes is too large to be read")
         try:
             document = _document.decode(self._kept[_HEAD:end])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -192,14 +193,14 @@ class GlbReader:
 
 
 def _available(document: Document, number: int, binary: int | None) -> int:
-    """How many bytes of a buffer are really there."""
+    """How many bytes a buffer really has."""
     buffer = document.buffers[number]
     if buffer.uri is not None and not buffer.uri.startswith("data:"):
         raise NotMeasured(f"buffer {number} is in another file")
     if number > 0 or buffer.uri is not None or any(name in buffer.extensions for name in _PACKED):
         return buffer.byte_length
     if binary is None or not 0 <= buffer.byte_length <= binary:
-        raise NotMeasured(f"its buffer wants {buffer.byte_length:,} bytes and has {binary or 0:,}")
+        raise NotMeasured(f"its buffer announces {buffer.byte_length:,} bytes, and has {binary or 0:,}")
     return buffer.byte_length
 
 

@@ -1,8 +1,8 @@
-"""The structure check at the door: what a file is, how large, and whether it is whole.
+"""Checks the structure of an uploaded picture: its format, its dimensions, and whether it is complete.
 
-Called by the upload, on the event loop, so it decodes no pixels and costs no more than a header and a
-search by C code. Neither name nor content type decides, only the bytes. What passes here can still hold
-broken pixels: `preflight` in the worker finds those.
+Neither name nor content type decides, only the bytes. This runs on the event loop, so it decodes no pixels
+and costs no more than a header and a search in C code. A picture that passes can still hold broken pixels:
+`preflight` in the worker finds those.
 """
 
 import re
@@ -11,57 +11,8 @@ from image2model.errors import ImageTooLarge, ImageTruncated, NotAnImage
 from image2model.media import jpeg, png, webp
 from image2model.media.picture import ACCEPTED, PictureInfo
 
-_SIGNATURES = (png.SIGNATURE, b"\xff\xd8\xff")
-
-
-def inspect(data: bytes | bytearray | memoryview, *, max_pixels: int) -> PictureInfo:
-    """Format and shown dimensions of a whole picture, from its structure alone.
-
-    Raises NotAnImage (another format, empty, damaged header), ImageTruncated (the end is missing) and
-    ImageTooLarge (more than `max_pixels` pixels, known from the header).
-    """
-    info = _read(contiguous(data))
-    if info.width * info.height > max_pixels:
-        raise ImageTooLarge(
-            f"The picture has {info.width:,} × {info.height:,} pixels; at most {max_pixels:,} in all "
-            "are taken. Make it smaller."
-        )
-    return info
-
-
-def contiguous(data: bytes | bytearray | memoryview) -> bytes | bytearray:
-    """The same bytes as an object with `find`; copied only where a view shows a part of its owner."""
-    if not isinstance(data, memoryview):
-        return data
-    owner = data.obj
-    if isinstance(owner, bytes | bytearray) and data.c_contiguous and data.nbytes == len(owner):
-        return owner
-    return data.tobytes()
-
-
-def _read(data: bytes | bytearray) -> PictureInfo:
-    if data.startswith(png.SIGNATURE):
-        return png.inspect_png(data)
-    if data.startswith(b"\xff\xd8\xff"):
-        return jpeg.inspect_jpeg(data)
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return webp.inspect_webp(data)
-    raise _refusal(data)
-
-
-def _refusal(data: bytes | bytearray) -> NotAnImage | ImageTruncated:
-    if not data:
-        return NotAnImage(f"The file is empty. {ACCEPTED}")
-    head = bytes(data[:1024])
-    if any(signature.startswith(head) for signature in _SIGNATURES) or _cut_riff(head):
-        return ImageTruncated(f"The file ends after {len(data)} bytes. Send the whole file.")
-    return NotAnImage(f"The file looks like {looks_like(head)}. {ACCEPTED}")
-
-
-def _cut_riff(head: bytes) -> bool:
-    return len(head) < 12 and head.startswith(b"RIFF"[: len(head)]) and b"WEBP".startswith(head[8:12])
-
-
+_JPEG = b"\xff\xd8\xff"
+_SIGNATURES = (png.SIGNATURE, _JPEG)
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "a GIF"),
     (b"BM", "a BMP"),
@@ -93,7 +44,55 @@ _HTML = re.compile(rb"<(!doctype\s+html|html)", re.IGNORECASE)
 _PROBE_BYTES = 1024
 
 
-def looks_like(head: bytes) -> str:
+def inspect(data: bytes | bytearray | memoryview, *, max_pixels: int) -> PictureInfo:
+    """Format and shown dimensions of a whole picture, from its structure alone.
+
+    Raises NotAnImage (another format, empty, damaged header), ImageTruncated (the end is missing) and
+    ImageTooLarge (more than `max_pixels` pixels, known from the header).
+    """
+    info = _read(contiguous(data))
+    if info.width * info.height > max_pixels:
+        raise ImageTooLarge(
+            f"The picture has {info.width:,} × {info.height:,} pixels; at most {max_pixels:,} in all "
+            "are accepted. Make it smaller."
+        )
+    return info
+
+
+def contiguous(data: bytes | bytearray | memoryview) -> bytes | bytearray:
+    """The same bytes as an object with `find`; copied only for a view on a part of its owner."""
+    if not isinstance(data, memoryview):
+        return data
+    owner = data.obj
+    if isinstance(owner, bytes | bytearray) and data.c_contiguous and data.nbytes == len(owner):
+        return owner
+    return data.tobytes()
+
+
+def _read(data: bytes | bytearray) -> PictureInfo:
+    if data.startswith(png.SIGNATURE):
+        return png.inspect_png(data)
+    if data.startswith(_JPEG):
+        return jpeg.inspect_jpeg(data)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return webp.inspect_webp(data)
+    raise _refusal(data)
+
+
+def _refusal(data: bytes | bytearray) -> NotAnImage | ImageTruncated:
+    if not data:
+        return NotAnImage(f"The file is empty. {ACCEPTED}")
+    head = bytes(data[:1024])
+    if any(signature.startswith(head) for signature in _SIGNATURES) or _cut_riff(head):
+        return ImageTruncated(f"The file ends after {len(data)} bytes. Send the whole file.")
+    return NotAnImage(f"The file looks like {file_type_hint(head)}. {ACCEPTED}")
+
+
+def _cut_riff(head: bytes) -> bool:
+    return len(head) < 12 and head.startswith(b"RIFF"[: len(head)]) and b"WEBP".startswith(head[8:12])
+
+
+def file_type_hint(head: bytes) -> str:
     """A noun phrase for a file by its first bytes, such as "a GIF" or "text"."""
     head = head[:_PROBE_BYTES]
     if head[4:8] == b"ftyp":
@@ -110,9 +109,9 @@ def _text_like(head: bytes) -> str:
     if _HTML.search(head):
         return "a web page"
     if b"\x00" in head:
-        return "no picture format that is known"
+        return "an unknown format"
     text = head.decode("utf-8", errors="ignore")
     printable = sum(char.isprintable() or char in "\r\n\t\f" for char in text)
-    # Random bytes lose most of themselves in decoding; a character cut at the probe's end loses a few.
+    # Most random bytes are lost in decoding; a character cut off at the probe's end loses a few bytes.
     is_text = len(text.encode()) > 0.9 * len(head) and printable > 0.95 * len(text)
-    return "text" if is_text else "no picture format that is known"
+    return "text" if is_text else "an unknown format"

@@ -1,8 +1,7 @@
 """Reads the structure of a JPEG: its marker segments, never its pixels.
 
-Called by `sniff` at the door and by `plain` for what to keep. Sources: ITU-T T.81 Annex B (markers),
-Exif 2.3 (APP1), ICC.1 Annex B (APP2), Adobe TN 5116 (APP14). Entropy-coded data is only ever searched
-by C code, and the number of segments is bounded.
+Sources: ITU-T T.81 Annex B (markers), Exif 2.3 (APP1), ICC.1 Annex B (APP2), Adobe TN 5116 (APP14).
+Entropy-coded data is only searched, in C code, and the number of segments is bounded.
 """
 
 import re
@@ -11,7 +10,7 @@ import struct
 import msgspec
 
 from image2model.errors import ImageTruncated, NotAnImage
-from image2model.media.picture import PictureInfo, orientation_of, shown
+from image2model.media.picture import MAX_PROFILE_BYTES, PictureInfo, Span, orientation_of, picture_info
 
 SOI = b"\xff\xd8"
 EOI = b"\xff\xd9"
@@ -20,12 +19,9 @@ _SOS, _APP0, _APP1, _APP2, _APP14, _APP15, _COM = 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 _MAX_SEGMENTS = 10_000
-_MAX_PROFILE_BYTES = 4 * 1024 * 1024
 _FILL = re.compile(rb"\xff*")
 # A marker inside entropy-coded data: not a stuffed zero, a restart, or a fill byte.
 _MARKER_IN_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-
-Span = tuple[int, int]
 
 
 class JpegLayout(msgspec.Struct, frozen=True):
@@ -36,9 +32,9 @@ class JpegLayout(msgspec.Struct, frozen=True):
     components: int
     orientation: int
     adobe: bool  # an APP14 segment: its CMYK is stored inverted
-    needed: list[Span]  # what decoding takes, up to and without the first scan
+    needed: list[Span]  # the segments that decoding needs, before the first scan
     profile: list[Span]  # contents of the ICC segments
-    scan: int  # where the first SOS is
+    scan: int  # offset of the first SOS
 
 
 class _Reading(msgspec.Struct):
@@ -50,12 +46,12 @@ class _Reading(msgspec.Struct):
 
 
 def inspect_jpeg(data: bytes | bytearray) -> PictureInfo:
-    """The picture by its segments, whole up to an EOI. Raises ImageTruncated or NotAnImage."""
+    """The picture of a JPEG that is complete up to an EOI. Raises ImageTruncated or NotAnImage."""
     layout = read_jpeg(data)
-    # The usual file ends right there; only appended data (MPO, camera makers) needs the search.
+    # Most files end with EOI; only appended data (MPO, camera makers) needs the search.
     if not data.endswith(EOI):
         scan_spans(data, layout.scan)
-    return shown("jpeg", layout.width, layout.height, orientation=layout.orientation)
+    return picture_info("jpeg", layout.width, layout.height, orientation=layout.orientation)
 
 
 def read_jpeg(data: bytes | bytearray) -> JpegLayout:
@@ -72,7 +68,7 @@ def read_jpeg(data: bytes | bytearray) -> JpegLayout:
 
 
 def scan_spans(data: bytes | bytearray, scan: int) -> list[Span]:
-    """All scans with the tables between them, up to and with EOI. Raises ImageTruncated without one.
+    """All scans with the tables between them, up to and including EOI. Raises ImageTruncated without one.
 
     Comments and application segments between scans are left out.
     """
@@ -100,7 +96,7 @@ def jpeg_profile(data: bytes | bytearray, layout: JpegLayout) -> bytes | None:
     if totals != {len(parts)} or set(parts) != set(range(1, len(parts) + 1)):
         return None
     profile = b"".join(parts[number] for number in sorted(parts))
-    return profile if len(profile) <= _MAX_PROFILE_BYTES else None
+    return profile if len(profile) <= MAX_PROFILE_BYTES else None
 
 
 def _segment(data: bytes | bytearray, position: int) -> tuple[int, int, int]:

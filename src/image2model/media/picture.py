@@ -1,7 +1,6 @@
-"""What is known of a picture once its structure was read.
+"""The facts about a picture that its structure gives: format, dimensions, orientation.
 
-The readers of the formats (`png`, `jpeg`, `webp`) make it, `sniff.inspect` hands it out. Plain
-data: it never holds pixels or a reference to the upload's bytes.
+Plain data: it never holds pixels or a reference to the upload's bytes.
 """
 
 import struct
@@ -10,14 +9,18 @@ from typing import Literal
 import msgspec
 
 PictureFormat = Literal["png", "jpeg", "webp"]
-
-# EXIF orientations in which a viewer turns the picture by a quarter, so width and height swap.
+Span = tuple[int, int]
+"""A part of a file: its first byte, and one past its last."""
+MAX_PROFILE_BYTES = 4 * 1024 * 1024
+"""The largest colour profile that is used."""
+# EXIF orientations that a viewer shows turned by a quarter, so width and height swap.
 QUARTER_TURNS = frozenset({5, 6, 7, 8})
-
 ACCEPTED = "Send a PNG, JPEG or WebP file."
-
 _CONTENT_TYPES: dict[PictureFormat, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 _SUFFIXES: dict[PictureFormat, str] = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+_ORIENTATION_TAG = 0x0112
+_SHORT = 3
+_MAX_ENTRIES = 512
 
 
 class PictureInfo(msgspec.Struct, frozen=True):
@@ -31,7 +34,7 @@ class PictureInfo(msgspec.Struct, frozen=True):
 
     @property
     def content_type(self) -> str:
-        """The MIME type of the bytes, whatever the client said."""
+        """The MIME type of the bytes, whatever the client claimed."""
         return _CONTENT_TYPES[self.format]
 
     @property
@@ -40,7 +43,7 @@ class PictureInfo(msgspec.Struct, frozen=True):
         return _SUFFIXES[self.format]
 
 
-def shown(
+def picture_info(
     format: PictureFormat,  # noqa: A002 - the name of the field
     width: int,
     height: int,
@@ -48,15 +51,10 @@ def shown(
     orientation: int = 1,
     animated: bool = False,
 ) -> PictureInfo:
-    """A `PictureInfo` from *stored* dimensions: swapped where the orientation is a quarter turn."""
+    """A `PictureInfo` from *stored* dimensions, which a quarter turn swaps."""
     if orientation in QUARTER_TURNS:
         width, height = height, width
     return PictureInfo(format, width, height, orientation, animated)
-
-
-_ORIENTATION_TAG = 0x0112
-_SHORT = 3
-_MAX_ENTRIES = 512
 
 
 def orientation_of(tiff: bytes) -> int:

@@ -1,7 +1,7 @@
-"""Every colour mode that a picture can have, turned into plain 8-bit sRGB.
+"""Decodes pictures and converts every colour mode to plain 8-bit sRGB.
 
-Called by `preflight` and `thumbnail`, in a thread. It sets nothing global and shares no colour profile
-between threads, because a Little CMS handle is not made for that.
+Run it in a thread. It sets nothing global but Pillow's pixel limit, and shares no colour profile between
+threads, because a Little CMS handle is not thread-safe.
 """
 
 import io
@@ -13,89 +13,21 @@ from PIL import Image, ImageChops, ImageCms
 from image2model.errors import ImageFailure
 from image2model.media.source import StrippedSource
 
-# Which profile fits which mode; any other pairing is a broken file, and the profile is ignored.
+# The colour space of a profile for each mode; with any other pairing the profile is ignored.
 _SPACES = {"RGB": "RGB", "RGBA": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 # ValueError, because Pillow decodes the names and texts in a profile strictly.
 _BROKEN_PROFILE = (OSError, ValueError, ImageCms.PyCMSError)
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
-
-
-def to_srgb(image: Image.Image, profile: bytes | None, *, inverted: bool) -> Image.Image:
-    """The picture in mode RGB, or RGBA where it has transparency: `image` itself if it is that already.
-
-    `profile` is the ICC profile that it came with (ignored when broken or of another colour space);
-    `inverted` says that a CMYK JPEG stores its inks inverted, as Adobe's do.
-    """
-    image = _eight_bit(image)
-    if image.mode == "CMYK" and not inverted:
-        image = ImageChops.invert(image)  # Pillow has taken every CMYK JPEG for an Adobe one
-    if image.mode in ("LA", "La"):
-        return _grey_with_alpha(image, profile)
-    if "transparency" in image.info or image.mode in ("PA", "RGBa"):
-        image = image.convert("RGBA")
-    elif image.mode not in _SPACES:
-        image = image.convert("RGB")
-    image = _managed(image, profile)
-    return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Sixteen bits by their upper eight: Pillow's own conversion would clip at 255."""
-    if not image.mode.startswith("I"):
-        return image
-    wide = image.tobytes()
-    width = len(wide) // (image.width * image.height)
-    # Samples are of 0 to 65,535 in both modes: of the little-endian sample, byte 1 is the upper one.
-    first = 0 if image.mode == "I;16B" else 1
-    return Image.frombytes("L", image.size, wide[first::width])
-
-
-def _grey_with_alpha(image: Image.Image, profile: bytes | None) -> Image.Image:
-    image = image.convert("LA")
-    colour = _managed(image.getchannel("L"), profile).convert("RGB")
-    colour.putalpha(image.getchannel("A"))
-    return colour
-
-
-def _managed(image: Image.Image, profile: bytes | None) -> Image.Image:
-    try:
-        opened = _usable(profile, _SPACES[image.mode])
-        return image if opened is None else _transformed(image, opened)
-    except _BROKEN_PROFILE:
-        return image  # as a viewer does: a profile that fails is no profile
-
-
-def _usable(profile: bytes | None, space: str) -> ImageCms.ImageCmsProfile | None:
-    """The profile, unless it is none, sRGB already, or of another colour space."""
-    if profile is None:
-        return None
-    opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if "srgb" in (opened.profile.profile_description or "").lower():
-        return None
-    return opened if opened.profile.xcolor_space.strip() == space else None
-
-
-def _transformed(image: Image.Image, opened: ImageCms.ImageCmsProfile) -> Image.Image:
-    changed = ImageCms.profileToProfile(
-        image, opened, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGBA" if image.mode == "RGBA" else "RGB", flags=_FLAGS,
-    )  # fmt: skip
-    return image if changed is None else changed
-
-
-# Our own limit was checked on the header before; Pillow's would only warn, process-wide, at import.
+# Our own limit was checked on the header already; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
-
-# What Pillow's plugins raise on broken data. Not MemoryError: that is this machine's fault.
+# Errors of Pillow's plugins on broken data. MemoryError is not one: it is this machine's fault.
 _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, AttributeError,
     RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
-# What it raises where decoded pixels and what the file says of them (transparency, palette) do not agree. The
-# rest of the above would be a fault of ours here.
+# Errors of Pillow where decoded pixels contradict the file's metadata (transparency, palette). Any other of
+# the above would be our own fault here.
 _CONTRADICTORY = (OSError, ValueError, ArithmeticError)
-
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -119,7 +51,7 @@ def decode(source: StrippedSource, *, draft: int | None = None) -> Image.Image:
             image.draft(None, (draft, draft))
         image.load()
     except _BROKEN as error:
-        raise unreadable(f"The {source.format.upper()} cannot be decoded ({_words(error)}).") from error
+        raise unreadable(f"The {source.format.upper()} cannot be decoded ({_reason(error)}).") from error
     return image
 
 
@@ -131,7 +63,7 @@ def converted(image: Image.Image, source: StrippedSource) -> Image.Image:
     try:
         return to_srgb(image, source.profile, inverted=source.inverted)
     except _CONTRADICTORY as error:
-        raise unreadable(f"The {source.format.upper()} contradicts itself ({_words(error)}).") from error
+        raise unreadable(f"The {source.format.upper()} contradicts itself ({_reason(error)}).") from error
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -141,11 +73,75 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def unreadable(reason: str) -> ImageFailure:
-    """The failure of a picture that no retry can help."""
+    """The failure of a picture that no retry can repair."""
     advice = "Open it in an image editor, save it as PNG or JPEG, and send that."
     return ImageFailure("image_unreadable", f"{reason} {advice}", retryable=False)
 
 
-def _words(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     text = str(error).split("\n", 1)[0][:120]
-    return "no decoder takes it" if "<_io" in text or not text else text
+    return "no decoder accepts it" if "<_io" in text or not text else text
+
+
+def to_srgb(image: Image.Image, profile: bytes | None, *, inverted: bool) -> Image.Image:
+    """The picture in mode RGB, or RGBA where it has transparency: `image` itself if it is that already.
+
+    `profile` is the embedded ICC profile (ignored when broken or of another colour space); `inverted`: a CMYK
+    JPEG stores its inks inverted, as Adobe's do.
+    """
+    image = _eight_bit(image)
+    if image.mode == "CMYK" and not inverted:
+        image = ImageChops.invert(image)  # Pillow treats every CMYK JPEG as an Adobe one
+    if image.mode in ("LA", "La"):
+        return _grey_with_alpha(image, profile)
+    if "transparency" in image.info or image.mode in ("PA", "RGBa"):
+        image = image.convert("RGBA")
+    elif image.mode not in _SPACES:
+        image = image.convert("RGB")
+    image = _managed(image, profile)
+    return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """The upper eight of sixteen bits: Pillow's own conversion would clip at 255."""
+    if not image.mode.startswith("I"):
+        return image
+    wide = image.tobytes()
+    width = len(wide) // (image.width * image.height)
+    # Samples are 0 to 65,535 in both modes: byte 1 of a little-endian sample is the upper one.
+    first = 0 if image.mode == "I;16B" else 1
+    return Image.frombytes("L", image.size, wide[first::width])
+
+
+def _grey_with_alpha(image: Image.Image, profile: bytes | None) -> Image.Image:
+    image = image.convert("LA")
+    colour = _managed(image.getchannel("L"), profile).convert("RGB")
+    colour.putalpha(image.getchannel("A"))
+    return colour
+
+
+def _managed(image: Image.Image, profile: bytes | None) -> Image.Image:
+    try:
+        opened = _usable(profile, _SPACES[image.mode])
+        return image if opened is None else _transformed(image, opened)
+    except _BROKEN_PROFILE:
+        return image  # as viewers do: a broken profile is ignored
+
+
+def _usable(profile: bytes | None, space: str) -> ImageCms.ImageCmsProfile | None:
+    """The profile; None for no profile, for sRGB, and for another colour space."""
+    if profile is None:
+        return None
+    opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if "srgb" in (opened.profile.profile_description or "").lower():
+        return None
+    return opened if opened.profile.xcolor_space.strip() == space else None
+
+
+def _transformed(image: Image.Image, opened: ImageCms.ImageCmsProfile) -> Image.Image:
+    changed = ImageCms.profileToProfile(
+        image, opened, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGBA" if image.mode == "RGBA" else "RGB", flags=_FLAGS,
+    )  # fmt: skip
+    return image if changed is None else changed

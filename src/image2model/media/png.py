@@ -1,7 +1,7 @@
 """Reads the structure of a PNG: its chunks, never its pixels.
 
-Called by `sniff` at the door and by `plain` for what to keep. The format is the W3C's "Portable Network
-Graphics (PNG) Specification". It costs one step per chunk, so the number of chunks is bounded.
+Source: the W3C's "Portable Network Graphics (PNG) Specification". The cost is one step per chunk, so the
+number of chunks is bounded.
 """
 
 import struct
@@ -10,17 +10,14 @@ import zlib
 import msgspec
 
 from image2model.errors import ImageTruncated, NotAnImage
-from image2model.media.picture import PictureInfo, orientation_of, shown
+from image2model.media.picture import MAX_PROFILE_BYTES, PictureInfo, Span, orientation_of, picture_info
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_RGB, COLOUR_PALETTE, COLOUR_RGBA = 2, 3, 6
 # A libpng with its default 8 KiB buffer writes 1,280 chunks for 10 MiB.
 _MAX_CHUNKS = 100_000
-_MAX_PROFILE_BYTES = 4 * 1024 * 1024
 _HEADER = struct.Struct(">I4s")
 _IHDR = struct.Struct(">IIBBBBB")
-
-Span = tuple[int, int]
 
 
 class PngLayout(msgspec.Struct, frozen=True):
@@ -38,9 +35,9 @@ class PngLayout(msgspec.Struct, frozen=True):
 
 
 def inspect_png(data: bytes | bytearray) -> PictureInfo:
-    """The picture by its chunks. Raises ImageTruncated or NotAnImage."""
+    """The picture of a PNG that is complete. Raises ImageTruncated or NotAnImage."""
     layout = read_png(data)
-    return shown(
+    return picture_info(
         "png",
         layout.width,
         layout.height,
@@ -90,7 +87,7 @@ def png_profile(data: bytes | bytearray, layout: PngLayout) -> bytes | None:
         return None
     unpacker = zlib.decompressobj()
     try:
-        profile = unpacker.decompress(content[name_end + 2 :], _MAX_PROFILE_BYTES)
+        profile = unpacker.decompress(content[name_end + 2 :], MAX_PROFILE_BYTES)
     except zlib.error:
         return None
     return profile if unpacker.eof else None

@@ -1,8 +1,7 @@
-"""A picture's bytes without what only describes them: EXIF, XMP, text, thumbnails, profiles.
+"""Strips metadata from a picture without decoding it: EXIF, XMP, text, thumbnails, profiles.
 
-Called by `preflight` and `thumbnail`. Nothing is decoded here: pixels stay bit for bit what they were,
-because whole chunks and segments are kept or dropped. The profile and the orientation are handed out
-beside the bytes, so that Pillow never parses metadata from strangers.
+Whole chunks and segments are kept or dropped, so the pixels stay bit for bit the same. The colour profile and
+the orientation are returned beside the bytes, so that Pillow never parses metadata of strangers.
 """
 
 import zlib
@@ -16,7 +15,7 @@ from image2model.media.picture import PictureFormat, PictureInfo
 
 
 class StrippedSource(msgspec.Struct, frozen=True):
-    """The picture's own bytes (first frame where possible) and what it takes to show them right."""
+    """The stripped picture (first frame where possible), and what a viewer needs to show it right."""
 
     data: bytes
     format: PictureFormat
@@ -24,11 +23,20 @@ class StrippedSource(msgspec.Struct, frozen=True):
     profile: bytes | None
     inverted: bool  # CMYK is stored inverted, as Adobe does
     lossless: bool
-    eight_bit_rgb: bool  # by its header RGB or RGBA of 8 bits; for a JPEG the decoder has the last word
+    eight_bit_rgb: bool  # RGB or RGBA of 8 bits by its header; for a JPEG the decoder decides
+
+
+def read_source(data: bytes | bytearray, *, max_pixels: int) -> tuple[PictureInfo, StrippedSource]:
+    """The picture's facts, and the stripped picture. Raises ImageFailure `image_unreadable`."""
+    try:
+        info = inspect(data, max_pixels=max_pixels)
+        return info, stripped_source(contiguous(data), info)
+    except FileProblem as problem:
+        raise ImageFailure("image_unreadable", problem.detail, retryable=False) from problem
 
 
 def stripped_source(data: bytes | bytearray, info: PictureInfo) -> StrippedSource:
-    """Strip `data`, whose structure `sniff.inspect` has accepted as `info`.
+    """Strip `data`, whose structure `inspect` has accepted as `info`.
 
     Raises ImageTruncated or NotAnImage where the structure is broken after all.
     """
@@ -71,12 +79,3 @@ def _webp(data: bytes | bytearray, info: PictureInfo) -> StrippedSource:
         bytes(data), "webp", info.orientation, webp.webp_profile(data, layout),
         inverted=False, lossless=layout.lossless, eight_bit_rgb=False,
     )  # fmt: skip
-
-
-def read_source(data: bytes | bytearray, *, max_pixels: int) -> tuple[PictureInfo, StrippedSource]:
-    """The picture's structure and its own bytes. Raises ImageFailure `image_unreadable`."""
-    try:
-        info = inspect(data, max_pixels=max_pixels)
-        return info, stripped_source(contiguous(data), info)
-    except FileProblem as problem:
-        raise ImageFailure("image_unreadable", problem.detail, retryable=False) from problem

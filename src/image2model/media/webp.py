@@ -1,7 +1,7 @@
 """Reads the structure of a WebP: its RIFF chunks, never its pixels.
 
-Called by `sniff` at the door and by `plain` for the profile. Sources: RFC 9649 (container, VP8L) and
-RFC 6386 section 9.1 (VP8 frame header). It costs one step per chunk, so their number is bounded.
+Sources: RFC 9649 (container, VP8L) and RFC 6386 section 9.1 (VP8 frame header). The cost is one step per
+chunk, so the number of chunks is bounded.
 """
 
 import struct
@@ -9,17 +9,15 @@ import struct
 import msgspec
 
 from image2model.errors import ImageTruncated, NotAnImage
-from image2model.media.picture import PictureInfo, orientation_of, shown
+from image2model.media.picture import PictureInfo, Span, orientation_of, picture_info
 
 _MAX_CHUNKS = 20_000
 _PIXELS = (b"VP8 ", b"VP8L", b"ANMF")
-_WANTED = (b"VP8X", b"EXIF", b"ICCP", *_PIXELS)
-
-Span = tuple[int, int]
+_KINDS = (b"VP8X", b"EXIF", b"ICCP", *_PIXELS)
 
 
 class WebpLayout(msgspec.Struct, frozen=True):
-    """What a WebP says of itself. Spans are (first byte, one past the last) of a chunk's content."""
+    """The facts in a WebP's headers. Spans are (first byte, one past the last) of a chunk's content."""
 
     width: int
     height: int
@@ -30,9 +28,9 @@ class WebpLayout(msgspec.Struct, frozen=True):
 
 
 def inspect_webp(data: bytes | bytearray) -> PictureInfo:
-    """The picture by its chunks. Raises ImageTruncated or NotAnImage."""
+    """The picture of a WebP that is complete. Raises ImageTruncated or NotAnImage."""
     layout = read_webp(data)
-    return shown(
+    return picture_info(
         "webp", layout.width, layout.height, orientation=layout.orientation, animated=layout.animated
     )
 
@@ -58,7 +56,7 @@ def webp_profile(data: bytes | bytearray, layout: WebpLayout) -> bytes | None:
 
 
 def _chunks(data: bytes | bytearray) -> dict[bytes, Span]:
-    """The first chunk of each wanted kind."""
+    """The content of the first chunk of each kind in `_KINDS`."""
     if len(data) < 20:
         raise ImageTruncated("The WebP ends inside its header. Send the whole file.")
     end = 8 + struct.unpack_from("<I", data, 4)[0]
@@ -73,14 +71,14 @@ def _chunks(data: bytes | bytearray) -> dict[bytes, Span]:
         position += 8
         if position + length > end:
             raise ImageTruncated("The WebP ends inside one of its chunks. Send the whole file.")
-        if kind in _WANTED:
+        if kind in _KINDS:
             found.setdefault(kind, (position, position + length))
         position += length + (length & 1)  # chunks are padded to an even length
     raise NotAnImage(f"The WebP has more than {_MAX_CHUNKS:,} chunks. Save the picture again.")
 
 
 def _size(data: bytes | bytearray, found: dict[bytes, Span]) -> tuple[int, int]:
-    """The largest that any header asks to decode: an honest file says the same everywhere."""
+    """The largest size in any header: in an honest file all are the same."""
     sizes = []
     if b"VP8X" in found:
         sizes.append(_canvas_size(data, found[b"VP8X"]))
@@ -89,7 +87,7 @@ def _size(data: bytes | bytearray, found: dict[bytes, Span]) -> tuple[int, int]:
     if b"VP8L" in found:
         sizes.append(_lossless_size(data, found[b"VP8L"]))
     if not sizes:
-        raise NotAnImage("The WebP is damaged: nothing in it says its size. Save the picture again.")
+        raise NotAnImage("The WebP is damaged: no header gives its size. Save the picture again.")
     return max(sizes, key=lambda size: size[0] * size[1])
 
 
@@ -120,7 +118,7 @@ def _lossless_size(data: bytes | bytearray, span: Span) -> tuple[int, int]:
 
 
 def _is_lossless(data: bytes | bytearray, found: dict[bytes, Span]) -> bool:
-    """An animation says it in its first frame, behind 16 bytes of the frame's place and time."""
+    """An animation has its coding in the first frame, after 16 bytes of the frame's place and time."""
     frame = found.get(b"ANMF")
     return b"VP8L" in found or (frame is not None and data[frame[0] + 16 : frame[0] + 20] == b"VP8L")
 

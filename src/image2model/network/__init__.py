@@ -1,5 +1,5 @@
-"""The address guard: which addresses of the internet this service calls on somebody else's word.
+"""The address guard: which internet addresses this service calls at the request of a client.
 
-Who calls it: webhooks to clients, and downloads of result files from hosts that are not FAL's. It knows
-neither of them, and never connects to an address that it has not checked itself.
+It protects outgoing webhooks, and downloads of result files from hosts that are not FAL's. It never connects
+to an address that it has not checked itself.
 """

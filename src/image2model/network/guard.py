@@ -1,7 +1,7 @@
-"""An HTTP session that reaches only what the address guard allows.
+"""An HTTP session that reaches only the addresses that the guard allows.
 
-Who calls it: the sender of webhooks and the downloads of result files from hosts that are not FAL's. No
-redirect is followed, no proxy and no cookie used; each connection goes to an address that was checked for it.
+It follows no redirect and uses no proxy and no cookie; each connection goes to an address that was checked
+for it.
 """
 
 import asyncio
@@ -20,20 +20,20 @@ from image2model.network.public_addresses import (
     SystemLookup,
     is_address,
     is_public,
-    unfitness,
+    url_problem,
 )
 
-NOT_PUBLIC: Final = "the address is not one that the internet can reach"
+NOT_PUBLIC: Final = "the address is not a public internet address"
 
 
 class UrlRefused(AddressRefused):
-    """The text of the URL is unfit. Its message is to be read behind the URL's name."""
+    """The URL's text is not allowed. The message is a phrase that follows the name of the URL."""
 
 
 class GuardedSession:
-    """Use it as `async with`. `lookup` and `allows` stand in for DNS and for what is public.
+    """Use it with `async with`. `lookup` and `allows` replace DNS and the check for public addresses.
 
-    `allow_private` admits http and private addresses: for development only.
+    `allow_private` allows http and private addresses, for development only.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class GuardedSession:
         data: bytes | None = None,
         read_bufsize: int = 1 << 16,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An open response of any status.
+        """Send a request and open the response, of any status.
 
         Raises UrlRefused and AddressRefused (the latter also as the `os_error` of aiohttp's
-        ClientConnectorError, where a name leads to no public address: see `refused`), aiohttp.ClientError,
-        OSError, ValueError. Only the outermost `async with` may see them: the body's own pass unchanged.
+        ClientConnectorError, if a name has no public address: see `refused`), aiohttp.ClientError, OSError,
+        ValueError. Exceptions of the `async with` block's own body pass unchanged.
         """
         target = self._checked(url)
         if self._http is None:
@@ -109,11 +109,11 @@ class GuardedSession:
             yield response
 
     def _checked(self, url: str) -> URL:
-        why = unfitness(url, allow_private=self._allow_private)
-        if why is not None:
-            raise UrlRefused(why)
+        problem = url_problem(url, allow_private=self._allow_private)
+        if problem is not None:
+            raise UrlRefused(problem)
         target = URL(url)
-        # aiohttp asks no resolver about a literal address
+        # aiohttp does not use the resolver for a literal address
         if target.host and is_address(target.host) and not self._allows(target.host):
             raise AddressRefused(NOT_PUBLIC)
         return target

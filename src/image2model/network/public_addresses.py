@@ -1,7 +1,6 @@
-"""Which IP addresses belong to the internet at large, and so may be called in a client's name.
+"""Which IP addresses are public, which URLs may be called, and a resolver that returns public addresses only.
 
-Who calls it: the check of a URL's text, and the resolver with each address that is about to be connected
-to. Pure. What is not known to be public is refused. Source: the IANA special-purpose address registries.
+What is not known to be public is refused. Source: the IANA special-purpose address registries.
 """
 
 import asyncio
@@ -28,12 +27,21 @@ _REFUSED_V6: Final = tuple(
     )
 )
 _REFUSED_V4: Final = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")))
+LOOKUP_TIMEOUT_S: Final = 5.0
+_THREADS: Final = 8
+Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Finds the addresses of a host, as text. Raises OSError."""
+MAX_LENGTH: Final = 2048
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_HTTPS: Final = 443
+_FIRST_UNPRIVILEGED_PORT: Final = 1024
+_NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?", re.ASCII)
 
 
 def is_public(address: str) -> bool:
-    """Whether a literal address is public unicast. Text that is no address is not.
+    """Whether the text is a literal address, and public unicast.
 
-    IPv4-mapped, 6to4, NAT64 and Teredo addresses are refused whatever they hold.
+    IPv4-mapped, 6to4, NAT64 and Teredo addresses are refused, whatever IPv4 address they contain.
     """
     try:
         parsed = ipaddress.ip_address(address)
@@ -50,7 +58,7 @@ def is_public(address: str) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """Whether the text is a literal address, and no name."""
+    """Whether the text is a literal address rather than a name."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -58,11 +66,27 @@ def is_address(text: str) -> bool:
     return True
 
 
-DEADLINE_S: Final = 5.0
-_THREADS: Final = 8
+def url_problem(url: str, *, allow_private: bool) -> str | None:
+    """Why the URL may not be called, as a phrase that follows its name; None if it may.
 
-Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
-"""The addresses of a host, as text. Raises OSError."""
+    It must be absolute, https, public as far as its text shows, and without credentials. `allow_private`
+    allows http and private addresses too.
+    """
+    if len(url) > MAX_LENGTH or not _VISIBLE.fullmatch(url):
+        return f"must be a URL of at most {MAX_LENGTH} ASCII characters."
+    parts = _split(url)
+    if parts is None:
+        return "is not a valid URL."
+    schemes = ("https", "http") if allow_private else ("https",)
+    if parts.scheme not in schemes or not parts.hostname:
+        return f"must be an absolute {' or '.join(schemes)} URL."
+    if parts.username is not None or parts.password is not None:
+        return "must not contain a user name or password."
+    if not allow_private and _is_private(parts.hostname.lower()):
+        return "must be a public internet address."
+    if not allow_private and parts.port is not None and not _is_allowed_port(parts.port):
+        return "must use port 443, or a port from 1024 up."
+    return None
 
 
 class AddressRefused(OSError):
@@ -70,25 +94,25 @@ class AddressRefused(OSError):
 
 
 class SystemLookup:
-    """The system's resolver, in threads of its own: a name server that is silent holds up nothing else."""
+    """The system's resolver in threads of its own, so that a silent name server blocks nothing else."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="resolver")
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
-        """Raises OSError where the name does not exist."""
+        """The addresses of a host. Raises OSError if the name does not exist."""
         found = await asyncio.get_running_loop().run_in_executor(
             self._threads, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         )
         return [str(sockaddr[0]) for *_, sockaddr in found]
 
     def close(self) -> None:
-        """Let the threads go; an answer that still comes is of no use to anybody."""
+        """Stop without waiting for lookups that still run."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class PublicResolver(AbstractResolver):
-    """`allows` decides about each address."""
+    """Resolves names to allowed addresses only. `allows` decides about each address."""
 
     def __init__(self, lookup: Lookup, allows: Callable[[str], bool]) -> None:
         self._lookup = lookup
@@ -102,9 +126,9 @@ class PublicResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """The allowed addresses of a name, of both families.
 
-        Raises AddressRefused where there is none, OSError, TimeoutError.
+        Raises AddressRefused if there is none, OSError, TimeoutError.
         """
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(LOOKUP_TIMEOUT_S):
             found = await self._lookup(host, port)
         allowed = [address for address in found if self._allows(address)]
         if not allowed:
@@ -112,7 +136,7 @@ class PublicResolver(AbstractResolver):
         return [_result(host, address, port) for address in allowed]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
 
 
 def _result(host: str, address: str, port: int) -> ResolveResult:
@@ -126,44 +150,14 @@ def _result(host: str, address: str, port: int) -> ResolveResult:
     )
 
 
-MAX_LENGTH: Final = 2048
-_VISIBLE: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
-_HTTPS: Final = 443
-_LOWEST_FREE_PORT: Final = 1024
-_NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?", re.ASCII)
-
-
-def unfitness(url: str, *, allow_private: bool) -> str | None:
-    """Why the URL may not be called, to be read behind its name; None where it may.
-
-    It must be absolute, https, public as far as its text tells, and hold no credentials. `allow_private`
-    admits http and private addresses too.
-    """
-    if len(url) > MAX_LENGTH or not _VISIBLE.fullmatch(url):
-        return f"must be a URL of at most {MAX_LENGTH} ASCII characters."
-    parts = _split(url)
-    if parts is None:
-        return "is not a valid URL."
-    schemes = ("https", "http") if allow_private else ("https",)
-    if parts.scheme not in schemes or not parts.hostname:
-        return f"must be an absolute {' or '.join(schemes)} URL."
-    if parts.username is not None or parts.password is not None:
-        return "must not hold a user name or password."
-    if not allow_private and _is_private(parts.hostname.lower()):
-        return "must be an address that the internet can reach."
-    if not allow_private and parts.port is not None and not _is_sane(parts.port):
-        return "must be on port 443, or on one from 1024 up."
-    return None
-
-
-def _is_sane(port: int) -> bool:
-    return port == _HTTPS or port >= _LOWEST_FREE_PORT
+def _is_allowed_port(port: int) -> bool:
+    return port == _HTTPS or port >= _FIRST_UNPRIVILEGED_PORT
 
 
 def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # looked at: it raises where it is no port
+        _ = parts.port  # read because it raises ValueError for an invalid port
     except ValueError:
         return None
     return parts
@@ -175,5 +169,5 @@ def _is_private(host: str) -> bool:
         return True
     if is_address(name):
         return not is_public(name)
-    # 127.1, 0x7f000001, 2130706433: other spellings of IPv4 that resolvers take
+    # 127.1, 0x7f000001, 2130706433: other spellings of IPv4 addresses that resolvers accept
     return bool(_NUMERIC.fullmatch(host))

@@ -1,8 +1,7 @@
-"""What a backup keeps of the store: every lasting key of ours as a record that any server takes again.
+"""The backup: one ZIP with every lasting key of the store, as records, and with the stored files.
 
-Who calls it: the backup reads records, the restore writes them. A job with its images and history is read
-in one transaction; what only belongs to running processes (leases, queues, permits) is left out, and so is
-the store's id: two stores must not share one.
+A job is read with its images and history in one transaction. Left out are keys of running processes (leases,
+queues, permits), jobs that are being deleted, and the store's id, because no two stores may share it.
 """
 
 import gzip
@@ -28,15 +27,36 @@ from image2model.store.connection import command
 from image2model.store.keys import PREFIX, TTLS, Ttl
 
 _LEFT_OUT: Final = frozenset({"owner_active", "owner_turn", "reuse_waiting", "leases", "store"})
-_SHORT_ONES: Final = frozenset({"idempotency", "spend"})
+_KEPT_THOUGH_SHORT: Final = frozenset({"idempotency", "spend"})
 _LASTING: Final = frozenset({Ttl.JOB, Ttl.OWNER, Ttl.FOREVER})
 _PAGE: Final = 200
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+RECORDS: Final = "store.msgpack.gz"
+FILES: Final = "files/"
+LENGTH_BYTES: Final = 8
+"""Length of the big-endian number before each record, which is the record's length."""
+_PIECE: Final = 1 << 20
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """The manifest. `made_at` is ms since the epoch; `records_sha256` is over the unpacked records."""
+
+    format: int
+    made_at: int
+    records: int
+    records_sha256: str
+    jobs: int
+    images: int
+    files: int
+    bytes: int
+    with_files: bool
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
-    """One key. `expires_at` is ms since the epoch, 0: it lives for ever. `value` is as `type` wants it:
+    """One key. `expires_at` is ms since the epoch, 0: never. The form of `value` depends on `type`:
 
-    a text; a set's members; a hash's or a sorted set's pairs; a stream's (id, packed fields).
+    a string; the members of a set; the pairs of a hash or sorted set; the (id, fields) of a stream.
     """
 
     name: str
@@ -46,12 +66,30 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def kind(self) -> str | None:
-        """The key's name in the table of keys; None for one that is not kept."""
+        """The key's name in the table of keys; None if a backup does not keep it."""
         return kind_of(self.name)
 
 
+async def make(redis: Redis, storage: ObjectStorage | None, target: Path) -> Contents:
+    """Write the backup to `target`, complete or not at all; `storage` None: without files.
+
+    Raises StoreOutage, StorageError, OSError.
+    """
+    part = target.with_name(f".{target.name}.part")
+    try:
+        with await in_thread(_create_private, part) as file:
+            contents = await _BackupWriter(file, target.parent).write(redis, storage)
+            await in_thread(_sync, file)
+        await in_thread(part.replace, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            await in_thread(part.unlink)
+        raise
+    return contents
+
+
 def _pattern(template: str) -> re.Pattern[str]:
-    """Ids hold no colon, but for a client's own text at the end of a key."""
+    """Ids contain no colon, except a client's own text at the end of a key."""
     first, *rest = (PREFIX + template).split("{}")
     ids = ["[^:]+"] * len(rest)
     if len(rest) > 1 and not rest[-1]:
@@ -61,19 +99,19 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def _is_kept(name: str, ttl: Ttl) -> bool:
-    return name not in _LEFT_OUT and (ttl in _LASTING or name in _SHORT_ONES)
+    return name not in _LEFT_OUT and (ttl in _LASTING or name in _KEPT_THOUGH_SHORT)
 
 
 _KEPT: Final = {name: _pattern(template) for name, (template, ttl) in TTLS.items() if _is_kept(name, ttl)}
 
 
 def kind_of(name: str) -> str | None:
-    """Which row of the table of keys this is, if a backup keeps it."""
+    """The row of the table of keys that this key belongs to; None if a backup does not keep it."""
     return next((kind for kind, pattern in _KEPT.items() if pattern.fullmatch(name)), None)
 
 
 async def records(redis: Redis) -> AsyncIterator[Record]:
-    """Every lasting key as it is now. Raises StoreOutage."""
+    """Read every lasting key. Raises StoreOutage."""
     names = [name async for name in redis.scan_iter(match=f"{PREFIX}*", count=1000)]
     kinds = {name: kind_of(name.decode()) for name in names}
     jobs = [name for name, kind in kinds.items() if kind == "job"]
@@ -87,7 +125,7 @@ async def records(redis: Redis) -> AsyncIterator[Record]:
 
 
 async def _of_job(redis: Redis, job: bytes) -> list[Record]:
-    """A job that is being deleted is left out: the store it comes back to owes nobody its erasure."""
+    """A job that is being deleted is left out, because a restored store would never finish the deletion."""
     ids, deleted = await command(redis, "HMGET", job, "image_ids", "deleted")
     if ids is None or deleted == b"1":
         return []
@@ -101,15 +139,15 @@ async def _read(redis: Redis, names: Iterable[bytes]) -> list[Record]:
     for name in names:
         pipe.type(name)
     types = [found.decode() for found in await pipe.execute()]
-    asked = [(name, kind) for name, kind in zip(names, types, strict=True) if kind in _READERS]
+    readable = [(name, kind) for name, kind in zip(names, types, strict=True) if kind in _READERS]
     pipe = redis.pipeline(transaction=True)
-    for name, kind in asked:
+    for name, kind in readable:
         pipe.pexpiretime(name.decode())
         _READERS[kind](pipe, name)
-    replies = await pipe.execute() if asked else []
+    replies = await pipe.execute() if readable else []
     return [
         Record(name.decode(), kind, max(0, replies[2 * i]), _packed(replies[2 * i + 1]))
-        for i, (name, kind) in enumerate(asked)
+        for i, (name, kind) in enumerate(readable)
         if replies[2 * i] != -2
     ]
 
@@ -130,49 +168,9 @@ _READERS: Final = {
     "stream": lambda pipe, name: pipe.xrange(name),
 }
 
-FORMAT: Final = 1
-MANIFEST: Final = "manifest.json"
-RECORDS: Final = "store.msgpack.gz"
-FILES: Final = "files/"
-LENGTH_BYTES: Final = 8
-"""A record is preceded by its length, big-endian."""
-_PIECE: Final = 1 << 20
 
-
-class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """The manifest of a backup. `made_at` is ms since the epoch, `records_sha256` of the unpacked records."""
-
-    format: int
-    made_at: int
-    records: int
-    records_sha256: str
-    jobs: int
-    images: int
-    files: int
-    bytes: int
-    with_files: bool
-
-
-async def make(redis: Redis, storage: ObjectStorage | None, target: Path) -> Contents:
-    """Write the backup to `target`, whole or not at all; `storage` None: without files.
-
-    Raises StoreOutage, StorageError, OSError.
-    """
-    part = target.with_name(f".{target.name}.part")
-    try:
-        with await in_thread(_private, part) as file:
-            contents = await _Writing(file, target.parent).write(redis, storage)
-            await in_thread(_sync, file)
-        await in_thread(part.replace, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            await in_thread(part.unlink)
-        raise
-    return contents
-
-
-def _private(path: Path) -> IO[bytes]:
-    """A new file that only its owner may read."""
+def _create_private(path: Path) -> IO[bytes]:
+    """Create a file that only its owner may read."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
@@ -181,7 +179,7 @@ def _sync(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-class _Writing:
+class _BackupWriter:
     def __init__(self, file: IO[bytes], folder: Path) -> None:
         self._file = file
         self._folder = folder
@@ -208,11 +206,11 @@ class _Writing:
             bytes=self._bytes,
             with_files=storage is not None,
         )
-        await in_thread(self._end, msgspec.json.encode(contents))
+        await in_thread(self._finish, msgspec.json.encode(contents))
         return contents
 
     async def _spool(self, redis: Redis, spool: IO[bytes]) -> str:
-        """The records, packed, into a file without a name; returns the hash of what was packed."""
+        """Write the packed records into `spool`; return the SHA-256 of the unpacked records."""
         digest = hashlib.sha256()
         with gzip.open(spool, "wb", compresslevel=3) as packed:
             async for record in records(redis):
@@ -234,7 +232,7 @@ class _Writing:
         async for found in storage.list():
             owner = layout.owner_of(found.key)
             if owner is not None and owner.image_id in self._images:
-                with suppress(ObjectMissing):  # deleted meanwhile, and its job with it
+                with suppress(ObjectMissing):  # deleted meanwhile, with its job
                     await self._store_file(storage, found.key)
 
     async def _store_file(self, storage: ObjectStorage, key: str) -> None:
@@ -251,6 +249,6 @@ class _Writing:
         while piece := source.read(_PIECE):
             self._file.write(self._zip.feed(piece))
 
-    def _end(self, manifest: bytes) -> None:
+    def _finish(self, manifest: bytes) -> None:
         self._file.write(self._zip.begin(MANIFEST, self._now_ms, len(manifest)))
         self._file.write(self._zip.feed(manifest) + self._zip.finish())

@@ -1,6 +1,8 @@
-"""Whether FAL answers, asked at most every 15 s however often health is asked for.
+"""Health: liveness, and readiness with the checks `redis`, `disk_space`, `fal_api` and `workers`.
 
-Who calls it: the readiness check. It costs FAL's account nothing and holds no connection between probes.
+Readiness is 503 only if this replica cannot serve: the store cannot be read, or the disk is full. A FAL
+outage or a fleet without workers is `degraded`. FAL is probed at most every 15 s, without cost and without
+keeping a connection.
 """
 
 import asyncio
@@ -23,36 +25,54 @@ from image2model.queue import fleet
 from image2model.queue.circuits import EndpointState, Fault
 from image2model.queue.fleet import FleetState
 from image2model.storage.errors import StorageError
-from image2model.storage.objects import LEAST_FREE, ObjectStorage
+from image2model.storage.objects import MIN_FREE_BYTES, ObjectStorage
 from image2model.store.condition import StoreCondition, condition_of, describe
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 
-KEPT_SECONDS: Final = 15.0
+CACHE_SECONDS: Final = 15.0
+_DEADLINE_S: Final = 2.0
+_PAUSE_REASONS: Final = {
+    "account": "FAL refuses the account: check the key and the balance. Pictures wait until then",
+    "fal": "FAL is down. Pictures wait until it answers again",
+}
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """The answer of the readiness check."""
+
+    status: Literal["ready", "degraded", "unready"]
+    checks: dict[str, Check]
+
+
+class Liveness(msgspec.Struct, frozen=True):
+    """The answer of the liveness check."""
+
+    status: Literal["live"] = "live"
 
 
 class FalProbe:
-    """One answer for all who ask. `key` None: nothing is asked, and the answer says so."""
+    """Probes FAL and shares the result among all requests. `key` None: the check fails without a probe."""
 
     def __init__(self, key: str | None, hosts: FalHosts) -> None:
         self._key = key
         self._hosts = hosts
-        self._asking = asyncio.Lock()
+        self._probing = asyncio.Lock()
         self._answer: Check | None = None
-        self._asked_at = 0.0
+        self._probed_at = 0.0
 
     async def check(self) -> Check:
-        """The answer, at most `KEPT_SECONDS` old. Never raises FalError."""
-        async with self._asking:
-            if self._answer is None or monotonic() - self._asked_at > KEPT_SECONDS:
-                self._answer = await self._ask()
-                self._asked_at = monotonic()
+        """The result, at most `CACHE_SECONDS` old. Never raises FalError."""
+        async with self._probing:
+            if self._answer is None or monotonic() - self._probed_at > CACHE_SECONDS:
+                self._answer = await self._probe()
+                self._probed_at = monotonic()
             return self._answer
 
-    async def _ask(self) -> Check:
+    async def _probe(self) -> Check:
         if self._key is None:
             return Check(ok=False, detail="FAL_KEY is not set")
-        # The FAL client's HTTP takes a third of a second to import, which no start should wait for.
+        # Importing the FAL client's HTTP takes a third of a second, so the start does not wait for it.
         from image2model.fal.platform import probe
         from image2model.fal.session import FalSession
 
@@ -65,35 +85,15 @@ class FalProbe:
         return Check(found.ok, found.detail)
 
 
-_DEADLINE: Final = 2.0
-_PAUSED: Final = {
-    "account": "FAL refuses the account (key, or balance): pictures wait, and go on once it is mended",
-    "fal": "FAL is down: pictures wait, and go on once it answers",
-}
-
-
-class Readiness(msgspec.Struct, frozen=True):
-    """The whole answer."""
-
-    status: Literal["ready", "degraded", "unready"]
-    checks: dict[str, Check]
-
-
-class Liveness(msgspec.Struct, frozen=True):
-    """The process runs."""
-
-    status: Literal["live"] = "live"
-
-
 @dataclass(frozen=True, kw_only=True)
 class HealthState(JobsState):
-    """Shared by all requests of one process."""
+    """What the health checks need. Shared by all requests of one process."""
 
     fal_probe: FalProbe
 
 
 async def live(_request: Request) -> Response:
-    """200 while the event loop turns."""
+    """200 while the event loop runs."""
     return json_answer(Liveness())
 
 
@@ -104,7 +104,7 @@ async def ready(request: Request) -> Response:
 
 
 async def readiness(state: HealthState) -> Readiness:
-    """Run all checks, side by side."""
+    """Run all checks concurrently."""
     fleet_state, writes, disk, fal = await asyncio.gather(
         _fleet(state), state.write_probe.condition(), _disk_space(state.storage), state.fal_probe.check()
     )
@@ -121,9 +121,9 @@ async def readiness(state: HealthState) -> Readiness:
 
 
 async def _fleet(state: HealthState) -> FleetState | StoreCondition:
-    """The fleet, or what the store is that cannot be read."""
+    """The fleet's state, or the condition of a store that cannot be read."""
     try:
-        async with asyncio.timeout(_DEADLINE):
+        async with asyncio.timeout(_DEADLINE_S):
             return await fleet.read(state.redis)
     except (StoreOutage, TimeoutError) as error:
         state.write_probe.forget()
@@ -136,37 +136,39 @@ def _store(found: StoreCondition) -> Check:
 
 def _workers(found: FleetState | StoreCondition) -> Check:
     if isinstance(found, StoreCondition):
-        return Check(False, "not known")
+        return Check(False, "unknown, because the store cannot be read")
     alive = len(found.workers)
-    return Check(alive > 0, f"{alive} running" if alive else "no worker runs: pictures wait until one does")
+    return Check(
+        alive > 0, f"{alive} running" if alive else "no worker is running; start one, pictures wait for it"
+    )
 
 
 def _fal(found: FleetState | StoreCondition, probed: Check) -> Check:
-    """What makes pictures wait for FAL says more than a probe does."""
-    trouble = "" if isinstance(found, StoreCondition) else fal_trouble(found)
-    return Check(False, trouble) if trouble else probed
+    """The reason why pictures wait for FAL, if any; else the result of the probe."""
+    problem = "" if isinstance(found, StoreCondition) else fal_problem(found)
+    return Check(False, problem) if problem else probed
 
 
-def fal_trouble(found: FleetState) -> str:
-    """Why pictures wait for FAL: a pause of all generations first, then endpoints that have some waiting."""
+def fal_problem(found: FleetState) -> str:
+    """Why pictures wait for FAL: a pause of all generations, else the endpoints with waiting pictures."""
     paused = next((queue.paused for queue in found.queues if queue.queue == Queue.GENERATION), ())
-    if reason := next((_PAUSED[name] for name in paused if name in _PAUSED), ""):
+    if reason := next((_PAUSE_REASONS[name] for name in paused if name in _PAUSE_REASONS), ""):
         return reason
     return " ".join(_refused(one) for one in found.endpoints if one.waiting)
 
 
 def _refused(endpoint: EndpointState) -> str:
-    does = "refuses" if endpoint.why is Fault.REFUSED else "fails at"
-    words = endpoint.words.rstrip(".")
-    return f"FAL {does} {endpoint.model}: {words}. Its pictures wait ({endpoint.waiting}); others go on."
+    verb = "refuses" if endpoint.why is Fault.REFUSED else "fails at"
+    message = endpoint.message.rstrip(".")
+    return f"FAL {verb} {endpoint.model}: {message}. Its {endpoint.waiting} pictures wait; others go on."
 
 
 async def _disk_space(storage: ObjectStorage) -> Check:
     try:
-        async with asyncio.timeout(_DEADLINE):
+        async with asyncio.timeout(_DEADLINE_S):
             free = await storage.free_bytes()
     except (StorageError, DiskFull, TimeoutError) as error:
         return Check(False, f"the storage cannot be read: {error}")
     if free is None:
-        return Check(True, "the storage is on no disk of ours")
-    return Check(free >= LEAST_FREE, f"{free >> 20} MiB free")
+        return Check(True, "the storage is not on a local disk")
+    return Check(free >= MIN_FREE_BYTES, f"{free >> 20} MiB free")

@@ -1,4 +1,4 @@
-"""`/admin/dead`: the dead letters, and their replay. Who calls it: the router, for the role `admin`."""
+"""HTTP handlers of `/admin` for the role `admin`: dead letters, statistics, workers, jobs, queue pauses."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ from image2model.access.state import AccessState, state_of
 from image2model.errors import NotFound
 from image2model.http.answers import json_answer, read_json
 from image2model.http.documents import job_document
-from image2model.jobs import listing as job_list
+from image2model.jobs import listing
 from image2model.operations import dead_letters, stats
 from image2model.operations.dead_letters import DeadFilter, ReplayRequest
 from image2model.queue import circuits, fleet
@@ -22,14 +22,14 @@ _body: Final = msgspec.json.Decoder(ReplayRequest)
 
 
 async def list_dead(request: Request) -> Response:
-    """200: one page, newest first."""
+    """200: one page of dead letters, newest first."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
     query = request.query_params
-    wanted = DeadFilter(
+    filters = DeadFilter(
         code=query.get("code", ""), model=query.get("model", ""), owner=query.get("owner", "")
     )
-    return json_answer(await dead_letters.page(state.redis, wanted, query.get("limit"), query.get("cursor")))
+    return json_answer(await dead_letters.page(state.redis, filters, query.get("limit"), query.get("cursor")))
 
 
 async def replay_dead(request: Request) -> Response:
@@ -42,7 +42,7 @@ async def replay_dead(request: Request) -> Response:
 
 
 async def replay_many_dead(request: Request) -> Response:
-    """202 with how many run again."""
+    """202 with the number of images that run again."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
     return json_answer(
@@ -51,29 +51,29 @@ async def replay_many_dead(request: Request) -> Response:
 
 
 async def show_stats(request: Request) -> Response:
-    """200; `?days=` says how far back the spending goes."""
+    """200 with the statistics; `?days=` limits the spending."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
     return json_answer(await stats.read(state.redis, stats.days_of(request.query_params.get("days"))))
 
 
 async def list_workers(request: Request) -> Response:
-    """200: the workers that live."""
+    """200: the workers with a recent heartbeat."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    return json_answer(await fleet.listing(state.redis))
+    return json_answer(await fleet.list_workers(state.redis))
 
 
 async def list_jobs(request: Request) -> Response:
-    """200: one page of everybody's jobs, newest first."""
+    """200: one page of the jobs of all owners, newest first."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    asked = job_list.question(*(request.query_params.get(name) for name in ("status", "limit", "cursor")))
-    return json_answer(await job_list.page_of_all(state.redis, asked))
+    query = listing.question(*(request.query_params.get(name) for name in ("status", "limit", "cursor")))
+    return json_answer(await listing.page_of_all(state.redis, query))
 
 
 class QueueDocument(msgspec.Struct, frozen=True):
-    """A queue after the call. `changed`: false where it was so already."""
+    """A queue after the call. `changed` is false if it was in this state already."""
 
     queue: str
     paused: bool
@@ -81,16 +81,16 @@ class QueueDocument(msgspec.Struct, frozen=True):
 
 
 async def pause_queue(request: Request) -> Response:
-    """What waits in the queue waits on; what runs goes on. Other reasons to pause are not touched."""
-    return await _set(request, paused=True)
+    """200: waiting tasks keep waiting, running tasks go on. Other reasons of a pause are not changed."""
+    return await _set_paused(request, paused=True)
 
 
 async def resume_queue(request: Request) -> Response:
-    """The end of an operator's pause; the account's and FAL's end by themselves."""
-    return await _set(request, paused=False)
+    """200: an operator's pause ends. Pauses because of the account or FAL end by themselves."""
+    return await _set_paused(request, paused=False)
 
 
-async def _set(request: Request, *, paused: bool) -> Response:
+async def _set_paused(request: Request, *, paused: bool) -> Response:
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
     name = request.path_params["name"]

@@ -1,7 +1,8 @@
-"""What the store is to one process: does it take writes, and if not, why? Read when somebody scrapes.
+"""`/metrics` of the API: the process's own metrics, and gauges of the store and the fleet.
 
-Who calls it: `/metrics` of the API, with what its probe of the store has found. It is told where the fleet's
-gauges cannot be: a store that is away is the case that matters most.
+The store's gauges come from this process's write probe, so they are present also while the store is away; the
+fleet's gauges are missing then. Spending by key is shown only behind `I2M_METRICS_TOKEN`, or where no keys
+are used.
 """
 
 import asyncio
@@ -26,11 +27,14 @@ from image2model.money import to_usd
 from image2model.queue import fleet
 from image2model.store.condition import StoreCondition
 from image2model.store.connection import StoreOutage
-from image2model.telemetry.metrics import MEDIA_TYPE, counted
+from image2model.telemetry.metrics import MEDIA_TYPE, collected
+
+_log: Final = structlog.stdlib.get_logger(__name__)
+_DEADLINE_S: Final = 2.0
 
 
 class StoreGauges(msgspec.Struct, kw_only=True, eq=False):
-    """`state` is one of `states`; `writable` is whether that is the good one."""
+    """The store as this process sees it. `state` is one of `states`; `writable`: it accepts writes."""
 
     state: str
     states: Sequence[str]
@@ -38,11 +42,11 @@ class StoreGauges(msgspec.Struct, kw_only=True, eq=False):
 
     def collect(self) -> Iterator[Metric]:
         """prometheus_client's collector interface."""
-        writable = "1 while the store takes writes, as tried by this process."
+        writable = "1 while the store accepts writes, as probed by this process."
         yield GaugeMetricFamily("image2model_store_writable", writable, value=int(self.writable))
         state = GaugeMetricFamily(
             "image2model_store_state",
-            "1 for the state that the store is in, 0 for the others.",
+            "1 for the current state of the store, 0 for all other states.",
             labels=["state"],
         )
         for name in self.states:
@@ -51,7 +55,7 @@ class StoreGauges(msgspec.Struct, kw_only=True, eq=False):
 
 
 class QueueGauge(msgspec.Struct, frozen=True):
-    """One queue: tasks waiting, age of the oldest in seconds, why it is paused."""
+    """One queue: waiting tasks, age of the oldest in seconds, reasons of a pause."""
 
     queue: str
     waiting: int
@@ -60,7 +64,7 @@ class QueueGauge(msgspec.Struct, frozen=True):
 
 
 class SpendGauge(msgspec.Struct, frozen=True):
-    """What keys, told by their names, spent on one model since midnight UTC, in dollars."""
+    """What keys spent on one model since midnight UTC, in dollars; `key` are the keys' names."""
 
     key: str
     model: str
@@ -68,14 +72,14 @@ class SpendGauge(msgspec.Struct, frozen=True):
 
 
 class EndpointGauge(msgspec.Struct, frozen=True):
-    """One of FAL's endpoints whose circuit is open, and the images that wait for it."""
+    """One of FAL's endpoints with an open circuit, and the images that wait for it."""
 
     model: str
     waiting: int
 
 
 class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
-    """A reading of the fleet; `heartbeats` is (worker, Unix time of its last beat)."""
+    """The fleet at one moment; `heartbeats` are (worker, Unix time of its last heartbeat)."""
 
     in_flight: int
     queues: Sequence[QueueGauge]
@@ -86,13 +90,13 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
 
     def collect(self) -> Iterator[Metric]:
         """prometheus_client's collector interface."""
-        in_flight = "Images that hold a permit: in FAL's hands."
+        in_flight = "Images that hold a permit: FAL is working on them."
         yield GaugeMetricFamily("image2model_images_in_flight", in_flight, value=self.in_flight)
         yield from self._queues()
         yield from self._endpoints()
         beats = GaugeMetricFamily(
             "image2model_worker_heartbeat_timestamp_seconds",
-            "When a worker last showed life (Unix time).",
+            "Time of a worker's last heartbeat (Unix time).",
             labels=["worker"],
         )
         for worker, at in self.heartbeats:
@@ -100,7 +104,7 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
         yield beats
         yield CounterMetricFamily(
             "image2model_workers_lost",
-            "Workers that vanished without a goodbye: killed, crashed, or cut off.",
+            "Workers that were lost without a clean stop: killed, crashed, or disconnected.",
             value=self.workers_lost,
         )
         yield self._spending()
@@ -108,12 +112,12 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
     def _endpoints(self) -> Iterator[Metric]:
         is_open = GaugeMetricFamily(
             "image2model_endpoint_circuit_open",
-            "1 while FAL refuses this endpoint, or while it fails.",
+            "1 while this endpoint of FAL refuses or fails.",
             labels=["model"],
         )
         waiting = GaugeMetricFamily(
             "image2model_endpoint_waiting",
-            "Images that wait for an endpoint whose circuit is open.",
+            "Images that wait for an endpoint with an open circuit.",
             labels=["model"],
         )
         for one in self.endpoints:
@@ -132,7 +136,7 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
         return spend
 
     def _queues(self) -> Iterator[Metric]:
-        depth = GaugeMetricFamily("image2model_queue_depth", "Tasks waiting.", labels=["queue"])
+        depth = GaugeMetricFamily("image2model_queue_depth", "Waiting tasks.", labels=["queue"])
         oldest = GaugeMetricFamily(
             "image2model_queue_oldest_seconds", "Age of the oldest waiting task.", labels=["queue"]
         )
@@ -147,33 +151,29 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
         yield from (depth, oldest, paused)
 
 
-_DEADLINE: Final = 2.0
-_log: Final = structlog.stdlib.get_logger(__name__)
-
-
 async def metrics(request: Request) -> Response:
-    """Prometheus' text format.
+    """200 with Prometheus' text format.
 
-    Raises Unauthenticated where `I2M_METRICS_TOKEN` is set and not sent, and RateLimited for an address that
-    guesses.
+    Raises Unauthenticated if `I2M_METRICS_TOKEN` is set and the request lacks it, and RateLimited for an
+    address that guesses.
     """
     state = state_of(request, JobsState)
     await _check_token(state, request)
-    vouched = state.settings.metrics_token is not None or state.settings.auth == "none"
+    may_show_spending = state.settings.metrics_token is not None or state.settings.auth == "none"
     fleet_gauges, store = await asyncio.gather(
-        _fleet(state.redis, spenders=vouched), state.write_probe.condition()
+        _fleet(state.redis, with_spending=may_show_spending), state.write_probe.condition()
     )
     text = await asyncio.to_thread(exposition, fleet_gauges, _store(store))
     return Response(text, headers={"Content-Type": MEDIA_TYPE})
 
 
 def exposition(fleet: FleetGauges | None, store: StoreGauges) -> bytes:
-    """All metrics, with the fleet's where the store could be asked. Blocks: it may read files."""
+    """All metrics; `fleet` is None if the store cannot be read. Blocks: it may read files."""
     shared = CollectorRegistry()
     shared.register(store)
     if fleet is not None:
         shared.register(fleet)
-    return generate_latest(counted()) + generate_latest(shared)
+    return generate_latest(collected()) + generate_latest(shared)
 
 
 def _store(condition: StoreCondition) -> StoreGauges:
@@ -182,25 +182,27 @@ def _store(condition: StoreCondition) -> StoreGauges:
 
 
 async def _check_token(state: JobsState, request: Request) -> None:
-    """A person chose the token, so it can be guessed, and counts as the first admin key does."""
+    """A person chose the token, so it can be guessed; guesses count as for the admin key."""
     token, sent = state.settings.metrics_token, request.headers.get("authorization", "")
     if token is None:
         return
     if hmac.compare_digest(sent.encode("latin-1"), f"Bearer {token}".encode()):
-        with suppress(StoreOutage, TimeoutError):  # a store that is away hides nothing
-            async with asyncio.timeout(_DEADLINE):
+        with suppress(StoreOutage, TimeoutError):  # an outage of the store must not hide the metrics
+            async with asyncio.timeout(_DEADLINE_S):
                 await state.rates.refuse_guessers(request.scope)
         return
     if sent:
         await state.rates.count_guess(request.scope)
-    raise Unauthenticated("Send the metrics token as a Bearer token.", headers={"WWW-Authenticate": "Bearer"})
+    raise Unauthenticated(
+        "Send the metrics token as `Authorization: Bearer <token>`.", headers={"WWW-Authenticate": "Bearer"}
+    )
 
 
-async def _fleet(redis: Redis, *, spenders: bool) -> FleetGauges | None:
+async def _fleet(redis: Redis, *, with_spending: bool) -> FleetGauges | None:
     try:
-        async with asyncio.timeout(_DEADLINE):
+        async with asyncio.timeout(_DEADLINE_S):
             found = await fleet.read(redis)
-            spent = await accounts.today(redis) if spenders else []
+            spent = await accounts.spent_today(redis) if with_spending else []
     except (StoreOutage, TimeoutError) as error:
         _log.warning("fleet_gauges_missing", reason=str(error))
         return None

@@ -1,4 +1,4 @@
-"""For who runs the service: health, metrics, and this reference itself. Who calls it: the table."""
+"""The OpenAPI operations of health, metrics, the API reference, and administration."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ from image2model.events.examples import (
     FAL_REQUEST,
     PARTIAL_JOB,
     RUNNING_JOB,
-    head,
+    without_images,
 )
 from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.http.documents import JobDocument
@@ -35,7 +35,7 @@ from image2model.jobs.listing import DEFAULT_LIMIT, MOST, OwnedJob, OwnedJobPage
 from image2model.jobs.openapi import STATUS
 from image2model.operations.dead_letters import (
     DEFAULT_LISTED,
-    MOST_LISTED,
+    MAX_LISTED,
     AttemptDocument,
     ChangeDocument,
     DeadDocument,
@@ -45,12 +45,12 @@ from image2model.operations.dead_letters import (
 )
 from image2model.operations.health import Liveness, Readiness
 from image2model.operations.http import QueueDocument
-from image2model.operations.stats import DEFAULT_DAYS, MOST_DAYS, EndpointStats, QueueStats, Spending, Stats
+from image2model.operations.stats import DEFAULT_DAYS, MAX_DAYS, EndpointStats, QueueStats, Spending, Stats
 from image2model.queue.fleet import WorkerDocument, WorkerList
 from image2model.store.keys import Queue
 from image2model.telemetry.metrics import MEDIA_TYPE
 
-_WELL: Final = {
+_ALL_OK: Final = {
     "redis": Check(True, "the store answers"),
     "disk_space": Check(True, "51200 MiB free"),
     "fal_api": Check(True, "FAL answers"),
@@ -69,8 +69,8 @@ SERVICE_OPERATIONS: Final = (
         tag="Operation",
         id="live",
         summary="Whether the process runs",
-        description="Asks nobody else.",
-        answers=(Answer(status=200, description="It does.", shape=Liveness, example=Liveness()),),
+        description="Checks only this process.",
+        answers=(Answer(status=200, description="The process runs.", shape=Liveness, example=Liveness()),),
         access="open",
     ),
     Operation(
@@ -79,21 +79,22 @@ SERVICE_OPERATIONS: Final = (
         tag="Operation",
         id="ready",
         summary="Whether this replica can serve",
-        description="A fleet without workers, or a FAL that is away, is `degraded`: taking this replica out "
-        "of service would mend neither.",
+        description="A fleet without workers or an outage of FAL is `degraded`, because taking this replica "
+        "out of service would help with neither.",
         answers=(
             Answer(
                 status=200,
                 description="`ready` or `degraded`.",
                 shape=Readiness,
-                example=Readiness("ready", _WELL),
+                example=Readiness("ready", _ALL_OK),
             ),
             Answer(
                 status=503,
-                description="`unready`: the store or the disk keeps this replica from serving.",
+                description="`unready`: this replica cannot serve because of the store or the disk.",
                 shape=Readiness,
                 example=Readiness(
-                    "unready", {**_WELL, "redis": Check(False, "the store does not answer: no reply in time")}
+                    "unready",
+                    {**_ALL_OK, "redis": Check(False, "the store does not answer: no reply in time")},
                 ),
             ),
         ),
@@ -105,9 +106,9 @@ SERVICE_OPERATIONS: Final = (
         tag="Operation",
         id="metrics",
         summary="Metrics for Prometheus",
-        description="Asks for `I2M_METRICS_TOKEN` as a Bearer token where that is set; only then, "
-        "or where no keys are used, it tells what each key, by its name, has spent today. Guesses are "
-        "limited: above 100 a minute an address gets 429, also with the right token.",
+        description="Needs `I2M_METRICS_TOKEN` as a Bearer token, if that is set. Only then, or if the "
+        "service uses no keys, the metrics show what each key has spent today. An address that sends more "
+        "than 100 wrong tokens a minute gets 429, also with the right token.",
         answers=(Answer(status=200, description="Text format.", media_type=MEDIA_TYPE, example=_METRICS),),
         access="metrics",
     ),
@@ -117,7 +118,7 @@ SERVICE_OPERATIONS: Final = (
         tag="Operation",
         id="openapi",
         summary="This reference as OpenAPI 3.1",
-        description="For generators of clients, and tools.",
+        description="For client generators and other tools.",
         parameters=(IF_NONE_MATCH,),
         answers=(
             Answer(
@@ -135,9 +136,9 @@ SERVICE_OPERATIONS: Final = (
         tag="Operation",
         id="docs",
         summary="This reference as a page",
-        description='For browsers: it shows the document, and its "Try it out" calls this service. It loads '
-        "nothing from other hosts. The page itself asks for no key, the document that it shows does; it asks "
-        "the visitor for one where no session is signed in.",
+        description='For browsers: the page shows the document, and "Try it out" calls this service. It '
+        "loads nothing from other hosts. The page itself needs no key, but its document does: without a "
+        "session, the page asks the visitor for a key.",
         access="open",
         parameters=(IF_NONE_MATCH,),
         answers=(
@@ -176,12 +177,12 @@ DEAD_LETTER_OPERATIONS: Final = (
         tag="Administration",
         id="listDeadLetters",
         summary="Images that have failed for good",
-        description="Of all owners, newest first, each with its attempts and its history.",
+        description="The images of all owners, newest first, each with its attempts and its history.",
         parameters=(
             _filter("code", "Only images whose error has this code."),
             _filter("model", "Only images of this model."),
             _filter("owner", "Only images of this owner."),
-            limit(MOST_LISTED, DEFAULT_LISTED),
+            limit(MAX_LISTED, DEFAULT_LISTED),
             CURSOR,
         ),
         answers=(
@@ -201,7 +202,7 @@ DEAD_LETTER_OPERATIONS: Final = (
         tag="Administration",
         id="replayDeadLetter",
         summary="Run one failed image again",
-        description="It is a new attempt that is paid for.",
+        description="Starts a new attempt, which is paid for.",
         parameters=(IMAGE_ID,),
         answers=(Answer(status=202, description="The image's job.", shape=JobDocument, example=RUNNING_JOB),),
         problems=(errors.NotFound, errors.AlreadyFinished),
@@ -213,9 +214,9 @@ DEAD_LETTER_OPERATIONS: Final = (
         tag="Administration",
         id="replayDeadLetters",
         summary="Run many failed images again",
-        description="The newest first. Each is paid for, so all of them only with `all`.",
+        description="Newest first. Each attempt is paid for, so `all` is required to replay everything.",
         body=Body(
-            description="Which, and how many at most.",
+            description="Which images, and how many at most.",
             shape=ReplayRequest,
             examples={"one code": ReplayRequest(code="generation_failed", limit=100)},
         ),
@@ -244,9 +245,9 @@ _NAME: Final = Parameter(
 _DAYS: Final = Parameter(
     name="days",
     where="query",
-    description="How far back the spending goes.",
+    description="For how many days to show the spending.",
     example=DEFAULT_DAYS,
-    schema={"type": "integer", "minimum": 1, "maximum": MOST_DAYS, "default": DEFAULT_DAYS},
+    schema={"type": "integer", "minimum": 1, "maximum": MAX_DAYS, "default": DEFAULT_DAYS},
 )
 _STATS: Final = Stats(
     images_in_flight=4,
@@ -275,7 +276,7 @@ _WORKER: Final = WorkerDocument(
     started_at=CREATED,
     last_beat_at=ENDED,
 )
-_JOB: Final = OwnedJob(owner=_OWNER, **asdict(head(PARTIAL_JOB)))
+_JOB: Final = OwnedJob(owner=_OWNER, **asdict(without_images(PARTIAL_JOB)))
 
 
 def _change(verb: str, summary: str, description: str, *, paused: bool) -> Operation:
@@ -290,7 +291,7 @@ def _change(verb: str, summary: str, description: str, *, paused: bool) -> Opera
         answers=(
             Answer(
                 status=200,
-                description="The queue as it is now; `changed` is false where it was so already.",
+                description="The queue as it is now; `changed` is false if it was in this state already.",
                 shape=QueueDocument,
                 example=QueueDocument(_QUEUE, paused, changed=True),
             ),
@@ -307,8 +308,8 @@ FLEET_OPERATIONS: Final = (
         tag="Administration",
         id="getStats",
         summary="Spending, queues and workers in numbers",
-        description="Spending by day (UTC), owner and model, the newest day first. `endpoints` are those "
-        "of FAL's that are refused or fail just now: their pictures wait, all others go on.",
+        description="Spending by day (UTC), owner and model, newest day first. `endpoints` are FAL's "
+        "endpoints that refuse or fail at the moment: their pictures wait, all others go on.",
         parameters=(_DAYS,),
         answers=(Answer(status=200, description="The numbers.", shape=Stats, example=_STATS),),
         problems=(errors.InvalidParameter,),
@@ -319,8 +320,8 @@ FLEET_OPERATIONS: Final = (
         path="/api/v1/admin/jobs",
         tag="Administration",
         id="listAllJobs",
-        summary="Everybody's jobs, newest first",
-        description="As `GET /api/v1/jobs`, with the owner of each.",
+        summary="List the jobs of all owners",
+        description="Like `GET /api/v1/jobs`, newest first, with the owner of each job.",
         parameters=(STATUS, limit(MOST, DEFAULT_LIMIT), CURSOR),
         answers=(
             Answer(
@@ -338,8 +339,8 @@ FLEET_OPERATIONS: Final = (
         path="/api/v1/admin/workers",
         tag="Administration",
         id="listWorkers",
-        summary="The workers that have shown life lately",
-        description="The longest-running first.",
+        summary="List the running workers",
+        description="The workers with a recent heartbeat, the longest-running first.",
         answers=(
             Answer(
                 status=200,
@@ -353,13 +354,13 @@ FLEET_OPERATIONS: Final = (
     _change(
         "pause",
         "Pause a queue",
-        "What waits in it waits on, what runs goes on. Other reasons to pause are not touched.",
+        "Waiting tasks keep waiting, running tasks go on. Other reasons of a pause are not changed.",
         paused=True,
     ),
     _change(
         "resume",
         "End an operator's pause",
-        "Pauses for the account's or FAL's sake end by themselves.",
+        "Pauses because of the account or FAL end by themselves.",
         paused=False,
     ),
 )

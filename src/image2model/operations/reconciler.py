@@ -1,4 +1,8 @@
-"""The reconciler: a task of the queue `maintenance` that compares every unfinished job with the queue."""
+"""The reconciler: a maintenance task that compares every unfinished job with the queue and repairs both.
+
+It also releases permits and money that nothing uses, and finishes deletions. One job that cannot be repaired
+does not stop the others.
+"""
 
 import time
 from typing import Final
@@ -16,47 +20,47 @@ from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 from image2model.telemetry.unexpected import report_unexpected
 
-_log = structlog.get_logger("worker.reconciler")
+_log: Final = structlog.stdlib.get_logger(__name__)
 
 RECONCILE_S: Final = 60.0
 
 
 async def reconcile(context: GenerationContext, _running: RunningTask, _nothing: str) -> None:
-    """Compare every unfinished job with the queue and repair either. An outage leaves it to the next one."""
+    """Compare every unfinished job with the queue and repair both. After an outage the next run continues."""
     try:
         await _reconcile(context)
     except StoreOutage as error:
-        _log.warning("not_reconciled", reason=str(error))
+        _log.warning("reconcile_failed", reason=str(error))
 
 
 async def _reconcile(context: GenerationContext) -> None:
     await reconciliation.renew_ttls(context.redis)
     if released := await costs.release_holds(context.redis):
         _log.info("holds_released", count=released)
-    mended = await reconciliation.release_unused_permits(
+    repaired = await reconciliation.release_unused_permits(
         context.redis
     ) + await reconciliation.release_unused_addresses(context.redis)
     for job_id in await reconciliation.unfinished_jobs(context.redis):
-        mended += await _repaired(context.redis, job_id)
+        repaired += await _repair(context.redis, job_id)
     for job_id in await reconciliation.deleted_jobs(context.redis):
         await _erase(context, job_id)
-    if mended:
-        _log.warning("store_repaired", count=mended)
+    if repaired:
+        _log.warning("store_repaired", count=repaired)
 
 
-async def _repaired(redis: Redis, job_id: str) -> int:
-    """One job that cannot be repaired does not keep the others."""
+async def _repair(redis: Redis, job_id: str) -> int:
+    """Repair one job; report an unexpected error and go on with the others."""
     try:
         return await reconciliation.repair(redis, job_id)
     except StoreOutage:
         raise
-    except Exception as error:  # noqa: BLE001 - told; the next reconciliation looks at it again
+    except Exception as error:  # noqa: BLE001 - reported; the next reconciliation tries again
         report_unexpected("reconcile", error, job_id=job_id)
         return 0
 
 
 async def _erase(context: GenerationContext, job_id: str) -> None:
-    """One job whose files cannot be deleted just now does not keep the others."""
+    """Erase a deleted job; a storage failure leaves it to the next run."""
     try:
         await erase_if_deleted(context.redis, context.storage, job_id)
     except StorageError as error:
@@ -64,7 +68,7 @@ async def _erase(context: GenerationContext, job_id: str) -> None:
 
 
 async def schedule_reconcile(redis: Redis, *, at_start: bool) -> None:
-    """Queue the next reconciliation: one a minute for the whole fleet, and one at a start."""
+    """Queue the next reconciliation: one a minute for the whole fleet, and one at the start of a worker."""
     window = int(time.time() / RECONCILE_S) + 1
     due = 0 if at_start else int(window * RECONCILE_S * 1000)
     task_id = f"reconcile:start:{window}" if at_start else f"reconcile:{window}"

@@ -1,6 +1,7 @@
-"""Writes the records of a backup into an empty store, and settles what was unfinished then.
+"""The restore: loads a backup into an empty store, and fails the images that were unfinished at the backup.
 
-Who calls it: the restore alone. It queues nothing, and takes no key that a backup would not have kept.
+The whole file is checked before anything is written. Nothing is queued: FAL may have generated an unfinished
+image since the backup, and only the user may decide to pay for it again.
 """
 
 import gzip
@@ -37,105 +38,41 @@ from image2model.storage.objects import ObjectStorage
 from image2model.store.keys import PREFIX
 from image2model.store.scripts import Script
 
-_SETTLE: Final = Script("operations/settle_restored")
-_MAY_BE_THERE: Final = frozenset(
+_FAIL_UNFINISHED: Final = Script("operations/fail_unfinished")
+_ALLOWED_KINDS: Final = frozenset(
     {"signing_secret", "webhook_secret", "api_key", "api_keys", "account", "spend"}
 )
-"""What a service makes by itself when it starts, or an operator before anybody uses it."""
+"""Kinds of keys that a new service or its operator creates before the first job."""
 _UNCONFIRMED: Final = ImageError(
     code="submission_unconfirmed",
     message=(
-        "This picture was unfinished when the backup was made, so it may have been paid for since. "
-        "Only a retry sends it, which may pay a second time."
+        "This picture was unfinished when the backup was made, and FAL may have charged for it since. "
+        "Retry it to send it again, which may charge a second time."
     ),
     retryable=True,
 )
-
 _text = msgspec.msgpack.Decoder(bytes)
 _members = msgspec.msgpack.Decoder(list[bytes])
 _fields = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]])
 _scores = msgspec.msgpack.Decoder(list[tuple[bytes, float]])
 _entries = msgspec.msgpack.Decoder(list[tuple[bytes, dict[bytes, bytes]]])
-
-
-async def holds_data(redis: Redis) -> bool:
-    """Whether the store has been in use: jobs, or traces of them. Keys and budgets alone are no use yet."""
-    async for name in redis.scan_iter(match=f"{PREFIX}*", count=1000):
-        kind = kind_of(name.decode())
-        if kind is not None and kind not in _MAY_BE_THERE:
-            return True
-    return False
-
-
-async def write(redis: Redis, records: Sequence[Record], *, shift_ms: int) -> None:
-    """Write records; their lives go on as if the time since the backup, `shift_ms`, had not passed.
-
-    Raises StoreOutage, and msgspec.DecodeError for a record that no backup of ours wrote.
-    """
-    pipe = redis.pipeline(transaction=False)
-    for record in records:
-        _write(pipe, record)
-        if record.expires_at:
-            pipe.pexpireat(record.name, record.expires_at + shift_ms)
-        if record.kind == "job":
-            _postpone(pipe, record, shift_ms)
-    await pipe.execute()
-
-
-async def settle(redis: Redis, job_id: str) -> int:
-    """Fail what was unfinished in a restored job; returns how many images. Raises StoreOutage."""
-    error = msgspec.json.encode(_UNCONFIRMED).decode()
-    return int(await _SETTLE.packed(redis, job_id, error))
-
-
-async def release_accounts(redis: Redis, names: Sequence[str]) -> None:
-    """Before jobs are settled: what these accounts count is of images under way then. `names` are keys."""
-    pipe = redis.pipeline(transaction=False)
-    for name in names:
-        pipe.hset(name, mapping={"unfinished": 0, "reserved": 0})
-    await pipe.execute()
-
-
-def _write(pipe: Pipeline, record: Record) -> None:
-    name, value = record.name, bytes(record.value)
-    if record.type == "string":
-        pipe.set(name, _text.decode(value))
-    elif record.type == "set":
-        pipe.sadd(name, *_members.decode(value))
-    elif record.type == "zset":
-        pipe.zadd(name, dict(_scores.decode(value)))
-    elif record.type == "hash":
-        pipe.hset(name, mapping=dict(_fields.decode(value)))
-    else:
-        for entry_id, fields in _entries.decode(value):
-            entry: dict[FieldT, EncodableT] = dict(fields.items())
-            pipe.xadd(name, entry, id=entry_id)
-
-
-def _postpone(pipe: Pipeline, record: Record, shift_ms: int) -> None:
-    """The job's own word on when it expires, where it has one."""
-    ends = dict(_fields.decode(bytes(record.value))).get(b"expires_at")
-    if ends:
-        pipe.hset(record.name, "expires_at", str(int(ends) + shift_ms))
-
-
-_AT_ONCE: Final = 200
+_BATCH: Final = 200
 _manifest: Final = msgspec.json.Decoder(Contents)
 _record: Final = msgspec.msgpack.Decoder(Record)
 _PIECE: Final = 1 << 20
-_LARGEST_RECORD: Final = 1 << 30
+_MAX_RECORD_BYTES: Final = 1 << 30
 
 
 class BackupUnusable(Image2ModelError):
-    """The file is no backup of ours, or is damaged. Nothing was changed unless the words say so."""
+    """The file is not a backup of this program, or it is damaged."""
 
 
 class StoreNotEmpty(Image2ModelError):
-    """There are jobs in the store already."""
+    """The store has jobs already."""
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back. `unconfirmed`: images that were unfinished, and have failed now."""
+    """What was restored. `unconfirmed`: images that were unfinished and have now failed."""
 
     jobs: int
     images: int
@@ -144,37 +81,43 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def restore(redis: Redis, storage: ObjectStorage, source: Path) -> Restored:
-    """Raises BackupUnusable, StoreNotEmpty, StoreOutage, StorageError, DiskFull, OSError."""
+    """Restore a backup into an empty store.
+
+    Raises BackupUnusable, StoreNotEmpty, StoreOutage, StorageError, DiskFull, OSError.
+    """
     try:
         with await in_thread(zipfile.ZipFile, source) as archive:
             return await _restore(redis, storage, archive)
     except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, msgspec.DecodeError, KeyError) as bad:
-        raise BackupUnusable(f"{source} is no whole backup of image2model: {bad}") from bad
+        raise BackupUnusable(f"{source} is not a complete backup of image2model: {bad}") from bad
 
 
 async def _restore(redis: Redis, storage: ObjectStorage, archive: zipfile.ZipFile) -> Restored:
     contents = await in_thread(_contents, archive)
     await in_thread(_check_records, archive, contents)
     if await holds_data(redis):
-        raise StoreNotEmpty("The store has jobs already. Restore into an empty one only.")
+        raise StoreNotEmpty("The store has jobs already. Restore into an empty store.")
     files = await _restore_files(storage, archive)
     names = await _restore_records(redis, archive, contents)
-    await release_accounts(redis, names["account"])
+    await reset_accounts(redis, names["account"])
     unconfirmed = 0
     for job in names["job"]:
-        unconfirmed += await settle(redis, job.rpartition(":")[2])
+        unconfirmed += await fail_unfinished(redis, job.rpartition(":")[2])
     return Restored(jobs=len(names["job"]), images=len(names["image"]), files=files, unconfirmed=unconfirmed)
 
 
 def _contents(archive: zipfile.ZipFile) -> Contents:
     contents = _manifest.decode(archive.read(MANIFEST))
     if contents.format != FORMAT:
-        raise BackupUnusable(f"This backup has format {contents.format}; this version reads {FORMAT}.")
+        raise BackupUnusable(
+            f"This backup has format {contents.format}, but this version reads format {FORMAT}. "
+            "Restore it with the version that made it."
+        )
     return contents
 
 
 def _check_records(archive: zipfile.ZipFile, contents: Contents) -> None:
-    """Before anything is written: the records are whole, and what the manifest says."""
+    """Check, before anything is written, that the records are complete and match the manifest."""
     digest = hashlib.sha256()
     number = 0
     with archive.open(RECORDS) as packed, gzip.open(packed) as records:
@@ -182,7 +125,7 @@ def _check_records(archive: zipfile.ZipFile, contents: Contents) -> None:
             digest.update(framed)
             number += 1
     if (number, digest.hexdigest()) != (contents.records, contents.records_sha256):
-        raise BackupUnusable("The records in this backup are not those that its manifest tells of.")
+        raise BackupUnusable("The records in this backup do not match its manifest. Use another backup.")
 
 
 class _Readable(Protocol):
@@ -192,7 +135,7 @@ class _Readable(Protocol):
 def _frames(records: _Readable) -> Iterator[bytes]:
     while length := records.read(LENGTH_BYTES):
         size = int.from_bytes(length, "big")
-        if size > _LARGEST_RECORD or len(data := records.read(size)) != size:
+        if size > _MAX_RECORD_BYTES or len(data := records.read(size)) != size:
             raise EOFError("a record is cut off")
         yield length + data
 
@@ -200,12 +143,12 @@ def _frames(records: _Readable) -> Iterator[bytes]:
 async def _restore_records(
     redis: Redis, archive: zipfile.ZipFile, contents: Contents
 ) -> Mapping[str, list[str]]:
-    """Write them all; returns their names by kind."""
+    """Write all records; return their key names by kind."""
     shift_ms = max(0, int(time.time() * 1000) - contents.made_at)
     names: defaultdict[str, list[str]] = defaultdict(list)
     with archive.open(RECORDS) as packed, gzip.open(packed) as stream:
         frames = _frames(stream)
-        while batch := await in_thread(_some, frames):
+        while batch := await in_thread(_next_batch, frames):
             kept = [record for record in batch if record.kind is not None]
             await write(redis, kept, shift_ms=shift_ms)
             for record in kept:
@@ -213,11 +156,11 @@ async def _restore_records(
     return names
 
 
-def _some(frames: Iterator[bytes]) -> list[Record]:
+def _next_batch(frames: Iterator[bytes]) -> list[Record]:
     found: list[Record] = []
     for framed in frames:
         found.append(_record.decode(framed[LENGTH_BYTES:]))
-        if len(found) == _AT_ONCE:
+        if len(found) == _BATCH:
             break
     return found
 
@@ -237,3 +180,64 @@ async def _restore_files(storage: ObjectStorage, archive: zipfile.ZipFile) -> in
 async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
     while piece := await in_thread(file.read, _PIECE):
         yield piece
+
+
+async def holds_data(redis: Redis) -> bool:
+    """Whether the store has jobs or traces of jobs. API keys and budgets do not count."""
+    async for name in redis.scan_iter(match=f"{PREFIX}*", count=1000):
+        kind = kind_of(name.decode())
+        if kind is not None and kind not in _ALLOWED_KINDS:
+            return True
+    return False
+
+
+async def write(redis: Redis, records: Sequence[Record], *, shift_ms: int) -> None:
+    """Write records, and postpone their expiry by `shift_ms`, the time since the backup.
+
+    Raises StoreOutage, and msgspec.DecodeError for a record that is not ours.
+    """
+    pipe = redis.pipeline(transaction=False)
+    for record in records:
+        _write(pipe, record)
+        if record.expires_at:
+            pipe.pexpireat(record.name, record.expires_at + shift_ms)
+        if record.kind == "job":
+            _shift_expiry(pipe, record, shift_ms)
+    await pipe.execute()
+
+
+def _write(pipe: Pipeline, record: Record) -> None:
+    name, value = record.name, bytes(record.value)
+    if record.type == "string":
+        pipe.set(name, _text.decode(value))
+    elif record.type == "set":
+        pipe.sadd(name, *_members.decode(value))
+    elif record.type == "zset":
+        pipe.zadd(name, dict(_scores.decode(value)))
+    elif record.type == "hash":
+        pipe.hset(name, mapping=dict(_fields.decode(value)))
+    else:
+        for entry_id, fields in _entries.decode(value):
+            entry: dict[FieldT, EncodableT] = dict(fields.items())
+            pipe.xadd(name, entry, id=entry_id)
+
+
+def _shift_expiry(pipe: Pipeline, record: Record, shift_ms: int) -> None:
+    """Postpone the expiry that the job's own fields hold, if there is one."""
+    ends = dict(_fields.decode(bytes(record.value))).get(b"expires_at")
+    if ends:
+        pipe.hset(record.name, "expires_at", str(int(ends) + shift_ms))
+
+
+async def reset_accounts(redis: Redis, names: Sequence[str]) -> None:
+    """Reset what accounts count and reserve for images under way. `names` are the accounts' key names."""
+    pipe = redis.pipeline(transaction=False)
+    for name in names:
+        pipe.hset(name, mapping={"unfinished": 0, "reserved": 0})
+    await pipe.execute()
+
+
+async def fail_unfinished(redis: Redis, job_id: str) -> int:
+    """Fail the unfinished images of a restored job; return how many. Raises StoreOutage."""
+    error = msgspec.json.encode(_UNCONFIRMED).decode()
+    return int(await _FAIL_UNFINISHED.packed(redis, job_id, error))

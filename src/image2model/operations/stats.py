@@ -1,7 +1,4 @@
-"""The operator's numbers: what was spent, by whom, on which model and day, and what the fleet does.
-
-Who calls it: `/admin/stats`. It only reads.
-"""
+"""The operator's numbers: spending by owner, model and day; the state of queues, endpoints and workers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -10,7 +7,6 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.access import accounts
-from image2model.access import accounts as spending
 from image2model.errors import InvalidParameter
 from image2model.http.documents import moment
 from image2model.money import to_usd
@@ -18,7 +14,7 @@ from image2model.queue import fleet
 from image2model.queue.circuits import EndpointState, Fault
 
 DEFAULT_DAYS: Final = 30
-MOST_DAYS: Final = 366
+MAX_DAYS: Final = 366
 
 
 class Spending(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +37,9 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointStats(msgspec.Struct, frozen=True, kw_only=True):
-    """One of FAL's endpoints that is refused or fails: its images wait.
+    """One of FAL's endpoints that refuses or fails, so that its images wait.
 
-    `message` is FAL's words; the next image tries it at `next_probe_at`.
+    `message` is FAL's message; the next image tries the endpoint at `next_probe_at`.
     """
 
     model: str
@@ -55,7 +51,7 @@ class EndpointStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it. `spending` has the newest day first; days are UTC."""
+    """All numbers. `spending` has the newest day first; days are UTC."""
 
     images_in_flight: int
     workers: int
@@ -66,16 +62,16 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def days_of(text: str | None) -> int:
-    """The `days` of a query. Raises InvalidParameter."""
+    """Parse the query parameter `days`. Raises InvalidParameter."""
     if text is None:
         return DEFAULT_DAYS
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= MOST_DAYS and len(text) < 4):
-        raise InvalidParameter(f"`days` must be 1 to {MOST_DAYS}.")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= MAX_DAYS and len(text) < 4):
+        raise InvalidParameter(f"`days` must be a whole number from 1 to {MAX_DAYS}.")
     return int(text)
 
 
 async def read(redis: Redis, days: int, now: datetime | None = None) -> Stats:
-    """The numbers of this moment, and the spending of the last `days` days."""
+    """The current numbers, and the spending of the last `days` days. Raises StoreOutage."""
     found = await fleet.read(redis)
     spent = await _spending(redis, days, now or datetime.now(UTC))
     return Stats(
@@ -100,7 +96,7 @@ def _endpoint(state: EndpointState) -> EndpointStats:
     return EndpointStats(
         model=state.model,
         why="refused" if state.why is Fault.REFUSED else "failing",
-        message=state.words,
+        message=state.message,
         since=moment(state.opened_at) or "",
         next_probe_at=moment(state.probe_at) or "",
         waiting=state.waiting,
@@ -108,7 +104,7 @@ def _endpoint(state: EndpointState) -> EndpointStats:
 
 
 async def _spending(redis: Redis, days: int, now: datetime) -> list[tuple[Spending, int]]:
-    names = await spending.names_of_owners(redis)
+    names = await accounts.key_names_by_owner(redis)
     dates = [(now - timedelta(days=back)).date().isoformat() for back in range(days)]
     return [
         (

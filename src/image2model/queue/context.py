@@ -1,27 +1,27 @@
-"""What the queue's loops and every task of a worker process share."""
+"""What the queue's loops and all tasks of a worker process share."""
 
 from redis.asyncio import Redis
 
 from image2model.fal.gateway import FalGateway
 from image2model.queue import circuits
 from image2model.queue.permits import PermitQueue
-from image2model.queue.running import RunningImages
+from image2model.queue.running import RunningTasks
 from image2model.settings import Settings
 
 
 class QueueContext:
-    """The open parts. `refused_endpoints` is what this process knows of open circuits, `pace` how they are
-    probed."""
+    """The shared parts. `refused_endpoints`: the endpoints that this process knows to have an open circuit;
+    `pace`: how they are probed."""
 
     def __init__(self, settings: Settings, redis: Redis, fal: FalGateway) -> None:
         self.settings = settings
         self.redis = redis
         self.fal = fal
-        self.running = RunningImages()
+        self.running = RunningTasks()
         self.permits = PermitQueue(redis, max_permits=settings.max_concurrent)
         self.refused_endpoints: set[str] = set()
         self.pace = circuits.PACE
 
     def close(self) -> None:
-        """Nobody waits for a permit any more."""
+        """Stop requesting permits."""
         self.permits.close()

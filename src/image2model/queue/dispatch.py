@@ -1,8 +1,8 @@
-"""ARQ as the dispatcher, with our lease: what it starts is claimed in one step and fenced to its end.
+"""ARQ as the dispatcher, with our leases: it claims a task in one step, and fences it to its end.
 
-Who calls it: the process, one for each queue. Of ARQ remain the main loop, the running of a job, retries
-and the job's serialisation; picking and finishing are ours, because stock ARQ knows no owner of a job
-(see ARCHITECTURE.md, "Queue"). It never lets an error of the store end the loop.
+A process has one for each queue. ARQ provides the main loop, the running of a job, retries and the job's
+serialisation. Picking and finishing are ours, because ARQ itself knows no owner of a job (see
+ARCHITECTURE.md, "Queue"). An error of the store never ends the loop.
 """
 
 import asyncio
@@ -17,47 +17,47 @@ from arq.worker import Function, Worker, func
 
 from image2model.queue import leases
 from image2model.queue.context import QueueContext
-from image2model.queue.lease_renewal import LeaseRenewer
-from image2model.queue.leases import Claim
+from image2model.queue.leases import Claim, LeaseRenewer
 from image2model.queue.permits import look_ahead
 from image2model.queue.running import RunningTask
-from image2model.queue.unexpected import Guarded
+from image2model.queue.unexpected import GuardedTask
 from image2model.store import arq_keys
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 from image2model.telemetry.unexpected import report_unexpected
 
-_log = structlog.get_logger("worker.dispatch")
+_log = structlog.get_logger(__name__)
 
 POLL_S: Final = 0.25
-"""The bell starts tasks at once; this is for the bell that is not heard."""
-_FOR_EVER: Final = 10**9
+"""Notifications start tasks at once; the poll is for one that was lost."""
+_NO_LIMIT: Final = 10**9
 _FIRST_PAUSE_S: Final = 0.1
 _LAST_PAUSE_S: Final = 1.0
-KEY: Final = "context"
+_CONTEXT: Final = "context"
 _CURRENT: Final[ContextVar[RunningTask]] = ContextVar("running_task")
-"""The lease that a run works under. An id may be picked again while its last run still unwinds, so the id
-alone does not tell which."""
+"""The lease of the present run. A task may be picked again while its last run still unwinds, so its id
+alone does not identify the run."""
 _REATTACH: Final = 2000
-"""Images at FAL that one process follows besides those it started: following costs next to nothing."""
+"""How many images at FAL one process follows besides those that it started: following costs next to
+nothing."""
 
 
-def arq_function(guarded: Guarded[Any]) -> Function:
-    """A task as ARQ wants it, known to its lease so that it stops when that is lost."""
+def arq_function(guarded: GuardedTask[Any]) -> Function:
+    """A task as an ARQ function. It stops when its lease is lost."""
 
     async def run(ctx: dict[str, Any], argument: str) -> None:
-        context: QueueContext = ctx[KEY]
+        context: QueueContext = ctx[_CONTEXT]
         running = _CURRENT.get()
         current = asyncio.current_task()
         if current is not None:
-            running.works_in(current)
+            running.attach(current)
         await guarded.run(context, running, argument)
 
     return func(run, name=guarded.name)
 
 
 class LeasedWorker(Worker):
-    """One queue of this process. `slots`: tasks that it starts; re-attached images come on top."""
+    """One queue of this process. `slots`: how many tasks it starts; re-attached images come on top."""
 
     def __init__(
         self,
@@ -83,14 +83,14 @@ class LeasedWorker(Worker):
             redis_pool=ArqRedis(context.redis.connection_pool, default_queue_name=queue.value),
             handle_signals=False,
             max_jobs=slots + _REATTACH,
-            job_timeout=_FOR_EVER,
+            job_timeout=_NO_LIMIT,
             keep_result=0,
-            max_tries=_FOR_EVER,
+            max_tries=_NO_LIMIT,
             poll_delay=POLL_S,
             job_serializer=arq_keys.serialize,
             job_deserializer=arq_keys.deserialize,
             log_results=False,
-            ctx={KEY: context},
+            ctx={_CONTEXT: context},
         )
         self.in_progress_timeout_s = settings.lease_seconds
 
@@ -99,7 +99,7 @@ class LeasedWorker(Worker):
         await self.pick()
 
     async def pick(self) -> None:
-        """Claim and start what there is room for. An outage of the store ends in the log."""
+        """Claim and start tasks for the free slots. An outage of the store is only logged."""
         if not self.allow_pick_jobs or self._picking.locked():
             return
         async with self._picking:
@@ -131,43 +131,43 @@ class LeasedWorker(Worker):
         return bool(claims)
 
     def _start(self, claim: Claim) -> None:
-        arq_function = RunningTask(claim.task_id, claim.token, claim.score)
-        self._context.running.add(arq_function)
-        self._lease_renewer.hold(self._queue, arq_function)
+        task = RunningTask(claim.task_id, claim.token, claim.score)
+        self._context.running.add(task)
+        self._lease_renewer.hold(self._queue, task)
         self.job_counter += 1
-        if claim.score > arq_keys.FRONT_RUNNING:
+        if claim.score > arq_keys.FOLLOW_NOW:
             self._started.add(claim.token)
         previous = self.tasks.get(claim.task_id)
-        running = self.loop.create_task(self._run(arq_function, previous))
-        self.tasks[claim.task_id] = running
-        running.add_done_callback(lambda _: self._ended(arq_function))
+        run = self.loop.create_task(self._run(task, previous))
+        self.tasks[claim.task_id] = run
+        run.add_done_callback(lambda _: self._ended(task))
 
-    async def _run(self, arq_function: RunningTask, previous: "asyncio.Task[Any] | None") -> None:
-        _CURRENT.set(arq_function)
+    async def _run(self, task: RunningTask, previous: "asyncio.Task[Any] | None") -> None:
+        _CURRENT.set(task)
         if previous is not None:
-            # an id that still runs here is never started beside itself
+            # the last run still unwinds: never run a task twice at once
             await asyncio.wait([previous])
         try:
-            await self.run_job(arq_function.task_id, int(arq_function.score))
+            await self.run_job(task.task_id, int(task.score))
         except StoreOutage as error:
-            # ARQ did not come as far as our function, or not to its end
-            _log.warning("task_lost_store", task_id=arq_function.task_id, error=str(error))
-            await self._release_all(arq_function, finished=False, score=arq_function.score)
+            # ARQ did not reach our function, or did not get to its own end
+            _log.warning("task_lost_store", task_id=task.task_id, error=str(error))
+            await self._release_until_stored(task, finished=False, score=task.score)
         finally:
-            arq_function.release_slot()
-            self._lease_renewer.drop(self._queue, arq_function)
-            self._context.running.remove(arq_function)
+            task.release_slot()
+            self._lease_renewer.drop(self._queue, task)
+            self._context.running.remove(task)
 
-    def _ended(self, arq_function: RunningTask) -> None:
+    def _ended(self, task: RunningTask) -> None:
         self.job_counter -= 1
-        self._started.discard(arq_function.token)
+        self._started.discard(task.token)
 
     def _reap(self) -> None:
-        for task_id, running in list(self.tasks.items()):
-            if running.done():
+        for task_id, run in list(self.tasks.items()):
+            if run.done():
                 del self.tasks[task_id]
-                if not running.cancelled() and (error := running.exception()) is not None:
-                    # its lease runs out by itself, and the sweep puts it at the front
+                if not run.cancelled() and (error := run.exception()) is not None:
+                    # its lease expires, and the sweep puts it back into the queue
                     report_unexpected("dispatch", error, task_id=task_id)
 
     async def finish_job(
@@ -180,47 +180,47 @@ class LeasedWorker(Worker):
         incr_score: int | None,
         keep_in_progress: float | None,  # noqa: ARG002
     ) -> None:
-        """ARQ's end of a run, fenced: it acts only while the task is ours."""
-        arq_function = _CURRENT.get()
-        # ARQ counts from the score to a time of this machine, whose clock may differ from the store's
-        wait = max(int(arq_function.score) + incr_score - timestamp_ms(), 0) if incr_score else None
-        await self._release_all(arq_function, finished=finish, score=arq_function.score, delay_ms=wait)
+        """ARQ's end of a run, fenced: it changes nothing once another worker holds the task."""
+        task = _CURRENT.get()
+        # ARQ adds to the score to get a time of this machine, whose clock may differ from the store's
+        wait = max(int(task.score) + incr_score - timestamp_ms(), 0) if incr_score else None
+        await self._release_until_stored(task, finished=finish, score=task.score, delay_ms=wait)
 
     async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:  # noqa: ARG002
         """ARQ's end of a job that it could not start (expired, unknown, unreadable), fenced."""
         _log.error("task_not_started", task_id=job_id, queue=self._queue.value)
-        await self._release_all(_CURRENT.get(), finished=True, score=0)
+        await self._release_until_stored(_CURRENT.get(), finished=True, score=0)
 
-    async def _release_all(
-        self, arq_function: RunningTask, *, finished: bool, score: float, delay_ms: int | None = None
+    async def _release_until_stored(
+        self, task: RunningTask, *, finished: bool, score: float, delay_ms: int | None = None
     ) -> None:
-        """Told until the store has heard it: a lease that just ran out would count as a crash."""
-        self._lease_renewer.drop(self._queue, arq_function)
+        """Release the lease, repeated until stored: a lease that merely expires would count as a crash."""
+        self._lease_renewer.drop(self._queue, task)
         pause = _FIRST_PAUSE_S
-        while not arq_function.final:
+        while not task.final:
             try:
                 await leases.release(
                     self._context.redis,
                     self._queue,
-                    arq_function.task_id,
-                    arq_function.token,
+                    task.task_id,
+                    task.token,
                     finished=finished,
                     score=score,
                     delay_ms=delay_ms,
                 )
             except StoreOutage as error:
-                _log.debug("task_not_released", task_id=arq_function.task_id, error=str(error))
+                _log.debug("task_not_released", task_id=task.task_id, error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LAST_PAUSE_S)
             else:
                 return
 
     async def stop(self) -> None:
-        """Pick nothing more, stop what runs, and wait until all of it is given back."""
+        """Stop picking, stop the running tasks, and wait until all of them are released."""
         self.allow_pick_jobs = False
         async with self._picking:
             for task_id in list(self.tasks):
-                if (arq_function := self._context.running.get(task_id)) is not None:
-                    arq_function.stop()
+                if (task := self._context.running.get(task_id)) is not None:
+                    task.stop()
         if self.tasks:
             await asyncio.wait(list(self.tasks.values()))

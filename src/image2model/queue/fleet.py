@@ -1,6 +1,6 @@
-"""The fleet as a whole: which workers live, how long the queues are, what is paused.
+"""The fleet as a whole: which workers are alive, how long the queues are, what is paused.
 
-Who calls it: each worker beats; health, metrics and the admin's views read. Nothing here moves a job.
+Each worker sends a heartbeat; health, metrics and the admin's views read. Nothing here moves a job.
 """
 
 from typing import Final
@@ -15,17 +15,18 @@ from image2model.store.keys import Queue
 from image2model.store.scripts import Script
 
 HEARTBEAT_SECONDS: Final = 5.0
-"""How often a worker beats."""
+"""How often a worker sends a heartbeat."""
 HEARTBEAT_TTL_SECONDS: Final = 15.0
-"""How long a worker counts as alive after its last beat."""
+"""How long a worker counts as alive after its last heartbeat."""
 
 _HEARTBEAT: Final = Script("queue/heartbeat")
-_FLEET: Final = Script("queue/fleet")
+_FLEET: Final = Script("queue/read_fleet")
 _SAMPLE: Final = 32
+"""In how many of the next tasks of a queue the oldest is looked for."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker tells of itself. `started_at` is ms since the epoch, `slots` its concurrency."""
+    """What a worker reports about itself. `started_at` is ms since the epoch, `slots` its concurrency."""
 
     worker_id: str
     host: str
@@ -37,7 +38,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
-    """A living worker, with the time of its last beat in ms."""
+    """A worker that is alive, with the time of its last heartbeat in ms."""
 
     heartbeat_at: int
     heartbeat: Heartbeat
@@ -53,8 +54,8 @@ class QueueState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FleetState(msgspec.Struct, frozen=True, kw_only=True):
-    """The fleet as of one moment, `at` ms. `permits` counts the images in FAL's hands, `endpoints` are those
-    whose circuit is open, by model, and `workers_lost` counts those that vanished without a goodbye."""
+    """The fleet as of one moment, `at` ms. `permits` counts the images at FAL, `endpoints` are those whose
+    circuit is open, by model, and `workers_lost` counts the workers that vanished without signing off."""
 
     at: int
     permits: int
@@ -72,9 +73,10 @@ _fleet = msgspec.msgpack.Decoder(
 
 
 async def heartbeat(redis: Redis, state: Heartbeat) -> list[str]:
-    """Show life, and return the ids of workers that have vanished without a goodbye since.
+    """Store the heartbeat, and return the ids of workers that have vanished since without signing off.
 
-    Every `BEAT_SECONDS`. `reads` tells it from a worker of 8adfc9c (see `identity`)."""
+    Called every `HEARTBEAT_SECONDS`. The field `reads` distinguishes it from one of 8adfc9c (see `identity`).
+    """
     fields = ["host", state.host, "pid", state.pid, "queues", ",".join(state.queues)]
     fields += [
         "running",
@@ -91,7 +93,7 @@ async def heartbeat(redis: Redis, state: Heartbeat) -> list[str]:
 
 
 async def leave(redis: Redis, worker_id: str) -> None:
-    """A worker ends on purpose: it is off the list at once."""
+    """Sign off a worker that ends on purpose: it leaves the list at once."""
     await _HEARTBEAT.packed(redis, worker_id, 0, [])
 
 
@@ -141,13 +143,13 @@ class WorkerDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerList(msgspec.Struct, frozen=True):
-    """All that have shown life lately."""
+    """All workers that are alive."""
 
     workers: tuple[WorkerDocument, ...]
 
 
-async def listing(redis: Redis) -> WorkerList:
-    """The workers that live, the longest-running first. Raises StoreOutage."""
+async def list_workers(redis: Redis) -> WorkerList:
+    """The workers that are alive, the longest-running first. Raises StoreOutage."""
     state = await read(redis)
     found = sorted(state.workers, key=lambda worker: worker.heartbeat.started_at)
     return WorkerList(tuple(map(_document, found)))

@@ -1,33 +1,48 @@
-"""Leases on tasks: picked, renewed, swept, let go. The holder's token is the fence of every step.
+"""Leases on tasks: pick, renew, sweep, release; and the loops that keep the leases of this process.
 
-Who calls it: the worker's ARQ subclass and its lease keeper.
+A lease has a token, the fence of every step that its holder stores. After an outage of the store renewal
+comes before everything else, so that no other worker takes over a task that is still being worked on.
 """
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+import structlog
 from redis.asyncio import Redis
 
+from image2model.queue import reconciliation
+from image2model.queue.context import QueueContext
+from image2model.queue.running import RunningTask
+from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 from image2model.store.scripts import Script
+from image2model.telemetry import metrics
 
-MOST_CRASHES: Final = 5
-"""A picture that has ended so many processes, alone in them, fails with `worker_crashed`."""
+_log = structlog.get_logger(__name__)
 
-MOST_ENDS: Final = 5
-"""Runs of an image in one attempt that end without an end of its own, before it fails: the last resort
-behind what the worker itself does about errors that nobody expected."""
+MAX_CRASHES: Final = 5
+"""An image that has crashed this many processes in which nothing else ran fails with `worker_crashed`."""
+
+MAX_UNFINISHED_RUNS: Final = 5
+"""Runs of one attempt that return without making the image final, before it fails. The last resort behind the
+worker's own handling of unexpected errors."""
+
+_SWEEP_S: Final = 0.5
+_CHUNK: Final = 500
+"""Leases renewed by one call: a script must not block the server for long."""
 
 _PICK: Final = Script("queue/pick")
-_RENEW: Final = Script("queue/renew")
-_SWEEP: Final = Script("queue/sweep")
-_FINISH: Final = Script("queue/finish_task")
+_RENEW: Final = Script("queue/renew_leases")
+_SWEEP: Final = Script("queue/sweep_leases")
+_RELEASE: Final = Script("queue/release_task")
 _UNEXPECTED: Final = Script("queue/note_unexpected")
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True):
-    """One task that is ours now. `score` is the place in the queue that it came from."""
+    """One task that this worker holds now. `score` is the one that it had in the queue."""
 
     task_id: str
     token: str
@@ -35,7 +50,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Renewal(msgspec.Struct, frozen=True, array_like=True):
-    """What a renewal found: tasks that are another's now, and images that somebody wants cancelled."""
+    """What a renewal found: the tasks whose lease is lost, and the images that a client has cancelled."""
 
     lost: list[str]
     cancelled: list[str]
@@ -59,8 +74,8 @@ async def pick(
 ) -> list[Claim]:
     """Claim up to `free` tasks to start, and up to `reserve` images that FAL has already.
 
-    Over the fleet at most `max_permits` images are in FAL's hands, and `look_ahead` more in preparation, of
-    which this worker takes `own_look_ahead`.
+    Over the fleet at most `max_permits` images are at FAL, and `look_ahead` more are being prepared, of which
+    this worker takes at most `own_look_ahead`.
     """
     packed = await _PICK.packed(
         redis,
@@ -77,14 +92,14 @@ async def pick(
 
 
 async def renew(redis: Redis, queue: Queue, held: Sequence[tuple[str, str]], *, lease_s: float) -> Renewal:
-    """Renew all of a worker's leases, `(task id, token)` each, in one round trip."""
+    """Renew these leases, `(task id, token)` each, in one round trip."""
     return _renewal.decode(await _RENEW.packed(redis, queue.value, int(lease_s * 1000), held))
 
 
 async def sweep(redis: Redis, queue: Queue, *, lease_s: float) -> int:
-    """Put tasks with an expired lease at the front of the queue; returns how many."""
+    """Put tasks with an expired lease back into the queue, before the others; returns how many."""
     gap_ms = int(max(lease_s / 2, 1.5) * 1000)
-    return int(await _SWEEP.packed(redis, queue.value, int(lease_s * 1000), gap_ms, MOST_CRASHES))
+    return int(await _SWEEP.packed(redis, queue.value, int(lease_s * 1000), gap_ms, MAX_CRASHES))
 
 
 async def release(
@@ -99,18 +114,101 @@ async def release(
 ) -> bool:
     """End the lease: the task is done, or goes back to `score`, or waits for `delay_ms` by the store's clock.
 
-    False when it was another's already.
+    False when another worker held the task already.
     """
     delay = False if delay_ms is None else delay_ms
     return bool(
-        await _FINISH.packed(redis, queue.value, task_id, token, finished, int(score), delay, MOST_ENDS)
+        await _RELEASE.packed(
+            redis, queue.value, task_id, token, finished, int(score), delay, MAX_UNFINISHED_RUNS
+        )
     )
 
 
 async def note_unexpected(redis: Redis, queue: Queue, task_id: str, token: str) -> int:
-    """Count a run that ended with an error that nobody expected, and return how many did.
+    """Count a run that ended with an unexpected error, and return how many did.
 
-    Of an image those of its present attempt count. 0 where the task is another's by now. Repeat it until
-    it answers: a run counts once.
+    For an image only the runs of its present attempt count. 0 when another worker holds the task. The call
+    may be repeated until it succeeds: a run counts once.
     """
     return int(await _UNEXPECTED.packed(redis, queue.value, task_id, token))
+
+
+class LeaseRenewer:
+    """Keeps the leases of one process, and sweeps those of others that have expired. `run` until
+    cancelled."""
+
+    def __init__(self, context: QueueContext, queues: tuple[Queue, ...]) -> None:
+        self._context = context
+        self._lease_s = context.settings.lease_seconds
+        self._held: dict[Queue, dict[str, RunningTask]] = {queue: {} for queue in queues}
+        self._renewed_at = time.monotonic()
+        self._renewing = asyncio.Lock()
+
+    def hold(self, queue: Queue, task: RunningTask) -> None:
+        """Renew this lease from now on."""
+        self._held[queue][task.token] = task
+
+    def drop(self, queue: Queue, task: RunningTask) -> None:
+        """Stop renewing this lease."""
+        self._held[queue].pop(task.token, None)
+
+    async def renew_if_overdue(self) -> None:
+        """Renew now if the last renewal is so long ago that leases may expire. Raises StoreOutage."""
+        if time.monotonic() - self._renewed_at > self._lease_s * 2 / 3:
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Renew every lease. Raises StoreOutage."""
+        async with self._renewing:
+            started = time.monotonic()
+            for queue, held in self._held.items():
+                tasks = list(held.values())
+                for start in range(0, len(tasks), _CHUNK):
+                    await self._renew_some(queue, tasks[start : start + _CHUNK])
+            self._renewed_at = started
+
+    async def run(self) -> None:
+        """Renew every third of a lease and sweep every half second, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._renew_forever())
+            group.create_task(self._sweep_forever())
+
+    async def _renew_some(self, queue: Queue, tasks: list[RunningTask]) -> None:
+        pairs = [(task.task_id, task.token) for task in tasks]
+        renewal = await renew(self._context.redis, queue, pairs, lease_s=self._lease_s)
+        lost, cancelled = set(renewal.lost), set(renewal.cancelled)
+        for task in tasks:
+            if task.task_id in cancelled:
+                task.request_cancel()
+            # it may have ended or been released during the call
+            if task.task_id in lost and self._held[queue].pop(task.token, None) is not None:
+                metrics.LEASES_LOST.inc()
+                _log.warning("lease_lost", task_id=task.task_id, queue=queue.value)
+                task.lose_lease()
+
+    async def _renew_forever(self) -> None:
+        pause = self._lease_s / 3
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await self.renew()
+                pause = self._lease_s / 3
+            except StoreOutage as error:
+                _log.warning("leases_not_renewed", error=str(error))
+                pause = min(0.5, self._lease_s / 6)
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            try:
+                await self.renew_if_overdue()
+                await self._sweep()
+            except StoreOutage as error:
+                _log.warning("leases_not_swept", error=str(error))
+
+    async def _sweep(self) -> None:
+        redis = self._context.redis
+        for queue in self._held:
+            if count := await sweep(redis, queue, lease_s=self._lease_s):
+                _log.warning("leases_expired", queue=queue.value, count=count)
+        await reconciliation.refresh_waiting(redis, max_permits=self._context.settings.max_concurrent)

@@ -1,6 +1,6 @@
-"""What a worker hears at once: that a queue has work or a permit came free, and that an image is cancelled.
+"""Receives pub/sub notifications: a queue has a task or a permit came free, or an image was cancelled.
 
-Who calls it: the process runs one. Nothing depends on it: polls and renewals find the same a little later.
+They only save time. A lost notification loses nothing: polls and lease renewals find the same a little later.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from image2model.store.connection import StoreOutage, reach_subscribed
 from image2model.store.identity import StoreIdentity, StoreWatch
 from image2model.store.keys import SHARED_CHANNELS, Queue
 
-_log = structlog.get_logger("worker.channel")
+_log = structlog.get_logger(__name__)
 
 _LISTEN_S = 1.0
 _MESSAGES = ("message", "pmessage")
@@ -24,8 +24,8 @@ _CANCEL = b"cancel:"
 _READY = SHARED_CHANNELS.ready.removeprefix(SHARED_CHANNELS.prefix)
 
 
-class Channel:
-    """One pub/sub connection. `run` until cancelled."""
+class NotificationListener:
+    """One pub/sub connection of a worker process. `run` until cancelled."""
 
     def __init__(
         self, context: QueueContext, workers: Mapping[Queue, LeasedWorker], store: StoreWatch
@@ -36,14 +36,14 @@ class Channel:
         self._notified = {queue: asyncio.Event() for queue in workers}
 
     async def run(self) -> None:
-        """Listen, and start what the bell announces."""
+        """Listen, and pick from the queues that notifications name."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen_forever())
             for queue in self._workers:
-                group.create_task(self._answer(queue))
+                group.create_task(self._pick_when_notified(queue))
 
-    async def _answer(self, queue: Queue) -> None:
-        """Many rings while one pick is under way become one more pick."""
+    async def _pick_when_notified(self, queue: Queue) -> None:
+        """Notifications that arrive during one pick lead to a single further pick."""
         while True:
             await self._notified[queue].wait()
             self._notified[queue].clear()
@@ -53,25 +53,26 @@ class Channel:
         while True:
             pubsub = self._context.redis.pubsub()
             try:
-                head = await self._store.look()
-                await _subscribe(pubsub, head)
-                await self._listen(pubsub, head)
+                identity = await self._store.refresh()
+                await _subscribe(pubsub, identity)
+                await self._listen(pubsub, identity)
             except (StoreOutage, ConfigurationError) as error:
                 _log.warning("notifications_not_received", error=str(error))
                 await asyncio.sleep(0.5)
             finally:
                 await pubsub.aclose()
 
-    async def _listen(self, pubsub: PubSub, head: StoreIdentity) -> None:
-        """Until the store is another, or has another version."""
-        while self._store.head == head:
+    async def _listen(self, pubsub: PubSub, identity: StoreIdentity) -> None:
+        """Returns when the store becomes another one, or its data version changes."""
+        while self._store.identity == identity:
             message = await pubsub.get_message(timeout=_LISTEN_S)
             if message is None:
-                await reach_subscribed(pubsub, head.own_channels.ready)  # a half-open connection fails here
+                # fails on a half-open connection
+                await reach_subscribed(pubsub, identity.own_channels.ready)
             elif message["type"] in _MESSAGES:
-                self._hear(message["channel"].decode(), message["data"])
+                self._receive(message["channel"].decode(), message["data"])
 
-    def _hear(self, channel: str, data: bytes) -> None:
+    def _receive(self, channel: str, data: bytes) -> None:
         if channel.endswith(_READY):
             self._context.permits.notification.set()
             for queue, notified in self._notified.items():
@@ -80,12 +81,13 @@ class Channel:
         elif data.startswith(_CANCEL):
             task = self._context.running.get(data.removeprefix(_CANCEL).decode())
             if task is not None:
-                task.ask_to_cancel()
+                task.request_cancel()
 
 
-async def _subscribe(pubsub: PubSub, head: StoreIdentity) -> None:
-    """The channels of 8adfc9c by pattern: who subscribes to them by name is counted as one of its workers."""
-    own, *others = head.subscribed_channels
+async def _subscribe(pubsub: PubSub, identity: StoreIdentity) -> None:
+    """Subscribe to the shared channels by pattern: who subscribes by name is counted as a worker of
+    8adfc9c."""
+    own, *others = identity.subscribed_channels
     await pubsub.subscribe(own.control, own.ready)
     for channels in others:
         await pubsub.psubscribe(channels.control, channels.ready)

@@ -1,8 +1,7 @@
-"""Opens and closes the circuits between us and FAL: of the account, of FAL as a whole, of each endpoint.
+"""A worker's part of the circuit breakers: it reports faults, checks endpoints before it works, and probes.
 
-Who calls it: `generate` reports faults, `submit` asks before it works for an endpoint that may be refused,
-the process runs the probes. While the account's or FAL's circuit is open nothing is sent; while an endpoint's
-is, its images wait and all others go on.
+While the account's or FAL's circuit is open nothing is sent. While an endpoint's is open its images wait and
+all others go on. The state is in the store (`circuits`).
 """
 
 import asyncio
@@ -19,13 +18,13 @@ from image2model.queue.permits import EndpointRefused
 from image2model.store.connection import StoreOutage
 from image2model.telemetry import metrics
 
-_log = structlog.get_logger("worker.circuit")
+_log = structlog.get_logger(__name__)
 
-_LOOK_S: Final = 0.5
+_INTERVAL_S: Final = 0.5
 
 
 async def report(context: QueueContext, failure: FalError) -> bool:
-    """Count a failure that is no image's and no endpoint's fault; whether generations are paused now."""
+    """Count a fault of the account or of FAL as a whole. Returns whether generations are paused now."""
     reason = WaitingFor.ACCOUNT if isinstance(failure, FalAccountFault) else WaitingFor.FAL
     paused = await circuits.count_fault(context.redis, reason)
     if paused:
@@ -36,8 +35,8 @@ async def report(context: QueueContext, failure: FalError) -> bool:
 async def report_endpoint(
     context: QueueContext, image_id: str, model: str, fault: Fault, failure: FalError
 ) -> bool:
-    """Count a fault of the image's endpoint; whether its circuit is open now."""
-    counted = await circuits.count_endpoint_fault(
+    """Count a fault of the image's endpoint. Returns whether its circuit is open now."""
+    outcome = await circuits.count_endpoint_fault(
         context.redis,
         image_id,
         fault,
@@ -46,51 +45,51 @@ async def report_endpoint(
         fal_type=failure.fal_type,
         pace=context.pace,
     )
-    if counted.open and model not in context.refused_endpoints:
+    if outcome.open and model not in context.refused_endpoints:
         _log.error("endpoint_circuit_open", model=model, fault=fault.value, reason=failure.message)
         context.refused_endpoints.add(model)
-    if counted.paused:
-        _log.error("generations_paused", waiting_for=counted.paused, reason=failure.message)
-    return counted.open
+    if outcome.paused:
+        _log.error("generations_paused", waiting_for=outcome.paused, reason=failure.message)
+    return outcome.open
 
 
 def fault_of_post(failure: FalError) -> Fault:
-    """What a failed POST says of its endpoint."""
+    """The endpoint's fault that a failed POST shows."""
     if isinstance(failure, FalEndpointFault):
         return Fault.REFUSED
     return Fault.LOST if failure.status is None else Fault.POST
 
 
 async def check_endpoint(context: QueueContext, image_id: str, model: str) -> None:
-    """Raises EndpointRefused where the image has to wait for its endpoint; else it may be worked for.
+    """Raises EndpointRefused if the image has to wait for its endpoint.
 
-    What this process knows is half a second old, so the store has the last word.
+    What this process knows is half a second old, so the store decides.
     """
     if model not in context.refused_endpoints:
         return
-    if await circuits.endpoint_refuses(context.redis, model, image_id):
+    if await circuits.is_endpoint_blocked(context.redis, model, image_id):
         raise EndpointRefused
 
 
 async def probe_forever(context: QueueContext) -> None:
-    """While a circuit is open: let endpoints be tried; probe FAL for free, and where it is well, an image."""
+    """While a circuit is open: let images probe their endpoints, and probe FAL itself for free."""
     while True:
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_INTERVAL_S)
         try:
-            await _tend_endpoints(context)
+            await _maintain_endpoints(context)
             if await circuits.claim_probe(context.redis):
                 await _probe(context)
         except StoreOutage as error:
             _log.warning("probe_failed", error=str(error))
 
 
-async def _tend_endpoints(context: QueueContext) -> None:
+async def _maintain_endpoints(context: QueueContext) -> None:
     patience = context.settings.endpoint_patience
-    tended = await circuits.tend_endpoints(context.redis, patience_s=patience, pace=context.pace)
-    for image_id, model in tended.gave_up:
+    found = await circuits.maintain_endpoints(context.redis, patience_s=patience, pace=context.pace)
+    for image_id, model in found.failed:
         _log.info("image_failed", image_id=image_id, model=model, code="endpoint_unavailable")
         metrics.IMAGES.labels(model, ImageStatus.FAILED.value).inc()
-    refused = {model for model, _ in tended.open}
+    refused = {model for model, _ in found.open}
     for model in context.refused_endpoints - refused:
         _log.info("endpoint_circuit_closed", model=model)
     context.refused_endpoints = refused
@@ -99,6 +98,6 @@ async def _tend_endpoints(context: QueueContext) -> None:
 async def _probe(context: QueueContext) -> None:
     health = await context.fal.probe()
     _log.info("fal_probed", ok=health.ok, detail=health.detail)
-    # a 403 of the one endpoint that is asked does not tell of the account: an image of another one does
+    # a 403 of the one endpoint that is probed says nothing about the account: an image of another one will
     if health.ok or health.reason == "endpoint":
         await circuits.allow_trial(context.redis)

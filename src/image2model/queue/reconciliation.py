@@ -1,6 +1,6 @@
-"""What keeps the store true: repairs, reasons for waiting, tasks of the house.
+"""Repairs that keep hashes, queues and counters consistent, and the maintenance tasks that run them.
 
-Who calls it: the worker's maintenance. Everything here may run twice or on several workers at once.
+Everything here may run twice, or on several workers at once.
 """
 
 from typing import Final
@@ -13,27 +13,27 @@ from image2model.store.scripts import Script
 
 _ENQUEUE: Final = Script("queue/enqueue_once")
 _WAITING: Final = Script("queue/refresh_waiting")
-_REPAIR: Final = Script("queue/repair")
+_REPAIR: Final = Script("queue/repair_job")
 _UNUSED_PERMITS: Final = Script("queue/release_unused_permits")
 _ADDRESSES: Final = Script("queue/release_unused_addresses")
 _PAGE: Final = 500
-_MOST_JOBS: Final = 1000
-_TELL_MS: Final = 400
+_MAX_JOBS: Final = 1000
+_REFRESH_MS: Final = 400
 
 
 async def enqueue_once(
     redis: Redis, queue: Queue, task_id: str, function: str, argument: str, *, due_ms: int = 0
 ) -> bool:
-    """Queue a task unless it waits or runs already. `due_ms`: not before then, ms since the epoch."""
+    """Queue a task unless it is waiting or running. `due_ms`: not before this time, ms since the epoch."""
     return bool(await _ENQUEUE.packed(redis, queue.value, task_id, function, argument, due_ms))
 
 
 async def refresh_waiting(redis: Redis, *, max_permits: int) -> int:
-    """Write into each job why nothing of it moves; returns how many jobs changed.
+    """Write into each job in which nothing moves why it waits; returns how many jobs changed.
 
-    Once in `_TELL_MS` for the whole fleet: whoever asks again by then finds it done.
+    At most once in `_REFRESH_MS` for the whole fleet; a call before then changes nothing.
     """
-    return int(await _WAITING.packed(redis, max_permits, _MOST_JOBS, _TELL_MS))
+    return int(await _WAITING.packed(redis, max_permits, _MAX_JOBS, _REFRESH_MS))
 
 
 async def unfinished_jobs(redis: Redis) -> list[str]:
@@ -42,22 +42,22 @@ async def unfinished_jobs(redis: Redis) -> list[str]:
 
 
 async def deleted_jobs(redis: Redis) -> list[str]:
-    """Ids of jobs that were deleted and whose traces are still there."""
+    """Ids of deleted jobs that are not erased yet."""
     return [job.decode() for job in await command(redis, "ZRANGE", key("deleted"), 0, -1)]
 
 
 async def repair(redis: Redis, job_id: str) -> int:
-    """Compare a job with the queue, mend either, renew its keys; returns how much was mended."""
+    """Compare a job with the queue, repair both, renew its keys' TTLs; returns how many repairs were made."""
     return int(await _REPAIR(redis, job_id))
 
 
 async def release_unused_permits(redis: Redis) -> int:
-    """Free permits and places ahead whose image needs none any more; returns how many."""
+    """Free the permits and look-ahead entries of images that need none any more; returns how many."""
     return int(await _UNUSED_PERMITS(redis))
 
 
 async def release_unused_addresses(redis: Redis) -> int:
-    """Images that are final or gone count for their address no longer; returns how many did."""
+    """Stop counting images that are final or gone for their address; returns how many were counted."""
     freed, page = 0, list[str]()
     async for image_id, _ in redis.hscan_iter(key("origins"), count=_PAGE):
         page.append(image_id.decode())
@@ -68,7 +68,7 @@ async def release_unused_addresses(redis: Redis) -> int:
 
 
 async def renew_ttls(redis: Redis) -> None:
-    """Renew the keys that live as long as the fleet, an open circuit or their owner does."""
+    """Renew the TTLs of the keys of the fleet, of open circuits and of owners."""
     pipe = redis.pipeline(transaction=False)
     for name, (template, ttl) in TTLS.items():
         if ttl is Ttl.FLEET:

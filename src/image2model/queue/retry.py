@@ -1,4 +1,4 @@
-"""Exponential backoff with full jitter. Who calls it: whatever tries again.
+"""Waiting and trying again: exponential backoff with full jitter, and a write that is repeated until stored.
 
 Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 """
@@ -12,8 +12,14 @@ import structlog
 
 from image2model.store.connection import StoreOutage
 
+_log = structlog.get_logger(__name__)
+
 BASE_S: Final = 1.0
 CAP_S: Final = 60.0
+_FIRST_PAUSE_S: Final = 0.05
+_LAST_PAUSE_S: Final = 1.0
+
+T = TypeVar("T")
 
 
 def full_jitter(tries: int, *, base_s: float = BASE_S, cap_s: float = CAP_S) -> float:
@@ -21,20 +27,15 @@ def full_jitter(tries: int, *, base_s: float = BASE_S, cap_s: float = CAP_S) -> 
     return random.uniform(0, min(cap_s, base_s * 2 ** min(tries, 30)))  # noqa: S311 - spreads load
 
 
-_log = structlog.get_logger("worker.told")
+async def retry_until_stored(write: Callable[[], Awaitable[T]]) -> T:
+    """Repeat `write` through every outage, however long, and return its reply.
 
-_FIRST_PAUSE_S: Final = 0.05
-_LAST_PAUSE_S: Final = 1.0
-
-T = TypeVar("T")
-
-
-async def retry_until_stored(tell: Callable[[], Awaitable[T]]) -> T:
-    """The store's reply, however long that takes. Raises what is no outage: StaleFence."""
+    Raises what is no outage, such as StaleFence.
+    """
     pause = _FIRST_PAUSE_S
     while True:
         try:
-            return await tell()
+            return await write()
         except StoreOutage as error:
             if pause == _FIRST_PAUSE_S:
                 _log.error("outcome_not_stored", error=str(error))

@@ -1,9 +1,9 @@
-"""What becomes of a task that ends with an error that nobody expected: seen, tried a few times, given up.
+"""Handles the errors of every task: an outage is retried without an end, an unexpected error a few times.
 
-Who calls it: the dispatcher, around every task. An outage, which is known to pass, is told by the type that
-our own clients raise and is retried without an end; anything else is a bug here or in what we use. It is
-logged with its traceback, counted in the store (so that the count outlives workers), tried again with
-growing gaps, and then the task's own `give_up` settles what is left undone.
+An outage passes, and is recognised by the exceptions that our own clients raise for it. Anything else is a
+bug, here or in a dependency. It is logged with its traceback, counted in the store (so that the count
+outlives workers) and retried with growing gaps. After the last run the task's own `give_up` ends what the
+task left undone.
 """
 
 import asyncio
@@ -22,24 +22,24 @@ from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 from image2model.telemetry.unexpected import report_unexpected
 
-_log: Final = structlog.get_logger("worker.unexpected")
+_log: Final = structlog.get_logger(__name__)
 
 GAPS_S: Final = (2.0, 10.0)
 """Seconds before the second and the third run; there is no fourth."""
 _OUTAGE_S: Final = 5.0
-_NO_ERRORS: Final = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
+_CANCELLATIONS: Final = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
 
 C = TypeVar("C", bound=QueueContext, contravariant=True)
 Work = Callable[[C, RunningTask, str], Awaitable[None]]
-"""A task of ours: the shared parts, its own lease, and the id that it is about."""
+"""A task: it receives the shared context, its own lease, and the id that it works on."""
 
 
-async def nothing_to_undo(_context: QueueContext, _running: RunningTask, _argument: str) -> None:
-    """The `give_up` of a task that is queued again anyway."""
+async def no_cleanup(_context: QueueContext, _running: RunningTask, _argument: str) -> None:
+    """The `give_up` of a task that needs none, since it is queued again anyway."""
 
 
-class Guarded(Generic[C]):
-    """One kind of task, with what becomes of its errors. `give_up` is called after the last run."""
+class GuardedTask(Generic[C]):
+    """One kind of task with its error handling. `give_up` is called after the last run."""
 
     def __init__(self, name: str, queue: Queue, work: Work[C], give_up: Work[C]) -> None:
         self.name = name
@@ -48,7 +48,7 @@ class Guarded(Generic[C]):
         self._give_up = give_up
 
     async def run(self, context: C, running: RunningTask, argument: str) -> None:
-        """Run it once. Raises arq.Retry to have it again."""
+        """Run it once. Raises arq.Retry to be run again."""
         try:
             await self._work(context, running, argument)
         except Retry:
@@ -56,12 +56,14 @@ class Guarded(Generic[C]):
         except (StoreOutage, StorageError) as error:
             _log.warning("task_waits", task=self.name, task_id=running.task_id, reason=str(error))
             raise Retry(defer=_OUTAGE_S) from error
-        except BaseException as error:  # a panic of a Rust extension is no Exception
-            if isinstance(error, _NO_ERRORS):
+        except BaseException as error:  # a panic in a Rust extension is not an Exception
+            if isinstance(error, _CANCELLATIONS):
                 raise
-            await self._met(context, running, argument, error)
+            await self._handle_unexpected(context, running, argument, error)
 
-    async def _met(self, context: C, running: RunningTask, argument: str, error: BaseException) -> None:
+    async def _handle_unexpected(
+        self, context: C, running: RunningTask, argument: str, error: BaseException
+    ) -> None:
         """Count the error. Raises arq.Retry while there are runs left."""
         runs = await self._count(context, running)
         about: dict[str, object] = {"task_id": running.task_id, "runs": runs}
@@ -69,7 +71,7 @@ class Guarded(Generic[C]):
             about["image_id"] = running.task_id
         report_unexpected(self.name, error, **about)
         if runs == 0:
-            return  # it is another's by now
+            return  # another worker holds the task by now
         if runs <= len(GAPS_S):
             raise Retry(defer=GAPS_S[runs - 1]) from error
         await self._give_up(context, running, argument)

@@ -1,7 +1,6 @@
-"""The settings of a process: read once from the environment, checked whole, then passed down.
+"""The settings of a process: read once from the environment, validated as a whole, then passed down.
 
-Who calls it: the command line at start, which hands `Settings` to everything below. Nothing else
-reads the environment.
+Nothing else reads the environment. A wrong value stops the start, and every problem is reported at once.
 """
 
 import os
@@ -80,7 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(environment: Mapping[str, str] | None = None, **overrides: str) -> Settings:
-    """Read `environment` (default: the process's); `overrides` are texts by field, from the command line.
+    """Read `environment` (default: the process's); `overrides` are values of fields from the command line.
 
     Raises ConfigurationError with every problem at once.
     """
@@ -101,7 +100,7 @@ def load(environment: Mapping[str, str] | None = None, **overrides: str) -> Sett
 
 
 def unknown_names(environment: Mapping[str, str] | None = None) -> list[str]:
-    """Names in the environment that look like settings and are none: most likely misspelt."""
+    """Names in the environment that begin like settings but are not settings, probably misspelt."""
     env = os.environ if environment is None else environment
     known = {setting.name for setting in SETTINGS}
     return sorted(name for name in env if name.startswith("I2M_") and name not in known)
@@ -111,8 +110,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
     problems = []
     if values["auth"] == "none" and not is_loopback(values["host"]) and not values["allow_anonymous"]:
         problems.append(
-            f"I2M_AUTH: none would let anybody who reaches {values['host']} spend your money; "
-            "use keys, or set I2M_ALLOW_ANONYMOUS=1 if something else guards it"
+            f"I2M_AUTH: with none, anybody who reaches {values['host']} can spend your money; "
+            "use keys, or set I2M_ALLOW_ANONYMOUS=1 if something else protects the service"
         )
     if values["task_timeout"] < 1:
         problems.append("I2M_TASK_TIMEOUT: must be at least 1 s")

@@ -1,6 +1,6 @@
-"""Readers of one setting's text: each takes the text and returns the value or raises ValueError.
+"""Parsers of settings: each takes the text of one setting and returns its value, or raises ValueError.
 
-Who calls it: the settings table alone. The error's words complete "I2M_X: ".
+The text of the error continues "I2M_X: ".
 """
 
 import base64
@@ -21,7 +21,7 @@ _RATE_PERIODS: Final = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "hour":
 
 
 def text(value: str) -> str:
-    """Any text."""
+    """Accept any text."""
     return value
 
 
@@ -66,7 +66,7 @@ def flag(value: str) -> bool:
 
 
 def choice(*words: str) -> Callable[[str], str]:
-    """One of a few words."""
+    """One of the given words."""
 
     def read(value: str) -> str:
         if value not in words:
@@ -104,14 +104,14 @@ def url(*schemes: str) -> Callable[[str], str]:
 
 
 def otlp_endpoint(value: str) -> str:
-    """Where traces go. Refused where the optional packages that send them are missing."""
+    """The URL for traces. Raises ValueError if the optional packages that send them are missing."""
     read = url("http", "https")(value)
     if "?" in read or "#" in read:
-        raise ValueError("must have no query; credentials go into OTEL_EXPORTER_OTLP_HEADERS")
+        raise ValueError("must have no query; put credentials into OTEL_EXPORTER_OTLP_HEADERS")
     if not _installed(_OTLP_EXPORTER):
         raise ValueError(
-            "traces need OpenTelemetry, which is not installed here; install it with "
-            "`python -m pip install opentelemetry-exporter-otlp-proto-http`, or unset this"
+            "needs OpenTelemetry, which is not installed; install it with "
+            "`python -m pip install opentelemetry-exporter-otlp-proto-http`, or unset this setting"
         )
     return read
 
@@ -119,7 +119,7 @@ def otlp_endpoint(value: str) -> str:
 def _installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ImportError:  # a package above it is missing
+    except ImportError:  # a parent package is missing
         return False
 
 
@@ -129,12 +129,12 @@ def path(value: str) -> Path:
 
 
 def names(value: str) -> tuple[str, ...]:
-    """Words with commas between."""
+    """Words separated by commas."""
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
 def networks(value: str) -> tuple[str, ...]:
-    """Addresses or networks (`10.0.0.0/8`) with commas between."""
+    """Addresses or networks (`10.0.0.0/8`), separated by commas."""
     words = names(value)
     for word in words:
         ipaddress.ip_network(word, strict=False)
@@ -148,12 +148,12 @@ def webhook_secret(value: str) -> str:
     try:
         base64.b64decode(value.removeprefix("whsec_") + "==")
     except ValueError:
-        raise ValueError("must be whsec_ followed by base64; a character is missing") from None
+        raise ValueError("must be whsec_ followed by valid base64; copy the whole secret") from None
     return value
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address can be reached from this machine alone."""
+    """Whether only this machine can reach the host name or address."""
     if host.lower() == "localhost":
         return True
     try:

@@ -1,6 +1,6 @@
-"""The one table of settings: name, reader, default, meaning. The settings page is made from it.
+"""The table of settings: name, parser, default and meaning. The settings page is generated from it.
 
-Who calls it: `settings.load`. A row's field is its name without `I2M_`, in lower case.
+A setting's field in `Settings` is its name without `I2M_`, in lower case.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from image2model.settings import parse
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One row. `default` is text, read like a given value; None: not set."""
+    """One setting. `default` is text and parsed like a given value; None: not set. `meaning` is for users."""
 
     name: str
     read: Callable[[str], Any]
@@ -32,160 +32,207 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "I2M_REDIS_URL",
         parse.url("redis", "rediss", "unix", "redis+sentinel"),
         None,
-        "Redis or Valkey: `redis://`, `rediss://`, `unix://`, `redis+sentinel://h1:26379,h2:26379/mymaster`. "
-        "`up` brings its own.",
+        "The Redis or Valkey server: `redis://`, `rediss://`, `unix://` or "
+        "`redis+sentinel://h1:26379,h2:26379/mymaster`. `up` starts its own.",
     ),
     Setting(
         "I2M_STORAGE_URL",
         parse.url("file", "s3", "memory"),
         None,
-        "`file:///folder` (created if missing), `s3://bucket/prefix`, or `memory://` inside one process "
-        "(tests). Default: `files` in the data folder.",
+        "Where to keep files: `file:///folder` (created if missing), `s3://bucket/prefix`, or `memory://` "
+        "inside one process (tests). The default is `files` in the data folder.",
     ),
     Setting(
         "I2M_RESULTS",
         parse.choice("mirror", "redirect"),
         "mirror",
-        "`mirror`: our own copy, checked, redirected to by a signed URL. `redirect`: no copy; downloads "
-        "redirect to FAL's own URL, which expires.",
+        "`mirror` checks each result and keeps a copy; downloads redirect to a signed URL. `redirect` keeps "
+        "no copy; downloads redirect to FAL's own URL, which expires.",
     ),
-    Setting("FAL_KEY", parse.text, None, "FAL's key. Without it `up` starts the emulator."),
+    Setting("FAL_KEY", parse.text, None, "Your key for FAL. Without it, `up` starts the emulator."),
     Setting(
         "I2M_FAL_BASE_URL",
         parse.url("http", "https"),
         None,
-        "One base that serves all FAL hosts (queue, rest, cdn, api), such as the emulator's.",
+        "One base URL for all FAL hosts (queue, rest, cdn, api), such as the emulator's.",
     ),
     Setting(
         "I2M_PUBLIC_URL",
         parse.url("http", "https"),
         None,
-        "Where the internet reaches this service; turns FAL's webhooks on.",
+        "The URL of this service on the internet. Setting it turns FAL's webhooks on.",
     ),
-    Setting("I2M_HOST", parse.text, "127.0.0.1", "Address that the API listens on."),
-    Setting("I2M_PORT", parse.whole(0, 65535), "8000", "Port that the API listens on."),
-    Setting("I2M_DATA_DIR", parse.path, None, "Data of `up`. Default: the user's data folder."),
+    Setting("I2M_HOST", parse.text, "127.0.0.1", "The address that the API listens on."),
+    Setting("I2M_PORT", parse.whole(0, 65535), "8000", "The port that the API listens on."),
+    Setting(
+        "I2M_DATA_DIR",
+        parse.path,
+        None,
+        "The folder for the data of `up`. The default is the user's data folder.",
+    ),
     Setting(
         "I2M_AUTH",
         parse.choice("keys", "none"),
         "keys",
-        "`keys`, or `none`: every caller is one owner with role `admin`. `up` on loopback: `none`.",
+        "`keys` requires an API key. With `none`, every caller is one owner with the role `admin`; this is "
+        "the default of `up` on loopback.",
     ),
     Setting(
-        "I2M_ALLOW_ANONYMOUS", parse.flag, "0", "Allows `I2M_AUTH=none` where `I2M_HOST` is not loopback."
+        "I2M_ALLOW_ANONYMOUS", parse.flag, "0", "Allows `I2M_AUTH=none` when `I2M_HOST` is not loopback."
     ),
-    Setting("I2M_ADMIN_KEY", parse.text, None, "The first admin key."),
-    Setting("I2M_MAX_CONCURRENT", _count, "100", "FAL requests in flight over the whole fleet."),
+    Setting("I2M_ADMIN_KEY", parse.text, None, "The text of the first admin key."),
+    Setting(
+        "I2M_MAX_CONCURRENT", _count, "100", "The most FAL requests in flight at once, over the whole fleet."
+    ),
     Setting(
         "I2M_WORKER_CONCURRENCY",
         _count,
         "100",
-        "Requests that one worker process starts; those that it re-attaches come on top.",
+        "The most requests that one worker process starts. Requests that it takes over from another worker "
+        "come on top.",
     ),
     Setting(
         "I2M_START_TIMEOUT",
         parse.duration,
         "300",
-        "Seconds that one image tries to get accepted by FAL's queue, pauses not counted.",
+        "How long an image tries to get into FAL's queue, in seconds, without pauses. Then it fails.",
     ),
     Setting(
         "I2M_TASK_TIMEOUT",
         parse.duration,
         "1800",
-        "Seconds that a generation may run, counted from IN_PROGRESS; then it is cancelled at FAL.",
+        "How long a generation may run, in seconds from FAL's IN_PROGRESS. Then it is cancelled at FAL.",
     ),
     Setting(
         "I2M_ENDPOINT_PATIENCE",
         parse.duration,
         "1h",
-        "How long an image waits for an endpoint that refuses or fails before it fails itself.",
+        "How long an image waits for an endpoint that refuses or fails. Then the image fails.",
     ),
-    Setting("I2M_LEASE_SECONDS", parse.duration, "15", "A worker's lease on an image, in seconds."),
+    Setting(
+        "I2M_LEASE_SECONDS",
+        parse.duration,
+        "15",
+        "How long a worker's lease on an image lasts without a renewal, in seconds. After that another "
+        "worker takes the image over.",
+    ),
     Setting(
         "I2M_UNCONFIRMED_GRACE",
         parse.duration,
         "120",
-        "Seconds to look for a submit whose reply was lost before the image fails.",
+        "How long to search for a submission whose reply was lost, in seconds. Then the image fails.",
     ),
     Setting(
-        "I2M_SHUTDOWN_GRACE", parse.duration, "20", "Seconds that a process may take to let go after SIGTERM."
+        "I2M_SHUTDOWN_GRACE",
+        parse.duration,
+        "20",
+        "How long a process may take to stop after SIGTERM, in seconds.",
     ),
-    Setting("I2M_MAX_ATTEMPTS", _count, "3", "Paid submissions of one image after definite failures."),
+    Setting(
+        "I2M_MAX_ATTEMPTS", _count, "3", "The most paid submissions of one image, if FAL definitely fails."
+    ),
     Setting(
         "I2M_ON_UNCONFIRMED",
         parse.choice("fail", "resubmit"),
         "fail",
-        "What an unconfirmed submit becomes: a failure that only a retry sends again, or a new submit.",
+        "What happens to an unconfirmed submission: `fail` lets the image fail until somebody retries it; "
+        "`resubmit` submits it again, which may be paid twice.",
     ),
     Setting(
         "I2M_DEDUPE",
         parse.choice("owner", "global", "off"),
         "owner",
-        "Reuse of a finished result: among one key's jobs, among all, or never.",
+        "Reuses finished results among the jobs of one owner (`owner`), among all jobs (`global`), or never "
+        "(`off`).",
     ),
-    Setting("I2M_JOB_TTL", parse.duration, "7d", "How long a finished job and its files are kept."),
-    Setting("I2M_MAX_FILES", parse.whole(1, 1000), "25", "Pictures in one batch."),
-    Setting("I2M_MAX_FILE_BYTES", parse.size, "10MiB", "Bytes of one picture."),
-    Setting("I2M_MAX_PIXELS", _count, "50000000", "Pixels of one picture."),
-    Setting("I2M_UPLOAD_MEMORY", parse.size, "256MiB", "Bytes of uploads held at once, per process."),
-    Setting("I2M_RATE_LIMIT", parse.rate, "60/min", "Uploads, quotes and retries per key."),
+    Setting("I2M_JOB_TTL", parse.duration, "7d", "How long to keep a finished job and its files."),
+    Setting("I2M_MAX_FILES", parse.whole(1, 1000), "25", "The most pictures in one batch."),
+    Setting("I2M_MAX_FILE_BYTES", parse.size, "10MiB", "The most bytes of one picture."),
+    Setting("I2M_MAX_PIXELS", _count, "50000000", "The most pixels of one picture."),
+    Setting(
+        "I2M_UPLOAD_MEMORY",
+        parse.size,
+        "256MiB",
+        "The most bytes of uploads that a process holds in memory at once.",
+    ),
+    Setting("I2M_RATE_LIMIT", parse.rate, "60/min", "The rate of uploads, quotes and retries for each key."),
     Setting(
         "I2M_ADDRESS_RATE_LIMIT",
         parse.rate,
         "1200/min",
-        "Uploads, quotes and retries per address; a key with a higher rate of its own is not held to it.",
+        "The rate of uploads, quotes and retries for each address. A key with a higher rate of its own is "
+        "exempt.",
     ),
-    Setting("I2M_MAX_QUEUED", _count, "2500", "Unfinished images per key."),
+    Setting("I2M_MAX_QUEUED", _count, "2500", "The most unfinished images of each key."),
     Setting(
         "I2M_ADDRESS_MAX_QUEUED",
         _count,
         "10000",
-        "Unfinished images per address, over its keys; a key that may have more is not held to it.",
+        "The most unfinished images of each address, over all keys. A key that may have more is exempt.",
     ),
-    Setting("I2M_WORKER_METRICS_PORT", parse.whole(1, 65535), None, "Port of a worker's own `/metrics`."),
+    Setting(
+        "I2M_WORKER_METRICS_PORT",
+        parse.whole(1, 65535),
+        None,
+        "The port of a worker's own `/metrics`. Without it, a worker serves none.",
+    ),
     Setting(
         "I2M_SSE_SEND_TIMEOUT",
         parse.duration,
         "10",
-        "Seconds after which a client that does not read its event stream is cut off.",
+        "How long a client may stop reading its event stream, in seconds. Then it is disconnected.",
     ),
     Setting(
         "I2M_WEBHOOK_SECRET",
         parse.webhook_secret,
         None,
-        "`whsec_…`, signs outgoing webhooks. Default: made once and shown by `doctor`.",
+        "The secret that signs outgoing webhooks, `whsec_…`. By default the service creates one, and "
+        "`doctor` shows it.",
     ),
     Setting(
         "I2M_WEBHOOK_ALLOW_PRIVATE",
         parse.flag,
         "0",
-        "Allows outgoing webhooks to, and result files from, http and private addresses (development only).",
+        "Allows http and private addresses for outgoing webhooks and result files. For development only.",
     ),
     Setting(
         "I2M_URL",
         parse.url("http", "https"),
         "http://127.0.0.1:8000",
-        "The service's root, for client commands.",
+        "The root URL of the service, for client commands.",
     ),
     Setting("I2M_API_KEY", parse.text, None, "The API key, for client commands."),
     Setting(
         "I2M_METRICS_TOKEN",
         parse.text,
         None,
-        "Bearer token that `/metrics` asks for. With keys, only then does it tell what each key has spent.",
+        "The Bearer token that `/metrics` requires. With `I2M_AUTH=keys`, `/metrics` shows the spending of "
+        "each key only if this is set.",
     ),
-    Setting("I2M_CORS_ORIGINS", parse.names, "", "Origins that may call the API from a browser."),
-    Setting("I2M_ALLOWED_HOSTS", parse.names, "", "Host names that this service answers to."),
-    Setting("I2M_TRUSTED_PROXIES", parse.networks, "", "Proxies whose X-Forwarded-* headers are believed."),
-    Setting("I2M_LOG_FORMAT", parse.choice("json", "console"), None, "`json`; `console` on a terminal."),
     Setting(
-        "I2M_LOG_LEVEL", parse.choice("debug", "info", "warning", "error"), "info", "Least level of the log."
+        "I2M_CORS_ORIGINS", parse.names, "", "The origins of web pages that may call the API from a browser."
+    ),
+    Setting("I2M_ALLOWED_HOSTS", parse.names, "", "The host names under which this service may be called."),
+    Setting(
+        "I2M_TRUSTED_PROXIES",
+        parse.networks,
+        "",
+        "The proxies whose X-Forwarded-* headers the service trusts.",
+    ),
+    Setting(
+        "I2M_LOG_FORMAT",
+        parse.choice("json", "console"),
+        None,
+        "The format of the log. The default is `console` on a terminal, else `json`.",
+    ),
+    Setting(
+        "I2M_LOG_LEVEL", parse.choice("debug", "info", "warning", "error"), "info", "The lowest level to log."
     ),
     Setting(
         "I2M_OTEL_ENDPOINT",
         parse.otlp_endpoint,
         None,
-        "Collector that traces go to by OTLP over HTTP, such as `http://collector:4318` (`/v1/traces` is "
-        "added). Not set: no traces.",
+        "The collector that receives traces by OTLP over HTTP, such as `http://collector:4318` (`/v1/traces` "
+        "is added). Without it there are no traces.",
     ),
 )

@@ -1,5 +1,5 @@
-"""Files of ours: what was uploaded, what came out, thumbnails; on disk, in S3 or in memory.
+"""Stored files: uploaded pictures, results and thumbnails, in a local folder, in S3 or in memory.
 
-Called by service, worker and API through `objects.ObjectStorage`. It knows nothing of jobs except the
-names in `layout`, and never the store or FAL.
+`objects.ObjectStorage` is the way in; `layout` is the only module that knows the object names. This package
+imports nothing of jobs, of the store or of FAL, and nothing here may block the event loop.
 """

@@ -1,7 +1,7 @@
 """Opens the storage that a URL names.
 
-Called once at start by each process, with `I2M_STORAGE_URL`. Credentials never stand in the URL: for S3
-they come from the usual `AWS_*` environment, or from the machine's or container's role.
+Credentials never stand in the URL: for S3 they come from the usual `AWS_*` environment, or from the role of
+the machine or container.
 """
 
 import os
@@ -16,7 +16,7 @@ from image2model.errors import ConfigurationError
 from image2model.storage.local_folder import LocalFolder
 from image2model.storage.objects import DEADLINE_S, ObjectStorage
 
-# Inside the deadline of `objects`, so that obstore's own words come through before it.
+# Shorter than the deadline of `objects`, so that obstore's own error comes first.
 _REQUEST_TIMEOUT = timedelta(seconds=30)
 _CONNECT_TIMEOUT = timedelta(seconds=5)
 _RETRIES = 3
@@ -24,7 +24,7 @@ _RETRY_TIMEOUT = timedelta(seconds=20)
 
 
 def open_storage(url: str, *, deadline_s: float = DEADLINE_S) -> ObjectStorage:
-    """`file:///abs/path` (made if missing), `s3://bucket/prefix` or `memory://`. May touch the disk.
+    """`file:///abs/path` (created if missing), `s3://bucket/prefix` or `memory://`. May touch the disk.
 
     A path may be percent-encoded, as `Path.as_uri()` does, or plain. `deadline_s` seconds bound each
     call. Raises ConfigurationError.
@@ -50,7 +50,7 @@ def _open_folder(url: str, deadline_s: float) -> ObjectStorage:
         root.mkdir(parents=True, exist_ok=True)
         root = root.resolve(strict=True)
     except OSError as error:
-        raise ConfigurationError([f"I2M_STORAGE_URL: the folder cannot be made: {error}"]) from error
+        raise ConfigurationError([f"I2M_STORAGE_URL: the folder cannot be created: {error}"]) from error
     if not os.access(root, os.W_OK | os.X_OK):
         raise ConfigurationError([f"I2M_STORAGE_URL: {root} is not writable by this user"])
     store = LocalStore(root, automatic_cleanup=True)

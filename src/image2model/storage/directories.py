@@ -1,9 +1,9 @@
-"""The directories of a put, although deletes remove what is empty, in this process and in others.
+"""Keeps the directories of a put in place while deletes remove empty ones, in this process and in others.
 
-Only `objects` and `streamed_put` use it. obstore makes the directories level by level and gives up where one
-is gone again before the next is in it. A second try may meet the same, so it has them held: each with a file
-of our own in it. The names are those that obstore keeps for unfinished writes: it lists none of them, and
-the sweep takes what a killed process leaves.
+obstore makes the directories level by level and gives up where one is removed again before the next is in it.
+A second try may meet the same race, so it first pins each directory with a file of our own. These files have
+the names that obstore uses for unfinished writes: it lists none of them, and the sweep removes what a killed
+process leaves.
 """
 
 import os
@@ -19,32 +19,32 @@ from image2model.shielded import in_thread
 from image2model.storage.local_folder import LocalFolder
 
 # Rust's create_dir_all lost a race against the removal of the directory that it made (2), or found (17).
-_GONE: Final = re.compile(r"Unable to create dir .*\(os error (2|17)\)")
-_TRIES: Final = 1000  # each is lost only to a removal between two system calls
+_DIRECTORY_REMOVED: Final = re.compile(r"Unable to create dir .*\(os error (2|17)\)")
+_TRIES: Final = 1000  # a try fails only if a removal comes between two system calls
 
 
 async def in_its_directory(
     folder: LocalFolder | None, key: str, put: Callable[[], Awaitable[object]]
 ) -> None:
-    """Await a put of `key`, again where all that failed was its directory, removed while it was made."""
+    """Await a put of `key`; repeat it where it failed only because its directory was removed meanwhile."""
     try:
         await put()
     except BaseError as error:
-        if folder is None or not _GONE.search(str(error)):
+        if folder is None or not _DIRECTORY_REMOVED.search(str(error)):
             raise
-        await _held(folder, key, put)
+        await _put_pinned(folder, key, put)
 
 
-async def _held(folder: LocalFolder, key: str, put: Callable[[], Awaitable[object]]) -> None:
-    held = _Held(folder, key)
+async def _put_pinned(folder: LocalFolder, key: str, put: Callable[[], Awaitable[object]]) -> None:
+    pinned = _PinnedDirectories(folder, key)
     try:
-        await in_thread(held.make)
+        await in_thread(pinned.make)
         await put()
     finally:
-        await in_thread(held.release)
+        await in_thread(pinned.release)
 
 
-class _Held:
+class _PinnedDirectories:
     """The directories of one key. Methods block, and raise OSError."""
 
     def __init__(self, folder: LocalFolder, key: str) -> None:
@@ -55,19 +55,19 @@ class _Held:
         self._files = [folder.root / directory / name for directory in reversed(above) if directory.name]
 
     def make(self) -> None:
-        """Make them, from the outermost on: none of them is empty any more."""
+        """Make them from the outermost on, each with a file in it, so that none is empty."""
         self._folder.root.mkdir(parents=True, exist_ok=True)
         for file in self._files:
-            _hold(file)
+            _pin(file)
 
     def release(self) -> None:
-        """Take the files away, and the directories where they are empty by now."""
+        """Remove the files, and the directories that are empty by now."""
         for file in self._files:
             file.unlink(missing_ok=True)
         self._folder.prune_above(self._key)
 
 
-def _hold(file: Path) -> None:
+def _pin(file: Path) -> None:
     for last in reversed(range(_TRIES)):
         try:
             _make(file.parent)
@@ -83,4 +83,4 @@ def _make(directory: Path) -> None:
     try:
         directory.mkdir()
     except FileExistsError:
-        return  # also where a file is there, which what follows says
+        return  # also where it is a file: the next step reports that

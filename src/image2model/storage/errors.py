@@ -24,7 +24,7 @@ class ObjectMissing(StorageError):
     """There is no object of that key."""
 
 
-# ENOSPC and EDQUOT of Rust's io::Error and of Python's, and MinIO's code for a full drive.
+# ENOSPC and EDQUOT in Rust's io::Error and in Python's OSError, and MinIO's code for a full drive.
 _FULL = re.compile(r"\(os error (28|122)\)|^\[Errno (28|122)\]|XMinioStorageFull")
 
 

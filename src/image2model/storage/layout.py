@@ -1,7 +1,4 @@
-"""The names of all objects. No other module knows them.
-
-Called by service, worker and API for a key, by the cleanup for what a key belongs to.
-"""
+"""The names of all objects. No other module knows them."""
 
 from typing import NamedTuple
 
@@ -10,7 +7,7 @@ ROOTS = (ORIGINALS, RESULTS, THUMBNAILS)
 
 
 class Owner(NamedTuple):
-    """Whose object a key names."""
+    """The job and image that an object belongs to."""
 
     root: str
     job_id: str
@@ -33,17 +30,17 @@ def thumbnail(job_id: str, image_id: str) -> str:
 
 
 def job_prefixes(job_id: str) -> tuple[str, ...]:
-    """Everything of one job is below these."""
+    """The prefixes of everything that belongs to one job."""
     return tuple(f"{root}/{job_id}" for root in ROOTS)
 
 
 def image_prefix(job_id: str, image_id: str) -> str:
-    """All files of one image's result are below this."""
+    """The prefix of all files of one image's result."""
     return f"{RESULTS}/{job_id}/{image_id}"
 
 
 def owner_of(key: str) -> Owner | None:
-    """Whose object this is; None for a key that this layout never made."""
+    """The job and image that an object belongs to; None for a key of another layout."""
     parts = key.split("/")
     root = parts[0]
     if root == RESULTS and len(parts) == 4:

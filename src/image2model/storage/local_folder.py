@@ -1,8 +1,9 @@
-"""What a folder needs beside obstore: no empty directories, no half-written leftovers, free space.
+"""What a local folder needs beside obstore: it removes empty directories and half-written files, and measures
+free disk space.
 
-Called by `objects` for `file://`, always in a thread: every method blocks. Removing an empty directory
-never harms a put under way: the put's own file keeps it from being empty, and a put that finds its
-directory gone makes it again (see `directories`).
+Every method blocks: call it in a thread. Removing an empty directory never harms a put in progress: the put's
+own file keeps it from being empty, and a put that finds its directory gone makes it again (see
+`directories`).
 """
 
 import contextlib
@@ -27,7 +28,7 @@ class LocalFolder:
         return shutil.disk_usage(self.root).free
 
     def prune_above(self, key: str) -> None:
-        """Remove the directories that `key` would be in, from the innermost on, while they are empty."""
+        """Remove the directories that `key` would be in, from the innermost on, as long as they are empty."""
         for directory in (self.root / key).parents:
             if directory == self.root or not _remove_empty(directory):
                 return
@@ -39,7 +40,7 @@ class LocalFolder:
         self.prune_above(f"{prefix}/-")
 
     def remove_staged(self, older_than_s: float) -> int:
-        """Remove files that a killed process was writing, once they are that old. Returns how many."""
+        """Remove half-written files of killed processes that are at least this old. Returns how many."""
         removed = 0
         for directory, _, names in os.walk(self.root, topdown=False):
             for name in filter(_STAGED.fullmatch, names):
@@ -53,7 +54,7 @@ def _remove_empty(directory: Path) -> bool:
     try:
         directory.rmdir()
     except FileNotFoundError:
-        return True  # somebody else was first
+        return True  # another process was first
     except OSError:
         return False  # not empty: in use
     return True

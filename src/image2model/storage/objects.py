@@ -1,7 +1,7 @@
-"""Which strings are keys of objects.
+"""The object storage: put, read, list, copy and delete objects by key, with a deadline for each call.
 
-Called by `objects` on every key. The alphabet is narrow on purpose: such a key is one path below the
-root on every file system, needs no quoting in a URL, and can never name one of obstore's `#1` files.
+Keys have a narrow alphabet on purpose: a key is one path below the root on every file system, needs no
+quoting in a URL, and can never name one of obstore's `#1` files.
 """
 
 import asyncio
@@ -26,21 +26,16 @@ from image2model.storage.streamed_put import PART_BYTES, StreamedPut, file_chunk
 # 200, not 255: the file system must still take the name of the file that is being written.
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,200}", re.ASCII)
 _MAX_LENGTH = 900
-
-
-def check_key(key: str) -> str:
-    """`key` itself. Raises ValueError unless it is `segment/segment/…` of letters, digits, `.`, `_`, `-`."""
-    if len(key) <= _MAX_LENGTH and all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
-        return key
-    raise ValueError(f"{key[:120]!r} is no storage key: use segments of A-Z a-z 0-9 . _ - joined by '/'")
-
-
-def check_prefix(prefix: str) -> str:
-    """`prefix` without a closing slash; it is made of whole segments, and is not empty."""
-    return check_key(prefix.removesuffix("/"))
-
-
 CHUNK_BYTES = 1024 * 1024
+DEADLINE_S = 60.0
+MIN_FREE_BYTES = 256 << 20
+"""Free disk space below which no new work is accepted: see `free_bytes`."""
+_LIST_PAGE = 1000
+
+
+Buffer = bytes | bytearray | memoryview
+T = TypeVar("T")
+Store = LocalStore | MemoryStore | S3Store
 
 
 class ObjectMeta(msgspec.Struct, frozen=True):
@@ -52,13 +47,8 @@ class ObjectMeta(msgspec.Struct, frozen=True):
     modified: datetime
 
 
-def meta_of(found: "obstore.ObjectMeta") -> ObjectMeta:
-    """Our Struct of what obstore tells of an object."""
-    return ObjectMeta(found["path"], found["size"], found["e_tag"], found["last_modified"])
-
-
 class ObjectReader:
-    """The bytes from `start` to `end` (exclusive) of one object, which `meta` describes whole."""
+    """The bytes from `start` to `end` (exclusive) of one object; `meta` describes the whole object."""
 
     def __init__(self, result: "obstore.GetResult", deadline_s: float) -> None:
         self.meta = meta_of(result.meta)
@@ -87,20 +77,10 @@ class ObjectReader:
             yield bytes(chunk)
 
 
-DEADLINE_S = 60.0
-LEAST_FREE = 256 << 20
-"""Bytes that a disk must have free for new work to be taken: see `free_bytes`."""
-_LIST_PAGE = 1000
-
-Buffer = bytes | bytearray | memoryview
-T = TypeVar("T")
-Store = LocalStore | MemoryStore | S3Store
-
-
 class ObjectStorage:
     """One storage. Safe to share by all tasks of one event loop.
 
-    Unless said otherwise methods raise StorageError, and ValueError for a string that is no key.
+    Methods raise StorageError, and ValueError for a string that is not a key.
     """
 
     def __init__(
@@ -113,23 +93,23 @@ class ObjectStorage:
     async def put(
         self, key: str, data: Buffer | Sequence[Buffer], *, content_type: str, filename: str | None = None
     ) -> None:
-        """Store `data`, one buffer or several in a row, without copying them; a reader sees all or nothing.
+        """Store `data`, one buffer or several in sequence, without copying. A reader sees all or nothing.
 
-        Buffers must not change until this returns. One buffer is fastest: each costs a write of its own.
+        Buffers must not change until this returns. One buffer is fastest: each costs a separate write.
         `filename` is the name under which S3 offers the object as a download. Raises DiskFull.
         """
         check_key(key)
         attributes = self._attributes(content_type, filename)
         with translated(f"put {key}"):
-            await self._swept(key, run_to_end(self._put_whole(key, data, attributes), self._deadline_s))
+            await self._cleaned_up(key, run_to_end(self._put_whole(key, data, attributes), self._deadline_s))
 
     async def put_stream(
         self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, filename: str | None = None
     ) -> int:
         """Store what `chunks` yields, holding at most five parts of 8 MiB. Returns the size in bytes.
 
-        If it raises, or this is cancelled, nothing is left behind; what `chunks` raises comes through as
-        it is. The deadline is for the storage to take each chunk; how long `chunks` may take is up to the
+        A failed or cancelled call leaves no object; an exception of `chunks` is raised unchanged. The
+        deadline bounds how long the storage takes for each chunk; how long `chunks` may take is up to the
         caller. Raises DiskFull.
         """
         check_key(key)
@@ -139,10 +119,10 @@ class ObjectStorage:
             return sum(map(len, head))
         attributes = self._attributes(content_type, filename)
         upload = StreamedPut(self._store, self._folder, key, attributes, self._deadline_s)
-        return await self._swept(key, upload.run(head, chunks))
+        return await self._cleaned_up(key, upload.run(head, chunks))
 
     async def put_file(self, key: str, path: Path, *, content_type: str, filename: str | None = None) -> int:
-        """Store a file of this machine, read piece by piece. Returns its size. Raises DiskFull, OSError."""
+        """Store a local file, read piece by piece. Returns its size. Raises DiskFull, OSError."""
         async with aclosing(file_chunks(path)) as chunks:
             return await self.put_stream(key, chunks, content_type=content_type, filename=filename)
 
@@ -163,7 +143,7 @@ class ObjectStorage:
         return ObjectReader(result, self._deadline_s)
 
     async def stream(self, key: str, chunk_size: int = CHUNK_BYTES) -> AsyncIterator[bytes]:
-        """The object in pieces of at least `chunk_size` bytes. Raises ObjectMissing at the first."""
+        """The object in pieces of at least `chunk_size` bytes. Raises ObjectMissing with the first piece."""
         reader = await self.open(key)
         async for chunk in reader.chunks(chunk_size):
             yield chunk
@@ -189,24 +169,24 @@ class ObjectStorage:
                 yield meta_of(found)
 
     async def copy(self, source: str, key: str) -> None:
-        """Copy an object inside the storage: S3 does it by itself, a folder makes a hard link.
+        """Copy an object inside the storage: S3 copies by itself, a folder makes a hard link.
 
         Raises ObjectMissing for the source, DiskFull.
         """
         check_key(source)
         check_key(key)
         with translated(f"copy {source}"):
-            await self._swept(key, run_to_end(self._copy(source, key), self._deadline_s))
+            await self._cleaned_up(key, run_to_end(self._copy(source, key), self._deadline_s))
 
     async def _copy(self, source: str, key: str) -> None:
         await in_its_directory(self._folder, key, lambda: obstore.copy_async(self._store, source, key))
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; one that is not there counts as deleted. Empty directories go with them."""
-        wanted = [check_key(key) for key in keys]
-        if wanted:
-            with translated(f"delete {len(wanted)} objects"):
-                await run_to_end(self._delete_all(wanted), self._deadline_s)
+        """Delete objects; a missing one counts as deleted. Directories that become empty are removed."""
+        checked = [check_key(key) for key in keys]
+        if checked:
+            with translated(f"delete {len(checked)} objects"):
+                await run_to_end(self._delete_all(checked), self._deadline_s)
 
     async def delete_prefix(self, prefix: str) -> int:
         """Delete every object below `prefix`. Returns how many there were."""
@@ -220,8 +200,8 @@ class ObjectStorage:
     async def presign(self, key: str, expires_s: int) -> str | None:
         """A URL that reads the object without credentials for `expires_s` seconds.
 
-        None where the storage cannot do that (a folder, memory). The URL is for the endpoint that this
-        process uses, and offers the file under the `filename` that it was put with.
+        None where the storage has no such URLs (a folder, memory). The URL has the endpoint that this
+        process uses, and offers the file under the `filename` given to `put`.
         """
         check_key(key)
         if not isinstance(self._store, S3Store):
@@ -231,16 +211,16 @@ class ObjectStorage:
                 return await obstore.sign_async(self._store, "GET", key, timedelta(seconds=expires_s))
 
     async def free_bytes(self) -> int | None:
-        """Bytes left on the disk of a folder; None where no disk of ours is filled."""
+        """Free bytes on the disk of a folder; None where the storage uses no local disk."""
         if self._folder is None:
             return None
         with translated("free space"):
             return await asyncio.to_thread(self._folder.free_bytes)
 
     async def sweep_staged(self, older_than_s: float = 3600) -> int:
-        """Remove what killed processes left half-written in a folder. Returns how many files.
+        """Remove half-written files of killed processes from a folder. Returns how many.
 
-        S3 does that by a lifecycle rule of the bucket for incomplete multipart uploads.
+        On S3 a lifecycle rule of the bucket for incomplete multipart uploads does that.
         """
         if self._folder is None:
             return 0
@@ -255,8 +235,8 @@ class ObjectStorage:
             attributes["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
         return attributes
 
-    async def _swept(self, key: str, putting: Awaitable[T]) -> T:
-        """Await a put; where it fails, take away the directories that it made."""
+    async def _cleaned_up(self, key: str, putting: Awaitable[T]) -> T:
+        """Await a put; if it fails, remove the directories that it made."""
         try:
             return await putting
         except BaseException:
@@ -278,7 +258,7 @@ class ObjectStorage:
         try:
             await obstore.delete_async(self._store, keys)
         except FileNotFoundError:
-            # A folder stops at the first that is missing, so from here each for itself.
+            # A folder stops at the first missing object, so delete one by one.
             for key in keys:
                 await self._delete_one(key)
 
@@ -287,3 +267,20 @@ class ObjectStorage:
             await obstore.delete_async(self._store, key)
         except FileNotFoundError:
             return
+
+
+def check_key(key: str) -> str:
+    """`key` itself. Raises ValueError unless it is `segment/segment/…` of letters, digits, `.`, `_`, `-`."""
+    if len(key) <= _MAX_LENGTH and all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
+        return key
+    raise ValueError(f"{key[:120]!r} is not a storage key: use segments of A-Z a-z 0-9 . _ - joined by '/'")
+
+
+def check_prefix(prefix: str) -> str:
+    """`prefix` without a closing slash; it is made of whole segments, and is not empty."""
+    return check_key(prefix.removesuffix("/"))
+
+
+def meta_of(found: "obstore.ObjectMeta") -> ObjectMeta:
+    """Our Struct of obstore's object metadata."""
+    return ObjectMeta(found["path"], found["size"], found["e_tag"], found["last_modified"])

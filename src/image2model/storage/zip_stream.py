@@ -1,8 +1,8 @@
-"""A ZIP archive as a stream of pieces: nothing of it is kept, and a file's size need not be known before.
+"""Writes a ZIP archive as a stream of pieces. It keeps none of them, and needs no file's size beforehand.
 
-Who calls it: the archive of a job. Entries are stored, not deflated, because models are mostly compressed
-textures; sizes and checksums follow each entry's data (APPNOTE.TXT 4.3.9), and ZIP64 is used where needed.
-Methods compute checksums, so they run in a thread when the piece is large.
+Entries are stored, not deflated, because models are mostly compressed textures. Sizes and checksums follow
+each entry's data (APPNOTE.TXT 4.3.9), and ZIP64 is used where needed. Methods compute checksums: run them in
+a thread when the piece is large.
 """
 
 import zipfile
@@ -14,7 +14,7 @@ _EARLIEST: Final = 1980
 
 
 class _Sink:
-    """What zipfile writes to: a file that cannot seek. `drain` takes what has come."""
+    """The file that zipfile writes to, which cannot seek. `drain` returns what was written."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -37,7 +37,7 @@ class _Sink:
 
 
 class ZipStream:
-    """Begin an entry, feed it, and so on, then finish; each call returns the archive's next bytes."""
+    """Call `begin` and `feed` for each entry, then `finish`; each call returns the archive's next bytes."""
 
     def __init__(self) -> None:
         self._sink = _Sink()
@@ -45,7 +45,7 @@ class ZipStream:
         self._entry: IO[bytes] | None = None
 
     def begin(self, name: str, modified_ms: int, size: int | None) -> bytes:
-        """The next entry, after the one before has been ended. `size` in bytes, as far as it is known."""
+        """End the entry before, and begin the next one. `size` in bytes, if known."""
         self._end()
         moment = datetime.fromtimestamp(modified_ms / 1000, UTC)
         entry = zipfile.ZipInfo(name, (max(moment.year, _EARLIEST), *moment.timetuple()[1:6]))
@@ -62,7 +62,7 @@ class ZipStream:
         return self._sink.drain()
 
     def finish(self) -> bytes:
-        """The directory that closes the archive. Without it no reader takes the archive for whole."""
+        """The directory that closes the archive. Without it a reader sees that the archive is incomplete."""
         self._end()
         self._zip.close()
         return self._sink.drain()

@@ -1,5 +1,7 @@
-"""The state of the service in Redis or Valkey.
+"""The state in Redis or Valkey, mechanism only: connections, scripts, key names, rows, data versions.
 
-Every change is one Lua script behind a typed function; `keys` knows the names, `arq_keys` ARQ's.
-Who calls it: the use cases, the worker and the API. It never talks to FAL nor to the file storage.
+Every change of state is one Lua script behind a typed function. The scripts of a concept are in its own
+package; the library that they share is in `lua/`. Only `keys` spells our key names, only `arq_keys` ARQ's. It
+imports settings, telemetry and the ground below. It holds no use case, and never talks to FAL or to the file
+storage.
 """

@@ -1,7 +1,8 @@
 """ARQ 0.28's key layout and our serialisation of its jobs: the only module that knows either.
 
-A job is one function and one id, as MessagePack `[function, id, enqueued_ms]`: whoever can write to
-Redis must not be able to run code here, which ARQ's default, pickle, would allow.
+A job is one function and one id, as MessagePack `[function, id, enqueued_ms]`. ARQ's default, pickle, would
+let anyone who can write to Redis run code here. The score of a task in its queue is also its class: the
+constants below, in the order in which tasks are picked.
 Source: `arq/constants.py`, `arq/worker.py` and `arq/jobs.py` of arq 0.28.
 """
 
@@ -16,22 +17,22 @@ RETRY: Final = constants.retry_key_prefix
 QUEUE: Final = "arq:queue:"
 
 FOLLOW_AT: Final = -10_000_000_000_000
-"""Scores from here to 0 are this plus a time in ms: an image at FAL that is looked at again then."""
-FRONT_RUNNING: Final = 1
-"""Score of an image whose FAL request only has to be followed again. ARQ never starts score 0."""
-FRONT: Final = 2
-"""Score of an image that lost its worker before its POST."""
-FIRST_TURN: Final = 10
-"""Scores from here up are turns (fair virtual time), those above LOW_TURN low-priority turns."""
-LOW_TURN: Final = 100_000_000_000
-CLOCK: Final = 1_000_000_000_000
+"""Scores from here to 0 are this plus a time in ms: an image at FAL that is looked up again at that time."""
+FOLLOW_NOW: Final = 1
+"""Score of an image whose FAL request has to be followed again. ARQ never starts score 0."""
+START_NEXT: Final = 2
+"""Score of an image that starts before all others, such as one that lost its worker before its POST."""
+NORMAL_PRIORITY: Final = 10
+"""Scores from here up are start tags of the fair order, those from LOW_PRIORITY up of low-priority images."""
+LOW_PRIORITY: Final = 100_000_000_000
+DUE_AT: Final = 1_000_000_000_000
 """Scores from here up are times in ms: a task that waits until then."""
-PARKED: Final = 8_000_000_000_000_000
-"""Score of an image that waits for the same picture's run: nobody picks it until that has ended."""
-AT_ENDPOINT: Final = 8_500_000_000_000_000
-"""Score of an image that waits for FAL's endpoint: its own turn stands in the endpoint's sorted set."""
+AWAITING_REUSE: Final = 8_000_000_000_000_000
+"""Score of an image that waits for the run of the same picture. No pick sees it until that run has ended."""
+AWAITING_ENDPOINT: Final = 8_500_000_000_000_000
+"""Score of an image that waits for FAL's endpoint. Its place in the fair order is in the endpoint's set."""
 RUNNING: Final = 9_000_000_000_000_000
-"""Score of a running task: out of every poll's sight."""
+"""Score of a running task, which no pick sees."""
 
 
 def queue_key(queue: str) -> str:
@@ -49,6 +50,6 @@ def serialize(job: dict[str, Any]) -> bytes:
 
 
 def deserialize(data: bytes) -> dict[str, Any]:
-    """ARQ's `job_deserializer`. Raises msgspec.DecodeError on anything that we did not write."""
+    """ARQ's `job_deserializer`. Raises msgspec.DecodeError for anything that we did not write."""
     function, task_id, enqueued_ms = _job.decode(data)
     return {"t": None, "f": function, "a": (task_id,), "k": {}, "et": enqueued_ms}

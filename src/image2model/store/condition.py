@@ -1,7 +1,6 @@
 """The condition of the store, as one name and one sentence: does it answer, and does it take writes?
 
-Who calls it: health, the API's refusals, metrics, `doctor`. This is the one place that reads an error of the
-store for what it says about the server.
+Only this module concludes from an error of the store what state the server is in.
 """
 
 import re
@@ -25,7 +24,7 @@ from image2model.store.scripts import Script
 
 
 class StoreCondition(StrEnum):
-    """`writable` is the good one; in those of `READABLE` reads work."""
+    """`writable` is the normal one."""
 
     WRITABLE = "writable"
     READ_ONLY = "read_only"
@@ -45,9 +44,9 @@ REFUSES_WRITES: Final = frozenset(
         StoreCondition.NO_REPLICAS,
     }
 )
-"""The server has answered that it takes no writes: the one that was sent has changed nothing."""
+"""The server replied that it takes no writes: the one that was sent changed nothing."""
 
-_WORDS: Final = {
+_SENTENCES: Final = {
     StoreCondition.WRITABLE: "the store answers and takes writes",
     StoreCondition.READ_ONLY: "the store is read-only: it is a replica, or a failover is under way",
     StoreCondition.OUT_OF_MEMORY: "the store is out of memory (maxmemory) and takes no writes",
@@ -55,15 +54,15 @@ _WORDS: Final = {
     StoreCondition.NO_REPLICAS: "the store has too few replicas and takes no writes",
     StoreCondition.LOADING: "the store is loading its data",
     StoreCondition.REFUSED: "the store refuses our commands",
-    StoreCondition.AWAY: "store_not_answering",
+    StoreCondition.AWAY: "the store does not answer",
 }
 _ADVICE: Final = {
     StoreCondition.READ_ONLY: "wait for the failover; else point I2M_REDIS_URL to the primary, or promote it",
     StoreCondition.OUT_OF_MEMORY: "raise its maxmemory, or shorten I2M_JOB_TTL",
-    StoreCondition.DISK: "make room on the store's disk, or make its folder writable; its log says more",
+    StoreCondition.DISK: "free space on the store's disk, or make its folder writable; see its log",
     StoreCondition.NO_REPLICAS: "start its replicas, or lower min-replicas-to-write",
     StoreCondition.LOADING: "wait until it has loaded",
-    StoreCondition.REFUSED: "look at its log, and at what its user may do",
+    StoreCondition.REFUSED: "check its log, and the permissions of its user",
     StoreCondition.AWAY: "start it, or correct I2M_REDIS_URL",
 }
 _BY_CODE: Final = {
@@ -79,14 +78,14 @@ _BY_CODE: Final = {
     "NOPERM": StoreCondition.REFUSED,
 }
 _CODE: Final = re.compile(r"(?:^| -)(" + "|".join(_BY_CODE) + r")\b")
-"""At the beginning of a reply; servers before 7 put the code of a script's error behind a dash within it."""
+"""At the start of a reply; servers before 7 put the code of a script's error behind a dash within it."""
 _DEMOTED: Final = "previous master is now a slave"
-"""redis-py's words for a `READONLY` where a Sentinel had named the server as the primary."""
-_PROBE: Final = Script("store/probe")
+"""redis-py's message for a `READONLY` from a server that a Sentinel had named as the primary."""
+_PROBE: Final = Script("store/try_write")
 
 
 def condition_of(error: BaseException) -> StoreCondition | None:
-    """What an error says of the store; None where it says nothing, as a fault in a script does."""
+    """The condition that an error shows; None if it shows nothing, such as a fault in a script."""
     found = [condition for one in _chain(error) if (condition := _of_one(one)) is not None]
     return next((one for one in found if one is not StoreCondition.AWAY), found[0] if found else None)
 
@@ -114,19 +113,19 @@ def _of_one(error: BaseException) -> StoreCondition | None:
 
 
 def describe(condition: StoreCondition) -> str:
-    """One sentence without a full stop: the same words wherever somebody is told."""
-    return _WORDS[condition]
+    """One sentence without a full stop, the same everywhere."""
+    return _SENTENCES[condition]
 
 
 def advice(condition: StoreCondition) -> str:
-    """What an operator does first; empty where all is well."""
+    """What an operator should do first; empty if all is well."""
     return _ADVICE.get(condition, "")
 
 
 async def probe(redis: Redis) -> StoreCondition:
-    """Try a small write. Never raises redis.RedisError; a hanging store is the caller's to time out."""
+    """Try a small write. Never raises redis.RedisError. The caller sets a timeout for a hanging store."""
     try:
         await _PROBE.packed(redis)
-    except RedisError as error:  # what is no outage, such as a missing permission, is no less of a refusal
+    except RedisError as error:  # an error that is no outage, such as a missing permission, is a refusal too
         return condition_of(error) or StoreCondition.REFUSED
     return StoreCondition.WRITABLE

@@ -1,8 +1,8 @@
-"""Connections to Redis or Valkey: deadlines on every call, retries, Sentinel, and what an outage is.
+"""Connections to Redis or Valkey: deadlines on every call, retries, Sentinel, and what counts as an outage.
 
-Who calls it: each process once at start. Every command has a socket timeout; a lost connection is tried
-again a few times, which is safe because every script of the store may run twice. What is known to pass
-leaves every command, pipeline and subscription as `StoreOutage`; any other RedisError is a bug of ours.
+Every command has a socket timeout. A lost connection is retried a few times, which is safe because every
+script of the store may run twice. Every command, pipeline and subscription raises an error that passes by
+itself as `StoreOutage`; any other RedisError is a bug of ours.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from image2model.errors import ConfigurationError
-from image2model.store.run_id import LearningConnection, StoreRun
+from image2model.store.run_id import RunIdConnection, StoreRun
 
 COMMAND_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 2.0
@@ -44,15 +44,16 @@ _PASSING: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, MasterDown
 _PASSING_CODE: Final = re.compile(
     r"(?:^|: -)(?:LOADING|READONLY|MISCONF|OOM|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOREPLICAS|BUSY)\b"
 )
-"""Replies that pass, by their code: redis-py has no class for most. Before version 7 the error of
-a script had it behind the script's name and line: `ERR Error running script (...): @user_script:3: -OOM`."""
+"""Error replies that pass by themselves, by their code: redis-py has no class for most. Before version 7
+the error of a script had the code behind the script's name and line: `ERR Error running script (...):
+@user_script:3: -OOM`."""
 
 
 class StoreOutage(RedisError):
-    """The store is away, or refuses for now: a lost or refused connection, a timeout, no connection free, and
+    """The store is away, or refuses for now: a lost or refused connection, a timeout, no free connection, or
     the replies LOADING, READONLY, MISCONF, OOM, CLUSTERDOWN, MASTERDOWN, TRYAGAIN, NOREPLICAS and BUSY.
 
-    The one store error that may be retried without an end. Anything else that a command raises is a bug.
+    It is the only error of the store that may be retried without an end. Any other one is a bug.
     """
 
 
@@ -65,11 +66,12 @@ class StoreTimeout(StoreOutage, RedisTimeoutError):
 
 
 class StoreRefusal(StoreOutage, ResponseError):
-    """A reply that refuses for now. A ResponseError too, so that a pipeline reads on behind it."""
+    """A reply that refuses for now. It is a ResponseError too, so that a pipeline reads the replies behind
+    it."""
 
 
 def connect(url: str, *, connections: int = 64, timeout_s: float = COMMAND_TIMEOUT_S) -> Redis:
-    """A client on a pool of its own. Nothing is sent yet.
+    """A client with its own connection pool. It connects later.
 
     Raises ConfigurationError for a Sentinel URL without a master's name.
     """
@@ -85,10 +87,11 @@ def connect(url: str, *, connections: int = 64, timeout_s: float = COMMAND_TIMEO
 
 
 def connect_for_pubsub(url: str) -> Redis:
-    """A client for one pub/sub connection: nothing is tried again behind the caller's back.
+    """A client for one pub/sub connection, which it never reconnects by itself.
 
-    Who listens must know of every lost connection, for what was published meanwhile is gone. Deadlines are
-    the caller's: with one of redis-py's own, a write may swallow a cancellation (`asyncio.wait_for`).
+    A listener must notice every lost connection, since messages that were published meanwhile are lost. The
+    caller sets deadlines: with one of redis-py's own, a write may swallow a cancellation
+    (`asyncio.wait_for`).
     """
     redis = connect(url, connections=2)
     redis.connection_pool.connection_kwargs |= {
@@ -101,9 +104,9 @@ def connect_for_pubsub(url: str) -> Redis:
 
 
 async def command(redis: Redis, *args: bytes | str | int | float) -> Any:
-    """One command, its reply as redis-py reads it. Raises StoreOutage, and RedisError for a bug.
+    """Send one command; returns its reply as redis-py reads it. Raises StoreOutage, and RedisError for a bug.
 
-    The one place where redis-py's missing types are met.
+    It is the only place that deals with redis-py's missing types.
     """
     return await redis.execute_command(*args)
 
@@ -146,13 +149,13 @@ def _sentinel(url: str, timeout_s: float) -> Redis:
 
 
 class _Pool(BlockingConnectionPool):
-    """A pool whose exhaustion, and whose failure to connect, are outages."""
+    """A pool that raises StoreOutage when it is exhausted or cannot connect."""
 
     async def get_connection(
         self, command_name: object = None, *_keys: object, **_options: object
     ) -> AbstractConnection:
-        """A connection that is open. Raises StoreOutage."""
-        del command_name  # redis-py's signature; it warns where it is given
+        """An open connection. Raises StoreOutage."""
+        del command_name  # in redis-py's signature, which warns when it is passed on
         try:
             connection: AbstractConnection = await super().get_connection()
         except RedisError as error:
@@ -160,13 +163,13 @@ class _Pool(BlockingConnectionPool):
         return connection
 
 
-class _OutageRaising(LearningConnection):
-    """Turns what passes into StoreOutage, in all that commands, pipelines and subscriptions go through."""
+class _OutageRaising(RunIdConnection):
+    """Raises errors that pass as StoreOutage, for commands, pipelines and subscriptions."""
 
     async def connect(self) -> None:
         """Open it. Raises StoreOutage."""
-        # redis-py would check the health of a connection that it is just making; where the server answers
-        # LOADING it then makes the connection anew, and again, inside that check, without an end
+        # redis-py would check the health of a connection that it is still opening; if the
+        # server replied LOADING, it would reconnect inside that check again and again
         self.next_health_check = asyncio.get_running_loop().time() + self.health_check_interval
         try:
             await super().connect()  # type: ignore[no-untyped-call]  # redis-py has no types here
@@ -189,14 +192,14 @@ class _OutageRaising(LearningConnection):
         except RedisError as error:
             _reraise(error)
         except RuntimeError as error:
-            # uvloop: "the handler is closed", where asyncio says that the connection is lost
+            # uvloop raises "the handler is closed" where asyncio raises that the connection is lost
             await self.disconnect(nowait=True)
             raise StoreUnreachable(f"the connection is lost: {error}") from error
         self.note_use()
 
     async def _send_ping(self) -> None:
-        """redis-py's question whether the connection is well. Not by PING: a server whose disk is at fault
-        refuses that as it does a write, and answers it while it is out of memory or read-only.
+        """redis-py's health check. It does not use PING: a server with a failed disk refuses PING like a
+        write, but replies to it while it is out of memory or read-only.
         """
         await self.send_command("ECHO", "", check_health=False)
         await self.read_response()
@@ -215,13 +218,13 @@ class _OutageRaising(LearningConnection):
         except RedisError as error:
             _reraise(error)
         if isinstance(reply, list):
-            # a transaction's replies hold its errors
+            # the replies of a transaction include its errors
             return [(_outage_of(one) or one) if isinstance(one, ResponseError) else one for one in reply]
         return reply
 
 
 def _raising_outages(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    """A class for one client's connections, which share its `life`."""
+    """A class for one client's connections, which share its `run`."""
     return type(kind.__name__, (_OutageRaising, kind), {"run": StoreRun()})
 
 
@@ -232,7 +235,7 @@ def _reraise(error: RedisError) -> NoReturn:
 
 
 def _outage_of(error: RedisError) -> StoreOutage | None:
-    """What passes as a StoreOutage; None for a bug, and for what is one already."""
+    """The StoreOutage for an error that passes; None for a bug, and for what is a StoreOutage already."""
     if isinstance(error, StoreOutage):
         return None
     if isinstance(error, RedisConnectionError):
@@ -245,7 +248,7 @@ def _outage_of(error: RedisError) -> StoreOutage | None:
 
 
 class _Sentinelled(Redis):
-    """Closes the connections to the Sentinels with its own."""
+    """A client that also closes its connections to the Sentinels."""
 
     watchers: Sentinel
 
@@ -257,7 +260,7 @@ class _Sentinelled(Redis):
 
 
 async def reach(redis: Redis) -> None:
-    """One round trip that every server answers that can be read, whether it takes writes or not.
+    """One round trip, to which every readable server replies, whether or not it takes writes.
 
     Raises StoreOutage.
     """
@@ -265,7 +268,8 @@ async def reach(redis: Redis) -> None:
 
 
 async def reach_subscribed(pubsub: PubSub, channel: str) -> None:
-    """The same over a subscribed connection, of a channel that it has already. Its answer comes as a message.
+    """`reach` over a subscribed connection: subscribes to a channel that it has already. The reply is a
+    message.
 
     Raises StoreOutage.
     """

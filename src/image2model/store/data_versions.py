@@ -1,8 +1,8 @@
 """Data versions: what each one writes that processes of the one before cannot read.
 
-Who calls it: `script.library` hands the table to the scripts, `identity` settles which version is written.
-See ARCHITECTURE.md, "Running two versions side by side". A new version is one more row; what it changes
-beyond the columns here is guarded by `data_version()` in the script that writes it.
+`scripts.library` gives the table to the scripts; `identity` negotiates which version is written. See
+ARCHITECTURE.md, "Running two versions side by side". A new version is one more row. Whatever it changes
+beyond the columns here, the script that writes it guards with `data_version()`.
 """
 
 from typing import Final
@@ -14,10 +14,11 @@ from image2model.store.records import IMAGE_FIELDS, JOB_FIELDS
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """One data version. Readers take rows that are longer or shorter; those of version 1 do not.
+    """One data version. Readers accept rows that are longer or shorter; those of version 1 do not.
 
-    `image_fields`, `job_fields`: how long the rows in events are. `own_channels`: whether pub/sub channels
-    carry the store's id. `functions`: ARQ functions that came with it; earlier workers drop a task of them.
+    `image_fields`, `job_fields`: the length of the rows in events. `own_channels`: whether the names of
+    pub/sub channels contain the store's id. `functions`: the ARQ functions that came with it, whose tasks
+    earlier workers drop.
     """
 
     version: int
@@ -46,18 +47,18 @@ LAYOUTS: Final = (
         functions=frozenset({"refresh_files"}),
     ),
 )
-"""All that ever were, in order: version N is row N - 1."""
+"""All versions, in order: version N is row N - 1."""
 
 LATEST: Final = LAYOUTS[-1].version
-"""What this release reads, and writes once nobody is left that does not read it."""
+"""What this release reads, and writes once every process reads it."""
 
 
 def functions_since() -> dict[str, int]:
-    """The ARQ functions that not every version knows, with the first one that does."""
+    """The ARQ functions that not every version knows, with the first version that does."""
     return {name: layout.version for layout in LAYOUTS[1:] for name in layout.functions}
 
 
 def subscribed_channels(version: int, store_id: str) -> tuple[Channels, ...]:
-    """Where a process must listen while `version` is written, and in the moment when it goes up."""
+    """The channels to listen to while `version` is written, and at the moment when it goes up."""
     own = own_channels(store_id)
     return (own,) if LAYOUTS[version - 1].own_channels else (own, SHARED_CHANNELS)

@@ -1,8 +1,9 @@
 """Which store this is, and which data version is written to it.
 
-Who calls it: each API process and worker, from its start on and once a second; operators' commands. A store
-has an id of its own, so that services on one server never hear each other, and so that a process notices when
-the store behind its URL has become another one (flushed, restored, failed over to an older copy).
+A store has an id of its own, so that services on one server never receive each other's notifications, and so
+that a process notices when the store behind its URL becomes another one (flushed, restored, failed over to an
+older copy). Each API process and worker looks once a second. A store that a newer release writes is never
+written.
 """
 
 import asyncio
@@ -19,15 +20,15 @@ from image2model.store.data_versions import LATEST, subscribed_channels
 from image2model.store.keys import Channels, key, own_channels
 from image2model.store.scripts import Script
 
-_log: Final = structlog.get_logger("store.identity")
+_log: Final = structlog.get_logger(__name__)
 
-LOOK_S: Final = 1.0
-"""How often a process looks."""
+REFRESH_S: Final = 1.0
+"""How often a process looks at the store."""
 READER_TTL_S: Final = 15.0
-"""How long a process counts after its last look, and for how long nobody of an earlier release must have been
-seen before the version goes up: the life of a worker's heartbeat in 8adfc9c."""
+"""How long a process counts after its last look, and for how long no process of an earlier release may
+have been seen before the version goes up: the TTL of a worker's heartbeat in 8adfc9c."""
 
-_SETTLE: Final = Script("store/settle_version")
+_NEGOTIATE: Final = Script("store/negotiate_version")
 
 
 class StoreIdentity(msgspec.Struct, frozen=True):
@@ -43,41 +44,42 @@ class StoreIdentity(msgspec.Struct, frozen=True):
 
     @property
     def subscribed_channels(self) -> tuple[Channels, ...]:
-        """All that must be listened to: its own first."""
+        """All channels to listen to, the store's own first."""
         return subscribed_channels(self.version, self.store_id)
 
 
-class Upgrade(msgspec.Struct, frozen=True, kw_only=True):
+class Upgrade(msgspec.Struct, frozen=True, kw_only=True, rename={"identity": "head"}):
     """How far a store is on its way to the newest data version, and how many processes hold it back.
 
-    `workers` and `apis` are of 8adfc9c, by heartbeats and by what is listened to; the latter counts other
-    services on the same server too. `behind` are processes of releases in between. Once it is `done`,
-    `workers` are those of 8adfc9c that were forced past or started since: they fail on what they read.
+    `workers` and `apis` are of 8adfc9c, counted by heartbeats and by channel listeners; the latter include
+    those of other services on the same server. `behind` counts processes of releases in between. Once it is
+    `done`, `workers` are those of 8adfc9c that run nevertheless: they fail on what they read. In JSON the
+    identity is named `head`.
     """
 
-    head: StoreIdentity
+    identity: StoreIdentity
     workers: int
     apis: int
     behind: int
 
     @property
     def done(self) -> bool:
-        """Nothing is held back."""
-        return self.head.version == LATEST
+        """Whether the newest version is written."""
+        return self.identity.version == LATEST
 
 
-async def settle(
-    redis: Redis, *, process: str = "", force: bool = False, life_s: float = READER_TTL_S
+async def negotiate(
+    redis: Redis, *, process: str = "", force: bool = False, reader_ttl_s: float = READER_TTL_S
 ) -> Upgrade:
-    """Look at the store, make its id where it has none, and raise its version where nobody holds it back.
+    """Look at the store, make its id if it has none, and raise its data version if no process holds it back.
 
-    `process`: who looks, and reads `LATEST`; without it nobody does. `force`: 8adfc9c is not waited for.
-    `life_s`: how long a process counts, and how long nobody must have been seen.
+    `process`: registers this process as one that reads `LATEST`. `force`: does not wait for 8adfc9c.
+    `reader_ttl_s`: see READER_TTL_S.
     Raises StoreOutage, and ConfigurationError for a store that a newer release writes.
     """
-    life_ms = int(life_s * 1000)
-    version, store_id, workers, apis, behind = await _SETTLE.packed(
-        redis, secrets.token_hex(8), process, LATEST, life_ms, force
+    reader_ttl_ms = int(reader_ttl_s * 1000)
+    version, store_id, workers, apis, behind = await _NEGOTIATE.packed(
+        redis, secrets.token_hex(8), process, LATEST, reader_ttl_ms, force
     )
     if version > LATEST:
         problem = (
@@ -85,48 +87,51 @@ async def settle(
             f"{LATEST}. Start the newer release, or restore a backup into an empty store."
         )
         raise ConfigurationError([problem])
-    return Upgrade(head=StoreIdentity(version, store_id.decode()), workers=workers, apis=apis, behind=behind)
+    return Upgrade(
+        identity=StoreIdentity(version, store_id.decode()), workers=workers, apis=apis, behind=behind
+    )
 
 
 class StoreWatch:
-    """Keeps one process among the store's readers, and knows the store's head. `process` is unique to it.
+    """Keeps one process registered as a reader of the store, and knows the store's identity.
 
-    A store that takes no writes is known by what it holds.
+    `process` is unique to the process. The identity of a store that takes no writes is only read.
     """
 
     def __init__(self, redis: Redis, process: str) -> None:
         self._redis = redis
         self._process = process
-        self.head: StoreIdentity | None = None
+        self.identity: StoreIdentity | None = None
         self.changed = asyncio.Event()
-        """Set when the head becomes another one; whoever waits for it clears it."""
+        """Set when the identity changes; the task that waits for it clears it."""
 
-    async def look(self) -> StoreIdentity:
-        """The head as it is now. Raises StoreOutage; ConfigurationError where a newer release writes."""
+    async def refresh(self) -> StoreIdentity:
+        """The present identity. Raises StoreOutage, and ConfigurationError if a newer release writes the
+        store."""
         try:
-            head = (await settle(self._redis, process=self._process)).head
+            identity = (await negotiate(self._redis, process=self._process)).identity
         except StoreOutage:
-            head = await self._read()
-        if head != self.head:
-            self.head = head
+            identity = await self._read()
+        if identity != self.identity:
+            self.identity = identity
             self.changed.set()
-            _log.info("store_identified", store_id=head.store_id, data_version=head.version)
-        return head
+            _log.info("store_identified", store_id=identity.store_id, data_version=identity.version)
+        return identity
 
     async def _read(self) -> StoreIdentity:
-        """The head of a store that takes no writes. Raises StoreOutage, also where there is none yet."""
+        """The identity of a store that takes no writes. Raises StoreOutage, also if it has none yet."""
         version, store_id = await command(self._redis, "HMGET", key("store"), "version", "id")
         if version is None:
             raise StoreOutage("the store takes no writes, and has no id yet")
         return StoreIdentity(int(version), store_id.decode())
 
     async def run(self) -> None:
-        """Look once a second, until cancelled."""
+        """Refresh once a second, until cancelled."""
         while True:
             try:
-                await self.look()
+                await self.refresh()
             except StoreOutage as error:
                 _log.debug("store_not_identified", error=str(error))
             except ConfigurationError as error:
                 _log.error("store_too_new", problems=error.problems)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(REFRESH_S)

@@ -1,7 +1,4 @@
-"""A job as of one moment, read in one round trip.
-
-Who calls it: every use case that shows or follows a job.
-"""
+"""Reads of jobs, each in one round trip, so that they show one moment."""
 
 from typing import Final
 
@@ -23,7 +20,7 @@ _snapshot = msgspec.msgpack.Decoder(
 
 
 async def read_job(redis: Redis, job_id: str, *, images: bool = True) -> JobSnapshot:
-    """The job as of one moment. Raises NotFound (also for a deleted one)."""
+    """The job at one moment. Raises NotFound, also for a deleted one."""
     packed = await _READ(redis, job_id, "1" if images else "0")
     if packed is None:
         raise NotFound("There is no such job.")
@@ -42,7 +39,7 @@ async def read_job(redis: Redis, job_id: str, *, images: bool = True) -> JobSnap
 
 
 async def job_version(redis: Redis, job_id: str) -> int | None:
-    """The job's version, or None where there is no such job (deleted ones included)."""
+    """The job's version, or None if there is no such job, or it was deleted."""
     number, deleted = await command(redis, "HMGET", key("job", job_id), "version", "deleted")
     return int(number) if number is not None and deleted != b"1" else None
 

@@ -1,7 +1,6 @@
-"""Every Redis key of ours, with how long it lives. Nothing else spells a key.
+"""Every Redis key of ours with its TTL. Nothing else spells a key.
 
-Who calls it: the store's modules; `script.library` hands the same names to the scripts. ARQ's keys are in
-`arq_keys`.
+`scripts.library` gives the same names to the Lua scripts. ARQ's keys are in `arq_keys`.
 """
 
 from enum import StrEnum
@@ -13,7 +12,7 @@ PREFIX: Final = "i2m:"
 
 
 class Queue(StrEnum):
-    """The three queues: pictures, what follows a batch, and the house's own upkeep."""
+    """The three queues: images, what follows a batch, and maintenance."""
 
     GENERATION = "model_generation"
     BATCH = "batch_processing"
@@ -21,7 +20,7 @@ class Queue(StrEnum):
 
 
 class Ttl(StrEnum):
-    """How long a key lives."""
+    """The kind of a key's TTL."""
 
     JOB = "job"  # while the job is unfinished, then I2M_JOB_TTL from its end
     OWNER = "owner"  # I2M_JOB_TTL after the owner's last event
@@ -40,15 +39,15 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
     "owner_seq": ("owner:{}:seq", Ttl.OWNER),
     "owner_jobs": ("owner:{}:jobs", Ttl.OWNER),
     "owner_active": ("owner:{}:active", Ttl.OWNER),
-    "owner_turn": ("owner:{}:turn", Ttl.OWNER),
+    "owner_turn": ("owner:{}:turn", Ttl.OWNER),  # the owner's last start tag
     "owners": ("owners", Ttl.FLEET),
     "unfinished": ("jobs:unfinished", Ttl.FLEET),
     "deleted": ("jobs:deleted", Ttl.FLEET),
     "ended": ("jobs:ended", Ttl.FLEET),
     "dead": ("dead", Ttl.FLEET),
-    "ahead": ("ahead", Ttl.FLEET),
+    "ahead": ("ahead", Ttl.FLEET),  # the look-ahead: images that are being prepared
     "permits": ("permits", Ttl.FLEET),
-    "turn": ("turn", Ttl.FLEET),
+    "turn": ("turn", Ttl.FLEET),  # the virtual time of the fair order
     "origins": ("origins", Ttl.FLEET),
     "addresses": ("addresses", Ttl.FLEET),
     "claims": ("claims", Ttl.FLEET),
@@ -63,7 +62,7 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
     "endpoints_refused": ("endpoints:refused", Ttl.FLEET),  # with 403 since anything was accepted
     "endpoints_failing": ("endpoints:failing", Ttl.FLEET),  # POSTs that failed since anything was accepted
     "endpoint": ("endpoint:{}", Ttl.ENDPOINT),
-    "endpoint_waiting": ("endpoint:{}:waiting", Ttl.ENDPOINT),  # image -> its turn
+    "endpoint_waiting": ("endpoint:{}:waiting", Ttl.ENDPOINT),  # image -> its place in the fair order
     "endpoint_since": ("endpoint:{}:since", Ttl.ENDPOINT),  # image -> when its patience began
     "reuse": ("reuse:{}", Ttl.OWNER),
     "reuse_waiting": ("reuse:{}:waiting", Ttl.OWNER),
@@ -88,11 +87,11 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
     "signing_secret": ("secret:signing", Ttl.FOREVER),
     "webhook_secret": ("secret:webhook", Ttl.FOREVER),
 }
-"""Name -> (template without the prefix, life). A `{}` is an id."""
+"""Name -> (template without the prefix, kind of TTL). A `{}` is an id."""
 
 
 class Channels(msgspec.Struct, frozen=True):
-    """The names of pub/sub channels. A server has one set of them for all its databases."""
+    """The names of pub/sub channels, which all databases of a server share."""
 
     prefix: str
 
@@ -102,26 +101,26 @@ class Channels(msgspec.Struct, frozen=True):
 
     @property
     def control(self) -> str:
-        """What running images must hear at once."""
+        """Cancellations of running images."""
         return f"{self.prefix}control"
 
     @property
     def ready(self) -> str:
-        """A queue has something to start, or a permit came free."""
+        """A queue has a task to start, or a permit came free."""
         return f"{self.prefix}ready"
 
 
 SHARED_CHANNELS: Final = Channels(PREFIX)
-"""Those of data version 1: whoever uses the same server hears them, whatever its database number."""
+"""The channels of data version 1: every service on the same server receives them, whatever its database."""
 
 
 def own_channels(store_id: str) -> Channels:
-    """Those of one store alone, since data version 2."""
+    """The channels of one store alone, since data version 2."""
     return Channels(f"{PREFIX}{store_id}:")
 
 
 UNFINISHED_TTL_MS: Final = 30 * 86_400_000
-"""Life of an unfinished job's keys; the reconciler renews it long before it ends."""
+"""TTL of an unfinished job's keys; the reconciler renews it long before it ends."""
 FLEET_TTL_MS: Final = 30 * 86_400_000
 
 

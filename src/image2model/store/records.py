@@ -1,6 +1,6 @@
-"""Rows of the store: which fields of a hash are shown, and how a row of texts becomes a record.
+"""Records of jobs and images: which fields of a hash are shown, and how a row of texts becomes a record.
 
-Who calls it: the store's readers and the events. A row is a list of texts in the order of its field list.
+A row is a list of texts in the order of its field list.
 """
 
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ IMAGE_FIELDS: Final = (
     "finished_at",
     "cost_uncertain",
 )
-"""What a client may see of an image, in the order of a row. New fields come last: readers take a shorter row
-for one of an older version, and pass over what a newer one has behind."""
+"""What a client may see of an image, in the order of a row. New fields come last: readers accept the shorter
+row of an older version, and ignore what a newer version appends."""
 
 JOB_FIELDS: Final = (
     "model",
@@ -70,7 +70,7 @@ ATTEMPT_FIELDS: Final = (
     "crashed_by",
     "fal_callback",
 )
-"""What belongs to one attempt and is forgotten when the next one begins."""
+"""The fields of one attempt, which are cleared when the next one begins."""
 
 
 class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +99,7 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One job as a client may see it, its counts and images apart."""
+    """One job as a client may see it, without its counts and images."""
 
     model: str
     params: dict[str, object]
@@ -116,7 +116,7 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as of one version. `images` is empty where only the head was read."""
+    """A job at one version. `images` is empty if only the job itself was read."""
 
     job_id: str
     version: int
@@ -138,7 +138,7 @@ def _whole(text: str) -> int | None:
 
 
 def _fields(names: Sequence[str], row: Sequence[str]) -> dict[str, str]:
-    """A row of this version or another one: what it lacks is empty, what it has more is passed over."""
+    """A row of this or another version: fields that it lacks are empty, further ones are ignored."""
     return dict(zip_longest(names, row[: len(names)], fillvalue=""))
 
 

@@ -1,9 +1,8 @@
-"""The store's life: from a server's start to its end, by the run id that it draws when it starts.
+"""The run id of the store's server: it changes whenever another server process replies.
 
-Who calls it: our connections tell the server's run id when they connect; what keeps something of the store
-in memory compares. After a restart, a failover or a replaced file another server process answers, which may
-hold other data than the one before, under the same versions. Learning it costs one command for each
-connection, and nothing for each request.
+Redis draws it when it starts. After a restart, a failover or a replaced file another process replies, which
+may hold other data under the same versions. Whatever caches something of the store therefore compares run
+ids. Learning it costs one command for each connection, and nothing for each request.
 """
 
 import re
@@ -21,20 +20,20 @@ from image2model.telemetry.metrics import STORE_RUN_CHANGES
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 _RUN_ID: Final = re.compile(rb"^run_id:([0-9a-f]+)", re.MULTILINE)
-_spoken_to: ContextVar[str] = ContextVar("store_life", default="")
+_last_run_id: ContextVar[str] = ContextVar("store_run_id", default="")
 
 
 class StoreRun:
-    """What the connections of one client have met. `current` is empty before the first connection, and where
-    the server does not tell its run id. Belongs to one event loop.
+    """The server that the connections of one client reach. `current` is empty before the first connection,
+    and if the server does not report its run id. It belongs to one event loop.
     """
 
     def __init__(self) -> None:
         self.current = ""
         self._watchers: list[Callable[[], None]] = []
 
-    def meet(self, run_id: str) -> None:
-        """A new connection leads to the server of this run id; empty: it was not told."""
+    def note(self, run_id: str) -> None:
+        """A new connection reaches the server with this run id; empty: the server did not report it."""
         before, self.current = self.current, run_id or self.current
         if not before or before == self.current:
             return
@@ -44,47 +43,47 @@ class StoreRun:
             watcher()
 
     def on_change(self, watcher: Callable[[], None]) -> None:
-        """Call it after each change, in the task that met the new server: it only takes a note."""
+        """Call it after each change, in the task that connected: it must not block."""
         self._watchers.append(watcher)
 
 
-class LearningConnection(AbstractConnection):
-    """Learns the run id of the server that it leads to, and tells whoever asks over it."""
+class RunIdConnection(AbstractConnection):
+    """Learns the run id of its server when it connects, and notes it for the task that sends a command."""
 
     run: StoreRun
     run_id = ""
 
     async def on_connect(self) -> None:
-        """The handshake, and one question more."""
+        """The handshake, and one more command."""
         await super().on_connect()
-        self.run_id = await self._ask_run_id()
-        self.run.meet(self.run_id)
-        _spoken_to.set(self.run_id)
+        self.run_id = await self._read_run_id()
+        self.run.note(self.run_id)
+        _last_run_id.set(self.run_id)
 
     def note_use(self) -> None:
-        """A command has just gone to this server; its reply belongs to this life."""
-        _spoken_to.set(self.run_id)
+        """A command was just sent to this server, which will reply to it."""
+        _last_run_id.set(self.run_id)
 
-    async def _ask_run_id(self) -> str:
-        """Empty where the server does not tell. Raises redis.ConnectionError, redis.TimeoutError."""
+    async def _read_run_id(self) -> str:
+        """Empty if the server does not report it. Raises redis.ConnectionError, redis.TimeoutError."""
         await self.send_command("INFO", "server", check_health=False)
         try:
             about = await self.read_response()
         except RedisConnectionError:
             raise
-        except ResponseError:  # a hosted server may not tell, a busy one tells another connection
+        except ResponseError:  # a hosted server may refuse it; a busy one reports it to another connection
             return ""
         found = _RUN_ID.search(about) if isinstance(about, bytes) else None
         return found[1].decode() if found else ""
 
 
-def run_id_of(redis: Redis) -> StoreRun:
-    """The lives that a client of `connection.connect` has met."""
+def store_run(redis: Redis) -> StoreRun:
+    """The run that the connections of this client share. The client comes from `connection.connect`."""
     kind = redis.connection_pool.connection_class
-    assert issubclass(kind, LearningConnection)  # noqa: S101 - `connect` made it
+    assert issubclass(kind, RunIdConnection)  # noqa: S101 - `connect` made it
     return kind.run
 
 
-def spoken_to() -> str:
-    """The run id of the server that the last reply in this task came from; empty: not known."""
-    return _spoken_to.get()
+def last_run_id() -> str:
+    """The run id of the server that sent the last reply in this task; empty: unknown."""
+    return _last_run_id.get()

@@ -1,7 +1,8 @@
-"""How a Lua script becomes a typed call: constants, the shared library, one msgpack argument.
+"""Lua scripts: each is linked with what it names of the constants and the library, and called by its hash.
 
-Who calls it: the store's modules, one typed function around each script. The constants come from the
-same Python tables that the rest of the code reads, so the two cannot drift.
+Each script has one typed function around it, and takes one msgpack argument. The constants come from the
+Python tables that the rest of the code reads, so the two cannot drift. The server runs a script's whole text
+at each call, so a script must carry only what it names.
 """
 
 import hashlib
@@ -29,24 +30,26 @@ from image2model.store.connection import command
 
 WORKER_CRASHED: Final = ImageError(
     code="worker_crashed",
-    message="Decoding this picture ended its process five times, while nothing else ran in it. Save the "
-    "picture anew, as PNG or JPEG, and upload that.",
+    message="Decoding this picture crashed its process five times, while nothing else ran in it. Save the "
+    "picture again as PNG or JPEG, and upload the new file.",
     retryable=True,
 )
 _UNEXPECTED_ERROR: Final = ImageError(
     code="unexpected_error",
-    message="A fault of this service ended this picture. The worker's log has it under this image's id.",
+    message="A fault of this service ended this picture. The worker's log has the details under this image's "
+    "id.",
     retryable=True,
 )
-_LIBRARY: Final = ("base", "layout", "accounts", "endpoints", "lib", "circuits")
+_LIBRARY: Final = ("base", "data_version", "accounts", "endpoints", "events", "queue", "images", "circuits")
 _OWNER_HISTORY: Final = 20_000
-"""How many events `/events` can go back over."""
+"""How many events of an owner are kept for `/events`."""
 _SPEND_TTL_MS: Final = 400 * 86_400_000
-"""How long a day's table of spending is kept."""
+"""How long the table of a day's spending is kept."""
 _GRACE_TTL_MS: Final = 86_400_000
-"""How long an expired job's hashes outlive it, so that its files can be erased and 410 be answered."""
+"""How long an expired job's hashes are kept, so that its files can be erased and clients get 410."""
 _HOLD_TTL_MS: Final = 86_400_000
-"""How long the price of an attempt stays set aside that FAL may yet bill: it repeats a webhook for hours."""
+"""How long the price of an attempt that FAL may still bill stays reserved: FAL repeats a webhook for
+hours."""
 
 
 def _lua(value: str | int | bool) -> str:
@@ -86,7 +89,7 @@ def _key_functions() -> str:
 
 
 def library() -> str:
-    """The constants and the functions that scripts are linked with."""
+    """The constants and functions that scripts are linked with."""
     legal = [f"[{_lua(f'{a}>{b}')}]=true" for a, moves in LEGAL_MOVES.items() for b in sorted(moves)]
     constants: dict[str, str] = {
         "STATUSES": _lua_list(tuple(status.value for status in ImageStatus)),
@@ -105,13 +108,13 @@ def library() -> str:
         "ARQ_RETRY": _lua(arq_keys.RETRY),
         "ARQ_QUEUE": _lua(arq_keys.QUEUE),
         "FOLLOW_AT": _lua(arq_keys.FOLLOW_AT),
-        "FRONT_RUNNING": _lua(arq_keys.FRONT_RUNNING),
-        "FRONT": _lua(arq_keys.FRONT),
-        "FIRST_TURN": _lua(arq_keys.FIRST_TURN),
-        "LOW_TURN": _lua(arq_keys.LOW_TURN),
-        "CLOCK": _lua(arq_keys.CLOCK),
-        "PARKED": _lua(arq_keys.PARKED),
-        "AT_ENDPOINT": _lua(arq_keys.AT_ENDPOINT),
+        "FOLLOW_NOW": _lua(arq_keys.FOLLOW_NOW),
+        "START_NEXT": _lua(arq_keys.START_NEXT),
+        "NORMAL_PRIORITY": _lua(arq_keys.NORMAL_PRIORITY),
+        "LOW_PRIORITY": _lua(arq_keys.LOW_PRIORITY),
+        "DUE_AT": _lua(arq_keys.DUE_AT),
+        "AWAITING_REUSE": _lua(arq_keys.AWAITING_REUSE),
+        "AWAITING_ENDPOINT": _lua(arq_keys.AWAITING_ENDPOINT),
         "RUNNING": _lua(arq_keys.RUNNING),
         "GENERATION": _lua(keys.Queue.GENERATION.value),
         "BATCH": _lua(keys.Queue.BATCH.value),
@@ -142,7 +145,7 @@ def _source(package: str, name: str) -> str:
 class Script:
     """One Lua script, named `PACKAGE/NAME`: `image2model/PACKAGE/lua/NAME.lua`.
 
-    Each call is one round trip; the text goes over only when the server lacks it.
+    Each call is one round trip; the text is sent only when the server lacks it.
     """
 
     def __init__(self, name: str) -> None:
@@ -151,7 +154,7 @@ class Script:
         self._sha = ""
 
     def load(self) -> str:
-        """The whole text, built at the first call and kept."""
+        """The whole text, linked at the first call and kept."""
         if self._text is None:
             self._text = link(library(), _source(*self._name.split("/")))
             self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
@@ -172,8 +175,8 @@ class Script:
     async def followed_by(
         self, redis: Redis, then: tuple[str | int, ...], *args: object
     ) -> tuple[Any, object]:
-        """Run it as `packed` does, and then one command over the same connection. The latter's reply may be
-        an exception. Raises StoreOutage.
+        """Run it as `packed` does, and then one command over the same connection, whose reply may be an
+        exception. Raises StoreOutage.
         """
         packed, text = msgspec.msgpack.encode(args), self.load()
         for first in (("EVALSHA", self._sha), ("EVAL", text)):
@@ -190,12 +193,13 @@ class Script:
 
 _COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
 _DECLARATION: Final = re.compile(r"^(?:local (?:function )?(\w+)|(K\.\w+))", re.MULTILINE)
-"""Everything in the library is a declaration at a line's beginning, and reaches to the next one."""
+"""Everything in the library is a declaration at the start of a line, and extends to the next one."""
 _NAME: Final = re.compile(r"\bK\.\w+|\b[A-Za-z_]\w*")
 
 
 def link(library: str, body: str) -> str:
-    """The script's text: what `body` names of `library`, directly or not, in the library's order."""
+    """The script's text: the parts of `library` that `body` names, directly or not, in the library's
+    order."""
     parts = _parts(_COMMENT.sub("", library))
     needed: set[str] = set()
     unread = [body]
@@ -216,6 +220,6 @@ def _parts(library: str) -> dict[str, str]:
 
 
 def _names(text: str) -> set[str]:
-    """Each name that stands in the text; one in a comment or a string links a little too much, no more."""
+    """Each name in the text. A name in a comment or a string only links a little too much."""
     found = set(_NAME.findall(text))
     return found | {"K"} if any(name.startswith("K.") for name in found) else found

@@ -1,7 +1,7 @@
-"""Logging: structlog to standard error, JSON for machines or colours for people.
+"""Logging: structlog to standard error, as JSON for machines or in colours for people.
 
-Who calls it: each process once at start. Library logs (uvicorn, arq) go the same way. A processor
-blanks what looks like a credential, so that no secret reaches a log by accident.
+Logs of libraries (uvicorn, arq) take the same way. A processor blanks whatever looks like a credential, so
+that no secret reaches a log by accident.
 """
 
 import logging
@@ -58,14 +58,14 @@ def configure(*, level: str, json: bool, process: str) -> None:
 
 
 def add_trace_ids(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Name the open span, so that a line leads to its trace."""
+    """Add the ids of the open span, so that a log line leads to its trace."""
     if found := tracing.ids():
         event["trace_id"], event["span_id"] = found
     return event
 
 
 def blank_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Blank values whose name or shape is a credential's."""
+    """Blank values whose name or form is that of a credential."""
     for name, value in event.items():
         if _SECRET_NAME.search(name):
             event[name] = "[secret]"

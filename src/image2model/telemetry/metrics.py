@@ -1,8 +1,7 @@
-"""The metrics of docs/metrics.md, one object each. No label holds an id.
+"""The metrics of docs/metrics.md, one object each. No label may hold an id.
 
-Who calls it: whatever is counted. What the whole fleet shares (queues, workers) is in `fleet_gauges`.
-With `PROMETHEUS_MULTIPROC_DIR` set, as `up` does, all processes count into one folder, and `exposition`
-adds them up.
+Gauges of the whole fleet (queues, workers) are in `operations.metrics`. If `PROMETHEUS_MULTIPROC_DIR` is set,
+as `up` does, all processes count into that folder, and `collected` adds them up.
 """
 
 import os
@@ -17,11 +16,11 @@ _FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 _LONG: Final = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 HTTP_REQUESTS: Final = Counter(
-    "http_requests", "HTTP requests answered.", ["method", "endpoint", "status"], registry=REGISTRY
+    "http_requests", "Answered HTTP requests.", ["method", "endpoint", "status"], registry=REGISTRY
 )
 HTTP_DURATION: Final = Histogram(
     "http_request_duration_seconds",
-    "Time from a request to the end of its answer.",
+    "Time from the request to the end of its answer.",
     ["method", "endpoint"],
     buckets=_FAST,
     registry=REGISTRY,
@@ -47,37 +46,37 @@ FAL_LATENCY: Final = Histogram(
     registry=REGISTRY,
 )
 FAL_COST: Final = Counter(
-    "image2model_fal_cost_usd", "Dollars that FAL took, as booked.", ["model"], registry=REGISTRY
+    "image2model_fal_cost_usd", "Dollars that FAL charged, as booked.", ["model"], registry=REGISTRY
 )
 COST_MISMATCH: Final = Counter(
     "image2model_cost_mismatch",
-    "Requests whose billable units contradict the table's price, so that the table's was booked.",
+    "Requests whose billable units contradict the price table, so that the table's price was booked.",
     ["model"],
     registry=REGISTRY,
 )
 BUDGET_OVERRUN: Final = Counter(
     "image2model_budget_overrun_usd",
-    "Dollars by which budgets were exceeded because FAL took more than was set aside.",
+    "Dollars by which budgets were exceeded because FAL charged more than was reserved.",
     registry=REGISTRY,
 )
 UNCONFIRMED: Final = Counter(
-    "image2model_submissions_unconfirmed", "Submits whose reply was lost.", registry=REGISTRY
+    "image2model_submissions_unconfirmed", "Submissions whose reply was lost.", registry=REGISTRY
 )
 UNEXPECTED_ERRORS: Final = Counter(
     "image2model_unexpected_errors",
-    "Errors that nobody expected; the log has each with its traceback (`unexpected_error`).",
+    "Unexpected errors; the log event `unexpected_error` has the traceback of each.",
     ["task"],
     registry=REGISTRY,
 )
 PROCESS_DEATHS: Final = Counter(
     "image2model_process_deaths",
-    "Processes under `up` that a signal ended which `up` had not sent.",
+    "Processes under `up` that were ended by a signal which `up` did not send.",
     ["process", "signal"],
     registry=REGISTRY,
 )
 DECODER_DEATHS: Final = Counter(
     "image2model_decoder_deaths",
-    "Processes that died while they decoded one suspected picture.",
+    "Processes that died while they decoded a single suspected picture.",
     registry=REGISTRY,
 )
 LEASES_LOST: Final = Counter("image2model_leases_lost", "Leases lost to another worker.", registry=REGISTRY)
@@ -87,18 +86,18 @@ SSE_SUBSCRIBERS: Final = Gauge(
 SSE_EVENTS: Final = Counter("image2model_sse_events", "Events sent to subscribers.", registry=REGISTRY)
 EVENT_LAG: Final = Histogram(
     "image2model_event_lag_seconds",
-    "From a change in the store to the subscribers' sockets.",
+    "Time from a change in the store to the subscribers' sockets.",
     buckets=_FAST,
     registry=REGISTRY,
 )
 STORE_RUN_CHANGES: Final = Counter(
     "image2model_store_life_changes",
-    "Times that a client of the store met another server process than before: a restart, or a failover.",
+    "How often a client of the store found another server process than before: a restart or a failover.",
     registry=REGISTRY,
 )
 STORE_ROLLBACKS: Final = Counter(
     "image2model_store_rollbacks",
-    "Documents and event streams that were ahead of the store, since it has come back with older data.",
+    "Documents and event streams that were ahead of the store after it came back with older data.",
     registry=REGISTRY,
 )
 
@@ -106,8 +105,8 @@ MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def counted() -> CollectorRegistry:
-    """What all processes of this service on this machine have counted. Blocks: it may read files."""
+def collected() -> CollectorRegistry:
+    """The metrics of all processes of this service on this machine. Blocks: it may read files."""
     if not os.environ.get(_FOLDER):
         return REGISTRY
     registry = CollectorRegistry()
@@ -116,6 +115,6 @@ def counted() -> CollectorRegistry:
 
 
 def forget_process(pid: int) -> None:
-    """Take the gauges of a process that has ended out of the shared folder. For `up`, of its children."""
+    """Remove the gauges of an ended process from the shared folder."""
     if os.environ.get(_FOLDER):
         mark_process_dead(pid)  # type: ignore[no-untyped-call]  # prometheus_client has no types here

@@ -1,7 +1,7 @@
-"""Spans by OpenTelemetry's SDK, exported over OTLP/HTTP by a thread of its own.
+"""Spans by OpenTelemetry's SDK, exported over OTLP/HTTP by a thread.
 
-Who calls it: `tracing.start`, and nobody else imports it: OpenTelemetry is an optional package. It never
-blocks the event loop: a span that ends is put into a bounded queue, and a queue that is full drops it.
+Only `tracing.start` imports this module, because OpenTelemetry is an optional package. It never blocks the
+event loop: an ended span goes into a bounded queue, and a full queue drops it.
 """
 
 import logging
@@ -26,12 +26,13 @@ from image2model import __version__
 from image2model.telemetry.tracing import Attributes, Kind, Value
 
 _log = structlog.stdlib.get_logger(__name__)
-
 _FLUSH_S: Final = 1.0
-"""How long the end of a process waits for the last spans."""
+"""Seconds that the stop of a process waits for the last spans."""
 _PATH: Final = "/v1/traces"
 _ERROR_TYPE: Final = "error.type"
 _propagator: Final = TraceContextTextMapPropagator()
+_LOG_EVERY_S: Final = 60.0
+_ROOT: Final = "opentelemetry"
 
 
 class OtlpSpan:
@@ -56,24 +57,24 @@ class OtlpSpan:
         self.end()
 
     def set(self, name: str, value: Value) -> None:
-        """An attribute."""
+        """Set an attribute."""
         self._span.set_attribute(name, value)
 
     def rename(self, name: str) -> None:
-        """A better name."""
+        """Change the name."""
         self._span.update_name(name)
 
     def event(self, name: str) -> None:
-        """Something that happened just now."""
+        """Record an event that happens now."""
         self._span.add_event(name)
 
     def fail(self, error_type: str) -> None:
-        """It failed. The text of an error stays in the log: it may hold what nobody else should see."""
+        """Mark the span as failed. The error's text stays in the log, because it may be confidential."""
         self._span.set_attribute(_ERROR_TYPE, error_type)
         self._span.set_status(StatusCode.ERROR)
 
     def end(self) -> None:
-        """Over; asked again, nothing."""
+        """End the span; a second call does nothing."""
         if self._span.is_recording():
             self._span.end()
 
@@ -96,27 +97,30 @@ class OtlpTracer:
         parent: str,
         expected: tuple[type[Exception], ...],
     ) -> OtlpSpan:
-        """A span that has begun."""
+        """Start a span."""
         above = _propagator.extract({"traceparent": parent}) if parent else None
-        begun = self._tracer.start_span(name, above, SpanKind[kind.value], dict(attributes))
-        return OtlpSpan(begun, expected)
+        started = self._tracer.start_span(name, above, SpanKind[kind.value], dict(attributes))
+        return OtlpSpan(started, expected)
 
     def record(
         self, name: str, seconds: float, kind: Kind, attributes: Attributes, error_type: str | None
     ) -> None:
-        """A span that ends now."""
+        """Record a span that ends now."""
         if not trace.get_current_span().get_span_context().is_valid:
             return
-        began = time.time_ns() - int(seconds * 1e9)
+        started_ns = time.time_ns() - int(seconds * 1e9)
         span = OtlpSpan(
-            self._tracer.start_span(name, None, SpanKind[kind.value], dict(attributes), start_time=began), ()
+            self._tracer.start_span(
+                name, None, SpanKind[kind.value], dict(attributes), start_time=started_ns
+            ),
+            (),
         )
         if error_type is not None:
             span.fail(error_type)
         span.end()
 
     def traceparent(self) -> str:
-        """The open span as W3C says it."""
+        """The open span as a W3C traceparent."""
         carrier: dict[str, str] = {}
         _propagator.inject(carrier)
         return carrier.get("traceparent", "")
@@ -129,7 +133,7 @@ class OtlpTracer:
         return trace.format_trace_id(current.trace_id), trace.format_span_id(current.span_id)
 
     def stop(self) -> None:
-        """Flush beside, because the SDK may take half a minute for it; what is not sent in time is lost."""
+        """Flush in a thread, because the SDK may take half a minute; what is not sent in time is lost."""
         flushing = threading.Thread(target=self._provider.shutdown, name="last-traces", daemon=True)
         flushing.start()
         flushing.join(_FLUSH_S)
@@ -138,7 +142,7 @@ class OtlpTracer:
 
 
 def _resource(process: str) -> Resource:
-    """Which process this is; the operator's `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` win."""
+    """The process as a resource; `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` take precedence."""
     ours = Resource.create(
         {
             "service.namespace": "image2model",
@@ -149,30 +153,26 @@ def _resource(process: str) -> Resource:
     return ours.merge(OTELResourceDetector().detect())
 
 
-_EVERY_S: Final = 60.0
-_ROOT: Final = "opentelemetry"
+def log_sdk_warnings() -> None:
+    """Send the warnings of all OpenTelemetry loggers through `_SdkWarnings`."""
+    library = logging.getLogger(_ROOT)
+    library.handlers[:] = [_SdkWarnings()]
+    library.propagate = False
 
 
 class _SdkWarnings(logging.Handler):
-    """The first of a minute is told, with the number of those before it that were not."""
+    """Logs one warning a minute, with the number of warnings suppressed before it."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._quiet_until = 0.0
-        self._untold = 0
+        self._silent_until = 0.0
+        self._suppressed = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called under the handler's lock, from any thread."""
         now = time.monotonic()
-        if now < self._quiet_until:
-            self._untold += 1
+        if now < self._silent_until:
+            self._suppressed += 1
             return
-        _log.warning("traces_not_delivered", reason=record.getMessage(), complaints_before=self._untold)
-        self._quiet_until, self._untold = now + _EVERY_S, 0
-
-
-def log_sdk_warnings() -> None:
-    """From now on all loggers of OpenTelemetry end here."""
-    library = logging.getLogger(_ROOT)
-    library.handlers[:] = [_SdkWarnings()]
-    library.propagate = False
+        _log.warning("traces_not_delivered", reason=record.getMessage(), suppressed_before=self._suppressed)
+        self._silent_until, self._suppressed = now + _LOG_EVERY_S, 0

@@ -1,8 +1,8 @@
-"""Traces: what the service does, as spans that go to `I2M_OTEL_ENDPOINT`, and nowhere without one.
+"""Traces: spans of what the service does, sent to `I2M_OTEL_ENDPOINT` if it is set.
 
-Who calls it: a process starts and stops it; every layer opens spans without asking whether anybody wants
-them. Until `start` all of it does nothing, and OpenTelemetry is not imported. A span never has an id in its
-name, nor a URL, a credential or the text of an error in an attribute.
+Every package opens spans without checking whether tracing is on. Until `start` nothing is traced, and
+OpenTelemetry is not imported. A span's name never has an id; its attributes never have a URL, a credential or
+the text of an error.
 """
 
 from collections.abc import Mapping
@@ -29,9 +29,9 @@ class Kind(StrEnum):
 
 
 class Span(Protocol):
-    """One piece of work, current for the length of a `with` block; what is opened in it is its child.
+    """One piece of work, open during a `with` block; spans opened inside are its children.
 
-    An exception that leaves the block is noted by its class, unless it was expected or is a cancellation.
+    An exception that leaves the block is recorded by its class, unless it is expected or a cancellation.
     """
 
     def __enter__(self) -> Self: ...
@@ -41,23 +41,23 @@ class Span(Protocol):
     ) -> None: ...
 
     def set(self, name: str, value: Value) -> None:
-        """An attribute."""
+        """Set an attribute."""
 
     def rename(self, name: str) -> None:
-        """A better name, once it is known."""
+        """Change the name, once a better one is known."""
 
     def event(self, name: str) -> None:
-        """Something that happened just now."""
+        """Record an event that happens now."""
 
     def fail(self, error_type: str) -> None:
-        """It failed; `error_type` is a word out of a small set."""
+        """Mark the span as failed; `error_type` is one of a small set of words."""
 
     def end(self) -> None:
-        """Over before its block is."""
+        """End the span before its block ends."""
 
 
 class Tracer(Protocol):
-    """What makes spans: nothing, or OpenTelemetry."""
+    """Makes spans: either OpenTelemetry, or a tracer that does nothing."""
 
     def span(
         self,
@@ -80,7 +80,7 @@ class Tracer(Protocol):
 
 
 class _NoSpan:
-    """Nobody wants to know."""
+    """A span that does nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -132,9 +132,9 @@ _tracer: Tracer = _OFF
 
 
 def start(endpoint: str | None, *, process: str) -> None:
-    """Trace from now on, where there is an endpoint. `process`: `api` or `worker`.
+    """Start tracing if there is an endpoint. `process` is `api` or `worker`.
 
-    The settings have found OpenTelemetry to be installed.
+    The settings have checked that OpenTelemetry is installed.
     """
     global _tracer
     if endpoint is None:
@@ -145,7 +145,7 @@ def start(endpoint: str | None, *, process: str) -> None:
 
 
 def stop() -> None:
-    """Send what is left, for a second at most; from now on nothing is traced."""
+    """Stop tracing, and send the remaining spans for at most a second."""
     global _tracer
     stopped, _tracer = _tracer, _OFF
     stopped.stop()
@@ -159,9 +159,9 @@ def span(
     parent: str = "",
     expected: tuple[type[Exception], ...] = (),
 ) -> Span:
-    """A span to open by `with`. `parent`: a W3C traceparent to go on with, else the span that is open.
+    """A span to open with `with`. `parent`: a W3C traceparent to continue, else the open span.
 
-    `expected`: exceptions that are no failure of it.
+    `expected`: exceptions that do not mark the span as failed.
     """
     return _tracer.span(name, kind, attributes, parent, expected)
 
@@ -174,12 +174,12 @@ def record(
     attributes: Attributes = _NOTHING,
     error_type: str | None = None,
 ) -> None:
-    """A span that ends now and began `seconds` ago, under the one that is open; without one, nothing."""
+    """Record a span that ends now and began `seconds` ago, as a child of the open span, if there is one."""
     _tracer.record(name, seconds, kind, attributes, error_type)
 
 
 def traceparent() -> str:
-    """The open span as a W3C traceparent, for whoever goes on elsewhere; empty without one."""
+    """The open span as a W3C traceparent, to continue it in another process; empty without one."""
     return _tracer.traceparent()
 
 

@@ -1,7 +1,6 @@
-"""An error that nobody expected, told in one way wherever it is met.
+"""Unexpected errors, reported in one way everywhere; and background loops that are restarted after them.
 
-Who calls it: whatever must go on after such an error, or ends because of it. Operators search the log for the
-event `unexpected_error`, and an alert watches the metric.
+Operators search the log for the event `unexpected_error`, and an alert watches the metric.
 """
 
 import asyncio
@@ -14,33 +13,31 @@ import structlog
 from image2model.telemetry.metrics import UNEXPECTED_ERRORS
 
 _log: Final = structlog.stdlib.get_logger(__name__)
+RESTART_DELAYS_S: Final = (0.1, 0.5, 2.0, 8.0)
+"""Seconds before each restart; an error after the last restart is raised."""
+STEADY_AFTER_S: Final = 60.0
+"""After a run of so many seconds, earlier failures no longer count."""
 
 
-def report_unexpected(task: str, error: BaseException, **about: object) -> None:
-    """Count it, and log it with its traceback. `task`: where it happened, one of few names."""
+def report_unexpected(task: str, error: BaseException, **fields: object) -> None:
+    """Count an error and log it with its traceback. `task`: where it happened, one of a few names."""
     UNEXPECTED_ERRORS.labels(task).inc()
-    _log.error("unexpected_error", task=task, **about, exc_info=error)
+    _log.error("unexpected_error", task=task, **fields, exc_info=error)
 
 
-GAPS_S: Final = (0.1, 0.5, 2.0, 8.0)
-"""Seconds before each new start; the error after the last one is raised."""
-STEADY_S: Final = 60.0
-"""A loop that has run for so long has left its earlier failures behind."""
-
-
-async def kept_running(name: str, loop: Callable[[], Awaitable[None]]) -> None:
-    """Run the loop until it returns or is cancelled. Raises its error once it is hopeless."""
+async def keep_running(name: str, loop: Callable[[], Awaitable[None]]) -> None:
+    """Run a loop until it returns or is cancelled, and restart it after errors. Raises the last error."""
     failures = 0
     while True:
         began = time.monotonic()
         try:
             await loop()
         except Exception as error:
-            failures = 1 if time.monotonic() - began > STEADY_S else failures + 1
-            hopeless = failures > len(GAPS_S)
-            report_unexpected(f"loop:{name}", error, failures=failures, hopeless=hopeless)
-            if hopeless:
+            failures = 1 if time.monotonic() - began > STEADY_AFTER_S else failures + 1
+            gives_up = failures > len(RESTART_DELAYS_S)
+            report_unexpected(f"loop:{name}", error, failures=failures, gives_up=gives_up)
+            if gives_up:
                 raise
         else:
             return
-        await asyncio.sleep(GAPS_S[failures - 1])
+        await asyncio.sleep(RESTART_DELAYS_S[failures - 1])

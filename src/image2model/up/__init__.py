@@ -1,5 +1,6 @@
-"""The one-machine supervisor: embedded store, emulator, workers and API as child processes.
+"""Runs the whole service on one machine: embedded store, FAL emulator, workers and API as child processes.
 
-Who calls it: `image2model up`; tests use its embedded store. It must never talk to FAL or hold a job's
-state: everything it runs is a process that could as well run elsewhere.
+`up` must never talk to FAL or hold a job's state: everything it runs is a process that could as well run
+elsewhere. It imports the ground (settings, store connection) and `access` for the check of API keys, nothing
+else.
 """

@@ -1,7 +1,7 @@
-"""Keeps the watchdog process informed of the children that must not outlive `up`.
+"""Reports the children that must not outlive `up` to a watchdog process, which ends them if `up` is killed.
 
-Who calls it: the supervisor. On Linux the kernel ends each child as well (see `parentage`); the
-watchdog does it everywhere, and ends those that would take their time over a SIGTERM.
+On Linux the kernel sends each child a signal as well (see `children.die_with_parent`). The watchdog works
+everywhere, and kills children that are slow to obey SIGTERM.
 """
 
 import subprocess
@@ -13,7 +13,7 @@ from image2model.up import watchdog
 
 
 class Guard:
-    """Within `with`: a watchdog that outlives this process by as long as it takes to end the children."""
+    """Within `with`: a watchdog, which outlives this process just long enough to end the children."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -29,14 +29,14 @@ class Guard:
                 self._process.communicate()
 
     def watch(self, pid: int, role: str) -> None:
-        """End `pid` if this process is killed; the role `store` goes last."""
+        """End `pid` if this process is killed; a child with the role `store` ends last."""
         self._watched[pid] = role
-        self._tell(f"+ {pid} {role}\n")
+        self._send(f"+ {pid} {role}\n")
 
     def forget(self, pid: int) -> None:
         """`pid` has ended."""
         if self._watched.pop(pid, None):
-            self._tell(f"- {pid}\n")
+            self._send(f"- {pid}\n")
 
     def _start(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own program
@@ -47,14 +47,14 @@ class Guard:
             text=True,
         )
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         if self._process is None or self._process.stdin is None:
             raise RuntimeError("the guard is not running")
         try:
             self._process.stdin.write(line)
             self._process.stdin.flush()
-        except BrokenPipeError:  # somebody ended the watchdog: start another, and tell it everything
+        except BrokenPipeError:  # the watchdog was killed: start another, and send it the whole list
             self._process.wait()
             self._start()
             for pid, role in self._watched.items():
-                self._tell(f"+ {pid} {role}\n")
+                self._send(f"+ {pid} {role}\n")

@@ -1,8 +1,8 @@
-"""An exclusive lock on a folder, held by a file descriptor and so gone with its last holder.
+"""An exclusive lock on a folder: one `up` for each data folder, one embedded store for each store folder.
 
-Who calls it: the supervisor (one `up` to a data folder) and the embedded store (one server to a data
-folder; the server inherits the descriptor, so the lock lasts as long as the server itself). It must
-never trust a process id in a file: a number outlives its process, a lock does not.
+A file descriptor holds the lock, so it ends with its last holder. The store inherits the descriptor and holds
+the lock as long as it runs. A process id in a file must never decide: a number outlives its process, a lock
+does not.
 """
 
 import fcntl
@@ -10,11 +10,11 @@ import os
 import time
 from pathlib import Path
 
-from image2model.up.plan import FolderInUse
+from image2model.up.errors import FolderInUse
 
 
 class FolderLock:
-    """`flock` on `path`; `fd` may be handed to a child, which then holds the lock as well."""
+    """`flock` on `path`; `fd` may be passed to a child, which then holds the lock as well."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,7 +39,7 @@ class FolderLock:
         self._fd = fd
 
     def release(self) -> None:
-        """Let go of this process's hold; a child that inherited the descriptor keeps its own."""
+        """Release this process's hold; a child that inherited the descriptor keeps its own."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None

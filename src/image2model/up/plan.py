@@ -1,6 +1,6 @@
-"""Why the supervisor could not start, in words for the person at the terminal.
+"""What `up` will run: flags and settings, checked, with the ports and the environment of the children.
 
-Who calls it: the modules of `up`; the command line prints the message and exits with 1.
+Everything that can be wrong is reported here, before anything starts.
 """
 
 import asyncio
@@ -14,80 +14,19 @@ from typing import Final
 
 import msgspec
 
-from image2model.access import keys
-from image2model.errors import Image2ModelError
 from image2model.settings import Settings, load
 from image2model.settings.parse import is_loopback
-from image2model.store.connection import StoreOutage, connect
+from image2model.up.errors import StartError
 
-
-class StartError(Image2ModelError):
-    """`up` or its store cannot run here; the message says why and what to do."""
-
-
-class FolderInUse(StartError):
-    """Somebody else holds the lock on the folder."""
-
-
-def free_port(host: str, port: int, flag: str) -> int:
-    """`port`, or any free one for 0. Raises StartError that names `flag` as the way out."""
-    family, address = _resolved(host, port)
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-            probe.listen(1)
-        except OSError as error:
-            raise StartError(_why(error, host, port, flag)) from error
-        bound: int = probe.getsockname()[1]
-    return bound
-
-
-def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise StartError(f"{host} is no address of this machine: {error.strerror or error}") from error
-    family, _, _, _, address = found[0]
-    return family, (str(address[0]), int(address[1]))
-
-
-def _why(error: OSError, host: str, port: int, flag: str) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use; stop what listens there, or choose another with {flag}"
-    if error.errno == errno.EACCES:
-        return f"port {port} may not be used by this user; choose one above 1023 with {flag}"
-    return f"cannot listen on {host}:{port}: {error.strerror or error}"
-
-
-def require_a_key(redis_url: str, host: str) -> None:
-    """Raises StartError where no key exists."""
-    try:
-        found = asyncio.run(_any_good(redis_url))
-    except StoreOutage as error:
-        raise StartError(f"I2M_REDIS_URL: the store does not answer: {error}") from error
-    if not found:
-        raise StartError(
-            f"no API key exists, and {host} is open to the network. Set I2M_ADMIN_KEY to a long "
-            "random text, the first admin key, or run `up` on 127.0.0.1 and make a key with "
-            "`image2model keys create`"
-        )
-
-
-async def _any_good(redis_url: str) -> bool:
-    async with connect(redis_url) as redis:
-        return await keys.any_good(redis)
-
-
-# glibc gives buffers of this size back to the kernel and asks for them again, which halves an upload's
-# speed. 32 MiB is the most that it accepts for the first.
+# glibc returns larger buffers to the kernel and allocates them anew, which halves an upload's speed. 32 MiB
+# is the largest value that it accepts for the first.
 _MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2), "MALLOC_TRIM_THRESHOLD_": str(128 * 1024**2)}
 _EMULATOR_HOST: Final = "127.0.0.1"
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
 
 
 class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The flags of `up`; None: as the environment says."""
+    """The flags of `up`; None: as in the environment."""
 
     host: str | None = None
     port: int | None = None
@@ -98,7 +37,7 @@ class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Checked and ready to run. `emulator_port` is None where FAL itself is used."""
+    """Checked and ready to run. `emulator_port` is None where the real FAL is used."""
 
     settings: Settings
     environment: dict[str, str]
@@ -109,14 +48,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def url(self) -> str:
-        """Where this machine reaches the API."""
+        """The API's address on this machine."""
         host = _ANY.get(self.settings.host, self.settings.host)
         shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
         return f"http://{shown}:{self.settings.port}"
 
     @property
     def data_dir(self) -> Path:
-        """Where everything is kept."""
+        """The folder of all data."""
         return self.settings.data_dir
 
     @property
@@ -157,7 +96,7 @@ def make_plan(options: UpOptions, environment: Mapping[str, str] = os.environ) -
 
 
 def metrics_folder(data_dir: Path) -> Path:
-    """Where the processes of one run share their counts, so that the API's `/metrics` shows them all."""
+    """The folder in which all processes of one run keep their counts for the API's `/metrics`."""
     return data_dir / "metrics"
 
 
@@ -185,19 +124,76 @@ def _child_environment(
     return {**_MALLOC, **environment, **ours}
 
 
-def say(text: str) -> None:
-    """One line, at once."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+def free_port(host: str, port: int, flag: str) -> int:
+    """`port`, or any free one for 0. Raises StartError, which names `flag` to choose another."""
+    family, address = _resolved(host, port)
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+            probe.listen(1)
+        except OSError as error:
+            raise StartError(_port_problem(error, host, port, flag)) from error
+        bound: int = probe.getsockname()[1]
+    return bound
 
 
-def say_hello(plan: Plan) -> None:
-    """Where it will be, where its data is, and what the person should know before using it."""
+def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise StartError(f"{host} is not an address of this machine: {error.strerror or error}") from error
+    family, _, _, _, address = found[0]
+    return family, (str(address[0]), int(address[1]))
+
+
+def _port_problem(error: OSError, host: str, port: int, flag: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use; stop what listens there, or choose another with {flag}"
+    if error.errno == errno.EACCES:
+        return f"port {port} may not be used by this user; choose one above 1023 with {flag}"
+    return f"cannot listen on {host}:{port}: {error.strerror or error}"
+
+
+def require_a_key(redis_url: str, host: str) -> None:
+    """Raises StartError where no key exists."""
+    from image2model.store.connection import StoreOutage  # importing it takes as long as all the rest
+
+    try:
+        found = asyncio.run(_has_valid_key(redis_url))
+    except StoreOutage as error:
+        raise StartError(f"I2M_REDIS_URL: the store does not answer: {error}") from error
+    if not found:
+        raise StartError(
+            f"no API key exists, and {host} is open to the network. Set I2M_ADMIN_KEY to a long "
+            "random text, which becomes the first admin key, or run `up` on 127.0.0.1 and make a key with "
+            "`image2model keys create`"
+        )
+
+
+async def _has_valid_key(redis_url: str) -> bool:
+    from image2model.access import keys
+    from image2model.store.connection import connect
+
+    async with connect(redis_url) as redis:
+        return await keys.any_valid(redis)
+
+
+def print_banner(plan: Plan) -> None:
+    """Its address, its data folder, and what a person should know before using it."""
     settings = plan.settings
-    say(f"image2model   {plan.url}")
-    say(f"data          {plan.data_dir}")
+    print_line(f"image2model   {plan.url}")
+    print_line(f"data          {plan.data_dir}")
     if plan.emulator_port is not None:
-        say(f"FAL emulator  http://127.0.0.1:{plan.emulator_port}  no FAL_KEY is set, nothing is paid for")
+        print_line(
+            f"FAL emulator  http://127.0.0.1:{plan.emulator_port}  no FAL_KEY is set, nothing is paid for"
+        )
     if settings.auth == "none":
         reach = "this machine" if settings.on_loopback else f"the network of {settings.host}"
-        say(f"no keys       I2M_AUTH=none: whoever reaches {reach} may use it")
+        print_line(f"no keys       I2M_AUTH=none: anyone who reaches {reach} may use it")
+
+
+def print_line(text: str) -> None:
+    """One line on standard output, flushed."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -1,7 +1,6 @@
-"""Asks the API of this machine whether it is ready, and how its store is.
+"""Reads from the local API whether it is ready, and how its store is.
 
-Who calls it: the supervisor, often while it starts and now and then afterwards. Plain sockets: importing an
-HTTP client would take longer than the question.
+Plain sockets: importing an HTTP client would take longer than the request.
 """
 
 import json
@@ -12,38 +11,38 @@ from urllib.parse import urlsplit
 _SECONDS: Final = 1.0
 
 
-class Answer(NamedTuple):
-    """`status`: `ready`, `degraded` or `unready`; `store`: what the API says of a store that is not well."""
+class Readiness(NamedTuple):
+    """`status`: `ready`, `degraded` or `unready`; `store`: what is wrong with the store, else empty."""
 
     status: str
     store: str = ""
 
 
-def readiness(url: str) -> Answer | None:
-    """What the API says; None while nothing answers."""
+def readiness(url: str) -> Readiness | None:
+    """The API's readiness; None while nothing answers."""
     where = urlsplit(url)
     request = f"GET /api/v1/health/ready HTTP/1.1\r\nHost: {where.netloc}\r\nConnection: close\r\n\r\n"
     try:
         with socket.create_connection((where.hostname, where.port), timeout=_SECONDS) as connection:
             connection.sendall(request.encode())
-            answer = _everything(connection)
+            answer = _receive_all(connection)
     except OSError:
         return None
-    return _read(answer)
+    return _parse(answer)
 
 
-def _everything(connection: socket.socket) -> bytes:
+def _receive_all(connection: socket.socket) -> bytes:
     received = b""
     while chunk := connection.recv(65536):
         received += chunk
     return received
 
 
-def _read(answer: bytes) -> Answer | None:
+def _parse(answer: bytes) -> Readiness | None:
     body = answer.partition(b"\r\n\r\n")[2]
     try:
         document = json.loads(body[body.find(b"{") : body.rfind(b"}") + 1])
         store = document["checks"]["redis"]
-        return Answer(str(document["status"]), "" if store["ok"] else str(store["detail"]))
+        return Readiness(str(document["status"]), "" if store["ok"] else str(store["detail"]))
     except (ValueError, TypeError, LookupError):
         return None

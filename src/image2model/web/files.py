@@ -1,7 +1,4 @@
-"""One file of the page, in memory: its bytes, its validator, its compressed form.
-
-Who calls it: the asset tree. A file is read once, at the start.
-"""
+"""The files of the pages, read once at the start and kept in memory, also in compressed form."""
 
 import asyncio
 import gzip
@@ -19,35 +16,6 @@ _TYPES: Final = {
     ".txt": "text/plain; charset=utf-8",
 }
 _LEVEL: Final = 9
-
-
-class Asset:
-    """`path` is relative to the tree, with slashes."""
-
-    def __init__(self, path: str, data: bytes) -> None:
-        self.path = path
-        self.data = data
-        self._compressing = asyncio.Lock()
-        self._compressed: bytes | None = None
-
-    @property
-    def media_type(self) -> str:
-        """By the ending; an unknown one is bytes."""
-        return _TYPES.get(PurePosixPath(self.path).suffix, "application/octet-stream")
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the content, shortened to 128 bits."""
-        return hashlib.sha256(self.data).hexdigest()[:32]
-
-    async def compressed(self) -> bytes:
-        """The content by gzip, made when it is first asked for, in a thread."""
-        async with self._compressing:
-            if self._compressed is None:
-                self._compressed = await asyncio.to_thread(gzip.compress, self.data, _LEVEL, mtime=0)
-            return self._compressed
-
-
 _FOLDER: Final = Path(__file__).parent
 _INDEX: Final = "index.html"
 _REFERENCE: Final = "reference.html"
@@ -57,13 +25,41 @@ _EAGER: Final = "js/"
 _LATER: Final = "js/later/"
 VIEWER: Final = "vendor/model-viewer.min.js"
 REFERENCE_VIEWER: Final = "vendor/swagger-ui/swagger-ui-bundle.js"
-"""Both are there only where the set-up had Node."""
+"""Both viewers exist only if Node was installed at set-up."""
+
+
+class Asset:
+    """One file. `path` is relative to the tree, with slashes."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self.path = path
+        self.data = data
+        self._compressing = asyncio.Lock()
+        self._compressed: bytes | None = None
+
+    @property
+    def media_type(self) -> str:
+        """The media type by the file's extension."""
+        return _TYPES.get(PurePosixPath(self.path).suffix, "application/octet-stream")
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, shortened to 128 bits."""
+        return hashlib.sha256(self.data).hexdigest()[:32]
+
+    async def compressed(self) -> bytes:
+        """The content compressed by gzip, in a thread when it is first needed."""
+        async with self._compressing:
+            if self._compressed is None:
+                self._compressed = await asyncio.to_thread(gzip.compress, self.data, _LEVEL, mtime=0)
+            return self._compressed
 
 
 class Tree:
-    """`files` by path. `index` is the page at `/`, `reference` the one that shows the API reference.
+    """All files by path. `index` is the page at `/`, `reference` is the API reference page.
 
-    In both the addresses of this version are filled in. Without its viewer, `reference` says how to get it.
+    The addresses of this version are filled in on both. Without its viewer, `reference` explains how to get
+    it.
     """
 
     def __init__(self, files: dict[str, Asset]) -> None:
@@ -75,16 +71,16 @@ class Tree:
 
     @property
     def base(self) -> str:
-        """The address under which the files are."""
+        """The path under which the files are served."""
         return f"/assets/{self.version}/"
 
     def eager(self) -> list[str]:
-        """The modules that the page needs at once."""
+        """The modules that the page needs when it loads."""
         return [path for path in self.files if path.startswith(_EAGER) and not path.startswith(_LATER)]
 
 
 def load() -> Tree:
-    """Read the page's files, and those of the viewers where they were installed."""
+    """Read the files of the pages, and of the viewers if they are installed."""
     files = _read(_FOLDER / "static", "") | _read(_FOLDER / "vendor", "vendor/")
     return Tree(files)
 

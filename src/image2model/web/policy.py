@@ -1,7 +1,4 @@
-"""Other hosts that a download may be redirected to, which the page's policy must then allow.
-
-Who calls it: the command line, when it puts the application together. Pure.
-"""
+"""The content security policies of the pages, and the other hosts that downloads may be redirected to."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -14,7 +11,10 @@ _AWS: Final = ("https://*.amazonaws.com",)
 
 
 def media_origins(settings: Settings, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """None where all files are our own. `environment` names the S3 endpoint, as for the storage itself."""
+    """The hosts of redirected downloads; empty if the service serves all files itself.
+
+    `environment` has the S3 endpoint, as for the storage itself.
+    """
     if settings.results == "redirect":
         return (*_FAL_MEDIA, *_origin(settings.fal_base_url or ""))
     if settings.storage_url is None or not settings.storage_url.lower().startswith("s3://"):
@@ -62,7 +62,7 @@ _REFERENCE: Final = (
 
 
 def headers(media_origins: Sequence[str] = ()) -> dict[str, str]:
-    """What the page's own answer carries besides what every answer does."""
+    """The headers of the page, beside those of every answer."""
     return {
         "Content-Security-Policy": policy(media_origins),
         "Permissions-Policy": "camera=(), microphone=(), geolocation=(), xr-spatial-tracking=(self)",
@@ -70,7 +70,7 @@ def headers(media_origins: Sequence[str] = ()) -> dict[str, str]:
 
 
 def reference_headers() -> dict[str, str]:
-    """What the page of the API reference carries besides what every answer does."""
+    """The headers of the API reference page, beside those of every answer."""
     return {
         "Content-Security-Policy": _REFERENCE,
         "Permissions-Policy": "camera=(), microphone=(), geolocation=()",

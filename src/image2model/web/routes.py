@@ -1,8 +1,4 @@
-"""The addresses for browsers: the page at `/`, the API reference, and the files of both.
-
-Who calls it: the command line, when it puts the application together. The files hold no secret and ask for
-no key; what they show comes from the API, which does.
-"""
+"""The routes for browsers: the page at `/`, the API reference, and the files of both."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -16,14 +12,14 @@ from image2model.web import files as tree
 from image2model.web import policy
 from image2model.web.files import Asset, Tree
 
-_FOR_EVER: Final = "public, max-age=31536000, immutable"
-_ASK_AGAIN: Final = "no-cache"
-_WORTH_IT: Final = 512
-"""Bytes from which compression pays."""
+_IMMUTABLE: Final = "public, max-age=31536000, immutable"
+_REVALIDATE: Final = "no-cache"
+_MIN_COMPRESSED_BYTES: Final = 512
+"""Smallest file, in bytes, that is worth compressing."""
 
 
 def routes(media_origins: Sequence[str] = ()) -> list[BaseRoute]:
-    """The routes. `media_origins` are other hosts that downloads are redirected to, if any."""
+    """The routes. `media_origins` are other hosts that downloads may be redirected to."""
     page = Page(tree.load(), media_origins)
     return [
         Route("/", page.index, methods=["GET"]),
@@ -34,7 +30,7 @@ def routes(media_origins: Sequence[str] = ()) -> list[BaseRoute]:
 
 
 class Page:
-    """Answers for one version of the page."""
+    """Serves one version of the pages."""
 
     def __init__(self, files: Tree, media_origins: Sequence[str]) -> None:
         self._tree = files
@@ -42,32 +38,34 @@ class Page:
         self._reference_headers = policy.reference_headers()
 
     async def index(self, request: Request) -> Response:
-        """The page itself: always asked for again, and mostly answered with 304."""
-        return await answer(request, self._tree.index, _ASK_AGAIN, self._headers)
+        """The page itself: browsers always revalidate it, mostly with a 304."""
+        return await answer(request, self._tree.index, _REVALIDATE, self._headers)
 
     async def icon(self, request: Request) -> Response:
-        """For browsers that ask for it whatever the page says."""
-        return await answer(request, self._tree.files["icon.svg"], _ASK_AGAIN)
+        """The icon, for browsers that request it in any case."""
+        return await answer(request, self._tree.files["icon.svg"], _REVALIDATE)
 
     async def reference(self, request: Request) -> Response:
-        """The API reference's page. The document that it shows comes from the API, which asks for a key."""
-        return await answer(request, self._tree.reference, _ASK_AGAIN, self._reference_headers)
+        """The API reference page. Its document comes from the API, which needs a key."""
+        return await answer(request, self._tree.reference, _REVALIDATE, self._reference_headers)
 
     async def asset(self, request: Request) -> Response:
         """A file of this version. Raises NotFound for any other."""
         found = self._tree.files.get(request.path_params["path"])
         if found is None or request.path_params["version"] != self._tree.version:
-            raise NotFound("The page has no such file. If it was open during an upgrade, load it again.")
-        return await answer(request, found, _FOR_EVER)
+            raise NotFound("The page has no such file. If the page was open during an upgrade, reload it.")
+        return await answer(request, found, _IMMUTABLE)
 
 
 async def answer(
-    request: Request, asset: Asset, caching: str, more: dict[str, str] | None = None
+    request: Request, asset: Asset, caching: str, extra: dict[str, str] | None = None
 ) -> Response:
-    """200, or 304 where the browser has it."""
-    compress = len(asset.data) >= _WORTH_IT and "gzip" in request.headers.get("accept-encoding", "")
+    """200 with the file, or 304 if the browser has it."""
+    compress = len(asset.data) >= _MIN_COMPRESSED_BYTES and "gzip" in request.headers.get(
+        "accept-encoding", ""
+    )
     etag = f'"{asset.digest}{"-gz" if compress else ""}"'
-    headers = {"ETag": etag, "Cache-Control": caching, "Vary": "Accept-Encoding", **(more or {})}
+    headers = {"ETag": etag, "Cache-Control": caching, "Vary": "Accept-Encoding", **(extra or {})}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     data = await asset.compressed() if compress else asset.data

@@ -29,7 +29,7 @@ from image2model.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
-from image2model.fal.errors import error_of, validation_message
+from image2model.fal.errors import error_in_output, reported_error
 from image2model.fal.hosts import FalHosts
 from image2model.fal.wire import WebhookBody
 from image2model.generation import costs, fal_messages, steps
@@ -203,8 +203,8 @@ def _callback(report: WebhookBody) -> Callback:
         output = payload.decode(errors="replace") if payload != b"null" else None
         return Callback(report.request_id, ended=True, output=output)
     null = msgspec.Raw(b"null")
-    message = error_of(report.error, null) or error_of(report.payload_error, null)
-    message = (validation_message(payload) if payload != b"null" else None) or message
+    message = reported_error(report.error, null) or reported_error(report.payload_error, null)
+    message = (error_in_output(payload) if payload != b"null" else None) or message
     return Callback(
         report.request_id,
         ended=True,

@@ -1,4 +1,4 @@
-"""The worker process: picks images, takes each through FAL, keeps its leases, mends the store.
+"""The worker process: assembles the queues, their functions and the loops beside them, starts and stops.
 
-It never imports the API, nor the reverse; both talk through `service` and `store`.
+It may import every concept. It holds no step of any task, and never imports the API.
 """

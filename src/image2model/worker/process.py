@@ -1,4 +1,8 @@
-"""What every task of a worker process shares: the process makes it, the tasks get it with each call."""
+"""A worker process: which functions run on which queue, the loops beside them, start and stop.
+
+On SIGTERM or SIGINT it picks nothing more, releases every task and waits for submits under way, all within
+I2M_SHUTDOWN_GRACE: only this process knows their request ids. What still hangs after the grace is cut off.
+"""
 
 import asyncio
 import os
@@ -19,7 +23,7 @@ from redis.asyncio import Redis
 
 from image2model.errors import ConfigurationError
 from image2model.fal.follow import FollowPace
-from image2model.fal.gateway import FalGateway, elsewhere_session
+from image2model.fal.gateway import FalGateway, other_hosts_session
 from image2model.fal.hosts import FalHosts
 from image2model.generation import costs
 from image2model.generation.context import GenerationContext, observe_fal_request
@@ -30,10 +34,10 @@ from image2model.operations.housekeeping import cleanup, schedule_cleanup
 from image2model.operations.reconciler import RECONCILE_S, reconcile, schedule_reconcile
 from image2model.queue import fleet
 from image2model.queue.dispatch import LeasedWorker, arq_function
-from image2model.queue.lease_renewal import LeaseRenewer
-from image2model.queue.notifications import Channel
+from image2model.queue.leases import LeaseRenewer
+from image2model.queue.notifications import NotificationListener
 from image2model.queue.probes import probe_forever
-from image2model.queue.unexpected import Guarded, Work, nothing_to_undo
+from image2model.queue.unexpected import GuardedTask, Work, no_cleanup
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
@@ -41,7 +45,7 @@ from image2model.store.connection import StoreOutage, connect
 from image2model.store.identity import StoreWatch
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics, tracing
-from image2model.telemetry.unexpected import kept_running
+from image2model.telemetry.unexpected import keep_running
 from image2model.webhooks.deliver import (
     WebhookSender,
     announce_as_failed,
@@ -50,42 +54,27 @@ from image2model.webhooks.deliver import (
     finish_batch,
 )
 
+_log = structlog.get_logger(__name__)
+
+_REPEAT_CANCEL_S: Final = 0.05
+_ENDING_S: Final = 3.0
+"""How long after the grace the process is cut off."""
+_TASK_SLOTS: Final = {Queue.BATCH: 32, Queue.MAINTENANCE: 4}
+"""Webhooks wait for slow receivers, which must not delay the end of the next batch."""
+
 
 class WorkerContext(GenerationContext):
-    """All open parts. The process opens `webhooks`."""
+    """What all tasks of a worker process share. The process opens `webhooks`."""
 
     def __init__(self, settings: Settings, redis: Redis, storage: ObjectStorage, fal: FalGateway) -> None:
         super().__init__(settings, redis, storage, fal)
         self.webhooks = WebhookSender(allow_private=settings.webhook_allow_private)
 
 
-_ASK_AGAIN_S: Final = 0.05
-
-
-async def end_other_tasks() -> None:
-    """Cancel every other task of this loop, again and again until all have ended.
-
-    Once is not enough: Python 3.11's `wait_for`, in which redis-py sends, swallows a cancellation that
-    arrives together with its result (bpo-37658), and a task group passes on only the first one.
-    """
-    this = asyncio.current_task()
-    while others := {task for task in asyncio.all_tasks() if task is not this}:
-        for task in others:
-            task.cancel()
-        await asyncio.wait(others, timeout=_ASK_AGAIN_S)
-
-
-def exit_after(seconds: float) -> None:
-    """The hard deadline: a process that still hangs then ends with 1."""
-    deadline = threading.Timer(seconds, os._exit, (1,))
-    deadline.daemon = True
-    deadline.start()
-
-
 def _task(
-    name: str, queue: Queue, work: Work[WorkerContext], give_up: Work[WorkerContext] = nothing_to_undo
+    name: str, queue: Queue, work: Work[WorkerContext], give_up: Work[WorkerContext] = no_cleanup
 ) -> Function:
-    return arq_function(Guarded(name, queue, work, give_up))
+    return arq_function(GuardedTask(name, queue, work, give_up))
 
 
 FUNCTIONS: Final[Mapping[Queue, Sequence[Function]]] = {
@@ -100,13 +89,6 @@ FUNCTIONS: Final[Mapping[Queue, Sequence[Function]]] = {
         _task("cleanup", Queue.MAINTENANCE, cleanup),
     ),
 }
-
-_log = structlog.get_logger("worker")
-
-_ENDING_S: Final = 3.0
-"""What ends after the grace has this long before the process is cut off."""
-_SLOTS: Final = {Queue.BATCH: 32, Queue.MAINTENANCE: 4}
-"""Webhooks wait for slow receivers, which must not hold up the next batch."""
 
 
 def run(settings: Settings, queues: Sequence[str] = tuple(Queue)) -> None:
@@ -153,7 +135,7 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
         FalHosts.at(settings.fal_base_url),
         observer=observe_fal_request,
         pace=FollowPace(grace=settings.unconfirmed_grace),
-        elsewhere=elsewhere_session(allow_private=settings.webhook_allow_private),
+        other_hosts=other_hosts_session(allow_private=settings.webhook_allow_private),
     )
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
@@ -168,7 +150,7 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
 
 
 class WorkerProcess:
-    """Dispatchers, lease keeper, bell and heartbeat of one process."""
+    """The dispatchers, lease renewer, notification listener and heartbeat of one process."""
 
     def __init__(self, context: WorkerContext, queues: tuple[Queue, ...]) -> None:
         self._context = context
@@ -177,22 +159,22 @@ class WorkerProcess:
         self._lease_renewer = LeaseRenewer(context, queues)
         self._workers = {queue: self._dispatcher(queue) for queue in queues}
         self._store = StoreWatch(context.redis, self.worker_id)
-        self._channel = Channel(context, self._workers, self._store)
+        self._listener = NotificationListener(context, self._workers, self._store)
 
     def _dispatcher(self, queue: Queue) -> LeasedWorker:
-        slots = _SLOTS.get(queue, self._context.settings.worker_concurrency)
+        slots = _TASK_SLOTS.get(queue, self._context.settings.worker_concurrency)
         return LeasedWorker(
             queue, FUNCTIONS[queue], self._context, self._lease_renewer, worker_id=self.worker_id, slots=slots
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until `stopping` is set, then let go of everything within the grace.
+        """Work until `stopping` is set, then release everything within the grace.
 
         Raises ConfigurationError for a store that a newer release writes.
         """
-        with suppress(StoreOutage):  # a store that is away is waited for
-            await self._store.look()
-        background = [asyncio.create_task(kept_running(name, loop)) for name, loop in self._loops()]
+        with suppress(StoreOutage):  # the loops wait for a store that is away
+            await self._store.refresh()
+        background = [asyncio.create_task(keep_running(name, loop)) for name, loop in self._loops()]
         _log.info("worker_ready", worker=self.worker_id, queues=[queue.value for queue in self._workers])
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
@@ -202,13 +184,13 @@ class WorkerProcess:
         await self._release_all()
         await end_other_tasks()
         for running in broken:
-            running.result()  # it has failed again and again: whoever supervises this process starts it anew
+            running.result()  # it failed again and again: the process exits, and its supervisor restarts it
 
     def _loops(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
-        """What runs beside the tasks, by name. None of them ends by itself."""
+        """The loops that run beside the tasks, by name. None of them ends by itself."""
         yield "store", self._store.run
-        yield "keeper", self._lease_renewer.run
-        yield "channel", self._channel.run
+        yield "leases", self._lease_renewer.run
+        yield "notifications", self._listener.run
         yield "heartbeat", self._heartbeat_forever
         yield "housekeeping", self._schedule_maintenance
         yield "probe", partial(probe_forever, self._context)
@@ -216,7 +198,7 @@ class WorkerProcess:
             yield f"dispatch:{queue.value}", partial(self._supervise, worker)
 
     async def _supervise(self, worker: LeasedWorker) -> None:
-        """ARQ's loop ends with the store's connection; ours does not."""
+        """Restart ARQ's loop, which ends when the connection to the store is lost."""
         while True:
             try:
                 await worker.async_run()
@@ -225,7 +207,7 @@ class WorkerProcess:
             await asyncio.sleep(0.5)
 
     async def _release_all(self) -> None:
-        """Give every task back; then wait for the submits under way, whose ids only this process knows."""
+        """Release every task, then wait for the submits under way, whose ids only this process knows."""
         _log.info(
             "releasing_tasks", running=len(self._context.running), submits=len(self._context.submissions)
         )
@@ -268,3 +250,23 @@ class WorkerProcess:
             except StoreOutage as error:
                 _log.warning("maintenance_not_scheduled", error=str(error))
             await asyncio.sleep(RECONCILE_S / 3)
+
+
+async def end_other_tasks() -> None:
+    """Cancel every other task of this loop, repeatedly until all have ended.
+
+    Once is not enough: Python 3.11's `wait_for`, in which redis-py sends, swallows a cancellation that
+    arrives together with its result (bpo-37658), and a task group passes on only the first one.
+    """
+    this = asyncio.current_task()
+    while others := {task for task in asyncio.all_tasks() if task is not this}:
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others, timeout=_REPEAT_CANCEL_S)
+
+
+def exit_after(seconds: float) -> None:
+    """Set the hard deadline: a process that still hangs then exits with 1."""
+    deadline = threading.Timer(seconds, os._exit, (1,))
+    deadline.daemon = True
+    deadline.start()

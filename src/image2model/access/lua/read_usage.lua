@@ -1,5 +1,5 @@
--- What an owner uses, and an address. {owner, period, address or ''}
--- -> {unfinished images, spent in the period, set aside, unfinished images of the address}
+-- What an owner and an address use. {owner, period, address or ''}
+-- -> {unfinished images, spent in the period, reserved, unfinished images of the address}
 local owner, period, address = unpack(cmsgpack.unpack(ARGV[1]))
 local usage = usage_of(owner, period, now_ms())
 usage[4] = unfinished_at(address)

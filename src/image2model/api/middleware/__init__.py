@@ -1,8 +1,8 @@
-"""Pure ASGI middleware. Who calls it: the application, which puts them around its routes in this order:
+"""Pure ASGI middleware around the routes, outermost first:
 
-`RequestId`, `RequestSpan` (where traces are on), `AccessLog`, `SecurityHeaders`, `RefusalDrain`,
-`ProblemAnswers`, `SiteGuard` or `HostCheck` (outermost first). None of them reads a body (`RefusalDrain`
-drops what nobody read), knows a store, or holds state between requests.
+`RequestId`, `RequestSpan` (if traces are on), `AccessLog`, `SecurityHeaders`, `RefusalDrain`,
+`ProblemAnswers`, `SiteGuard` or `HostCheck`. None of them parses a body (`RefusalDrain` drops what the
+handler left unread), talks to the store, or keeps state of one request for the next.
 """
 
 from image2model.api.middleware.access_log import AccessLog

@@ -1,10 +1,10 @@
 """One log line and two metrics for each request.
 
-Who calls it: the application. Labels and log lines hold the route's template, never an id, a query or a
-path that could be a secret (file tokens are paths). A request is counted when its answer begins, so an
-open event stream is counted too; its duration is the time to the end of the answer, for an event stream
-the time to its beginning, because that one ends when the client pleases. A read that succeeds is told at
-`debug` only: clients poll, and writing the line would cost more than the answer.
+Labels and log lines hold the route's template, never an id, a query or a path, because paths can be secret
+(file tokens). A request is counted when its answer begins, so open event streams are counted too. Its
+duration ends with the answer; an event stream's duration ends with its beginning, because the client decides
+how long it stays. A successful read is logged at `debug` only: clients poll, and the line would cost more
+than the answer.
 """
 
 import logging
@@ -17,38 +17,19 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _log: Final = structlog.stdlib.get_logger(__name__)
-
 _enabled: Final = logging.getLogger(__name__).isEnabledFor
-
 _READS: Final = frozenset({"GET", "HEAD"})
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STREAM: Final = b"text/event-stream"
 UNMATCHED: Final = "unmatched"
 CLIENT_GONE: Final = 499
-"""The status noted for a request whose client left before an answer began (nginx's convention)."""
-
-
-def endpoint(scope: Scope, mounted_at: str = "") -> str:
-    """The template of the route that took the request, with its mount's prefix, or `unmatched`.
-
-    `mounted_at` is the root path that the application itself runs under, which is not part of it.
-    """
-    route = scope.get("route")
-    if not isinstance(route, Route):
-        return UNMATCHED
-    prefix: str = scope.get("root_path", "").removeprefix(mounted_at)
-    return prefix + route.path_format
-
-
-def is_event_stream(start: Message) -> bool:
-    """Whether the answer that begins with this message has no end of its own."""
-    return any(name == b"content-type" and value.startswith(_STREAM) for name, value in start["headers"])
+"""Status of a request whose client disconnected before the answer began (nginx's convention)."""
 
 
 class AccessLog:
     """`requests` has the labels method, endpoint, status; `duration` (seconds) method, endpoint.
 
-    Mounts must have constant prefixes, or an id would get into a label.
+    Mounts must have constant prefixes, so that no id gets into a label.
     """
 
     def __init__(self, app: ASGIApp, *, requests: Counter, duration: Histogram) -> None:
@@ -66,6 +47,23 @@ class AccessLog:
             exchange.end()
 
 
+def endpoint(scope: Scope, mounted_at: str = "") -> str:
+    """The template of the request's route, with its mount's prefix, or `unmatched`.
+
+    `mounted_at` is the root path of the application itself, which is not part of the template.
+    """
+    route = scope.get("route")
+    if not isinstance(route, Route):
+        return UNMATCHED
+    prefix: str = scope.get("root_path", "").removeprefix(mounted_at)
+    return prefix + route.path_format
+
+
+def is_event_stream(start: Message) -> bool:
+    """Whether this message begins an event stream."""
+    return any(name == b"content-type" and value.startswith(_STREAM) for name, value in start["headers"])
+
+
 class _Exchange:
     """One request and its answer."""
 
@@ -79,7 +77,7 @@ class _Exchange:
         self._sent = 0
 
     def watch(self, send: Send) -> Send:
-        """A `send` that notes what goes out."""
+        """A `send` that records the answer."""
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -96,7 +94,7 @@ class _Exchange:
             self._observe()
 
     def end(self) -> None:
-        """The application is done with the request, whether or not it answered."""
+        """The application has finished the request, with or without an answer."""
         if self._status is None:
             self._count(CLIENT_GONE)
         if not self._observed:
@@ -142,7 +140,7 @@ class _Exchange:
 
 
 class _Series:
-    """The series by their labels. There are few: a template for each route, and its statuses."""
+    """The metrics' series by their labels. There are few: the routes' templates and their statuses."""
 
     def __init__(self, requests: Counter, duration: Histogram) -> None:
         self._requests = requests

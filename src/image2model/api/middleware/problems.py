@@ -1,6 +1,8 @@
-"""One id for each request: in every log line, in every problem, and on every answer.
+"""Request ids, and the one place where errors become answers.
 
-Who calls it: the application, as its outermost middleware; others read the id by `request_id(scope)`.
+`RequestId` gives each request an id, which is in every log line, every problem and every answer.
+`ProblemAnswers` turns every exception into a problem document; an unexpected error shows nothing of the
+inside.
 """
 
 import asyncio
@@ -22,20 +24,14 @@ from image2model.telemetry.metrics import UNEXPECTED_ERRORS
 if TYPE_CHECKING:
     from image2model.api.state import ApiState
 
-
+_log: Final = structlog.stdlib.get_logger(__name__)
 _HEADER: Final = b"x-request-id"
-_SANE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}", re.ASCII)
+_ACCEPTED_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}", re.ASCII)
 _KEY: Final = "image2model.request_id"
 
 
-def request_id(scope: Scope) -> str:
-    """The id of the request, or an empty string outside the middleware."""
-    found: str = scope.get(_KEY, "")
-    return found
-
-
 class RequestId:
-    """Takes over the caller's `X-Request-ID` if it is sane, else makes one."""
+    """Uses the caller's `X-Request-ID` if it is well-formed, else a new id."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -44,7 +40,7 @@ class RequestId:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        identity = scope[_KEY] = _chosen(scope["headers"])
+        identity = scope[_KEY] = _own_or_new(scope["headers"])
         header = (_HEADER, identity.encode())
 
         async def send_with_id(message: Message) -> None:
@@ -60,21 +56,8 @@ class RequestId:
             structlog.contextvars.reset_contextvars(**bound)
 
 
-def _chosen(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    for name, value in headers:
-        if name == _HEADER:
-            given = value.decode("latin-1")
-            if _SANE.fullmatch(given):
-                return given
-            break
-    return secrets.token_hex(16)
-
-
-_log: Final = structlog.stdlib.get_logger(__name__)
-
-
 class ProblemAnswers:
-    """Once an answer has begun it cannot be changed: the error goes on, and the server cuts the answer."""
+    """Answers errors with problems; after an answer has begun, the server aborts it instead."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -83,11 +66,11 @@ class ProblemAnswers:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun = False
+        started = False
 
         async def watched_send(message: Message) -> None:
-            nonlocal begun
-            begun = True
+            nonlocal started
+            started = True
             await send(message)
 
         problem: Problem | None = None
@@ -96,32 +79,48 @@ class ProblemAnswers:
         except ClientDisconnect:
             _log.info("client_disconnected")
         except asyncio.CancelledError:
-            # the server stops and waits no longer; without an answer of ours it would say 500
-            if not begun:
+            # the server stops waiting; without this answer it would send a 500
+            if not started:
                 stopping = StoreUnavailable.after("This server is stopping. Try again at once.", 1)
                 await problems.render(stopping, request_id(scope))(scope, receive, send)
             raise
         except Exception as error:
             if isinstance(error, StoreOutage):
-                _note_outage(scope)
+                _forget_write_probe(scope)
             problem = _problem_of(error)
-            if begun:
+            if started:
                 raise
         if problem is not None:
             await problems.render(problem, request_id(scope))(scope, receive, send)
 
 
-def _note_outage(scope: Scope) -> None:
-    """What readiness says of the store must not be older than what a client was told."""
+def request_id(scope: Scope) -> str:
+    """The id of the request; empty outside the middleware."""
+    found: str = scope.get(_KEY, "")
+    return found
+
+
+def _own_or_new(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
+        if name == _HEADER:
+            given = value.decode("latin-1")
+            if _ACCEPTED_ID.fullmatch(given):
+                return given
+            break
+    return secrets.token_hex(16)
+
+
+def _forget_write_probe(scope: Scope) -> None:
+    """A client has seen that the store is away: readiness must not report an older, better state."""
     state = scope.get("state", {}).get("api")
     if state is not None:
         cast("ApiState", state).write_probe.forget()
 
 
 def _problem_of(error: Exception) -> Problem:
-    """The problem to tell, without the frames it was raised in.
+    """The problem that answers an error, without its traceback.
 
-    They hold what was received of a refused upload, and the answer may wait for the rest of its body.
+    The traceback's frames hold the received part of a refused upload, and the answer may wait for the rest.
     """
     if isinstance(error, Problem):
         error.__cause__ = error.__context__ = error.__traceback__ = None

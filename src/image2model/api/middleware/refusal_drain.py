@@ -1,9 +1,9 @@
-"""Answers that come before the body was read: read and drop the rest first.
+"""Reads and drops the rest of a body before an early refusal is sent.
 
-Who calls it: the application. A server closes the connection of a client that is still sending when the
-answer ends; the client then sees a reset and not the answer. Dropping is bounded in bytes and time, and a
-408 is not delayed: that sender is the one that would take for ever. Who asks first (`Expect: 100-continue`)
-is answered at once, for reading would tell it to send all of it, and so is everybody when the process stops.
+When an answer ends while the client is still sending, the server closes the connection, and the client sees a
+reset in place of the answer. Draining is bounded in bytes and time. Three answers are never delayed: a 408,
+whose sender is too slow to be waited for; the answer to `Expect: 100-continue`, because reading would make
+the client send the whole body; and any answer while the process stops.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_PATIENCE_S: Final = 0.3
-"""A client that asks first waits at least so long for a word before it sends (.NET 0.35 s, curl 1 s)."""
+_CONTINUE_WAIT_S: Final = 0.3
+"""Clients with `Expect: 100-continue` wait at least so long before they send (.NET 0.35 s, curl 1 s)."""
 
 
 class RefusalDrain:
-    """`max_bytes` counts the whole body, read or dropped; `seconds` only the dropping."""
+    """`max_bytes` limits the whole body, read or dropped; `seconds` limits the draining only."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float = 10.0) -> None:
         self.app = app
@@ -27,13 +27,13 @@ class RefusalDrain:
         self.seconds = seconds
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """What has no body passes by: as a coroutine this would be one more frame of each open stream."""
+        """Not a coroutine, which would add a stack frame to each open stream."""
         if scope["type"] != "http" or not _has_body(scope):
             return self.app(scope, receive, send)
         return self._drained(scope, receive, send)
 
     async def _drained(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = _Body(receive, asks_first=_asks_first(scope))
+        body = _Body(receive, expects_continue=_expects_continue(scope))
 
         async def send_after_body(message: Message) -> None:
             if message["type"] == "http.response.start" and not body.finished:
@@ -43,35 +43,35 @@ class RefusalDrain:
         await self.app(scope, body.receive, send_after_body)
 
     async def _finish(self, body: "_Body", start: Message) -> None:
-        if start["status"] != 408 and not body.is_held_back() and not _is_cancelled():
+        if start["status"] != 408 and not body.awaits_continue() and not _is_cancelled():
             await body.drain(self.max_bytes, self.seconds)
         if not body.finished:
             MutableHeaders(scope=start)["Connection"] = "close"
 
 
 class _Body:
-    """A `receive` that knows how much has come and whether that was all."""
+    """A `receive` that counts the body and knows whether it is complete."""
 
-    def __init__(self, receive: Receive, *, asks_first: bool) -> None:
+    def __init__(self, receive: Receive, *, expects_continue: bool) -> None:
         self._receive = receive
-        self._begun = monotonic()
-        self._asks_first = asks_first
+        self._started = monotonic()
+        self._expects_continue = expects_continue
         self._received = 0
         self.finished = False
 
-    def is_held_back(self) -> bool:
-        """Whether the client still waits to be told to send it."""
-        return self._asks_first and monotonic() - self._begun < _PATIENCE_S
+    def awaits_continue(self) -> bool:
+        """Whether the client still waits for the permission to send the body."""
+        return self._expects_continue and monotonic() - self._started < _CONTINUE_WAIT_S
 
     async def receive(self) -> Message:
-        self._asks_first = False
+        self._expects_continue = False
         message = await self._receive()
         self._received += len(message.get("body", b""))
         self.finished = self.finished or not message.get("more_body", False)
         return message
 
     async def drain(self, max_bytes: int, seconds: float) -> None:
-        """Drop the rest; `finished` says whether it all came."""
+        """Read and drop the rest; `finished` says whether the body is complete."""
         try:
             async with asyncio.timeout(seconds):
                 while not self.finished and self._received <= max_bytes:
@@ -88,11 +88,11 @@ def _has_body(scope: Scope) -> bool:
 
 
 def _is_cancelled() -> bool:
-    """Whether this request's handler must end: the process stops, and waits for nobody any more."""
+    """Whether this request's task was cancelled, because the process stops."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
-def _asks_first(scope: Scope) -> bool:
-    asked = (b"expect", b"100-continue")
-    return any((name, value.lower()) == asked for name, value in scope["headers"])
+def _expects_continue(scope: Scope) -> bool:
+    expect = (b"expect", b"100-continue")
+    return any((name, value.lower()) == expect for name, value in scope["headers"])

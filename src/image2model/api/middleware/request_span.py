@@ -1,8 +1,8 @@
-"""One span for each request, named as OpenTelemetry's conventions for HTTP servers want it.
+"""One span for each request, named by OpenTelemetry's conventions for HTTP servers.
 
-Who calls it: the application, where traces are on. Names and attributes hold the route's template, never a
-path, a query or a header: these hold ids and tokens. An event stream's span is its opening: the stream
-itself ends when the client pleases. Health checks and scrapes have none.
+Names and attributes hold the route's template, never a path, a query or a header, because these contain ids
+and tokens. The span of an event stream ends when the stream begins, because the client decides how long it
+stays. Health checks and scrapes have no span.
 """
 
 from typing import Final
@@ -15,11 +15,11 @@ from image2model.telemetry import tracing
 _UNTRACED: Final = frozenset({"/metrics", "/api/v1/health/live", "/api/v1/health/ready"})
 _HEADER: Final = b"traceparent"
 _OTHER: Final = "HTTP"
-"""The name of a request with a method that is none of the known."""
+"""The span's name for an unknown method."""
 
 
 class RequestSpan:
-    """Goes on with the caller's `traceparent`, if there is one."""
+    """Continues the caller's `traceparent`, if there is one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -29,7 +29,7 @@ class RequestSpan:
             await self.app(scope, receive, send)
             return
         with tracing.span(
-            _name(scope), kind=tracing.Kind.SERVER, attributes=_about(scope), parent=_parent(scope)
+            _name(scope), kind=tracing.Kind.SERVER, attributes=_attributes(scope), parent=_parent(scope)
         ) as span:
             await self.app(scope, receive, _watched(send, scope, span))
 
@@ -39,7 +39,7 @@ def _watched(send: Send, scope: Scope, span: tracing.Span) -> Send:
 
     async def watched(message: Message) -> None:
         if message["type"] == "http.response.start":
-            _tell(span, scope, endpoint(scope, mounted_at), message["status"])
+            _set_response(span, scope, endpoint(scope, mounted_at), message["status"])
             if is_event_stream(message):
                 span.end()
         await send(message)
@@ -47,7 +47,7 @@ def _watched(send: Send, scope: Scope, span: tracing.Span) -> Send:
     return watched
 
 
-def _tell(span: tracing.Span, scope: Scope, template: str, status: int) -> None:
+def _set_response(span: tracing.Span, scope: Scope, template: str, status: int) -> None:
     if template != UNMATCHED:
         span.rename(f"{_name(scope)} {template}")
         span.set("http.route", template)
@@ -61,7 +61,7 @@ def _name(scope: Scope) -> str:
     return method if method in METHODS else _OTHER
 
 
-def _about(scope: Scope) -> tracing.Attributes:
+def _attributes(scope: Scope) -> tracing.Attributes:
     method: str = scope["method"]
     return {
         "http.request.method": method if method in METHODS else "_OTHER",

@@ -1,7 +1,4 @@
-"""Headers that every answer carries unless its route set its own, and those that a gate left in the scope.
-
-Who calls it: the application.
-"""
+"""Adds to every answer the security headers that its route did not set, and the headers left by the gate."""
 
 from typing import Final
 
@@ -19,13 +16,11 @@ HEADERS: Final = {
         "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     ),
 }
-
-
 _ENCODED: Final = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class SecurityHeaders:
-    """The page sets a Content-Security-Policy of its own; an answer that is data needs nothing loaded."""
+    """The web page sets its own Content-Security-Policy; data needs nothing to be loaded."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

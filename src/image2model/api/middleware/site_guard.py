@@ -1,8 +1,8 @@
-"""Keeps other web sites out of a service without keys (`I2M_AUTH=none`).
+"""Keeps other web sites away from the service: `SiteGuard` without keys, `HostCheck` with keys.
 
-Who calls it: the application, only then. Any page that a browser shows can post to a loopback address,
-and by rebinding its own name to one it can read the answers too. So a request must be addressed to a
-host that is ours, and a browser must say that it comes from our own pages.
+Under `I2M_AUTH=none` any page in a browser could post to a loopback address, and could read the answers after
+rebinding its own name to that address. So a request must name a host of ours, and a browser must report that
+the request comes from our own pages.
 """
 
 import ipaddress
@@ -17,16 +17,17 @@ from image2model.access.sessions import same_origin
 from image2model.errors import Forbidden
 
 _HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?", re.ASCII)
-_LOOKED_AT: Final = frozenset({b"host", b"origin", b"sec-fetch-site"})
-_EXEMPT: Final = re.compile(r"/api/v1/health/(live|ready)|/metrics", re.ASCII)
-_MOST_PASSED: Final = 256
+_CHECKED_HEADERS: Final = frozenset({b"host", b"origin", b"sec-fetch-site"})
+_UNCHECKED_PATHS: Final = re.compile(r"/api/v1/health/(live|ready)|/metrics", re.ASCII)
+_MAX_PASSED: Final = 256
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
+_UNKNOWN_HOST: Final = "The Host header is not a host name of this service. Add it to I2M_ALLOWED_HOSTS."
 
 
 class HostCheck:
-    """With keys: refuses a Host that is not in `I2M_ALLOWED_HOSTS`, where that is set.
+    """With keys: refuses a Host that is not in `I2M_ALLOWED_HOSTS`, if that is set.
 
-    Health and metrics are asked for by address, and tell nothing that a name would protect.
+    Health and metrics are exempt: they are requested by address, and a name would protect nothing there.
     """
 
     def __init__(self, app: ASGIApp, *, allowed_hosts: Iterable[str]) -> None:
@@ -34,18 +35,18 @@ class HostCheck:
         self.allowed_hosts = frozenset(host.lower().rstrip(".") for host in allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not _EXEMPT.fullmatch(scope["path"]):
+        if scope["type"] == "http" and not _UNCHECKED_PATHS.fullmatch(scope["path"]):
             host = _single(Headers(scope=scope), "host")
             if host is None or not is_ours(host.lower(), self.allowed_hosts):
-                raise Forbidden("The Host header names no host of this service. Add it to I2M_ALLOWED_HOSTS.")
+                raise Forbidden(_UNKNOWN_HOST)
         await self.app(scope, receive, send)
 
 
 class SiteGuard:
-    """Refuses with 403 `forbidden`.
+    """Without keys: refuses foreign hosts and foreign sites with 403 `forbidden`.
 
-    `allowed_hosts` are host names without port besides the loopback ones; `allowed_origins` are origins
-    (`https://app.example`) that may call although they are foreign.
+    `allowed_hosts` are further host names without port, beside the loopback ones; `allowed_origins` are
+    foreign origins (`https://app.example`) that may call.
     """
 
     def __init__(
@@ -57,24 +58,24 @@ class SiteGuard:
         self._passed: set[tuple[tuple[bytes, bytes], ...]] = set()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Not a coroutine: that would be one more frame of each open stream."""
+        """Not a coroutine, which would add a stack frame to each open stream."""
         if scope["type"] == "http":
-            self._check_once(tuple(one for one in scope["headers"] if one[0] in _LOOKED_AT))
+            self._check_once(tuple(one for one in scope["headers"] if one[0] in _CHECKED_HEADERS))
         return self.app(scope, receive, send)
 
     def _check_once(self, headers: tuple[tuple[bytes, bytes], ...]) -> None:
-        """A client's headers are the same in all its requests: what passed once passes again."""
+        """Check each combination of headers once, because all requests of a client have the same."""
         if headers in self._passed:
             return
         self._check(Headers(raw=list(headers)))
-        if len(self._passed) >= _MOST_PASSED:
+        if len(self._passed) >= _MAX_PASSED:
             self._passed.clear()
         self._passed.add(headers)
 
     def _check(self, headers: Headers) -> None:
         host = _single(headers, "host")
         if host is None or not is_ours(host.lower(), self.allowed_hosts):
-            raise Forbidden("The Host header names no host of this service. Add it to I2M_ALLOWED_HOSTS.")
+            raise Forbidden(_UNKNOWN_HOST)
         origin = _single(headers, "origin")
         if origin is not None and origin.lower() in self.allowed_origins:
             return
@@ -104,6 +105,6 @@ def is_loopback(name: str) -> bool:
 
 
 def _single(headers: Headers, name: str) -> str | None:
-    """The header's value; several values are as good as a wrong one."""
+    """The header's value; several values are joined, which no check accepts."""
     values = headers.getlist(name)
     return ",".join(values) if values else None

@@ -1,4 +1,1 @@
-"""One file to a command, each with its click command under the name `command`.
-
-Who calls it: the group, by name.
-"""
+"""The commands: one file for each, with its click command under the name `command`."""

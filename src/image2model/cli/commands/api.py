@@ -4,7 +4,7 @@ import os
 
 import click
 
-from image2model.cli.open_files import allow_many
+from image2model.cli.open_files import raise_open_file_limit
 from image2model.settings import load
 from image2model.telemetry import logs
 
@@ -15,9 +15,9 @@ from image2model.telemetry import logs
 def command(host: str | None, port: int | None) -> None:
     """Run one API process.
 
-    It is stateless: run as many as you like behind a proxy. SIGTERM and Ctrl-C stop it cleanly.
+    It is stateless: run any number of them behind a proxy. SIGTERM and Ctrl-C stop it cleanly.
     """
-    allow_many()
+    raise_open_file_limit()
     given = {"host": host, "port": None if port is None else str(port)}
     settings = load(None, **{name: value for name, value in given.items() if value})
     logs.configure(level=settings.log_level, json=settings.log_format == "json", process="api")

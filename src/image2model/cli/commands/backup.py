@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
-from image2model.cli.connection import for_scripts, print_json
-from image2model.cli.operator import opened
+from image2model.cli.connection import json_option
+from image2model.cli.operator import open_service
+from image2model.cli.output import print_json
 from image2model.operations import backup
 from image2model.operations.backup import Contents
 
@@ -16,14 +17,14 @@ from image2model.operations.backup import Contents
 @click.option(
     "--files/--no-files",
     default=None,
-    help="With the stored pictures and models; default: where the storage is a folder.",
+    help="Include the stored pictures and models; default: only if the storage is a folder.",
 )
-@for_scripts
+@json_option
 def command(file: Path, files: bool | None, as_json: bool) -> None:
     """Write jobs, keys, budgets and files into one archive, FILE, while the service runs.
 
-    For operators, on the service's machine: it reads I2M_REDIS_URL and I2M_STORAGE_URL (or takes the `up`
-    of I2M_DATA_DIR). The archive holds secrets, and only you may read it.
+    For operators, on the service's machine: it uses I2M_REDIS_URL and I2M_STORAGE_URL, or the `up` that runs
+    on I2M_DATA_DIR. The archive holds secrets; its permissions let only you read it.
     """
     contents = asyncio.run(_make(file, files))
     if as_json:
@@ -34,6 +35,6 @@ def command(file: Path, files: bool | None, as_json: bool) -> None:
 
 
 async def _make(file: Path, files: bool | None) -> Contents:
-    async with opened() as (settings, redis, storage):
-        wanted = settings.storage_url.startswith("file:") if files is None else files
-        return await backup.make(redis, storage if wanted else None, file)
+    async with open_service() as (settings, redis, storage):
+        with_files = settings.storage_url.startswith("file:") if files is None else files
+        return await backup.make(redis, storage if with_files else None, file)

@@ -1,4 +1,4 @@
-"""`image2model completion SHELL`: what the shell has to read to complete commands and options."""
+"""`image2model completion SHELL`: prints the script that lets a shell complete commands and options."""
 
 from typing import Final
 
@@ -23,5 +23,5 @@ def command(shell: str) -> None:
 
     kind = get_completion_class(shell)
     if kind is None:
-        raise click.UsageError(f"there is no completion for {shell}")
+        raise click.UsageError(f"completion for {shell} is not available; use bash, zsh or fish")
     click.echo(kind(CLI, {}, _PROGRAM, _VARIABLE).source())

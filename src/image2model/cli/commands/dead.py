@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import click
 
-from image2model.cli.connection import client, connected, for_scripts, print_json
+from image2model.cli.connection import client, json_option, service_options
+from image2model.cli.output import print_json
 from image2model.client import AsyncClient
 from image2model.client.documents import DeadImage, DeadPage, Replayed
 
@@ -18,11 +19,11 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 def _filtered(command: _F) -> _F:
     """Adds `--code`, `--model` and `--owner`."""
-    command = click.option("--owner", default="", help="Only this owner's.")(command)
-    command = click.option("--model", default="", help="Only this model's.")(command)
-    return click.option("--code", default="", help="Only this error code, such as generation_failed.")(
-        command
-    )
+    command = click.option("--owner", default="", help="Only images of this owner.")(command)
+    command = click.option("--model", default="", help="Only images of this model.")(command)
+    return click.option(
+        "--code", default="", help="Only images with this error code, such as generation_failed."
+    )(command)
 
 
 @click.group(short_help="List or replay the images that failed for good.")
@@ -32,10 +33,10 @@ def command() -> None:
 
 @command.command("list", short_help="Show them, newest first.")
 @_filtered
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100), help="Images of a page.")
-@click.option("--cursor", help="The next page: the cursor that the last one ended with.")
-@connected
-@for_scripts
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100), help="Images on a page.")
+@click.option("--cursor", help="Show the next page: give the cursor that the last page printed.")
+@service_options
+@json_option
 def show(
     code: str,
     model: str,
@@ -46,7 +47,7 @@ def show(
     key: str | None,
     as_json: bool,
 ) -> None:
-    """Show the images that failed for good, newest first; with --json each with its whole history."""
+    """Show the images that failed for good, newest first; with --json each has its whole history."""
 
     async def page(service: AsyncClient) -> DeadPage:
         async with service:
@@ -65,12 +66,12 @@ def show(
 @command.command("replay", short_help="Run them again.")
 @click.argument("images", metavar="[IMAGE]...", nargs=-1)
 @_filtered
-@click.option("--all", "every", is_flag=True, help="Every one, up to the limit.")
+@click.option("--all", "every", is_flag=True, help="All of them, up to the limit.")
 @click.option(
-    "--limit", default=1000, show_default=True, type=click.IntRange(1, 1000), help="At most so many."
+    "--limit", default=1000, show_default=True, type=click.IntRange(1, 1000), help="Maximum number of images."
 )
-@connected
-@for_scripts
+@service_options
+@json_option
 def replay(
     images: tuple[str, ...],
     code: str,
@@ -82,10 +83,11 @@ def replay(
     key: str | None,
     as_json: bool,
 ) -> None:
-    """Run images again that failed for good: those named, or those of a filter. Each is paid for again."""
+    """Run images that failed for good again: those named, or those that a filter selects. Each is a new paid
+    attempt."""
     by_filter = bool(code or model or owner or every)
     if by_filter == bool(images):
-        raise click.UsageError("name images, or give a filter (--code, --model, --owner) or --all")
+        raise click.UsageError("name images, or give either a filter (--code, --model, --owner) or --all")
 
     async def run(service: AsyncClient) -> Replayed:
         async with service:
@@ -102,7 +104,7 @@ def replay(
         return
     click.echo(f"{done.replayed} run again, of {len(done.job_ids)} jobs")
     if done.more:
-        click.echo("more match: run it again for those")
+        click.echo("more images match: run the command again for them")
 
 
 def _line(one: DeadImage) -> str:

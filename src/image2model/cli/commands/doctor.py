@@ -1,6 +1,7 @@
-"""What a check found, and what to do about it.
+"""`image2model doctor`: checks the settings, and every part that they lead to.
 
-Who calls it: every check returns some, the command shows them.
+Each check returns findings, good and bad; none of them changes anything, apart from one small object that the
+storage check writes and deletes.
 """
 
 import asyncio
@@ -14,10 +15,10 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from image2model.cli.commands.upgrade import words_of
-from image2model.cli.connection import for_scripts, print_json
+from image2model.cli.commands.upgrade import describe_upgrade
+from image2model.cli.connection import json_option
 from image2model.cli.operator import store_url
-from image2model.cli.text import print_table, table_of
+from image2model.cli.output import print_json, print_table, table_of
 from image2model.errors import ConfigurationError, DiskFull
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
@@ -31,11 +32,35 @@ from image2model.store import secret
 from image2model.store.condition import StoreCondition, advice, condition_of, describe, probe
 from image2model.store.connection import StoreOutage, connect
 from image2model.store.connection import command as store_command
-from image2model.store.identity import settle
+from image2model.store.identity import negotiate
+
+_FAL: Final = "fal"
+_FAL_ADVICE: Final = {
+    "account": "set FAL_KEY to a key of your account",
+    "endpoint": "other models may work; ask FAL for access to this one",
+    "unreachable": "check the network; FAL itself may be down",
+}
+_STORAGE: Final = "storage"
+_LOW_DISK_BYTES: Final = 2 * 1024**3
+_STORE: Final = "redis"
+_REQUIRED_SETTINGS: Final = {
+    "appendonly": ("yes", "without an append-only file a restart loses every job; set `appendonly yes`"),
+    "appendfsync": (
+        "always",
+        "a crash can lose accepted jobs, and pay twice; set `appendfsync always`",
+    ),
+    "maxmemory-policy": (
+        "noeviction",
+        "a full server would silently drop jobs; set `maxmemory-policy noeviction`",
+    ),
+}
+_VERSION: Final = "upgrade"
+_WEBHOOKS: Final = "webhooks"
+_WORKERS: Final = "workers"
 
 
 class State(StrEnum):
-    """How bad it is: only `broken` makes the command fail."""
+    """How bad a finding is: only `broken` makes the command fail."""
 
     OK = "ok"
     WARNING = "warning"
@@ -43,7 +68,7 @@ class State(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One row. `advice` is empty where all is well."""
+    """One row of the report. `advice` is empty where nothing is wrong."""
 
     part: str
     state: State
@@ -51,207 +76,40 @@ class Finding(msgspec.Struct, frozen=True):
     advice: str = ""
 
 
-def ok(part: str, detail: str) -> Finding:
-    """All is well."""
-    return Finding(part, State.OK, detail)
+@click.command(short_help="Check the settings, Redis, workers, storage and FAL.")
+@json_option
+def command(as_json: bool) -> int:
+    """Check the settings, Redis, workers, storage and FAL.
+
+    It reads the same environment as the service. Exit code 1 if something is broken, not for a warning.
+    """
+    findings = asyncio.run(examine())
+    if as_json:
+        print_json(findings)
+    else:
+        _show(findings)
+    return 1 if any(one.state is State.BROKEN for one in findings) else 0
 
 
-def warning(part: str, detail: str, advice: str) -> Finding:
-    """It works, and may disappoint."""
-    return Finding(part, State.WARNING, detail, advice)
-
-
-def broken(part: str, detail: str, advice: str) -> Finding:
-    """The service cannot work like this."""
-    return Finding(part, State.BROKEN, detail, advice)
-
-
-_FAL: Final = "fal"
-_ADVICE: Final = {
-    "account": "set FAL_KEY to a key of your account",
-    "endpoint": "other models may work; ask FAL for access to this one",
-    "unreachable": "look at the network; FAL itself may be down",
-}
-
-
-async def check_fal(settings: Settings) -> list[Finding]:
-    """One finding."""
-    if settings.fal_key is None and settings.fal_base_url is None:
-        return [warning(_FAL, "no FAL_KEY is set", "`up` runs the emulator instead; set it for real models")]
-    async with FalGateway(settings.fal_key or "none:none", FalHosts.at(settings.fal_base_url)) as fal:
-        health = await fal.probe()
-    if health.ok:
-        return [ok(_FAL, health.detail)]
-    return [broken(_FAL, health.detail, _ADVICE[health.reason or "unreachable"])]
-
-
-_STORAGE: Final = "storage"
-_LITTLE: Final = 2 * 1024**3
-
-
-async def check_storage(url: str) -> list[Finding]:
-    """Puts a small object, reads it back and deletes it."""
-    try:
-        storage = open_storage(url)
-        await _round_trip(storage)
-        free = await storage.free_bytes()
-    except (ConfigurationError, StorageError, DiskFull, OSError, TimeoutError) as error:
-        return [broken(_STORAGE, f"{url}: {error}", "make it writable, or correct I2M_STORAGE_URL")]
-    findings = [ok(_STORAGE, f"{url} can be written and read")]
-    if free is not None and free < _LITTLE:
-        findings.append(warning(_STORAGE, f"only {free / 1024**3:.1f} GiB are left", "make room"))
-    return findings
-
-
-async def _round_trip(storage: ObjectStorage) -> None:
-    key, written = f"doctor/{secrets.token_hex(8)}", secrets.token_bytes(64)
-    await storage.put(key, written, content_type="application/octet-stream")
-    try:
-        if await storage.get(key) != written:
-            raise StorageError(f"{key} was read back with other bytes")
-    finally:
-        await storage.delete([key])
-
-
-_STORE: Final = "redis"
-_WANTED: Final = {
-    "appendonly": ("yes", "without an append-only file a restart loses every job; set `appendonly yes`"),
-    "appendfsync": (
-        "always",
-        "a crash can lose what was answered with 202, and pay twice; set `appendfsync always`",
-    ),
-    "maxmemory-policy": (
-        "noeviction",
-        "a full server would drop jobs without a word; set `maxmemory-policy noeviction`",
-    ),
-}
-
-
-async def check_store(redis: Redis) -> list[Finding]:
-    """Reachability and version, whether it takes writes, then the settings that decide about losses."""
-    try:
-        about = await store_command(redis, "INFO", "server")
-        condition = await probe(redis)
-    except RedisError as error:
-        found = condition_of(error) or StoreCondition.REFUSED
-        return [broken(_STORE, f"{describe(found)}: {error}", advice(found))]
-    if condition in (StoreCondition.LOADING, StoreCondition.AWAY, StoreCondition.REFUSED):
-        return [broken(_STORE, describe(condition), advice(condition))]
-    findings = [ok(_STORE, _version(about)), *await _durability(redis)]
-    if condition is not StoreCondition.WRITABLE:
-        findings.append(broken(_STORE, describe(condition), advice(condition)))
-    return findings
-
-
-def no_answer(part: str, error: Exception) -> Finding:
-    """What a later check says that did not get through to the store."""
-    found = condition_of(error)
-    return broken(part, describe(found) if found else f"no answer: {error}", "see the rows on redis")
-
-
-def _version(about: dict[str, object]) -> str:
-    valkey = about.get("valkey_version")
-    return f"Valkey {valkey}" if valkey else f"Redis {about.get('redis_version', 'of unknown version')}"
-
-
-async def _durability(redis: Redis) -> list[Finding]:
-    try:
-        found = await store_command(redis, "CONFIG GET", *_WANTED)
-    except ResponseError:
-        wanted = "make sure that it has " + ", ".join(f"{name} {one[0]}" for name, one in _WANTED.items())
-        return [warning(_STORE, "it does not let its settings be read", wanted)]
-    return [_setting(name, str(found.get(name, "unknown"))) for name in _WANTED]
-
-
-def _setting(name: str, value: str) -> Finding:
-    wanted, why = _WANTED[name]
-    if value == wanted:
-        return ok(_STORE, f"{name} {value}")
-    return warning(_STORE, f"{name} is {value}", why)
-
-
-_VERSION: Final = "upgrade"
-
-
-async def check_version(redis: Redis) -> list[Finding]:
-    """One finding."""
-    try:
-        upgrade = await settle(redis)
-    except ConfigurationError as error:
-        return [broken(_VERSION, error.problems[0], "start the release that wrote it")]
-    except StoreOutage as error:
-        return [no_answer(_VERSION, error)]
-    if upgrade.done and not upgrade.workers:
-        return [ok(_VERSION, words_of(upgrade))]
-    if upgrade.done:
-        return [warning(_VERSION, words_of(upgrade), "end it: it fails on what it reads")]
-    advice = "end the processes of the earlier release; `image2model upgrade --force` does not wait for them"
-    return [warning(_VERSION, words_of(upgrade), advice)]
-
-
-_WEBHOOKS: Final = "webhooks"
-
-
-async def check_webhooks(redis: Redis, settings: Settings) -> list[Finding]:
-    """The secret, and a warning where private addresses may be called."""
-    try:
-        key = await secret.webhook(redis, settings.webhook_secret)
-    except RedisError as error:
-        return [no_answer(_WEBHOOKS, error)]
-    findings = [ok(_WEBHOOKS, f"signed with {key}")]
-    if settings.webhook_allow_private:
-        advice = "unset I2M_WEBHOOK_ALLOW_PRIVATE where clients are not trusted"
-        findings.append(warning(_WEBHOOKS, "http and private addresses may be called", advice))
-    return findings
-
-
-_WORKERS: Final = "workers"
-
-
-async def check_workers(redis: Redis) -> list[Finding]:
-    """One finding for the workers, one for each queue that nobody serves or that is paused, and for each
-    endpoint of FAL's that is refused or fails."""
-    try:
-        state = await fleet.read(redis)
-    except RedisError as error:
-        return [no_answer(_WORKERS, error)]
-    if not state.workers:
-        return [broken(_WORKERS, "none is alive", "start `image2model worker`, or `image2model up`")]
-    running = sum(worker.heartbeat.running for worker in state.workers)
-    return [
-        ok(_WORKERS, f"{len(state.workers)} alive, {running} tasks running"),
-        *(finding for queue in state.queues for finding in _queue(queue, state)),
-        *(_endpoint(one) for one in state.endpoints),
-    ]
-
-
-def _endpoint(state: EndpointState) -> Finding:
-    said = f"FAL does not take {state.model} ({state.waiting} wait): {state.words}"
-    return warning(_WORKERS, said, "other models go on; where FAL refuses it, ask FAL for access")
-
-
-def _queue(queue: fleet.QueueState, state: fleet.FleetState) -> list[Finding]:
-    findings = []
-    if not any(queue.queue in worker.heartbeat.queues for worker in state.workers):
-        findings.append(
-            broken(
-                _WORKERS, f"none serves {queue.queue}", f"start `image2model worker --queues {queue.queue}`"
-            )
+def _show(findings: Sequence[Finding]) -> None:
+    table = table_of("part", "state", "found", "what to do")
+    for one in findings:
+        table.add_row(
+            one.part, f"[{_STYLES[one.state]}]{one.state}[/]", _escaped(one.detail), _escaped(one.advice)
         )
-    if queue.paused:
-        reasons = ", ".join(queue.paused)
-        findings.append(
-            warning(_WORKERS, f"{queue.queue} is paused ({reasons}), {queue.waiting} wait", "mend the cause")
-        )
-    return findings
+    print_table(table)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", "\\[")
 
 
 async def examine() -> list[Finding]:
-    """Everything that was found, good and bad."""
+    """All findings, good and bad."""
     try:
         settings = load()
     except ConfigurationError as error:
-        return [broken("settings", problem, "correct it") for problem in error.problems]
+        return [_broken("settings", problem, "correct it") for problem in error.problems]
     fal, storage, store = await asyncio.gather(
         check_fal(settings), check_storage(settings.storage_url), _store_and_workers(settings)
     )
@@ -261,15 +119,15 @@ async def examine() -> list[Finding]:
 def _names() -> list[Finding]:
     unknown = unknown_names()
     if not unknown:
-        return [ok("settings", "every value can be read")]
-    return [warning("settings", f"{name} is no setting", "look for a misspelling") for name in unknown]
+        return [_ok("settings", "every value can be read")]
+    return [_warning("settings", f"{name} is not a setting", "check the spelling") for name in unknown]
 
 
 async def _store_and_workers(settings: Settings) -> list[Finding]:
     url = await asyncio.to_thread(store_url, settings)
     if url is None:
         return [
-            broken(
+            _broken(
                 "redis",
                 f"I2M_REDIS_URL is not set, and no `up` runs on {settings.data_dir}",
                 "start `image2model up`, or set I2M_REDIS_URL for a service of several processes",
@@ -284,32 +142,172 @@ async def _store_and_workers(settings: Settings) -> list[Finding]:
     return findings
 
 
-_STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.BROKEN: "bold red"}
+async def check_store(redis: Redis) -> list[Finding]:
+    """Reachability and version, whether it accepts writes, then the settings that prevent losses."""
+    try:
+        about = await store_command(redis, "INFO", "server")
+        condition = await probe(redis)
+    except RedisError as error:
+        found = condition_of(error) or StoreCondition.REFUSED
+        return [_broken(_STORE, f"{describe(found)}: {error}", advice(found))]
+    if condition in (StoreCondition.LOADING, StoreCondition.AWAY, StoreCondition.REFUSED):
+        return [_broken(_STORE, describe(condition), advice(condition))]
+    findings = [_ok(_STORE, _version(about)), *await _durability(redis)]
+    if condition is not StoreCondition.WRITABLE:
+        findings.append(_broken(_STORE, describe(condition), advice(condition)))
+    return findings
 
 
-@click.command(short_help="Check the settings and what they lead to.")
-@for_scripts
-def command(as_json: bool) -> int:
-    """Check the settings and what they lead to: Redis, workers, storage, FAL.
-
-    It reads the same environment as the service. Exit code 1 if something is broken; a warning is not.
-    """
-    findings = asyncio.run(examine())
-    if as_json:
-        print_json(findings)
-    else:
-        _show(findings)
-    return 1 if any(one.state is State.BROKEN for one in findings) else 0
+def _version(about: dict[str, object]) -> str:
+    valkey = about.get("valkey_version")
+    return f"Valkey {valkey}" if valkey else f"Redis {about.get('redis_version', 'of unknown version')}"
 
 
-def _show(findings: Sequence[Finding]) -> None:
-    table = table_of("part", "state", "found", "what to do")
-    for one in findings:
-        table.add_row(
-            one.part, f"[{_STYLES[one.state]}]{one.state}[/]", _plain(one.detail), _plain(one.advice)
+async def _durability(redis: Redis) -> list[Finding]:
+    try:
+        found = await store_command(redis, "CONFIG GET", *_REQUIRED_SETTINGS)
+    except ResponseError:
+        required = "make sure that it has " + ", ".join(
+            f"{name} {one[0]}" for name, one in _REQUIRED_SETTINGS.items()
         )
-    print_table(table)
+        return [_warning(_STORE, "its settings cannot be read", required)]
+    return [_setting(name, str(found.get(name, "unknown"))) for name in _REQUIRED_SETTINGS]
 
 
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
+def _setting(name: str, value: str) -> Finding:
+    required, why = _REQUIRED_SETTINGS[name]
+    if value == required:
+        return _ok(_STORE, f"{name} {value}")
+    return _warning(_STORE, f"{name} is {value}", why)
+
+
+async def check_version(redis: Redis) -> list[Finding]:
+    """One finding."""
+    try:
+        upgrade = await negotiate(redis)
+    except ConfigurationError as error:
+        return [_broken(_VERSION, error.problems[0], "start the release that wrote it")]
+    except StoreOutage as error:
+        return [_no_answer(_VERSION, error)]
+    if upgrade.done and not upgrade.workers:
+        return [_ok(_VERSION, describe_upgrade(upgrade))]
+    if upgrade.done:
+        return [
+            _warning(_VERSION, describe_upgrade(upgrade), "stop it: it fails on data that it cannot read")
+        ]
+    advice = "stop the processes of the earlier release; `image2model upgrade --force` does not wait for them"
+    return [_warning(_VERSION, describe_upgrade(upgrade), advice)]
+
+
+async def check_workers(redis: Redis) -> list[Finding]:
+    """One finding for the workers, one for each queue that no worker serves or that is paused, and
+    one for each endpoint that FAL refuses or that fails."""
+    try:
+        state = await fleet.read(redis)
+    except RedisError as error:
+        return [_no_answer(_WORKERS, error)]
+    if not state.workers:
+        return [_broken(_WORKERS, "none is alive", "start `image2model worker`, or `image2model up`")]
+    running = sum(worker.heartbeat.running for worker in state.workers)
+    return [
+        _ok(_WORKERS, f"{len(state.workers)} alive, {running} tasks running"),
+        *(finding for queue in state.queues for finding in _queue(queue, state)),
+        *(_endpoint(one) for one in state.endpoints),
+    ]
+
+
+def _endpoint(state: EndpointState) -> Finding:
+    detail = f"FAL refuses {state.model} ({state.waiting} wait): {state.message}"
+    return _warning(_WORKERS, detail, "other models continue; if FAL refuses this one, ask FAL for access")
+
+
+def _queue(queue: fleet.QueueState, state: fleet.FleetState) -> list[Finding]:
+    findings = []
+    if not any(queue.queue in worker.heartbeat.queues for worker in state.workers):
+        findings.append(
+            _broken(
+                _WORKERS,
+                f"no worker serves {queue.queue}",
+                f"start `image2model worker --queues {queue.queue}`",
+            )
+        )
+    if queue.paused:
+        reasons = ", ".join(queue.paused)
+        findings.append(
+            _warning(
+                _WORKERS, f"{queue.queue} is paused ({reasons}), {queue.waiting} wait", "remove the cause"
+            )
+        )
+    return findings
+
+
+async def check_webhooks(redis: Redis, settings: Settings) -> list[Finding]:
+    """The webhook secret, and a warning where private addresses may be called."""
+    try:
+        key = await secret.webhook(redis, settings.webhook_secret)
+    except RedisError as error:
+        return [_no_answer(_WEBHOOKS, error)]
+    findings = [_ok(_WEBHOOKS, f"signed with {key}")]
+    if settings.webhook_allow_private:
+        advice = "unset I2M_WEBHOOK_ALLOW_PRIVATE where clients are not trusted"
+        findings.append(_warning(_WEBHOOKS, "http and private addresses may be called", advice))
+    return findings
+
+
+async def check_storage(url: str) -> list[Finding]:
+    """Puts a small object, reads it back and deletes it."""
+    try:
+        storage = open_storage(url)
+        await _round_trip(storage)
+        free = await storage.free_bytes()
+    except (ConfigurationError, StorageError, DiskFull, OSError, TimeoutError) as error:
+        return [_broken(_STORAGE, f"{url}: {error}", "make it writable, or correct I2M_STORAGE_URL")]
+    findings = [_ok(_STORAGE, f"{url} can be written and read")]
+    if free is not None and free < _LOW_DISK_BYTES:
+        findings.append(_warning(_STORAGE, f"only {free / 1024**3:.1f} GiB are left", "free some disk space"))
+    return findings
+
+
+async def _round_trip(storage: ObjectStorage) -> None:
+    key, written = f"doctor/{secrets.token_hex(8)}", secrets.token_bytes(64)
+    await storage.put(key, written, content_type="application/octet-stream")
+    try:
+        if await storage.get(key) != written:
+            raise StorageError(f"{key} was read back with different bytes")
+    finally:
+        await storage.delete([key])
+
+
+async def check_fal(settings: Settings) -> list[Finding]:
+    """One finding."""
+    if settings.fal_key is None and settings.fal_base_url is None:
+        return [_warning(_FAL, "no FAL_KEY is set", "`up` runs the emulator instead; set it for real models")]
+    async with FalGateway(settings.fal_key or "none:none", FalHosts.at(settings.fal_base_url)) as fal:
+        health = await fal.probe()
+    if health.ok:
+        return [_ok(_FAL, health.detail)]
+    return [_broken(_FAL, health.detail, _FAL_ADVICE[health.reason or "unreachable"])]
+
+
+def _no_answer(part: str, error: Exception) -> Finding:
+    """The finding of a later check that did not reach the store."""
+    found = condition_of(error)
+    return _broken(part, describe(found) if found else f"no answer: {error}", "see the rows about redis")
+
+
+def _ok(part: str, detail: str) -> Finding:
+    """Nothing is wrong."""
+    return Finding(part, State.OK, detail)
+
+
+def _warning(part: str, detail: str, advice: str) -> Finding:
+    """It works, but something needs attention."""
+    return Finding(part, State.WARNING, detail, advice)
+
+
+def _broken(part: str, detail: str, advice: str) -> Finding:
+    """The service cannot work."""
+    return Finding(part, State.BROKEN, detail, advice)
+
+
+_STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.BROKEN: "bold red"}

@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 import click
 
 from image2model.cli.advice import advice
-from image2model.cli.connection import client, connected, first_error, for_scripts, print_json
+from image2model.cli.connection import client, json_option, raise_first_error, service_options
+from image2model.cli.output import print_json
 from image2model.client import AsyncClient, Image, Job
 from image2model.shielded import in_thread
 
@@ -20,15 +21,15 @@ from image2model.shielded import in_thread
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("models"),
     show_default=True,
-    help="Folder for the models.",
+    help="Folder in which to save the models.",
 )
-@connected
-@for_scripts
+@service_options
+@json_option
 def command(job_id: str, out: Path, url: str | None, key: str | None, as_json: bool) -> int:
-    """Download the models of a job, as far as they are finished.
+    """Download the finished models of a job.
 
-    Each has its picture's name with `.glb`; a second one of the same name gets `-2`. A file of the same
-    name and size is taken for the model and left alone; another one is replaced.
+    Each gets its picture's name with `.glb`; a second one of the same name gets `-2`. A file with the same
+    name and size is taken for the model and kept; any other file of that name is replaced.
     Exit code 1 if a picture of the job has no model (yet).
     """
     job, saved = asyncio.run(_download(client(url, key), job_id, out))
@@ -47,7 +48,7 @@ async def _download(service: AsyncClient, job_id: str, out: Path) -> tuple[Job, 
     async with service:
         job = await service.job(job_id)
         names = model_names(job)
-        with first_error():
+        with raise_first_error():
             async with asyncio.TaskGroup() as group:
                 for image in job.images:
                     if image.image_id in names:

@@ -4,7 +4,8 @@ import asyncio
 
 import click
 
-from image2model.cli.connection import client, connected, for_scripts, print_json
+from image2model.cli.connection import client, json_option, service_options
+from image2model.cli.output import print_json
 from image2model.client import AsyncClient
 from image2model.client.documents import Job, JobPage
 
@@ -12,10 +13,12 @@ _PAGE = 100
 
 
 @click.command(short_help="List jobs, newest first.")
-@click.option("--status", help="Only jobs of this status, or of several with commas.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
-@connected
-@for_scripts
+@click.option("--status", help="Only jobs with this status; separate several with commas.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Maximum number of jobs."
+)
+@service_options
+@json_option
 def command(status: str | None, limit: int, url: str | None, key: str | None, as_json: bool) -> None:
     """List jobs, newest first: id, status, how many of its images succeeded, cost, time, model."""
     page = asyncio.run(_page(client(url, key), status, limit))
@@ -33,8 +36,8 @@ async def _page(service: AsyncClient, status: str | None, limit: int) -> JobPage
     cursor: str | None = None
     async with service:
         while len(jobs) < limit:
-            asked = min(limit - len(jobs), _PAGE)
-            page = await service.jobs(status=status, limit=asked, cursor=cursor)
+            size = min(limit - len(jobs), _PAGE)
+            page = await service.jobs(status=status, limit=size, cursor=cursor)
             jobs += page.jobs
             cursor = page.next_cursor
             if cursor is None:

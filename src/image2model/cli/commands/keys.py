@@ -1,6 +1,7 @@
-"""Where keys are made, listed and revoked: over HTTP with an admin's key, or in the store itself.
+"""`image2model keys`: makes, lists and revokes API keys, over HTTP with an admin's key or directly in the
+store.
 
-Who calls it: `keys`. The store is the way to the first key, which nobody could ask for over HTTP.
+The store is the way to the first key, for which no key exists yet that HTTP would accept.
 """
 
 import asyncio
@@ -16,20 +17,122 @@ from redis.asyncio import Redis
 
 from image2model.access import keys
 from image2model.access.keys import KeyDocument, KeyList, KeyRequest
-from image2model.cli.connection import address, connected_or_local, for_scripts, print_json
+from image2model.cli.connection import client_settings, json_option, service_or_store_options
 from image2model.cli.operator import store_url
-from image2model.cli.text import print_table, table_of
+from image2model.cli.output import print_json, print_table, table_of
 from image2model.client.transport import Call, Transport
 from image2model.errors import ConfigurationError
 from image2model.settings import load
 from image2model.store.connection import connect
 
 _PATH: Final = "/api/v1/admin/keys"
-_PATIENCE: Final = 10.0
+_PATIENCE_SECONDS: Final = 10.0
+
+
+@click.group(short_help="Make, list and revoke API keys.")
+def command() -> None:
+    """Make, list and revoke API keys.
+
+    Without --url the commands use the store directly: I2M_REDIS_URL, or the store of an `up` on this
+    machine.
+    """
+
+
+@command.command()
+@click.option("--name", required=True, help="What the key is for; only displayed.")
+@click.option("--role", type=click.Choice(["user", "admin"]), default="user", show_default=True)
+@click.option(
+    "--rate", metavar="60/min", help="Limit of uploads, quotes and retries; default: I2M_RATE_LIMIT."
+)
+@click.option(
+    "--budget", metavar="25.00/month", help="Dollars a day, a month or in total; default: no limit."
+)
+@click.option(
+    "--max-queued", type=click.IntRange(1), help="Limit of unfinished images; default: I2M_MAX_QUEUED."
+)
+@click.option("--expires", metavar="90d", help="How long the key is valid; default: until it is revoked.")
+@click.option("--owner", help="Owner of another key, to share its jobs and budget.")
+@service_or_store_options
+@json_option
+def create(
+    name: str,
+    role: str,
+    rate: str | None,
+    budget: str | None,
+    max_queued: int | None,
+    expires: str | None,
+    owner: str | None,
+    url: str | None,
+    key: str | None,
+    as_json: bool,
+) -> None:
+    """Make a key. It is shown once; only its hash is kept."""
+    options = KeyRequest(
+        name=name,
+        role="admin" if role == "admin" else "user",
+        rate=rate,
+        budget=budget,
+        max_queued=max_queued,
+        expires=expires,
+        owner=owner,
+    )
+    made = asyncio.run(_create(url, key, options))
+    if as_json:
+        print_json(made)
+        return
+    click.echo(made.key)
+    click.echo(f"key {made.key_id} of {made.name}: store it now, it is not shown again", err=True)
+
+
+@command.command("list")
+@service_or_store_options
+@json_option
+def listing(url: str | None, key: str | None, as_json: bool) -> None:
+    """List all keys by their prefix, with their last use."""
+    found = asyncio.run(_listing(url, key))
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+
+
+@command.command()
+@click.argument("key_id", metavar="KEY_ID")
+@service_or_store_options
+def revoke(key_id: str, url: str | None, key: str | None) -> None:
+    """Revoke a key at once, on every process, by its id or its prefix."""
+    asyncio.run(_revoke(url, key, key_id))
+    click.echo(f"revoked {key_id}")
+
+
+async def _create(url: str | None, key: str | None, options: KeyRequest) -> KeyDocument:
+    async with key_admin(url, key) as found:
+        return await found.create(options)
+
+
+async def _listing(url: str | None, key: str | None) -> Sequence[KeyDocument]:
+    async with key_admin(url, key) as found:
+        return (await found.listing()).keys
+
+
+async def _revoke(url: str | None, key: str | None, key_id: str) -> None:
+    async with key_admin(url, key) as found:
+        await found.revoke(key_id)
+
+
+def _show(keys: Sequence[KeyDocument]) -> None:
+    from rich.markup import escape
+
+    table = table_of("id", "prefix", "name", "role", "status", "rate", "budget", "queued", "last use")
+    for one in keys:
+        cells = (one.key_id, one.prefix, one.name, one.role, one.status, one.rate, one.budget)
+        limits = (str(one.max_queued or ""), (one.last_used_at or "never")[:16])
+        table.add_row(*(escape(cell or "") for cell in (*cells, *limits)))
+    print_table(table)
 
 
 class KeyAdmin(Protocol):
-    """Either way."""
+    """What both ways offer."""
 
     async def create(self, options: KeyRequest) -> KeyDocument:
         """A new key, with its text."""
@@ -38,15 +141,15 @@ class KeyAdmin(Protocol):
         """All keys."""
 
     async def revoke(self, key_id: str) -> None:
-        """End one."""
+        """Revoke one."""
 
 
 @asynccontextmanager
 async def key_admin(url: str | None, key: str | None) -> AsyncIterator[KeyAdmin]:
     """Over HTTP where `url` is given, else in the store. Raises ConfigurationError."""
     if url is not None:
-        settings = address(url, key)
-        async with Transport(settings.url, settings.api_key, patience=_PATIENCE) as transport:
+        settings = client_settings(url, key)
+        async with Transport(settings.url, settings.api_key, patience=_PATIENCE_SECONDS) as transport:
             yield _HttpKeyAdmin(transport)
         return
     found = store_url(load())
@@ -86,98 +189,3 @@ class _HttpKeyAdmin:
 
     async def revoke(self, key_id: str) -> None:
         await self._transport.send(Call(method="DELETE", path=f"{_PATH}/{quote(key_id, safe='')}", safe=True))
-
-
-@click.group(short_help="Make, list and revoke API keys.")
-def command() -> None:
-    """Make, list and revoke API keys.
-
-    Without --url they talk to the store itself: I2M_REDIS_URL, or that of an `up` on this machine.
-    """
-
-
-@command.command()
-@click.option("--name", required=True, help="What it is for; only shown.")
-@click.option("--role", type=click.Choice(["user", "admin"]), default="user", show_default=True)
-@click.option("--rate", metavar="60/min", help="Uploads, quotes and retries; default: I2M_RATE_LIMIT.")
-@click.option("--budget", metavar="25.00/month", help="Dollars a day, month or in total; default: no bound.")
-@click.option("--max-queued", type=click.IntRange(1), help="Unfinished images; default: I2M_MAX_QUEUED.")
-@click.option("--expires", metavar="90d", help="How long it is good for; default: until it is revoked.")
-@click.option("--owner", help="The owner of another key, whose jobs and budget it is to share.")
-@connected_or_local
-@for_scripts
-def create(
-    name: str,
-    role: str,
-    rate: str | None,
-    budget: str | None,
-    max_queued: int | None,
-    expires: str | None,
-    owner: str | None,
-    url: str | None,
-    key: str | None,
-    as_json: bool,
-) -> None:
-    """Make a key. It is shown once, and kept only as its hash."""
-    options = KeyRequest(
-        name=name,
-        role="admin" if role == "admin" else "user",
-        rate=rate,
-        budget=budget,
-        max_queued=max_queued,
-        expires=expires,
-        owner=owner,
-    )
-    made = asyncio.run(_create(url, key, options))
-    if as_json:
-        print_json(made)
-        return
-    click.echo(made.key)
-    click.echo(f"key {made.key_id} of {made.name}: keep it now, it is not shown again", err=True)
-
-
-@command.command("list")
-@connected_or_local
-@for_scripts
-def listing(url: str | None, key: str | None, as_json: bool) -> None:
-    """List all keys by their prefix, with their last use."""
-    found = asyncio.run(_listing(url, key))
-    if as_json:
-        print_json(found)
-    else:
-        _show(found)
-
-
-@command.command()
-@click.argument("key_id", metavar="KEY_ID")
-@connected_or_local
-def revoke(key_id: str, url: str | None, key: str | None) -> None:
-    """End a key at once, on every process; by its id or its prefix."""
-    asyncio.run(_revoke(url, key, key_id))
-    click.echo(f"revoked {key_id}")
-
-
-async def _create(url: str | None, key: str | None, options: KeyRequest) -> KeyDocument:
-    async with key_admin(url, key) as found:
-        return await found.create(options)
-
-
-async def _listing(url: str | None, key: str | None) -> Sequence[KeyDocument]:
-    async with key_admin(url, key) as found:
-        return (await found.listing()).keys
-
-
-async def _revoke(url: str | None, key: str | None, key_id: str) -> None:
-    async with key_admin(url, key) as found:
-        await found.revoke(key_id)
-
-
-def _show(keys: Sequence[KeyDocument]) -> None:
-    from rich.markup import escape
-
-    table = table_of("id", "prefix", "name", "role", "status", "rate", "budget", "queued", "last use")
-    for one in keys:
-        cells = (one.key_id, one.prefix, one.name, one.role, one.status, one.rate, one.budget)
-        limits = (str(one.max_queued or ""), (one.last_used_at or "never")[:16])
-        table.add_row(*(escape(cell or "") for cell in (*cells, *limits)))
-    print_table(table)

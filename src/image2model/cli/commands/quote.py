@@ -1,6 +1,6 @@
-"""What a `submit` would do with each picture, and what it would cost.
+"""`image2model quote`: what a `submit` would do with each picture, and what it would cost.
 
-Who calls it: the session makes it, the words say it.
+It buys nothing, and changes neither the ledger nor the output folder.
 """
 
 import asyncio
@@ -15,20 +15,26 @@ import click
 import msgspec
 
 from image2model.cli.advice import advice
-from image2model.cli.connection import client, connected, for_scripts, print_json
+from image2model.cli.connection import client, json_option, service_options
 from image2model.cli.options import shared_options
-from image2model.cli.submit.board import left_out
+from image2model.cli.output import print_json
+from image2model.cli.submit.board import skipped_lines
 from image2model.cli.submit.collect import Found, collect
-from image2model.cli.submit.item import Item, Outcome, legible, text_of
+from image2model.cli.submit.item import Item, Outcome, printable, text_of
 from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
-from image2model.cli.submit.places import assign
+from image2model.cli.submit.outputs import OutputFolder, assign
 from image2model.cli.submit.plan import Batch, Plan, batches, halves, make_plan
-from image2model.cli.submit.save import Places
-from image2model.cli.submit.send import blame, find_job, is_too_much
+from image2model.cli.submit.send import fail_blamed, find_job, is_batch_too_large
 from image2model.cli.submit.session import once_each
+from image2model.cli.text import counted
 from image2model.client import ApiError, AsyncClient, ClientError, Quote, QuotedImage
 from image2model.domain import ImageStatus
 from image2model.shielded import in_thread
+
+_UNKNOWN: Final = "price not known in advance"
+
+
+OnProgress = Callable[[int, int], None]
 
 
 class Fate(StrEnum):
@@ -42,15 +48,15 @@ class Fate(StrEnum):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One picture. `cost_usd`: None where only the run tells; a refused one has its reason in the item."""
+    """One picture. `cost_usd` is None where only the run shows it. The item has a refusal's reason."""
 
     item: Item
     fate: Fate
     cost_usd: float | None = 0.0
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """The service's word on some pictures: their entries, for which model, and how its price is meant."""
+class BatchQuote(msgspec.Struct, frozen=True):
+    """The service's quote for one upload: its entries, their model, and the note on its price."""
 
     entries: Sequence[Entry]
     model: str = ""
@@ -58,10 +64,10 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """The whole. `model` is empty where the service had nothing to judge."""
+    """The quote for all pictures. `model` is empty where no picture had to be uploaded."""
 
     entries: Sequence[Entry]
-    left_out: Sequence[Path]
+    skipped: Sequence[Path]
     model: str
     price_note: str
 
@@ -71,25 +77,108 @@ class Estimate(msgspec.Struct, frozen=True):
 
     @property
     def total_usd(self) -> float | None:
-        """None where the price of any picture is not known."""
+        """The sum; None where the price of any picture is unknown."""
         costs = [entry.cost_usd for entry in self.of(Fate.BUY)]
         known = [cost for cost in costs if cost is not None]
         return round(sum(known), 6) if len(known) == len(costs) else None
 
 
-class Asker:
-    """For one quote."""
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The arguments of the command."""
+
+    paths: Sequence[Path]
+    out: Path
+    model: str | None
+    params: dict[str, object] | None
+    face_limit: int | None
+
+
+@click.command(short_help="Show what a submit would cost, and buy nothing.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@shared_options
+@service_options
+@json_option
+def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> int:
+    """Show what `submit` with the same arguments would cost, and buy nothing.
+
+    Identical pictures count once, and pictures that an earlier run into --out has saved or sent cost nothing
+    again. All others are uploaded, so that the service can check and price each; it keeps none of them, and
+    nothing is written on this machine. Where the service's rate limit is reached, the command waits.
+
+    Exit code 1 if a picture would be refused; each is listed with its reason.
+    """
+    service = client(url, key, patience=600)
+    service.on_trouble(once_each(lambda reason: click.echo(f"{reason.rstrip('.')}; trying again", err=True)))
+    return report(asyncio.run(run(Request(**given), service, _show)), as_json=as_json)
+
+
+def _show(done: int, total: int) -> None:
+    """Progress for a person at a terminal, because an upload of hundreds of pictures takes a while."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{done}/{total} pictures quoted", nl=done == total, err=True)
+
+
+async def run(request: Request, client: AsyncClient, on_progress: OnProgress) -> Estimate:
+    """What `submit` would cost; `on_progress` gets the number of pictures quoted, and their total.
+
+    Raises click.UsageError, ClientError, OSError.
+    """
+    collected = await in_thread(collect, request.paths, leave_out=request.out)
+    options = SharedOptions.of(client.url, request.model, request.params, request.face_limit)
+    ledger = await in_thread(Ledger.read_copy, OutputFolder(request.out).ledger)
+    with ledger:
+        plan = await in_thread(_plan, collected.pictures, ledger, options, request.out)
+        async with client:
+            quoter = Quoter(client, ledger, options)
+            fresh = [*plan.fresh, *await _again(quoter, plan)]
+            quotes = await _quotes(quoter, fresh, on_progress)
+    last = quotes[-1] if quotes else BatchQuote([])
+    return Estimate(_entries(plan, quotes), collected.skipped, last.model, last.price_note)
+
+
+def _plan(pictures: Sequence[Found], ledger: Ledger, options: SharedOptions, out: Path) -> Plan:
+    return make_plan(pictures, assign(pictures, ledger.claims(), out), ledger, options, out)
+
+
+async def _again(quoter: "Quoter", plan: Plan) -> list[Item]:
+    return [item for batch in plan.known for item in await quoter.to_send_again(batch)]
+
+
+async def _quotes(quoter: "Quoter", items: Sequence[Item], on_progress: OnProgress) -> list[BatchQuote]:
+    quotes: list[BatchQuote] = []
+    done = 0
+    async for batch in quoter.quote(items):
+        quotes.append(batch)
+        done += len(batch.entries)
+        on_progress(done, len(items))
+    return quotes
+
+
+def _entries(plan: Plan, quotes: Sequence[BatchQuote]) -> list[Entry]:
+    """In the plan's order: one for each picture, whether the service quoted it or not."""
+    quoted = {entry.item.sha256: entry for batch in quotes for entry in batch.entries}
+    return [quoted.get(item.sha256) or Entry(item, _known(item)) for item in plan.items]
+
+
+def _known(item: Item) -> Fate:
+    if item.outcome is Outcome.FAILED:
+        return Fate.REFUSED
+    return Fate.SAVED if item.outcome is Outcome.KEPT else Fate.SENT
+
+
+class Quoter:
+    """Gets quotes from the service, upload by upload."""
 
     def __init__(self, client: AsyncClient, ledger: Ledger, options: SharedOptions) -> None:
         self._client = client
         self._ledger = ledger
-        self._wish = options
+        self._options = options
 
     async def to_send_again(self, batch: Batch) -> list[Item]:
-        """What `submit` would send anew of an earlier run's batch. Raises ClientError.
+        """The pictures of an earlier run's batch that `submit` would send again. Raises ClientError.
 
-        That is what never arrived, and what has expired or was cancelled before its model was saved. What
-        the service refused then has its reason from here on.
+        These never arrived, expired, or were cancelled before their model was saved. Pictures that the
+        service refused then get their reason.
         """
         job_id = batch.job_id
         if job_id is None:
@@ -111,39 +200,39 @@ class Asker:
                 item.fail(refusal.code, refusal.detail)
         return [item for item in items if statuses.get(item.sha256) == ImageStatus.CANCELLED]
 
-    async def judge(self, items: Sequence[Item]) -> AsyncIterator[Verdict]:
-        """The service's word on each, upload by upload. Raises ClientError."""
+    async def quote(self, items: Sequence[Item]) -> AsyncIterator[BatchQuote]:
+        """A quote for each upload. Raises ClientError."""
         for batch in batches(items):
-            async for verdict in self._judge(batch):
-                yield verdict
+            async for part in self._quote(batch):
+                yield part
 
-    async def _judge(self, batch: Batch) -> AsyncIterator[Verdict]:
-        options = Options.from_text(self._wish.params)
+    async def _quote(self, batch: Batch) -> AsyncIterator[BatchQuote]:
+        options = Options.from_text(self._options.params)
         try:
             quote = await self._client.quote(
                 [item.picture for item in batch.items],
-                model=self._wish.model or None,
+                model=self._options.model or None,
                 params=options.params,
                 face_limit=options.face_limit,
             )
         except ApiError as error:
-            if not is_too_much(error, batch.items):
-                blame(error, batch.items)
-                yield Verdict([Entry(item, Fate.REFUSED) for item in batch.items])
+            if not is_batch_too_large(error, batch.items):
+                fail_blamed(error, batch.items)
+                yield BatchQuote([Entry(item, Fate.REFUSED) for item in batch.items])
                 return
         else:
-            yield _verdict(batch.items, quote)
+            yield _batch_quote(batch.items, quote)
             return
         for half in halves(batch.items):
-            async for verdict in self._judge(half):
-                yield verdict
+            async for part in self._quote(half):
+                yield part
 
 
-def _verdict(items: Sequence[Item], quote: Quote) -> Verdict:
+def _batch_quote(items: Sequence[Item], quote: Quote) -> BatchQuote:
     if len(quote.images) != len(items):
-        raise ClientError(f"the service judged {len(quote.images)} pictures of {len(items)}")
+        raise ClientError(f"the service quoted {len(quote.images)} pictures of {len(items)}")
     entries = [_entry(item, image) for item, image in zip(items, quote.images, strict=True)]
-    return Verdict(entries, quote.model, quote.price_note)
+    return BatchQuote(entries, quote.model, quote.price_note)
 
 
 def _entry(item: Item, image: QuotedImage) -> Entry:
@@ -153,23 +242,22 @@ def _entry(item: Item, image: QuotedImage) -> Entry:
     return Entry(item, Fate.CACHED) if image.cached else Entry(item, Fate.BUY, image.cost_usd)
 
 
-_UNKNOWN: Final = "price not known in advance"
-_NOT_BOUGHT: Final = {
-    Fate.CACHED: "free: the service has their models already",
-    Fate.SAVED: "saved already",
-    Fate.SENT: "sent already, and not bought again",
-}
-
-
 def report(estimate: Estimate, *, as_json: bool) -> int:
     """Print it and return the exit code: 1 if a picture would be refused."""
     if as_json:
         print_json(_document(estimate))
     else:
-        for line in left_out(estimate.left_out):
+        for line in skipped_lines(estimate.skipped):
             click.echo(line)
         _print(estimate)
     return 1 if estimate.of(Fate.REFUSED) else 0
+
+
+_NOT_BOUGHT: Final = {
+    Fate.CACHED: "free: the service already has their models",
+    Fate.SAVED: "already saved",
+    Fate.SENT: "already sent, and not bought again",
+}
 
 
 def _print(estimate: Estimate) -> None:
@@ -179,9 +267,9 @@ def _print(estimate: Estimate) -> None:
     click.echo(_heading(estimate))
     for line in _prices(estimate):
         click.echo(line)
-    for fate, words in _NOT_BOUGHT.items():
+    for fate, text in _NOT_BOUGHT.items():
         if count := len(estimate.of(fate)):
-            click.echo(f"{count} {words}")
+            click.echo(f"{count} {text}")
     _print_refused(estimate.of(Fate.REFUSED))
     note = f" ({estimate.price_note})" if estimate.price_note and estimate.of(Fate.BUY) else ""
     click.echo(f"Total: {_usd(estimate.total_usd)}{note}")
@@ -190,8 +278,8 @@ def _print(estimate: Estimate) -> None:
 def _heading(estimate: Estimate) -> str:
     files = sum(len(entry.item.stems) for entry in estimate.entries)
     pictures = len(estimate.entries)
-    words = f"{pictures} pictures" + (f" in {files} files" if files > pictures else "")
-    return words + (f", models by {estimate.model}" if estimate.model else "")
+    heading = counted(pictures, "picture") + (f" in {files} files" if files > pictures else "")
+    return heading + (f", models by {estimate.model}" if estimate.model else "")
 
 
 def _prices(estimate: Estimate) -> list[str]:
@@ -209,14 +297,14 @@ def _print_refused(refused: list[Entry]) -> None:
         return
     click.echo(f"{len(refused)} would be refused:")
     for entry in refused:
-        click.echo(f"  {legible(entry.item.given)}  {entry.item.code}: {entry.item.reason}")
+        click.echo(f"  {printable(entry.item.given)}  {entry.item.code}: {entry.item.reason}")
     for code in dict.fromkeys(entry.item.code for entry in refused):
-        if todo := advice(code):
-            click.echo(f"  {code}: {todo}")
+        if action := advice(code):
+            click.echo(f"  {code}: {action}")
 
 
 def _usd(amount: float | None) -> str:
-    """Exact: what is rounded for one picture is wrong for hundreds."""
+    """The exact amount: rounded for one picture, it would be wrong for hundreds."""
     if amount is None:
         return _UNKNOWN
     whole, _, rest = f"{amount:.6f}".rstrip("0").partition(".")
@@ -231,7 +319,7 @@ def _document(estimate: Estimate) -> dict[str, object]:
         "total_cost_usd": estimate.total_usd,
         "price_note": estimate.price_note,
         "images": [_image(entry) for entry in estimate.entries],
-        "left_out": [text_of(path) for path in estimate.left_out],
+        "left_out": [text_of(path) for path in estimate.skipped],
     }
 
 
@@ -244,90 +332,3 @@ def _image(entry: Entry) -> dict[str, object]:
         "cost_usd": entry.cost_usd,
         "error": {"code": item.code, "message": item.reason} if item.code else None,
     }
-
-
-OnProgress = Callable[[int, int], None]
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """The arguments of the command."""
-
-    paths: Sequence[Path]
-    out: Path
-    model: str | None
-    params: dict[str, object] | None
-    face_limit: int | None
-
-
-async def run(request: Request, client: AsyncClient, on_progress: OnProgress) -> Estimate:
-    """What `submit` would cost; `on_progress` hears how many of how many the service has judged.
-
-    Raises click.UsageError, ClientError, OSError.
-    """
-    collected = await in_thread(collect, request.paths, leave_out=request.out)
-    options = SharedOptions.of(client.url, request.model, request.params, request.face_limit)
-    ledger = await in_thread(Ledger.as_it_is, Places(request.out).ledger)
-    with ledger:
-        plan = await in_thread(_plan, collected.pictures, ledger, options, request.out)
-        async with client:
-            asker = Asker(client, ledger, options)
-            fresh = [*plan.fresh, *await _again(asker, plan)]
-            verdicts = await _judged(asker, fresh, on_progress)
-    last = verdicts[-1] if verdicts else Verdict([])
-    return Estimate(_entries(plan, verdicts), collected.skipped, last.model, last.price_note)
-
-
-def _plan(pictures: Sequence[Found], ledger: Ledger, options: SharedOptions, out: Path) -> Plan:
-    return make_plan(pictures, assign(pictures, ledger.places(), out), ledger, options, out)
-
-
-async def _again(asker: Asker, plan: Plan) -> list[Item]:
-    return [item for batch in plan.known for item in await asker.to_send_again(batch)]
-
-
-async def _judged(asker: Asker, items: Sequence[Item], on_progress: OnProgress) -> list[Verdict]:
-    verdicts: list[Verdict] = []
-    done = 0
-    async for verdict in asker.judge(items):
-        verdicts.append(verdict)
-        done += len(verdict.entries)
-        on_progress(done, len(items))
-    return verdicts
-
-
-def _entries(plan: Plan, verdicts: Sequence[Verdict]) -> list[Entry]:
-    """In the plan's order: one for each picture, judged or known without."""
-    judged = {entry.item.sha256: entry for verdict in verdicts for entry in verdict.entries}
-    return [judged.get(item.sha256) or Entry(item, _known(item)) for item in plan.items]
-
-
-def _known(item: Item) -> Fate:
-    if item.outcome is Outcome.FAILED:
-        return Fate.REFUSED
-    return Fate.SAVED if item.outcome is Outcome.KEPT else Fate.SENT
-
-
-@click.command(short_help="Tell what a submit would cost, and buy nothing.")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@shared_options
-@connected
-@for_scripts
-def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> int:
-    """Tell what `submit` with the same arguments would cost, and buy nothing.
-
-    Identical pictures count once, and what an earlier run into --out has saved or sent costs nothing again.
-    The other pictures are uploaded, so that the service can judge and price each; it keeps none of them, and
-    nothing is written on this machine. A service that has to be asked more often than its rate limit allows
-    is waited for.
-
-    Exit code 1 if a picture would be refused; each is named with its reason.
-    """
-    service = client(url, key, patience=600)
-    service.on_trouble(once_each(lambda reason: click.echo(f"{reason.rstrip('.')}; trying again", err=True)))
-    return report(asyncio.run(run(Request(**given), service, _show)), as_json=as_json)
-
-
-def _show(done: int, total: int) -> None:
-    """An upload of hundreds of pictures takes a while: a person sees it move, a script nothing."""
-    if sys.stderr.isatty():
-        click.echo(f"\r{done}/{total} pictures judged", nl=done == total, err=True)

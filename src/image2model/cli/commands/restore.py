@@ -5,32 +5,33 @@ from pathlib import Path
 
 import click
 
-from image2model.cli.connection import for_scripts, print_json
-from image2model.cli.operator import opened
+from image2model.cli.connection import json_option
+from image2model.cli.operator import open_service
+from image2model.cli.output import print_json
 from image2model.operations.restore import Restored, restore
 
 
-@click.command(short_help="Bring a backup back into an empty service.")
+@click.command(short_help="Restore a backup into an empty service.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@for_scripts
+@json_option
 def command(file: Path, as_json: bool) -> None:
-    """Bring a backup back into an empty service. A store that has jobs is refused; API keys
-    that it has stay beside those of the backup.
+    """Restore a backup into an empty service. A store that has jobs is refused; its API keys
+    are kept beside those of the backup.
 
-    Nothing is sent to FAL: pictures that were unfinished have failed with `submission_unconfirmed`, and
-    only a retry sends them. Lives go on as if the time since the backup had not passed. API processes
-    that run already must be started again, for their signing secret is another one now.
+    Nothing is sent to FAL: unfinished pictures fail with `submission_unconfirmed`, and only a retry sends
+    them. Times to live continue as if the time since the backup had not passed. Restart the API processes
+    that already run, because the signing secret has changed.
     """
     back = asyncio.run(_restore(file))
     if as_json:
         print_json(back)
         return
-    click.echo(f"{back.jobs} jobs, {back.images} images and {back.files} files are back.")
+    click.echo(f"{back.jobs} jobs, {back.images} images and {back.files} files are restored.")
     if back.unconfirmed:
         click.echo(f"{back.unconfirmed} pictures were unfinished; `image2model retry JOB` runs them again.")
-    click.echo("Start running API processes again.")
+    click.echo("Restart the API processes that run.")
 
 
 async def _restore(file: Path) -> Restored:
-    async with opened() as (_, redis, storage):
+    async with open_service() as (_, redis, storage):
         return await restore(redis, storage, file)

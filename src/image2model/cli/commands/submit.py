@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from image2model.cli.connection import client, connected, for_scripts
-from image2model.cli.options import shared_options
+from image2model.cli.connection import client, json_option, service_options
+from image2model.cli.options import parallel_option, shared_options
 from image2model.cli.submit.session import Request, run
 from image2model.cli.submit.summary import report
 
@@ -16,25 +16,25 @@ from image2model.cli.submit.summary import report
 @click.command(short_help="Upload pictures and download their models.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @shared_options
-@click.option("--retry-failed", is_flag=True, help="Run what failed in an earlier run again. This costs.")
 @click.option(
-    "--jobs", "at_once", type=click.IntRange(1, 100), default=20, show_default=True, help="Batches at once."
+    "--retry-failed", is_flag=True, help="Run the failures of earlier runs again. Each is a new paid attempt."
 )
-@connected
-@for_scripts
+@parallel_option
+@service_options
+@json_option
 def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> int:
     """Upload pictures and download their models.
 
-    PATH is a picture or a folder. Folders are searched for PNG, JPEG and WebP pictures, told by their
-    content. Each model lies in --out by its picture's path relative to the folder given (a picture given
-    by itself: its name), with `.glb`; a second one of the same name gets `-2`.
+    PATH is a picture or a folder. A folder is searched for PNG, JPEG and WebP pictures, which are recognised
+    by their content. Each model is saved in --out under its picture's path relative to the folder (or under
+    the name of a picture given by itself), with `.glb`; a second one of the same name gets `-2`.
 
-    Run it again after an interruption: jobs go on at the service, and the same command picks them up.
-    What is saved is not sent again, a picture with many names is sent once, and what failed is named
-    again but costs nothing: `--retry-failed` runs it again in its job, which is a new paid attempt.
-    A picture whose job was cancelled, or has expired before its model was saved, is sent again.
+    After an interruption, run the same command again: the jobs continue at the service, and the command
+    picks them up. A saved picture is not sent again, and a picture with many names is sent once. A failed
+    picture is listed again at no cost; `--retry-failed` runs it again, which is a new paid attempt.
+    A picture whose job was cancelled, or expired before its model was saved, is sent again.
 
-    Exit code 1 if any picture has no model. The file `.image2model/ledger.db` in --out remembers it all.
+    Exit code 1 if any picture has no model. The file `.image2model/ledger.db` in --out records all this.
     """
     request = Request(**given, as_json=as_json)
     began = time.monotonic()
@@ -42,7 +42,7 @@ def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> in
         result = asyncio.run(run(request, client(url, key, patience=600)))
     except KeyboardInterrupt:
         click.echo(
-            "Interrupted. The jobs go on at the service; run the same command again to pick them up, "
+            "Interrupted. The jobs continue at the service; run the same command again to pick them up, "
             "or stop one with `image2model cancel JOB` (`image2model jobs --status running` lists them).",
             err=True,
         )

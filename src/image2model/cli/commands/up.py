@@ -2,7 +2,7 @@
 
 import click
 
-from image2model.cli.open_files import allow_many
+from image2model.cli.open_files import raise_open_file_limit
 from image2model.up.plan import UpOptions
 
 
@@ -15,28 +15,28 @@ from image2model.up.plan import UpOptions
     type=click.IntRange(0, 65535),
     default=8001,
     show_default=True,
-    help="Port of the FAL emulator, which runs where no FAL_KEY is set.",
+    help="Port of the FAL emulator, which runs if no FAL_KEY is set.",
 )
-@click.option("--latency", default="3s", show_default=True, help="The emulator's: time of one generation.")
+@click.option("--latency", default="3s", show_default=True, help="Emulator: time of one generation.")
 @click.option(
     "--concurrency",
     type=click.IntRange(1),
     default=1000,
     show_default=True,
-    help="The emulator's: generations at once.",
+    help="Emulator: generations at once.",
 )
 def command(
     host: str | None, port: int | None, workers: int, emulator_port: int, latency: str, concurrency: int
 ) -> int:
     """Run the whole service on this machine.
 
-    An embedded Valkey, the workers and the API; without FAL_KEY also a FAL emulator, so that nothing is
-    paid for. Data is kept in I2M_DATA_DIR. Ctrl-C stops everything cleanly. Port 0 takes any free one.
+    It runs an embedded Valkey, the workers and the API; without FAL_KEY also a FAL emulator, which costs
+    nothing. Data is kept in I2M_DATA_DIR. Ctrl-C stops everything cleanly. Port 0 means any free port.
 
-    The emulator keeps nothing: pictures that it was at work on when `up` stopped fail with `result_expired`
-    after the next start, and a retry makes them. FAL goes on meanwhile, and so do these pictures.
+    The emulator keeps nothing: a picture that it was generating when `up` stopped fails with
+    `result_expired` after the next start, and a retry makes it. The real FAL continues meanwhile.
     """
-    allow_many()
+    raise_open_file_limit()
     from image2model.up.run import run
 
     return run(

@@ -1,41 +1,42 @@
-"""`image2model upgrade`: which data version the store is written in, and what holds back the newest."""
+"""`image2model upgrade`: shows the data version of the store, and what holds back the newest one."""
 
 import asyncio
 
 import click
 
-from image2model.cli.connection import for_scripts, print_json
-from image2model.cli.operator import opened
+from image2model.cli.connection import json_option
+from image2model.cli.operator import open_service
+from image2model.cli.output import print_json
 from image2model.cli.text import counted
 from image2model.store.data_versions import LATEST
-from image2model.store.identity import Upgrade, settle
+from image2model.store.identity import Upgrade, negotiate
 
 
 @click.command(short_help="Show which data version the store is written in.")
 @click.option(
     "--force",
     is_flag=True,
-    help="Write the newest from now on. Processes of the first release that are left then break.",
+    help="Write the newest version from now on. Remaining processes of the first release then break.",
 )
-@for_scripts
+@json_option
 def command(force: bool, as_json: bool) -> int:
     """Show which data version the store is written in, and what holds back the newest.
 
-    It goes up by itself, 15 seconds after the last process of an earlier release has ended. Another service
-    of the first release on the same server holds it back as well, since channels know no database numbers:
-    --force is for that. There is no way back. Exit code 1 until the newest is written.
+    The version rises by itself, 15 seconds after the last process of an earlier release has ended. Another
+    service of the first release on the same server holds it back as well, because pub/sub channels have no
+    database numbers: use --force then. There is no way back. Exit code 1 until the newest version is written.
     """
-    upgrade = asyncio.run(_settle(force=force))
+    upgrade = asyncio.run(_negotiate(force=force))
     if as_json:
         print_json(upgrade)
     else:
-        click.echo(words_of(upgrade))
+        click.echo(describe_upgrade(upgrade))
     return 0 if upgrade.done else 1
 
 
-def words_of(upgrade: Upgrade) -> str:
-    """The state in a sentence."""
-    version = f"The store is written in data version {upgrade.head.version}"
+def describe_upgrade(upgrade: Upgrade) -> str:
+    """The state as a sentence."""
+    version = f"The store is written in data version {upgrade.identity.version}"
     if upgrade.done:
         if not upgrade.workers:
             return f"{version}, the newest."
@@ -51,10 +52,10 @@ def words_of(upgrade: Upgrade) -> str:
         if count
     ]
     if not holding:
-        return f"{version} of {LATEST}: nothing holds it back, it goes up in seconds."
+        return f"{version} of {LATEST}: nothing holds it back, and it rises in seconds."
     return f"{version} of {LATEST}, held back by {' and '.join(holding)}."
 
 
-async def _settle(*, force: bool) -> Upgrade:
-    async with opened() as (_, redis, _storage):
-        return await settle(redis, force=force)
+async def _negotiate(*, force: bool) -> Upgrade:
+    async with open_service() as (_, redis, _storage):
+        return await negotiate(redis, force=force)

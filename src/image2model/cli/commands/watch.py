@@ -1,7 +1,7 @@
-"""Tells when a file that appears in a folder is there whole.
+"""`image2model watch`: makes models of all pictures in a folder, and of those that appear there.
 
-Who calls it: the watcher. A file is whole when its size and time have not changed for a moment and its
-structure is that of a complete picture. Methods block; call them in a thread.
+A picture is sent only once it is complete: its size and time have not changed for a moment, and its structure
+is that of a complete picture. The ledger is that of `submit`, so that nothing is sent twice.
 """
 
 import asyncio
@@ -15,16 +15,17 @@ import msgspec
 from watchfiles import awatch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
-from image2model.cli.connection import client, connected, for_scripts
-from image2model.cli.options import shared_options
+from image2model.cli.connection import client, json_option, service_options
+from image2model.cli.options import parallel_option, shared_options
 from image2model.cli.submit.board import Board
 from image2model.cli.submit.collect import Found, absolute, below, found_at, is_picture
-from image2model.cli.submit.item import legible
+from image2model.cli.submit.item import printable
 from image2model.cli.submit.ledger import Ledger, SharedOptions
+from image2model.cli.submit.outputs import OutputFolder
 from image2model.cli.submit.plan import prepare
-from image2model.cli.submit.save import Follower, Places, Saver
+from image2model.cli.submit.save import Follower, Saver
 from image2model.cli.submit.send import Sender
-from image2model.cli.submit.session import Flow, board_of, lock_of, once_each
+from image2model.cli.submit.session import BatchRunner, choose_board, lock_output, once_each
 from image2model.client import AsyncClient, ClientError
 from image2model.errors import FileProblem
 from image2model.media.inspect import inspect
@@ -33,7 +34,216 @@ from image2model.shielded import in_thread
 
 STILL_SECONDS: Final = 1.0
 GIVEN_UP_SECONDS: Final = 30.0
-_MOST_BYTES: Final = 1 << 30
+_MAX_BYTES: Final = 1 << 30
+_CHECK_SECONDS: Final = 0.25
+_LISTEN_MS: Final = 1000
+_RETRY_SECONDS = 30.0
+_PATIENCE_SECONDS = 86_400.0
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The arguments of the command."""
+
+    folder: Path
+    out: Path
+    model: str | None
+    params: dict[str, object] | None
+    face_limit: int | None
+    at_once: int
+    max_pixels: int
+    as_json: bool
+
+
+@click.command(short_help="Make models of all pictures that appear in a folder.")
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@shared_options
+@parallel_option
+@service_options
+@json_option
+def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> int:
+    """Make models of all pictures in DIR, and of those that appear there, until it is interrupted.
+
+    A picture is sent once it is complete and has not changed for a second. After a restart nothing is sent a
+    second time: the command shares the ledger in --out with `submit`. To run failed pictures again, use
+    `image2model submit DIR --retry-failed` with the same --out.
+    """
+    request = Request(**given, max_pixels=load(None).max_pixels, as_json=as_json)
+    try:
+        asyncio.run(run(request, client(url, key, patience=_PATIENCE_SECONDS)))
+    except KeyboardInterrupt:
+        click.echo(
+            "Stopped watching. The jobs continue at the service; the same command picks them up.", err=True
+        )
+        return 130
+    return 0
+
+
+async def run(request: Request, client: AsyncClient) -> None:
+    """Run until cancelled. Raises ClientError where waiting cannot help, FolderInUse, OSError."""
+    folder = OutputFolder(request.out)
+    await in_thread(folder.state.mkdir, parents=True, exist_ok=True)
+    lock = lock_output(folder)
+    try:
+        await in_thread(folder.prepare)
+        with Ledger(folder.ledger) as ledger:
+            await _run(request, client, ledger)
+    finally:
+        lock.release()
+
+
+async def _run(request: Request, client: AsyncClient, ledger: Ledger) -> None:
+    options = SharedOptions.of(client.url, request.model, request.params, request.face_limit)
+    board = choose_board(as_json=request.as_json)
+    client.on_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
+    board.note(f"watching {request.folder}; models go to {request.out}")
+    async with client:
+        batches = WatchBatches(client, ledger, options, request.out, board, at_once=request.at_once)
+        try:
+            await _watch(Watcher(request.folder, request.out, max_pixels=request.max_pixels), batches, board)
+        finally:
+            await batches.stop()
+            board.close()
+
+
+async def _watch(watcher: "Watcher", batches: "WatchBatches", board: Board) -> None:
+    async for found, given_up in watcher.pictures():
+        for path, problem in given_up:
+            board.note(f"skipped {printable(path)}: {problem}")
+        if found:
+            batches.send(found)
+
+
+class Watcher:
+    """Watches `folder` and everything below it, except `leave_out`, the output folder."""
+
+    def __init__(self, folder: Path, leave_out: Path, *, max_pixels: int) -> None:
+        self.folder = folder
+        self._leave_out = leave_out
+        self._completeness = CompletenessCheck(max_pixels=max_pixels)
+        self._pending: dict[Path, tuple[Path, str]] = {}
+
+    async def pictures(self) -> AsyncIterator[tuple[list[Found], list[tuple[Path, str]]]]:
+        """Yield without end: complete pictures, and files that were given up, with the reason."""
+        listening = asyncio.create_task(self._listen())
+        try:
+            self._pending |= await in_thread(self._files)
+            while True:
+                found, given_up = await in_thread(self._check)
+                if found or given_up:
+                    yield found, given_up
+                if listening.done():
+                    listening.result()
+                await asyncio.sleep(_CHECK_SECONDS)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._collect_changes()
+            except* WatchfilesRustInternalError as trouble:
+                if "decode path" not in str(trouble.exceptions[0]):
+                    raise
+            # A name that is not UTF-8 ends the notifications and is not reported. So check everything again;
+            # the ledger knows what was sent.
+            self._pending |= await in_thread(self._files)
+
+    async def _collect_changes(self) -> None:
+        async for changes in awatch(self.folder, watch_filter=None, debounce=200, rust_timeout=_LISTEN_MS):
+            touched = {absolute(Path(name)) for _, name in changes}
+            for path, named in (await in_thread(self._files)).items():
+                # a folder that was moved in is reported by its own name alone
+                if path in touched or not touched.isdisjoint(path.parents):
+                    self._pending[path] = named
+
+    def _files(self) -> dict[Path, tuple[Path, str]]:
+        """Each file as `below` gives it, by its absolute path."""
+        files = below(self.folder, absolute(self._leave_out))
+        return {absolute(path): (path, default_stem) for path, default_stem in files}
+
+    def _check(self) -> tuple[list[Found], list[tuple[Path, str]]]:
+        found: list[Found] = []
+        given_up: list[tuple[Path, str]] = []
+        for path, (given, default_stem) in list(self._pending.items()):
+            complete = self._completeness.check(path)
+            if complete:
+                found.append(found_at(given, default_stem))
+            elif complete is None and (problem := self._completeness.problem(path)):
+                given_up.append((given, problem))
+            if complete is not False:
+                self._pending.pop(path, None)
+        return found, given_up
+
+
+class WatchBatches:
+    """Sends pictures as they appear, in batches that run side by side."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        ledger: Ledger,
+        options: SharedOptions,
+        out: Path,
+        board: Board,
+        *,
+        at_once: int,
+    ) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._options = options
+        self._out = out
+        self._board = board
+        self._at_once = at_once
+        self._follower = Follower(client, Saver(client, ledger, options, out), board)
+        self._running: set[str] = set()
+        self._waiting: list[Found] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
+        self._planning = asyncio.Lock()
+
+    def send(self, pictures: Sequence[Found]) -> None:
+        """Start with these pictures; returns at once."""
+        if self._stopped:
+            return
+        free = [picture for picture in pictures if picture.sha256 not in self._running]
+        self._waiting += [picture for picture in pictures if picture.sha256 in self._running]
+        if free:
+            self._running |= {picture.sha256 for picture in free}
+            task = asyncio.create_task(self._process(free))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Leave the jobs to the service; a later run picks them up. Nothing uses the ledger afterwards."""
+        self._stopped = True
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _process(self, pictures: Sequence[Found]) -> None:
+        try:
+            await self._run_once(pictures)
+        except ClientError as error:
+            self._board.note(f"{error}; trying again in {_RETRY_SECONDS:.0f} s")
+            await asyncio.sleep(_RETRY_SECONDS)
+            await self._process(pictures)
+        finally:
+            self._running -= {picture.sha256 for picture in pictures}
+            waiting, self._waiting = self._waiting, []
+            self.send(waiting)
+
+    async def _run_once(self, pictures: Sequence[Found]) -> None:
+        async with self._planning:
+            plan = await in_thread(prepare, pictures, self._ledger, self._options, self._out)
+        self._board.begin(plan.items)
+        sender = Sender(self._client, self._ledger, self._options, plan.items)
+        runner = BatchRunner(
+            self._client, self._ledger, sender, self._follower, self._board,
+            at_once=self._at_once, retry_failed=False,
+        )  # fmt: skip
+        await runner.run(plan)
 
 
 class _Seen(msgspec.Struct):
@@ -43,21 +253,21 @@ class _Seen(msgspec.Struct):
     problem: str | None = None
 
 
-class Wholeness:
-    """What is known of files that are being looked at."""
+class CompletenessCheck:
+    """Decides when a new file is complete. Methods block."""
 
     def __init__(self, *, max_pixels: int) -> None:
         self._max_pixels = max_pixels
         self._seen: dict[Path, _Seen] = {}
 
-    def look(self, path: Path) -> bool | None:
-        """True: whole. False: look again soon. None: it is gone, no picture, or broken for good.
+    def check(self, path: Path) -> bool | None:
+        """True: complete. False: check again soon. None: it is gone, not a picture, or broken.
 
-        A file that is broken for good is looked at afresh once it changes.
+        A broken file is checked anew once it changes.
         """
         try:
             found = path.stat()
-            if found.st_size > _MOST_BYTES:
+            if found.st_size > _MAX_BYTES:
                 return None
             return self._judge(path, found.st_size, found.st_mtime_ns)
         except OSError:
@@ -65,7 +275,7 @@ class Wholeness:
             return None
 
     def problem(self, path: Path) -> str | None:
-        """Why a file was given up, told once."""
+        """Why a file was given up; returned once."""
         seen = self._seen.pop(path, None)
         return seen.problem if seen else None
 
@@ -91,218 +301,3 @@ class Wholeness:
             seen.problem = problem.detail
             return False
         return True
-
-
-_LOOK_SECONDS: Final = 0.25
-_LISTEN_MS: Final = 1000
-
-
-class Watcher:
-    """`folder` with everything below it, but for `leave_out`, the output folder."""
-
-    def __init__(self, folder: Path, leave_out: Path, *, max_pixels: int) -> None:
-        self.folder = folder
-        self._leave_out = leave_out
-        self._whole = Wholeness(max_pixels=max_pixels)
-        self._looking: dict[Path, tuple[Path, str]] = {}
-
-    async def pictures(self) -> AsyncIterator[tuple[list[Found], list[tuple[Path, str]]]]:
-        """Without end: pictures that are whole, and files that were given up with the reason."""
-        listening = asyncio.create_task(self._listen())
-        try:
-            self._looking |= await in_thread(self._files)
-            while True:
-                found, given_up = await in_thread(self._look)
-                if found or given_up:
-                    yield found, given_up
-                if listening.done():
-                    listening.result()
-                await asyncio.sleep(_LOOK_SECONDS)
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-
-    async def _listen(self) -> None:
-        while True:
-            try:
-                await self._hear()
-            except* WatchfilesRustInternalError as trouble:
-                if "decode path" not in str(trouble.exceptions[0]):
-                    raise
-            # A name that is not UTF-8 ends the listening and is not told: everything is looked at again,
-            # and the ledger knows what was sent.
-            self._looking |= await in_thread(self._files)
-
-    async def _hear(self) -> None:
-        async for changes in awatch(self.folder, watch_filter=None, debounce=200, rust_timeout=_LISTEN_MS):
-            touched = {absolute(Path(name)) for _, name in changes}
-            for path, named in (await in_thread(self._files)).items():
-                # a folder that was moved in is told of by its own name alone
-                if path in touched or not touched.isdisjoint(path.parents):
-                    self._looking[path] = named
-
-    def _files(self) -> dict[Path, tuple[Path, str]]:
-        """By its absolute path each file as `below` tells it."""
-        files = below(self.folder, absolute(self._leave_out))
-        return {absolute(path): (path, wanted) for path, wanted in files}
-
-    def _look(self) -> tuple[list[Found], list[tuple[Path, str]]]:
-        found: list[Found] = []
-        given_up: list[tuple[Path, str]] = []
-        for path, (given, wanted) in list(self._looking.items()):
-            verdict = self._whole.look(path)
-            if verdict:
-                found.append(found_at(given, wanted))
-            elif verdict is None and (problem := self._whole.problem(path)):
-                given_up.append((given, problem))
-            if verdict is not False:
-                self._looking.pop(path, None)
-        return found, given_up
-
-
-_AGAIN_SECONDS = 30.0
-
-
-class WatchBatches:
-    """All waves of one run."""
-
-    def __init__(
-        self,
-        client: AsyncClient,
-        ledger: Ledger,
-        options: SharedOptions,
-        out: Path,
-        board: Board,
-        *,
-        at_once: int,
-    ) -> None:
-        self._client = client
-        self._ledger = ledger
-        self._wish = options
-        self._out = out
-        self._board = board
-        self._at_once = at_once
-        self._follower = Follower(client, Saver(client, ledger, options, out), board)
-        self._running: set[str] = set()
-        self._waiting: list[Found] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stopped = False
-        self._planning = asyncio.Lock()
-
-    def send(self, pictures: Sequence[Found]) -> None:
-        """Begin with these; returns at once."""
-        if self._stopped:
-            return
-        free = [picture for picture in pictures if picture.sha256 not in self._running]
-        self._waiting += [picture for picture in pictures if picture.sha256 in self._running]
-        if free:
-            self._running |= {picture.sha256 for picture in free}
-            task = asyncio.create_task(self._carry(free))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def stop(self) -> None:
-        """Leave the jobs to the service; a later run picks them up. Nothing uses the ledger afterwards."""
-        self._stopped = True
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _carry(self, pictures: Sequence[Found]) -> None:
-        try:
-            await self._once(pictures)
-        except ClientError as error:
-            self._board.note(f"{error}; trying again in {_AGAIN_SECONDS:.0f} s")
-            await asyncio.sleep(_AGAIN_SECONDS)
-            await self._carry(pictures)
-        finally:
-            self._running -= {picture.sha256 for picture in pictures}
-            waiting, self._waiting = self._waiting, []
-            self.send(waiting)
-
-    async def _once(self, pictures: Sequence[Found]) -> None:
-        async with self._planning:
-            plan = await in_thread(prepare, pictures, self._ledger, self._wish, self._out)
-        self._board.begin(plan.items)
-        sender = Sender(self._client, self._ledger, self._wish, plan.items)
-        flow = Flow(
-            self._client, self._ledger, sender, self._follower, self._board,
-            at_once=self._at_once, retry_failed=False,
-        )  # fmt: skip
-        await flow.run(plan)
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """The arguments of the command."""
-
-    folder: Path
-    out: Path
-    model: str | None
-    params: dict[str, object] | None
-    face_limit: int | None
-    at_once: int
-    max_pixels: int
-    as_json: bool
-
-
-async def run(request: Request, client: AsyncClient) -> None:
-    """Until cancelled. Raises ClientError that no patience helps, FolderInUse, OSError."""
-    places = Places(request.out)
-    await in_thread(places.folder.mkdir, parents=True, exist_ok=True)
-    lock = lock_of(places)
-    try:
-        await in_thread(places.prepare)
-        with Ledger(places.ledger) as ledger:
-            await _run(request, client, ledger)
-    finally:
-        lock.release()
-
-
-async def _run(request: Request, client: AsyncClient, ledger: Ledger) -> None:
-    options = SharedOptions.of(client.url, request.model, request.params, request.face_limit)
-    board = board_of(as_json=request.as_json)
-    client.on_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
-    board.note(f"watching {request.folder}; models go to {request.out}")
-    async with client:
-        waves = WatchBatches(client, ledger, options, request.out, board, at_once=request.at_once)
-        try:
-            await _watch(Watcher(request.folder, request.out, max_pixels=request.max_pixels), waves, board)
-        finally:
-            await waves.stop()
-            board.close()
-
-
-async def _watch(watcher: Watcher, waves: WatchBatches, board: Board) -> None:
-    async for found, given_up in watcher.pictures():
-        for path, problem in given_up:
-            board.note(f"left out {legible(path)}: {problem}")
-        if found:
-            waves.send(found)
-
-
-_PATIENCE_SECONDS = 86_400.0
-
-
-@click.command(short_help="Make models of all pictures that appear in a folder.")
-@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@shared_options
-@click.option(
-    "--jobs", "at_once", type=click.IntRange(1, 100), default=20, show_default=True, help="Batches at once."
-)
-@connected
-@for_scripts
-def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> int:
-    """Make models of all pictures in DIR, and of those that appear there, until it is interrupted.
-
-    A picture is sent once it is whole: it has not changed for a second and is complete. Started again, it
-    sends nothing a second time: it shares its ledger with `submit`, in --out. What failed is run again by
-    `image2model submit DIR --retry-failed` with the same --out.
-    """
-    request = Request(**given, max_pixels=load(None).max_pixels, as_json=as_json)
-    try:
-        asyncio.run(run(request, client(url, key, patience=_PATIENCE_SECONDS)))
-    except KeyboardInterrupt:
-        click.echo("Stopped watching. Jobs go on at the service; the same command picks them up.", err=True)
-        return 130
-    return 0

@@ -4,7 +4,7 @@ from typing import Final
 
 import click
 
-from image2model.cli.open_files import allow_many
+from image2model.cli.open_files import raise_open_file_limit
 from image2model.settings import load
 from image2model.telemetry import logs
 
@@ -15,7 +15,7 @@ def _queues(_context: click.Context, _parameter: click.Parameter, text: str) -> 
     names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     unknown = [name for name in names if name not in QUEUES]
     if unknown or not names:
-        raise click.BadParameter(f"must be some of {', '.join(QUEUES)}, with commas between")
+        raise click.BadParameter(f"must be one or more of {', '.join(QUEUES)}, separated by commas")
     return names
 
 
@@ -25,15 +25,15 @@ def _queues(_context: click.Context, _parameter: click.Parameter, text: str) -> 
     default=",".join(QUEUES),
     show_default=True,
     callback=_queues,
-    help="The queues it serves, with commas between.",
+    help="The queues to serve, separated by commas.",
 )
 def command(queues: tuple[str, ...]) -> None:
     """Run one worker process.
 
-    One process keeps I2M_WORKER_CONCURRENCY generations in flight. SIGTERM and Ctrl-C let go of its
-    images within I2M_SHUTDOWN_GRACE; another worker goes on with them.
+    One process keeps I2M_WORKER_CONCURRENCY generations in flight. On SIGTERM or Ctrl-C it releases
+    its images within I2M_SHUTDOWN_GRACE; another worker continues them.
     """
-    allow_many()
+    raise_open_file_limit()
     settings = load()
     logs.configure(level=settings.log_level, json=settings.log_format == "json", process="worker")
     from image2model.worker.process import run

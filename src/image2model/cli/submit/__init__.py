@@ -1,5 +1,7 @@
-"""What `image2model submit` does: from paths to saved models, safe to interrupt and to run again.
+"""The work of `image2model submit`: from paths to saved models, safe to interrupt and to run again.
 
-Who calls it: the command. Order of a run: `collect` finds the pictures, `naming` gives each its place,
-`ledger` remembers what was sent, `flow` sends, follows and saves, a `board` shows it.
+A run in order: `collect` finds the pictures, `outputs` assigns each its output path, `plan` decides what to
+do with it, `session` runs the batches with `send` and `save`, a board shows the progress, `summary` ends the
+run. The `ledger` remembers what was sent. A failed picture must never be sent again unless `--retry-failed`
+asks for that.
 """

@@ -1,7 +1,4 @@
-"""What a run shows while it goes on. Each board is told the same facts and invents none.
-
-Who calls it: the flow tells it, `submit` chooses one: lines of JSON, plain lines, or a live table.
-"""
+"""Shows a run while it goes on, as JSON lines or as plain lines. A board gets facts and invents none."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,29 +7,31 @@ from typing import Final, Protocol
 import click
 import msgspec
 
-from image2model.cli.advice import waiting_words
-from image2model.cli.submit.item import Item, Outcome, legible, text_of
+from image2model.cli.advice import waiting_message
+from image2model.cli.submit.item import Item, Outcome, printable, text_of
 from image2model.cli.text import counted, dollars, seconds, span
 from image2model.client.documents import Image
 
+_MAX_LISTED: Final = 5
+
 
 class Board(Protocol):
-    """Told of facts as they come in."""
+    """Receives the facts of a run as they come in."""
 
     def begin(self, items: list[Item]) -> None:
-        """The run begins; some items may be there already."""
+        """The run begins; some items may be done already."""
 
-    def left_out(self, paths: Sequence[Path]) -> None:
-        """These files of folders are no pictures."""
+    def skipped(self, paths: Sequence[Path]) -> None:
+        """These files in folders are not pictures."""
 
     def changed(self, item: Item, image: Image) -> None:
-        """The service says so of an image."""
+        """The service reports a change of an image."""
 
     def waiting(self, job_id: str, reason: str | None) -> None:
-        """Why nothing of a job moves, or that it moves again."""
+        """Why a job waits; None: it moves again."""
 
     def connected(self, yes: bool) -> None:
-        """An event stream was lost, or found again."""
+        """An event stream was lost, or is connected again."""
 
     def ended(self, item: Item) -> None:
         """The item's outcome is final."""
@@ -41,40 +40,37 @@ class Board(Protocol):
         """A sentence for the person."""
 
     def close(self) -> None:
-        """Nothing more comes."""
-
-
-_MOST_NAMED: Final = 5
+        """The run has ended."""
 
 
 class JsonBoard:
-    """One JSON object to a line on standard output; its `type` tells which."""
+    """One JSON object to a line on standard output; its `type` gives the kind."""
 
     def begin(self, items: list[Item]) -> None:
         """`begin`."""
         kept = sum(item.outcome is Outcome.KEPT for item in items)
-        self._say({"type": "begin", "pictures": len(items), "kept": kept})
+        self._print({"type": "begin", "pictures": len(items), "kept": kept})
 
-    def left_out(self, paths: Sequence[Path]) -> None:
-        """A `note` on each."""
+    def skipped(self, paths: Sequence[Path]) -> None:
+        """A `note` for each."""
         for path in paths:
-            self.note(_no_picture(path))
+            self.note(_skipped_line(path))
 
     def changed(self, item: Item, image: Image) -> None:
         """`image`: as the service's document, with the file's path."""
-        self._say({"type": "image", "path": text_of(item.path), "job_id": item.job_id, "image": image})
+        self._print({"type": "image", "path": text_of(item.path), "job_id": item.job_id, "image": image})
 
     def waiting(self, job_id: str, reason: str | None) -> None:
         """`waiting`."""
-        self._say({"type": "waiting", "job_id": job_id, "waiting_for": reason})
+        self._print({"type": "waiting", "job_id": job_id, "waiting_for": reason})
 
     def connected(self, yes: bool) -> None:
         """`connection`."""
-        self._say({"type": "connection", "connected": yes})
+        self._print({"type": "connection", "connected": yes})
 
     def ended(self, item: Item) -> None:
-        """`outcome`: the last word on one picture."""
-        self._say(
+        """`outcome`: the end of one picture."""
+        self._print(
             {
                 "type": "outcome",
                 "path": text_of(item.path),
@@ -89,73 +85,73 @@ class JsonBoard:
 
     def note(self, text: str) -> None:
         """`note`."""
-        self._say({"type": "note", "text": text})
+        self._print({"type": "note", "text": text})
 
     def close(self) -> None:
-        """Nothing to clear away."""
+        """Nothing to do."""
 
-    def _say(self, fact: dict[str, object]) -> None:
+    def _print(self, fact: dict[str, object]) -> None:
         click.echo(msgspec.json.encode(fact).decode())
 
 
 class PlainBoard:
-    """Words on standard output, a line to each picture that ends."""
+    """Plain text on standard output, a line for each picture that ends."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
 
     def begin(self, items: list[Item]) -> None:
         """How many there are."""
         kept = sum(item.outcome is Outcome.KEPT for item in items)
         click.echo(f"{counted(len(items), 'picture')}, {kept} done before")
 
-    def left_out(self, paths: Sequence[Path]) -> None:
-        """The first, and how many more."""
-        for text in left_out(paths):
+    def skipped(self, paths: Sequence[Path]) -> None:
+        """A line on each of the first, and the number of the rest."""
+        for text in skipped_lines(paths):
             self.note(text)
 
     def changed(self, item: Item, image: Image) -> None:
-        """Not shown: only ends are."""
+        """Not shown: only the end of a picture is."""
 
     def waiting(self, job_id: str, reason: str | None) -> None:
-        """Shown when it begins for a job, or the reason is another one; not after each try between."""
-        if reason and self._told.get(job_id) != reason:
-            self._told[job_id] = reason
-            click.echo(f"job {job_id}  {waiting_words(reason)}")
+        """Shown once for each new reason of a job, not after each try in between."""
+        if reason and self._reasons.get(job_id) != reason:
+            self._reasons[job_id] = reason
+            click.echo(f"job {job_id}  {waiting_message(reason)}")
 
     def connected(self, yes: bool) -> None:
-        """Shown on loss only; it is found again by itself."""
+        """Only a loss is shown: the client reconnects by itself."""
         if not yes:
             click.echo("connection lost; trying again", err=True)
 
     def ended(self, item: Item) -> None:
-        """Its name and outcome."""
-        click.echo(ending(item))
+        """A line with its outcome."""
+        click.echo(end_line(item))
 
     def note(self, text: str) -> None:
-        """As it is."""
+        """The text, unchanged."""
         click.echo(text)
 
     def close(self) -> None:
-        """Nothing to clear away."""
+        """Nothing to do."""
 
 
-def left_out(paths: Sequence[Path]) -> list[str]:
-    """A line on each of the first files that are no pictures, and one on the rest."""
-    rest = len(paths) - _MOST_NAMED
-    lines = [_no_picture(path) for path in paths[:_MOST_NAMED]]
-    return [*lines, f"left out {rest} more of the kind"] if rest > 0 else lines
+def skipped_lines(paths: Sequence[Path]) -> list[str]:
+    """A line for each of the first skipped files, and one for the rest."""
+    rest = len(paths) - _MAX_LISTED
+    lines = [_skipped_line(path) for path in paths[:_MAX_LISTED]]
+    return [*lines, f"skipped {rest} more such files"] if rest > 0 else lines
 
 
-def _no_picture(path: Path) -> str:
-    return f"left out {legible(path)}: no PNG, JPEG or WebP picture"
+def _skipped_line(path: Path) -> str:
+    return f"skipped {printable(path)}: not a PNG, JPEG or WebP picture"
 
 
-def ending(item: Item) -> str:
-    """One line on an item's end."""
+def end_line(item: Item) -> str:
+    """The line about an item's end."""
     if item.outcome is Outcome.FAILED:
-        return f"failed  {legible(item.given)}  {item.code}: {item.reason}"
-    return "  ".join([item.outcome, ", ".join(map(legible, item.files)), *_facts(item.image)])
+        return f"failed  {printable(item.given)}  {item.code}: {item.reason}"
+    return "  ".join([item.outcome, ", ".join(map(printable, item.files)), *_facts(item.image)])
 
 
 def _facts(image: Image | None) -> list[str]:

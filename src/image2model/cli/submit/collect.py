@@ -1,7 +1,6 @@
 """Finds the pictures among the paths of the command line, by their content and never by their name.
 
-Who calls it: `submit` and `watch`. A folder is walked, and what is no picture in it is left out; a path
-named by the person must be a picture.
+In a folder, files that are not pictures are skipped; a path that was named itself must be a picture.
 """
 
 import hashlib
@@ -14,54 +13,57 @@ from typing import Final
 import click
 import msgspec
 
-from image2model.cli.submit.item import legible, text_of
+from image2model.cli.submit.item import printable, text_of
 
 LEDGER_FOLDER: Final = ".image2model"
-_BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini"})
+_SYSTEM_FILES: Final = frozenset({"thumbs.db", "desktop.ini"})
 _HEAD: Final = 16
 _HASHERS: Final = 2
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A picture on disk. `wanted` is its model's path below the output folder, without a suffix.
+    """A picture on disk. `default_stem` is its model's path below the output folder, without a suffix.
 
-    `path` is absolute and tells the picture from others; `given` is how the person called it.
+    `path` is absolute and identifies the picture; `given` is the path as the person wrote it.
     """
 
     path: Path
     given: Path
-    wanted: str
+    default_stem: str
     size: int
     sha256: str
 
 
 class Collected(msgspec.Struct, frozen=True):
-    """The pictures, and the files of folders that are none, without those that nobody meant."""
+    """The pictures, and the skipped files of folders, without hidden files and those of the system."""
 
     pictures: tuple[Found, ...]
     skipped: tuple[Path, ...]
 
 
 def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
-    """All pictures, each once, in an order that does not depend on the arguments'.
+    """All pictures, each once, in an order that does not depend on the arguments.
 
-    `leave_out`: the output folder, whose files are never taken for input. Raises click.UsageError.
+    `leave_out`: the output folder, whose files are never input. Raises click.UsageError.
     """
     found: dict[Path, tuple[Path, str]] = {}
     skipped: set[Path] = set()
     wrong: list[str] = []
     for argument in arguments:
-        for path, wanted in below(argument, absolute(leave_out)):
+        for path, default_stem in below(argument, absolute(leave_out)):
             if is_picture(path):
-                found.setdefault(absolute(path), (path, wanted))
+                found.setdefault(absolute(path), (path, default_stem))
             elif argument.is_dir():
-                if not _is_of_no_account(path.relative_to(argument)):
+                if not _is_hidden(path.relative_to(argument)):
                     skipped.add(path)
             else:
-                wrong.append(legible(argument))
+                wrong.append(printable(argument))
     if wrong:  # all at once: a shell's `*.jpg` may name hundreds
-        word = "is" if len(wrong) == 1 else "are"
-        raise click.UsageError(f"{', '.join(dict.fromkeys(wrong))} {word} no PNG, JPEG or WebP picture")
+        names = ", ".join(dict.fromkeys(wrong))
+        kind = (
+            "is not a PNG, JPEG or WebP picture" if len(wrong) == 1 else "are not PNG, JPEG or WebP pictures"
+        )
+        raise click.UsageError(f"{names} {kind}")
     with ThreadPoolExecutor(_HASHERS) as pool:
         pictures = tuple(pool.map(lambda one: found_at(*one), found.values()))
     return Collected(tuple(sorted(pictures, key=_order)), tuple(sorted(skipped)))
@@ -77,7 +79,7 @@ def is_picture(path: Path) -> bool:
 
 
 def below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
-    """The files of a path, each with what `Found.wanted` is; `leave_out` is absolute."""
+    """The files of a path, each with its `Found.default_stem`; `leave_out` is absolute."""
     if not argument.is_dir():
         yield argument, text_of(argument.with_suffix("").name)
         return
@@ -90,9 +92,9 @@ def below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
                 yield path, text_of(str(PurePosixPath(path.relative_to(argument)).with_suffix("")))
 
 
-def _is_of_no_account(path: Path) -> bool:
-    """Hidden, or what Windows leaves in folders: nobody takes it for a picture of theirs."""
-    return path.name.lower() in _BY_SYSTEMS or any(part.startswith(".") for part in path.parts)
+def _is_hidden(path: Path) -> bool:
+    """Hidden, or a file that Windows leaves in folders."""
+    return path.name.lower() in _SYSTEM_FILES or any(part.startswith(".") for part in path.parts)
 
 
 def _is_input(folder: Path, leave_out: Path) -> bool:
@@ -100,16 +102,18 @@ def _is_input(folder: Path, leave_out: Path) -> bool:
 
 
 def absolute(path: Path) -> Path:
-    """Without `..`, so that one file has one name; symbolic links stay what they are."""
+    """Without `..`, so that one file has one name; symbolic links are kept."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`
 
 
-def found_at(path: Path, wanted: str) -> Found:
+def found_at(path: Path, default_stem: str) -> Found:
     """The picture at this path, as it was given, hashed. Raises OSError."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Found(path=absolute(path), given=path, wanted=wanted, size=path.stat().st_size, sha256=digest)
+    return Found(
+        path=absolute(path), given=path, default_stem=default_stem, size=path.stat().st_size, sha256=digest
+    )
 
 
 def _order(picture: Found) -> tuple[str, str]:
-    return picture.wanted, str(picture.path)
+    return picture.default_stem, str(picture.path)

@@ -1,7 +1,7 @@
-"""File names as text: a file system holds bytes, of which not all are UTF-8 and some command a terminal.
+"""One picture of a run, and file names as text.
 
-Who calls it: `submit` and `watch`, wherever a name leaves the file system: for the ledger, for the service,
-for the screen.
+A file system holds names as bytes: not all of them are UTF-8, and some contain commands to a terminal. Names
+are converted here before they go to the ledger, to the service or to the screen.
 """
 
 import os
@@ -15,36 +15,14 @@ import msgspec
 from image2model.client.documents import Image
 from image2model.client.multipart import Picture
 
-_MOST_SENT: Final = 200
+_MAX_NAME_BYTES: Final = 200
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-_UNSEEN: Final = frozenset({"Cc", "Zl", "Zp"})
-_UNKNOWN: Final = "\ufffd"
-
-
-def text_of(path: str | Path) -> str:
-    """The path with what is not UTF-8 replaced: SQLite, JSON and multipart take nothing else."""
-    return os.fsencode(path).decode(errors="replace")
-
-
-def legible(path: str | Path) -> str:
-    """`text_of`, on one line and without anything that a terminal would obey."""
-    return "".join(_UNKNOWN if _is_unseen(char) else char for char in text_of(path))
-
-
-def sent_name(path: Path) -> str:
-    """The name to upload: one that the service shows as it is, so that its answer is told by it."""
-    seen = "".join(char for char in text_of(path.name) if not _is_unseen(char)).replace("\\", "_").strip()
-    suffix = Path(seen).suffix if len(Path(seen).suffix.encode()) <= 8 else ""
-    stem = seen.removesuffix(suffix).encode()[: _MOST_SENT - len(suffix.encode())].decode(errors="ignore")
-    return (stem + suffix).strip() or "picture"
-
-
-def _is_unseen(char: str) -> bool:
-    return char in _BIDI or unicodedata.category(char) in _UNSEEN
+_INVISIBLE: Final = frozenset({"Cc", "Zl", "Zp"})
+_REPLACEMENT: Final = "\ufffd"
 
 
 class Outcome(StrEnum):
-    """Where an item ended."""
+    """How an item ended."""
 
     PENDING = "pending"
     SAVED = "saved"
@@ -56,7 +34,7 @@ class Item(msgspec.Struct, eq=False):
     """`stems`: where its model goes, once for each file with this content. `cost_usd` in dollars.
 
     `own`: this run sends it, or runs it again after `before_usd` were spent; else an earlier run sent it.
-    `given`: its path as the person wrote it, for words; `path` is absolute.
+    `given`: its path as the person wrote it, for messages; `path` is absolute.
     """
 
     sha256: str
@@ -76,27 +54,55 @@ class Item(msgspec.Struct, eq=False):
 
     @property
     def name(self) -> str:
-        """By which the service knows it."""
-        return sent_name(self.path)
+        """Its name at the service."""
+        return upload_name(self.path)
 
     @property
     def picture(self) -> Picture:
-        """What is uploaded."""
+        """The picture to upload."""
         return Picture(name=self.name, size=self.size, path=self.path)
 
     @property
     def bought_usd(self) -> float:
-        """What this run has bought of its cost."""
+        """The part of its cost that this run has paid."""
         return max(0.0, self.cost_usd - self.before_usd) if self.own else 0.0
 
     def begin(self, *, own: bool) -> None:
-        """Its batch has its turn."""
+        """Its batch starts."""
         self.own, self.cost_usd, self.before_usd = own, 0.0, 0.0
 
     def run_again(self, spent: float | None) -> None:
-        """This run pays for another attempt; `spent` is what earlier ones have cost."""
+        """This run pays for another attempt; earlier ones have cost `spent`."""
         self.own, self.before_usd = True, spent or 0.0
 
     def fail(self, code: str, reason: str) -> None:
-        """It has failed, and why."""
+        """Its end is a failure, with this reason."""
         self.outcome, self.code, self.reason = Outcome.FAILED, code, reason
+
+
+def text_of(path: str | Path) -> str:
+    """The path with invalid UTF-8 replaced: SQLite, JSON and multipart accept nothing else."""
+    return os.fsencode(path).decode(errors="replace")
+
+
+def printable(path: str | Path) -> str:
+    """`text_of`, on one line and without control characters of a terminal."""
+    return "".join(_REPLACEMENT if _is_invisible(char) else char for char in text_of(path))
+
+
+def upload_name(path: Path) -> str:
+    """The name to upload: the service keeps it unchanged, so that its answer can be matched by name."""
+    visible = (
+        "".join(char for char in text_of(path.name) if not _is_invisible(char)).replace("\\", "_").strip()
+    )
+    suffix = Path(visible).suffix if len(Path(visible).suffix.encode()) <= 8 else ""
+    stem = (
+        visible.removesuffix(suffix)
+        .encode()[: _MAX_NAME_BYTES - len(suffix.encode())]
+        .decode(errors="ignore")
+    )
+    return (stem + suffix).strip() or "picture"
+
+
+def _is_invisible(char: str) -> bool:
+    return char in _BIDI or unicodedata.category(char) in _INVISIBLE

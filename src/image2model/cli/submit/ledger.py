@@ -1,6 +1,7 @@
-"""Reads an SQLite file as it stands, and changes nothing about it: neither the file nor its folder.
+"""The ledger of an output folder: which pictures were sent in which job, and which models were saved where.
 
-Who calls it: the ledger, for a quote.
+A batch is written down before its upload, so that an interrupted run never pays twice. A quote reads a copy,
+and changes neither the file nor its folder. Methods block: call them in a thread.
 """
 
 import shutil
@@ -16,27 +17,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from image2model.cli.submit.item import text_of
-from image2model.cli.submit.places import Place, fold
-
-
-def read_into(database: sqlite3.Connection, path: Path) -> None:
-    """Replace `database` by what `path` holds. Blocks. Raises OSError, sqlite3.Error."""
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
-            file.backup(database)
-    except sqlite3.OperationalError:
-        _mend_aside(database, path)
-
-
-def _mend_aside(database: sqlite3.Connection, path: Path) -> None:
-    """Who wrote it was killed amid a change. Taking that back writes, so it is done to a copy."""
-    with TemporaryDirectory(prefix="image2model-") as folder:
-        for name in (path.name, f"{path.name}-journal"):
-            if path.with_name(name).is_file():
-                shutil.copyfile(path.with_name(name), Path(folder) / name)
-        with closing(sqlite3.connect(Path(folder) / path.name)) as file:
-            file.backup(database)
-
+from image2model.cli.submit.outputs import Claim, fold
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batches (
@@ -70,7 +51,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SharedOptions(msgspec.Struct, frozen=True):
-    """What is asked for beside the picture. `model` is "" for the default, `params` the text of `Options`."""
+    """The options of all pictures of a run. `model` is "" for the default, `params` the text of `Options`."""
 
     server: str
     model: str
@@ -85,7 +66,7 @@ class SharedOptions(msgspec.Struct, frozen=True):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A batch that holds a picture; `job_id` is None while its upload was never answered."""
+    """A batch that holds a picture; `job_id` is None if its upload got no reply."""
 
     key: str
     job_id: str | None
@@ -93,7 +74,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    """Used in `with`."""
+    """The ledger of one output folder. Use it in `with`."""
 
     def __init__(self, path: Path | str) -> None:
         self._lock = threading.Lock()
@@ -101,27 +82,27 @@ class Ledger:
         self._database.executescript(f"PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; {_SCHEMA}")
 
     @classmethod
-    def as_it_is(cls, path: Path) -> Self:
+    def read_copy(cls, path: Path) -> Self:
         """A copy in memory, empty where there is no ledger. Changes nothing on disk. Blocks."""
         ledger = cls(":memory:")
         if path.is_file():
-            read_into(ledger._database, path)
+            _read_into(ledger._database, path)
         return ledger
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._lock:  # SQLite crashes where it is closed under a statement that a thread executes
+        with self._lock:  # SQLite crashes if it is closed while a thread executes a statement
             self._database.close()
 
-    def places(self) -> dict[str, Place]:
-        """Every place by its folded stem."""
+    def claims(self) -> dict[str, Claim]:
+        """Every claimed output path by its folded stem."""
         rows = self._all("SELECT folded, stem, source, sha256 FROM places")
-        return {row[0]: Place(*row[1:]) for row in rows}
+        return {row[0]: Claim(*row[1:]) for row in rows}
 
     def claim(self, stems: Mapping[Path, str], hashes: Mapping[Path, str]) -> None:
-        """Write down whose each place is."""
+        """Write down which picture each output path belongs to."""
         with self._lock, self._database:
             self._database.execute("BEGIN")
             self._database.executemany(
@@ -131,7 +112,7 @@ class Ledger:
             )
 
     def saved(self, stem: str, sha256: str, options: SharedOptions) -> tuple[str, int] | None:
-        """The file saved at a place, and its bytes, if it is this picture's model as wished."""
+        """The file saved under a stem, and its size, if it is this picture's model with these options."""
         rows = self._all(
             "SELECT file, size FROM places WHERE folded = ? AND made_of = ? AND model = ? AND params = ?",
             (fold(stem), sha256, options.model, options.params),
@@ -159,7 +140,7 @@ class Ledger:
             )
 
     def accept(self, key: str, job_id: str) -> None:
-        """The service answered: the batch is this job."""
+        """The service has accepted the batch as this job."""
         self._run("UPDATE batches SET job_id = ? WHERE key = ?", (job_id, key))
 
     def drop(self, key: str) -> None:
@@ -167,11 +148,11 @@ class Ledger:
         self._run("DELETE FROM batches WHERE key = ?", (key,))
 
     def drop_picture(self, key: str, sha256: str) -> None:
-        """This picture of the batch is to be sent anew."""
+        """Forget this picture of the batch: it will be sent again."""
         self._run("DELETE FROM pictures WHERE key = ? AND sha256 = ?", (key, sha256))
 
     def sent(self, sha256: str, options: SharedOptions) -> Sent | None:
-        """The latest batch that holds the picture as wished."""
+        """The latest batch that holds the picture with these options."""
         rows = self._all(
             "SELECT key, job_id, begun FROM batches JOIN pictures USING (key)"
             " WHERE sha256 = ? AND server = ? AND model = ? AND params = ? ORDER BY begun DESC LIMIT 1",
@@ -191,3 +172,22 @@ class Ledger:
     def _all(self, statement: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._database.execute(statement, tuple(values)).fetchall()
+
+
+def _read_into(database: sqlite3.Connection, path: Path) -> None:
+    """Copy the file at `path` into `database`. Blocks. Raises OSError, sqlite3.Error."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+            file.backup(database)
+    except sqlite3.OperationalError:
+        _recover_copy(database, path)
+
+
+def _recover_copy(database: sqlite3.Connection, path: Path) -> None:
+    """Copy a file whose writer was killed in a change: the rollback writes, so it is done on a copy."""
+    with TemporaryDirectory(prefix="image2model-") as folder:
+        for name in (path.name, f"{path.name}-journal"):
+            if path.with_name(name).is_file():
+                shutil.copyfile(path.with_name(name), Path(folder) / name)
+        with closing(sqlite3.connect(Path(folder) / path.name)) as file:
+            file.backup(database)

@@ -1,7 +1,7 @@
-"""Decides what a run has to do: what is there already, what a job has, what is to be sent.
+"""Decides what a run has to do with each picture: keep its model, follow an earlier job, or send it.
 
-Who calls it: `submit` and `watch`, before the first byte goes out, and `quote`, which must change nothing.
-It asks the ledger and the output folder alone.
+It reads the ledger and the output folder alone, before anything is sent. `make_plan` changes nothing, for
+`quote`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,15 @@ import msgspec
 from image2model.cli.submit.collect import Found
 from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.ledger import Ledger, Sent, SharedOptions
-from image2model.cli.submit.places import assign, copy_model
+from image2model.cli.submit.outputs import assign, copy_model
 
-MOST_FILES: Final = 25
-MOST_BYTES: Final = 25 * 10 * 1024**2  # the default body limit, without its slack for the parts' headers
+MAX_FILES: Final = 25
+MAX_BYTES: Final = 25 * 10 * 1024**2  # the default body limit, without the allowance for the parts' headers
 KEY_SECONDS: Final = 23 * 3600.0  # the service keeps an idempotency key for 24 h
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Pictures that go, or went, in one upload under `key`. `job_id`: the job that it became."""
+    """Pictures of one upload under `key`, sent or not. `job_id`: the job that it became."""
 
     key: str
     items: tuple[Item, ...]
@@ -31,7 +31,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """A model that is here, of `size` bytes, wanted at one more place for the same picture."""
+    """A saved model of `size` bytes, to be copied to one more path of the same picture."""
 
     item: Item
     model: str
@@ -40,14 +40,14 @@ class Copy(msgspec.Struct, frozen=True):
 
     @property
     def file(self) -> str:
-        """Where it goes."""
+        """The path of the copy."""
         return self.stem + Path(self.model).suffix
 
 
 class Plan(msgspec.Struct):
-    """`known`: batches of earlier runs to follow or to send again; `fresh`: what was never sent.
+    """`known`: batches of earlier runs to follow or to send again; `fresh`: items that were never sent.
 
-    `copies`: what is to be copied before the kept items have all their files.
+    `copies`: copies to make until the kept items have all their files.
     """
 
     items: list[Item]
@@ -57,8 +57,8 @@ class Plan(msgspec.Struct):
 
 
 def prepare(pictures: Sequence[Found], ledger: Ledger, options: SharedOptions, out: Path) -> Plan:
-    """The plan, with its places claimed and its copies made. Blocks. Raises OSError."""
-    stems = assign(pictures, ledger.places(), out)
+    """The plan, with its output paths claimed and its copies made. Blocks. Raises OSError."""
+    stems = assign(pictures, ledger.claims(), out)
     plan = make_plan(pictures, stems, ledger, options, out)
     ledger.claim(stems, {picture.path: picture.sha256 for picture in pictures})
     for copy in plan.copies:
@@ -76,8 +76,8 @@ def make_plan(
     sent: dict[str, tuple[Sent, list[Item]]] = {}
     fresh: list[Item] = []
     for item in items:
-        if whole := _whole(item, ledger, options, out):
-            copies += _keep(item, whole)
+        if complete := _complete_models(item, ledger, options, out):
+            copies += _keep(item, complete)
         elif earlier := ledger.sent(item.sha256, options):
             sent.setdefault(earlier.key, (earlier, []))[1].append(item)
         else:
@@ -89,18 +89,18 @@ def make_plan(
 def batches(items: Sequence[Item]) -> list[Batch]:
     """Items in order, at most 25 to a batch and within the body limit; one that is larger goes alone."""
     groups: list[list[Item]] = []
-    room = 0
+    free = 0
     for item in items:
-        if not groups or len(groups[-1]) == MOST_FILES or item.size > room:
+        if not groups or len(groups[-1]) == MAX_FILES or item.size > free:
             groups.append([])
-            room = MOST_BYTES
+            free = MAX_BYTES
         groups[-1].append(item)
-        room -= item.size
+        free -= item.size
     return [new_batch(group) for group in groups]
 
 
 def halves(items: Sequence[Item]) -> tuple[Batch, Batch]:
-    """For a service that takes less in one upload."""
+    """Two batches, for a service that accepts less in one upload."""
     half = len(items) // 2
     return new_batch(items[:half]), new_batch(items[half:])
 
@@ -121,18 +121,20 @@ def _items(pictures: Sequence[Found], stems: Mapping[Path, str]) -> list[Item]:
     return list(items.values())
 
 
-def _whole(item: Item, ledger: Ledger, options: SharedOptions, out: Path) -> dict[str, tuple[str, int]]:
-    """The item's models that are here, with their bytes, by their stems."""
+def _complete_models(
+    item: Item, ledger: Ledger, options: SharedOptions, out: Path
+) -> dict[str, tuple[str, int]]:
+    """The item's saved models with their sizes, by their stems."""
     saved = {stem: ledger.saved(stem, item.sha256, options) for stem in item.stems}
     return {stem: file for stem, file in saved.items() if file and _has_size(out / file[0], file[1])}
 
 
-def _keep(item: Item, whole: Mapping[str, tuple[str, int]]) -> list[Copy]:
-    """The item is done, but for these: names that the same picture has got since."""
-    model, size = next(iter(whole.values()))
-    copies = {stem: Copy(item, model, stem, size) for stem in item.stems if stem not in whole}
+def _keep(item: Item, complete: Mapping[str, tuple[str, int]]) -> list[Copy]:
+    """Mark the item as done; return the copies for names that its picture has got since."""
+    model, size = next(iter(complete.values()))
+    copies = {stem: Copy(item, model, stem, size) for stem in item.stems if stem not in complete}
     item.outcome = Outcome.KEPT
-    item.files = [copies[stem].file if stem in copies else whole[stem][0] for stem in item.stems]
+    item.files = [copies[stem].file if stem in copies else complete[stem][0] for stem in item.stems]
     return list(copies.values())
 
 

@@ -1,6 +1,6 @@
-"""How fast pictures end, and from that how long the rest takes at that rate.
+"""Counts the pictures of a run by their state, and estimates the time that is left.
 
-Who calls it: the live board. It measures this run alone, and says nothing before it has seen enough.
+The estimate measures this run alone, and is empty until enough pictures have ended.
 """
 
 import time
@@ -14,19 +14,73 @@ from image2model.cli.submit.item import Item, Outcome
 from image2model.domain import ImageStatus
 
 _WINDOW_SECONDS: Final = 60.0
-_ENOUGH: Final = 5
-_ENOUGH_SECONDS: Final = 3.0
+_MIN_ENDS: Final = 5
+_MIN_SECONDS: Final = 3.0
+MOVING: Final = (
+    ImageStatus.STORING,
+    ImageStatus.GENERATING,
+    ImageStatus.SUBMITTED,
+    ImageStatus.PREPARING,
+    ImageStatus.QUEUED,
+)
+_SHOWN: Final = (ImageStatus.SUCCEEDED, *MOVING)
+_DOING: Final = {ImageStatus.SUCCEEDED: "downloading"}  # the service is done, this machine is not
+_FAILED_STATUSES: Final = frozenset({ImageStatus.FAILED, ImageStatus.CANCELLED})
+
+
+class Tally(msgspec.Struct):
+    """`done` have their model, `failed` will have none, `statuses` counts the rest."""
+
+    total: int
+    done: int
+    failed: int
+    statuses: Counter[str]
+
+    @property
+    def ended(self) -> int:
+        """The pictures whose end is known."""
+        return self.done + self.failed
+
+    @property
+    def summary(self) -> str:
+        """`generating 8  queued 4`."""
+        counts = [(_DOING.get(status, status), self.statuses[status]) for status in _SHOWN]
+        return "  ".join(f"{word} {count}" for word, count in counts if count)
+
+
+def tally(items: Sequence[Item]) -> Tally:
+    """The counts of these items."""
+    done = sum(item.outcome in {Outcome.SAVED, Outcome.KEPT} for item in items)
+    failed = sum(has_failed(item) for item in items)
+    moving = Counter(item.image.status for item in items if item.image and item.outcome is Outcome.PENDING)
+    return Tally(len(items), done, failed, moving)
+
+
+def has_failed(item: Item) -> bool:
+    """Whether it has failed, also where the service has reported that and the run has not recorded it yet."""
+    if item.outcome is Outcome.PENDING:
+        return item.image is not None and item.image.status in _FAILED_STATUSES
+    return item.outcome is Outcome.FAILED
+
+
+def by_job(items: Sequence[Item]) -> dict[str, list[Item]]:
+    """The items of each job, in the order of their first items; kept items have none."""
+    jobs: dict[str, list[Item]] = {}
+    for item in items:
+        if item.job_id is not None:
+            jobs.setdefault(item.job_id, []).append(item)
+    return jobs
 
 
 class Pace:
-    """`ended` is called for each picture that ends in this run, `clock` tells seconds."""
+    """The rate at which pictures of this run end. `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._ends: deque[float] = deque()
 
     def ended(self) -> None:
-        """One more."""
+        """One more picture has ended."""
         self._ends.append(self._clock())
 
     def rate(self) -> float | None:
@@ -35,12 +89,12 @@ class Pace:
         while self._ends and now - self._ends[0] > _WINDOW_SECONDS:
             self._ends.popleft()
         spent = now - self._ends[0] if self._ends else 0.0
-        if len(self._ends) < _ENOUGH or spent < _ENOUGH_SECONDS:
+        if len(self._ends) < _MIN_ENDS or spent < _MIN_SECONDS:
             return None
         return (len(self._ends) - 1) / spent
 
-    def words(self, remaining: int) -> str:
-        """`41/min, about 1 min 20 s left`; empty where nothing is known."""
+    def text(self, remaining: int) -> str:
+        """`41/min, about 1 min 20 s left`; empty until the rate is known."""
         rate = self.rate()
         if rate is None or not remaining:
             return ""
@@ -53,59 +107,3 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-MOVING: Final = (
-    ImageStatus.STORING,
-    ImageStatus.GENERATING,
-    ImageStatus.SUBMITTED,
-    ImageStatus.PREPARING,
-    ImageStatus.QUEUED,
-)
-_SHOWN: Final = (ImageStatus.SUCCEEDED, *MOVING)
-_DOING: Final = {ImageStatus.SUCCEEDED: "downloading"}  # the service is done, this machine is not
-_LOST: Final = frozenset({ImageStatus.FAILED, ImageStatus.CANCELLED})
-
-
-class Tally(msgspec.Struct):
-    """`done` have their model, `failed` will have none, `statuses` counts what moves."""
-
-    total: int
-    done: int
-    failed: int
-    statuses: Counter[str]
-
-    @property
-    def ended(self) -> int:
-        """What needs no more waiting."""
-        return self.done + self.failed
-
-    @property
-    def words(self) -> str:
-        """`generating 8  queued 4`."""
-        counts = [(_DOING.get(status, status), self.statuses[status]) for status in _SHOWN]
-        return "  ".join(f"{word} {count}" for word, count in counts if count)
-
-
-def tally(items: Sequence[Item]) -> Tally:
-    """Of these."""
-    done = sum(item.outcome in {Outcome.SAVED, Outcome.KEPT} for item in items)
-    failed = sum(has_failed(item) for item in items)
-    moving = Counter(item.image.status for item in items if item.image and item.outcome is Outcome.PENDING)
-    return Tally(len(items), done, failed, moving)
-
-
-def has_failed(item: Item) -> bool:
-    """Whether its end is known to be a bad one, before the run has said so."""
-    if item.outcome is Outcome.PENDING:
-        return item.image is not None and item.image.status in _LOST
-    return item.outcome is Outcome.FAILED
-
-
-def by_job(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """The items of each job, in the order in which the jobs come up; kept ones belong to none."""
-    jobs: dict[str, list[Item]] = {}
-    for item in items:
-        if item.job_id is not None:
-            jobs.setdefault(item.job_id, []).append(item)
-    return jobs

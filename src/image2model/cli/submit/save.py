@@ -1,6 +1,5 @@
-"""Saves the model of a succeeded image at every place that its picture has.
-
-Who calls it: the flow, as soon as the service says `succeeded`.
+"""Follows the jobs of a run, and saves the model of each succeeded picture at every path that the picture
+has.
 """
 
 import asyncio
@@ -8,14 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from image2model.cli.connection import first_error
+from image2model.cli.connection import raise_first_error
 from image2model.cli.submit.board import Board
 from image2model.cli.submit.collect import LEDGER_FOLDER
 from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.ledger import Ledger, SharedOptions
-from image2model.cli.submit.places import copy_model
+from image2model.cli.submit.outputs import copy_model
 from image2model.client import ApiError, AsyncClient, ClientError, Complete, ImageChanged, Snapshot
 from image2model.client.documents import Image, Job
 from image2model.domain import ImageStatus
@@ -25,18 +22,18 @@ _AT_ONCE: Final = 8
 
 
 class Saver:
-    """Bounded downloads into `out`; unfinished files lie in the ledger's folder."""
+    """Downloads into `out`, a few at once; unfinished files lie in the ledger's folder."""
 
     def __init__(self, client: AsyncClient, ledger: Ledger, options: SharedOptions, out: Path) -> None:
         self._client = client
         self._ledger = ledger
-        self._wish = options
+        self._options = options
         self._out = out
         self._parts = out / LEDGER_FOLDER / "parts"
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def save(self, item: Item, job_id: str, image: Image) -> None:
-        """Download once, copy for further places, and write each down. Raises ClientError, OSError."""
+        """Download once, copy to further paths, and write each down. Raises ClientError, OSError."""
         model = image.result.model if image.result else None
         suffix = model.format if model else "glb"
         first, *more = [f"{stem}.{suffix}" for stem in item.stems]
@@ -56,34 +53,11 @@ class Saver:
 
     def _write_down(self, item: Item, files: list[str], size: int) -> None:
         for stem, file in zip(item.stems, files, strict=True):
-            self._ledger.save(stem, item.sha256, self._wish, file, size)
-
-
-class Places(msgspec.Struct, frozen=True):
-    """Where a run keeps its things below the output folder."""
-
-    out: Path
-
-    @property
-    def folder(self) -> Path:
-        """The ledger's folder."""
-        return self.out / LEDGER_FOLDER
-
-    @property
-    def ledger(self) -> Path:
-        """The ledger itself."""
-        return self.folder / "ledger.db"
-
-    def prepare(self) -> None:
-        """Make the folders, and clear away what an interrupted run left of its downloads."""
-        parts = self.folder / "parts"
-        parts.mkdir(parents=True, exist_ok=True)
-        for part in parts.iterdir():
-            part.unlink()
+            self._ledger.save(stem, item.sha256, self._options, file, size)
 
 
 class Follower:
-    """For all jobs of a run."""
+    """Follows all jobs of a run."""
 
     def __init__(self, client: AsyncClient, saver: Saver, board: Board) -> None:
         self._client = client
@@ -93,7 +67,7 @@ class Follower:
     async def follow(self, job_id: str, items: Sequence[Item]) -> None:
         """Until the job is complete and its models are saved. Raises ApiError (404: gone), Unreachable."""
         following = _Following(job_id, items, self._saver, self._board)
-        with first_error():
+        with raise_first_error():
             async with asyncio.TaskGroup() as saves:
                 following.saves = saves
                 await self._listen(job_id, following)
@@ -104,13 +78,13 @@ class Follower:
             match event:
                 case Snapshot(jobs=jobs):
                     for job in jobs:
-                        following.see_job(job)
+                        following.update_job(job)
                 case ImageChanged(image=image, waiting_for=reason):
                     self._board.waiting(job_id, reason)
-                    following.see(image)
+                    following.update(image)
                 case Complete(job=job):
                     self._board.waiting(job_id, None)
-                    following.see_job(job)
+                    following.update_job(job)
 
 
 class _Following:
@@ -128,15 +102,15 @@ class _Following:
         for item in items:
             item.job_id = job_id
 
-    def see_job(self, job: Job) -> None:
-        """A whole document."""
+    def update_job(self, job: Job) -> None:
+        """A whole job document."""
         self._job = job
         self._board.waiting(job.job_id, job.waiting_for)
         for image in job.images:
-            self.see(image)
+            self.update(image)
 
-    def see(self, image: Image) -> None:
-        """One image as it is now."""
+    def update(self, image: Image) -> None:
+        """The current state of one image."""
         item = self._items.get(image.sha256)
         if item is None:
             return
@@ -148,7 +122,7 @@ class _Following:
             self.saves.create_task(self._save(item, image))
 
     def finish(self) -> None:
-        """The stream has ended: what has no model has a reason."""
+        """The stream has ended: give every item without a model its reason."""
         rejected = {one.file: one for one in self._job.rejected} if self._job else {}
         for item in self._items.values():
             image, refusal = item.image, rejected.get(item.name)

@@ -1,6 +1,7 @@
-"""Finds the job of an upload whose answer was lost, in the service's list of jobs.
+"""Uploads batches, and finds the job of an upload whose reply was lost.
 
-Who calls it: the sender, once the upload cannot be sent again under its key, and the quote.
+The same bytes under the same idempotency key are the same job, so an upload is repeated under its key. Once
+that is no longer possible, the service's list of jobs decides.
 """
 
 import asyncio
@@ -19,90 +20,44 @@ from image2model.client.documents import Job
 from image2model.client.multipart import Picture
 from image2model.shielded import in_thread
 
-_CLOCKS_APART: Final = 3600.0
-
-
-async def find_job(client: AsyncClient, hashes: Collection[str], *, since: float) -> str | None:
-    """The latest job of these pictures, made after `since`; None: there is none. Raises ClientError."""
-    cursor: str | None = None
-    while True:
-        page = await client.jobs(cursor=cursor)
-        for head in page.jobs:
-            if _created(head) < since - _CLOCKS_APART:
-                return None
-            if head.total <= len(hashes) and await _holds(client, head.job_id, hashes):
-                return head.job_id
-        if (cursor := page.next_cursor) is None:
-            return None
-
-
-async def _holds(client: AsyncClient, job_id: str, hashes: Collection[str]) -> bool:
-    images = (await client.job(job_id)).images
-    return bool(images) and all(image.sha256 in hashes for image in images)
-
-
-def _created(job: Job) -> float:
-    return datetime.fromisoformat(job.created_at).timestamp() if job.created_at else time.time()
-
-
-_TOO_MUCH: Final = frozenset({"too_many_files", "body_too_large"})
+_CLOCK_SKEW: Final = 3600.0
+_TOO_LARGE: Final = frozenset({"too_many_files", "body_too_large"})
 _FILES_TO_BLAME: Final = frozenset(
     {"file_too_large", "body_too_large", "not_an_image", "image_truncated", "image_too_large"}
 )
-
-
-def is_too_much(error: ApiError, items: Sequence[Item]) -> bool:
-    """Whether the service takes less in one upload, and these can be split."""
-    return error.code in _TOO_MUCH and len(items) > 1
-
-
-def blame(error: ApiError, items: Sequence[Item]) -> None:
-    """Fail each with its reason. Raises the error again where no picture is to blame."""
-    if error.code not in _FILES_TO_BLAME:
-        raise error
-    faults = {fault.file: fault for fault in error.errors}
-    for item in items:
-        fault = faults.get(item.name)
-        item.fail(fault.code if fault else error.code, fault.detail if fault else error.detail)
-
-
 _UPLOADS_AT_ONCE: Final = 2
 
 
-class TooMuch(Exception):
-    """The service takes less in one upload; the batch is to be split."""
-
-
 class Sender:
-    """Uploads of one run."""
+    """Uploads the batches of one run."""
 
     def __init__(
         self, client: AsyncClient, ledger: Ledger, options: SharedOptions, items: Sequence[Item]
     ) -> None:
         self._client = client
         self._ledger = ledger
-        self._wish = options
+        self._options = options
         self._items: Mapping[str, Item] = {item.sha256: item for item in items}
         self._uploads = asyncio.Semaphore(_UPLOADS_AT_ONCE)
 
     async def send(self, batch: Batch) -> str | None:
-        """The job of a new batch; None where its pictures were refused, each with its reason.
+        """Upload a new batch and return its job; None where its pictures were refused, each with its reason.
 
-        Raises TooMuch, ClientError.
+        Raises BatchTooLarge, ClientError.
         """
         pictures = [(item.sha256, item.name) for item in batch.items]
-        await in_thread(self._ledger.begin, batch.key, self._wish, pictures)
+        await in_thread(self._ledger.begin, batch.key, self._options, pictures)
         return await self._upload(batch, [item.picture for item in batch.items])
 
     async def send_again(self, batch: Batch) -> str | None:
-        """The job of a batch whose upload an earlier run never saw answered; None: there is none.
+        """The job of a batch whose upload got no reply in an earlier run; None: there is none.
 
-        The same bytes under the same key are the same job. Where that is no longer possible the
+        The same bytes under the same key are the same job. Once that is no longer possible, the
         service's list of jobs decides. Raises ClientError.
         """
         sent = await in_thread(self._ledger.pictures, batch.key)
-        young = time.time() - (batch.begun or 0) < KEY_SECONDS
-        if young and all(sha256 in self._items for sha256, _ in sent):
+        key_is_kept = time.time() - (batch.begun or 0) < KEY_SECONDS
+        if key_is_kept and all(sha256 in self._items for sha256, _ in sent):
             pictures = [_renamed(self._items[sha256].picture, name) for sha256, name in sent]
             return await self._upload(batch, pictures)
         job_id = await find_job(self._client, {sha256 for sha256, _ in sent}, since=batch.begun or 0)
@@ -113,12 +68,12 @@ class Sender:
         return job_id
 
     async def _upload(self, batch: Batch, pictures: Sequence[Picture]) -> str | None:
-        options = Options.from_text(self._wish.params)
+        options = Options.from_text(self._options.params)
         try:
             async with self._uploads:
                 job = await self._client.submit(
                     pictures,
-                    model=self._wish.model or None,
+                    model=self._options.model or None,
                     params=options.params,
                     face_limit=options.face_limit,
                     on_invalid="skip",
@@ -131,12 +86,54 @@ class Sender:
         return job.job_id
 
     async def _refused(self, batch: Batch, error: ApiError) -> None:
-        if error.status < 500:  # a refusal keeps nothing, and frees the key
+        if error.status < 500:  # after a refusal the service keeps nothing, and the key is free
             await in_thread(self._ledger.drop, batch.key)
-        if is_too_much(error, batch.items):
-            raise TooMuch from error
-        blame(error, batch.items)
+        if is_batch_too_large(error, batch.items):
+            raise BatchTooLarge from error
+        fail_blamed(error, batch.items)
+
+
+class BatchTooLarge(Exception):
+    """The service accepts less in one upload: split the batch."""
 
 
 def _renamed(picture: Picture, name: str) -> Picture:
     return msgspec.structs.replace(picture, name=name)
+
+
+def is_batch_too_large(error: ApiError, items: Sequence[Item]) -> bool:
+    """Whether the service accepts less in one upload, and these items can be split."""
+    return error.code in _TOO_LARGE and len(items) > 1
+
+
+def fail_blamed(error: ApiError, items: Sequence[Item]) -> None:
+    """Fail each with its reason. Raises the error again where no picture is to fail_blamed."""
+    if error.code not in _FILES_TO_BLAME:
+        raise error
+    faults = {fault.file: fault for fault in error.errors}
+    for item in items:
+        fault = faults.get(item.name)
+        item.fail(fault.code if fault else error.code, fault.detail if fault else error.detail)
+
+
+async def find_job(client: AsyncClient, hashes: Collection[str], *, since: float) -> str | None:
+    """The latest job of these pictures that was created after `since`, or None. Raises ClientError."""
+    cursor: str | None = None
+    while True:
+        page = await client.jobs(cursor=cursor)
+        for job in page.jobs:
+            if _created(job) < since - _CLOCK_SKEW:
+                return None
+            if job.total <= len(hashes) and await _holds(client, job.job_id, hashes):
+                return job.job_id
+        if (cursor := page.next_cursor) is None:
+            return None
+
+
+async def _holds(client: AsyncClient, job_id: str, hashes: Collection[str]) -> bool:
+    images = (await client.job(job_id)).images
+    return bool(images) and all(image.sha256 in hashes for image in images)
+
+
+def _created(job: Job) -> float:
+    return datetime.fromisoformat(job.created_at).timestamp() if job.created_at else time.time()

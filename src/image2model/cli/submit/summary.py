@@ -1,7 +1,4 @@
-"""The last words of a `submit`: how many, what failed and why, what it cost.
-
-Who calls it: the command.
-"""
+"""The summary at the end of a `submit`: how many, what failed and why, what it cost, and what to do next."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,14 +8,14 @@ import click
 import msgspec
 
 from image2model.cli.advice import advice
-from image2model.cli.submit.item import Item, Outcome, legible
+from image2model.cli.submit.item import Item, Outcome, printable
 from image2model.cli.submit.progress import by_job, clock
 from image2model.cli.text import counted
 from image2model.domain import ImageStatus
 
 
 def report(items: Sequence[Item], *, as_json: bool, out: Path, seconds: float) -> int:
-    """Print it and return the exit code: 1 if any picture has no model."""
+    """Print the summary and return the exit code: 1 if any picture has no model."""
     counts = Counter(item.outcome for item in items)
     cost = round(sum(item.bought_usd for item in items), 6)
     if as_json:
@@ -41,30 +38,30 @@ def _print(items: Sequence[Item], counts: Counter[Outcome], seconds: float) -> N
         f"{counts[Outcome.KEPT]} done before, {len(failed)} failed; {_cost(items)}; {clock(seconds)}"
     )
     for item in failed:
-        click.echo(f"  {legible(item.given)}  {item.code}: {item.reason} ({_cost([item])})")
+        click.echo(f"  {printable(item.given)}  {item.code}: {item.reason} ({_cost([item])})")
     for item in items:
         for one in item.image.result.warnings if item.image and item.image.result else ():
-            click.echo(f"  {legible(item.given)}  {one.code}: {one.message}")
+            click.echo(f"  {printable(item.given)}  {one.code}: {one.message}")
     jobs = list(by_job(failed))
     for code in dict.fromkeys(item.code for item in failed):
-        if todo := advice(code, jobs[0] if len(jobs) == 1 else None):
-            click.echo(f"  {code}: {todo}")
+        if action := advice(code, jobs[0] if len(jobs) == 1 else None):
+            click.echo(f"  {code}: {action}")
     if any(item.image is not None and item.image.status == ImageStatus.FAILED for item in failed):
         click.echo("`--retry-failed` runs them again; each is a new paid attempt.")
 
 
 def _cost(items: Sequence[Item]) -> str:
-    """What this run bought, and apart from it what its pictures have cost earlier runs."""
+    """The cost of this run, and separately what its pictures have cost earlier runs."""
     bought = sum(item.bought_usd for item in items)
     earlier = sum(item.cost_usd for item in items) - bought
-    words = f", and {earlier:.2f} USD for what earlier runs sent" if round(earlier, 6) else ""
+    others = f", and {earlier:.2f} USD in earlier runs" if round(earlier, 6) else ""
     estimated = [one.image is not None and one.image.cost_uncertain for one in items if one.cost_usd]
     uncertain = f", {'all' if all(estimated) else 'part'} of it estimated" if any(estimated) else ""
-    return f"cost {bought:.2f} USD{words}{uncertain}"
+    return f"cost {bought:.2f} USD{others}{uncertain}"
 
 
 def _next_steps(items: Sequence[Item], out: Path) -> None:
-    """Where the models are, and how to look at them."""
+    """Print where the models are, and how to look at them."""
     jobs = list(by_job([item for item in items if item.outcome is Outcome.SAVED]))
     if not jobs:
         return

@@ -1,6 +1,6 @@
-"""The table of image-to-3D endpoints on offer. A new model is one row in a file beside this one.
+"""The table of image-to-3D endpoints. A new model is one row in a file beside this one.
 
-Who calls it: the service (what is on offer, parameters, prices), the worker and the gateway. Pure.
+Pure: no I/O.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ DEFAULT_MODEL: Final = TRIPO_V25.id
 
 
 def endpoint_of(model: str) -> Endpoint:
-    """The endpoint of this id. Raises UnknownModel, which lists what is on offer."""
+    """The endpoint of this id. Raises UnknownModel, which lists the endpoints on offer."""
     endpoint = ENDPOINTS.get(model)
     if endpoint is None:
         raise UnknownModel(f"{model[:128]!r} is not on offer; choose one of: {', '.join(ENDPOINTS)}")

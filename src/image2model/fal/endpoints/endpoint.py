@@ -1,6 +1,6 @@
 """One image-to-3D endpoint of FAL: its input, its parameters, its output and its price.
 
-Who calls it: the rows of the table make these; the service, the worker and the gateway read them. Pure.
+Pure: no I/O.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,10 +18,10 @@ Price = Callable[[Params], int | None]
 class Endpoint:
     """A row of the table.
 
-    `outputs` maps a file kind to the fields of FAL's output that may hold it, the first present one wins;
-    a dot goes into an object. `price` gives micro-dollars for normalised parameters, or None where the
-    price is known only after the run; `price_note` says it to people. Where there is no price, `unit_micro`
-    is what a run is taken to cost: FAL's listed price of one unit.
+    `outputs` maps a file kind to the fields of FAL's output that may hold it: the first present field wins,
+    and a dot enters an object. `price` returns micro-dollars for normalised parameters, or None where the
+    price is known only after the run; `price_note` is the price in words. Where there is no price, a run is
+    assumed to cost `unit_micro`: FAL's listed price of one unit.
     """
 
     id: str
@@ -37,7 +37,7 @@ class Endpoint:
 
     @property
     def params_schema(self) -> dict[str, object]:
-        """The parameters as a JSON Schema object that admits no other names."""
+        """The parameters as a JSON Schema object that allows no other names."""
         return {
             "type": "object",
             "properties": {name: parameter.schema() for name, parameter in self.parameters.items()},
@@ -73,14 +73,14 @@ def normalise(
 ) -> dict[str, Scalar]:
     """The parameters with sorted keys and canonical values; FAL's defaults are not filled in.
 
-    `face_limit` becomes the model's own parameter. Raises InvalidParameter naming every fault at once.
+    `face_limit` becomes the model's own parameter. Raises InvalidParameter, which names every fault at once.
     """
     accepted: dict[str, Scalar] = {}
     faults: list[str] = []
     for name, value in params.items():
-        _take(endpoint, name, value, accepted, faults)
+        _accept(endpoint, name, value, accepted, faults)
     if face_limit is not None:
-        _take_face_limit(endpoint, face_limit, accepted, faults)
+        _accept_face_limit(endpoint, face_limit, accepted, faults)
     if faults:
         raise InvalidParameter("; ".join(faults))
     return dict(sorted(accepted.items()))
@@ -92,13 +92,13 @@ def payload(endpoint: Endpoint, image_url: str, params: Params) -> dict[str, obj
     return {endpoint.input_field: picture, **params}
 
 
-def _take(
+def _accept(
     endpoint: Endpoint, name: str, value: object, accepted: dict[str, Scalar], faults: list[str]
 ) -> None:
     parameter = endpoint.parameters.get(name)
     if parameter is None:
         on_offer = ", ".join(sorted(endpoint.parameters))
-        faults.append(f"{name[:64]!r} is no parameter of {endpoint.id}, which has: {on_offer}")
+        faults.append(f"{name[:64]!r} is not a parameter of {endpoint.id}, which has: {on_offer}")
         return
     try:
         accepted[name] = parameter.accept(value)
@@ -106,12 +106,12 @@ def _take(
         faults.append(f"{name} {fault}")
 
 
-def _take_face_limit(
+def _accept_face_limit(
     endpoint: Endpoint, face_limit: int, accepted: dict[str, Scalar], faults: list[str]
 ) -> None:
     own = endpoint.face_limit_param
     if own is None:
-        faults.append(f"face_limit has no counterpart in {endpoint.id}: leave it out")
+        faults.append(f"{endpoint.id} has no limit of faces: leave face_limit out")
         return
     try:
         value = endpoint.parameters[own].accept(face_limit)
@@ -119,4 +119,4 @@ def _take_face_limit(
         faults.append(f"face_limit {fault}")
         return
     if accepted.setdefault(own, value) != value:
-        faults.append(f"face_limit and params.{own} differ: give one of them")
+        faults.append(f"face_limit and params.{own} differ: give only one of them")

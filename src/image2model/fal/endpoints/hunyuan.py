@@ -1,7 +1,4 @@
-"""Hunyuan3D's endpoints at FAL: v2 and v3.
-
-Who calls it: the table alone.
-"""
+"""Hunyuan3D's endpoints at FAL: v2 and v3."""
 
 from image2model.fal.endpoints.endpoint import GLB_OUTPUTS, MESH_OUTPUTS, Endpoint, Params, flat, variants
 from image2model.fal.endpoints.parameter import SEED, Parameters, boolean, choice, integer, number

@@ -1,7 +1,4 @@
-"""Meshy v6 at FAL.
-
-Who calls it: the table alone.
-"""
+"""Meshy v6 at FAL."""
 
 from image2model.fal.endpoints.endpoint import GLB_OUTPUTS, Endpoint, flat, variants
 from image2model.fal.endpoints.parameter import Parameters, boolean, choice, integer

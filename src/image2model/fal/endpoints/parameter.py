@@ -1,6 +1,6 @@
-"""One parameter of a model, as the slice of JSON Schema that FAL's image-to-3D models need.
+"""One parameter of a model: the part of JSON Schema that FAL's image-to-3D models need.
 
-Who calls it: the rows of the endpoint table, and `normalise`. Pure.
+Pure: no I/O.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ Scalar = bool | int | float | str
 Kind = Literal["boolean", "integer", "number", "string"]
 
 _LARGEST = 2**63 - 1
-_KIND_WORDS: dict[Kind, str] = {
+_KIND_NAMES: dict[Kind, str] = {
     "boolean": "true or false",
     "integer": "a whole number",
     "number": "a number",
@@ -41,7 +41,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
         return schema
 
     def accept(self, value: object) -> Scalar:
-        """The value in its canonical form (1.0 becomes 1). Raises ValueError with what was expected."""
+        """The value in its canonical form (1.0 becomes 1). Raises ValueError, which says what is expected."""
         scalar = self._typed(value)
         if self.enum and scalar not in self.enum:
             raise ValueError(f"must be one of {', '.join(map(_shown, self.enum))}")
@@ -56,15 +56,15 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
             return value
         if self.type in ("integer", "number") and isinstance(value, int | float):
             return self._numeric(value)
-        raise ValueError(f"must be {_KIND_WORDS[self.type]}")
+        raise ValueError(f"must be {_KIND_NAMES[self.type]}")
 
     def _numeric(self, value: float) -> Scalar:
         if isinstance(value, bool) or not -_LARGEST <= value <= _LARGEST:
-            raise ValueError(f"must be {_KIND_WORDS[self.type]}")
+            raise ValueError(f"must be {_KIND_NAMES[self.type]}")
         if float(value).is_integer():
             return int(value)
         if self.type == "integer":
-            raise ValueError(f"must be {_KIND_WORDS[self.type]}")
+            raise ValueError(f"must be {_KIND_NAMES[self.type]}")
         return value
 
     def _within(self, value: float) -> bool:
@@ -82,19 +82,13 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 Parameters = Mapping[str, Parameter]
 
 
-def _shown(value: Scalar | None) -> str:
-    return msgspec.json.encode(
-        int(value) if isinstance(value, float) and value.is_integer() else value
-    ).decode()
-
-
 def boolean(description: str, default: bool | None = None) -> Parameter:
     """A switch."""
     return Parameter(type="boolean", description=description, default=default)
 
 
 def choice(description: str, *values: str | int, default: str | int | None = None) -> Parameter:
-    """One of the values, which are all texts or all whole numbers."""
+    """One of the values: all of them texts, or all whole numbers."""
     kind: Kind = "integer" if isinstance(values[0], int) else "string"
     return Parameter(type=kind, description=description, enum=values, default=default)
 
@@ -119,6 +113,12 @@ def number(
     return Parameter(
         type="number", description=description, minimum=minimum, maximum=maximum, default=default
     )
+
+
+def _shown(value: Scalar | None) -> str:
+    return msgspec.json.encode(
+        int(value) if isinstance(value, float) and value.is_integer() else value
+    ).decode()
 
 
 SEED = integer("Seed for reproducible results.")

@@ -1,7 +1,4 @@
-"""SAM 3D objects at FAL.
-
-Who calls it: the table alone.
-"""
+"""SAM 3D Objects at FAL."""
 
 from image2model.fal.endpoints.endpoint import Endpoint, Params
 from image2model.fal.endpoints.parameter import SEED, Parameter, Parameters, boolean

@@ -1,7 +1,4 @@
-"""Trellis and Trellis 2 at FAL.
-
-Who calls it: the table alone.
-"""
+"""Trellis and Trellis 2 at FAL."""
 
 from image2model.fal.endpoints.endpoint import GLB_OUTPUTS, MESH_OUTPUTS, Endpoint, Params, flat
 from image2model.fal.endpoints.parameter import SEED, Parameters, boolean, choice, integer, number

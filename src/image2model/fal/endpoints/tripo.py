@@ -1,7 +1,4 @@
-"""Tripo's endpoints at FAL: v2.5, the default, and H3.1.
-
-Who calls it: the table alone.
-"""
+"""Tripo's endpoints at FAL: v2.5, the default, and H3.1."""
 
 from image2model.fal.endpoints.endpoint import MESH_OUTPUTS, Endpoint, Outputs, Params, variants
 from image2model.fal.endpoints.parameter import Parameters, boolean, choice, integer

@@ -1,7 +1,4 @@
-"""TripoSR at FAL.
-
-Who calls it: the table alone.
-"""
+"""TripoSR at FAL."""
 
 from image2model.fal.endpoints.endpoint import MESH_OUTPUTS, Endpoint, flat
 from image2model.fal.endpoints.parameter import Parameters, boolean, choice, integer, number

@@ -6,12 +6,12 @@ local id, attempt_token, token, fields = unpack(cmsgpack.unpack(ARGV[1]))
 local image = K.image(id)
 local head = call('HMGET', image, 'attempt_token', 'status', 'request_id', 'posting_at')
 if head[1] ~= attempt_token then return 0 end
-local mine = holds(id, token)
+local mine = holds_fence(id, token)
 if text(head[3]) ~= '' then return mine and 1 or 2 end
 if head[2] == 'succeeded' or head[2] == 'cancelled' then return 0 end
 local at = now_ms()
-circuit_closes(at)
-endpoint_accepts(id, num(head[4]), at)
+close_circuit(at)
+endpoint_accepted(id, num(head[4]), at)
 call('HSET', image, 'error', '', 'finished_at', '', 'submitted_at', at)
 call('ZADD', K.permits(), 'NX', at, id)
 call('PEXPIRE', K.permits(), FLEET_TTL)
@@ -19,6 +19,6 @@ release_hold(hold_of(id, attempt_token))  -- the move reserves the price for the
 move(id, 'submitted', fields, at)
 if mine then return 1 end
 if call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then
-  enqueue(GENERATION, id, 'generate_model', id, FRONT_RUNNING, at)
+  enqueue(GENERATION, id, 'generate_model', id, FOLLOW_NOW, at)
 end
 return 2

@@ -8,7 +8,7 @@
 -- counted); with -3: the id is known by now; and with -4: the budget does not allow another attempt. The reserved price
 -- stays with an attempt that FAL may yet bill (`unknown`), and a booked attempt has used it up.
 local id, token, used, start_timeout, error, unknown, endpoint = unpack(cmsgpack.unpack(ARGV[1]))
-if not holds(id, token) then return 0 end
+if not holds_fence(id, token) then return 0 end
 local image, at = K.image(id), now_ms()
 if unknown and text(call('HGET', image, 'request_id')) ~= '' then return -3 end
 -- the next attempt has not begun: this call is a repetition whose first reply was lost
@@ -17,11 +17,11 @@ if text(call('HGET', image, 'cancel_requested')) == '1' then
   move(id, 'cancelled', {}, at)
   return -1
 end
-local still = stood_still(at)
+local still = total_pause(at)
 local head = call('HMGET', image, 'first_try_at', 'first_try_still')
 if not used and not endpoint and num(head[1]) > 0 and at - num(head[1]) - (still - num(head[2])) > start_timeout then return 2 end
 local held = used and unknown
-local lacks = used and lacking(id, held) or 0
+local lacks = used and reservation_shortfall(id, held) or 0
 if used and not affordable(id, lacks, at) then return -4 end
 if held then hold(id, call('HGET', image, 'attempt_token'), at) end
 reserve_more(id, lacks)

@@ -5,7 +5,7 @@ local job_id, delete = unpack(cmsgpack.unpack(ARGV[1]))
 local job, at, cancelled, marked = K.job(job_id), now_ms(), 0, 0
 local owner = call('HGET', job, 'owner')
 if not owner then return false end
-local unfinished = among(counts_of(job_id), UNFINISHED) > 0
+local unfinished = total_in(counts_of(job_id), UNFINISHED) > 0
 if delete then
   call('HSET', job, 'deleted', '1')
   call('ZREM', K.owner_jobs(owner), job_id)

@@ -1,6 +1,6 @@
 -- A batch comes to be, whole: its hashes, its places in the queue, its events, its idempotency answer.
 -- {job_id, owner, job_fields, {{image_id, image_fields}, ...}, low, {idem_key, idem_token, idem_value, idem_ttl} or false,
--- unit_micro, allowance or false}. `unit_micro`: what is set aside for each image; see `refusal` for the last.
+-- unit_micro, allowance or false}. `unit_micro`: what is set aside for each image; see `admission_refusal` for the last.
 -- Returns {when it was made}, the same for the same call again, or {0, {why not, ...}}; `lost`: the idempotency
 -- key is no longer ours, or the job was given up meanwhile.
 local job_id, owner, fields, images, low, idem, unit, allowance = unpack(cmsgpack.unpack(ARGV[1]))
@@ -9,7 +9,7 @@ if made_at then return cmsgpack.pack({num(made_at)}) end
 if call('EXISTS', K.lock('job:' .. job_id)) == 1 then return cmsgpack.pack({0, {'lost'}}) end
 if idem and call('GET', idem[1]) ~= idem[2] then return cmsgpack.pack({0, {'lost'}}) end
 local at = now_ms()
-local refused = refusal(owner, allowance, #images, #images * unit, at)
+local refused = admission_refusal(owner, allowance, #images, #images * unit, at)
 if refused then return cmsgpack.pack({0, refused}) end
 local ids = {}
 for i, image in ipairs(images) do ids[i] = image[1] end
@@ -26,7 +26,7 @@ for i, image in ipairs(images) do
   open_account(image[1], owner, unit)
   note_budget(image[1], allowance)
   count_at_address(image[1], allowance)
-  enqueue(GENERATION, image[1], 'generate_model', image[1], next_turn(owner, low), at)
+  enqueue(GENERATION, image[1], 'generate_model', image[1], next_start_tag(owner, low), at)
 end
 for _, id in ipairs(ids) do emit_image(job_id, id, at) end
 expire_job(job_id, UNFINISHED_TTL)

@@ -1,5 +1,5 @@
 -- Runs failed images again. {job_id, {image ids} or false, params json or false, low, unit_micro or false, allowance or false}
--- `unit_micro`: what is set aside for each; without it the same as before. See `refusal` for the last: a retry
+-- `unit_micro`: what is set aside for each; without it the same as before. See `admission_refusal` for the last: a retry
 -- counts for the address that asks for it, since the one of the upload was forgotten when the image ended, and
 -- whoever asks is who fills the queue. A replay by an admin has no allowance and counts for none.
 -- An image that `unexpected_error` ended behind FAL's accepting it goes on with the same request, which is paid for,
@@ -30,7 +30,7 @@ for _, id in ipairs(image_ids(job_id)) do
     count, micro = count + 1, micro + (paid[id] and 0 or unit or num(image[2]))
   end
 end
-local refused = count > 0 and refusal(owner, allowance, count, micro, at)
+local refused = count > 0 and admission_refusal(owner, allowance, count, micro, at)
 if refused then return cmsgpack.pack({{}, refused}) end
 
 for _, id in ipairs(image_ids(job_id)) do
@@ -58,7 +58,7 @@ for _, id in ipairs(image_ids(job_id)) do
       call('ZADD', K.permits(), 'NX', at, id)
       call('PEXPIRE', K.permits(), FLEET_TTL)
     end
-    enqueue(GENERATION, id, 'generate_model', id, kept and FRONT_RUNNING or next_turn(owner, low), at)
+    enqueue(GENERATION, id, 'generate_model', id, kept and FOLLOW_NOW or next_start_tag(owner, low), at)
     retried[#retried + 1] = id
   end
 end

@@ -1,11 +1,11 @@
--- An expired job loses all but its head, which answers 410 until its own life ends. Its files go next.
--- {job_id} -> 1 its files may be erased, 0 it lives. The check and the loss are one step.
+-- Erases an expired job except its hash, which answers 410 until it expires itself. {job_id}
+-- -> 1: its files may be deleted, 0: it has not expired. The check and the erasure are one step.
 local job_id = ARGV[1]
 local job = K.job(job_id)
-local head = call('HMGET', job, 'owner', 'expires_at')
-if not head[1] then return 1 end
-local ends = num(head[2])
-if ends == 0 or ends > now_ms() or among(counts_of(job_id), UNFINISHED) > 0 then return 0 end
+local fields = call('HMGET', job, 'owner', 'expires_at')
+if not fields[1] then return 1 end
+local expires_at = num(fields[2])
+if expires_at == 0 or expires_at > now_ms() or total_in(counts_of(job_id), UNFINISHED) > 0 then return 0 end
 for _, id in ipairs(image_ids(job_id)) do
   dequeue(GENERATION, id)
   release_permit(id)
@@ -14,6 +14,6 @@ for _, id in ipairs(image_ids(job_id)) do
 end
 call('HSET', job, 'image_ids', '')
 call('DEL', K.job_events(job_id), K.deliveries(job_id))
-call('ZREM', K.owner_jobs(head[1]), job_id)
-call('SREM', K.owner_active(head[1]), job_id)
+call('ZREM', K.owner_jobs(fields[1]), job_id)
+call('SREM', K.owner_active(fields[1]), job_id)
 return 1

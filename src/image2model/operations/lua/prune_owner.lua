@@ -1,5 +1,5 @@
--- Takes jobs that no longer exist out of an owner's sets. {owner, start, limit} -> {looked at, taken out}
--- An owner without jobs is forgotten; the next job makes it known again.
+-- Removes jobs that no longer exist from an owner's sets. {owner, start, limit} -> {scanned, removed}
+-- An owner without jobs is removed as well; its next job adds it again.
 local owner, start, limit = unpack(cmsgpack.unpack(ARGV[1]))
 local found, gone = call('ZRANGE', K.owner_jobs(owner), start, start + limit - 1), 0
 for _, id in ipairs(found) do

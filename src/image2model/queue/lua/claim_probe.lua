@@ -1,4 +1,4 @@
--- Whether it is the caller's turn to see if FAL is well again; then nobody else's for one gap.
+-- Claims the next probe of FAL. Returns 1 when the caller should probe now; nobody else may for one gap.
 local at, circuit = now_ms(), K.circuit()
 local pause = call('HMGET', K.pause(GENERATION), 'account', 'fal')
 if not pause[1] and not pause[2] then return 0 end

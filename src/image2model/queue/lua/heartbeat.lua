@@ -1,16 +1,16 @@
--- A worker shows life. {worker_id, ttl_ms, {name, value, ...}}; a ttl of 0 takes it off the list.
--- Returns the workers that have not been heard of for two lives and never said goodbye; each is counted once.
+-- Stores a worker's heartbeat. {worker_id, ttl_ms, {name, value, ...}}; a TTL of 0 takes the worker off the list.
+-- Returns the workers without a heartbeat for two TTLs that did not sign off; each is counted once.
 local id, ttl, fields = unpack(cmsgpack.unpack(ARGV[1]))
 local at = now_ms()
--- before the first beat is written: from a beat in a store without an id follows that 8adfc9c wrote it
-store_head()
+-- before the first heartbeat is written: in a store without an id, a heartbeat means that 8adfc9c wrote it
+store_identity()
 if ttl == 0 then
   call('ZREM', K.workers(), id)
   call('DEL', K.worker(id))
   return {}
 end
 
--- Nobody could beat for a life: the store was away, and everybody gets time to be heard first.
+-- No worker could send a heartbeat for one TTL: the store was away, and each gets time to send one first.
 local losses = K.losses()
 local last = call('ZRANGE', K.workers(), -1, -1, 'WITHSCORES')
 if last[2] and at - tonumber(last[2]) > ttl then call('HSET', losses, 'grace_until', at + 2 * ttl) end

@@ -1,10 +1,11 @@
--- Says why jobs of which nothing moves are waiting. {max_permits, max_jobs, pause_ms}
--- Once in `pause_ms` for the whole fleet: it reads every unfinished job, and each worker asks for it.
+-- Writes into each job in which nothing moves why it waits. {max_permits, max_jobs, pause_ms}
+-- At most once in `pause_ms` for the whole fleet: it reads every unfinished job, and every worker calls it.
+-- Returns how many jobs changed.
 local max_permits, max_jobs, pause = unpack(cmsgpack.unpack(ARGV[1]))
 if not call('SET', K.waiting_told(), 1, 'NX', 'PX', pause) then return 0 end
 local at, changed, reason = now_ms(), 0, ''
 local stopped = false
--- those ahead count: permits that are free for a moment are theirs, and each change of mind is an event for each job
+-- the look-ahead counts: permits that are free for a moment are for it, and each change is an event for each job
 if call('ZCARD', K.permits()) + call('ZCARD', K.ahead()) >= max_permits then reason = 'limit' end
 local pauses = call('HKEYS', K.pause(GENERATION))
 for _, name in ipairs({'fal', 'account', 'paused'}) do
@@ -14,19 +15,19 @@ for _, name in ipairs({'fal', 'account', 'paused'}) do
 end
 
 -- Why a job of this model waits: a pause first, then its endpoint, then permits. Version 1 knows no endpoints: its
--- workers would take any other word back, and ours would write it again, an event for each job each time.
-local TELLS_ENDPOINTS = data_version() >= 2
+-- workers would change `endpoint` back and ours would write it again, with an event for each job each time.
+local REPORTS_ENDPOINTS = data_version() >= 2
 local function reason_of(model)
-  return TELLS_ENDPOINTS and not stopped and refusing()[model] and 'endpoint' or reason
+  return REPORTS_ENDPOINTS and not stopped and open_circuits()[model] and 'endpoint' or reason
 end
 
--- The counts come first, as `among` wants them.
+-- The counts come first, as `total_in` expects them.
 local FIELDS = {unpack(COUNT_FIELDS)}
 FIELDS[#FIELDS + 1] = 'owner'
 FIELDS[#FIELDS + 1] = 'waiting_for'
 FIELDS[#FIELDS + 1] = 'model'
 
-local function tell(job_id, waiting)
+local function write_reason(job_id, waiting)
   call('HSET', K.job(job_id), 'waiting_for', waiting)
   for _, id in ipairs(image_ids(job_id)) do
     if UNFINISHED[call('HGET', K.image(id), 'status')] then return emit_image(job_id, id, at) end
@@ -34,12 +35,12 @@ local function tell(job_id, waiting)
 end
 
 for _, job_id in ipairs(call('ZRANGE', K.unfinished(), 0, max_jobs - 1)) do
-  local head = call('HMGET', K.job(job_id), unpack(FIELDS))
-  local counts, exists, told = numbers(head), head[#FIELDS - 2], text(head[#FIELDS - 1])
-  local waits = among(counts, UNFINISHED) > 0 and among(counts, ADVANCING) == 0
-  local waiting = waits and reason_of(head[#FIELDS]) or ''
-  if exists and told ~= waiting then
-    tell(job_id, waiting)
+  local row = call('HMGET', K.job(job_id), unpack(FIELDS))
+  local counts, exists, before = numbers(row), row[#FIELDS - 2], text(row[#FIELDS - 1])
+  local waits = total_in(counts, UNFINISHED) > 0 and total_in(counts, ADVANCING) == 0
+  local waiting = waits and reason_of(row[#FIELDS]) or ''
+  if exists and before ~= waiting then
+    write_reason(job_id, waiting)
     changed = changed + 1
   end
 end

@@ -1,10 +1,10 @@
--- API keys, and what their owners may use: shared by all scripts, after base.lua.
+-- API keys, and what their owners may use and have spent. Needs base.lua.
 
 local TOUCH_EVERY = 60000
 
--- A key's record while it is good, else nothing. Notes its use, at most once a minute; a store that takes no
--- writes still lets keys in, so that what is there can be read.
-local function good_key(digest, at)
+-- A valid key's record, or nothing. Notes its use at most once a minute. A store that takes no writes accepts keys too,
+-- so that clients can read what is there.
+local function valid_key(digest, at)
   local name = K.api_key(digest)
   local row = call('HMGET', name, 'key_id', 'owner', 'role', 'rate', 'max_queued', 'budget_micro', 'budget_period',
     'revoked_at', 'expires_at', 'last_used_at')
@@ -14,8 +14,8 @@ local function good_key(digest, at)
   return row
 end
 
--- The UTC day (2026-11-24) and month (2026-11) of a time in ms. Days to civil dates, proleptic Gregorian:
--- eras of 400 years, years that begin in March, so that the leap day comes last.
+-- The UTC day (2026-11-24) and month (2026-11) of a time in ms. Days to civil dates, proleptic Gregorian: eras of 400
+-- years, and years that begin in March, so that the leap day comes last.
 local function civil(at)
   local days = math.floor(at / 86400000) + 719468
   local era = math.floor(days / 146097)
@@ -40,25 +40,25 @@ local function spent_in(owner, period, at)
   return num(row[5])
 end
 
--- {unfinished images, spent in the period, set aside for what is under way}
+-- {unfinished images, spent in the period, reserved for images under way}
 local function usage_of(owner, period, at)
   local row = call('HMGET', K.account(owner), 'unfinished', 'reserved')
   return {num(row[1]), spent_in(owner, period, at), num(row[2])}
 end
 
--- Unfinished images of an address, over all the keys that are held to it.
+-- Unfinished images of an address, over all keys that are capped by address.
 local function unfinished_at(address)
   return address == '' and 0 or num(call('HGET', K.addresses(), address))
 end
 
--- Whether `count` images for `micro` in all may begin. Nothing, or why not: {'revoked'},
+-- Why `count` images for `micro` in all may not be accepted, or nothing if they may: {'revoked'},
 -- {'queue_full', unfinished, most}, {'address_full', most}, {'budget', what is left}.
--- `allowance` is {key digest or '', max_queued, budget or false, period, address or '', most of the address};
--- without one there is no bound, and without an address none for it.
-local function refusal(owner, allowance, count, micro, at)
+-- `allowance` is {key digest or '', max_queued, budget or false, period, address or '', most of the address}; without
+-- it there is no limit, and without an address none for the address.
+local function admission_refusal(owner, allowance, count, micro, at)
   if not allowance then return nil end
   local key, most, budget, period, address, most_there = unpack(allowance)
-  if key ~= '' and not good_key(key, at) then return {'revoked'} end
+  if key ~= '' and not valid_key(key, at) then return {'revoked'} end
   local usage = usage_of(owner, period, at)
   if usage[1] + count > most then return {'queue_full', usage[1], most} end
   if address ~= '' and unfinished_at(address) + count > most_there then return {'address_full', most_there} end
@@ -69,7 +69,7 @@ local function refusal(owner, allowance, count, micro, at)
   return nil
 end
 
--- Money is spent: it counts for the owner's periods and in the day's table of owners and models.
+-- Adds money spent to the owner's periods and to the day's table of owners and models.
 local function charge(owner, model, micro, at)
   local day, month = civil(at)
   local account = K.account(owner)
@@ -81,18 +81,18 @@ local function charge(owner, model, micro, at)
   call('PEXPIRE', K.spend(day), SPEND_TTL)
 end
 
--- An image becomes unfinished: it counts, and its price is set aside.
+-- An image becomes unfinished: it counts, and its price is reserved.
 local function open_account(image_id, owner, unit)
   call('HSET', K.image(image_id), 'unit_micro', unit, 'reserved_micro', unit)
   call('HINCRBY', K.account(owner), 'unfinished', 1)
   call('HINCRBY', K.account(owner), 'reserved', unit)
 end
 
--- An image counts for the address that asked for it just now, once, until it is final. `origins` (image ->
--- address) and `addresses` (address -> how many) change together only, so the number cannot drift. They hold
--- addresses as they are: these are few enough to try them all, so a digest would hide nothing from who can read
--- the store, and the secret of a keyed one lies beside it. What protects them is that they are forgotten with
--- the image's end, and that they are in no field of the image and no key that a backup keeps.
+-- Counts an image for the address that requested it last, once, until it is final. `origins` (image -> address) and
+-- `addresses` (address -> how many) only change together, so the number cannot drift. They hold addresses in the clear:
+-- all addresses can be tried, so a digest would hide nothing from a reader of the store, and the secret of a keyed
+-- digest is in the store too. What protects them is that they are deleted when the image ends, and that they are in no
+-- field of the image and in no key that a backup keeps.
 local function count_at_address(image_id, allowance)
   local address = allowance and allowance[5] or ''
   if address == '' or call('HSETNX', K.origins(), image_id, address) == 0 then return end
@@ -101,7 +101,7 @@ local function count_at_address(image_id, allowance)
   call('PEXPIRE', K.addresses(), FLEET_TTL)
 end
 
--- Whether there was something to free.
+-- Stops counting an image for its address. Returns whether it counted.
 local function free_address(image_id)
   local address = call('HGET', K.origins(), image_id)
   if not address then return false end
@@ -110,7 +110,7 @@ local function free_address(image_id)
   return true
 end
 
--- An image that counts no longer does, and what was set aside is free. Twice is as good as once.
+-- An image becomes final: it no longer counts, and its reservation is released. Idempotent.
 local function close_account(image_id)
   free_address(image_id)
   local row = call('HMGET', K.image(image_id), 'owner', 'reserved_micro')
@@ -120,8 +120,8 @@ local function close_account(image_id)
   call('HINCRBY', K.account(row[1]), 'reserved', -num(row[2]))
 end
 
--- The budget that an image was accepted under, for what is decided and booked later without whoever asked. What an
--- admin runs again is under none.
+-- Notes the budget that an image was accepted under, for decisions and bookings after the request. A replay by an admin
+-- is under none.
 local function note_budget(image_id, allowance)
   if allowance and allowance[3] then
     call('HSET', K.image(image_id), 'budget_micro', allowance[3], 'budget_period', allowance[4])
@@ -130,7 +130,7 @@ local function note_budget(image_id, allowance)
   end
 end
 
--- Micro-dollars that this budget has left, below 0 once it is overrun; nothing where there is none.
+-- Micro-dollars left of the image's budget, below 0 once it is overrun; nothing where it has none.
 local function budget_left(image_id, owner, at)
   local budget = call('HMGET', K.image(image_id), 'budget_micro', 'budget_period')
   if not budget[1] then return nil end
@@ -138,14 +138,14 @@ local function budget_left(image_id, owner, at)
   return num(budget[1]) - usage[2] - usage[3]
 end
 
--- What a next attempt lacks of its price; `held`: what is set aside stays with the present attempt.
-local function lacking(image_id, held)
+-- How much must be reserved before the next attempt; `held`: the present reservation stays with the present attempt.
+local function reservation_shortfall(image_id, held)
   local row = call('HMGET', K.image(image_id), 'unit_micro', 'reserved_micro')
   if text(row[2]) == '' then return 0 end
   return math.max(0, num(row[1]) - (held and 0 or num(row[2])))
 end
 
--- Whether the budget holds `micro` more; not where it is overrun already.
+-- Whether the budget covers `micro` more; never when it is overrun already.
 local function affordable(image_id, micro, at)
   local left = budget_left(image_id, call('HGET', K.image(image_id), 'owner'), at)
   return not left or micro <= left
@@ -157,9 +157,9 @@ local function reserve_more(image_id, micro)
   call('HINCRBY', K.account(call('HGET', K.image(image_id), 'owner')), 'reserved', micro)
 end
 
--- A hold: what was set aside for an attempt that FAL may yet bill stays set aside once its image has ended or
--- begun another attempt, until the request is booked or HOLD_TTL is over. `holds`: hold -> when it is released;
--- `held`: hold -> {owner, model, micro}, for the image may be erased by then.
+-- A hold keeps the reservation of an attempt that FAL may still bill, after its image has ended or begun another
+-- attempt, until the request is booked or HOLD_TTL is over. `holds`: hold -> when it is released; `held`: hold ->
+-- {owner, model, micro}, since the image may be erased by then.
 local function hold_of(image_id, attempt) return image_id .. ':' .. attempt end
 
 local function hold(image_id, attempt, at)
@@ -185,20 +185,20 @@ local function release_hold(name)
   return held
 end
 
--- What is booked on an image: FAL's request id -> {micro, nonce, overrun, attempt}.
+-- The bookings of an image: FAL's request id -> {micro, nonce, overrun, attempt}.
 local function bookings_of(image_id)
   local booked = call('HGET', K.image(image_id), 'booked') or call('GET', K.booked(image_id))
   return text(booked) ~= '' and cjson.decode(booked) or {}
 end
 
--- An image is erased; what was booked on it is known for a day more, so that a repeated booking stays harmless.
+-- Erases an image. Its bookings are kept for one more day, so that a repeated booking stays harmless.
 local function erase_image(image_id)
   local booked = text(call('HGET', K.image(image_id), 'booked'))
   if booked ~= '' then call('SET', K.booked(image_id), booked, 'PX', GRACE_TTL) end
   call('DEL', K.image(image_id))
 end
 
--- The booking of this request, or of the POST that led to it: one POST is billed at most once, under whatever id.
+-- The booking of this request, or of the POST that led to it: one POST is booked at most once, whatever its request id.
 local function booking_of(bookings, request_id, attempt)
   if bookings[request_id] then return bookings[request_id] end
   for _, entry in pairs(bookings) do
@@ -207,7 +207,7 @@ local function booking_of(bookings, request_id, attempt)
   return nil
 end
 
--- Releases up to `micro` of what is set aside for the image itself; returns how much.
+-- Releases up to `micro` of the image's own reservation; returns how much.
 local function release_reservation(image_id, owner, micro)
   local released = math.min(micro, num(call('HGET', K.image(image_id), 'reserved_micro')))
   if released == 0 then return 0 end
@@ -223,12 +223,12 @@ local function add_cost(image_id, job_id, micro, uncertain)
   if micro > 0 and call('EXISTS', K.job(job_id)) == 1 then call('HINCRBY', K.job(job_id), 'cost_micro', micro) end
 end
 
--- Books what FAL took for one request, once, whoever holds the image and whether it still exists. `owner` and
--- `model` may be false where the hold or the image tells them; `micro` is false where it is what was set aside for an
--- attempt that must be the image's present one or a held one. `attempt` is '' for the image's present request. The
--- same `nonce` again is the same call, whose reply was lost.
--- Returns {1 booked | 0 booked before | -1 nobody's, micro, overrun, model}. The overrun is what the owner's budget
--- was exceeded by because FAL took more than was set aside.
+-- Books what FAL charged for one request, once, whichever worker holds the image and whether or not it still exists.
+-- `owner` and `model` may be false where the hold or the image has them. `micro` may be false: then it is what was
+-- reserved for the attempt, which must be the image's present one or a held one. `attempt` is '' for the image's
+-- present request. A repeated `nonce` is the same call again, whose reply was lost. Returns {1 booked | 0 booked before
+-- | -1 no known attempt, micro, overrun, model}. The overrun is by how much the owner's budget was exceeded because FAL
+-- charged more than was reserved.
 local function book(image_id, owner, model, request_id, attempt, micro, uncertain, nonce, at)
   local row = call('HMGET', K.image(image_id), 'job_id', 'request_id', 'attempt_token', 'unit_micro', 'owner')
   if attempt == '' and row[2] == request_id then attempt = text(row[3]) end
@@ -256,7 +256,7 @@ local function book(image_id, owner, model, request_id, attempt, micro, uncertai
   return {1, micro, overrun, model}
 end
 
--- Whether FAL may yet bill the attempt that an image leaves: its reply was lost, or it was left while it ran.
+-- Whether FAL may still bill the attempt that an image leaves: its reply was lost, or it was still running.
 local function may_be_billed(image_id, from)
   local row = call('HMGET', K.image(image_id), 'posting_at', 'request_id', 'attempt_token')
   if text(row[3]) == '' then return false end
@@ -264,8 +264,8 @@ local function may_be_billed(image_id, from)
   return AT_FAL[from] and not booking_of(bookings_of(image_id), row[2], row[3])
 end
 
--- What a change of an image means for its owner's account. Costs are not moved here: `book` alone does that.
-local function settle(image_id, from, to, at)
+-- Updates the owner's account for a move of an image. It never changes a cost: only `book` does.
+local function update_account(image_id, from, to, at)
   local row = call('HMGET', K.image(image_id), 'owner', 'unit_micro', 'attempt_token')
   if UNFINISHED[from] and FINISHED[to] then
     if to ~= 'succeeded' and may_be_billed(image_id, from) then hold(image_id, row[3], at) end

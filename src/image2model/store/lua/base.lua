@@ -1,4 +1,5 @@
--- Shared by all scripts. The constants before this file come from keys.py, arq_keys.py and domain.py.
+-- The smallest parts of the shared library. The constants before this file come from keys.py, arq_keys.py, records.py,
+-- data_versions.py and domain.py (see scripts.py).
 
 local call = redis.call
 

@@ -1,0 +1,122 @@
+-- The life cycle of jobs and images: a job opens and closes, an image moves. Needs accounts.lua and queue.lua.
+
+local function expire_job(job_id, ttl)
+  call('PEXPIRE', K.job(job_id), ttl)
+  call('PEXPIRE', K.job_events(job_id), ttl)
+  call('PEXPIRE', K.deliveries(job_id), ttl)
+  for _, id in ipairs(image_ids(job_id)) do call('PEXPIRE', K.image(id), ttl) end
+end
+
+local function open_job(job_id, owner, at)
+  call('ZADD', K.unfinished(), at, job_id)
+  call('PEXPIRE', K.unfinished(), FLEET_TTL)
+  call('SADD', K.owner_active(owner), job_id)
+  call('PEXPIRE', K.owner_active(owner), FLEET_TTL)
+  call('PEXPIRE', K.owner_jobs(owner), FLEET_TTL)
+end
+
+-- The last image is final: the job ends, its TTL starts now, and a task finishes the batch.
+local function close_job(job_id, at)
+  local job = K.job(job_id)
+  local row = call('HMGET', job, 'owner', 'ttl_ms')
+  local ttl = num(row[2])
+  call('HSET', job, 'finished_at', at, 'expires_at', at + ttl, 'updated_at', at, 'waiting_for', '')
+  call('ZREM', K.unfinished(), job_id)
+  call('ZADD', K.ended(), at + ttl, job_id)
+  call('PEXPIRE', K.ended(), FLEET_TTL)
+  call('SREM', K.owner_active(row[1]), job_id)
+  local version = emit_complete(job_id, at)
+  expire_job(job_id, ttl + GRACE_TTL)
+  enqueue(BATCH, 'finish:' .. job_id .. ':' .. version, 'finish_batch', job_id, at, at)
+end
+
+-- An image of a finished job runs again.
+local function reopen_job(job_id, at)
+  local job = K.job(job_id)
+  if text(call('HGET', job, 'finished_at')) == '' then return end
+  call('HSET', job, 'finished_at', '', 'expires_at', '', 'cancel_requested', '')
+  call('ZREM', K.ended(), job_id)
+  open_job(job_id, call('HGET', job, 'owner'), at)
+  expire_job(job_id, UNFINISHED_TTL)
+end
+
+-- Dead letters: the images that have failed, by when. The oldest are removed once their hashes are gone.
+local function add_dead_letter(image_id, at)
+  for _, id in ipairs(call('ZRANGE', K.dead(), 0, 1)) do
+    if call('EXISTS', K.image(id)) == 0 then call('ZREM', K.dead(), id) end
+  end
+  call('ZADD', K.dead(), at, image_id)
+  call('PEXPIRE', K.dead(), FLEET_TTL)
+end
+
+-- Writes `fields` (a flat list) and moves the image to status `to`; the same status again only writes. Updates the
+-- job's counts, the owner's account and the queue, and emits the event. Returns false where the move is illegal.
+local function move(image_id, to, fields, at)
+  local image = K.image(image_id)
+  local row = call('HMGET', image, 'status', 'job_id')
+  local from, job_id = row[1], row[2]
+  if not from then return false end
+  if from ~= to and not LEGAL[from .. '>' .. to] then return false end
+  if #fields > 0 then call('HSET', image, unpack(fields)) end
+  update_account(image_id, from, to, at)
+  if from == to then
+    emit_image(job_id, image_id, at)
+    return true
+  end
+  if FINISHED[from] then reopen_job(job_id, at) end
+  if from == 'failed' then call('ZREM', K.dead(), image_id) end
+  if to == 'failed' then add_dead_letter(image_id, at) end
+  call('HSET', image, 'status', to)
+  call('HINCRBY', K.job(job_id), 'n_' .. from, -1)
+  call('HINCRBY', K.job(job_id), 'n_' .. to, 1)
+  if to == 'storing' then release_permit(image_id) end
+  -- I2M_TASK_TIMEOUT starts once, whichever worker follows the request
+  if to == 'generating' and text(call('HGET', image, 'running_at')) == '' then call('HSET', image, 'running_at', at) end
+  if ADVANCING[to] then call('HSET', K.job(job_id), 'waiting_for', '') end
+  if FINISHED[to] then
+    -- final and out of the queue in one step, so that a retry can queue it again
+    call('HSET', image, 'finished_at', at, 'queue_position', '', 'fence', '')
+    -- a success without a booking was free
+    if to == 'succeeded' and text(call('HGET', image, 'cost_micro')) == '' then call('HSET', image, 'cost_micro', 0) end
+    release_permit(image_id)
+    dequeue(GENERATION, image_id)
+    local digest = text(call('HGET', image, 'digest'))
+    if digest ~= '' then
+      -- the newest success expires last, so it is the one to reuse
+      if to == 'succeeded' then call('SET', K.reuse(digest), image_id, 'PX', FLEET_TTL) end
+      if call('GET', K.reuse(digest)) == image_id then release_reuse_waiters(digest) end
+    end
+  end
+  emit_image(job_id, image_id, at)
+  if FINISHED[to] and total_in(counts_of(job_id), UNFINISHED) == 0 then close_job(job_id, at) end
+  return true
+end
+
+-- Counts an unexpected error, once for each run (`token`); returns how many there were in this attempt. The count is
+-- kept with the attempt's number, since the next attempt starts from zero.
+local function count_unexpected(image_id, token)
+  local image = K.image(image_id)
+  local row = call('HMGET', image, 'attempt', 'unexpected_attempt', 'unexpected_count', 'unexpected_by')
+  local count = text(row[2]) == text(row[1]) and num(row[3]) or 0
+  if count > 0 and text(row[4]) == token then return count end
+  call('HSET', image, 'unexpected_attempt', text(row[1]), 'unexpected_count', count + 1, 'unexpected_by', token)
+  return count + 1
+end
+
+-- Increments a field that the next attempt clears: a cleared field is empty, which HINCRBY refuses.
+local function count_up(image_id, field)
+  local count = num(call('HGET', K.image(image_id), field)) + 1
+  call('HSET', K.image(image_id), field, count)
+  return count
+end
+
+-- Whether this token is the image's fence: its worker still holds the lease.
+local function holds_fence(image_id, fence)
+  return fence ~= '' and call('HGET', K.image(image_id), 'fence') == fence
+end
+
+-- Whether FAL has, or may have, a request for this image: it is followed, never started again.
+local function sent(image_id)
+  local row = call('HMGET', K.image(image_id), 'request_id', 'posting_at')
+  return text(row[1]) ~= '' or text(row[2]) ~= ''
+end

@@ -1,0 +1,123 @@
+-- Tasks in the queues, permits, fair order, pauses and reuse. Needs events.lua and endpoints.lua.
+
+local notified_queues = {}
+
+-- Notifies the workers that a queue has a task to start, or a permit came free. Once in a script is enough: they look
+-- after the whole script has run.
+local function notify_queue(queue)
+  if not notified_queues[queue] then call('PUBLISH', channel('ready'), queue) end
+  notified_queues[queue] = true
+end
+
+-- Queues a task: ARQ's job key, and its score in the queue. A function that workers of the data version may not know is
+-- postponed until all of them do, since a worker drops a task that it does not know.
+local function enqueue(queue, task_id, fn, arg, score, at)
+  call('SET', ARQ_JOB .. task_id, cmsgpack.pack({fn, arg, at}), 'PX', UNFINISHED_TTL)
+  if FUNCTION_SINCE[fn] and data_version() < FUNCTION_SINCE[fn] then return postpone(queue, task_id, fn, score) end
+  call('ZADD', ARQ_QUEUE .. queue, score, task_id)
+  notify_queue(queue)
+end
+
+-- Removes a task from its queue, with its lease and ARQ's keys.
+local function dequeue(queue, task_id)
+  if queue == GENERATION and awaits_endpoint(task_id) then remove_endpoint_waiter(task_id, model_of(task_id)) end
+  call('ZREM', ARQ_QUEUE .. queue, task_id)
+  call('ZREM', K.leases(queue), task_id)
+  call('DEL', ARQ_JOB .. task_id, ARQ_RETRY .. task_id, ARQ_IN_PROGRESS .. task_id)
+end
+
+-- Releases an image's share of the fleet's capacity: a look-ahead entry (it is being prepared) or a permit (FAL has it,
+-- or is about to).
+local function release_permit(image_id)
+  call('ZREM', K.ahead(), image_id)
+  if call('ZREM', K.permits(), image_id) == 1 then notify_queue(GENERATION) end
+end
+
+-- The score of an owner's next image: its start tag in start-time fair queueing. `turn` holds the fleet's virtual time,
+-- `owner_turn` the owner's last start tag.
+local function next_start_tag(owner, low)
+  local tag = math.max(num(call('GET', K.turn())), num(call('GET', K.owner_turn(owner)))) + 1
+  call('SET', K.owner_turn(owner), tag, 'PX', FLEET_TTL)
+  if low then return LOW_PRIORITY + tag end
+  return NORMAL_PRIORITY + tag
+end
+
+local function queue_paused(queue) return call('EXISTS', K.pause(queue)) == 1 end
+
+-- Pauses a queue for a reason; it may have several. The time that generations are paused is added up: it counts neither
+-- as trying nor as patience.
+local function pause_queue(queue, reason, at)
+  if queue == GENERATION and not queue_paused(queue) then call('HSET', K.circuit(), 'paused_at', at) end
+  call('HSETNX', K.pause(queue), reason, at)
+  call('PEXPIRE', K.pause(queue), FLEET_TTL)
+  call('PEXPIRE', K.circuit(), FLEET_TTL)
+end
+
+local function resume_queue(queue, reasons, at)
+  if call('HDEL', K.pause(queue), unpack(reasons)) == 0 then return false end
+  if not queue_paused(queue) then
+    if queue == GENERATION then
+      local since = num(call('HGET', K.circuit(), 'paused_at'))
+      if since > 0 then call('HINCRBY', K.circuit(), 'stood_still_ms', at - since) end
+    end
+    notify_queue(queue)
+  end
+  return true
+end
+
+-- For how many ms in all generations have been paused, up to now.
+local function total_pause(at)
+  local circuit = call('HMGET', K.circuit(), 'stood_still_ms', 'paused_at')
+  local sum = num(circuit[1])
+  if queue_paused(GENERATION) then sum = sum + at - num(circuit[2]) end
+  return sum
+end
+
+-- The fields that are cleared when the circuit of the account and of FAL as a whole closes.
+local CIRCUIT_FIELDS = {'failures', 'probe_at', 'probe_gap', 'trial', 'tried', 'trial_image', 'inferred'}
+
+-- FAL accepted a submit: neither FAL nor the account is at fault.
+local function close_circuit(at)
+  call('HDEL', K.circuit(), unpack(CIRCUIT_FIELDS))
+  resume_queue(GENERATION, {'account', 'fal'}, at)
+end
+
+-- Reuse: one run serves all images with the same content (`digest`). The leader is the image whose run it is.
+
+-- The leader of a content, where that is another image, and its status. A leader that was retried with other parameters
+-- has another content by now, so its result must not be reused.
+local function leader_of(digest, image_id)
+  local leader = call('GET', K.reuse(digest))
+  if not leader or leader == image_id then return nil end
+  local row = call('HMGET', K.image(leader), 'status', 'digest')
+  if row[2] ~= digest then return nil end
+  return leader, row[1] or nil
+end
+
+-- The image whose result this one may reuse, 'wait' while the leader still runs, or nothing: then this image leads from
+-- now on.
+local function reuse_source(digest, image_id)
+  local leader, status = leader_of(digest, image_id)
+  if status == 'succeeded' then return leader end
+  if status and UNFINISHED[status] then return 'wait' end
+  call('SET', K.reuse(digest), image_id, 'PX', FLEET_TTL)
+  return nil
+end
+
+-- The image waits for its leader's result, out of sight of every pick.
+local function await_reuse(image_id, digest)
+  call('ZADD', ARQ_QUEUE .. GENERATION, AWAITING_REUSE, image_id)
+  call('SADD', K.reuse_waiting(digest), image_id)
+  call('PEXPIRE', K.reuse_waiting(digest), FLEET_TTL)
+end
+
+-- The leader has ended: all that waited for it start next. After a success they reuse its result; otherwise the first
+-- that is picked leads, and the others wait again.
+local function release_reuse_waiters(digest)
+  local waiting = call('SMEMBERS', K.reuse_waiting(digest))
+  for _, id in ipairs(waiting) do
+    if call('ZSCORE', ARQ_QUEUE .. GENERATION, id) then call('ZADD', ARQ_QUEUE .. GENERATION, START_NEXT, id) end
+  end
+  call('DEL', K.reuse_waiting(digest))
+  if #waiting > 0 then notify_queue(GENERATION) end
+end
