@@ -14,7 +14,7 @@ from starlette.types import Message
 
 from image2model.api.protocol import AbortableProtocol
 from image2model.errors import UploadTooSlow
-from image2model.http.answers import read_small
+from image2model.http.bodies import read_small
 from tests.support.servers import Address, serving
 
 

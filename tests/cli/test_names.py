@@ -6,7 +6,7 @@ from pathlib import Path
 
 from image2model.cli.submit.item import printable, upload_name
 from image2model.cli.submit.outputs import copy_model
-from image2model.http.upload.part import display_name
+from image2model.http.upload.form import display_name
 from tests.cli.conftest import Cli, MakePicture
 from tests.support.service import Service
 

@@ -14,7 +14,7 @@ from image2model.api.openapi_responses import MEANINGS, problems
 from image2model.api.routes import routes
 from image2model.docs.pages import LABELS, PAGES, all_metrics
 from image2model.errors import IMAGE_FAILURES
-from image2model.http.upload.received import FIELDS
+from image2model.http.upload.reader import FIELDS
 from image2model.jobs.openapi_uploads import BATCH_FORM
 from image2model.settings import SETTINGS
 from image2model.web import routes as page_routes

@@ -2,9 +2,8 @@
 
 import pytest
 
-from image2model.http.upload.parser import FormParser, PartStart
-from image2model.http.upload.part import MAX_BYTES, display_name
-from image2model.http.upload.received import UploadLimits
+from image2model.http.upload import UploadLimits
+from image2model.http.upload.form import MAX_NAME_BYTES, FormParser, PartStart, display_name
 
 NAMES = {
     'filename="chair.png"': "chair.png",
@@ -54,6 +53,6 @@ def test_bytes_that_are_not_utf8_still_give_a_name() -> None:
 @pytest.mark.parametrize("name", ["x" * 3000 + ".png", "椅" * 200 + ".jpeg", "a." + "b" * 900])
 def test_long_name_is_cut_and_keeps_its_extension(name: str) -> None:
     cut = display_name(name.encode().decode("latin-1"), "", 0)
-    assert len(cut.encode()) <= MAX_BYTES
+    assert len(cut.encode()) <= MAX_NAME_BYTES
     extension = name.rpartition(".")[2]
     assert len(extension) > 8 or cut.endswith("." + extension)

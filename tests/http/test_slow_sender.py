@@ -9,7 +9,7 @@ from starlette.types import Message
 
 from image2model.errors import UploadTooSlow
 from image2model.http.upload import UploadLimits
-from image2model.http.upload.parser import PacedBody
+from image2model.http.upload.limits import PacedBody
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.upload_edge import Edge, picture
 

@@ -10,7 +10,7 @@ from starlette.types import Message
 
 from image2model.errors import DiskFull
 from image2model.http.upload import ReceivedFile, UploadBudget
-from image2model.http.upload.part import FilePart
+from image2model.http.upload.form import FilePart
 from tests.support.multipart_body import Body
 from tests.support.upload_edge import Edge, inspect, picture, read, receiving
 

@@ -19,7 +19,9 @@ async def test_uploads_at_a_store_that_hangs_share_one_answer(monkeypatch: pytes
         async with connect(f"redis://127.0.0.1:{silent.getsockname()[1]}/0") as redis:
             probe = WriteProbe(redis)
             began = time.monotonic()
-            answers = await asyncio.gather(*(probe.require() for _ in range(20)), return_exceptions=True)
+            answers = await asyncio.gather(
+                *(probe.require_writable() for _ in range(20)), return_exceptions=True
+            )
             took = time.monotonic() - began
     assert all(isinstance(answer, StoreUnavailable) for answer in answers)
     assert took < 4

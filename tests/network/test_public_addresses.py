@@ -3,7 +3,7 @@
 import pytest
 
 from image2model.errors import InvalidParameter
-from image2model.jobs.batch_request import check_webhook_url, shown
+from image2model.jobs.batch_request import check_webhook_url, redacted_url
 from image2model.network.public_addresses import is_public
 
 
@@ -88,5 +88,5 @@ def test_fit_url_is_taken(url: str) -> None:
 
 
 def test_log_shows_no_secret_of_a_url() -> None:
-    text = shown("https://ann:pass@example.com:8443/hook?token=secret#part")
+    text = redacted_url("https://ann:pass@example.com:8443/hook?token=secret#part")
     assert text == "https://example.com:8443/hook?…"

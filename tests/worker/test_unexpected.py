@@ -130,7 +130,7 @@ async def test_loop_that_fails_for_good_ends_the_process_and_gives_back_its_imag
     worker = fleet.start_faulty_worker(FAULT_STEP="probe")
     job_id = await fleet.submit(2)
     assert await worker.exit_code(60) == 1
-    assert [entry["hopeless"] for entry in reported(worker)] == [False] * 4 + [True]
+    assert [entry["gives_up"] for entry in reported(worker)] == [False] * 4 + [True]
     job = await fleet.job(job_id)
     assert {image.status for image in job.images} <= {ImageStatus.SUBMITTED, ImageStatus.GENERATING}
     fleet.emulator.settings(latency=0)

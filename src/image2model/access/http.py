@@ -16,7 +16,7 @@ from image2model.access.keys import KeyRequest, Role
 from image2model.access.principal import Principal, cookie_name, key_of_header, require_admin, unauthenticated
 from image2model.access.sessions import SESSION_TTL_SECONDS
 from image2model.access.state import AccessState, state_of
-from image2model.http.answers import json_answer, read_json
+from image2model.http.bodies import json_response, read_json
 
 _SESSION_EXAMPLE: Final = '{"key": "i2m_…"}'
 _KEY_EXAMPLE: Final = '{"name": "shop", "role": "user", "rate": "60/min", "budget": "25.00/month"}'
@@ -45,7 +45,7 @@ async def begin_session(request: Request) -> Response:
     state = state_of(request, AccessState)
     sessions.refuse_other_sites(request.scope)
     if state.settings.auth == "none":
-        return json_answer(_session(await state.authenticate(request.scope), None))
+        return json_response(_session(await state.authenticate(request.scope), None))
     secret = key_of_header(request.scope)
     if secret is None:
         secret = (await read_json(request, _session_body, _SESSION_EXAMPLE)).key
@@ -53,7 +53,7 @@ async def begin_session(request: Request) -> Response:
         raise unauthenticated(f"Send a key, as {_SESSION_EXAMPLE} or in the Authorization header.")
     principal = await state.gate.sign_in(request.scope, secret)
     cookie = await sessions.begin(state.redis, principal.key)
-    answer = json_answer(_session(principal, SESSION_TTL_SECONDS), 201)
+    answer = json_response(_session(principal, SESSION_TTL_SECONDS), 201)
     answer.set_cookie(
         cookie_name(request.scope),
         cookie,
@@ -68,7 +68,7 @@ async def begin_session(request: Request) -> Response:
 
 async def show_session(request: Request) -> Response:
     """200: who the caller is."""
-    return json_answer(_session(await state_of(request, AccessState).authenticate(request.scope), None))
+    return json_response(_session(await state_of(request, AccessState).authenticate(request.scope), None))
 
 
 async def end_session(request: Request) -> Response:
@@ -96,14 +96,16 @@ async def list_keys(request: Request) -> Response:
     """200: all keys, without their texts, which are not stored."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    return json_answer(await keys.listing(state.redis, int(time.time() * 1000)))
+    return json_response(await keys.listing(state.redis, int(time.time() * 1000)))
 
 
 async def create_key(request: Request) -> Response:
     """201: the new key with its text, which is never shown again."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    return json_answer(await keys.create(state.redis, await read_json(request, _key_body, _KEY_EXAMPLE)), 201)
+    return json_response(
+        await keys.create(state.redis, await read_json(request, _key_body, _KEY_EXAMPLE)), 201
+    )
 
 
 async def revoke_key(request: Request) -> Response:

@@ -18,7 +18,7 @@ from starlette.types import Scope
 
 from image2model.access.keys import Rate
 from image2model.errors import RateLimited
-from image2model.http.answers import ANSWER_HEADERS
+from image2model.http.bodies import RESPONSE_HEADERS
 from image2model.store.condition import REFUSES_WRITES, condition_of
 from image2model.store.connection import StoreOutage
 from image2model.store.scripts import Script
@@ -68,7 +68,7 @@ class RateGuard:
         if _per_second(rate) <= _per_second(self._address_rate):
             buckets.append(Bucket(f"address:{address(scope)}", self._address_rate))
         states = await take(self._redis, buckets)
-        scope[ANSWER_HEADERS] = _headers(rate, states[0])
+        scope[RESPONSE_HEADERS] = _headers(rate, states[0])
         self._check(states, "Too many requests. Wait, then send the request again.")
 
     async def count_guess(self, scope: Scope) -> None:

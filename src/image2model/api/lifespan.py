@@ -24,8 +24,7 @@ from image2model.events import EventRelay
 from image2model.fal.hosts import FalHosts
 from image2model.http.upload import UploadBudget, UploadLimits
 from image2model.http.write_probe import WriteProbe
-from image2model.jobs.document_cache import DocumentCache
-from image2model.jobs.lost_reply import LostReplies
+from image2model.jobs.accept import LostReplies
 from image2model.jobs.models import FalCatalogue
 from image2model.jobs.thumbnails import Thumbnails
 from image2model.operations.health import FalProbe
@@ -96,7 +95,6 @@ class Process:
             upload_budget=UploadBudget(self._settings.upload_memory),
             upload_limits=self._limits,
             lost_replies=LostReplies(redis, storage),
-            documents=DocumentCache(),
             write_probe=WriteProbe(redis),
             gate=_gate(self._settings, redis, rates),
             rates=rates,

@@ -1,6 +1,6 @@
-"""The documents that clients read: a job and its images. Shapes are those of the public interface.
+"""The documents that clients read: a job and its images, in the shapes of the public interface.
 
-Who calls it: the API (answers and events) and the worker (webhooks). Pure: rows in, Structs out.
+Responses, events and webhooks use the same ones. Pure: rows in, Structs out.
 """
 
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
 class FileDocument(msgspec.Struct, frozen=True):
-    """One file of a result. `size` is bytes; null where the file is FAL's and it did not say."""
+    """One file of a result. `size` is bytes; null where the file is FAL's and its size is not known."""
 
     kind: str
     format: str
@@ -40,7 +40,7 @@ class FileDocument(msgspec.Struct, frozen=True):
 
 
 class ResultDocument(msgspec.Struct, frozen=True):
-    """What a succeeded image left. `mesh` is null where it cannot be known."""
+    """The result of a succeeded image. `mesh` is null where it cannot be measured."""
 
     files: tuple[FileDocument, ...]
     mesh: Mesh | None
@@ -73,7 +73,7 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Links(msgspec.Struct, frozen=True):
-    """Where the job's other views are."""
+    """The addresses of the job's other views."""
 
     self: str
     stream: str
@@ -129,7 +129,7 @@ def job_links(job_id: str) -> Links:
 
 
 def file_url(job_id: str, image_id: str, kind: str) -> str:
-    """Where a file is downloaded from; the model itself needs no query."""
+    """The address of a file's download; the model itself needs no query."""
     url = f"{API}/download/{job_id}/{image_id}"
     return url if kind == "model" else f"{url}?file={kind}"
 

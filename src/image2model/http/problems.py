@@ -1,8 +1,7 @@
 """Every refusal as an RFC 9457 document, by one renderer.
 
-Who calls it: the problem middleware for whatever is raised, and Starlette for its own 404 and 405. An
-answer of 500 never holds a word of the inside. `type` is the stable name
-`urn:image2model:problem:<code>`: it identifies a problem and is not meant to be fetched.
+A 500 never shows anything of the inside. `type` is the stable name `urn:image2model:problem:<code>`: it
+identifies a problem and is not meant to be fetched.
 """
 
 import msgspec
@@ -57,7 +56,7 @@ def document(problem: Problem, request_id: str) -> ProblemDocument:
 
 
 def render(problem: Problem, request_id: str) -> Response:
-    """The answer, with the problem's own headers; never cached."""
+    """The response, with the problem's own headers; never cached."""
     return Response(
         msgspec.json.encode(document(problem, request_id)),
         status_code=problem.status,
@@ -67,25 +66,26 @@ def render(problem: Problem, request_id: str) -> Response:
 
 
 def internal_error() -> InternalError:
-    """What a client is told of a fault of ours."""
+    """The problem for a fault of ours."""
     return InternalError("Something went wrong here. Try again; if it persists, report the request id.")
 
 
 def store_unavailable(error: Exception | None = None) -> Problem:
-    """What a client is told while the store or the storage fails; `error` tells how, if it is the store's."""
-    found = condition_of(error) if error is not None else None
-    if found is not None:
-        return store_is(found)
+    """The problem while the store or the storage fails. `error` shows the store's condition, if it can."""
+    condition = condition_of(error) if error is not None else None
+    if condition is not None:
+        return store_is(condition)
     return StoreUnavailable.after("The service cannot reach its store. Try again in a moment.", _RETRY_AFTER)
 
 
 def store_is(condition: StoreCondition) -> Problem:
-    """What a client is told whose request needs a store that is not well."""
-    words = describe(condition)
-    detail = f"{words[0].upper()}{words[1:]}. Try again in a moment."
-    if condition in REFUSES_WRITES:
-        detail = f"{words[0].upper()}{words[1:]}. Nothing was changed. Reading works."
-    return StoreUnavailable.after(detail, _RETRY_AFTER)
+    """The problem for a request that needs a store in better condition."""
+    description = describe(condition)
+    sentence = f"{description[0].upper()}{description[1:]}."
+    advice = (
+        "Nothing was changed. Reading works." if condition in REFUSES_WRITES else "Try again in a moment."
+    )
+    return StoreUnavailable.after(f"{sentence} {advice}", _RETRY_AFTER)
 
 
 def of_http_exception(error: HTTPException) -> Problem:
@@ -97,7 +97,7 @@ def of_http_exception(error: HTTPException) -> Problem:
 
 
 def raise_problem(_request: Request, error: Exception) -> Response:
-    """Starlette's handler for `HTTPException`: hand it on as a problem, for the middleware to render.
+    """Starlette's handler for `HTTPException`: raise it as a problem, for the middleware to render.
 
     Raises the `Problem`, or the error itself where it is not Starlette's.
     """

@@ -1,7 +1,7 @@
-"""The nouns of the reference: an operation, its parameters, bodies and answers. Pure data.
+"""The types of the API reference: an operation, its parameters, bodies and answers. Pure data.
 
-Who calls it: the files of operations make these, the document is built from them. Examples are real
-Structs wherever the code has one, so they cannot show a field that is not there.
+Each concept's `openapi` module describes its operations with them, and `api.openapi` builds the document.
+Examples are real Structs wherever the code has one, so they cannot show a field that does not exist.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """A header of an answer. `always`: the answer is never without it."""
+    """A header of an answer. `always`: every such answer has it."""
 
     name: str
     description: str
@@ -36,7 +36,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent: JSON in the shape of a Struct, or what `schema` says."""
+    """A request's body: JSON in the shape of a Struct, or by `schema`."""
 
     description: str
     examples: Mapping[str, object]
@@ -57,7 +57,7 @@ class SseEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer that is no refusal.
+    """One answer that is not a refusal.
 
     With a `shape` the body is that Struct as JSON, with `media_type` alone it is text or bytes, and
     without either there is none.
@@ -96,12 +96,12 @@ KEY: Final = "3f9a1c20b7d84e55"
 """The ids of the examples."""
 
 JOB_ID: Final = Parameter(
-    name="job_id", where="path", description="The job's id, as its document tells it.", example=JOB
+    name="job_id", where="path", description="The job's id, from its document.", example=JOB
 )
 IMAGE_ID: Final = Parameter(
     name="image_id",
     where="path",
-    description="The image's id, as the job's document tells it.",
+    description="The image's id, from the job's document.",
     example=IMAGE,
 )
 CURSOR: Final = Parameter(
@@ -138,7 +138,7 @@ def limit(most: int, default: int) -> Parameter:
 REQUEST_ID: Final = Header(
     name="X-Request-ID",
     description="The request's id: the caller's own `X-Request-ID` if it is sane, or a new one. "
-    "The log tells it too.",
+    "The log has it too.",
     example="01J9Z3K4M5N6P7Q8",
 )
 ETAG: Final = Header(

@@ -1,91 +1,119 @@
 """The acceptance of a batch: its pictures are stored first, then one script makes the job.
 
-Who calls it: the upload route, which feeds the pictures in. Whatever refuses the batch leaves nothing
-behind; whatever is answered with a job is safe in the store.
+A refused batch leaves nothing behind, and a job that was reported to a client is safe in the store. Where the
+script's reply is lost, the job may exist or not: `LostReplies` finds out in the background and deletes what
+belongs to no job. A crash can leave pictures of a job that does not exist, which housekeeping finds. It never
+leaves a job without its pictures.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import Final
 
-import msgspec
 import structlog
 from redis.asyncio import Redis
 
-from image2model.access.accounts import Allowance
-from image2model.domain import Counts, ImageStatus, RejectedFile
-from image2model.errors import IdempotencyConflict, Problem, StoreUnavailable
-from image2model.http import documents
+from image2model.errors import IdempotencyConflict, NotFound, Problem, StoreUnavailable
+from image2model.http.upload import ReceivedFile
 from image2model.jobs import idempotency, records
-from image2model.jobs.batch_request import BatchRequest, digest
-from image2model.jobs.idempotency import Answered, Reservation, fingerprint
-from image2model.jobs.lost_reply import LostReplies, Originals, Picture
-from image2model.jobs.records import NewImage, NewJob
+from image2model.jobs.batch_request import Submission
+from image2model.jobs.idempotency import AcceptedResponse, Reservation
+from image2model.jobs.records import IdempotencyRecord, NewImage, NewJob
+from image2model.storage import layout
+from image2model.storage.errors import StorageError
+from image2model.storage.objects import ObjectStorage
 from image2model.store import job_reads
 from image2model.store.condition import REFUSES_WRITES, StoreCondition, condition_of, describe
 from image2model.store.connection import StoreOutage
-from image2model.store.records import ImageRow, JobRow, JobSnapshot
+from image2model.store.records import JobSnapshot
 from image2model.telemetry import tracing
+from image2model.telemetry.unexpected import report_unexpected
 
-_log = structlog.stdlib.get_logger(__name__)
-RETRY_SECONDS = 5
-
-
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch that has been read to its end. `fields` are the form's, as they came."""
-
-    owner: str
-    allowance: Allowance | None = None
-    request: BatchRequest
-    fields: Mapping[str, str]
-    pictures: Sequence[Picture]
-    rejected: tuple[RejectedFile, ...]
-    dedupe: str
-    bad: tuple[tuple[int, str, str], ...]
-    """(index, file name, code) of the files that were left out."""
-
-    @property
-    def fingerprint(self) -> str:
-        """What makes two requests the same."""
-        good = [(picture.index, picture.filename, picture.sha256) for picture in self.pictures]
-        return fingerprint(self.fields, [*good, *self.bad])
+_RETRY_SECONDS: Final = 5
+_PAUSE_S: Final = 0.5
+"""Short: until a batch that no client can ask for again is cancelled, workers may begin to buy it."""
+_DELETE_S: Final = 5.0
+"""How long a refusal waits for the deletion of stored pictures; it goes on in the background."""
+_FINISH_S: Final = 1.5
+"""How long a process that has no deadline of its own waits at its end."""
+_log: Final = structlog.stdlib.get_logger(__name__)
 
 
 async def create(
     redis: Redis,
-    lost_replies: LostReplies,
-    originals: Originals,
+    lost_replies: "LostReplies",
+    originals: "Originals",
     submission: Submission,
     reservation: Reservation | None,
-    *,
-    ttl_s: float,
-) -> documents.JobDocument:
-    """Make the job. Returns its document as it was made.
+) -> JobSnapshot:
+    """Make the job. Returns it as it was made.
 
-    Raises StoreUnavailable where the store does not say that it is made, StoreOutage where it refuses to
+    Raises StoreUnavailable where the store does not confirm that it is made, StoreOutage where it refuses to
     make it, IdempotencyConflict where the key was lost meanwhile; BudgetExceeded, QueueFull, Unauthenticated
-    where the allowance does not reach.
+    where the allowance does not suffice.
     """
-    job = _new_job(originals, submission, ttl_s)
-    answer = _answer(reservation, submission, job.job_id) if reservation else None
+    record = _idempotency_record(reservation, submission, originals.job_id) if reservation else None
+    job = _new_job(originals, submission)
     try:
-        made_at = await records.create(redis, job, answer, submission.allowance)
+        return await records.create(redis, job, record, submission.allowance)
     except Problem:
         raise  # the script made nothing
     except StoreOutage as error:
         if await _provably_not_made(redis, job.job_id, error):
-            raise  # and the pictures are discarded
+            raise  # and the pictures are deleted
         _log.error("batch_not_confirmed", job_id=job.job_id, reason=str(error))
-        lost_replies.settle(originals, keyed=reservation is not None)
-        words = describe(condition_of(error) or StoreCondition.AWAY)
+        lost_replies.resolve(originals, keyed=reservation is not None)
+        reason = describe(condition_of(error) or StoreCondition.AWAY)
         raise StoreUnavailable.after(
-            f"The store did not confirm the batch: {words}. Send it again: under the same Idempotency-Key "
+            f"The store did not confirm the batch: {reason}. Send it again: under the same Idempotency-Key "
             "it is made once; without one nothing of this request is kept.",
-            RETRY_SECONDS,
+            _RETRY_SECONDS,
         ) from error
     except BaseException:
-        # cancelled, or a fault of ours: the job may have come to be, and must not lose its pictures
-        lost_replies.settle(originals, keyed=reservation is not None)
+        # cancelled, or a fault of ours: the job may exist, and must not lose its pictures
+        lost_replies.resolve(originals, keyed=reservation is not None)
         raise
-    return of_new(job, made_at)
+
+
+async def replay(redis: Redis, submission: Submission, accepted: AcceptedResponse) -> JobSnapshot:
+    """The first response again: the job as it was made.
+
+    Raises IdempotencyConflict for another request, NotFound once the job is deleted.
+    """
+    if submission.fingerprint != accepted.fingerprint:
+        raise IdempotencyConflict(
+            "This Idempotency-Key was used with other files or fields. Use a new key for a new batch."
+        )
+    return records.as_made(await job_reads.read_job(redis, accepted.job_id))
+
+
+def _idempotency_record(reservation: Reservation, submission: Submission, job_id: str) -> IdempotencyRecord:
+    value = idempotency.encode(AcceptedResponse(submission.fingerprint, job_id))
+    return IdempotencyRecord(
+        key=reservation.key, token=reservation.token, value=value, ttl_ms=idempotency.KEPT_MS
+    )
+
+
+def _new_job(originals: "Originals", submission: Submission) -> NewJob:
+    request, digests = submission.request, submission.digests()
+    return NewJob(
+        job_id=originals.job_id,
+        owner=submission.owner,
+        model=request.endpoint.id,
+        params=dict(request.params),
+        images=tuple(originals.image(picture, digests[picture.index]) for picture in submission.pictures),
+        rejected=submission.rejected,
+        low_priority=request.low_priority,
+        no_cache=request.no_cache,
+        webhook_url=request.webhook_url,
+        estimated_micro=request.estimate(len(submission.pictures)),
+        unit_micro=request.reservation,
+        ttl_ms=submission.ttl_ms,
+        traceparent=tracing.traceparent(),
+    )
 
 
 async def _provably_not_made(redis: Redis, job_id: str, error: StoreOutage) -> bool:
@@ -98,151 +126,133 @@ async def _provably_not_made(redis: Redis, job_id: str, error: StoreOutage) -> b
         return False
 
 
-async def replay(redis: Redis, submission: Submission, answered: Answered) -> documents.JobDocument:
-    """The first answer again. Raises IdempotencyConflict for another request, NotFound once it is deleted."""
-    if submission.fingerprint != answered.fingerprint:
-        raise IdempotencyConflict(
-            "This Idempotency-Key was used with other files or fields. Use a new key for a new batch."
+class Originals:
+    """The uploaded pictures of one batch, stored for the job `job_id` that is to be made."""
+
+    def __init__(self, storage: ObjectStorage) -> None:
+        self.job_id = _new_id()
+        self.storage = storage
+        self._stored: dict[int, tuple[str, str]] = {}
+
+    async def put(self, picture: ReceivedFile, data: bytes) -> None:
+        """Store one picture. Raises DiskFull, StorageError."""
+        image_id = _new_id()
+        key = layout.original(self.job_id, image_id, picture.format)
+        self._stored[picture.index] = (image_id, key)
+        await self.storage.put(key, data, content_type=f"image/{picture.format}", filename=picture.filename)
+
+    def release(self) -> list[str]:
+        """The keys of what is stored. From now on the caller is responsible for them."""
+        keys = [key for _, key in self._stored.values()]
+        self._stored.clear()
+        return keys
+
+    def image(self, picture: ReceivedFile, digest: str) -> NewImage:
+        """The stored picture as the job's image. `digest` is what makes two runs the same."""
+        image_id, key = self._stored[picture.index]
+        return NewImage(
+            image_id=image_id,
+            filename=picture.filename,
+            size=picture.size,
+            sha256=picture.sha256,
+            width=picture.width,
+            height=picture.height,
+            format=picture.format,
+            source_key=key,
+            digest=digest,
         )
-    return of_existing(await job_reads.read_job(redis, answered.job_id))
 
 
-def _answer(reservation: Reservation, submission: Submission, job_id: str) -> records.IdempotentAnswer:
-    value = idempotency.encode(Answered(submission.fingerprint, job_id))
-    return records.IdempotentAnswer(
-        key=reservation.key, token=reservation.token, value=value, ttl_ms=idempotency.KEPT_MS
-    )
+def _new_id() -> str:
+    """An id that cannot be guessed: 128 random bits in hexadecimal."""
+    return secrets.token_hex(16)
 
 
-def _new_job(originals: Originals, submission: Submission, ttl_s: float) -> records.NewJob:
-    request = submission.request
-    return records.NewJob(
-        job_id=originals.job_id,
-        owner=submission.owner,
-        model=request.endpoint.id,
-        params=dict(request.params),
-        images=tuple(
-            originals.image(picture, _digest(picture, submission)) for picture in submission.pictures
-        ),
-        rejected=submission.rejected,
-        low_priority=request.low_priority,
-        no_cache=request.no_cache,
-        webhook_url=request.webhook_url,
-        estimated_micro=request.estimate(len(submission.pictures)),
-        unit_micro=request.reservation,
-        ttl_ms=int(ttl_s * 1000),
-        traceparent=tracing.traceparent(),
-    )
+class LostReplies:
+    """The batches of one process that are no job yet, or may be one. Belongs to one event loop.
+
+    `deadline` (by the monotonic clock) is when the process must have ended; the server sets it.
+    """
+
+    def __init__(self, redis: Redis, storage: ObjectStorage) -> None:
+        self.deadline: float | None = None
+        self._redis = redis
+        self._storage = storage
+        self._open: set[asyncio.Future[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}
+
+    @asynccontextmanager
+    async def originals(self) -> AsyncIterator[Originals]:
+        """The pictures of a new batch; they are deleted when the block fails."""
+        originals = Originals(self._storage)
+        ended = asyncio.get_running_loop().create_future()
+        self._open.add(ended)
+        try:
+            yield originals
+        except BaseException:
+            if keys := originals.release():
+                deletion = self._start(originals.job_id, self._delete(originals.job_id, keys))
+                await asyncio.wait({deletion}, timeout=_DELETE_S)
+            raise
+        finally:
+            self._open.discard(ended)
+            ended.set_result(None)
+
+    def resolve(self, originals: Originals, *, keyed: bool) -> None:
+        """After a creation without a reply: keep the pictures of a job that exists, delete all others.
+
+        Runs in the background until the store answers. `keyed`: the client sends it again under its
+        idempotency key. Without a key no client would ever learn of the job, so a job that was made is
+        deleted before it costs anything.
+        """
+        job_id, keys = originals.job_id, originals.release()
+        self._start(job_id, _until_done(job_id, lambda: self._keep_or_delete(job_id, keys, keyed=keyed)))
+
+    async def finish(self) -> None:
+        """Wait until every batch is resolved, at most to the deadline. Housekeeping deletes what is left."""
+        until = monotonic() + _FINISH_S if self.deadline is None else self.deadline
+        while (waiting := {*self._open, *self._tasks}) and (left := until - monotonic()) > 0:
+            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if waiting:
+            _log.warning("batches_left_in_doubt", job_ids=sorted(self._tasks.values()), open=len(self._open))
+
+    def _start(self, job_id: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)  # asyncio itself holds tasks only weakly
+        self._tasks[task] = job_id
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        job_id = self._tasks.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("batch_in_doubt", job_id=job_id, exc_info=error)
+
+    async def _delete(self, job_id: str, keys: list[str]) -> None:
+        await _until_done(job_id, lambda: self._storage.delete(keys))
+
+    async def _keep_or_delete(self, job_id: str, keys: list[str], *, keyed: bool) -> None:
+        made = await records.forbid(self._redis, job_id)
+        if not made:
+            await self._storage.delete(keys)
+        elif not keyed:
+            try:
+                await records.cancel(self._redis, job_id, delete=True)
+            except NotFound:
+                _log.info("batch_deleted_already", job_id=job_id)
+        _log.warning("batch_resolved", job_id=job_id, made=made, kept=made and keyed)
 
 
-def _digest(picture: Picture, submission: Submission) -> str:
-    request = submission.request
-    return digest(
-        picture.sha256,
-        request.endpoint.id,
-        request.params,
-        owner=submission.owner,
-        dedupe=submission.dedupe,
-        no_cache=request.no_cache,
-    )
-
-
-def of_new(job: NewJob, made_at: int) -> documents.JobDocument:
-    """Of a job that was made just now, at `made_at` ms since the epoch."""
-    row = _job_row(
-        model=job.model,
-        params=job.params,
-        total=len(job.images),
-        made_at=made_at,
-        rejected=job.rejected,
-        estimated_micro=job.estimated_micro,
-    )
-    images = tuple(_image_row(image, index, made_at) for index, image in enumerate(job.images))
-    return _document(job.job_id, row, images)
-
-
-def of_existing(job: JobSnapshot) -> documents.JobDocument:
-    """Of a job that may have come far since."""
-    row = _job_row(
-        model=job.job.model,
-        params=job.job.params,
-        total=job.job.total,
-        made_at=job.job.created_at,
-        rejected=job.job.rejected,
-        estimated_micro=job.job.estimated_micro,
-    )
-    return _document(job.job_id, row, tuple(map(_as_made, job.images)))
-
-
-def _document(job_id: str, row: JobRow, images: tuple[ImageRow, ...]) -> documents.JobDocument:
-    counts = Counts(queued=len(images))
-    return documents.job_document(
-        JobSnapshot(job_id=job_id, version=0, owner="", deleted=False, job=row, counts=counts, images=images)
-    )
-
-
-def _job_row(
-    *,
-    model: str,
-    params: dict[str, object],
-    total: int,
-    made_at: int,
-    rejected: tuple[RejectedFile, ...],
-    estimated_micro: int | None,
-) -> JobRow:
-    return JobRow(
-        model=model,
-        params=params,
-        total=total,
-        created_at=made_at,
-        updated_at=made_at,
-        finished_at=None,
-        expires_at=None,
-        waiting_for=None,
-        cancel_requested=False,
-        rejected=rejected,
-        estimated_micro=estimated_micro,
-        cost_micro=0,
-    )
-
-
-def _image_row(image: NewImage, index: int, made_at: int) -> ImageRow:
-    return ImageRow(
-        image_id=image.image_id,
-        index=index,
-        filename=image.filename,
-        size=image.size,
-        sha256=image.sha256,
-        width=image.width,
-        height=image.height,
-        format=image.format,
-        status=ImageStatus.QUEUED,
-        queue_position=None,
-        attempt=1,
-        cached=False,
-        request_id=None,
-        cost_micro=None,
-        error=None,
-        result=None,
-        created_at=made_at,
-        started_at=None,
-        finished_at=None,
-        cost_uncertain=False,
-    )
-
-
-def _as_made(row: ImageRow) -> ImageRow:
-    return msgspec.structs.replace(
-        row,
-        status=ImageStatus.QUEUED,
-        queue_position=None,
-        attempt=1,
-        cached=False,
-        request_id=None,
-        cost_micro=None,
-        error=None,
-        result=None,
-        started_at=None,
-        finished_at=None,
-        cost_uncertain=False,
-    )
+async def _until_done(job_id: str, step: Callable[[], Awaitable[None]]) -> None:
+    """Retry for as long as the store or the storage is away."""
+    tries = 0
+    while True:
+        try:
+            return await step()
+        except (StoreOutage, StorageError) as error:
+            if tries == 0:
+                _log.warning("batch_resolved_later", job_id=job_id, reason=str(error))
+            tries += 1
+        except Exception as error:  # noqa: BLE001 - reported; housekeeping deletes pictures that belong to no job
+            report_unexpected("batch_resolution", error, job_id=job_id)
+            return None
+        await asyncio.sleep(_PAUSE_S)

@@ -1,6 +1,8 @@
-"""Names of the models in an archive: safe to unpack on every system, and each one once.
+"""`GET /download/{job_id}/archive.zip`: the models of a job and `manifest.json`, streamed.
 
-Who calls it: the archive of a job. Pure.
+The names in the archive are unique and safe to unpack on every system. An archive is whole or the
+connection is cut: no error is hidden in it. Nothing is kept in memory beyond a piece, and reading stops
+when the client leaves.
 """
 
 import asyncio
@@ -22,7 +24,7 @@ from image2model.access import lookup
 from image2model.access.state import state_of
 from image2model.domain import ImageError, Mesh, ResultWarning
 from image2model.errors import NotReady
-from image2model.http import answers, documents
+from image2model.http import bodies, documents
 from image2model.jobs.files import disposition
 from image2model.jobs.state import JobsState
 from image2model.money import to_usd
@@ -30,43 +32,43 @@ from image2model.storage.objects import ObjectStorage
 from image2model.storage.zip_stream import ZipStream
 from image2model.store.records import ImageRow, JobSnapshot
 
+_PIECE: Final = 1 << 20
+_MANIFEST: Final = "manifest.json"
+_SEND_SECONDS: Final = 60.0
+_HEADERS: Final = {"Cache-Control": "private, no-store", "X-Accel-Buffering": "no"}
 _UNSAFE: Final = re.compile(r'[\\/:*?"<>|]')
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that are never seen: control and format characters (right-to-left marks among them)."""
 _RESERVED: Final = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
-_MOST_BYTES: Final = 180
+_MAX_NAME_BYTES: Final = 180
 
 
 def names(files: Iterable[tuple[str, str]]) -> list[str]:
     """For each (picture's file name, format) the model's name: `chair.glb`, and on a clash `chair-2.glb`."""
-    taken: set[str] = set()
-    return [_free(_stem(filename), suffix, taken) for filename, suffix in files]
+    used: set[str] = set()
+    return [_unique(_stem(filename), suffix, used) for filename, suffix in files]
 
 
-def _free(stem: str, suffix: str, taken: set[str]) -> str:
+def _unique(stem: str, suffix: str, used: set[str]) -> str:
     for number in chain(("",), (f"-{n}" for n in count(2))):
         name = f"{stem}{number}.{suffix}"
-        if name.casefold() not in taken:
-            taken.add(name.casefold())
+        if name.casefold() not in used:
+            used.add(name.casefold())
             return name
-    raise AssertionError("numbers never end")
+    raise AssertionError("count() never ends")
 
 
 def _stem(filename: str) -> str:
     text = unicodedata.normalize("NFC", PurePosixPath(filename).stem)
-    seen = "".join(char for char in text if unicodedata.category(char) not in _HIDDEN)
-    stem = _UNSAFE.sub("_", seen).encode()[:_MOST_BYTES].decode(errors="ignore").strip(". ")
+    visible = "".join(char for char in text if unicodedata.category(char) not in _HIDDEN)
+    stem = _UNSAFE.sub("_", visible).encode()[:_MAX_NAME_BYTES].decode(errors="ignore").strip(". ")
     if not stem:
         return "model"
     return f"_{stem}" if _RESERVED.fullmatch(stem) else stem
 
 
-_PIECE: Final = 1 << 20
-_MANIFEST: Final = "manifest.json"
-
-
 class ManifestImage(msgspec.Struct, frozen=True, kw_only=True):
-    """One image. `file` is its model's name in the archive, null where it is not in it."""
+    """One image. `file` is its model's name in the archive; null where the archive has none."""
 
     image_id: str
     index: int
@@ -87,7 +89,7 @@ class ManifestImage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in the archive, and what is not."""
+    """What the archive holds, and what is missing from it."""
 
     job_id: str
     model: str
@@ -100,7 +102,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One model to be packed: its name in the archive, where it lies, and its size in bytes if known."""
+    """One model to be packed: its name in the archive, its storage key, and its size in bytes if known."""
 
     name: str
     key: str
@@ -117,11 +119,11 @@ class Packed(msgspec.Struct, frozen=True):
 
 
 def entries(job: JobSnapshot) -> dict[str, Entry]:
-    """The models that are ours and finished, by image id. Raises NotReady where there is none."""
-    found = [(row, file) for row in job.images if row.result for file in row.result.files if file.key]
-    models = [(row, file) for row, file in found if file.kind == "model"]
+    """The finished models in our storage, by image id. Raises NotReady where there is none."""
+    stored = [(row, file) for row in job.images if row.result for file in row.result.files if file.key]
+    models = [(row, file) for row, file in stored if file.kind == "model"]
     if not models:
-        raise NotReady(_why_not(job))
+        raise NotReady(_why_none(job))
     chosen = names((row.filename, file.format) for row, file in models)
     return {
         row.image_id: Entry(
@@ -131,9 +133,9 @@ def entries(job: JobSnapshot) -> dict[str, Entry]:
     }
 
 
-def _why_not(job: JobSnapshot) -> str:
+def _why_none(job: JobSnapshot) -> str:
     if job.counts.succeeded:
-        return "This service keeps no copies (I2M_RESULTS=redirect): download the models one by one."
+        return "This service keeps no copies (I2M_RESULTS=redirect). Download the models one by one."
     if job.counts.unfinished:
         return "No model of this job is finished yet."
     return "No model of this job was made."
@@ -163,7 +165,7 @@ def _through(archive: ZipStream, digest: "hashlib._Hash", chunk: bytes) -> bytes
 
 
 def manifest(job: JobSnapshot, packed: dict[str, Packed]) -> Manifest:
-    """Of all images, whether their models are in the archive or not."""
+    """The manifest of all images, whether their models are in the archive or not."""
     return Manifest(
         job_id=job.job_id,
         model=job.job.model,
@@ -197,10 +199,6 @@ def _image(row: ImageRow, packed: Packed | None) -> ManifestImage:
     )
 
 
-_SEND_SECONDS: Final = 60.0
-_HEADERS: Final = {"Cache-Control": "private, no-store", "X-Accel-Buffering": "no"}
-
-
 async def download_archive(request: Request) -> Response:
     """200 with the ZIP; 409 `not_ready` where no model is finished."""
     state = state_of(request, JobsState)
@@ -208,10 +206,10 @@ async def download_archive(request: Request) -> Response:
     job = await lookup.snapshot(state.redis, principal.owner, request.path_params["job_id"])
     packing = entries(job)
     headers = {**_HEADERS, "Content-Disposition": disposition(f"image2model-{job.job_id[:8]}.zip")}
-    return ArchiveAnswer(pieces(state.storage, job, packing), headers)
+    return ArchiveResponse(pieces(state.storage, job, packing), headers)
 
 
-class ArchiveAnswer(Response):
+class ArchiveResponse(Response):
     """Sends the pieces as the client takes them, and stops reading when it is gone."""
 
     media_type = "application/zip"
@@ -222,8 +220,8 @@ class ArchiveAnswer(Response):
         self._pieces = pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises StorageError before the first byte, so that it can still be answered, or in the middle."""
-        with answers.watching(receive) as gone:
+        """Raises StorageError: before the first byte, where it still becomes a problem, or in the middle."""
+        with bodies.watching(receive) as gone:
             async with aclosing(self._pieces) as pieces:
                 first = await anext(pieces)
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

@@ -1,24 +1,27 @@
-"""What a client asks for with a batch: the form's fields, checked and made canonical.
+"""What a client requests with a batch: the form's fields, checked and made canonical, and the pictures.
 
-Who calls it: the acceptance of a batch, and the quote. Pure. Raises InvalidParameter or UnknownModel with
-what to do instead.
+Pure. Raises InvalidParameter or UnknownModel with what to do instead, and the files' own problems.
 """
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from image2model.access.accounts import Allowance
+from image2model.access.principal import Principal
+from image2model.domain import RejectedFile
 from image2model.errors import InvalidParameter
 from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint, Scalar, endpoint_of, normalise
+from image2model.http.upload import ReceivedBatch, ReceivedFile
 from image2model.network.public_addresses import url_problem
+from image2model.settings import Settings
 
-T = TypeVar("T")
 _FACES: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
-_params = msgspec.json.Decoder(dict[str, object])
+_params: Final = msgspec.json.Decoder(dict[str, object])
 
 
 class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +35,7 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     skip_invalid: bool
 
     def estimate(self, images: int) -> int | None:
-        """Micro-dollars for so many images by the price list; None where only the run tells."""
+        """Micro-dollars for so many images by the price list; None where only the run shows it."""
         each = self.endpoint.price(self.params)
         return None if each is None else each * images
 
@@ -42,42 +45,77 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
         return self.endpoint.reservation(self.params)
 
 
-def read_fields(fields: Mapping[str, str], *, private_webhooks: bool) -> BatchRequest:
-    """Read the form's fields. Raises UnknownModel, InvalidParameter."""
-    endpoint = endpoint_of(fields.get("model", DEFAULT_MODEL))
-    face_limit = _face_limit(fields.get("face_limit"))
-    params = normalise(endpoint, _read_params(fields.get("params", "{}")), face_limit)
-    webhook_url = fields.get("webhook_url")
-    if webhook_url is not None:
-        check_webhook_url(webhook_url, allow_private=private_webhooks)
-    return BatchRequest(
-        endpoint=endpoint,
-        params=params,
-        low_priority=_choice(fields, "priority", {"normal": False, "low": True}),
-        no_cache=_choice(fields, "no_cache", {"false": False, "true": True}),
-        webhook_url=webhook_url,
-        skip_invalid=_choice(fields, "on_invalid", {"reject": False, "skip": True}),
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch that was read to its end and may become a job.
+
+    `fields` are the form's, as they came. `dedupe` is `I2M_DEDUPE`; `ttl_ms` counts from the job's end.
+    """
+
+    owner: str
+    allowance: Allowance | None
+    request: BatchRequest
+    fields: Mapping[str, str]
+    pictures: Sequence[ReceivedFile]
+    rejected: tuple[RejectedFile, ...]
+    rejected_indices: tuple[int, ...]
+    """The index of each rejected file among the files of the form."""
+    dedupe: str
+    ttl_ms: int
+
+    def digests(self) -> dict[int, str]:
+        """What makes two runs the same, for each picture by its index."""
+        return digests(self.request, self.pictures, owner=self.owner, dedupe=self.dedupe)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same request: the fields, and (index, file name, SHA-256 or code) of each file."""
+        good = [(picture.index, picture.filename, picture.sha256) for picture in self.pictures]
+        bad = [
+            (index, file.file, file.code)
+            for index, file in zip(self.rejected_indices, self.rejected, strict=True)
+        ]
+        text = msgspec.json.encode([sorted(self.fields.items()), sorted([*good, *bad])])
+        return hashlib.sha256(text).hexdigest()
+
+
+def read_submission(batch: ReceivedBatch, principal: Principal, settings: Settings) -> Submission:
+    """The batch as a submission. Raises the problem for which it is refused."""
+    request = read_fields(batch.fields, private_webhooks=settings.webhook_allow_private)
+    if not request.skip_invalid or not batch.files:
+        batch.refuse_bad()
+    return Submission(
+        owner=principal.owner,
+        allowance=principal.allowance,
+        request=request,
+        fields=batch.fields,
+        pictures=batch.files,
+        rejected=tuple(RejectedFile(bad.fault.file, bad.fault.code, bad.fault.detail) for bad in batch.bad),
+        rejected_indices=tuple(bad.index for bad in batch.bad),
+        dedupe=settings.dedupe,
+        ttl_ms=int(settings.job_ttl * 1000),
     )
 
 
-def _read_params(text: str) -> dict[str, object]:
-    return decoded(_params.decode, text, '`params` must be a JSON object such as {"texture": "HD"}')
-
-
-def decoded(decode: Callable[[str], T], text: str, refusal: str) -> T:
-    """A client's JSON. Raises InvalidParameter: the refusal, and what is wrong."""
-    try:
-        return decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidParameter(f"{refusal}: {str(error)[:200]}") from error
-
-
-def _face_limit(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not _FACES.fullmatch(text):
-        raise InvalidParameter(f"`face_limit` must be a positive whole number, not {text[:32]!r}.")
-    return int(text)
+def read_fields(fields: Mapping[str, str], *, private_webhooks: bool) -> BatchRequest:
+    """Read the form's fields, then check them. Raises UnknownModel, InvalidParameter."""
+    low_priority = _choice(fields, "priority", {"normal": False, "low": True})
+    no_cache = _choice(fields, "no_cache", {"false": False, "true": True})
+    skip_invalid = _choice(fields, "on_invalid", {"reject": False, "skip": True})
+    face_limit = _face_limit(fields.get("face_limit"))
+    named_params = _json_params(fields.get("params", "{}"))
+    webhook_url = fields.get("webhook_url")
+    if webhook_url is not None:
+        check_webhook_url(webhook_url, allow_private=private_webhooks)
+    endpoint = endpoint_of(fields.get("model", DEFAULT_MODEL))
+    params = normalise(endpoint, named_params, face_limit)
+    return BatchRequest(
+        endpoint=endpoint,
+        params=params,
+        low_priority=low_priority,
+        no_cache=no_cache,
+        webhook_url=webhook_url,
+        skip_invalid=skip_invalid,
+    )
 
 
 def _choice(fields: Mapping[str, str], name: str, meanings: dict[str, bool]) -> bool:
@@ -88,22 +126,25 @@ def _choice(fields: Mapping[str, str], name: str, meanings: dict[str, bool]) -> 
     return meanings[text]
 
 
-def digest(
-    sha256: str, model: str, params: Mapping[str, object], *, owner: str, dedupe: str, no_cache: bool
-) -> str:
-    """Hex SHA-256 over all of it; empty where nothing may be reused.
+def _face_limit(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not _FACES.fullmatch(text):
+        raise InvalidParameter(f"`face_limit` must be a positive whole number, not {text[:32]!r}.")
+    return int(text)
 
-    `dedupe` is `I2M_DEDUPE`: under `owner` another key's results do not exist, under `global` they do.
-    """
-    if no_cache or dedupe == "off":
-        return ""
-    whose = owner if dedupe == "owner" else ""
-    text = msgspec.json.encode([whose, model, dict(params), sha256], order="sorted")
-    return hashlib.sha256(text).hexdigest()
+
+def _json_params(text: str) -> dict[str, object]:
+    try:
+        return _params.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidParameter(
+            f'`params` must be a JSON object such as {{"texture": "HD"}}: {str(error)[:200]}'
+        ) from error
 
 
 def check_webhook_url(url: str, *, allow_private: bool) -> None:
-    """Raises InvalidParameter unless the address may be called: see `network.public_url`.
+    """Raises InvalidParameter unless the address may be called: see `network.public_addresses`.
 
     `allow_private` admits http and private addresses too.
     """
@@ -112,8 +153,39 @@ def check_webhook_url(url: str, *, allow_private: bool) -> None:
         raise InvalidParameter(f"`webhook_url` {why}")
 
 
-def shown(url: str) -> str:
-    """The address as a log may show it: without user, password, query and fragment, where secrets hide."""
+def digests(
+    request: BatchRequest, pictures: Sequence[ReceivedFile], *, owner: str, dedupe: str
+) -> dict[int, str]:
+    """Each picture's `digest`, by its index in the batch."""
+    return {
+        picture.index: digest(
+            picture.sha256,
+            request.endpoint.id,
+            request.params,
+            owner=owner,
+            dedupe=dedupe,
+            no_cache=request.no_cache,
+        )
+        for picture in pictures
+    }
+
+
+def digest(
+    sha256: str, model: str, params: Mapping[str, object], *, owner: str, dedupe: str, no_cache: bool
+) -> str:
+    """Hex SHA-256 over all that decides a result; empty where nothing may be reused.
+
+    `dedupe` is `I2M_DEDUPE`: under `owner` results of other owners are not reused, under `global` they are.
+    """
+    if no_cache or dedupe == "off":
+        return ""
+    scope = owner if dedupe == "owner" else ""
+    text = msgspec.json.encode([scope, model, dict(params), sha256], order="sorted")
+    return hashlib.sha256(text).hexdigest()
+
+
+def redacted_url(url: str) -> str:
+    """The address as logs and documents may show it: user, password, query and fragment can be secrets."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     query = "?…" if parts.query else ""

@@ -1,7 +1,7 @@
-"""Where a job's files are: the list of them, and the address of one.
+"""A job's files: the list of them, and the address of one.
 
-Who calls it: the download routes. It opens no file; an address that it gives is our own storage's or one
-of FAL's media hosts, and nothing else.
+It opens no file. An address that it returns belongs to our own storage or to one of FAL's media hosts, and
+never to another host.
 """
 
 import time
@@ -23,7 +23,7 @@ from image2model.store.records import ImageRow, JobSnapshot
 
 LINK_SECONDS: Final = 3600
 _ROUNDING_SECONDS: Final = 300
-"""Expiries are rounded up to this, so that a file asked for twice has one URL, which caches can keep."""
+"""Expiries are rounded up to this, so that two requests for a file get one URL, which caches can keep."""
 
 
 class ImageFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class Downloads(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of ours, under the name that it is offered with."""
+    """A file in our storage, and the name and type that a download gets."""
 
     key: str
     filename: str
@@ -74,7 +74,7 @@ def listing(job: JobSnapshot) -> Downloads:
 
 
 def locate(job: JobSnapshot, image_id: str, kind: str, hosts: FalHosts) -> StoredFile | str:
-    """The file of this kind: ours, or its URL at FAL. Raises NotFound, NotReady."""
+    """The file of this kind: in our storage, or its URL at FAL. Raises NotFound, NotReady."""
     row = next((row for row in job.images if row.image_id == image_id), None)
     if row is None:
         raise NotFound("This job has no such image.")
@@ -83,11 +83,11 @@ def locate(job: JobSnapshot, image_id: str, kind: str, hosts: FalHosts) -> Store
         return StoredFile(key=key, filename=row.filename, media_type=media_type(row.format))
     if row.result is None:
         raise _not_ready(row)
-    found = next((file for file in row.result.files if file.kind == kind), None)
-    if found is None:
+    file = next((file for file in row.result.files if file.kind == kind), None)
+    if file is None:
         kinds = ", ".join([file.kind for file in row.result.files] + ["original"])
         raise NotFound(f"This image has no file {kind[:32]!r}; it has: {kinds}.")
-    return _result_file(row, found, hosts)
+    return _result_file(row, file, hosts)
 
 
 async def link(storage: ObjectStorage, secret: bytes, file: StoredFile) -> str:
@@ -103,24 +103,23 @@ async def link(storage: ObjectStorage, secret: bytes, file: StoredFile) -> str:
 
 def _not_ready(row: ImageRow) -> NotReady:
     if row.status in IMAGE_FINISHED:
-        why = f": {row.error.message}" if row.error else ""
-        return NotReady(f"This image is {row.status}{why}. It has no model; `?file=original` is there.")
-    return NotReady(f"This image is {row.status}. Its model is there once it has succeeded.")
+        reason = f": {row.error.message}" if row.error else ""
+        return NotReady(f"This image is {row.status}{reason}. It has no model; use `?file=original`.")
+    return NotReady(f"This image is {row.status}. Its model exists once it has succeeded.")
 
 
 def _result_file(row: ImageRow, file: ResultFile, hosts: FalHosts) -> StoredFile | str:
     if file.key is not None:
         name = result_name(row.filename, file)
-        shown = media_type(file.format, file.content_type)
-        return StoredFile(key=file.key, filename=name, media_type=shown)
+        return StoredFile(key=file.key, filename=name, media_type=media_type(file.format, file.content_type))
     url = escaped(file.source_url or "")
     if not hosts.serves_media(url):
-        raise NotFound("FAL named no address for this file that may be redirected to.")
+        raise NotFound("FAL named no address for this file that a download may redirect to.")
     return url
 
 
 def result_name(original: str, file: ResultFile) -> str:
-    """The name that a file of a result is offered under: `chair.glb`, `chair-preview.webp`."""
+    """The name of a downloaded file of a result: `chair.glb`, `chair-preview.webp`."""
     stem = PurePath(original).stem or "model"
     suffix = "" if file.kind == "model" else f"-{file.kind}"
     return f"{stem}{suffix}.{file.format}"

@@ -1,8 +1,7 @@
-"""Signed, expiring tokens for `GET /files/{token}`.
+"""`GET /files/{token}`: a file of our own storage, by a signed token that expires. Ranges are served.
 
-Called by the download (sign) and by the files route (verify). A token grants one file until a moment; it
-carries everything it grants, so nothing is looked up. The same arguments give the same token, so a
-caller that rounds `expires_at` gets URLs that caches can keep.
+A token grants one file until a moment. It carries everything that it grants, so nothing is looked up. The
+same arguments give the same token, so a caller that rounds `expires_at` gets URLs that caches can keep.
 """
 
 import base64
@@ -21,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from image2model.access.state import state_of
 from image2model.errors import Expired, NotFound
-from image2model.http import answers
+from image2model.http import bodies
 from image2model.jobs.state import JobsState
 from image2model.storage.errors import ObjectMissing
 from image2model.storage.objects import ObjectMeta, ObjectStorage
@@ -30,6 +29,9 @@ from image2model.storage.objects import ObjectMeta, ObjectStorage
 _TAG_BYTES = 16
 _CONTEXT = b"image2model files token v1\x00"
 _MAX_TOKEN = 4096
+_PIECE: Final = 256 << 10
+_RANGE: Final = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII | re.IGNORECASE)
+_DIGITS: Final = 19
 
 
 class FileGrant(msgspec.Struct, frozen=True, array_like=True):
@@ -78,15 +80,11 @@ def _raw(token: str) -> bytes:
     return raw if canonical else b""
 
 
-_RANGE: Final = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII | re.IGNORECASE)
-_DIGITS: Final = 19
-
-
 class Unsatisfiable(ValueError):
     """The range begins behind the file's end."""
 
 
-def parse(header: str, size: int) -> tuple[int, int] | None:
+def parse_range(header: str, size: int) -> tuple[int, int] | None:
     """The range as (start, end exclusive) within `size` bytes.
 
     None where the header is to be ignored: another unit, several ranges, or no range at all. Raises
@@ -116,11 +114,8 @@ def _last(count: int, size: int) -> tuple[int, int]:
     return max(0, size - count), size
 
 
-_PIECE: Final = 256 << 10
-
-
 async def file(request: Request) -> Response:
-    """200, 206, 304 or 416; 404 for a token that is not ours, 410 for one that has run out."""
+    """200, 206, 304 or 416; 404 for a token that is not ours, 410 for one that has expired."""
     state = state_of(request, JobsState)
     grant = await _granted(state, request.path_params["token"])
     try:
@@ -137,25 +132,25 @@ async def _granted(state: JobsState, token: str) -> FileGrant:
     """What the token grants. Raises NotFound, Expired."""
     try:
         return verify(await state.signing.get(), token, time.time())
-    except NotFound:  # another replica may have met the store's new secret first
+    except NotFound:  # another replica may have seen the store's new secret first
         return verify(await state.signing.renewed(), token, time.time())
 
 
 def _content(
     request: Request, storage: ObjectStorage, grant: FileGrant, meta: ObjectMeta, headers: dict[str, str]
 ) -> Response:
-    wanted = request.headers.get("range")
-    if wanted is None or request.headers.get("if-range", headers["ETag"]) != headers["ETag"]:
-        return FileAnswer(storage, grant.key, 0, meta.size, 200, headers)
+    header = request.headers.get("range")
+    if header is None or request.headers.get("if-range", headers["ETag"]) != headers["ETag"]:
+        return FileResponse(storage, grant.key, 0, meta.size, 200, headers)
     try:
-        found = parse(wanted, meta.size)
+        found = parse_range(header, meta.size)
     except Unsatisfiable:
         return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{meta.size}"})
     if found is None:
-        return FileAnswer(storage, grant.key, 0, meta.size, 200, headers)
+        return FileResponse(storage, grant.key, 0, meta.size, 200, headers)
     start, end = found
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{meta.size}"
-    return FileAnswer(storage, grant.key, start, end, 206, headers)
+    return FileResponse(storage, grant.key, start, end, 206, headers)
 
 
 def _headers(grant: FileGrant, meta: ObjectMeta) -> dict[str, str]:
@@ -170,12 +165,12 @@ def _headers(grant: FileGrant, meta: ObjectMeta) -> dict[str, str]:
 
 
 def disposition(filename: str) -> str:
-    """`attachment` under the name, by RFC 6266: an ASCII form for old clients, and the true one."""
+    """`attachment` with the name, by RFC 6266: in ASCII for old clients, and as it is."""
     plain = "".join(char if 32 <= ord(char) < 127 and char not in '"\\%' else "_" for char in filename)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
-class FileAnswer(Response):
+class FileResponse(Response):
     """The bytes from `start` to `end` (exclusive), piece by piece as the client takes them."""
 
     def __init__(
@@ -188,12 +183,12 @@ class FileAnswer(Response):
         self._end = end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it. A file that vanishes meanwhile cuts the answer off, which its length gives away."""
+        """Send it. A file that vanishes meanwhile cuts the response off, which shows by its length."""
         empty = scope["method"] == "HEAD" or self._start == self._end
         reader = None if empty else await self._storage.open(self._key, start=self._start, end=self._end)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if reader is not None:
-            with answers.watching(receive) as gone:
+            with bodies.watching(receive) as gone:
                 async for piece in reader.chunks(_PIECE):
                     if gone():
                         return

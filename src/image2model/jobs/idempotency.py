@@ -1,14 +1,13 @@
-"""Idempotency keys: reserved while a request is under way, then the answer's place for a day.
+"""Idempotency keys: reserved while a request is under way, then bound to its accepted response for a day.
 
-Who calls it: the acceptance of a batch. A key belongs to one owner. Only a creation turns a reservation
-into an answer, in the script that makes the job; a refusal frees the key.
+A key belongs to one owner. Only a creation binds it, in the script that makes the job; a refusal releases it.
+A request whose API process was killed keeps its key for at most `RESERVED_MS`.
 """
 
 import asyncio
-import hashlib
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -22,132 +21,114 @@ from image2model.store.keys import key
 from image2model.store.scripts import Script
 
 RESERVED_MS: Final = 15_000
-"""Life of a reservation that nobody renews: so long a client waits whose API process was killed."""
+"""TTL of a reservation, which its request renews."""
 KEPT_MS: Final = 86_400_000
-"""Life of an answer."""
+"""TTL of an accepted response."""
 
+_RENEW_SECONDS: Final = RESERVED_MS / 3000
+_RETRY_SECONDS: Final = 2
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+_RESERVED: Final = "reserved:"
+"""The value of a reserved key begins with this."""
 _KEEP: Final = Script("jobs/keep_key")
-_MARK: Final = "reserved:"
+_log: Final = structlog.stdlib.get_logger(__name__)
+_releases: Final[set[asyncio.Task[None]]] = set()
+"""asyncio itself holds tasks only weakly."""
 
 
-class Answered(msgspec.Struct, frozen=True, array_like=True):
-    """What a key stands for: the fingerprint of the request that was accepted, and the job it made."""
+class AcceptedResponse(msgspec.Struct, frozen=True, array_like=True):
+    """What a bound key stands for: the fingerprint of the request that was accepted, and its job."""
 
     fingerprint: str
     job_id: str
 
 
-_answered = msgspec.json.Decoder(Answered)
+_accepted: Final = msgspec.json.Decoder(AcceptedResponse)
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """A key that is this request's alone."""
+    """A key that only this request may use."""
 
     key: str
     token: str
 
 
-async def reserve(redis: Redis, owner: str, name: str) -> Reservation | Answered | None:
-    """Take the key; or the answer that it stands for; or None while another request holds it."""
-    full = key("idempotency", owner, name)
-    token = _MARK + secrets.token_hex(16)
-    if await command(redis, "SET", full, token, "NX", "PX", RESERVED_MS):
-        return Reservation(full, token)
-    reply: bytes | None = await command(redis, "GET", full)
-    held = reply.decode() if reply else _MARK  # run out meanwhile: its holder ends just now
-    if held == token:  # the first reply was lost, and the connection sent the command again
-        return Reservation(full, token)
-    if held.startswith(_MARK):
-        return None
-    return _answered.decode(held)
-
-
-def encode(answered: Answered) -> str:
+def encode(accepted: AcceptedResponse) -> str:
     """The value that a creation leaves under the key."""
-    return msgspec.json.encode(answered).decode()
-
-
-async def renew(redis: Redis, reservation: Reservation) -> bool:
-    """Hold the key for another `RESERVED_MS`; False where it is no longer ours."""
-    return bool(await _KEEP.packed(redis, reservation.key, reservation.token, RESERVED_MS))
-
-
-async def free(redis: Redis, reservation: Reservation) -> None:
-    """Give the key up, if it is still this reservation's."""
-    await _KEEP.packed(redis, reservation.key, reservation.token, 0)
-
-
-_log: Final = structlog.stdlib.get_logger(__name__)
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
-_RENEW_SECONDS: Final = RESERVED_MS / 3000
-_RETRY_SECONDS: Final = 2
-_freeing: Final[set[asyncio.Task[None]]] = set()
-"""asyncio itself holds tasks only weakly."""
-
-
-def check_key(name: str) -> str:
-    """The key itself. Raises InvalidParameter unless it is 1 to 255 visible ASCII characters."""
-    if not _KEY.fullmatch(name):
-        raise InvalidParameter("`Idempotency-Key` must be 1 to 255 visible ASCII characters, without spaces.")
-    return name
-
-
-def fingerprint(fields: Mapping[str, str], files: Iterable[tuple[int, str, str]]) -> str:
-    """What must be the same for the same answer: the fields, and (index, file name, SHA-256) of each file."""
-    said = msgspec.json.encode([sorted(fields.items()), sorted(files)])
-    return hashlib.sha256(said).hexdigest()
+    return msgspec.json.encode(accepted).decode()
 
 
 @asynccontextmanager
-async def held(redis: Redis, owner: str, name: str | None) -> AsyncIterator[Reservation | Answered | None]:
-    """The key for the time of the block: a reservation, or the answer that it stands for already.
+async def reserved(
+    redis: Redis, owner: str, name: str | None
+) -> AsyncIterator[Reservation | AcceptedResponse | None]:
+    """Within the block, the key is this request's reservation, or it is bound to an accepted response.
 
-    None where the request has no key. A reservation that was not turned into an answer is freed at the
-    end. Raises IdempotencyInProgress while another request holds it.
+    None where the request has no key. A reservation that no creation has bound is released at the end. Raises
+    InvalidParameter for a malformed key, IdempotencyInProgress while another request holds it.
     """
     if name is None:
         yield None
         return
-    reservation = await reserve(redis, owner, check_key(name))
-    if reservation is None:
-        problem = "A request with this Idempotency-Key is under way. Ask again in a moment."
-        raise IdempotencyInProgress.after(problem, _RETRY_SECONDS)
-    if isinstance(reservation, Answered):
+    _check(name)
+    reservation = await _reserve(redis, key("idempotency", owner, name))
+    if isinstance(reservation, AcceptedResponse):
         yield reservation
         return
-    renewing = asyncio.create_task(_renew(redis, reservation))
+    renewal = asyncio.create_task(_renew(redis, reservation))
     try:
         yield reservation
     finally:
-        renewing.cancel()
-        await _free(redis, reservation)
+        renewal.cancel()
+        await _release(redis, reservation)
+
+
+def _check(name: str) -> None:
+    if not _KEY.fullmatch(name):
+        raise InvalidParameter("`Idempotency-Key` must be 1 to 255 visible ASCII characters, without spaces.")
+
+
+async def _reserve(redis: Redis, full_key: str) -> Reservation | AcceptedResponse:
+    """A reservation, or what the key is bound to. Raises IdempotencyInProgress."""
+    token = _RESERVED + secrets.token_hex(16)
+    if await command(redis, "SET", full_key, token, "NX", "PX", RESERVED_MS):
+        return Reservation(full_key, token)
+    reply: bytes | None = await command(redis, "GET", full_key)
+    value = reply.decode() if reply else _RESERVED  # expired meanwhile: its holder is just ending
+    if value == token:  # the first reply was lost, and the connection sent the command again
+        return Reservation(full_key, token)
+    if value.startswith(_RESERVED):
+        problem = "A request with this Idempotency-Key is under way. Ask again in a moment."
+        raise IdempotencyInProgress.after(problem, _RETRY_SECONDS)
+    return _accepted.decode(value)
 
 
 async def _renew(redis: Redis, reservation: Reservation) -> None:
-    held = True
-    while held:
+    """Keep the key reserved, until it is no longer this reservation's."""
+    ours = True
+    while ours:
         await asyncio.sleep(_RENEW_SECONDS)
         try:
-            held = await renew(redis, reservation)
+            ours = bool(await _KEEP.packed(redis, reservation.key, reservation.token, RESERVED_MS))
         except StoreOutage as error:
             _log.warning("idempotency_key_not_renewed", reason=str(error))
 
 
-async def _free(redis: Redis, reservation: Reservation) -> None:
-    """After a creation the key is no longer the reservation's, and this does nothing.
+async def _release(redis: Redis, reservation: Reservation) -> None:
+    """Release the key. After a creation it is no longer the reservation's, and this does nothing.
 
-    Where the request is cancelled, its client is answered without waiting for the store.
+    A cancelled request does not wait for the store.
     """
-    freeing = asyncio.create_task(_freed(redis, reservation))
-    _freeing.add(freeing)
-    freeing.add_done_callback(_freeing.discard)
+    release = asyncio.create_task(_released(redis, reservation))
+    _releases.add(release)
+    release.add_done_callback(_releases.discard)
     task = asyncio.current_task()
     if task is None or not task.cancelling():
-        await asyncio.shield(freeing)
+        await asyncio.shield(release)
 
 
-async def _freed(redis: Redis, reservation: Reservation) -> None:
+async def _released(redis: Redis, reservation: Reservation) -> None:
     try:
-        await free(redis, reservation)
+        await _KEEP.packed(redis, reservation.key, reservation.token, 0)
     except StoreOutage as error:
-        _log.warning("idempotency_key_not_freed", reason=str(error))
+        _log.warning("idempotency_key_not_released", reason=str(error))

@@ -1,6 +1,7 @@
-"""What a client may do to a job that exists: cancel it, run its failures again, complete it, delete it.
+"""What a client may do to an existing job: cancel it, retry failed images, refresh its files, delete it.
 
-Who calls it: the routes of `/jobs`.
+Each checks that the job is the caller's before anything else. The checks of a retry may be outdated when its
+script runs, which decides by the job as it is then.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from image2model.store.records import JobSnapshot
 
 
 async def cancel(redis: Redis, owner: str, job_id: str) -> JobSnapshot:
-    """Cancel what is not finished; what FAL has is asked to stop and followed to its end.
+    """Cancel what is not finished. What FAL has is marked to stop and followed to its end.
 
     Raises NotFound, Expired, AlreadyFinished.
     """
@@ -42,7 +43,7 @@ async def retry(
 ) -> JobSnapshot:
     """Run failed images again: those of `image_ids`, or all; with `params` in place of the job's.
 
-    Each is paid for again, so it needs room in the allowance. Raises NotFound, Expired, InvalidParameter,
+    Each is paid for again, so the allowance must suffice. Raises NotFound, Expired, InvalidParameter,
     AlreadyFinished where none of them has failed, BudgetExceeded, QueueFull.
     """
     access = await lookup.access(redis, owner, job_id)
@@ -64,7 +65,7 @@ async def retry(
 
 
 async def refresh_files(redis: Redis, owner: str, job_id: str, image_id: str) -> JobSnapshot:
-    """Have files fetched again that were missing when this image succeeded; where none is, nothing happens.
+    """Queue another fetch of the files that were missing when this image succeeded, if there are any.
 
     Nothing is bought. Raises NotFound, Expired, NotReady for an image that has not succeeded.
     """
@@ -83,7 +84,7 @@ async def refresh_files(redis: Redis, owner: str, job_id: str, image_id: str) ->
 
 
 async def delete(redis: Redis, owner: str, job_id: str) -> None:
-    """From now on the job does not exist; the worker erases it once nothing of it runs. Raises NotFound."""
+    """From now on the job does not exist. A worker erases it once nothing of it runs. Raises NotFound."""
     await lookup.access(redis, owner, job_id)
     await records.cancel(redis, job_id, delete=True)
 
@@ -100,9 +101,9 @@ def _check_ids(job: JobSnapshot, image_ids: Sequence[str] | None) -> None:
 
 
 async def erase_if_deleted(redis: Redis, storage: ObjectStorage, job_id: str) -> bool:
-    """Erase the job if it was deleted and all of it has ended; whether it was.
+    """Erase the job if it was deleted and all of it has ended. Returns whether it was.
 
-    Raises StoreOutage and StorageError: then nothing is lost, the next call goes on.
+    Raises StoreOutage and StorageError: then nothing is lost, and the next call continues.
     """
     if not await job_reads.may_be_erased(redis, job_id):
         return False

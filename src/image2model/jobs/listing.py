@@ -1,7 +1,7 @@
-"""An owner's jobs, or everybody's, newest first, from a place on: the place is a job, so what is new does not
-shift it.
+"""Lists of jobs, newest first: an owner's, or everybody's for admins.
 
-Who calls it: the use cases of the job lists. One stretch is one round trip.
+A cursor is the position of a job, so jobs that are made meanwhile do not shift the next page. A page examines
+a bounded number of jobs, and each slice of them is one round trip.
 """
 
 import binascii
@@ -16,68 +16,30 @@ from image2model.access.lookup import is_job_id
 from image2model.domain import Counts, JobStatus
 from image2model.errors import InvalidParameter
 from image2model.http import documents
-from image2model.store import records
-from image2model.store.records import JobSnapshot
+from image2model.store.records import JobSnapshot, job_row
 from image2model.store.scripts import Script
 
+DEFAULT_LIMIT: Final = 20
+MAX_LIMIT: Final = 100
+_SLICE: Final = 200
+_MAX_EXAMINED: Final = 2000
+"""Jobs that one page examines for its filter. The page may then be short; its cursor goes on behind them."""
 _LIST: Final = Script("jobs/list_jobs")
-_Eight = tuple[int, int, int, int, int, int, int, int]
-_GONE: Final = 0x93
-"""The first byte of a row of three: of a job whose hash is gone."""
-_stretch = msgspec.msgpack.Decoder(list[msgspec.Raw])
-_gone = msgspec.msgpack.Decoder(tuple[str, int, str])
-_full = msgspec.msgpack.Decoder(tuple[str, int, str, int, list[str], _Eight])
 
 
-class Place(NamedTuple):
-    """Where a job stands in the list: when it was made, ms since the epoch, and its id."""
+class Position(NamedTuple):
+    """A job's position in the list: when it was made, ms since the epoch, and its id."""
 
     created_at: int
     job_id: str
 
 
-class Listed(NamedTuple):
-    """One job of the list; None where its hash is gone and only its place is left."""
+class Query(msgspec.Struct, frozen=True):
+    """Which page. `statuses` is empty for all, `after` None for the first page."""
 
-    place: Place
-    job: records.JobSnapshot | None
-
-
-async def stretch(redis: Redis, owner: str | None, after: Place | None, limit: int) -> list[Listed]:
-    """Up to `limit` jobs of an owner (None: of everybody) after a place (None: from the newest).
-
-    Fewer: there are no more.
-    """
-    score, job_id = (after.created_at, after.job_id) if after else (False, "")
-    packed = await _LIST.packed(redis, owner or "", score, job_id, limit)
-    return [_listed(row) for row in _stretch.decode(packed)] if packed else []
-
-
-def _listed(row: msgspec.Raw) -> Listed:
-    packed = bytes(row)
-    if packed[0] == _GONE:
-        job_id, created_at, _ = _gone.decode(packed)
-        return Listed(Place(created_at, job_id), None)
-    job_id, created_at, owner, version, job, counts = _full.decode(packed)
-    snapshot = records.JobSnapshot(
-        job_id=job_id,
-        version=version,
-        owner=owner,
-        deleted=False,
-        job=records.job_row(job),
-        counts=Counts(*counts),
-        images=(),
-    )
-    return Listed(Place(created_at, job_id), snapshot)
-
-
-DEFAULT_LIMIT: Final = 20
-MOST: Final = 100
-_STRETCH: Final = 200
-_MOST_LOOKED_AT: Final = 2000
-"""Jobs that one page looks at for its filter; a page may then be short, and its cursor goes on."""
-
-_place = msgspec.msgpack.Decoder(tuple[int, str])
+    statuses: frozenset[JobStatus] = frozenset()
+    limit: int = DEFAULT_LIMIT
+    after: Position | None = None
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -100,66 +62,101 @@ class OwnedJobPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-class Question(msgspec.Struct, frozen=True):
-    """What is asked for. `statuses` is empty for all."""
-
-    statuses: frozenset[JobStatus] = frozenset()
-    limit: int = DEFAULT_LIMIT
-    after: Place | None = None
+def read_query(status: str | None, limit: str | None, cursor: str | None) -> Query:
+    """Read a query's parameters. `status` is one, or several with commas. Raises InvalidParameter."""
+    return Query(_read_statuses(status), _read_limit(limit), _read_cursor(cursor) if cursor else None)
 
 
-def question(status: str | None, limit: str | None, cursor: str | None) -> Question:
-    """Read a query. `status` is one status, or several with commas. Raises InvalidParameter."""
-    return Question(_statuses(status), _limit(limit), _after(cursor) if cursor else None)
+async def page(redis: Redis, owner: str, query: Query) -> JobPage:
+    """A page of the owner's jobs; jobs that have expired are not in it."""
+    jobs, last = await _find(redis, owner, query)
+    return JobPage(tuple(map(documents.job_head, jobs)), _cursor(last) if last else None)
 
 
-async def page(redis: Redis, owner: str, asked: Question) -> JobPage:
-    """The page that was asked for; jobs that have expired are not in it."""
-    found, after = await _found(redis, owner, asked)
-    return JobPage(tuple(map(documents.job_head, found)), _cursor(after) if after else None)
-
-
-async def page_of_all(redis: Redis, asked: Question) -> OwnedJobPage:
+async def page_of_all(redis: Redis, query: Query) -> OwnedJobPage:
     """The same of everybody's jobs."""
-    found, after = await _found(redis, None, asked)
-    return OwnedJobPage(tuple(map(_owned, found)), _cursor(after) if after else None)
+    jobs, last = await _find(redis, None, query)
+    return OwnedJobPage(tuple(map(_owned, jobs)), _cursor(last) if last else None)
 
 
 def _owned(job: JobSnapshot) -> OwnedJob:
     return OwnedJob(owner=job.owner, **msgspec.structs.asdict(documents.job_head(job)))
 
 
-async def _found(redis: Redis, owner: str | None, asked: Question) -> tuple[list[JobSnapshot], Place | None]:
-    """The jobs of a page, and the place after which the next one begins."""
-    found: list[Listed] = []
-    after, looked_at = asked.after, 0
-    size = _STRETCH if asked.statuses else asked.limit + 1
-    while looked_at < _MOST_LOOKED_AT:
-        listed = await stretch(redis, owner, after, size)
-        found += [one for one in listed if _is_wanted(one, asked.statuses)]
-        if len(found) > asked.limit:
-            return _jobs(found[: asked.limit]), found[asked.limit - 1].place
-        if len(listed) < size:
+async def _find(redis: Redis, owner: str | None, query: Query) -> tuple[list[JobSnapshot], Position | None]:
+    """The jobs of a page, and the position after which the next page begins."""
+    found: list[_Entry] = []
+    after, examined = query.after, 0
+    size = _SLICE if query.statuses else query.limit + 1
+    while examined < _MAX_EXAMINED:
+        entries = await _read_slice(redis, owner, after, size)
+        found += [entry for entry in entries if _matches(entry, query.statuses)]
+        if len(found) > query.limit:
+            return _jobs(found[: query.limit]), found[query.limit - 1].position
+        if len(entries) < size:
             return _jobs(found), None
-        looked_at += len(listed)
-        after = listed[-1].place
+        examined += len(entries)
+        after = entries[-1].position
     return _jobs(found), after
 
 
-def _jobs(found: list[Listed]) -> list[JobSnapshot]:
-    return [one.job for one in found if one.job is not None]
+class _Entry(NamedTuple):
+    """One job of the list. `job` is None where its hash is gone and only its position is left."""
+
+    position: Position
+    job: JobSnapshot | None
 
 
-def _is_wanted(one: Listed, statuses: frozenset[JobStatus]) -> bool:
-    if one.job is None:
+def _jobs(entries: list[_Entry]) -> list[JobSnapshot]:
+    return [entry.job for entry in entries if entry.job is not None]
+
+
+def _matches(entry: _Entry, statuses: frozenset[JobStatus]) -> bool:
+    if entry.job is None:
         return False
-    ends = one.job.job.expires_at
-    if ends is not None and ends <= time.time() * 1000:
+    expires_at = entry.job.job.expires_at
+    if expires_at is not None and expires_at <= time.time() * 1000:
         return False
-    return not statuses or one.job.counts.status in statuses
+    return not statuses or entry.job.counts.status in statuses
 
 
-def _statuses(text: str | None) -> frozenset[JobStatus]:
+_GONE: Final = 0x93
+"""The first byte of a row of three: of a job whose hash is gone."""
+_Eight = tuple[int, int, int, int, int, int, int, int]
+_rows: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_gone_row: Final = msgspec.msgpack.Decoder(tuple[str, int, str])
+_full_row: Final = msgspec.msgpack.Decoder(tuple[str, int, str, int, list[str], _Eight])
+
+
+async def _read_slice(redis: Redis, owner: str | None, after: Position | None, limit: int) -> list[_Entry]:
+    """Up to `limit` jobs of an owner (None: of everybody) after a position (None: from the newest).
+
+    A shorter slice is the last one.
+    """
+    score, job_id = (after.created_at, after.job_id) if after else (False, "")
+    packed = await _LIST.packed(redis, owner or "", score, job_id, limit)
+    return [_entry(row) for row in _rows.decode(packed)] if packed else []
+
+
+def _entry(row: msgspec.Raw) -> _Entry:
+    packed = bytes(row)
+    if packed[0] == _GONE:
+        job_id, created_at, _ = _gone_row.decode(packed)
+        return _Entry(Position(created_at, job_id), None)
+    job_id, created_at, owner, version, job, counts = _full_row.decode(packed)
+    snapshot = JobSnapshot(
+        job_id=job_id,
+        version=version,
+        owner=owner,
+        deleted=False,
+        job=job_row(job),
+        counts=Counts(*counts),
+        images=(),
+    )
+    return _Entry(Position(created_at, job_id), snapshot)
+
+
+def _read_statuses(text: str | None) -> frozenset[JobStatus]:
     names = [name.strip() for name in text.split(",")] if text else []
     try:
         return frozenset(map(JobStatus, names))
@@ -168,26 +165,29 @@ def _statuses(text: str | None) -> frozenset[JobStatus]:
         raise InvalidParameter(f"`status` must be of {known}, not {str(text)[:64]!r}.") from None
 
 
-def _limit(text: str | None) -> int:
+def _read_limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_LIMIT
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MOST):
-        raise InvalidParameter(f"`limit` must be a whole number from 1 to {MOST}, not {text[:32]!r}.")
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_LIMIT):
+        raise InvalidParameter(f"`limit` must be a whole number from 1 to {MAX_LIMIT}, not {text[:32]!r}.")
     return int(text)
 
 
-def _cursor(place: Place) -> str:
-    return urlsafe_b64encode(msgspec.msgpack.encode(tuple(place))).decode().rstrip("=")
+_position: Final = msgspec.msgpack.Decoder(tuple[int, str])
 
 
-def _after(cursor: str) -> Place:
+def _cursor(position: Position) -> str:
+    return urlsafe_b64encode(msgspec.msgpack.encode(tuple(position))).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> Position:
     try:
-        place = Place(*_place.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))))
+        position = Position(*_position.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))))
     except (binascii.Error, ValueError, msgspec.DecodeError):
         raise _bad_cursor() from None
-    if not is_job_id(place.job_id) or not 0 <= place.created_at < 2**53:
+    if not is_job_id(position.job_id) or not 0 <= position.created_at < 2**53:
         raise _bad_cursor()
-    return place
+    return position
 
 
 def _bad_cursor() -> InvalidParameter:

@@ -1,6 +1,6 @@
-"""The models on offer, as clients read them: parameters as JSON Schema, prices, and what FAL says now.
+"""The models on offer, as clients read them: parameters as JSON Schema, prices, and FAL's current metadata.
 
-Who calls it: `GET /models`. Pure: FAL's answers come in as arguments, and may be missing.
+FAL's metadata may be missing: the list is complete without it, by our own table.
 """
 
 import asyncio
@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from image2model.fal.wire import ModelEntry, Price
 
 
+KEPT_SECONDS: Final = 300.0
+_RETRY_SECONDS: Final = 30.0
+_DEADLINE_SECONDS: Final = 4.0
+_log: Final = structlog.stdlib.get_logger(__name__)
+
+
 class FalPrice(msgspec.Struct, frozen=True):
-    """What FAL asks for one unit of the endpoint's work, in its own words."""
+    """FAL's price for one unit of the endpoint's work, by FAL's own names."""
 
     unit_price: float
     unit: str | None
@@ -29,7 +35,7 @@ class FalPrice(msgspec.Struct, frozen=True):
 
 
 class FalModel(msgspec.Struct, frozen=True):
-    """What FAL says of one endpoint today."""
+    """FAL's current metadata of one endpoint."""
 
     name: str | None = None
     category: str | None = None
@@ -42,8 +48,8 @@ class ModelDocument(msgspec.Struct, frozen=True, kw_only=True):
     """One model. `params` is the JSON Schema of its parameters.
 
     `price_usd` is for one picture with the default parameters, by our table; null where only the run
-    tells. `face_limit` names the parameter that the form's `face_limit` becomes. `fal` is null while FAL
-    cannot be asked.
+    shows it. `face_limit` names the parameter that the form's `face_limit` becomes. `fal` is null while FAL
+    does not answer.
     """
 
     id: str
@@ -57,7 +63,7 @@ class ModelDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):
-    """All models. `pricing`: `fal` where FAL's own prices are in it, `table` where ours are all there is."""
+    """All models. `pricing`: `fal` where it holds FAL's own prices, `table` where it holds only ours."""
 
     default: str
     pricing: str
@@ -65,7 +71,7 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def listing(live: Mapping[str, FalModel]) -> ModelList:
-    """The models, the default first. `live`: what FAL says, by endpoint id; empty where it says nothing."""
+    """The models, the default first. `live`: FAL's metadata by endpoint id; may be empty."""
     priced = any(model.price for model in live.values())
     return ModelList(
         default=DEFAULT_MODEL,
@@ -88,44 +94,37 @@ def _document(endpoint: Endpoint, live: FalModel | None) -> ModelDocument:
     )
 
 
-KEPT_SECONDS: Final = 300.0
-_AGAIN_SECONDS: Final = 30.0
-_DEADLINE_SECONDS: Final = 4.0
-_log: Final = structlog.stdlib.get_logger(__name__)
-
-
 class FalCatalogue:
-    """One answer for all who ask. `key` None: nothing is asked."""
+    """FAL's metadata, fetched once for all requests. `key` None: nothing is fetched."""
 
     def __init__(self, key: str | None, hosts: FalHosts) -> None:
         self._key = key
         self._hosts = hosts
-        self._asking = asyncio.Lock()
-        self._answer: Mapping[str, FalModel] = {}
-        self._ask_at = 0.0
+        self._fetching = asyncio.Lock()
+        self._models: Mapping[str, FalModel] = {}
+        self._fetch_at = 0.0
 
     async def models(self) -> Mapping[str, FalModel]:
-        """By endpoint id, at most `KEPT_SECONDS` old; empty where FAL cannot be asked."""
+        """By endpoint id, at most `KEPT_SECONDS` old; empty where FAL does not answer."""
         if self._key is None:
             return {}
-        async with self._asking:
-            if monotonic() >= self._ask_at:
-                self._answer = await self._ask(self._key)
-                kept = KEPT_SECONDS if self._answer else _AGAIN_SECONDS
-                self._ask_at = monotonic() + kept
-            return self._answer
+        async with self._fetching:
+            if monotonic() >= self._fetch_at:
+                self._models = await self._fetch(self._key)
+                self._fetch_at = monotonic() + (KEPT_SECONDS if self._models else _RETRY_SECONDS)
+            return self._models
 
-    async def _ask(self, key: str) -> Mapping[str, FalModel]:
+    async def _fetch(self, key: str) -> Mapping[str, FalModel]:
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
-                return await _fetch(key, self._hosts)
+                return await _fetch_metadata(key, self._hosts)
         except (FalError, TimeoutError) as error:
             _log.warning("fal_catalogue_unavailable", reason=str(error) or "no answer in time")
             return {}
 
 
-async def _fetch(key: str, hosts: FalHosts) -> Mapping[str, FalModel]:
-    """Prices need a key that may see them; the rest is told without. Raises FalError."""
+async def _fetch_metadata(key: str, hosts: FalHosts) -> Mapping[str, FalModel]:
+    """Prices need a key that may see them; the rest needs none. Raises FalError."""
     # The FAL client's HTTP takes a third of a second to import, which no start should wait for.
     from image2model.fal.gateway import FalGateway
 

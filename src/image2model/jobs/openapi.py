@@ -1,4 +1,4 @@
-"""Jobs: their documents, the list of them, and what may be done to one. Who calls it: the table."""
+"""The reference of jobs and results: each operation with its parameters, answers and problems."""
 
 from typing import Final
 
@@ -30,9 +30,9 @@ from image2model.http.reference import (
 )
 from image2model.jobs.downloads import Downloads, ImageFiles
 from image2model.jobs.http import RetryBody
-from image2model.jobs.listing import DEFAULT_LIMIT, MOST, JobPage
+from image2model.jobs.listing import DEFAULT_LIMIT, MAX_LIMIT, JobPage
 
-_ONE: Final = (errors.NotFound, errors.Expired)
+_JOB_PROBLEMS: Final = (errors.NotFound, errors.Expired)
 _STATUSES: Final = "|".join(JobStatus)
 STATUS: Final = Parameter(
     name="status",
@@ -50,7 +50,8 @@ JOB_OPERATIONS: Final = (
         tag="Jobs",
         id="getJob",
         summary="A job as it is now",
-        description="Who polls sends the last `ETag` as `If-None-Match` and gets 304 while nothing moves.",
+        description="A client that polls sends the last `ETag` as `If-None-Match`. It gets 304 while "
+        "nothing changes.",
         parameters=(JOB_ID, IF_NONE_MATCH),
         answers=(
             Answer(
@@ -62,7 +63,7 @@ JOB_OPERATIONS: Final = (
             ),
             Answer(status=304, description="Nothing has changed.", headers=(ETAG,)),
         ),
-        problems=_ONE,
+        problems=_JOB_PROBLEMS,
     ),
     Operation(
         method="GET",
@@ -71,7 +72,7 @@ JOB_OPERATIONS: Final = (
         id="listJobs",
         summary="The caller's jobs, newest first",
         description="A page may be short of its limit; only a null `next_cursor` is the end.",
-        parameters=(STATUS, limit(MOST, DEFAULT_LIMIT), CURSOR),
+        parameters=(STATUS, limit(MAX_LIMIT, DEFAULT_LIMIT), CURSOR),
         answers=(Answer(status=200, description="One page, without images.", shape=JobPage, example=_PAGE),),
         problems=(errors.InvalidParameter,),
     ),
@@ -87,7 +88,7 @@ JOB_OPERATIONS: Final = (
         answers=(
             Answer(status=202, description="The job as it is now.", shape=JobDocument, example=CANCELLED_JOB),
         ),
-        problems=(*_ONE, errors.AlreadyFinished),
+        problems=(*_JOB_PROBLEMS, errors.AlreadyFinished),
     ),
     Operation(
         method="POST",
@@ -99,7 +100,7 @@ JOB_OPERATIONS: Final = (
         "with the parameters as before.",
         parameters=(JOB_ID,),
         body=Body(
-            description="Which images, and parameters in place of the job's. All may be left out.",
+            description="Which images, and parameters in place of the job's. Both are optional.",
             shape=RetryBody,
             required=False,
             examples={
@@ -111,7 +112,7 @@ JOB_OPERATIONS: Final = (
             Answer(status=202, description="The job as it is now.", shape=JobDocument, example=RUNNING_JOB),
         ),
         problems=(
-            *_ONE,
+            *_JOB_PROBLEMS,
             errors.AlreadyFinished,
             errors.InvalidParameter,
             errors.BodyTooLarge,
@@ -127,9 +128,9 @@ JOB_OPERATIONS: Final = (
         tag="Jobs",
         id="refreshFiles",
         summary="Fetch missing files of an image again",
-        description="What FAL named and could not be had when the image succeeded stands in its `warnings`. "
-        "FAL keeps files for days, so it may be had now; it costs nothing. What has come is told by an "
-        "`image` event and, where the job has ended, another `complete`. Where nothing is missing nothing "
+        description="The image's `warnings` name the files that could not be fetched when it succeeded. FAL "
+        "keeps files for days, so they may be available now. It costs nothing. When files arrive, an `image` "
+        "event follows and, where the job has ended, another `complete`. Where no file is missing, nothing "
         "happens.",
         parameters=(JOB_ID, IMAGE_ID),
         answers=(
@@ -140,7 +141,7 @@ JOB_OPERATIONS: Final = (
                 example=PARTIAL_JOB,
             ),
         ),
-        problems=(*_ONE, errors.NotReady),
+        problems=(*_JOB_PROBLEMS, errors.NotReady),
         counted=True,
     ),
     Operation(
@@ -153,7 +154,7 @@ JOB_OPERATIONS: Final = (
         "its end; then job and files are erased.",
         parameters=(JOB_ID,),
         answers=(Answer(status=204, description="Deleted."),),
-        problems=_ONE,
+        problems=_JOB_PROBLEMS,
     ),
 )
 _FILE: Final = Parameter(
@@ -164,7 +165,7 @@ _FILE: Final = Parameter(
     schema={"type": "string", "default": "model"},
 )
 _TOKEN: Final = Parameter(
-    name="token", where="path", description="Says which file, and until when; signed.", example="AbC123"
+    name="token", where="path", description="Names the file and the link's expiry; signed.", example="AbC123"
 )
 _RANGE: Final = Parameter(
     name="Range",
@@ -173,7 +174,7 @@ _RANGE: Final = Parameter(
     example="bytes=0-1023",
 )
 _IF_RANGE: Final = Parameter(
-    name="If-Range", where="header", description="The range only if the file has this `ETag` still."
+    name="If-Range", where="header", description="Send the range only if the file still has this `ETag`."
 )
 _LINK: Final = Header(
     name="Location",
@@ -186,7 +187,7 @@ _ATTACHMENT: Final = Header(
     description="`attachment`, with the file's name.",
     example="attachment; filename=\"chair.glb\"; filename*=UTF-8''chair.glb",
 )
-_RANGES: Final = Header(name="Accept-Ranges", description="Ranges of bytes are taken.", example="bytes")
+_RANGES: Final = Header(name="Accept-Ranges", description="The server accepts byte ranges.", example="bytes")
 _CONTENT_RANGE: Final = Header(
     name="Content-Range", description="Which bytes, of how many.", example="bytes 0-1023/2211840"
 )
@@ -210,7 +211,7 @@ RESULT_OPERATIONS: Final = (
         description="One entry for each image; `files` is empty until it has succeeded.",
         parameters=(JOB_ID,),
         answers=(Answer(status=200, description="The list.", shape=Downloads, example=_DOWNLOADS),),
-        problems=_ONE,
+        problems=_JOB_PROBLEMS,
     ),
     Operation(
         method="GET",
@@ -218,10 +219,10 @@ RESULT_OPERATIONS: Final = (
         tag="Results",
         id="downloadFile",
         summary="One file",
-        description="Redirects to where the file is. Follow the redirect (`curl -L`).",
+        description="Redirects to the file. Follow the redirect (`curl -L`).",
         parameters=(JOB_ID, IMAGE_ID, _FILE),
-        answers=(Answer(status=307, description="The file is there.", headers=(_LINK,)),),
-        problems=(*_ONE, errors.NotReady),
+        answers=(Answer(status=307, description="The file's address is in `Location`.", headers=(_LINK,)),),
+        problems=(*_JOB_PROBLEMS, errors.NotReady),
     ),
     Operation(
         method="GET",
@@ -241,7 +242,7 @@ RESULT_OPERATIONS: Final = (
                 headers=(_ATTACHMENT,),
             ),
         ),
-        problems=(*_ONE, errors.NotReady),
+        problems=(*_JOB_PROBLEMS, errors.NotReady),
     ),
     Operation(
         method="GET",
@@ -249,7 +250,7 @@ RESULT_OPERATIONS: Final = (
         tag="Results",
         id="getFile",
         summary="A file of the service's own storage",
-        description="The address that a download redirects to. The token is the credential: no key is asked.",
+        description="The address that a download redirects to. The token is the credential; it needs no key.",
         parameters=(_TOKEN, IF_NONE_MATCH, _RANGE, _IF_RANGE),
         answers=(
             Answer(status=200, description="The file.", media_type="*/*", binary=True, headers=_OF_FILE),
@@ -263,7 +264,7 @@ RESULT_OPERATIONS: Final = (
             Answer(status=304, description="The client has it already.", headers=(ETAG,)),
             Answer(status=416, description="The range begins behind the end.", headers=(_CONTENT_RANGE,)),
         ),
-        problems=_ONE,
+        problems=_JOB_PROBLEMS,
         access="open",
     ),
     Operation(
@@ -284,6 +285,6 @@ RESULT_OPERATIONS: Final = (
             ),
             Answer(status=304, description="The client has it already.", headers=(ETAG,)),
         ),
-        problems=_ONE,
+        problems=_JOB_PROBLEMS,
     ),
 )

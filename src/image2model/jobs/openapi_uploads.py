@@ -1,4 +1,4 @@
-"""The multipart form of a batch, for the upload and the quote. Who calls it: the files of operations."""
+"""The reference of uploads, quotes and models: the multipart form and the operations."""
 
 from typing import Final
 
@@ -38,7 +38,7 @@ _TEXTS: Final[Schema] = {
         "type": "string",
         "enum": ["false", "true"],
         "default": "false",
-        "description": "`true`: make every model anew, even where the same one is there already.",
+        "description": "`true`: make every model anew, even where the same one exists already.",
     },
     "on_invalid": {
         "type": "string",
@@ -140,7 +140,7 @@ UPLOAD_OPERATIONS: Final = (
         tag="Batches",
         id="uploadBatch",
         summary="Upload pictures as one job",
-        description="What was answered 202 is stored and will run. A refused batch leaves nothing behind; "
+        description="A batch that got 202 is stored and will run. A refused batch leaves nothing behind; "
         "where files are to blame, `errors` of the answer names each. 404 is for an `Idempotency-Key` "
         "whose job has been deleted since.",
         parameters=(_IDEMPOTENCY_KEY,),
@@ -192,8 +192,8 @@ MODEL_OPERATIONS: Final = (
         tag="Models",
         id="listModels",
         summary="The models on offer, with parameters and prices",
-        description="`params` of each is the JSON Schema of its parameters. What FAL says of it and asks for "
-        "it is at most 5 minutes old, and missing while FAL cannot be asked.",
+        description="`params` of each is the JSON Schema of its parameters. FAL's metadata and prices are "
+        "at most 5 minutes old, and missing while FAL does not answer.",
         answers=(
             Answer(
                 status=200, description="All models, the default first.", shape=ModelList, example=_EXAMPLE

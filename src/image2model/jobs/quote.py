@@ -1,44 +1,22 @@
-"""Which contents have a result already. Who calls it: the quote. The scripts decide what is reused."""
+"""What a batch would cost and what is wrong with it. Nothing is stored and nothing runs.
 
-from collections.abc import Sequence
+It only reads: the scripts decide what is reused when a batch really runs.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
-from image2model.jobs import batch_request as content
+from image2model.http.upload.reader import BadFile, ReceivedFile
 from image2model.jobs.batch_request import BatchRequest
-from image2model.jobs.lost_reply import Picture
 from image2model.money import to_usd
 from image2model.store.keys import key
 
 
-async def succeeded(redis: Redis, digests: Sequence[str]) -> frozenset[str]:
-    """Those of the digests whose picture has run with success, so that its result can be taken."""
-    if not digests:
-        return frozenset()
-    pipe = redis.pipeline(transaction=False)
-    for digest in digests:
-        pipe.get(key("reuse", digest))
-    leaders = {digest: one.decode() for digest, one in zip(digests, await pipe.execute(), strict=True) if one}
-    for leader in leaders.values():
-        pipe.hget(key("image", leader), "status")
-    statuses = await pipe.execute() if leaders else []
-    done = ImageStatus.SUCCEEDED.value.encode()
-    return frozenset(digest for digest, status in zip(leaders, statuses, strict=True) if status == done)
-
-
-class BadPicture(msgspec.Struct, frozen=True):
-    """A file that an upload would refuse: its place among the files, its name, and why."""
-
-    index: int
-    filename: str
-    code: str
-    detail: str
-
-
 class ImageQuote(msgspec.Struct, frozen=True, kw_only=True):
-    """One file's verdict. `cost_usd` is null where only the run tells, and 0 for a bad file."""
+    """One file's verdict. `cost_usd` is null where only the run shows it, and 0 for a bad file."""
 
     filename: str
     ok: bool
@@ -57,7 +35,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """The whole verdict.
 
     `accepted`: whether the same request to `/upload/batch` would become a job. `cost_usd_each` is the
-    price of one picture that has to run; a `cached` one costs nothing, for its result is there.
+    price of one picture that has to run; a `cached` one costs nothing, because its result exists.
     """
 
     model: str
@@ -72,35 +50,40 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     images: tuple[ImageQuote, ...]
 
 
-async def reusable(
-    redis: Redis, request: BatchRequest, pictures: Sequence[Picture], *, owner: str, dedupe: str
-) -> frozenset[int]:
-    """Places of the pictures that need no run: their result is there, or an earlier one makes it."""
-    digests = {
-        picture.index: content.digest(
-            picture.sha256,
-            request.endpoint.id,
-            request.params,
-            owner=owner,
-            dedupe=dedupe,
-            no_cache=request.no_cache,
-        )
-        for picture in pictures
-    }
-    seen = set(await succeeded(redis, sorted({digest for digest in digests.values() if digest})))
-    places = set()
+async def reusable(redis: Redis, digests: Mapping[int, str]) -> frozenset[int]:
+    """Indices of the pictures that need no run: their result exists, or an earlier one of them makes it.
+
+    `digests` holds each picture's digest by its index; an empty one is never reused.
+    """
+    seen = set(await _succeeded(redis, sorted({digest for digest in digests.values() if digest})))
+    indices = set()
     for index, digest in sorted(digests.items()):
         if digest in seen:
-            places.add(index)
+            indices.add(index)
         elif digest:
             seen.add(digest)
-    return frozenset(places)
+    return frozenset(indices)
+
+
+async def _succeeded(redis: Redis, digests: Sequence[str]) -> frozenset[str]:
+    """Those of the digests whose picture has run with success, so that its result can be reused."""
+    if not digests:
+        return frozenset()
+    pipe = redis.pipeline(transaction=False)
+    for digest in digests:
+        pipe.get(key("reuse", digest))
+    leaders = {digest: one.decode() for digest, one in zip(digests, await pipe.execute(), strict=True) if one}
+    for leader in leaders.values():
+        pipe.hget(key("image", leader), "status")
+    statuses = await pipe.execute() if leaders else []
+    succeeded = ImageStatus.SUCCEEDED.value.encode()
+    return frozenset(digest for digest, status in zip(leaders, statuses, strict=True) if status == succeeded)
 
 
 def quote(
-    request: BatchRequest, good: Sequence[Picture], bad: Sequence[BadPicture], cached: frozenset[int]
+    request: BatchRequest, good: Sequence[ReceivedFile], bad: Sequence[BadFile], cached: frozenset[int]
 ) -> Quote:
-    """The verdict on a batch that was read. `cached`: places of pictures whose results are there."""
+    """The verdict on a batch that was read. `cached`: indices of pictures whose results exist."""
     each = request.endpoint.price(request.params)
     to_run = sum(picture.index not in cached for picture in good)
     verdicts = {picture.index: _good(picture, picture.index in cached, each) for picture in good}
@@ -119,7 +102,7 @@ def quote(
     )
 
 
-def _good(picture: Picture, cached: bool, each: int | None) -> ImageQuote:
+def _good(picture: ReceivedFile, cached: bool, each: int | None) -> ImageQuote:
     return ImageQuote(
         filename=picture.filename,
         ok=True,
@@ -133,8 +116,10 @@ def _good(picture: Picture, cached: bool, each: int | None) -> ImageQuote:
     )
 
 
-def _bad(one: BadPicture) -> ImageQuote:
-    return ImageQuote(filename=one.filename, ok=False, code=one.code, detail=one.detail, cost_usd=0.0)
+def _bad(file: BadFile) -> ImageQuote:
+    return ImageQuote(
+        filename=file.filename, ok=False, code=file.fault.code, detail=file.fault.detail, cost_usd=0.0
+    )
 
 
 def _usd(micro: int | None) -> float | None:

@@ -1,6 +1,7 @@
 """Jobs as a whole: created, cancelled, run again, erased.
 
-Who calls it: the use cases of `service`. Every function is one round trip.
+Every function is one round trip, and every change is one script. A script checks everything before its first
+write, so a refused call has changed nothing.
 """
 
 from collections.abc import Sequence
@@ -9,25 +10,12 @@ from typing import Final
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.access.accounts import Allowance, Refused, refusal, script_terms
-from image2model.domain import RejectedFile
-from image2model.errors import IdempotencyConflict, NotFound, Problem
+from image2model.access import accounts
+from image2model.access.accounts import Allowance, Refused
+from image2model.domain import Counts, ImageStatus, RejectedFile
+from image2model.errors import IdempotencyConflict, NotFound
+from image2model.store.records import ImageRow, JobRow, JobSnapshot
 from image2model.store.scripts import Script
-
-
-class Made(msgspec.Struct, frozen=True, array_like=True):
-    """What the creation says: when it was, or why it was not."""
-
-    at: int
-    refused: Refused | None = None
-
-
-class Retried(msgspec.Struct, frozen=True, array_like=True):
-    """What a retry says: which images run again, or why none does."""
-
-    image_ids: list[str]
-    refused: Refused | None = None
-
 
 _CREATE: Final = Script("jobs/create_job")
 _FORBID: Final = Script("jobs/forbid_job")
@@ -35,13 +23,9 @@ _CANCEL: Final = Script("jobs/cancel_job")
 _RETRY: Final = Script("jobs/retry_images")
 _ERASE: Final = Script("jobs/erase_job")
 
-_made = msgspec.msgpack.Decoder(Made)
-_retried = msgspec.msgpack.Decoder(Retried)
-_pair = msgspec.msgpack.Decoder(tuple[int, int])
-
 
 class NewImage(msgspec.Struct, frozen=True, kw_only=True):
-    """One accepted picture. `source_key` is where its bytes lie; `format` is `png`, `jpeg` or `webp`."""
+    """One accepted picture. `source_key` is its storage object; `format` is `png`, `jpeg` or `webp`."""
 
     image_id: str
     filename: str
@@ -52,7 +36,7 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     format: str
     source_key: str
     digest: str = ""
-    """What makes two runs the same: see `service.content`. Empty: never reused."""
+    """What makes two runs the same: see `batch_request.digest`. Empty: never reused."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,16 +56,66 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     """Micro-dollars that are set aside for each image until it is final."""
     ttl_ms: int
     traceparent: str = ""
-    """The trace that the batch came in by (W3C), which its images' runs go on with. Empty: none."""
+    """The trace of the upload (W3C), which the runs of its images continue. Empty: none."""
 
 
-class IdempotentAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the creation leaves under its idempotency key: see `idempotency`."""
 
     key: str
     token: str
     value: str
     ttl_ms: int
+
+
+class Created(msgspec.Struct, frozen=True, array_like=True):
+    """The creation's reply: when the job was made, or why it was not."""
+
+    at: int
+    refused: Refused | None = None
+
+
+class Retried(msgspec.Struct, frozen=True, array_like=True):
+    """The retry's reply: which images run again, or why none does."""
+
+    image_ids: list[str]
+    refused: Refused | None = None
+
+
+_created: Final = msgspec.msgpack.Decoder(Created)
+_retried: Final = msgspec.msgpack.Decoder(Retried)
+_cancelled: Final = msgspec.msgpack.Decoder(tuple[int, int])
+
+
+async def create(
+    redis: Redis, job: NewJob, record: IdempotencyRecord | None = None, allowance: Allowance | None = None
+) -> JobSnapshot:
+    """Make the job and queue its images, in one step. The same call again changes nothing.
+
+    Returns the job as it was made; the snapshot's version is 0.
+
+    Raises IdempotencyConflict where the key was lost to another request, and what `accounts.refusal`
+    returns where the allowance does not suffice.
+    """
+    packed = await _CREATE.packed(
+        redis,
+        job.job_id,
+        job.owner,
+        _job_fields(job),
+        [(image.image_id, _image_fields(image)) for image in job.images],
+        job.low_priority,
+        (record.key, record.token, record.value, record.ttl_ms) if record else False,
+        job.unit_micro,
+        accounts.script_terms(allowance),
+    )
+    created = _created.decode(packed)
+    if created.refused is None:
+        return _created_job(job, created.at)
+    if created.refused.reason == "lost":
+        raise IdempotencyConflict(
+            "This Idempotency-Key ran out while the upload was under way; send it again."
+        )
+    raise accounts.refusal(created.refused, allowance)
 
 
 def _job_fields(job: NewJob) -> list[str | int]:
@@ -113,42 +147,86 @@ def _image_fields(image: NewImage) -> list[str | int]:
     return fields
 
 
-async def create(
-    redis: Redis, job: NewJob, idempotent: IdempotentAnswer | None = None, allowance: Allowance | None = None
-) -> int:
-    """Make the job and queue its images, in one step. The same call again changes nothing.
-
-    Returns when it was made, in ms since the epoch.
-
-    Raises IdempotencyConflict where the key was lost to another request meanwhile, and what `accounts.refuse`
-    does where the allowance does not reach.
-    """
-    images = [(image.image_id, _image_fields(image)) for image in job.images]
-    answer = (idempotent.key, idempotent.token, idempotent.value, idempotent.ttl_ms) if idempotent else False
-    made = _made.decode(
-        await _CREATE.packed(
-            redis,
-            job.job_id,
-            job.owner,
-            _job_fields(job),
-            images,
-            job.low_priority,
-            answer,
-            job.unit_micro,
-            script_terms(allowance),
-        )
+def _created_job(job: NewJob, at: int) -> JobSnapshot:
+    return JobSnapshot(
+        job_id=job.job_id,
+        version=0,
+        owner=job.owner,
+        deleted=False,
+        job=JobRow(
+            model=job.model,
+            params=job.params,
+            total=len(job.images),
+            created_at=at,
+            updated_at=at,
+            finished_at=None,
+            expires_at=None,
+            waiting_for=None,
+            cancel_requested=False,
+            rejected=job.rejected,
+            estimated_micro=job.estimated_micro,
+            cost_micro=0,
+        ),
+        counts=Counts(queued=len(job.images)),
+        images=tuple(_created_image(image, index, at) for index, image in enumerate(job.images)),
     )
-    if made.refused is not None:
-        raise _refused_creation(made.refused, allowance)
-    return made.at
 
 
-def _refused_creation(refused: Refused, allowance: Allowance | None) -> Problem:
-    if refused.reason == "lost":
-        return IdempotencyConflict(
-            "This Idempotency-Key ran out while the upload was under way; send it again."
-        )
-    return refusal(refused, allowance)
+def _created_image(image: NewImage, index: int, at: int) -> ImageRow:
+    return ImageRow(
+        image_id=image.image_id,
+        index=index,
+        filename=image.filename,
+        size=image.size,
+        sha256=image.sha256,
+        width=image.width,
+        height=image.height,
+        format=image.format,
+        status=ImageStatus.QUEUED,
+        queue_position=None,
+        attempt=1,
+        cached=False,
+        request_id=None,
+        cost_micro=None,
+        error=None,
+        result=None,
+        created_at=at,
+        started_at=None,
+        finished_at=None,
+    )
+
+
+def as_made(job: JobSnapshot) -> JobSnapshot:
+    """A job that may have come far since, as `create` returned it."""
+    row = msgspec.structs.replace(
+        job.job,
+        updated_at=job.job.created_at,
+        finished_at=None,
+        expires_at=None,
+        waiting_for=None,
+        cancel_requested=False,
+        cost_micro=0,
+    )
+    images = tuple(map(_image_as_made, job.images))
+    counts = Counts(queued=len(images))
+    return msgspec.structs.replace(job, version=0, job=row, counts=counts, images=images)
+
+
+def _image_as_made(image: ImageRow) -> ImageRow:
+    return msgspec.structs.replace(
+        image,
+        status=ImageStatus.QUEUED,
+        queue_position=None,
+        attempt=1,
+        cached=False,
+        request_id=None,
+        cost_micro=None,
+        cost_uncertain=False,
+        error=None,
+        result=None,
+        started_at=None,
+        finished_at=None,
+    )
 
 
 async def forbid(redis: Redis, job_id: str) -> bool:
@@ -157,15 +235,15 @@ async def forbid(redis: Redis, job_id: str) -> bool:
 
 
 async def cancel(redis: Redis, job_id: str, *, delete: bool = False) -> tuple[int, int]:
-    """Cancel what was not POSTed, mark the rest; returns how many of each.
+    """Cancel what was never sent to FAL, mark the rest. Returns how many of each.
 
-    With `delete` the job does not exist from now on, and its traces go when its last image has ended.
+    With `delete` the job does not exist from now on, and its records go when its last image has ended.
     Raises NotFound.
     """
     packed = await _CANCEL.packed(redis, job_id, delete)
     if packed is None:
         raise NotFound("There is no such job.")
-    return _pair.decode(packed)
+    return _cancelled.decode(packed)
 
 
 async def retry(
@@ -180,21 +258,26 @@ async def retry(
 ) -> list[str]:
     """Queue failed images again (None: all of them); returns their ids.
 
-    `unit_micro` is what to set aside for each, None: as before. Raises NotFound, and what `accounts.refuse`
-    does where the allowance does not reach: then none runs.
+    `unit_micro` is what to set aside for each, None: as before. Raises NotFound, and what `accounts.refusal`
+    returns where the allowance does not suffice: then none runs.
     """
-    text = msgspec.json.encode(params).decode() if params is not None else False
-    wanted = list(image_ids) if image_ids is not None else False
-    unit = False if unit_micro is None else unit_micro
-    packed = await _RETRY.packed(redis, job_id, wanted, text, low_priority, unit, script_terms(allowance))
+    packed = await _RETRY.packed(
+        redis,
+        job_id,
+        False if image_ids is None else list(image_ids),
+        False if params is None else msgspec.json.encode(params).decode(),
+        low_priority,
+        False if unit_micro is None else unit_micro,
+        accounts.script_terms(allowance),
+    )
     if packed is None:
         raise NotFound("There is no such job.")
     retried = _retried.decode(packed)
     if retried.refused is not None:
-        raise refusal(retried.refused, allowance)
+        raise accounts.refusal(retried.refused, allowance)
     return retried.image_ids
 
 
 async def erase(redis: Redis, job_id: str) -> None:
-    """Remove every key of the job. Call it after its files are gone."""
+    """Remove every key of the job. Delete its files first."""
     await _ERASE(redis, job_id)

@@ -6,8 +6,7 @@ from image2model.access.state import AccessState
 from image2model.fal.hosts import FalHosts
 from image2model.http.upload import UploadBudget, UploadLimits
 from image2model.http.write_probe import WriteProbe
-from image2model.jobs.document_cache import DocumentCache
-from image2model.jobs.lost_reply import LostReplies
+from image2model.jobs.accept import LostReplies
 from image2model.jobs.models import FalCatalogue
 from image2model.jobs.thumbnails import Thumbnails
 from image2model.storage.objects import ObjectStorage
@@ -26,5 +25,4 @@ class JobsState(AccessState):
     upload_budget: UploadBudget
     upload_limits: UploadLimits
     lost_replies: LostReplies
-    documents: DocumentCache
     write_probe: WriteProbe

@@ -1,52 +1,71 @@
-"""`GET /status/{job_id}`: one shared round trip for the version, and bytes that were made once for it.
+"""`GET /status/{job_id}`: one shared round trip for the job's state, and a body that was encoded once for it.
 
-Who calls it: the router. Plain ASGI without request and response objects, because this is the most asked
-route of all.
+Plain ASGI without request and response objects, because this is the most requested route of all. A kept
+document is never sent unless the store has just reported its state: a store that came back with older data is
+believed at once.
 """
 
-from functools import partial
+from collections import OrderedDict
 from typing import Final, cast
 
 import msgspec
+import structlog
 from redis.asyncio import Redis
 from starlette.types import Message, Receive, Scope, Send
 
 from image2model.access.lookup import JobState, is_job_id, visible
 from image2model.http.documents import job_document
-from image2model.jobs.document_cache import Built
 from image2model.jobs.state import JobsState
 from image2model.store import job_reads
 from image2model.store.run_id import last_run_id
+from image2model.telemetry.metrics import STORE_ROLLBACKS
 
 _CACHE: Final = (b"cache-control", b"private, no-cache")
 _JSON: Final = (b"content-type", b"application/json")
 _RUN_ID_DIGITS: Final = 12
+_CACHE_BYTES: Final = 32 << 20
+_log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class Status:
     """The job's document with a strong `ETag`; 304 where the client has it already."""
 
+    def __init__(self) -> None:
+        self._documents = DocumentCache()
+
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """Answer one request. Raises NotFound, Expired, and what authentication raises."""
+        """Serve one request. Raises NotFound, Expired, and what authentication raises."""
         state = cast("JobsState", scope["state"]["api"])
         job_id: str = scope["path_params"]["job_id"]
-        principal, head = await state.gate.authenticate_with_job(scope, job_id if is_job_id(job_id) else "")
-        head = visible(head, principal.owner)
-        if _has(scope, etag(head.state)):
-            await send(_start(304, head.state))
+        principal, found = await state.gate.authenticate_with_job(scope, job_id if is_job_id(job_id) else "")
+        job = visible(found, principal.owner)
+        if _client_has(scope, etag(job.state)):
+            await send(_start(304, job.state))
             await send({"type": "http.response.body"})
             return
-        built = await state.documents.get(job_id, head.state, partial(_build, state.redis, job_id))
-        await send(_start(200, built.state, _JSON, (b"content-length", b"%d" % len(built.body))))
-        await send({"type": "http.response.body", "body": built.body})
+        document = self._documents.get(job_id, job.state)
+        if document is None:
+            document = await _read(state.redis, job_id)
+            self._documents.put(job_id, document)
+        length = (b"content-length", b"%d" % len(document.body))
+        await send(_start(200, document.state, _JSON, length))
+        await send({"type": "http.response.body", "body": document.body})
 
 
 def etag(state: JobState) -> bytes:
     """The strong validator of a job's document in this state: the same from every replica.
 
-    The version alone would come again after the store has gone back to older data.
+    The version alone would repeat after the store has gone back to older data.
     """
     return b'"%d-%x-%s"' % (state.version, state.updated_at, state.run_id[:_RUN_ID_DIGITS].encode())
+
+
+def _client_has(scope: Scope, tag: bytes) -> bool:
+    """Whether an If-None-Match holds the tag: RFC 9110, 13.1.2, by weak comparison."""
+    sent = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
+    if not sent:
+        return False
+    return any(one.strip().removeprefix(b"W/") in (tag, b"*") for one in sent.split(b","))
 
 
 def _start(status: int, state: JobState, *headers: tuple[bytes, bytes]) -> Message:
@@ -57,15 +76,56 @@ def _start(status: int, state: JobState, *headers: tuple[bytes, bytes]) -> Messa
     }
 
 
-async def _build(redis: Redis, job_id: str) -> Built:
+class EncodedDocument(msgspec.Struct, frozen=True):
+    """A document as JSON, and the state that it shows."""
+
+    state: JobState
+    body: bytes
+
+
+async def _read(redis: Redis, job_id: str) -> EncodedDocument:
+    """The document as it is now. Raises NotFound."""
     snapshot = await job_reads.read_job(redis, job_id)
     state = JobState(last_run_id(), snapshot.version, snapshot.job.updated_at)
-    return Built(state, msgspec.json.encode(job_document(snapshot)))
+    return EncodedDocument(state, msgspec.json.encode(job_document(snapshot)))
 
 
-def _has(scope: Scope, tag: bytes) -> bool:
-    """Whether an If-None-Match holds the tag: RFC 9110, 13.1.2, by weak comparison."""
-    asked = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
-    if not asked:
-        return False
-    return any(one.strip().removeprefix(b"W/") in (tag, b"*") for one in asked.split(b","))
+class DocumentCache:
+    """One document for each job, bounded by bytes; the least recently used go first.
+
+    Belongs to one event loop.
+    """
+
+    def __init__(self, max_bytes: int = _CACHE_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self.held = 0
+        self._documents: OrderedDict[str, EncodedDocument] = OrderedDict()
+
+    def get(self, job_id: str, state: JobState) -> EncodedDocument | None:
+        """The document of exactly this state, which the store has just reported; None where it is missing."""
+        document = self._documents.get(job_id)
+        if document is None:
+            return None
+        if document.state == state:
+            self._documents.move_to_end(job_id)
+            return document
+        _note_rollback(job_id, document.state, state)
+        return None
+
+    def put(self, job_id: str, document: EncodedDocument) -> None:
+        """Keep it in place of an earlier one."""
+        before = self._documents.pop(job_id, None)
+        if before is not None:
+            self.held -= len(before.body)
+        self._documents[job_id] = document
+        self.held += len(document.body)
+        while self.held > self.max_bytes:
+            _, dropped = self._documents.popitem(last=False)
+            self.held -= len(dropped.body)
+
+
+def _note_rollback(job_id: str, before: JobState, now: JobState) -> None:
+    """Within one run of the server, an older version is only a request that another one has overtaken."""
+    if before.run_id != now.run_id and before.version > now.version:
+        STORE_ROLLBACKS.inc()
+        _log.error("store_rolled_back", job_id=job_id, before=before.version, now=now.version)

@@ -1,4 +1,8 @@
-"""Where an uploaded picture lies. Who calls it: whoever shows it: thumbnails."""
+"""Thumbnails of uploaded pictures: kept in the storage, made from the original where one is missing.
+
+Workers store most of them ahead of time. A request that finds none waits for one to be made; all requests
+for the same picture share the work, and a fixed number of threads bounds the memory.
+"""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +20,7 @@ from image2model.storage.objects import ObjectStorage
 from image2model.store.connection import command
 from image2model.store.keys import key
 
+MEDIA_TYPE: Final = "image/webp"
 _FIELDS: Final = ("job_id", "source_key", "sha256")
 
 
@@ -37,11 +42,8 @@ async def source_of(redis: Redis, job_id: str, image_id: str) -> SourcePicture |
     return SourcePicture(job_id=job_id, image_id=image_id, source_key=source, sha256=sha256)
 
 
-MEDIA_TYPE: Final = "image/webp"
-
-
 class UploadedPicture(Protocol):
-    """A picture of a job as it was uploaded, and where it lies."""
+    """A picture of a job as it was uploaded, and its storage key."""
 
     @property
     def job_id(self) -> str: ...
@@ -78,7 +80,7 @@ class Thumbnails:
         return await asyncio.shield(task)
 
     def close(self) -> None:
-        """Let the threads go."""
+        """Stop what is under way and end the threads."""
         for task in self._making.values():
             task.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -86,7 +88,7 @@ class Thumbnails:
     def _made(self, image_id: str, task: "asyncio.Task[bytes]") -> None:
         del self._making[image_id]
         if not task.cancelled():
-            task.exception()  # looked at: who asked may be gone
+            task.exception()  # retrieved: the request that waited for it may be gone
 
     async def _make(self, picture: UploadedPicture) -> bytes:
         async with self._slots:
@@ -108,7 +110,7 @@ class Thumbnails:
 
 
 async def keep(storage: ObjectStorage, picture: UploadedPicture, data: bytes) -> None:
-    """Store a thumbnail. On a full disk it is left out: it can be made again. Raises StorageError."""
+    """Store a thumbnail. A full disk is no error: it can be made again. Raises StorageError."""
     key = layout.thumbnail(picture.job_id, picture.image_id)
     with suppress(DiskFull):
         await storage.put(key, data, content_type=MEDIA_TYPE)

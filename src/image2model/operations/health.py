@@ -18,7 +18,7 @@ from image2model.access.state import state_of
 from image2model.errors import DiskFull
 from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.fal.hosts import FalHosts
-from image2model.http.answers import json_answer
+from image2model.http.bodies import json_response
 from image2model.http.write_probe import Check
 from image2model.jobs.state import JobsState
 from image2model.queue import fleet
@@ -94,13 +94,13 @@ class HealthState(JobsState):
 
 async def live(_request: Request) -> Response:
     """200 while the event loop runs."""
-    return json_answer(Liveness())
+    return json_response(Liveness())
 
 
 async def ready(request: Request) -> Response:
     """200 `ready` or `degraded`, 503 `unready`."""
     found = await readiness(state_of(request, HealthState))
-    return json_answer(found, 503 if found.status == "unready" else 200)
+    return json_response(found, 503 if found.status == "unready" else 200)
 
 
 async def readiness(state: HealthState) -> Readiness:

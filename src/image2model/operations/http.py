@@ -9,7 +9,7 @@ from starlette.responses import Response
 from image2model.access.principal import require_admin
 from image2model.access.state import AccessState, state_of
 from image2model.errors import NotFound
-from image2model.http.answers import json_answer, read_json
+from image2model.http.bodies import json_response, read_json
 from image2model.http.documents import job_document
 from image2model.jobs import listing
 from image2model.operations import dead_letters, stats
@@ -29,14 +29,16 @@ async def list_dead(request: Request) -> Response:
     filters = DeadFilter(
         code=query.get("code", ""), model=query.get("model", ""), owner=query.get("owner", "")
     )
-    return json_answer(await dead_letters.page(state.redis, filters, query.get("limit"), query.get("cursor")))
+    return json_response(
+        await dead_letters.page(state.redis, filters, query.get("limit"), query.get("cursor"))
+    )
 
 
 async def replay_dead(request: Request) -> Response:
     """202 with the job: one image runs again."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    return json_answer(
+    return json_response(
         job_document(await dead_letters.replay(state.redis, request.path_params["image_id"])), 202
     )
 
@@ -45,7 +47,7 @@ async def replay_many_dead(request: Request) -> Response:
     """202 with the number of images that run again."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    return json_answer(
+    return json_response(
         await dead_letters.replay_many(state.redis, await read_json(request, _body, _EXAMPLE)), 202
     )
 
@@ -54,22 +56,22 @@ async def show_stats(request: Request) -> Response:
     """200 with the statistics; `?days=` limits the spending."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    return json_answer(await stats.read(state.redis, stats.days_of(request.query_params.get("days"))))
+    return json_response(await stats.read(state.redis, stats.days_of(request.query_params.get("days"))))
 
 
 async def list_workers(request: Request) -> Response:
     """200: the workers with a recent heartbeat."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    return json_answer(await fleet.list_workers(state.redis))
+    return json_response(await fleet.list_workers(state.redis))
 
 
 async def list_jobs(request: Request) -> Response:
     """200: one page of the jobs of all owners, newest first."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    query = listing.question(*(request.query_params.get(name) for name in ("status", "limit", "cursor")))
-    return json_answer(await listing.page_of_all(state.redis, query))
+    query = listing.read_query(*(request.query_params.get(name) for name in ("status", "limit", "cursor")))
+    return json_response(await listing.page_of_all(state.redis, query))
 
 
 class QueueDocument(msgspec.Struct, frozen=True):
@@ -97,4 +99,4 @@ async def _set_paused(request: Request, *, paused: bool) -> Response:
     if name not in set(Queue):
         raise NotFound(f"There is no such queue. The queues are {', '.join(Queue)}.")
     change = circuits.pause_queue if paused else circuits.resume_queue
-    return json_answer(QueueDocument(name, paused, await change(state.redis, Queue(name))))
+    return json_response(QueueDocument(name, paused, await change(state.redis, Queue(name))))

@@ -31,7 +31,7 @@ from image2model.http.reference import (
     limit,
 )
 from image2model.http.write_probe import Check
-from image2model.jobs.listing import DEFAULT_LIMIT, MOST, OwnedJob, OwnedJobPage
+from image2model.jobs.listing import DEFAULT_LIMIT, MAX_LIMIT, OwnedJob, OwnedJobPage
 from image2model.jobs.openapi import STATUS
 from image2model.operations.dead_letters import (
     DEFAULT_LISTED,
@@ -322,7 +322,7 @@ FLEET_OPERATIONS: Final = (
         id="listAllJobs",
         summary="List the jobs of all owners",
         description="Like `GET /api/v1/jobs`, newest first, with the owner of each job.",
-        parameters=(STATUS, limit(MOST, DEFAULT_LIMIT), CURSOR),
+        parameters=(STATUS, limit(MAX_LIMIT, DEFAULT_LIMIT), CURSOR),
         answers=(
             Answer(
                 status=200,

@@ -19,7 +19,7 @@ from image2model.events import history
 from image2model.events.documents import completed_document
 from image2model.events.history import JobCompleted
 from image2model.http.documents import JobDocument, Moment, job_document
-from image2model.jobs.batch_request import shown
+from image2model.jobs.batch_request import redacted_url
 from image2model.store import job_reads
 from image2model.store.connection import command
 from image2model.store.keys import key
@@ -104,7 +104,7 @@ async def announce(redis: Redis, job_id: str, version: int, *, failed: str | Non
         delivery_id=f"{job_id}-{version}",
         job_id=job_id,
         version=version,
-        url=shown(url),
+        url=redacted_url(url),
         created_at=at,
         next_at=at if failed is None else None,
         state=DeliveryState.PENDING if failed is None else DeliveryState.FAILED,

@@ -36,7 +36,7 @@ from image2model.generation import costs, fal_messages, steps
 from image2model.generation.costs import Booking, Outcome
 from image2model.generation.fal_messages import Callback
 from image2model.generation.steps import Committed
-from image2model.http.answers import declared_length, read_small
+from image2model.http.bodies import declared_length, read_small
 from image2model.store.durability import Replicas
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from image2model import errors
 from image2model.access import lookup
 from image2model.access.state import AccessState, state_of
 from image2model.events.examples import ENDED
-from image2model.http.answers import json_answer
+from image2model.http.bodies import json_response
 from image2model.http.documents import Moment, moment
 from image2model.http.reference import JOB, JOB_ID, Answer, Body, Operation, Parameter
 from image2model.webhooks import deliveries
@@ -51,7 +51,7 @@ async def list_deliveries(request: Request) -> Response:
     job_id = request.path_params["job_id"]
     await lookup.access(state.redis, principal.owner, job_id)
     found = await deliveries.of_job(state.redis, job_id)
-    return json_answer(DeliveryList(tuple(map(_document, found))))
+    return json_response(DeliveryList(tuple(map(_document, found))))
 
 
 async def replay_delivery(request: Request) -> Response:
@@ -62,7 +62,7 @@ async def replay_delivery(request: Request) -> Response:
     await lookup.access(state.redis, principal.owner, job_id)
     if not delivery_id.startswith(f"{job_id}-"):
         raise errors.NotFound("There is no such delivery.")
-    return json_answer(_document(await deliveries.replay(state.redis, delivery_id)), 202)
+    return json_response(_document(await deliveries.replay(state.redis, delivery_id)), 202)
 
 
 def _document(delivery: Delivery) -> DeliveryDocument:

@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from image2model.http.answers import ANSWER_HEADERS
+from image2model.http.bodies import RESPONSE_HEADERS
 
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -28,7 +28,7 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = [*message["headers"], *scope.get(ANSWER_HEADERS, ())]
+                own = [*message["headers"], *scope.get(RESPONSE_HEADERS, ())]
                 named = {name for name, _ in own}
                 message["headers"] = [*own, *(header for header in _ENCODED if header[0] not in named)]
             await send(message)

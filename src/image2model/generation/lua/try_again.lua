@@ -1,5 +1,5 @@
 -- Moves an image back to `queued` for another try or attempt; the holder then releases it with the delay, by
--- `finish_task`. {image_id, token, used_attempt, start_timeout_ms, error or false, unknown, endpoint}
+-- `release_task`. {image_id, token, used_attempt, start_timeout_ms, error or false, unknown, endpoint}
 -- `used_attempt`: FAL had accepted the attempt that ended, so it counts (once, however often this is called), and the
 -- time to be accepted begins anew; `error`, as JSON, says why it ended; `unknown`: only while FAL's id is not known;
 -- `endpoint`: the endpoint is at fault, so neither the attempt nor the time to be accepted counts.

@@ -1,12 +1,12 @@
-"""Reading a multipart upload as it arrives. Who calls it: the routes of `/upload/batch` and `/quote`.
+"""A multipart upload, read while it arrives. `read_batch` is the entrance.
 
-`read_batch` is the whole of it. Nothing here knows a store, a storage or a job: complete files are
-handed to the caller's sink one by one, and no bytes of theirs are kept afterwards.
+Nothing here knows a store, a storage or a job: complete files go to the caller's sink one by one, and none of
+their bytes are kept afterwards. A refused upload must never leave memory reserved or a sink running.
 """
 
-from image2model.http.upload.budget import UploadBudget
-from image2model.http.upload.reader import read_batch
-from image2model.http.upload.received import Inspect, Picture, ReceivedBatch, ReceivedFile, Sink, UploadLimits
+from image2model.http.upload.form import Inspect, Picture
+from image2model.http.upload.limits import UploadBudget, UploadLimits
+from image2model.http.upload.reader import ReceivedBatch, ReceivedFile, Sink, discard, read_batch
 
 __all__ = [
     "Inspect",
@@ -16,5 +16,6 @@ __all__ = [
     "Sink",
     "UploadBudget",
     "UploadLimits",
+    "discard",
     "read_batch",
 ]

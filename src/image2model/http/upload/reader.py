@@ -1,24 +1,92 @@
 """`read_batch`: one multipart request from its headers to a `ReceivedBatch`.
 
-Who calls it: the routes that take pictures. It raises a `Problem` for a request that is refused as a
-whole; the rest of a refused body is dropped by `RefusalDrain`, after all memory is given back.
+It raises a `Problem` for a request that is refused as a whole. By then all memory is given back, and
+`RefusalDrain` drops the rest of the body. Complete files go through a `FilePipeline` to the caller's sink
+while the next ones still arrive. Only a few are in it at once, so a slow sink does not cost memory.
 """
 
-from collections.abc import Mapping
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
 
+import msgspec
 from starlette.types import Receive
 
-from image2model.errors import InvalidParameter, NoFiles, TooManyFiles
-from image2model.http.answers import declared_length
-from image2model.http.upload.budget import Reservation, UploadBudget
-from image2model.http.upload.parser import FormParser, PacedBody, PartStart, body_too_large, boundary_of
-from image2model.http.upload.part import FieldPart, FilePart, IgnoredPart, Part, display_name
-from image2model.http.upload.pipeline import FilePipeline
-from image2model.http.upload.received import FIELDS, Inspect, ReceivedBatch, ReceivedFile, Sink, UploadLimits
+from image2model.errors import FileFault, FileProblem, InvalidParameter, NoFiles, TooManyFiles
+from image2model.http.upload.form import (
+    FieldPart,
+    FilePart,
+    FormParser,
+    IgnoredPart,
+    Inspect,
+    Part,
+    PartStart,
+    boundary_of,
+    display_name,
+)
+from image2model.http.upload.limits import (
+    PacedBody,
+    Reservation,
+    UploadBudget,
+    UploadLimits,
+    check_declared_length,
+)
+from image2model.shielded import in_thread
+
+FIELDS: Final = frozenset(
+    {"model", "face_limit", "params", "webhook_url", "priority", "no_cache", "on_invalid"}
+)
+"""The part names besides `files`; each may come once."""
 
 
-async def forget(_file: ReceivedFile, _data: bytes) -> None:
-    """A sink that keeps nothing: for callers who only want to know what an upload holds."""
+class ReceivedFile(msgspec.Struct, frozen=True):
+    """One good file: its index among the `files` parts, its display name, and what it is."""
+
+    index: int
+    filename: str
+    size: int
+    sha256: str
+    format: str
+    width: int
+    height: int
+
+
+class BadFile(msgspec.Struct, frozen=True):
+    """One file that cannot be used. `problem` is the response if the batch is refused for it."""
+
+    index: int
+    filename: str
+    problem: FileProblem
+
+    @property
+    def fault(self) -> FileFault:
+        """Its entry in a problem's `errors`, or in a job's `rejected`."""
+        return self.problem.fault(self.filename)
+
+
+class ReceivedBatch(msgspec.Struct, frozen=True):
+    """A whole batch, read to its end. Both tuples are in the order of the body."""
+
+    files: tuple[ReceivedFile, ...]
+    bad: tuple[BadFile, ...]
+    fields: dict[str, str]
+
+    def refuse_bad(self) -> None:
+        """Raise the first bad file's problem, naming every bad file; nothing where all are good."""
+        if not self.bad:
+            return
+        first = self.bad[0].problem
+        raise type(first)(first.detail, errors=[each.fault for each in self.bad])
+
+
+Sink = Callable[[ReceivedFile, bytes], Awaitable[None]]
+"""Takes a good file's bytes. It must not keep them after it returns: from then on they count as free."""
+
+
+async def discard(_file: ReceivedFile, _data: bytes) -> None:
+    """A sink that keeps nothing: for callers that only need to know what an upload holds."""
 
 
 async def read_batch(
@@ -28,24 +96,23 @@ async def read_batch(
     limits: UploadLimits,
     budget: UploadBudget,
     inspect: Inspect,
-    sink: Sink = forget,
+    sink: Sink = discard,
 ) -> ReceivedBatch:
-    """Read a whole upload, handing each good file to `sink` as it completes.
+    """Read a whole upload, passing each good file to `sink` as it completes.
 
     `headers` are the request's, looked up by lower-case name. Files that are bad one by one do not
     raise: they are in `bad`, because `on_invalid` may come after them; see `ReceivedBatch.refuse_bad`.
-    When this raises, no sink is under way any more, and the caller deletes what its sink had stored.
+    When this raises, no sink runs any more, and the caller deletes what its sink had stored.
 
     Raises `UnsupportedMediaType`, `BodyTooLarge`, `InvalidMultipart`, `InvalidParameter`, `NoFiles`,
     `TooManyFiles`, `UploadTooSlow`; `starlette.requests.ClientDisconnect` when the sender is gone; and
     whatever `sink` raises.
     """
-    boundary = boundary_of(headers.get("content-type", ""), limits.max_boundary_bytes)
-    if declared_length(headers, 0) > limits.max_body_bytes:
-        raise body_too_large(limits)
+    parser = FormParser(boundary_of(headers.get("content-type", ""), limits.max_boundary_bytes), limits)
+    check_declared_length(headers, limits)
     with budget.open() as reservation:
         async with FilePipeline(inspect, sink, reservation, limits.files_in_flight) as pipeline:
-            form = FormReader(boundary, limits, reservation, pipeline)
+            form = FormReader(parser, limits, reservation, pipeline)
             await form.read(PacedBody(receive, limits, crowded=lambda: budget.waiting > 0))
     return ReceivedBatch(files=pipeline.good, bad=pipeline.bad, fields=form.fields)
 
@@ -54,17 +121,17 @@ class FormReader:
     """Reads one form. `fields` and `files_seen` are complete after `read`."""
 
     def __init__(
-        self, boundary: bytes, limits: UploadLimits, reservation: Reservation, pipeline: FilePipeline
+        self, parser: FormParser, limits: UploadLimits, reservation: Reservation, pipeline: "FilePipeline"
     ) -> None:
         self.fields: dict[str, str] = {}
         self.files_seen = 0
+        self._parser = parser
         self._limits = limits
         self._reservation = reservation
         self._pipeline = pipeline
         self._names: set[str] = set()
         self._refusal: InvalidParameter | None = None
         self._part: Part = IgnoredPart()
-        self._parser = FormParser(boundary, limits)
 
     async def read(self, body: PacedBody) -> None:
         """Read to the end of the body. Raises the `Problem` for which the whole batch is refused."""
@@ -85,7 +152,7 @@ class FormReader:
             else:
                 self._part.feed(event)
         if isinstance(self._part, FilePart):
-            await self._settle(self._part)
+            await self._count_memory(self._part)
 
     def _begin(self, start: PartStart) -> Part:
         name = start.name
@@ -111,17 +178,14 @@ class FormReader:
         if isinstance(part, FieldPart):
             self._keep(part)
         elif isinstance(part, FilePart):
-            await self._settle(part)
-            await self._hand_over(part)
+            await self._count_memory(part)
+            if part.problem is None:
+                await self._pipeline.put(part)
+            else:
+                self._pipeline.refuse(part, part.problem)
 
-    async def _hand_over(self, part: FilePart) -> None:
-        if part.problem is not None:
-            self._pipeline.refuse(part, part.problem)
-        else:
-            await self._pipeline.put(part)
-
-    async def _settle(self, part: FilePart) -> None:
-        """Bring the reservation to what the part holds by now."""
+    async def _count_memory(self, part: FilePart) -> None:
+        """Adjust the reservation to the bytes that the part holds by now."""
         missing = part.kept - part.held
         part.held = part.kept
         if missing > 0:
@@ -142,3 +206,102 @@ class FormReader:
         self._refusal = self._refusal or InvalidParameter(detail)
         self._pipeline.stop()
         return IgnoredPart()
+
+
+class FilePipeline:
+    """The complete files of one upload: hash, inspection, sink, in any order.
+
+    A context manager that ends when no file is in work. It always waits for a sink that has begun, also when
+    the upload fails: a caller that deletes what its sink stored can rely on nothing appearing later.
+    """
+
+    def __init__(self, inspect: Inspect, sink: Sink, reservation: Reservation, in_flight: int) -> None:
+        self.inspect = inspect
+        self._sink = sink
+        self._reservation = reservation
+        self._slots = asyncio.Semaphore(in_flight)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+        self._stopped = False
+        self._good: list[ReceivedFile] = []
+        self._bad: list[BadFile] = []
+
+    @property
+    def good(self) -> tuple[ReceivedFile, ...]:
+        """The good files in the order of the body."""
+        return tuple(sorted(self._good, key=lambda file: file.index))
+
+    @property
+    def bad(self) -> tuple[BadFile, ...]:
+        """The bad files in the order of the body."""
+        return tuple(sorted(self._bad, key=lambda file: file.index))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if error is None:
+            self._raise_failure()
+
+    def stop(self) -> None:
+        """Begin no further sink: the upload is refused whatever follows."""
+        self._stopped = True
+
+    def refuse(self, part: FilePart, problem: FileProblem) -> None:
+        """Note a file that is known to be bad."""
+        self._bad.append(BadFile(part.index, part.filename, problem))
+
+    async def put(self, part: FilePart) -> None:
+        """Accept a complete file as soon as a slot is free. Raises what an earlier file's sink raised."""
+        await self._slots.acquire()
+        self._raise_failure()
+        self._start(self._finish(part))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._slots.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = self._failure or error
+            self.stop()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _finish(self, part: FilePart) -> None:
+        try:
+            file, data = await in_thread(_examine, part, self.inspect)
+            if not self._stopped:
+                await self._sink(file, data)
+                self._good.append(file)
+        except FileProblem as problem:
+            self.refuse(part, problem)
+        finally:
+            self._reservation.release(part.held)
+
+
+def _examine(part: FilePart, inspect: Inspect) -> tuple[ReceivedFile, bytes]:
+    """Join, inspect and hash a complete file. Blocks, so it runs in a thread. Raises `FileProblem`."""
+    data = part.take()
+    picture = inspect(data)
+    file = ReceivedFile(
+        index=part.index,
+        filename=part.filename,
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        format=picture.format,
+        width=picture.width,
+        height=picture.height,
+    )
+    return file, data

@@ -1,5 +1,5 @@
--- Asks for the end of what is not finished. {job_id, delete}
--- What was not POSTed is cancelled at once; what FAL has, or may have, is marked and followed to its end.
+-- Cancels what is not finished. {job_id, delete}
+-- What was never sent to FAL is cancelled at once. What FAL has, or may have, is marked and followed to its end.
 -- Returns {images cancelled, images marked}, or nothing when there is no such job.
 local job_id, delete = unpack(cmsgpack.unpack(ARGV[1]))
 local job, at, cancelled, marked = K.job(job_id), now_ms(), 0, 0

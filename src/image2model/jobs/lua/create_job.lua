@@ -1,8 +1,8 @@
--- A batch comes to be, whole: its hashes, its places in the queue, its events, its idempotency answer.
+-- Creates a job as a whole: its hashes, its tasks in the queue, its events, its idempotency record.
 -- {job_id, owner, job_fields, {{image_id, image_fields}, ...}, low, {idem_key, idem_token, idem_value, idem_ttl} or false,
--- unit_micro, allowance or false}. `unit_micro`: what is set aside for each image; see `admission_refusal` for the last.
--- Returns {when it was made}, the same for the same call again, or {0, {why not, ...}}; `lost`: the idempotency
--- key is no longer ours, or the job was given up meanwhile.
+-- unit_micro, allowance or false}. `unit_micro`: micro-dollars set aside for each image; `allowance`: see `admission_refusal`.
+-- Returns {when it was made}, the same for the same call again, or {0, {reason, ...}}; `lost`: the idempotency key
+-- is no longer this request's, or the job was forbidden meanwhile.
 local job_id, owner, fields, images, low, idem, unit, allowance = unpack(cmsgpack.unpack(ARGV[1]))
 local made_at = call('HGET', K.job(job_id), 'created_at')
 if made_at then return cmsgpack.pack({num(made_at)}) end

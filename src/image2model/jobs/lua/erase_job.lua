@@ -1,4 +1,4 @@
--- Every trace of a job. Its files are gone already.
+-- Removes every key and entry of a job. Its files are gone already.
 local job_id = ARGV[1]
 local owner = call('HGET', K.job(job_id), 'owner')
 for _, id in ipairs(image_ids(job_id)) do

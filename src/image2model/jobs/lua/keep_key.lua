@@ -1,5 +1,5 @@
--- A short-lived key that its holder renews or gives up. {key, token, ttl_ms}; a ttl of 0 gives it up.
--- Returns 0 where the key is another's by now.
+-- Renews or releases a reserved key. {key, token, ttl_ms}; a TTL of 0 releases it.
+-- Returns 0 where the key no longer holds this token.
 local name, token, ttl = unpack(cmsgpack.unpack(ARGV[1]))
 if call('GET', name) ~= token then return 0 end
 if ttl == 0 then return call('DEL', name) end

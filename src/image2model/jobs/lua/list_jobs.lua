@@ -1,18 +1,18 @@
--- A stretch of an owner's jobs, or ('') of everybody's, newest first. {owner, score or false, id, limit}: what
--- comes after (score, id). Returns {{id, score, owner, version, job row, counts} or {id, score, owner}, ...}; the
--- short form: its hash is gone.
+-- A slice of an owner's jobs, or ('') of everybody's, newest first. {owner, score or false, id, limit}: the jobs
+-- after the position (score, id). Returns {{id, score, owner, version, job row, counts} or {id, score, owner}, ...};
+-- the short form is for a job whose hash is gone.
 local owner, score, after, limit = unpack(cmsgpack.unpack(ARGV[1]))
-local places = {}
+local positions = {}
 
-local function gather(whose)
-  local taken, offset = 0, 0
-  while taken < limit do
-    local found = call('ZREVRANGEBYSCORE', K.owner_jobs(whose), score or '+inf', '-inf', 'WITHSCORES', 'LIMIT', offset, limit)
+local function gather(job_owner)
+  local gathered, offset = 0, 0
+  while gathered < limit do
+    local found = call('ZREVRANGEBYSCORE', K.owner_jobs(job_owner), score or '+inf', '-inf', 'WITHSCORES', 'LIMIT', offset, limit)
     for i = 1, #found, 2 do
       local id, at = found[i], tonumber(found[i + 1])
-      if taken < limit and not (score and at == score and id >= after) then
-        taken = taken + 1
-        places[#places + 1] = {id, at, whose}
+      if gathered < limit and not (score and at == score and id >= after) then
+        gathered = gathered + 1
+        positions[#positions + 1] = {id, at, job_owner}
       end
     end
     if #found < 2 * limit then return end
@@ -28,17 +28,17 @@ end
 if owner ~= '' then
   gather(owner)
 else
-  for _, whose in ipairs(call('SMEMBERS', K.owners())) do gather(whose) end
-  table.sort(places, newer)
+  for _, job_owner in ipairs(call('SMEMBERS', K.owners())) do gather(job_owner) end
+  table.sort(positions, newer)
 end
 local jobs = {}
-for i = 1, math.min(limit, #places) do
-  local id, at, whose = unpack(places[i])
-  local head = call('HMGET', K.job(id), 'version', 'deleted')
-  if head[1] and text(head[2]) ~= '1' then
-    jobs[i] = {id, at, whose, num(head[1]), job_row(id), counts_of(id)}
+for i = 1, math.min(limit, #positions) do
+  local id, at, job_owner = unpack(positions[i])
+  local state = call('HMGET', K.job(id), 'version', 'deleted')
+  if state[1] and text(state[2]) ~= '1' then
+    jobs[i] = {id, at, job_owner, num(state[1]), job_row(id), counts_of(id)}
   else
-    jobs[i] = {id, at, whose}
+    jobs[i] = {id, at, job_owner}
   end
 end
 return cmsgpack.pack(jobs)

@@ -1,19 +1,19 @@
 -- Runs failed images again. {job_id, {image ids} or false, params json or false, low, unit_micro or false, allowance or false}
--- `unit_micro`: what is set aside for each; without it the same as before. See `admission_refusal` for the last: a retry
--- counts for the address that asks for it, since the one of the upload was forgotten when the image ended, and
--- whoever asks is who fills the queue. A replay by an admin has no allowance and counts for none.
--- An image that `unexpected_error` ended behind FAL's accepting it goes on with the same request, which is paid for,
--- unless its parameters change.
+-- `unit_micro`: micro-dollars set aside for each; without it the same as before. `allowance`: see `admission_refusal`. A retry
+-- counts for the address that requests it: the upload's address was forgotten when the image ended, and the
+-- requester is the one that fills the queue. A replay by an admin has no allowance and counts for no address.
+-- An image that ended with `unexpected_error` after FAL accepted it continues with the same request, which is paid
+-- for, unless its parameters change.
 -- What earlier attempts have cost stays booked, and what may yet be billed for them stays set aside.
--- Returns {{image ids}}, {{}, {why not, ...}}, or nothing when there is no such job.
-local job_id, wanted, params, low, unit, allowance = unpack(cmsgpack.unpack(ARGV[1]))
-local head, at, retried = call('HMGET', K.job(job_id), 'owner', 'deleted'), now_ms(), {}
-local owner = head[1]
-if not owner or text(head[2]) == '1' then return false end
+-- Returns {{image ids}}, {{}, {reason, ...}}, or nothing when there is no such job.
+local job_id, requested, params, low, unit, allowance = unpack(cmsgpack.unpack(ARGV[1]))
+local job, at, retried = call('HMGET', K.job(job_id), 'owner', 'deleted'), now_ms(), {}
+local owner = job[1]
+if not owner or text(job[2]) == '1' then return false end
 local chosen = {}
-for _, id in ipairs(wanted or image_ids(job_id)) do chosen[id] = true end
+for _, id in ipairs(requested or image_ids(job_id)) do chosen[id] = true end
 
--- Whether the image goes on with its request, and whether that is booked: then nothing is set aside for it.
+-- Whether the image continues with its request, and whether that is booked: then nothing is set aside for it.
 local function keeps_request(id)
   local row = call('HMGET', K.image(id), 'request_id', 'error', 'attempt_token')
   if params or text(row[1]) == '' or text(row[2]) == '' then return false end

@@ -1,4 +1,7 @@
-"""Answers as JSON from Structs. Who calls it: the routes."""
+"""Bodies of requests and responses: JSON out, small bodies in, and a client that leaves meanwhile.
+
+Every read has a byte limit and a deadline. Uploads are read by `http.upload`.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -12,11 +15,14 @@ from starlette.types import Receive
 
 from image2model.errors import BodyTooLarge, InvalidParameter, UploadTooSlow
 
-ANSWER_HEADERS: Final = "image2model.answer_headers"
-"""Where a scope holds raw headers that its answer must carry, whatever it will be."""
+RESPONSE_HEADERS: Final = "image2model.response_headers"
+"""Where a scope holds raw headers that its response must carry, whatever it will be."""
+_MAX_JSON_BYTES: Final = 64 << 10
+_DEADLINE_S: Final = 30.0
+_S = TypeVar("_S", bound=msgspec.Struct)
 
 
-def json_answer(
+def json_response(
     document: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The document as JSON; not cached unless `headers` say otherwise."""
@@ -28,18 +34,14 @@ def json_answer(
     )
 
 
-MAX_BYTES: Final = 64 << 10
-_S = TypeVar("_S", bound=msgspec.Struct)
-
-
 async def read_json(
     request: Request, decoder: msgspec.json.Decoder[_S], example: str, *, empty: _S | None = None
 ) -> _S:
-    """The body, read up to 64 KiB. The decoder was made at import. `empty` is what no body at all means.
+    """The body, read up to 64 KiB. The decoder was made at import. `empty` is the value of an empty body.
 
     Raises BodyTooLarge, UploadTooSlow, and InvalidParameter with the example.
     """
-    body = await read_small(request, MAX_BYTES)
+    body = await read_small(request, _MAX_JSON_BYTES)
     if empty is not None and not body.strip():
         return empty
     try:
@@ -48,18 +50,7 @@ async def read_json(
         raise InvalidParameter(f"The body must be JSON such as {example}: {str(error)[:200]}") from error
 
 
-DEADLINE_S: Final = 30.0
-
-
-def declared_length(headers: Mapping[str, str], default: int) -> int:
-    """What `Content-Length` says, in bytes. The server's parser has found it to be a number of 64 bits, with
-    as many zeros before it as a client likes: Python refuses to read thousands of digits.
-    """
-    said = headers.get("content-length")
-    return default if said is None else int(said.lstrip("0") or "0")
-
-
-async def read_small(request: Request, most: int, *, deadline_s: float = DEADLINE_S) -> bytes:
+async def read_small(request: Request, most: int, *, deadline_s: float = _DEADLINE_S) -> bytes:
     """At most `most` bytes. Raises BodyTooLarge, UploadTooSlow, and ClientDisconnect as Starlette does."""
     body = bytearray()
     try:
@@ -76,9 +67,19 @@ async def read_small(request: Request, most: int, *, deadline_s: float = DEADLIN
     return bytes(body)
 
 
+def declared_length(headers: Mapping[str, str], default: int) -> int:
+    """The value of `Content-Length`, in bytes; `default` where there is none.
+
+    The server's parser has checked that it is a number of 64 bits. It may have thousands of leading zeros,
+    and Python refuses to read that many digits.
+    """
+    length = headers.get("content-length")
+    return default if length is None else int(length.lstrip("0") or "0")
+
+
 @contextmanager
 def watching(receive: Receive) -> Iterator[Callable[[], bool]]:
-    """For the time of the block, a function that tells whether the client has left."""
+    """Within the block, a function that reports whether the client has left."""
     gone = asyncio.create_task(_gone(receive))
     try:
         yield gone.done

@@ -1,0 +1,263 @@
+"""The multipart/form-data format (RFC 7578): the boundary, the parser, and one part while it arrives.
+
+This is the only module that knows the `multipart` library. A part takes its payload chunk by chunk and holds
+no more of it than its limit allows: what is known to be useless is counted and dropped.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from multipart import (  # type: ignore[import-untyped]  # a single module without a type marker
+    MultipartError,
+    MultipartSegment,
+    PushMultipartParser,
+    parse_options_header,
+)
+
+from image2model.errors import FileProblem, FileTooLarge, InvalidMultipart, UnsupportedMediaType
+from image2model.http.upload.limits import UploadLimits
+
+
+class Picture(Protocol):
+    """The result of an inspection: the format by content, and the size in pixels."""
+
+    @property
+    def format(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+
+
+Inspect = Callable[[bytes], Picture]
+"""Checks a whole file's structure, in a thread. Raises a `FileProblem` where it is not a good picture.
+
+It also gets, on the event loop, the beginning of a file that carries no picture's signature."""
+
+
+class PartStart(msgspec.Struct, frozen=True):
+    """A part's own headers. `filename` and `disposition` hold the header's bytes as Latin-1."""
+
+    name: str
+    filename: str | None
+    disposition: str
+
+
+Event = PartStart | bytes | None
+"""A part begins, a piece of its payload, or (None) its end."""
+
+
+def boundary_of(content_type: str, max_bytes: int) -> bytes:
+    """The boundary in a Content-Type header. Raises `UnsupportedMediaType`, `InvalidMultipart`."""
+    media_type, options = parse_options_header(content_type)
+    if media_type != "multipart/form-data":
+        raise UnsupportedMediaType("Send the pictures as multipart/form-data, in parts named `files`.")
+    boundary: bytes = options.get("boundary", "").encode("latin-1")
+    if not 0 < len(boundary) <= max_bytes or b"\n" in boundary:
+        raise InvalidMultipart("The Content-Type header names no usable boundary.")
+    return boundary
+
+
+class FormParser:
+    """One body's parser. Both methods raise `InvalidMultipart`."""
+
+    def __init__(self, boundary: bytes, limits: UploadLimits) -> None:
+        # Not the library's strict mode: that refuses a body whose last CRLF comes in a chunk of its own.
+        # Header bytes are read as Latin-1, which keeps them all; names are decoded afterwards.
+        self._parser = PushMultipartParser(
+            boundary,
+            max_header_size=limits.max_header_bytes,
+            max_header_count=limits.max_headers,
+            max_segment_count=limits.max_parts,
+            header_charset="latin-1",
+        )
+
+    def events(self, chunk: bytes) -> Iterator[Event]:
+        """What these bytes, not empty, complete. Exhaust it before the next chunk."""
+        try:
+            for event in self._parser.parse(chunk):
+                yield _start(event) if isinstance(event, MultipartSegment) else event
+        except MultipartError as error:
+            raise _invalid(error) from error
+
+    def close(self) -> None:
+        """The body has ended. Raises where its closing boundary is missing."""
+        try:
+            self._parser.close()
+        except MultipartError as error:
+            raise _invalid(error) from error
+
+
+def _start(segment: MultipartSegment) -> PartStart:
+    return PartStart(
+        name=segment.name.encode("latin-1").decode("utf-8", "replace"),
+        filename=segment.filename,
+        disposition=segment.header("Content-Disposition"),
+    )
+
+
+def _invalid(error: MultipartError) -> InvalidMultipart:
+    return InvalidMultipart(f"The body is not valid multipart/form-data: {error.args[0]}.")
+
+
+class Part(Protocol):
+    """One part that takes its payload."""
+
+    def feed(self, chunk: bytes) -> None: ...
+
+
+class IgnoredPart:
+    """A part that is already refused: its payload is dropped."""
+
+    def feed(self, chunk: bytes) -> None:
+        """Drop the chunk."""
+
+
+class FieldPart:
+    """A small text value."""
+
+    def __init__(self, name: str, max_bytes: int) -> None:
+        self.name = name
+        self.too_long = False
+        self._max_bytes = max_bytes
+        self._value = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        """Add to the value, up to its limit."""
+        self.too_long = self.too_long or len(self._value) + len(chunk) > self._max_bytes
+        if not self.too_long:
+            self._value += chunk
+
+    def text(self) -> str:
+        """The value. Raises `UnicodeDecodeError` where it is not UTF-8."""
+        return self._value.decode()
+
+
+_HEAD_BYTES: Final = 12
+"""Bytes that tell PNG, JPEG and WebP from everything else."""
+_SMALL_CHUNK: Final = 16 << 10
+_GATHERED: Final = 64 << 10
+"""Small chunks are gathered up to this size: kept one by one they would cost many times their bytes."""
+
+
+class FilePart:
+    """One file: its chunks as they came, and the first problem found in it.
+
+    `held` is how many of its bytes the upload's reservation counts.
+    """
+
+    def __init__(self, index: int, filename: str, max_bytes: int, inspect: Inspect) -> None:
+        self.index = index
+        self.filename = filename
+        self.size = 0
+        self.held = 0
+        self.problem: FileProblem | None = None
+        self._max_bytes = max_bytes
+        self._inspect = inspect
+        self._chunks: list[bytes | bytearray] = []
+
+    @property
+    def kept(self) -> int:
+        """Bytes that are in memory for this file."""
+        return self.size if self.problem is None else 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Keep the chunk, unless the file is refused by now."""
+        began_short = self.size < _HEAD_BYTES
+        self.size += len(chunk)
+        if self.size > self._max_bytes:
+            self._refuse(
+                FileTooLarge(f"The file is larger than {self._max_bytes} bytes. Send a smaller one.")
+            )
+        elif self.problem is None:
+            self._keep(chunk)
+            if began_short and self.size >= _HEAD_BYTES:
+                self._check_head()
+
+    def take(self) -> bytes:
+        """The whole file in one piece; the part keeps nothing of it. Runs in a thread."""
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        return data
+
+    def _keep(self, chunk: bytes) -> None:
+        last = self._chunks[-1] if self._chunks else None
+        if isinstance(last, bytearray) and len(last) < _GATHERED:
+            last += chunk
+        else:
+            self._chunks.append(bytearray(chunk) if len(chunk) < _SMALL_CHUNK else chunk)
+
+    def _check_head(self) -> None:
+        """Refuse early what cannot be a picture. The inspection names the problem, and is quick about it."""
+        begin = b"".join(self._chunks)
+        if _is_picture_head(begin[:_HEAD_BYTES]):
+            return
+        try:
+            self._inspect(begin)
+        except FileProblem as problem:
+            self._refuse(problem)
+
+    def _refuse(self, problem: FileProblem) -> None:
+        self.problem = problem
+        self._chunks.clear()
+
+
+def _is_picture_head(head: bytes) -> bool:
+    """Whether the first 12 bytes may begin a PNG, JPEG or WebP file (the formats' own signatures)."""
+    return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (
+        head[:4] == b"RIFF" and head[8:] == b"WEBP"
+    )
+
+
+MAX_NAME_BYTES: Final = 200
+"""Longest name in UTF-8 bytes; file systems stop at 255, and a suffix must still fit."""
+
+_BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+_UNSEEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_EXTENDED: Final = re.compile(
+    r""";\s*filename\*\s*=\s*"?(utf-8|iso-8859-1)'[^']*'([^\s;"]*)""", re.IGNORECASE
+)
+
+
+def display_name(raw: str | None, disposition: str, index: int) -> str:
+    """The name to show for the file at `index` (0-based) of its batch.
+
+    `raw` is the parser's reading of `filename`; `disposition` is the whole Content-Disposition value, for
+    RFC 8187's `filename*`, which wins. Both hold the header's bytes as Latin-1. Where nothing is left of a
+    name it becomes `image-<n>`, counted from 1.
+    """
+    name = _extended(disposition)
+    if name is None:
+        name = (raw or "").encode("latin-1", "replace").decode("utf-8", "replace")
+    return _shortened(_last_segment(_visible(name))) or f"image-{index + 1}"
+
+
+def _extended(disposition: str) -> str | None:
+    """The name in `filename*` (RFC 8187: two charsets, no continuations); None where there is none."""
+    found = _EXTENDED.search(disposition)
+    if found is None:
+        return None
+    return unquote_to_bytes(found[2]).decode(found[1], "replace")
+
+
+def _visible(name: str) -> str:
+    return "".join(char for char in name if char not in _BIDI and unicodedata.category(char) not in _UNSEEN)
+
+
+def _last_segment(name: str) -> str:
+    segment = re.split(r"[/\\]", name)[-1].strip()
+    return "" if segment in {".", ".."} else segment
+
+
+def _shortened(name: str) -> str:
+    encoded = name.encode()
+    if len(encoded) <= MAX_NAME_BYTES:
+        return name
+    stem, dot, extension = name.rpartition(".")
+    suffix = (dot + extension).encode() if stem and len(extension) <= 8 else b""
+    kept = encoded[: MAX_NAME_BYTES - len(suffix)].decode("utf-8", "ignore")
+    return kept + suffix.decode()
