@@ -253,9 +253,9 @@ async def test_every_file_of_a_result_is_kept(fleet: Fleet, fal: AlteredFal) -> 
         (lambda _: {"detail": "flagged as NSFW content"}, "content_policy", "flagged as NSFW content"),
         (lambda _: {}, "result_invalid", "FAL's result names no file."),
         (lambda _: {"model_mesh": None, "pbr_model": 5}, "result_invalid", "FAL's result names no file."),
-        (lambda _: b"null", "result_invalid", "FAL's result is none"),
-        (lambda _: HTML, "result_invalid", "FAL's result is none"),
-        (lambda _: b"", "result_invalid", "FAL's result is none"),
+        (lambda _: b"null", "result_invalid", "FAL's result cannot be read"),
+        (lambda _: HTML, "result_invalid", "FAL's result cannot be read"),
+        (lambda _: b"", "result_invalid", "FAL's result cannot be read"),
         (
             lambda r: {"rendered_image": r["rendered_image"]},
             "result_invalid",

@@ -24,7 +24,7 @@ async def test_request_is_booked_once_by_whoever_comes_first(redis: Redis, make_
     (claim,) = await pick(redis)
     await submit(redis, claim)
     told = await asyncio.gather(*(book(redis, claim.task_id, PRICE) for _ in range(20)))
-    assert sorted(one.outcome for one in told) == [Outcome.BEFORE] * 19 + [Outcome.BOOKED]
+    assert sorted(one.outcome for one in told) == [Outcome.ALREADY_BOOKED] * 19 + [Outcome.BOOKED]
     assert {one.micro for one in told} == {PRICE}
     await agree(redis, job, PRICE)
     assert await used(redis) == Usage(1, PRICE, 0)

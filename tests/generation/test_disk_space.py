@@ -11,8 +11,8 @@ import pytest
 
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
-from image2model.generation import disk_space, steps, submit
-from image2model.generation.disk_space import DiskSpace, NoDiskSpace
+from image2model.generation import limits, steps, submit
+from image2model.generation.limits import DiskSpace, NoDiskSpace
 from image2model.queue.running import RunningTask
 from image2model.storage.address import open_storage
 from image2model.store.keys import key
@@ -29,7 +29,7 @@ async def test_nearly_full_disk_stops_buying_until_there_is_space_again(
 ) -> None:
     free = [10 << 20]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 0, free[0]))
-    monkeypatch.setattr(disk_space, "_REMEMBERED_S", 0.0)
+    monkeypatch.setattr(limits, "_REMEMBERED_S", 0.0)
     checked = DiskSpace(open_storage((tmp_path / "files").as_uri()))
     with pytest.raises(NoDiskSpace):
         await checked.check()
@@ -51,7 +51,7 @@ async def test_disk_that_fills_up_during_the_wait_for_a_permit_stops_the_post(
 ) -> None:
     free = [1 << 30]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 0, free[0]))
-    monkeypatch.setattr(disk_space, "_REMEMBERED_S", 0.0)
+    monkeypatch.setattr(limits, "_REMEMBERED_S", 0.0)
     await fleet.submit(1)
     (claim,) = await pick(fleet.redis)
     task = await steps.load(fleet.redis, claim.task_id)

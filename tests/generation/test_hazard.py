@@ -202,13 +202,13 @@ async def test_who_lost_its_lease_does_not_begin(hazard: Hazard, redis: Redis) -
 
 async def test_what_can_be_done_without_is_left_after_five_deaths(hazard: Hazard, redis: Redis) -> None:
     suspect = await a_suspect(redis, deaths=1)
-    assert await hazard.tried(suspect, partial(die, signal.SIGKILL)) is None
-    assert await hazard.tried(None, partial(die, signal.SIGKILL)) is None
-    assert await hazard.tried(None, own_pid) is not None
+    assert await hazard.run_if_safe(suspect, partial(die, signal.SIGKILL)) is None
+    assert await hazard.run_if_safe(None, partial(die, signal.SIGKILL)) is None
+    assert await hazard.run_if_safe(None, own_pid) is not None
 
 
 async def test_what_has_ended_five_workers_is_not_tried_again(hazard: Hazard, redis: Redis) -> None:
-    assert await hazard.tried(await a_suspect(redis, deaths=9, crashes=5), own_pid) is None
+    assert await hazard.run_if_safe(await a_suspect(redis, deaths=9, crashes=5), own_pid) is None
 
 
 async def test_what_hangs_in_a_thread_is_a_death_and_holds_up_nobody(
@@ -231,6 +231,6 @@ async def test_result_that_hangs_in_a_thread_is_measured_elsewhere(
     redis: Redis, decoder: DecoderProcess
 ) -> None:
     hazard = Hazard(redis, decoder, longest_s=0.5)
-    found = await hazard.tried(await a_suspect(redis, deaths=0), partial(hang_in, os.getpid(), 2))
+    found = await hazard.run_if_safe(await a_suspect(redis, deaths=0), partial(hang_in, os.getpid(), 2))
     await hazard.aclose()
     assert found not in (None, os.getpid())

@@ -89,8 +89,8 @@ async def test_result_of_an_attempt_that_nobody_knows_is_booked_by_nobody(
 ) -> None:
     await make_job(1, unit_micro=PRICE)
     (claim,) = await pick(redis)
-    assert (await book_held(redis, claim.task_id, "made up", "req-1")).outcome is Outcome.NOBODYS
-    assert (await book_held(redis, "no image", "made up", "req-1")).outcome is Outcome.NOBODYS
+    assert (await book_held(redis, claim.task_id, "made up", "req-1")).outcome is Outcome.NO_OWNER
+    assert (await book_held(redis, "no image", "made up", "req-1")).outcome is Outcome.NO_OWNER
     assert await used(redis) == Usage(1, 0, PRICE)
 
 

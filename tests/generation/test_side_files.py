@@ -17,9 +17,9 @@ from image2model.errors import ImageFailure
 from image2model.fal.files import FalFile
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
-from image2model.generation import disk_space, fetch_file
+from image2model.generation import fetch_file, limits
 from image2model.generation.limits import FilePatience
-from image2model.generation.result_files import FileStore
+from image2model.generation.result_files import ResultFetcher
 from image2model.media.model_probe import ModelProbe
 from image2model.worker.process import WorkerContext
 from tests.support.altered_fal import AlteredFal, Serve, altered_fal, silent, unsized, whole
@@ -45,7 +45,7 @@ class Desk:
     async def take(self, *sides: FalFile, image_id: str = "image") -> ImageResult:
         """The result of a whole model with these beside it."""
         model = self.file("model", glb(), "m.glb")
-        return await FileStore(self.context, "job", image_id).take((model, *sides))
+        return await ResultFetcher(self.context, "job", image_id).fetch((model, *sides))
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ async def _is_stored(desk: Desk, key: str) -> bool:
 async def test_full_disk_is_waited_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     free = [10 << 20]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 0, free[0]))
-    monkeypatch.setattr(disk_space, "_REMEMBERED_S", 0.0)
+    monkeypatch.setattr(limits, "_REMEMBERED_S", 0.0)
     taking = asyncio.create_task(desk.take())
     while desk.fal.fetched("m.glb") < 3:
         await asyncio.sleep(0.01)
@@ -156,10 +156,10 @@ async def test_disk_that_fills_up_during_a_transfer_stops_it(
         return Usage(1 << 30, 0, 1 << 30 if calls == 1 else 1 << 20)
 
     monkeypatch.setattr(shutil, "disk_usage", shrinking)
-    monkeypatch.setattr(disk_space, "_REMEMBERED_S", 0.0)
+    monkeypatch.setattr(limits, "_REMEMBERED_S", 0.0)
     monkeypatch.setattr(fetch_file, "_CHECK_EVERY", 1 << 20)
     side = desk.file("splat", unsized(b"x" * (12 << 20)), "s.ply")
-    found = await FileStore(desk.context, "job", "image").side(side)
+    found = await ResultFetcher(desk.context, "job", "image").fetch_side_file(side)
     assert "disk is full" in getattr(found, "reason", "")
     assert [one.key async for one in desk.fleet.storage.list()] == []
 
@@ -176,7 +176,8 @@ async def test_large_files_hold_a_bounded_share_of_the_memory(desk: Desk) -> Non
 
     desk.context.result_bytes.hold = noted  # type: ignore[method-assign]  # only looked at
     data = glb(document(), bytes(100 << 20))
-    found = await FileStore(desk.context, "job", "image").model(desk.file("model", whole(data), "m.glb"))
+    file = desk.file("model", whole(data), "m.glb")
+    found = await ResultFetcher(desk.context, "job", "image").fetch_model(file)
     assert found.file is not None
     assert held == [48 << 20]
 
@@ -208,13 +209,13 @@ async def test_fault_in_the_measuring_keeps_no_model(desk: Desk, monkeypatch: py
         raise ArithmeticError("nobody thought of this")
 
     monkeypatch.setattr(ModelProbe, "measured", broken)
-    found = await FileStore(desk.context, "job", "image").take([desk.file("model", glb(), "m.glb")])
+    found = await ResultFetcher(desk.context, "job", "image").fetch([desk.file("model", glb(), "m.glb")])
     assert found.mesh is None
     assert [one.code for one in found.warnings] == [WarningCode.FILE_NOT_CHECKED]
 
 
 async def test_model_of_a_large_description_is_measured_in_another_process(desk: Desk) -> None:
     data = glb(document(extras=["x" * 1000] * 1000))
-    found = await FileStore(desk.context, "job", "image").take([desk.file("model", data, "m.glb")])
+    found = await ResultFetcher(desk.context, "job", "image").fetch([desk.file("model", data, "m.glb")])
     assert found.mesh is not None
     assert found.warnings == ()

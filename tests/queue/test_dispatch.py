@@ -16,7 +16,7 @@ from image2model import settings
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
 from image2model.generation import steps
-from image2model.generation.submit import next_look_s
+from image2model.generation.unconfirmed import next_lookup_s
 from image2model.queue import dispatch, leases, reconciliation
 from image2model.queue.dispatch import LeasedWorker, arq_function
 from image2model.queue.leases import LeaseRenewer
@@ -121,4 +121,4 @@ async def test_age_of_a_submit_is_measured_by_the_stores_clock(
     await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
     clock = time.time
     monkeypatch.setattr(time, "time", lambda: clock() + 3600)
-    assert next_look_s(await steps.load(redis, claim.task_id), 120) == 1.0
+    assert next_lookup_s(await steps.load(redis, claim.task_id), 120) == 1.0

@@ -19,7 +19,7 @@ from image2model.cli import main
 from image2model.generation import context, decoder_child, generate
 from image2model.generation.suspects import LONGEST_S, DecoderProcess, Hazard
 from image2model.media import preflight
-from image2model.webhooks import deliver, outgoing
+from image2model.webhooks import deliver, deliveries
 from image2model.worker import process
 
 SPOILT: Final = b"a picture with a fault"
@@ -28,7 +28,7 @@ STEPS: Final[dict[str, tuple[Any, str]]] = {
     "submit": (generate, "submit"),
     "follow": (generate, "follow"),
     "collect": (generate, "collect"),
-    "announce": (outgoing, "announce"),
+    "announce": (deliveries, "announce"),
     "deliver": (deliver, "_deliver"),
     "probe": (process, "probe_forever"),
 }

@@ -14,8 +14,7 @@ from image2model.store import job_reads, secret
 from image2model.store.arq_keys import queue_key
 from image2model.store.keys import Queue
 from image2model.webhooks import deliveries
-from image2model.webhooks.deliveries import Delivery, DeliveryState
-from image2model.webhooks.outgoing import Payload
+from image2model.webhooks.deliveries import Delivery, DeliveryState, Payload
 from tests.support.fleet import Fleet
 from tests.support.raw_server import Exchange, never
 from tests.support.webhook_receiver import Receiver, answering, certificate, receiving

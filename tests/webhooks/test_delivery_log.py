@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Callable
 
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from image2model.store import job_reads
 from image2model.store.arq_keys import queue_key
 from image2model.store.keys import Queue
-from image2model.webhooks import deliveries, outgoing
+from image2model.webhooks import deliveries
 from image2model.webhooks.deliveries import Attempt, Delivery
-from image2model.webhooks.outgoing import after_attempt
 from tests.support.served_api import Service, batch
 from tests.support.worker_steps import claim, fail
 
@@ -24,9 +24,9 @@ async def finished_job(service: Service, redis: Redis) -> tuple[str, Delivery]:
     (held,) = await claim(redis)
     await fail(redis, held)
     version = await job_reads.job_version(redis, job_id)
-    assert await outgoing.announce(redis, job_id, version or 0)
+    assert await deliveries.announce(redis, job_id, version or 0)
     (delivery,) = await deliveries.of_job(redis, job_id)
-    await deliveries.change(redis, delivery.delivery_id, lambda one: after_attempt(one, 1, GONE))
+    await deliveries.record_attempt(redis, delivery, GONE)
     return job_id, delivery
 
 
@@ -53,7 +53,7 @@ async def test_job_without_webhook_has_an_empty_log(service: Service) -> None:
 
 async def test_end_is_announced_once_however_often_it_is_asked(service: Service, redis: Redis) -> None:
     job_id, delivery = await finished_job(service, redis)
-    assert not await outgoing.announce(redis, job_id, delivery.version)
+    assert not await deliveries.announce(redis, job_id, delivery.version)
     assert len(await deliveries.of_job(redis, job_id)) == 1
 
 
@@ -70,10 +70,8 @@ async def test_replay_plans_an_attempt_now(service: Service, redis: Redis) -> No
 
 async def test_changes_at_one_moment_are_all_kept(service: Service, redis: Redis) -> None:
     job_id, delivery = await finished_job(service, redis)
-    noted = [
-        deliveries.change(redis, delivery.delivery_id, lambda one: after_attempt(one, 0, GONE))
-        for _ in range(10)
-    ]
+    late = replace(delivery, turn=0)
+    noted = [deliveries.record_attempt(redis, late, GONE) for _ in range(10)]
     await asyncio.gather(*noted)
     (found,) = await deliveries.of_job(redis, job_id)
     assert len(found.attempts) == 11
@@ -96,7 +94,7 @@ async def test_deleted_jobs_log_is_gone(service: Service, redis: Redis) -> None:
     service.send("DELETE", f"/api/v1/jobs/{job_id}")
     assert service.get(f"jobs/{job_id}/webhooks").code == "not_found"
     assert service.post(f"jobs/{job_id}/webhooks/{delivery.delivery_id}/replay").code == "not_found"
-    assert await deliveries.target(redis, job_id) is None
+    assert not await deliveries.announce(redis, job_id, delivery.version + 1)
 
 
 async def test_private_webhook_is_refused_unless_allowed(make_service: Callable[..., Service]) -> None:

@@ -43,7 +43,7 @@ async def tell(redis: Redis, image_id: str, attempt: str, *, generated: bool = T
     said = {"status": "OK", "payload": {"model_mesh": {}}} if generated else {"status": "ERROR"}
     word = decode_webhook(msgspec.json.encode({"request_id": "req-9", **said}))
     for _ in range(2):
-        await fal_callback.store_request_id(redis, HOSTS, image_id, attempt, word)
+        await fal_callback.handle_report(redis, HOSTS, image_id, attempt, word)
 
 
 @pytest.mark.parametrize(("generated", "spent"), [(True, PRICE), (False, 0)])

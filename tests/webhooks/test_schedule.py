@@ -2,8 +2,14 @@
 
 import pytest
 
-from image2model.webhooks.deliveries import Attempt, Delivery, DeliveryState
-from image2model.webhooks.outgoing import GAPS_S, after_attempt, replayed
+from image2model.webhooks.deliveries import (
+    GAPS_S,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    after_attempt,
+    replayed,
+)
 
 NEW = Delivery(delivery_id="j-1", job_id="j", version=1, url="https://example.com/", created_at=0)
 

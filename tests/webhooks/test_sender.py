@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from image2model.webhooks.send import Outcome, WebhookSender
+from image2model.webhooks.deliver import Outcome, WebhookSender
 from tests.support.raw_server import Exchange, never
 from tests.support.webhook_receiver import NAME, answering, certificate, receiving, resolving, trusting
 

@@ -26,7 +26,7 @@ from image2model.jobs import openapi_uploads
 from image2model.jobs.archive import Manifest
 from image2model.operations import openapi as operations_openapi
 from image2model.webhooks import http as webhooks_http
-from image2model.webhooks.outgoing import EVENT, Payload
+from image2model.webhooks.deliveries import EVENT, Payload
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *openapi_uploads.UPLOAD_OPERATIONS,

@@ -1,7 +1,7 @@
-"""From FAL's end of a request to our own: fetch the result, book what it cost, store its files.
+"""From FAL's end of a request to ours: fetch the result, book what it cost, store its files.
 
-Who calls it: `generate`. FAL keeps a result for minutes only, so it is fetched at once; what fails on
-the way is tried again with the same request, never by a new one.
+FAL keeps a result for minutes only, so it is fetched at once. What fails on the way is tried again with the
+same request, never by a new one.
 """
 
 import asyncio
@@ -17,39 +17,37 @@ from image2model.fal.errors import FalUnfinished, FalUnreachable, FalUnreadable
 from image2model.fal.results import FalResult
 from image2model.generation import costs, steps
 from image2model.generation.context import GenerationContext
-from image2model.generation.fal_words import FalWords, look_elsewhere
-from image2model.generation.result_files import FileStore
+from image2model.generation.fal_messages import explained, other_reports, stored_error
+from image2model.generation.result_files import ResultFetcher
 from image2model.generation.steps import Task
 from image2model.generation.suspects import Suspect
-from image2model.queue.retry import full_jitter, retry_until_stored
+from image2model.queue.retry import full_jitter
 
-_log = structlog.get_logger("worker.collect")
+_log = structlog.get_logger(__name__)
 
 
-async def collect(
-    context: GenerationContext, task: Task, fence: str, request: FalRequest, endpoint: Endpoint
-) -> None:
-    """Make the image a success. Raises FalError as the gateway does, ImageFailure, StaleFence."""
+async def collect(context: GenerationContext, task: Task, fence: str, request: FalRequest) -> None:
+    """End the image as a success. Raises FalError as the gateway does, ImageFailure, StaleFence."""
     try:
-        found = await _result(context, task, request, endpoint)
+        found = await _result(context, task, request, task.endpoint)
     except FalError as error:
-        told_by_fal = (await FalWords.of(context.redis, task.image_id, request)).added_to(error)
-        if told_by_fal is error:
+        explanation = await explained(context.redis, task.image_id, request, error)
+        if explanation is error:
             raise
-        raise told_by_fal from error
+        raise explanation from error
     await costs.book_result(context, task, request, found.billable_units)
     if found.model is None:
         raise await _no_model(context, task, request, found)
-    result = await FileStore(context, task.job_id, task.image_id, Suspect.of(task, fence)).take(found.files)
-    await retry_until_stored(lambda: steps.succeed(context.redis, task.image_id, fence, result))
+    fetcher = ResultFetcher(context, task.job_id, task.image_id, Suspect.of(task, fence))
+    await steps.succeed(context.redis, task.image_id, fence, await fetcher.fetch(found.files))
 
 
 async def _result(
     context: GenerationContext, task: Task, request: FalRequest, endpoint: Endpoint
 ) -> FalResult:
-    """FAL's result, from wherever FAL has it.
+    """FAL's result, from whatever part of FAL has it.
 
-    A result that FAL denies, or gives as something unreadable, is believed to be so after the grace only.
+    That a result is denied, or cannot be read, is believed only after the grace.
     """
     patience = context.patience
     began = time.monotonic()
@@ -59,11 +57,11 @@ async def _result(
             return await context.fal.result(endpoint, request)
         except (FalResultGone, FalUnreadable) as error:
             denied_at = time.monotonic() if denied_at is None else denied_at
-            elsewhere = await look_elsewhere(context, task, request, endpoint)
-            if elsewhere.result is not None:
-                return elsewhere.result
+            others = await other_reports(context, task, request, endpoint)
+            if others.result is not None:
+                return others.result
             if time.monotonic() - denied_at >= patience.grace:
-                raise await _believed(context, task, request, error) from error
+                raise await _without_result(context, task, request, error) from error
             reason = error.message
         except (FalUnreachable, FalUnfinished) as error:
             if time.monotonic() - began >= patience.model:
@@ -72,31 +70,30 @@ async def _result(
             reason = error.message
         _log.warning("result_not_fetched_yet", image_id=task.image_id, reason=reason, tries=tries)
         await asyncio.sleep(full_jitter(tries, cap_s=patience.longest_pause))
-    raise AssertionError("numbers never end")
+    raise AssertionError("unreachable: the loop has no end")
 
 
-async def _believed(
+async def _without_result(
     context: GenerationContext, task: Task, request: FalRequest, error: FalResultGone | FalUnreadable
 ) -> FalError | ImageFailure:
     if isinstance(error, FalResultGone):
         return error
-    await costs.book_lost(context, task, request)  # what nobody can read may also be a refusal that is free
-    text = f"FAL's result is none: {error.message}."
+    await costs.book_lost(context, task, request)  # an unreadable result may also be a refusal that is free
+    text = f"FAL's result cannot be read: {error.message}."
     return ImageFailure("result_invalid", text, retryable=True)
 
 
 async def _no_model(
     context: GenerationContext, task: Task, request: FalRequest, found: FalResult
 ) -> ImageFailure:
-    """The failure of a result that names no model, in FAL's words where there are any."""
-    said = found.error
-    if said is None:
-        said = (await FalWords.of(context.redis, task.image_id, request)).words
-    if said is not None:
-        code = "content_policy" if said.is_policy else "result_invalid"
-        return ImageFailure(
-            code, said.message or str(said.type), retryable=not said.is_policy, fal_type=said.type
-        )
+    """The failure of a result that names no model, with FAL's message if there is one."""
+    message = found.error
+    if message is None:
+        message = await stored_error(context.redis, task.image_id, request)
+    if message is not None:
+        code = "content_policy" if message.is_policy else "result_invalid"
+        text = message.message or str(message.type)
+        return ImageFailure(code, text, retryable=not message.is_policy, fal_type=message.type)
     named = ", ".join(file.field or file.kind for file in found.files[:5])
     text = f"FAL's result names no model, only: {named}." if named else "FAL's result names no file."
     return ImageFailure("result_invalid", text, retryable=True)

@@ -1,4 +1,4 @@
-"""What the steps of a generation share in one worker process, opened once at its start."""
+"""What the steps of a generation share in one worker process; opened once at its start."""
 
 import asyncio
 from typing import Any, Final
@@ -7,31 +7,35 @@ from redis.asyncio import Redis
 
 from image2model.fal.gateway import FalGateway
 from image2model.fal.prices import PriceCache
-from image2model.generation.disk_space import DiskSpace
-from image2model.generation.limits import ByteBudget, FilePatience
+from image2model.generation.limits import ByteBudget, DiskSpace, FilePatience
 from image2model.generation.suspects import THREADS, DecoderProcess, Hazard
-from image2model.generation.thumbnails import ThumbnailsAhead
 from image2model.queue.context import QueueContext
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
 from image2model.store.durability import Replicas
+from image2model.telemetry import metrics, tracing
 
 _FETCHES: Final = 16
 """Models fetched at once."""
 _SIDE_FETCHES: Final = 64
-"""Files beside a model fetched at once: they are small, and a host that hangs must hold up no others."""
+"""Files beside a model fetched at once: they are small, and a host that hangs must not hold up others."""
 _PICTURE_BYTES: Final = 384 << 20
 _RESULT_BYTES: Final = 288 << 20
 _SIDE_BYTES: Final = 96 << 20
-"""Held of each at once, whatever the number of images at work. A model waits for no file beside another."""
+"""Bytes held of each at once, however many images. A model never waits for a file beside another model."""
 _SUSPECTS: Final = 2
-"""One is decoded, while another is loaded or uploaded."""
+"""One is decoded while another is loaded or uploaded."""
+_NO_ERRORS: Final = frozenset({"ok", "abandoned", "cancelled", "unfinished"})
 
 
 class GenerationContext(QueueContext):
-    """The open parts. `places` are this worker's share of FAL's hands. `hazard` decodes and measures what
-    comes from outside. `preparing` keeps its queue short, so that who waits can still be told to stop;
-    `suspects` have a queue of their own, for one that hangs must hold up no healthy picture.
+    """The open parts.
+
+    `slots`: this worker's share of the requests in flight. `hazard` decodes and measures files from outside.
+    `preparing` keeps the queue of `hazard` short, so that an image that waits can still be stopped;
+    `suspects` is their own queue, because one that hangs must not hold up healthy pictures.
+    `submissions`, `abandoned` and `thumbnails` are background tasks: POSTs under way, superseded requests
+    that are followed to be booked, and thumbnails being stored.
     """
 
     def __init__(self, settings: Settings, redis: Redis, storage: ObjectStorage, fal: FalGateway) -> None:
@@ -50,13 +54,27 @@ class GenerationContext(QueueContext):
         self.side_bytes = ByteBudget(_SIDE_BYTES)
         self.slots = asyncio.Semaphore(settings.worker_concurrency)
         self.disk_space = DiskSpace(storage)
-        self.thumbnails_ahead = ThumbnailsAhead(storage)
         self.submissions: set[asyncio.Task[Any]] = set()
         self.abandoned: set[asyncio.Task[None]] = set()
+        self.thumbnails: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
-        """Let the threads go; what they still decode is of no use to anybody."""
+        """Release threads and background work; what they still decode is of no use."""
         super().close()
         self.prices.close()
-        self.thumbnails_ahead.close()
+        for thumbnail in self.thumbnails:
+            thumbnail.cancel()
         self.hazard.close()
+
+
+def observe_fal_request(operation: str, outcome: str, seconds: float) -> None:
+    """Count, time and trace one request to FAL: the gateway's `fal.observer.Observer`."""
+    metrics.FAL_REQUESTS.labels(operation, outcome).inc()
+    metrics.FAL_LATENCY.labels(operation).observe(seconds)
+    tracing.record(
+        f"fal.{operation}",
+        seconds,
+        kind=tracing.Kind.CLIENT,
+        attributes={"peer.service": "fal", tracing.OUTCOME: outcome},
+        error_type=None if outcome in _NO_ERRORS else outcome,
+    )

@@ -1,7 +1,7 @@
-"""What FAL took: booked on the image, its job, its owner's account and the day's table in one step.
+"""What FAL charged for: booked on the image, its job, its owner's account and the day's table in one step.
 
-Who calls it: `service.bookings`, which counts what is booked, and the worker's upkeep. All money is in
-micro-dollars. Costs of an image add up over its attempts and retries, and are never taken back.
+All money is in micro-dollars. The costs of an image add up over its attempts and retries, and are never taken
+back. Each request is booked once, whichever process books it and however often.
 """
 
 import secrets
@@ -13,7 +13,7 @@ import structlog
 from redis.asyncio import Redis
 
 from image2model.domain import FalRequest
-from image2model.fal.endpoints import ENDPOINTS, endpoint_of
+from image2model.fal.endpoints import ENDPOINTS
 from image2model.fal.prices import Bill, bill, plausible_units, table_bill
 from image2model.generation.context import GenerationContext
 from image2model.generation.steps import Task
@@ -22,17 +22,19 @@ from image2model.queue.retry import retry_until_stored
 from image2model.store.scripts import Script
 from image2model.telemetry import metrics
 
+_log: Final = structlog.get_logger(__name__)
+
 _BOOK: Final = Script("generation/book_cost")
 _RELEASE: Final = Script("generation/release_holds")
 _PAGE: Final = 500
 
 
 class Booking(msgspec.Struct, frozen=True, kw_only=True):
-    """One request of FAL's and what it took.
+    """One request to FAL and what it cost.
 
-    `owner` and `model` None: they are those of the hold for `attempt`, or of the image. `attempt` is the
-    token of the attempt that made the request; empty where the image is still at it. `micro` None: what was
-    set aside for the attempt. `nonce` is the caller's: by it a repeated call is known as its own.
+    `owner` and `model` None: those of the hold for `attempt`, or of the image. `attempt` is the token of the
+    attempt that made the request; empty if it is the image's present one. `micro` None: what was reserved
+    for the attempt. `nonce` identifies the caller, so that a repeated call is recognised as its own.
     """
 
     image_id: str
@@ -48,13 +50,13 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(IntEnum):
     """What became of a booking."""
 
-    NOBODYS = -1
-    BEFORE = 0
+    NO_OWNER = -1
+    ALREADY_BOOKED = 0
     BOOKED = 1
 
 
 class Booked(msgspec.Struct, frozen=True, array_like=True):
-    """`micro` is what the request took, whoever booked it; `overrun` is what it exceeded the budget by."""
+    """`micro`: what the request cost, whichever process booked it; `overrun`: its part beyond the budget."""
 
     outcome: Outcome
     micro: int
@@ -65,49 +67,98 @@ class Booked(msgspec.Struct, frozen=True, array_like=True):
 _booked = msgspec.msgpack.Decoder(Booked)
 
 
-async def record_booking(redis: Redis, booking: Booking) -> Booked:
-    """Book it once, whatever the image's status and whoever holds it. Raises StoreOutage."""
-    return _booked.decode(
-        await _BOOK.packed(
-            redis,
-            booking.image_id,
-            booking.owner or False,
-            booking.model or False,
-            booking.request_id,
-            booking.attempt,
-            False if booking.micro is None else booking.micro,
-            booking.uncertain,
-            booking.nonce,
-        )
+async def book_result(
+    context: GenerationContext,
+    task: Task,
+    request: FalRequest,
+    units: float | None,
+    *,
+    attempt_token: str = "",
+) -> None:
+    """Book a result. `units` are FAL's billable units, None if it gave none.
+
+    Here and below `attempt_token` names the attempt if the image has begun another one since.
+    """
+    await _book(context, task, request.request_id, attempt_token, plausible_units(units), generated=True)
+
+
+async def book_refusal(
+    context: GenerationContext,
+    task: Task,
+    request: FalRequest,
+    units: float | None,
+    *,
+    ran: bool,
+    attempt_token: str = "",
+) -> None:
+    """Book a refusal (422) as the result of a request; `ran`: the request had been IN_PROGRESS.
+
+    If FAL gives billable units, these count, 0 included. Otherwise the refusal may be billed if a runner had
+    worked on it, and is free if none had.
+    """
+    if plausible_units(units) is not None or ran:
+        await _book(context, task, request.request_id, attempt_token, plausible_units(units))
+
+
+async def book_lost(
+    context: GenerationContext, task: Task, request: FalRequest, *, attempt_token: str = ""
+) -> None:
+    """Book a request whose end will never be known: it may have been billed."""
+    await _book(context, task, request.request_id, attempt_token, None)
+
+
+async def book_refused_post(
+    context: GenerationContext, task: Task, attempt_token: str, units: float | None
+) -> None:
+    """Book a refused POST, which is free unless FAL gives billable units."""
+    if plausible_units(units):
+        await _book(context, task, f"post-{attempt_token}", attempt_token, plausible_units(units))
+
+
+async def _book(
+    context: GenerationContext,
+    task: Task,
+    request_id: str,
+    attempt_token: str,
+    units: float | None,
+    *,
+    generated: bool = False,
+) -> None:
+    """Book a request; without `generated` the table's price is uncertain, and 0 units are free."""
+    charge = Bill(0)
+    if units != 0 or generated:
+        price = None if units is None else await context.prices.unit_price(task.model)
+        if price is None and not generated:
+            charge = table_bill(task.endpoint, task.params, uncertain=True)
+        else:
+            charge = bill(task.endpoint, task.params, units, price)
+    booking = Booking(
+        image_id=task.image_id,
+        owner=task.owner,
+        model=task.model,
+        request_id=request_id,
+        micro=charge.micro,
+        uncertain=charge.uncertain,
+        nonce=new_nonce(),
+        attempt=attempt_token,
     )
-
-
-async def release_holds(redis: Redis) -> int:
-    """Release what was held for a day for attempts that FAL has not billed; returns how many."""
-    released, found = 0, _PAGE
-    while found == _PAGE:
-        found = int(await _RELEASE.packed(redis, _PAGE))
-        released += found
-    return released
-
-
-_log: Final = structlog.stdlib.get_logger(__name__)
-
-
-def new_nonce() -> str:
-    """For one booking and its repetitions by one caller."""
-    return secrets.token_hex(6)
+    booked = await retry_until_stored(lambda: book(context.redis, booking))
+    if charge.mismatch and booked.outcome is Outcome.BOOKED:
+        metrics.COST_MISMATCH.labels(task.model).inc()
+        _log.error(
+            "cost_mismatch", image_id=task.image_id, fal_request_id=request_id, booked_micro=charge.micro
+        )
 
 
 async def book(redis: Redis, booking: Booking) -> Booked:
-    """Book it, once; count and log it where it was this caller's. Raises StoreOutage."""
+    """Book it once; count and log it if this caller booked it. Raises StoreOutage."""
     booked = await record_booking(redis, booking)
     if booked.outcome is Outcome.BOOKED:
-        _tell(booking, booked)
+        _count(booking, booked)
     return booked
 
 
-def _tell(booking: Booking, booked: Booked) -> None:
+def _count(booking: Booking, booked: Booked) -> None:
     usd = to_usd(booked.micro)
     metrics.FAL_COST.labels(booked.model).inc(usd)
     _log.info(
@@ -128,96 +179,38 @@ def _tell(booking: Booking, booked: Booked) -> None:
         )
 
 
-def show_counters() -> None:
-    """At a worker's start: Prometheus sees no increase in a counter that begins with its first event."""
+async def record_booking(redis: Redis, booking: Booking) -> Booked:
+    """Book it once, whatever the image's status and whichever worker holds it. Raises StoreOutage."""
+    return _booked.decode(
+        await _BOOK.packed(
+            redis,
+            booking.image_id,
+            booking.owner or False,
+            booking.model or False,
+            booking.request_id,
+            booking.attempt,
+            False if booking.micro is None else booking.micro,
+            booking.uncertain,
+            booking.nonce,
+        )
+    )
+
+
+def new_nonce() -> str:
+    """Identifies one booking and its repetitions by one caller."""
+    return secrets.token_hex(6)
+
+
+async def release_holds(redis: Redis) -> int:
+    """Release the holds of attempts that FAL has not billed within a day; returns how many."""
+    released, found = 0, _PAGE
+    while found == _PAGE:
+        found = int(await _RELEASE.packed(redis, _PAGE))
+        released += found
+    return released
+
+
+def initialise_counters() -> None:
+    """At a worker's start: Prometheus sees no increase in a counter that appears with its first event."""
     for model in ENDPOINTS:
         metrics.COST_MISMATCH.labels(model)
-
-
-async def book_result(
-    context: GenerationContext,
-    task: Task,
-    request: FalRequest,
-    units: float | None,
-    *,
-    attempt_token: str = "",
-) -> None:
-    """FAL has generated: `units` are its billable units, None where it gave none.
-
-    Here and below `attempt_token` names the attempt where the image has begun another one since.
-    """
-    await _book(context, task, request.request_id, await _bill(context, task, units), attempt_token)
-
-
-async def book_refusal(
-    context: GenerationContext,
-    task: Task,
-    request: FalRequest,
-    units: float | None,
-    *,
-    ran: bool,
-    attempt_token: str = "",
-) -> None:
-    """A refusal (422) as the result of a request; `ran`: the request had been IN_PROGRESS.
-
-    FAL's word on it counts, 0 included. Where it gives none, such a refusal may be billed if a runner had
-    worked on it, and is free if none had.
-    """
-    if plausible_units(units) is not None or ran:
-        refused = await _refused(context, task, units)
-        await _book(context, task, request.request_id, refused, attempt_token)
-
-
-async def book_lost(
-    context: GenerationContext, task: Task, request: FalRequest, *, attempt_token: str = ""
-) -> None:
-    """The end of the request will never be known; it may have been billed."""
-    await _book(context, task, request.request_id, _guess(task), attempt_token)
-
-
-async def book_refused_post(
-    context: GenerationContext, task: Task, attempt_token: str, units: float | None
-) -> None:
-    """The POST itself was refused, which costs nothing unless FAL says that it does."""
-    if plausible_units(units):
-        refused = await _refused(context, task, units)
-        await _book(context, task, f"post-{attempt_token}", refused, attempt_token)
-
-
-async def _bill(context: GenerationContext, task: Task, units: float | None) -> Bill:
-    price = None if plausible_units(units) is None else await context.prices.unit_price(task.model)
-    return bill(endpoint_of(task.model), task.params, units, price)  # type: ignore[arg-type]  # normalised
-
-
-async def _refused(context: GenerationContext, task: Task, units: float | None) -> Bill:
-    known = plausible_units(units)
-    if known == 0:
-        return Bill(0)
-    if known is None or await context.prices.unit_price(task.model) is None:
-        return _guess(task)
-    return await _bill(context, task, known)
-
-
-def _guess(task: Task) -> Bill:
-    return table_bill(endpoint_of(task.model), task.params, uncertain=True)  # type: ignore[arg-type]  # normalised
-
-
-async def _book(
-    context: GenerationContext, task: Task, request_id: str, bill: Bill, attempt_token: str
-) -> None:
-    booking = Booking(
-        image_id=task.image_id,
-        owner=task.owner,
-        model=task.model,
-        request_id=request_id,
-        micro=bill.micro,
-        uncertain=bill.uncertain,
-        nonce=new_nonce(),
-        attempt=attempt_token,
-    )
-    booked = await retry_until_stored(lambda: book(context.redis, booking))
-    if bill.mismatch and booked.outcome is Outcome.BOOKED:
-        metrics.COST_MISMATCH.labels(task.model).inc()
-        _log.error(
-            "cost_mismatch", image_id=task.image_id, fal_request_id=request_id, booked_micro=bill.micro
-        )

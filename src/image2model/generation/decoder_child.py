@@ -1,8 +1,8 @@
-"""The program that decodes what may end processes: `python -m image2model.generation.decoder_child`.
+"""The program that decodes suspects: `python -m image2model.generation.decoder_child`.
 
-Who starts it: `decoder_process`, over whose pipes it gets one call after another. It has bounds of its own,
-is deaf to signals that mean its worker, and ends with it. Only its own worker writes to it, so calls are
-pickles.
+`suspects.DecoderProcess` starts it and sends it one call after another over a pipe. It has limits of its own,
+ignores the signals that are meant for its worker, and ends with it. Only its own worker writes to the pipe,
+so calls are pickles.
 """
 
 import ctypes
@@ -21,16 +21,16 @@ LENGTH_BYTES: Final = 8
 MOST_MEMORY: Final = 6 << 30
 """Bytes of address space: the largest picture takes a tenth of it."""
 LONGEST_S = 180
-"""Seconds after which a call ends this process: its worker would have ended it before, and is gone."""
+"""Seconds after which a call ends this process: its worker would have killed it before, so it is gone."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
 def main() -> None:
     """Serve calls until the worker closes the pipe."""
-    _bind_to_parent()
-    _bound()
+    _die_with_parent()
+    _set_limits()
     calls = sys.stdin.buffer
-    # what is printed by accident must not come between the answers
+    # what a library prints must not come between the answers
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)
         _warm_up()
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def read_frame(stream: BinaryIO) -> bytes | None:
-    """One message; None where the stream has ended."""
+    """One message; None if the stream has ended."""
     head = stream.read(LENGTH_BYTES)
     if len(head) < LENGTH_BYTES:
         return None
@@ -50,42 +50,42 @@ def read_frame(stream: BinaryIO) -> bytes | None:
 
 
 def write_frame(stream: BinaryIO, message: bytes) -> None:
-    """One message, at once."""
+    """Write one message, and flush it."""
     stream.write(len(message).to_bytes(LENGTH_BYTES, "big"))
     stream.write(message)
     stream.flush()
 
 
 def _answer(call: bytes) -> tuple[str, object]:
-    """`result` with what it returns, `failure` with the picture's, or `error` with a traceback."""
+    """`result` with the return value, `failure` with the picture's error, or `error` with a traceback."""
     try:
         return "result", pickle.loads(call)()  # noqa: S301 - from our own worker
     except ImageFailure as failure:
         return "failure", (failure.code, failure.message, failure.retryable, failure.fal_type)
-    except Exception:  # noqa: BLE001 - the worker tells of it
+    except Exception:  # noqa: BLE001 - the worker reports it
         return "error", traceback.format_exc()
 
 
-def _bind_to_parent() -> None:
-    """Die with the worker, where the kernel can do that; elsewhere by the end of the pipe or the alarm."""
+def _die_with_parent() -> None:
+    """Die with the worker: on Linux by the parent-death signal, else by the end of the pipe or the alarm."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _bound() -> None:
+def _set_limits() -> None:
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform != "linux":
-        return  # others refuse the next one
+        return  # other systems refuse RLIMIT_AS
     _, most = resource.getrlimit(resource.RLIMIT_AS)
-    bound = MOST_MEMORY if most == resource.RLIM_INFINITY else min(MOST_MEMORY, most)
-    resource.setrlimit(resource.RLIMIT_AS, (bound, most))
+    limit = MOST_MEMORY if most == resource.RLIM_INFINITY else min(MOST_MEMORY, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 def _warm_up() -> None:
-    """Import what calls need, so that none of them waits for it."""
+    """Import what the calls need, so that none of them has to wait for it."""
     import image2model.media.model_probe
     import image2model.media.preflight  # noqa: F401
 

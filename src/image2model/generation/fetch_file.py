@@ -1,7 +1,7 @@
-"""One file of a result, fetched once: from its host through the probe into the storage.
+"""One file of a result, fetched once: from its host, through the probe, into the storage.
 
-Who calls it: the files of a result, which know what to do when it fails. Of a file only some buffers are
-held, whatever its size; what arrives cut, or is no file at all, leaves nothing behind.
+Only some buffers of a file are held, whatever its size. A file that arrives cut, or is no file at all, leaves
+nothing behind. Retries are up to the caller.
 """
 
 from collections.abc import AsyncIterator
@@ -26,44 +26,44 @@ from image2model.telemetry import tracing
 from image2model.telemetry.unexpected import report_unexpected
 
 _MOST_HELD: Final = 48 << 20
-"""What a large file takes at once: five parts on their way into the storage, and some."""
+"""What a large file takes at once: five parts on their way into the storage, and a margin."""
 _CHECK_EVERY: Final = 32 << 20
-"""The room on the disk is asked for again after so many bytes."""
-_ENDED_PROCESSES: Final = "looking at it has ended processes of this service"
+"""The disk space is checked again after so many bytes."""
+_ENDED_PROCESSES: Final = "reading it has ended processes of this service"
 _NOT_READ: Final = "a fault of this service kept it from being read"
-_LOOKED_AT: Final = 1 << 20
-"""Of a JSON that is not copied so much is read, to tell an error from a model."""
+_INSPECTED: Final = 1 << 20
+"""Bytes of a JSON file that are read, if it is not copied, to distinguish an error from a model."""
 _MEASURED_HERE: Final = 1 << 18
-"""Bytes of a GLB's JSON: reading more would hold up this process, in a thread too."""
+"""Bytes of a GLB's JSON that this process reads: more would block it, even in a thread."""
 _CONTAINERS: Final = frozenset({"3mf", "usdz", "sog"})
-"""Formats that are a ZIP to their bytes."""
+"""Formats whose bytes are a ZIP archive."""
 _TEXTS: Final = frozenset(
     {"json", "html", "htm", "svg", "xml", "txt", "csv", "log", "md", "mtl", "yaml", "yml"}
 )
 
 
-class Listener(Protocol):
-    """Is told whose turn it is: the host's, or ours (the storage's, a place that has to come free)."""
+class Stopwatch(Protocol):
+    """Is notified who is being waited for: the host, or this service (its storage, a free slot)."""
 
-    def heard(self) -> None:
+    def host(self) -> None:
         """The host has sent something, and it is its turn again."""
 
-    def ours(self) -> None:
-        """Until it is `heard` again, time is ours."""
+    def paused(self) -> None:
+        """This service is at work until the next `host`."""
 
 
-class Patient:
-    """The listener of who waits anyway."""
+class NoStopwatch:
+    """For a file that is waited for in any case."""
 
-    def heard(self) -> None:
+    def host(self) -> None:
         """Nothing."""
 
-    def ours(self) -> None:
+    def paused(self) -> None:
         """Nothing."""
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """A file as it is now ours, or under `redirect` FAL's. `known`: its bytes or its name say what it is."""
+    """A file in our storage, or with I2M_RESULTS=redirect at FAL. `known`: its format is one we know."""
 
     file: ResultFile
     known: bool
@@ -75,24 +75,24 @@ async def fetch_file(
     job_id: str,
     image_id: str,
     file: FalFile,
-    listener: Listener,
+    stopwatch: Stopwatch,
     suspect: Suspect | None,
     memory: ByteBudget,
 ) -> Fetched:
-    """`memory` lends what its bytes take.
+    """Fetch it, in memory that `memory` grants.
 
     Raises FalError as the gateway's download does, NotAModel, StorageError, StaleFence, StoreOutage.
     """
     async with context.fal.download(file.url) as download:
-        listener.ours()
+        stopwatch.paused()
         async with memory.hold(min(download.size or _MOST_HELD, _MOST_HELD)):
-            listener.heard()
-            async with aclosing(download.chunks(listener.heard)) as chunks:
-                arrival = _Arrival(context, file, download, listener, suspect)
-                return await arrival.take(chunks, job_id, image_id)
+            stopwatch.host()
+            async with aclosing(download.chunks(stopwatch.host)) as chunks:
+                fetching = _Fetching(context, file, download, stopwatch, suspect)
+                return await fetching.run(chunks, job_id, image_id)
 
 
-class _Arrival:
+class _Fetching:
     """One open download."""
 
     def __init__(
@@ -100,40 +100,40 @@ class _Arrival:
         context: GenerationContext,
         file: FalFile,
         download: FalDownload,
-        listener: Listener,
+        stopwatch: Stopwatch,
         suspect: Suspect | None,
     ) -> None:
         self._suspect = suspect
         self._context = context
         self._file = file
         self._download = download
-        self._listener = listener
+        self._stopwatch = stopwatch
         self._probe: ModelProbe | None = None
 
-    async def take(self, chunks: AsyncIterator[bytes], job_id: str, image_id: str) -> Fetched:
+    async def run(self, chunks: AsyncIterator[bytes], job_id: str, image_id: str) -> Fetched:
         head = await _head(chunks)
         if not head:
             raise NotAModel("it is empty")
         if self._file.rank is not None or self._file.format not in _TEXTS:
             self._probe = ModelProbe(head, self._download.size)
         if not self._context.settings.mirrors and self._context.fal.hosts.serves_media(self._file.url):
-            return await self._referred(head, chunks)
+            return await self._linked(head, chunks)
         return await self._stored(head, chunks, job_id, image_id)
 
-    async def _referred(self, head: bytes, chunks: AsyncIterator[bytes]) -> Fetched:
-        """FAL's own URL, which is there: so much was seen of it."""
+    async def _linked(self, head: bytes, chunks: AsyncIterator[bytes]) -> Fetched:
+        """FAL's own URL. The open download shows that it is there."""
         if self._probe is not None and self._probe.is_json:
-            await self._look_through(self._probe, head, chunks)
+            await self._inspect(self._probe, head, chunks)
         size = self._download.size if self._download.size is not None else self._file.file_size
         return self._fetched(size, key=None)
 
-    async def _look_through(self, probe: ModelProbe, head: bytes, chunks: AsyncIterator[bytes]) -> None:
+    async def _inspect(self, probe: ModelProbe, head: bytes, chunks: AsyncIterator[bytes]) -> None:
         probe.feed(head)
         seen = len(head)
         async for chunk in chunks:
             probe.feed(chunk)
             seen += len(chunk)
-            if seen >= _LOOKED_AT:
+            if seen >= _INSPECTED:
                 return
         probe.end()
 
@@ -144,12 +144,14 @@ class _Arrival:
         try:
             with tracing.span("store") as span:
                 size = await self._context.storage.put_stream(
-                    key, self._through(head, chunks), content_type=media_type(file_format, self._said_type())
+                    key,
+                    self._through(head, chunks),
+                    content_type=media_type(file_format, self._content_type()),
                 )
                 span.set("image2model.bytes", size)
         except DiskFull as full:
             raise StorageError("the disk is full") from full
-        return self._fetched(size, key, await self._measured())
+        return self._fetched(size, key, await self._measure())
 
     async def _through(self, head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         size, next_check = 0, _CHECK_EVERY
@@ -158,26 +160,26 @@ class _Arrival:
             if self._probe is not None:
                 self._probe.feed(chunk)
             size += len(chunk)
-            self._listener.ours()
+            self._stopwatch.paused()
             if size >= next_check:
                 next_check = size + _CHECK_EVERY
                 await self._context.disk_space.check_result(0)
             yield chunk
-            self._listener.heard()
+            self._stopwatch.host()
             chunk = await anext(chunks, None)
-        self._listener.ours()
+        self._stopwatch.paused()
         if self._probe is not None:
             self._probe.end()
 
-    async def _measured(self) -> Measured | None:
+    async def _measure(self) -> Measured | None:
         if self._probe is None or not self._probe.json_length:
             return None if self._probe is None else self._probe.measured()
         suspect = self._suspect if self._probe.json_length <= _MEASURED_HERE else None
         try:
-            measured = await self._context.hazard.tried(suspect, self._probe.measured)
+            measured = await self._context.hazard.run_if_safe(suspect, self._probe.measured)
         except (StaleFence, StoreOutage):
             raise
-        except Exception as error:  # noqa: BLE001 - told; what cannot be measured is a model all the same
+        except Exception as error:  # noqa: BLE001 - reported; a model that cannot be measured is a model all the same
             report_unexpected("measure", error)
             return Measured(None, _NOT_READ)
         return Measured(None, _ENDED_PROCESSES) if measured is None else measured
@@ -192,28 +194,28 @@ class _Arrival:
                 key=key,
                 source_url=None if key else file.url,
                 name=None if known else _name(file),
-                content_type=None if known else self._said_type(),
+                content_type=None if known else self._content_type(),
             ),
             known,
             measured,
         )
 
-    def _said_type(self) -> str | None:
+    def _content_type(self) -> str | None:
         return self._file.content_type or self._download.content_type
 
     def _format(self) -> tuple[str, bool]:
-        """What it is by its bytes, else by FAL's words, and whether that is a format that we know."""
-        said = self._file.format
+        """The format by its bytes, else as FAL states it, and whether that is a format that we know."""
+        stated = self._file.format
         if self._probe is None or self._file.rank is None:
-            return said, True
+            return stated, True
         sniffed = self._probe.format
-        if sniffed == "zip" and said in _CONTAINERS:
-            return said, True
+        if sniffed == "zip" and stated in _CONTAINERS:
+            return stated, True
         if sniffed != "unknown":
             return sniffed, True
-        if said == UNKNOWN:
-            said = format_of(None, "", self._download.content_type)
-        return said, False
+        if stated == UNKNOWN:
+            stated = format_of(None, "", self._download.content_type)
+        return stated, False
 
 
 def _name(file: FalFile) -> str:

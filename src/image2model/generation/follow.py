@@ -1,7 +1,7 @@
-"""From FAL's `request_id` to the end of the request, its changes written as they come.
+"""From FAL's `request_id` to the end of the request; each change is stored as it comes.
 
-Who calls it: `generate`. Errors on the way are tried again by the gateway with the same request. A
-cancel, a client's or ours after `I2M_TASK_TIMEOUT`, is sent beside, and the request followed to its end.
+The gateway retries errors on the way with the same request. A cancel, by a client or by us after
+`I2M_TASK_TIMEOUT`, is sent beside, and the request is followed to its end.
 """
 
 import asyncio
@@ -13,30 +13,28 @@ import structlog
 
 from image2model.domain import FalRequest, ImageStatus
 from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient, ImageFailure, StaleFence
-from image2model.fal.endpoints import endpoint_of
 from image2model.fal.errors import FalCancelled, FalUnreachable
 from image2model.fal.follow import CancelReply, FalStatus, FalUpdate
 from image2model.generation import costs, steps
-from image2model.generation import fal_words as callbacks
 from image2model.generation.context import GenerationContext
-from image2model.generation.fal_words import Callback, Elsewhere, FalWords, look_elsewhere
+from image2model.generation.fal_messages import Callback, OtherReports, encoded, explained, other_reports
 from image2model.generation.steps import Task
 from image2model.queue.retry import full_jitter, retry_until_stored
 from image2model.queue.running import RunningTask
 from image2model.store.connection import StoreOutage
 from image2model.telemetry import tracing
 
-_log = structlog.get_logger("worker.follow")
+_log = structlog.get_logger(__name__)
 
-_SETTLE_S: Final = 10.0
-"""How long the status may go on contradicting FAL's word that the request has completed."""
+_COMPLETION_GRACE_S: Final = 10.0
+"""How long the status may contradict FAL's reply to a cancel that the request has completed."""
 
 
 async def follow(context: GenerationContext, task: Task, running: RunningTask, request: FalRequest) -> None:
-    """Returns when FAL has COMPLETED it; how it ended, the result tells.
+    """Returns when FAL has COMPLETED the request; its result shows how it ended.
 
-    Raises StaleFence; FalResultGone once FAL has denied the request for the grace and nothing else of FAL's
-    speaks of it; and, where FAL's status spoke of an end for `I2M_TASK_TIMEOUT` and its result never came,
+    Raises StaleFence. Raises FalResultGone once FAL has denied the request for the grace and no other report
+    of FAL's mentions it. If FAL's status reported an end for `I2M_TASK_TIMEOUT` and the result never came:
     ImageFailure `generation_timeout`, or FalCancelled if a client cancelled it.
     """
     follower = _Follower(context, task, running, request)
@@ -52,6 +50,12 @@ async def follow(context: GenerationContext, task: Task, running: RunningTask, r
 
 
 class _Follower:
+    """Follows one request. Three clocks run beside it:
+
+    the generation's, from the first IN_PROGRESS; one of `FalStatus.UNCLEAR`, while FAL's status reports an
+    end without a result; and one after a cancel that FAL answered with "already completed".
+    """
+
     def __init__(
         self, context: GenerationContext, task: Task, running: RunningTask, request: FalRequest
     ) -> None:
@@ -60,28 +64,41 @@ class _Follower:
         self._running = running
         self._request = request
         self._began = time.monotonic()
-        self._deadline: asyncio.TimerHandle | None = None
+        self._generation_timer: asyncio.TimerHandle | None = None
+        self._unclear_timer: asyncio.TimerHandle | None = None
+        self._last_unclear: FalUpdate | None = None
         self._cancelling: asyncio.Task[None] | None = None
         self._denied_at: float | None = None
-        self._settle_at: float | None = None
-        self._settled: asyncio.Timeout | None = None
-        self._unsettled: FalUpdate | None = None
-        self._doubt: asyncio.TimerHandle | None = None
+        self._complete_at: float | None = None
+        self._deadline: asyncio.Timeout | None = None
         self._given_up = False
 
     async def follow(self, span: tracing.Span) -> bool:
-        """Until the end: True. False: again, for FAL's listing knows what its status denies."""
+        """Follow to the end. False: follow again, because FAL's listing has what its status denies."""
         try:
-            async with asyncio.timeout_at(self._settle_at) as self._settled:
+            async with asyncio.timeout_at(self._complete_at) as self._deadline:
                 return await self._to_the_end(span)
         except TimeoutError:
-            if self._settled is None or not self._settled.expired():
+            if self._deadline is None or not self._deadline.expired():
                 raise
             if self._given_up:
-                raise await self._never_settled() from None
-            # FAL said to the cancel that it has completed; the status never says so
-            await self.write(FalUpdate(FalStatus.COMPLETED))
+                raise await self._no_result() from None
+            # FAL replied to the cancel that the request has completed; its status never reports that
+            await self._write(FalUpdate(FalStatus.COMPLETED))
             return True
+
+    def cancel(self) -> None:
+        """Ask FAL to stop, once; the following goes on."""
+        if self._cancelling is None:
+            self._cancelling = asyncio.create_task(self._cancel())
+
+    def close(self) -> None:
+        """Stop the clocks, and a cancel that is still being sent."""
+        self._clear_again()
+        if self._generation_timer is not None:
+            self._generation_timer.cancel()
+        if self._cancelling is not None:
+            self._cancelling.cancel()
 
     async def _to_the_end(self, span: tracing.Span) -> bool:
         try:
@@ -89,43 +106,41 @@ class _Follower:
                 async for update in updates:
                     span.event(update.status.value)
                     if update.status is FalStatus.DENIED:
-                        if (await self._elsewhere()).ended:
-                            await self.write(FalUpdate(FalStatus.COMPLETED))
+                        if (await self._other_reports()).ended:
+                            await self._write(FalUpdate(FalStatus.COMPLETED))
                             break
                     elif update.status is FalStatus.UNCLEAR:
                         self._denied_at = None
-                        self._time_doubt(update)
+                        self._time_unclear(update)
                     else:
                         self._denied_at = None
-                        self._end_doubt()
-                        await self.write(update)
+                        self._clear_again()
+                        await self._write(update)
         except FalResultGone as gone:
             if await self._still_listed():
                 return False
-            words = await FalWords.of(self._context.redis, self._task.image_id, self._request)
-            if (error := words.added_to(gone)) is gone:
+            error = await explained(self._context.redis, self._task.image_id, self._request, gone)
+            if error is gone:
                 raise
             raise error from gone
         return True
 
-    async def _elsewhere(self) -> Elsewhere:
-        """What the rest of FAL says while the status denies the request."""
+    async def _other_reports(self) -> OtherReports:
         if self._denied_at is None:
             self._denied_at = time.monotonic()
         try:
-            endpoint = endpoint_of(self._task.model)
-            return await look_elsewhere(self._context, self._task, self._request, endpoint)
+            return await other_reports(self._context, self._task, self._request, self._task.endpoint)
         except (FalRejected, FalTransient, FalCancelled):
-            return Elsewhere(ended=True)  # `collect` asks for it again
+            return OtherReports(ended=True)  # `collect` fetches it again
 
     async def _still_listed(self) -> bool:
-        """Whether FAL lists it as running, which is believed for as long as a result may be waited for."""
+        """Whether FAL lists it as running. This is believed for as long as a result may be waited for."""
         since = time.monotonic() if self._denied_at is None else self._denied_at
         patient = time.monotonic() - since < self._context.patience.model
-        return patient and (await self._elsewhere()).running
+        return patient and (await self._other_reports()).running
 
-    async def write(self, update: FalUpdate) -> None:
-        """One change at FAL becomes a change of the image."""
+    async def _write(self, update: FalUpdate) -> None:
+        """Store a change at FAL as a change of the image."""
         if update.status is FalStatus.QUEUED:
             position = "" if update.queue_position is None else update.queue_position
             await self._move(ImageStatus.SUBMITTED, "queue_position", position)
@@ -134,59 +149,60 @@ class _Follower:
             self._time_generation()
         else:
             await retry_until_stored(
-                lambda: self._move(ImageStatus.STORING, "queue_position", "", *self._words(update))
+                lambda: self._move(ImageStatus.STORING, "queue_position", "", *self._message_fields(update))
             )
-
-    def _words(self, update: FalUpdate) -> tuple[steps.Field, ...]:
-        """FAL's words on the end, for whoever has to fail the image: perhaps another process."""
-        if update.error is None and update.error_type is None:
-            return ()
-        said = Callback(self._request.request_id, error=update.error, error_type=update.error_type)
-        return ("fal_callback", callbacks.text_of(said))
 
     async def _move(self, to: ImageStatus, *fields: steps.Field) -> None:
         if await steps.move(self._context.redis, self._task.image_id, self._running.token, to, *fields):
             self._running.request_cancel()
 
+    def _message_fields(self, update: FalUpdate) -> tuple[steps.Field, ...]:
+        """FAL's message at the end, for the process that has to fail the image, which may be another."""
+        if update.error is None and update.error_type is None:
+            return ()
+        report = Callback(self._request.request_id, error=update.error, error_type=update.error_type)
+        return ("fal_callback", encoded(report))
+
     def _time_generation(self) -> None:
-        """Start the clock at the first IN_PROGRESS; a later holder goes on with the same one."""
-        if self._deadline is not None:
+        """Start the clock at the first IN_PROGRESS. A later holder of the image continues the same clock."""
+        if self._generation_timer is not None:
             return
         ran = 0.0
         if self._task.running_at:
             ran = (self._task.loaded_at - self._task.running_at) / 1000 + time.monotonic() - self._began
         left = max(self._context.settings.task_timeout - ran, 0)
-        self._deadline = asyncio.get_running_loop().call_later(left, self._time_out)
+        self._generation_timer = asyncio.get_running_loop().call_later(left, self._time_out)
 
-    def _time_doubt(self, update: FalUpdate) -> None:
-        """FAL's status speaks of an end, and there is no result: that is believed to be work for as long."""
-        self._unsettled = update
-        if self._doubt is None:
+    def _time_unclear(self, update: FalUpdate) -> None:
+        """FAL's status reports an end, and there is no result: that may be work, for `I2M_TASK_TIMEOUT`."""
+        self._last_unclear = update
+        if self._unclear_timer is None:
             timeout = self._context.settings.task_timeout
-            self._doubt = asyncio.get_running_loop().call_later(timeout, self._cancel_doubtful)
+            loop = asyncio.get_running_loop()
+            self._unclear_timer = loop.call_later(timeout, self._cancel_unclear)
 
-    def _cancel_doubtful(self) -> None:
+    def _cancel_unclear(self) -> None:
         if not self._running.timed_out:
             self._time_out()
         grace = self._context.patience.grace
-        self._doubt = asyncio.get_running_loop().call_later(grace, self._give_up)
+        self._unclear_timer = asyncio.get_running_loop().call_later(grace, self._give_up)
 
     def _give_up(self) -> None:
         self._given_up = True
-        if self._settled is not None and not self._settled.expired():
-            self._settled.reschedule(asyncio.get_running_loop().time())
+        if self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(asyncio.get_running_loop().time())
 
-    def _end_doubt(self) -> None:
-        """FAL's status says again where the request is."""
-        doubt, self._doubt = self._doubt, None
-        if doubt is not None:
-            doubt.cancel()
+    def _clear_again(self) -> None:
+        """FAL's status shows again where the request is."""
+        timer, self._unclear_timer = self._unclear_timer, None
+        if timer is not None:
+            timer.cancel()
 
-    async def _never_settled(self) -> ImageFailure | FalCancelled:
-        """What ends a request whose result never came, though FAL's status said that it has ended."""
+    async def _no_result(self) -> ImageFailure | FalCancelled:
+        """The error for a request whose result never came, although FAL's status reported its end."""
         await costs.book_lost(self._context, self._task, self._request)
-        words = self._unsettled.error if self._unsettled else None
-        said = f" FAL said: {words}" if words else ""
+        message = self._last_unclear.error if self._last_unclear else None
+        said = f" FAL said: {message}" if message else ""
         text = (
             "FAL's status says that the request has ended, and FAL gave no result for "
             f"{self._context.settings.task_timeout:.0f} s (I2M_TASK_TIMEOUT); it was cancelled.{said}"
@@ -201,15 +217,10 @@ class _Follower:
         self._running.timed_out = True
         self.cancel()
 
-    def cancel(self) -> None:
-        """Ask FAL to stop, once; the following goes on."""
-        if self._cancelling is None:
-            self._cancelling = asyncio.create_task(self._cancel())
-
     async def _cancel(self) -> None:
         tries = 0
         if self._running.timed_out:
-            await self._note_timeout()
+            await self._store_timeout()
         while True:
             try:
                 reply = await self._context.fal.cancel(self._request)
@@ -221,28 +232,20 @@ class _Follower:
             else:
                 _log.info("cancel_sent", request_id=self._request.request_id, reply=reply.value)
                 if reply is CancelReply.ALREADY_COMPLETED:
-                    self._settle()
+                    self._await_completion()
                 return
             await asyncio.sleep(full_jitter(tries, cap_s=10))
             tries += 1
 
-    def _settle(self) -> None:
-        """FAL has completed it: the status has a moment to say so too."""
-        self._settle_at = asyncio.get_running_loop().time() + _SETTLE_S
-        if self._settled is not None and not self._settled.expired():
-            self._settled.reschedule(self._settle_at)
-
-    async def _note_timeout(self) -> None:
-        """For another worker that may have to see the end of it."""
+    async def _store_timeout(self) -> None:
+        """For another worker, which may have to end the image."""
         try:
             await steps.note_timeout(self._context.redis, self._task.image_id, self._running.token)
         except (StoreOutage, StaleFence) as error:
             _log.warning("timeout_not_stored", error=str(error))
 
-    def close(self) -> None:
-        """Nothing more is to be cancelled."""
-        self._end_doubt()
-        if self._deadline is not None:
-            self._deadline.cancel()
-        if self._cancelling is not None:
-            self._cancelling.cancel()
+    def _await_completion(self) -> None:
+        """FAL has completed the request: give its status a moment to report that too."""
+        self._complete_at = asyncio.get_running_loop().time() + _COMPLETION_GRACE_S
+        if self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(self._complete_at)

@@ -1,10 +1,12 @@
 """One image from the queue to its end: the task `generate_model`.
 
-Who calls it: ARQ, through the dispatcher. Each step is a file of its own beside this one; here is only
-their order, and what becomes of each failure (design: "The call that costs money").
+Each step is a file of its own beside this one. This file holds their order, and what each failure leads to.
+Anything that was not bought is tried again; a request that FAL has is followed to its end and booked.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
@@ -23,18 +25,17 @@ from image2model.errors import (
     NoBudgetLeft,
     StaleFence,
 )
-from image2model.fal.endpoints import endpoint_of
 from image2model.fal.errors import UNCONFIRMED, FalCancelled, FalThrottled, to_image_failure
 from image2model.fal.prices import is_free
 from image2model.generation import costs, steps
 from image2model.generation.collect import collect
 from image2model.generation.context import GenerationContext
-from image2model.generation.disk_space import NoDiskSpace
 from image2model.generation.follow import follow
-from image2model.generation.observe import run_span
-from image2model.generation.reuse import take_result
+from image2model.generation.limits import NoDiskSpace
+from image2model.generation.reuse import reuse_result
 from image2model.generation.steps import Task
-from image2model.generation.submit import commit, look_up, next_look_s, submit
+from image2model.generation.submit import submit
+from image2model.generation.unconfirmed import confirm_submission
 from image2model.queue import circuits
 from image2model.queue.circuits import Fault
 from image2model.queue.permits import Paused
@@ -45,19 +46,19 @@ from image2model.storage.errors import StorageError
 from image2model.store.connection import StoreOutage
 from image2model.telemetry import metrics, tracing
 
-_log = structlog.get_logger("worker.generate")
+_log = structlog.get_logger(__name__)
 
-_AWAY_S: Final = 1.0
-_NO_DISK_SPACE_S: Final = 10.0
+_OUTAGE_PAUSE_S: Final = 1.0
+_NO_DISK_SPACE_PAUSE_S: Final = 10.0
 
 
 async def generate_model(context: GenerationContext, running: RunningTask, image_id: str) -> None:
-    """Take one image as far as it goes. Raises arq.Retry to have it again later."""
+    """Take one image as far as possible. Raises arq.Retry to run it again later."""
     run = ImageRun(context, running)
     started = time.monotonic()
     outcome = "interrupted"
     try:
-        outcome = await run.go()
+        outcome = await run.run()
     except StaleFence as stale:
         outcome = "stale"
         _log.debug("stale_image_released", image_id=image_id, reason=str(stale))
@@ -66,8 +67,8 @@ async def generate_model(context: GenerationContext, running: RunningTask, image
         raise
     except (StoreOutage, StorageError) as error:
         outcome = "retry"
-        _log.warning("store_or_storage_not_answering", error=str(error))
-        raise Retry(defer=_AWAY_S) from error
+        _log.warning("store_or_storage_unavailable", error=str(error))
+        raise Retry(defer=_OUTAGE_PAUSE_S) from error
     except Exception:
         outcome = "unexpected"
         raise
@@ -77,7 +78,7 @@ async def generate_model(context: GenerationContext, running: RunningTask, image
 
 
 class ImageRun:
-    """One holder's work on one image."""
+    """One worker's run of one image, for as long as it holds the lease."""
 
     def __init__(self, context: GenerationContext, running: RunningTask) -> None:
         self._context = context
@@ -86,21 +87,22 @@ class ImageRun:
         self._fence = running.token
         self._failed_with = ""
 
-    async def go(self) -> str:
+    async def run(self) -> str:
         """Returns the final status. Raises StaleFence and Retry."""
         task = await steps.load(self._context.redis, self._image_id)
         structlog.contextvars.bind_contextvars(image_id=task.image_id, job_id=task.job_id)
-        with run_span(task) as span:
-            ended = await self._take_on(task)
+        with _run_span(task) as span:
+            ended = await self._generate(task)
             span.set(tracing.OUTCOME, ended)
             if self._failed_with:
                 span.fail(self._failed_with)
             return ended
 
-    async def _take_on(self, task: Task) -> str:
+    async def _generate(self, task: Task) -> str:
         request = task.request
         try:
-            if task.reuse_of and await self._reuse(task):
+            if task.reuse_of:
+                await self._reuse(task)
                 return self._end(task, ImageStatus.SUCCEEDED)
             request = request or await self._submit(task)
             await self._finish(task, request)
@@ -109,10 +111,10 @@ class ImageRun:
                 await costs.book_lost(self._context, task, request)  # unless its result is booked already
             return await self._fail(task, failure)
         except FalCancelled as stopped:
-            await self._book_words(task, request, stopped)
+            await self._book_reported(task, request, stopped)
             return await self._stopped(task, stopped)
         except FalTransient as failure:
-            await self._book_words(task, request, failure)
+            await self._book_reported(task, request, failure)
             return await self._attempt_failed(task, failure)
         except FalError as failure:
             if request is not None:
@@ -120,24 +122,11 @@ class ImageRun:
             return await self._fail(task, to_image_failure(failure))
         return self._end(task, ImageStatus.SUCCEEDED)
 
-    async def _book_end(self, task: Task, request: FalRequest, failure: FalError) -> None:
-        """Book what FAL took for a request that ended without a result, unless its result is booked."""
-        if not isinstance(failure, FalRejected):
-            await costs.book_lost(self._context, task, request)
-        elif not is_free(failure):
-            # Only a model gives a 422 as a result: it ran, even where it was too quick for us to see that.
-            await costs.book_refusal(self._context, task, request, failure.billable_units, ran=True)
-
-    async def _book_words(self, task: Task, request: FalRequest | None, failure: FalError) -> None:
-        """Book a cancelled or retriable 4xx where FAL says that it bills it; else it is free."""
-        if request is not None and failure.billable_units and not is_free(failure):
-            await costs.book_refusal(self._context, task, request, failure.billable_units, ran=False)
-
-    async def _reuse(self, task: Task) -> bool:
-        """Take another image's result. Raises arq.Retry where it is gone: then this image runs itself."""
+    async def _reuse(self, task: Task) -> None:
+        """Take another image's result. Raises arq.Retry if it is gone: then this image runs itself."""
         try:
-            if await take_result(self._context, task, self._fence):
-                return True
+            if await reuse_result(self._context, task, self._fence):
+                return
         except StorageError as error:
             _log.warning("result_not_copied", reason=str(error))
             raise Retry(defer=full_jitter(2)) from error
@@ -146,13 +135,13 @@ class ImageRun:
 
     async def _submit(self, task: Task) -> FalRequest:
         if task.posting_at:
-            return await self._confirm(task)
+            return await confirm_submission(self._context, task, self._fence)
         try:
             return await submit(self._context, task, self._running)
         except Paused as paused:
             raise Retry(defer=0) from paused
         except NoDiskSpace as full:
-            raise Retry(defer=_NO_DISK_SPACE_S) from full
+            raise Retry(defer=_NO_DISK_SPACE_PAUSE_S) from full
         except FalEndpointFault as failure:
             raise await self._wait_for_endpoint(task, failure) from failure
         except (FalNotAccepted, FalAccountFault, FalTransient) as failure:
@@ -162,61 +151,11 @@ class ImageRun:
             metrics.UNCONFIRMED.inc()
             _log.warning("submission_reply_lost", reason=failure.message)
             await report_endpoint(self._context, task.image_id, task.model, fault_of_post(failure), failure)
-            return await self._confirm(await steps.load(self._context.redis, self._image_id))
-
-    async def _confirm(self, task: Task) -> FalRequest:
-        """FAL may have it: find it, or look again later; never send it again unasked."""
-        context, settings = self._context, self._context.settings
-        if request := await look_up(context, task):
-            return await commit(context, task, self._fence, task.attempt_token, request)
-        if (wait := next_look_s(task, settings.unconfirmed_grace)) is not None:
-            # also where another process sent it: nothing else says why it stands still
-            _log.info("submission_unconfirmed", posted_at=task.posting_at, look_again_s=round(wait, 1))
-            raise Retry(defer=wait)
-        attempts_left = task.attempts_used + 1 < settings.max_attempts
-        if settings.on_unconfirmed == "resubmit" and attempts_left and not task.cancel_requested:
-            await self._resubmit()
-        raise to_image_failure(
-            FalAmbiguous(
-                "The reply to the submit was lost, and FAL does not list the request. It may have been paid "
-                "for; a retry would pay again. If FAL still reports it, it becomes a success by itself."
-            )
-        )
-
-    async def _resubmit(self) -> None:
-        """Raises arq.Retry. Returns where the budget holds no second submit: the first may yet be billed."""
-        try:
-            await steps.try_again(
-                self._context.redis, self._image_id, self._fence, used_attempt=True, unknown=True
-            )
-        except NoBudgetLeft as reason:
-            _log.info("resubmit_refused", reason=str(reason))
-            return
-        raise Retry(defer=0)
-
-    async def _finish(self, task: Task, request: FalRequest) -> None:
-        endpoint = endpoint_of(task.model)
-        if task.status is not ImageStatus.STORING:
-            await follow(self._context, task, self._running, request)
-        self._running.release_slot()
-        try:
-            await collect(self._context, task, self._fence, request, endpoint)
-        except FalRejected as refused:
-            await self._count_result(task, refused)
-            raise
-
-    async def _count_result(self, task: Task, failure: FalError) -> bool:
-        """What a result that is a failure says of the endpoint; whether its circuit is open now."""
-        redis = self._context.redis
-        if failure.status is None or failure.status < 500:
-            await retry_until_stored(lambda: circuits.note_endpoint_result(redis, self._image_id))
-            return False
-        return await retry_until_stored(
-            lambda: report_endpoint(self._context, task.image_id, task.model, Fault.RESULT, failure)
-        )
+            marked = await steps.load(self._context.redis, self._image_id)
+            return await confirm_submission(self._context, marked, self._fence)
 
     async def _wait_for_endpoint(self, task: Task, failure: FalEndpointFault) -> Exception:
-        """The endpoint refuses, and nothing is at FAL: the store parks the image when it is let go of."""
+        """The endpoint refuses, and FAL has nothing: the store parks the image when it is released."""
         await report_endpoint(self._context, task.image_id, task.model, Fault.REFUSED, failure)
         await steps.try_again(
             self._context.redis, self._image_id, self._fence, used_attempt=False, endpoint=True
@@ -225,7 +164,7 @@ class ImageRun:
         return Retry(defer=0)
 
     async def _try_later(self, task: Task, failure: FalError) -> Exception:
-        """Nothing is at FAL: again after a pause, until the time to start is over."""
+        """FAL has nothing: try again after a pause, until I2M_START_TIMEOUT is over."""
         settings = self._context.settings
         throttled = isinstance(failure, FalThrottled)
         paused = not throttled and await report(self._context, failure)
@@ -249,13 +188,46 @@ class ImageRun:
         _log.info("submission_refused", wait_s=round(wait, 2), reason=failure.message)
         return Retry(defer=wait)
 
-    async def _attempt_failed(self, task: Task, failure: FalTransient) -> str:
-        """FAL failed for good on this attempt: another paid one, if there is one left.
+    async def _finish(self, task: Task, request: FalRequest) -> None:
+        if task.status is not ImageStatus.STORING:
+            await follow(self._context, task, self._running, request)
+        self._running.release_slot()
+        try:
+            await collect(self._context, task, self._fence, request)
+        except FalRejected as refused:
+            await self._count_result(task, refused)
+            raise
 
-        While the endpoint fails for everybody the attempt costs the image nothing: it waits for the endpoint.
+    async def _count_result(self, task: Task, failure: FalError) -> bool:
+        """Count for the endpoint's circuit that its result is a failure. Returns whether it is open now."""
+        redis = self._context.redis
+        if failure.status is None or failure.status < 500:
+            await retry_until_stored(lambda: circuits.note_endpoint_result(redis, self._image_id))
+            return False
+        return await retry_until_stored(
+            lambda: report_endpoint(self._context, task.image_id, task.model, Fault.RESULT, failure)
+        )
+
+    async def _book_end(self, task: Task, request: FalRequest, failure: FalError) -> None:
+        """Book what a request cost that ended without a result, unless its result is booked already."""
+        if not isinstance(failure, FalRejected):
+            await costs.book_lost(self._context, task, request)
+        elif not is_free(failure):
+            # only a model returns 422 as a result: it ran, even if too briefly for us to see
+            await costs.book_refusal(self._context, task, request, failure.billable_units, ran=True)
+
+    async def _book_reported(self, task: Task, request: FalRequest | None, failure: FalError) -> None:
+        """Book a cancelled or retriable 4xx if FAL reports that it bills it; otherwise it is free."""
+        if request is not None and failure.billable_units and not is_free(failure):
+            await costs.book_refusal(self._context, task, request, failure.billable_units, ran=False)
+
+    async def _attempt_failed(self, task: Task, failure: FalTransient) -> str:
+        """FAL has failed on this attempt: start another paid one, if one is left.
+
+        While the endpoint's circuit is open the attempt does not count: the image waits for the endpoint.
         """
-        refused = await self._count_result(task, failure)
-        if not refused and task.attempts_used + 1 >= self._context.settings.max_attempts:
+        circuit_open = await self._count_result(task, failure)
+        if not circuit_open and task.attempts_used + 1 >= self._context.settings.max_attempts:
             return await self._fail(task, to_image_failure(failure))
         error = _image_error(to_image_failure(failure))
         try:
@@ -266,13 +238,13 @@ class ImageRun:
                     self._fence,
                     used_attempt=True,
                     error=error,
-                    endpoint=refused,
+                    endpoint=circuit_open,
                 )
             )
         except NoBudgetLeft as reason:
             _log.info("attempt_refused", reason=str(reason))
             return await self._fail(task, to_image_failure(failure))
-        wait = 0.0 if refused else full_jitter(task.attempts_used)
+        wait = 0.0 if circuit_open else full_jitter(task.attempts_used)
         _log.info("attempt_failed", wait_s=round(wait, 2), reason=failure.message)
         raise Retry(defer=wait)
 
@@ -290,13 +262,10 @@ class ImageRun:
         return await self._fail(task, ImageFailure("generation_failed", stopped.message, retryable=True))
 
     async def _fail(self, task: Task, failure: ImageFailure) -> str:
-        # a webhook, or a worker that slept, may bring FAL's id at this moment: then it is followed
+        # a webhook, or a worker that was suspended, may bring FAL's id at this moment: then it is followed
         unknown = failure.code == UNCONFIRMED
-        await retry_until_stored(
-            lambda: steps.fail(
-                self._context.redis, self._image_id, self._fence, _image_error(failure), unknown=unknown
-            )
-        )
+        error = _image_error(failure)
+        await steps.fail(self._context.redis, self._image_id, self._fence, error, unknown=unknown)
         _log.info("image_failed", code=failure.code, reason=failure.message)
         self._failed_with = failure.code
         return self._end(task, ImageStatus.FAILED)
@@ -309,3 +278,35 @@ class ImageRun:
 
 def _image_error(failure: ImageFailure) -> ImageError:
     return ImageError(failure.code, failure.message, failure.retryable, failure.fal_type)
+
+
+@contextmanager
+def _run_span(task: Task) -> Iterator[tracing.Span]:
+    """The span of one run, in the trace of the upload. The caller sets the outcome unless the run raises."""
+    attributes: tracing.Attributes = {
+        tracing.JOB_ID: task.job_id,
+        tracing.IMAGE_ID: task.image_id,
+        tracing.MODEL: task.model,
+        "image2model.attempt": task.attempt,
+    }
+    with tracing.span(
+        "generate_model",
+        kind=tracing.Kind.CONSUMER,
+        attributes=attributes,
+        parent=task.traceparent,
+        expected=(Retry, StaleFence),
+    ) as span:
+        try:
+            yield span
+        except BaseException as error:
+            span.set(tracing.OUTCOME, _outcome_of(error))
+            raise
+
+
+def _outcome_of(error: BaseException) -> str:
+    """The same values as the `status` label of `task_duration_seconds`."""
+    if isinstance(error, StaleFence):
+        return "stale"
+    if isinstance(error, (Retry, StoreOutage, StorageError)):
+        return "retry"
+    return "unexpected" if isinstance(error, Exception) else "interrupted"

@@ -1,7 +1,7 @@
-"""The files of a result: the model whatever it takes, those beside it as long as they do not keep it waiting.
+"""The files of a result: the model, and the files beside it.
 
-Who calls it: `collect`, and the refresh of files that were missing. What FAL named and could not be had is
-told in the result's warnings and never fails an image that has a model.
+The model is tried for as long as FAL may have it. Files beside it must not delay the image for long. A file
+that could not be fetched is named in the result's warnings; it never fails an image that has a model.
 """
 
 import asyncio
@@ -14,46 +14,45 @@ from typing import Final
 import msgspec
 import structlog
 
-from image2model.domain import ImageResult, Mesh, MissingFile, ResultFile, ResultWarning, WarningCode
+from image2model.domain import ImageResult, Mesh, MissingFile, ResultWarning, WarningCode
 from image2model.errors import FalResultGone, ImageFailure
 from image2model.fal.errors import FalAddressRefused, FalUnreachable
 from image2model.fal.files import MODEL, FalFile, model_rank
 from image2model.generation.context import GenerationContext
-from image2model.generation.fetch_file import Fetched, Patient, fetch_file
+from image2model.generation.fetch_file import Fetched, NoStopwatch, Stopwatch, fetch_file
+from image2model.generation.limits import ByteBudget
 from image2model.generation.suspects import Suspect
 from image2model.media.model_probe import NotAModel
 from image2model.queue.retry import full_jitter
 from image2model.storage.errors import StorageError
 
-_log = structlog.get_logger("worker.result_files")
-
-_PATIENT: Final = Patient()
+_log: Final = structlog.get_logger(__name__)
 
 
-class Lost(msgspec.Struct, frozen=True):
-    """A file that could not be had."""
+class NotFetched(msgspec.Struct, frozen=True):
+    """A file that could not be fetched."""
 
     file: FalFile
     code: WarningCode
     reason: str
 
     def warning(self, remark: str = "") -> ResultWarning:
-        """What a client is told of it."""
+        """The client's warning about it."""
         name = self.file.field or self.file.kind
         return ResultWarning(
             self.code, self.file.kind, f"FAL's {name} was not fetched: {self.reason}.{remark}"
         )
 
     def source(self) -> MissingFile:
-        """What it takes to try again."""
+        """What a refresh needs to try again."""
         file = self.file
         return MissingFile(file.kind, file.url, file.file_name, file.content_type, file.file_size)
 
 
-Fetching = asyncio.Task[Fetched | Lost]
+Fetching = asyncio.Task[Fetched | NotFetched]
 
 
-class FileStore:
+class ResultFetcher:
     """Fetches the files of one image's result."""
 
     def __init__(
@@ -65,21 +64,21 @@ class FileStore:
         self._job_id = job_id
         self._image_id = image_id
 
-    async def take(self, files: Sequence[FalFile]) -> ImageResult:
-        """All of them, the first being the model.
+    async def fetch(self, files: Sequence[FalFile]) -> ImageResult:
+        """Fetch all of them; the first is the model.
 
-        Raises ImageFailure where no model can be had: `result_expired`, `result_invalid` where each lies at
-        an address that must not be called, `storage_failed`.
+        Raises ImageFailure if no model can be fetched: `result_expired`; `result_invalid` if each is at an
+        address that must not be called; `storage_failed`.
         """
-        async with _tasks([self.side(file) for file in files[1:]]) as others:
-            model = await self.model(files[0], others)
+        async with _tasks([self.fetch_side_file(file) for file in files[1:]]) as others:
+            model = await self.fetch_model(files[0], others)
             sides = await asyncio.gather(*others)
         if isinstance(model, Fetched):
-            return assembled(model, sides)
-        return await self._in_its_place(model, sides)
+            return _assemble(model, sides)
+        return await self._substitute(model, sides)
 
-    async def model(self, file: FalFile, others: Sequence["Fetching"] = ()) -> Fetched | Lost:
-        """A model, tried as long as FAL may have it; not as long once one of the `others` is whole.
+    async def fetch_model(self, file: FalFile, others: Sequence["Fetching"] = ()) -> Fetched | NotFetched:
+        """Try a model for as long as FAL may have it; less long once one of the `others` is a model too.
 
         Raises ImageFailure `storage_failed`.
         """
@@ -88,15 +87,7 @@ class FileStore:
         for tries in count(1):
             try:
                 async with self._context.fetches:
-                    found = await fetch_file(
-                        self._context,
-                        self._job_id,
-                        self._image_id,
-                        file,
-                        _PATIENT,
-                        self._suspect,
-                        self._context.result_bytes,
-                    )
+                    found = await self._fetch(file, NoStopwatch(), self._context.result_bytes)
                 if (
                     found.measured is None
                     or not found.measured.truncated
@@ -105,7 +96,7 @@ class FileStore:
                     return found
                 reason, until = f"{found.measured.remark}", began + self._patience.model
             except FalAddressRefused as error:
-                return _lost(file, WarningCode.FILE_REFUSED, error)
+                return _not_fetched(file, WarningCode.FILE_REFUSED, error)
             except (FalResultGone, NotAModel) as error:
                 denied_at = time.monotonic() if denied_at is None else denied_at
                 reason, until = _reason(file, error), denied_at + self._patience.grace
@@ -117,80 +108,79 @@ class FileStore:
                     raise _not_stored(error) from error
                 reason, until = str(error), began + self._patience.model + 1
             if time.monotonic() >= until:
-                return Lost(file, WarningCode.FILE_MISSING, reason)
+                return NotFetched(file, WarningCode.FILE_MISSING, reason)
             _log.warning("model_not_fetched_yet", image_id=self._image_id, reason=reason, tries=tries)
             await asyncio.sleep(full_jitter(tries, cap_s=self._patience.longest_pause))
-        raise AssertionError("numbers never end")
+        raise AssertionError("unreachable: the loop has no end")
 
-    async def side(self, file: FalFile) -> Fetched | Lost:
-        """A file beside the model, left once it has brought no byte for `silence`, or has no end."""
+    async def fetch_side_file(self, file: FalFile) -> Fetched | NotFetched:
+        """Fetch a file beside the model. Give up if it brings no byte for `silence`, or has no end."""
         async with self._context.side_fetches:
             silence = self._patience.silence
             longest = self._patience.side
             try:
                 async with asyncio.timeout(longest) as whole:
                     async with asyncio.timeout(silence) as limit:
-                        return await self._side(file, _Silence(limit, silence))
+                        return await self._try_side_file(file, _Silence(limit, silence))
             except TimeoutError:
                 why = (
                     f"was not whole after {longest:g} s"
                     if whole.expired()
                     else f"brought no byte for {silence:g} s"
                 )
-                return Lost(file, WarningCode.FILE_MISSING, f"it {why}")
+                return NotFetched(file, WarningCode.FILE_MISSING, f"it {why}")
 
-    async def _side(self, file: FalFile, listener: "_Silence") -> Fetched | Lost:
+    async def _try_side_file(self, file: FalFile, stopwatch: "_Silence") -> Fetched | NotFetched:
         for tries in count(1):
             try:
-                return await fetch_file(
-                    self._context,
-                    self._job_id,
-                    self._image_id,
-                    file,
-                    listener,
-                    self._suspect,
-                    self._context.side_bytes,
-                )
+                return await self._fetch(file, stopwatch, self._context.side_bytes)
             except FalAddressRefused as error:
-                return _lost(file, WarningCode.FILE_REFUSED, error)
+                return _not_fetched(file, WarningCode.FILE_REFUSED, error)
             except (FalResultGone, NotAModel) as error:
                 if tries > 1:
-                    return _lost(file, WarningCode.FILE_MISSING, error)
+                    return _not_fetched(file, WarningCode.FILE_MISSING, error)
             except (FalUnreachable, StorageError) as error:
                 if tries >= self._patience.side_tries:
-                    return _lost(file, WarningCode.FILE_MISSING, error)
+                    return _not_fetched(file, WarningCode.FILE_MISSING, error)
             await asyncio.sleep(full_jitter(tries, cap_s=self._patience.longest_pause))
-        raise AssertionError("numbers never end")
+        raise AssertionError("unreachable: the loop has no end")
 
-    async def _in_its_place(self, preferred: Lost, sides: Sequence[Fetched | Lost]) -> ImageResult:
-        """The best other model of this result, with a warning that names the one that is missing."""
+    async def _substitute(self, preferred: NotFetched, sides: Sequence[Fetched | NotFetched]) -> ImageResult:
+        """The result with its best other model, and a warning that names the one that is missing."""
         rest = list(sides)
         if not any(isinstance(one, Fetched) and _is_model(one) for one in rest):
-            async with _tasks([self._again(one) for one in rest]) as trying:
+            async with _tasks([self._retry_as_model(one) for one in rest]) as trying:
                 rest = await asyncio.gather(*trying)
         models = [one for one in rest if isinstance(one, Fetched) and _is_model(one)]
         if not models:
             raise _no_model(preferred, rest)
-        return assembled(models[0], rest, preferred)
+        return _assemble(models[0], rest, preferred)
 
-    async def _again(self, one: Fetched | Lost) -> Fetched | Lost:
-        """What may be a model is tried like one, now that it is needed."""
-        return await self.model(one.file) if isinstance(one, Lost) and one.file.rank is not None else one
+    async def _retry_as_model(self, one: Fetched | NotFetched) -> Fetched | NotFetched:
+        """Try a file that may be a model for as long as a model, now that one is needed."""
+        if isinstance(one, NotFetched) and one.file.rank is not None:
+            return await self.fetch_model(one.file)
+        return one
+
+    async def _fetch(self, file: FalFile, stopwatch: Stopwatch, memory: ByteBudget) -> Fetched:
+        return await fetch_file(
+            self._context, self._job_id, self._image_id, file, stopwatch, self._suspect, memory
+        )
 
 
 class _Silence:
-    """A listener that lets a timeout run only while it is the host's turn."""
+    """A stopwatch that lets a timeout run only while the host is waited for."""
 
     def __init__(self, limit: asyncio.Timeout, seconds: float) -> None:
         self._limit = limit
         self._seconds = seconds
 
-    def heard(self) -> None:
-        """The host has that long again."""
+    def host(self) -> None:
+        """Start the timeout anew."""
         self._move(asyncio.get_running_loop().time() + self._seconds)
 
-    def ours(self) -> None:
-        """No time runs."""
+    def paused(self) -> None:
+        """Stop it."""
         self._move(None)
 
     def _move(self, when: float | None) -> None:
@@ -198,35 +188,36 @@ class _Silence:
             self._limit.reschedule(when)
 
 
-def assembled(model: Fetched, sides: Sequence[Fetched | Lost], preferred: Lost | None = None) -> ImageResult:
-    """The result: the model first. One that stands in for the `preferred` keeps its own entry too."""
+def _assemble(
+    model: Fetched, sides: Sequence[Fetched | NotFetched], preferred: NotFetched | None = None
+) -> ImageResult:
+    """The result, with the model first. A model that replaces the `preferred` keeps its own entry too."""
     stored = [one for one in sides if isinstance(one, Fetched)]
-    lost = [one for one in sides if isinstance(one, Lost)]
+    missing = [one for one in sides if isinstance(one, NotFetched)]
     warnings = [warning for one in (model, *stored) for warning in remarks(one)]
     if preferred is not None:
         remark = (
             f" The file {model.file.kind!r} is delivered in its place; a refresh may fetch the better one."
         )
         warnings = [preferred.warning(remark), *warnings[len(remarks(model)) :]]
-        lost = [preferred, *lost]
+        missing = [preferred, *missing]
     first = msgspec.structs.replace(model.file, kind=MODEL)
-    mesh = mesh_of(model)
     return ImageResult(
         files=(first, *(one.file for one in stored)),
-        mesh=mesh,
-        warnings=(*warnings, *(one.warning() for one in lost if one is not preferred)),
-        missing=tuple(one.source() for one in lost),
+        mesh=mesh_of(model),
+        warnings=(*warnings, *(one.warning() for one in missing if one is not preferred)),
+        missing=tuple(one.source() for one in missing),
     )
 
 
 def mesh_of(found: Fetched) -> Mesh | None:
-    """The numbers that were measured."""
+    """The measures of a model, if there are any."""
     mesh = found.measured.mesh if found.measured is not None else None
     return Mesh(mesh.triangles, mesh.vertices, mesh.textures, mesh.bounds) if mesh is not None else None
 
 
 def remarks(found: Fetched) -> list[ResultWarning]:
-    """What a client is told of a file that was had."""
+    """The client's warnings about a file that was fetched."""
     file = found.file
     if not found.known:
         name = f" {file.name!r}" if file.name else ""
@@ -239,8 +230,10 @@ def remarks(found: Fetched) -> list[ResultWarning]:
 
 
 @asynccontextmanager
-async def _tasks(work: Sequence[Coroutine[None, None, Fetched | Lost]]) -> AsyncIterator[Sequence[Fetching]]:
-    """Run all of it at once; none of it outlives the block."""
+async def _tasks(
+    work: Sequence[Coroutine[None, None, Fetched | NotFetched]],
+) -> AsyncIterator[Sequence[Fetching]]:
+    """Run the work concurrently; none of it outlives the block."""
     tasks = [asyncio.create_task(one) for one in work]
     try:
         yield tasks
@@ -251,12 +244,8 @@ async def _tasks(work: Sequence[Coroutine[None, None, Fetched | Lost]]) -> Async
 
 
 def _is_model(found: Fetched) -> bool:
-    return is_model_file(found.file)
-
-
-def is_model_file(file: ResultFile) -> bool:
-    """Whether a stored file may stand in for the model."""
-    return model_rank(file.format) is not None
+    """Whether a stored file may replace the model."""
+    return model_rank(found.file.format) is not None
 
 
 def _any_model(others: Sequence["Fetching"]) -> bool:
@@ -266,8 +255,8 @@ def _any_model(others: Sequence["Fetching"]) -> bool:
     return any(isinstance(one, Fetched) and _is_model(one) for one in done)
 
 
-def _lost(file: FalFile, code: WarningCode, error: Exception) -> Lost:
-    return Lost(file, code, _reason(file, error))
+def _not_fetched(file: FalFile, code: WarningCode, error: Exception) -> NotFetched:
+    return NotFetched(file, code, _reason(file, error))
 
 
 def _reason(file: FalFile, error: Exception) -> str:
@@ -278,9 +267,12 @@ def _not_stored(error: Exception) -> ImageFailure:
     return ImageFailure("storage_failed", f"The result could not be stored: {error}", retryable=True)
 
 
-def _no_model(preferred: Lost, others: Sequence[Fetched | Lost]) -> ImageFailure:
-    lost = [preferred, *(one for one in others if isinstance(one, Lost) and one.file.rank is not None)]
-    reasons = "; ".join(f"{one.file.field or one.file.kind}: {one.reason}" for one in lost[:5])
-    if all(one.code is WarningCode.FILE_REFUSED for one in lost):
+def _no_model(preferred: NotFetched, others: Sequence[Fetched | NotFetched]) -> ImageFailure:
+    missing = [
+        preferred,
+        *(one for one in others if isinstance(one, NotFetched) and one.file.rank is not None),
+    ]
+    reasons = "; ".join(f"{one.file.field or one.file.kind}: {one.reason}" for one in missing[:5])
+    if all(one.code is WarningCode.FILE_REFUSED for one in missing):
         return ImageFailure("result_invalid", f"FAL's model must not be fetched: {reasons}.", retryable=True)
-    return ImageFailure("result_expired", f"FAL's model could not be had: {reasons}.", retryable=True)
+    return ImageFailure("result_expired", f"FAL's model could not be fetched: {reasons}.", retryable=True)

@@ -1,7 +1,7 @@
-"""A result for nothing: the same picture, model and parameters have run already.
+"""A result for free: the same picture, model and parameters have run already.
 
-Who calls it: `generate`, for an image that was picked with a result to take. The files are copied inside
-the storage (a folder links them, S3 copies by itself), so each job owns its own and may be deleted alone.
+The files are copied inside the storage (a folder links them, S3 copies by itself), so each job owns its own
+files and can be deleted alone.
 """
 
 import msgspec
@@ -16,16 +16,16 @@ from image2model.storage import layout
 from image2model.storage.errors import ObjectMissing
 from image2model.telemetry import tracing
 
-_log = structlog.get_logger("worker.reuse")
+_log = structlog.get_logger(__name__)
 
 
-async def take_result(context: GenerationContext, task: Task, fence: str) -> bool:
-    """Take the result; False where it is gone meanwhile. Raises StaleFence, StorageError."""
+async def reuse_result(context: GenerationContext, task: Task, fence: str) -> bool:
+    """Take the result; False if it is gone by now. Raises StaleFence, StorageError."""
     found = await steps.result_of(context.redis, task.reuse_of)
     if found is None:
         return False
     try:
-        result = await _copied(context, task, found[1])
+        result = await _copied(context, task, found)
     except ObjectMissing:
         return False
     await steps.take_result(context.redis, task.image_id, fence, result)
@@ -34,9 +34,9 @@ async def take_result(context: GenerationContext, task: Task, fence: str) -> boo
 
 
 async def _copied(context: GenerationContext, task: Task, result: ImageResult) -> ImageResult:
-    """The result with files of this image's own. Raises ObjectMissing where its model is gone.
+    """The result with files of this image's own. Raises ObjectMissing if its model is gone.
 
-    A file beside the model that is gone is told, like one that FAL did not have.
+    A missing file beside the model becomes a warning, like one that FAL did not have.
     """
     files: list[ResultFile] = []
     warnings = list(result.warnings)
@@ -46,14 +46,14 @@ async def _copied(context: GenerationContext, task: Task, result: ImageResult) -
         except ObjectMissing:
             if file.kind == MODEL:
                 raise
-            text = "It is gone from the storage, where the result was taken from."
+            text = "It is gone from the storage of the image whose result was reused."
             warnings.append(ResultWarning(WarningCode.FILE_MISSING, file.kind, text))
     return msgspec.structs.replace(result, files=tuple(files), warnings=tuple(warnings))
 
 
 async def _copy(context: GenerationContext, task: Task, file: ResultFile) -> ResultFile:
     if file.key is None:
-        return file  # FAL's own, which needs no copy
+        return file  # it is at FAL, and needs no copy
     key = layout.result(task.job_id, task.image_id, file.kind, file.format)
     with tracing.span("store", attributes={"image2model.reused": True}):
         await context.storage.copy(file.key, key)

@@ -1,17 +1,24 @@
-"""One image's steps, each fenced: only the worker that holds the image may move it.
+"""The typed store calls of one image, each one atomic step in Lua.
 
-Who calls it: the worker. A step that comes too late raises StaleFence and changes nothing; the one
-exception is `commit_submission`, fenced by the attempt.
+Every step is fenced: only the worker that holds the image may move it. A step that comes too late raises
+StaleFence and changes nothing. `commit_submission` and `not_sent` are fenced by the attempt instead, because
+a worker that has lost the image may be the only one that knows FAL's id.
+
+All calls raise StoreOutage, except those that repeat until the store has answered; these say so.
 """
 
+from collections.abc import Callable, Coroutine
 from enum import IntEnum
-from typing import Final
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus
 from image2model.errors import NoBudgetLeft, StaleFence
+from image2model.fal.endpoints import Endpoint, Params, endpoint_of
+from image2model.queue.retry import retry_until_stored
 from image2model.store.connection import command
 from image2model.store.durability import Replicas
 from image2model.store.keys import key
@@ -31,10 +38,24 @@ Field = str | int
 _NO_BUDGET: Final = -4
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a worker must know of one image to go on with it.
+P = ParamSpec("P")
+T = TypeVar("T")
 
-    Times in ms, by the store's clock, `size` in bytes, texts empty when not set.
+
+def _until_stored(step: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Repeat a step until the store has answered. The scripts of these steps may run twice."""
+
+    @wraps(step)
+    async def repeated(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await retry_until_stored(lambda: step(*args, **kwargs))
+
+    return repeated
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a worker needs to know about one image to continue with it.
+
+    Times are in ms by the store's clock, `size` is in bytes. Texts are empty when not set.
     """
 
     image_id: str
@@ -42,7 +63,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     status: ImageStatus
     model: str
-    params: dict[str, object]
+    params: Params
     priority: str
     filename: str
     format: str
@@ -66,17 +87,30 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     request: FalRequest | None
     loaded_at: int
 
+    @property
+    def endpoint(self) -> Endpoint:
+        """The FAL endpoint of its model. Raises UnknownModel."""
+        return endpoint_of(self.model)
+
 
 class Committed(IntEnum):
-    """What became of a submission's id."""
+    """What became of the id of a submission. `ANOTHERS`: it is stored, and another worker holds the image."""
 
     SUPERSEDED = 0
     MINE = 1
     ANOTHERS = 2
 
 
-_params = msgspec.json.Decoder(dict[str, object])
-_result = msgspec.json.Decoder(ImageResult)
+class Replaced(IntEnum):
+    """What became of an improved result."""
+
+    GONE = -1
+    CHANGED_MEANWHILE = 0
+    DONE = 1
+
+
+_params: Final = msgspec.json.Decoder(dict[str, object])
+_result: Final = msgspec.json.Decoder(ImageResult)
 _JOB: Final = ("model", "params", "priority", "traceparent")
 _IMAGE: Final = (
     "job_id",
@@ -109,7 +143,7 @@ _IMAGE: Final = (
 
 
 async def load(redis: Redis, image_id: str) -> Task:
-    """Read an image and what it needs of its job. Raises StaleFence where it no longer exists."""
+    """Read an image and the fields of its job that it needs. Raises StaleFence if it no longer exists."""
     of_image, of_job, now = await _LOAD.packed(redis, image_id, _IMAGE, _JOB)
     image = dict(zip(_IMAGE, _as_texts(of_image), strict=True))
     if not image["job_id"]:
@@ -126,7 +160,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         owner=image["owner"],
         status=ImageStatus(image["status"]),
         model=model,
-        params=_params.decode(image["params"] or params or "{}"),
+        params=cast("Params", _params.decode(image["params"] or params or "{}")),  # validated at the upload
         priority=priority,
         filename=image["filename"],
         format=image["format"],
@@ -152,22 +186,14 @@ async def load(redis: Redis, image_id: str) -> Task:
     )
 
 
-async def _texts(redis: Redis, hash_key: str, names: tuple[str, ...]) -> list[str]:
-    return _as_texts(await command(redis, "HMGET", hash_key, *names))
-
-
-def _as_texts(values: list[bytes | None]) -> list[str]:
-    return [value.decode() if value else "" for value in values]
-
-
 async def move(
     redis: Redis, image_id: str, fence: str, to: ImageStatus, *fields: Field, unknown: bool = False
 ) -> bool:
-    """Move the image and write `fields` (name, value, …). True when a cancel has been asked for.
+    """Move the image and write `fields` (name, value, …). True if a cancel was requested.
 
-    The status that it has already only writes. Raises StaleFence where the fence is another's, or the
-    image is final, or the move is illegal, or with `unknown` FAL's id has turned up: in each case somebody
-    else has decided.
+    A move to the present status only writes the fields. Raises StaleFence if the fence belongs to another
+    worker, the image is final, or the move is illegal; with `unknown` also if FAL's id is known by now. In
+    each case another process has decided.
     """
     done = await _STEP.packed(redis, image_id, fence, to.value, fields, unknown)
     if done not in {1, 2}:
@@ -175,107 +201,71 @@ async def move(
     return bool(done == 2)
 
 
+@_until_stored
 async def succeed(redis: Redis, image_id: str, fence: str, result: ImageResult) -> None:
-    """The end that everybody wants. What it cost is booked before: see `costs`."""
+    """End the image with its result. Book its cost first: see `costs`. Repeats until stored."""
     text = msgspec.json.encode(result).decode()
     await move(redis, image_id, fence, ImageStatus.SUCCEEDED, "result", text, "error", "")
 
 
-async def result_of(redis: Redis, image_id: str) -> tuple[str, ImageResult] | None:
-    """The job and the result of another image; None where it has none (any more)."""
-    job_id, result = await _texts(redis, key("image", image_id), ("job_id", "result"))
-    return (job_id, _result.decode(result)) if result else None
-
-
-class Replaced(IntEnum):
-    """What became of a better result."""
-
-    GONE = -1
-    CHANGED_MEANWHILE = 0
-    DONE = 1
-
-
-async def result_text(redis: Redis, image_id: str) -> str:
-    """A result as it is stored, to be replaced; empty where there is none."""
-    (text,) = await _texts(redis, key("image", image_id), ("result",))
-    return text
-
-
-def result_from(text: str) -> ImageResult:
-    """The result in the text that `result_text` gave."""
-    return _result.decode(text)
-
-
-async def replace_result(redis: Redis, image_id: str, before: str, after: ImageResult) -> Replaced:
-    """A succeeded image's result gets better; the change is told like any other. Repeat it until it answers.
-
-    `before` is what `result_text` gave: where it is another by now, nothing changes.
-    """
-    text = msgspec.json.encode(after).decode()
-    return Replaced(await _REPLACE.packed(redis, image_id, before, text))
-
-
-async def take_result(redis: Redis, image_id: str, fence: str, result: ImageResult) -> None:
-    """A success without a run: the same picture's result, for nothing. What earlier attempts cost stays."""
-    text = msgspec.json.encode(result).decode()
-    await move(redis, image_id, fence, ImageStatus.SUCCEEDED, "result", text, "cached", 1, "error", "")
-
-
-async def give_up_reuse(redis: Redis, image_id: str, fence: str, task: Task) -> None:
-    """The result to take is gone: this image leads a run of its own. Raises StaleFence."""
-    if await _NO_REUSE.packed(redis, image_id, fence, task.digest, task.reuse_of) != 1:
-        raise StaleFence(f"image {image_id} is no longer ours")
-
-
+@_until_stored
 async def fail(redis: Redis, image_id: str, fence: str, error: ImageError, *, unknown: bool = False) -> None:
-    """The end with a reason. `unknown`: that FAL's id is not known, so not once it has turned up."""
+    """End the image with an error. Repeats until stored.
+
+    `unknown`: FAL's id is not known. Raises StaleFence then if it is known by now.
+    """
     text = msgspec.json.encode(error).decode()
     await move(redis, image_id, fence, ImageStatus.FAILED, "error", text, unknown=unknown)
 
 
 async def mark_posting(replicas: Replicas, image_id: str, fence: str) -> int:
-    """Step 3, right before the first byte: from here on FAL may have it. Returns the time in ms.
+    """Mark, right before the first byte of the POST, that FAL may have the request. Returns the time in ms.
 
-    Raises StaleFence, and NotCopied.
+    Raises StaleFence, and NotCopied if the replicas have not confirmed the mark.
     """
     return _written(image_id, await replicas.run(_WRITE, image_id, fence, (), "posting_at"))
 
 
 async def note_timeout(redis: Redis, image_id: str, fence: str) -> None:
-    """It ran too long and will be cancelled: whoever sees its end must know why. Raises StaleFence."""
+    """The request ran too long and will be cancelled; its next holder must know why. Raises StaleFence."""
     await _write(redis, image_id, fence, ("timed_out", 1), None)
 
 
 async def enter_hazard(redis: Redis, image_id: str, fence: str, *, alone: bool) -> None:
-    """What comes next could end the process; should it, the sweep knows whose step that was.
+    """The next step may end the process. If it does, the sweep knows which image was at it.
 
-    `alone`: nobody else is in such a step of this worker. Raises StaleFence.
+    `alone`: no other image of this worker is in such a step. Raises StaleFence.
     """
     await _write(redis, image_id, fence, ("hazard", "alone" if alone else "shared"), None)
 
 
 async def leave_hazard(redis: Redis, image_id: str, fence: str) -> None:
-    """It has come through, and is suspected of nothing. Raises StaleFence."""
+    """The image came through: it is no suspect any more. Raises StaleFence."""
     await _write(redis, image_id, fence, ("hazard", "", "hazard_deaths", 0), None)
 
 
+@_until_stored
 async def note_crash(redis: Redis, image_id: str, fence: str) -> int:
-    """The process that decoded it, and nothing else, has died; how often that was.
+    """The process that decoded only this image has died. Returns how often that has happened.
 
-    Repeat it until it answers. Raises StaleFence.
+    Repeats until stored. Raises StaleFence.
     """
     return _written(image_id, await _CRASH.packed(redis, image_id, fence))
 
 
+@_until_stored
 async def not_sent(redis: Redis, image_id: str, attempt_token: str) -> None:
-    """FAL has nothing of this attempt: take its mark back, if it was set. Repeat it until it answers."""
+    """FAL has received nothing of this attempt: remove its mark, if it was set. Repeats until stored."""
     await _NOT_SENT.packed(redis, image_id, attempt_token)
 
 
 async def commit_submission(
     replicas: Replicas, image_id: str, fence: str, attempt_token: str, request: FalRequest
 ) -> Committed:
-    """Step 4: FAL's id, whoever holds the image now. Repeat it until it answers. Raises NotCopied."""
+    """Store FAL's id, whichever worker holds the image now. The caller repeats it until it is stored.
+
+    Raises NotCopied if the replicas have not confirmed it.
+    """
     fields = (
         "request_id",
         request.request_id,
@@ -300,13 +290,15 @@ async def try_again(
     unknown: bool = False,
     endpoint: bool = False,
 ) -> bool:
-    """Back to `queued` for another attempt; the caller then lets go with the delay.
+    """Move the image back to `queued` for another attempt; the caller then releases it with the delay.
 
-    `used_attempt`: FAL accepted the one that ended, so it counts; `error` says why it ended. Otherwise
-    False, and nothing changed, where the image has tried for longer than `start_timeout_s` to be accepted,
-    pauses not counted. `endpoint`: FAL's endpoint is at fault, which uses up neither an attempt nor the time.
-    Raises StaleFence, with `unknown` also where FAL's id has turned up, and NoBudgetLeft where the price of
-    another attempt cannot be set aside; nothing has changed then.
+    `used_attempt`: FAL had accepted the attempt that ended, so it counts; `error` says why it ended. Without
+    it: False, and nothing has changed, if the image has tried for longer than `start_timeout_s` to be
+    accepted, pauses not counted. `endpoint`: FAL's endpoint is at fault, which uses up neither an attempt nor
+    the time.
+
+    Raises StaleFence, with `unknown` also if FAL's id is known by now. Raises NoBudgetLeft if the price of
+    another attempt cannot be reserved; nothing has changed then.
     """
     why = msgspec.json.encode(error).decode() if error else False
     done = await _AGAIN.packed(
@@ -319,6 +311,45 @@ async def try_again(
     return bool(done == 1)
 
 
+async def result_of(redis: Redis, image_id: str) -> ImageResult | None:
+    """The result of another image; None if it has none."""
+    text = await result_text(redis, image_id)
+    return _result.decode(text) if text else None
+
+
+async def take_result(redis: Redis, image_id: str, fence: str, result: ImageResult) -> None:
+    """End the image with another image's result, without a run. What earlier attempts cost stays booked."""
+    text = msgspec.json.encode(result).decode()
+    await move(redis, image_id, fence, ImageStatus.SUCCEEDED, "result", text, "cached", 1, "error", "")
+
+
+async def give_up_reuse(redis: Redis, image_id: str, fence: str, task: Task) -> None:
+    """The result to reuse is gone: this image starts a run of its own. Raises StaleFence."""
+    if await _NO_REUSE.packed(redis, image_id, fence, task.digest, task.reuse_of) != 1:
+        raise StaleFence(f"image {image_id} is held by another worker")
+
+
+async def result_text(redis: Redis, image_id: str) -> str:
+    """A result as it is stored, to be replaced; empty if there is none."""
+    (text,) = _as_texts(await command(redis, "HMGET", key("image", image_id), "result"))
+    return text
+
+
+def result_from(text: str) -> ImageResult:
+    """Decode what `result_text` returned."""
+    return _result.decode(text)
+
+
+@_until_stored
+async def replace_result(redis: Redis, image_id: str, before: str, after: ImageResult) -> Replaced:
+    """Improve the result of an image that has succeeded, and publish the change. Repeats until stored.
+
+    `before` is what `result_text` returned. If the stored result differs by now, nothing changes.
+    """
+    text = msgspec.json.encode(after).decode()
+    return Replaced(await _REPLACE.packed(redis, image_id, before, text))
+
+
 async def _write(
     redis: Redis, image_id: str, fence: str, fields: tuple[Field, ...], stamp_field: str | None
 ) -> int:
@@ -328,5 +359,9 @@ async def _write(
 def _written(image_id: str, reply: int) -> int:
     at = int(reply)
     if not at:
-        raise StaleFence(f"image {image_id} is no longer ours")
+        raise StaleFence(f"image {image_id} is held by another worker")
     return at
+
+
+def _as_texts(values: list[bytes | None]) -> list[str]:
+    return [value.decode() if value else "" for value in values]

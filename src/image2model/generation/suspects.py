@@ -1,6 +1,9 @@
-"""The worker's side of the process in which suspects are decoded: started when first needed, then kept.
+"""Decodes and measures files from outside, which may end the process that does it.
 
-Who calls it: `hazard`, with one call at a time. Its death harms nobody but the call that it was at.
+A healthy picture is decoded in a thread of the worker, marked in the store as being in a hazardous step. If
+the worker dies, the sweep knows which images were in one. They are suspects: from then on they run in a
+decoder process, one at a time; after more deaths, with nothing else beside them. The death of the decoder
+process harms only the call that it was at.
 """
 
 import asyncio
@@ -24,117 +27,25 @@ from image2model.generation.steps import Task
 from image2model.queue.leases import MAX_CRASHES
 from image2model.telemetry import metrics
 
-_log: Final = structlog.get_logger("worker.decoder_process")
+_log: Final = structlog.get_logger(__name__)
 
 PROGRAM: Final = "image2model.generation.decoder_child"
 LONGEST_S: Final = 120.0
 """A call that takes longer has hung; the largest picture takes seconds."""
+THREADS: Final = 2
+"""Pictures decoded at once: 20 megapixels take 60 MB."""
+_MARKED: Final = THREADS + 1
+"""One more marks its step in the store while the others decode."""
+_DEATHS_BESIDE_OTHERS: Final = 3
+"""After so many deaths of its worker a suspect runs alone."""
 
 T = TypeVar("T")
 
 
-class DecoderDied(Exception):
-    """The process ended by itself, or had to be ended because it hung, while it was at this call."""
-
-
-class DecoderProcess:
-    """Belongs to one event loop; the caller sees to it that calls come one at a time."""
-
-    def __init__(self, program: str = PROGRAM, *, longest_s: float = LONGEST_S) -> None:
-        self._command = (sys.executable, "-m", program)
-        self._longest_s = longest_s
-        self._process: Process | None = None
-
-    async def run(self, call: Callable[[], T]) -> T:
-        """The call's result; `call` must be one that can be pickled.
-
-        Raises DecoderDied, ImageFailure as the call does, and RuntimeError for any other error of it.
-        """
-        message = pickle.dumps(call, pickle.HIGHEST_PROTOCOL)
-        process = await self._started()
-        try:
-            async with asyncio.timeout(self._longest_s):
-                kind, content = pickle.loads(await _asked(process, message))  # noqa: S301 - from our own child
-        except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError):
-            self._process = None
-            raise _died(_cause(await process.wait())) from None
-        except TimeoutError:
-            await self._end()
-            raise _died(f"it had no end after {self._longest_s:g} s") from None
-        except BaseException:
-            await self._end()  # an answer that nobody waits for would be taken for the next call's
-            raise
-        return cast("T", _unpacked(kind, content))
-
-    def close(self) -> None:
-        """End it."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-
-    async def aclose(self) -> None:
-        """End it, and wait for that."""
-        await self._end()
-
-    async def _started(self) -> Process:
-        if self._process is None or self._process.returncode is not None:
-            self._process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE)
-            _log.info("decoder_started", pid=self._process.pid)
-        return self._process
-
-    async def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-def _died(reason: str) -> DecoderDied:
-    metrics.DECODER_DEATHS.inc()
-    return DecoderDied(reason)
-
-
-async def _asked(process: Process, message: bytes) -> bytes:
-    assert process.stdin is not None  # noqa: S101 - both are pipes
-    assert process.stdout is not None  # noqa: S101
-    process.stdin.write(len(message).to_bytes(LENGTH_BYTES, "big"))
-    process.stdin.write(message)
-    await process.stdin.drain()
-    size = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES), "big")
-    return await process.stdout.readexactly(size)
-
-
-def _unpacked(kind: str, content: object) -> object:
-    if kind == "result":
-        return content
-    if kind == "failure":
-        code, message, retryable, fal_type = cast("tuple[str, str, bool, str | None]", content)
-        raise ImageFailure(code, message, retryable=retryable, fal_type=fal_type)
-    raise RuntimeError(f"in the decoder's process: {content}")
-
-
-def _cause(status: int) -> str:
-    if status >= 0:
-        return f"it ended with status {status}"
-    try:
-        return f"{signal.Signals(-status).name} ended it"
-    except ValueError:
-        return f"signal {-status} ended it"
-
-
-THREADS: Final = 2
-"""Pictures decoded at once: 20 megapixels take 60 MB."""
-_MARKED: Final = THREADS + 1
-"""One more tells the store that it begins, while the others decode."""
-_DEATHS_BESIDE_OTHERS: Final = 3
-"""After so many deaths of its worker a suspect runs alone."""
-
-
 class Suspect(msgspec.Struct, frozen=True):
-    """An image about to enter such a step, as its holder has loaded it.
+    """An image about to enter a hazardous step, as its holder has loaded it.
 
-    `deaths`: of workers while it was in one and had no answer; `crashes`: those that are its own fault.
+    `deaths`: how many workers died while it was in one; `crashes`: how many of them by its own fault.
     """
 
     image_id: str
@@ -149,9 +60,12 @@ class Suspect(msgspec.Struct, frozen=True):
 
 
 class Hazard:
-    """Belongs to one event loop. `decoder` is where suspects run; what takes `longest_s` here has hung."""
+    """Runs hazardous calls. Belongs to one event loop.
 
-    def __init__(self, redis: Redis, decoder: DecoderProcess, *, longest_s: float = LONGEST_S) -> None:
+    Suspects run in `decoder`. A call in a thread that takes `longest_s` has hung.
+    """
+
+    def __init__(self, redis: Redis, decoder: "DecoderProcess", *, longest_s: float = LONGEST_S) -> None:
         self._redis = redis
         self._decoder = decoder
         self._longest_s = longest_s
@@ -160,18 +74,8 @@ class Hazard:
         self._child = asyncio.Lock()
         self._gate = _Gate()
 
-    def close(self) -> None:
-        """Let the threads and the process go; what they still decode is of no use to anybody."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._decoder.close()
-
-    async def aclose(self) -> None:
-        """The same, and wait for the process's end."""
-        self.close()
-        await self._decoder.aclose()
-
     async def run(self, suspect: Suspect, call: Callable[[], T]) -> T:
-        """The result of `call`, which can be pickled. Raises what it raises, StaleFence and DecoderDied."""
+        """The result of `call`, which must be picklable. Raises what it raises, StaleFence, DecoderDied."""
         if suspect.deaths == 0:
             result = await self._in_thread(suspect, call)
         else:
@@ -179,10 +83,10 @@ class Hazard:
         await steps.leave_hazard(self._redis, suspect.image_id, suspect.fence)
         return result
 
-    async def tried(self, suspect: Suspect | None, call: Callable[[], T]) -> T | None:
-        """The same for what can be done without: None where it is too dangerous.
+    async def run_if_safe(self, suspect: Suspect | None, call: Callable[[], T]) -> T | None:
+        """The same for a call that may be left out: None if it is too dangerous.
 
-        Without a `suspect` no lease tells of a death, so it is not risked in this process at all.
+        Without a `suspect` no lease would reveal a death, so the call never runs in this process.
         """
         if suspect is not None and suspect.crashes >= MAX_CRASHES:
             return None
@@ -198,13 +102,23 @@ class Hazard:
                     suspect = msgspec.structs.replace(suspect, deaths=1)  # never again in a thread
         return None
 
+    def close(self) -> None:
+        """Release the threads and end the process; what they still decode is of no use."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._decoder.close()
+
+    async def aclose(self) -> None:
+        """Close, and wait for the end of the process."""
+        self.close()
+        await self._decoder.aclose()
+
     async def _in_thread(self, suspect: Suspect, call: Callable[[], T]) -> T:
         async with self._gate.beside_others(), self._slots:
             await steps.enter_hazard(self._redis, suspect.image_id, suspect.fence, alone=False)
             return await self._threaded(call)
 
     async def _threaded(self, call: Callable[[], T]) -> T:
-        """Raises DecoderDied where it hangs: its thread is left to itself, and new ones take over."""
+        """Raises DecoderDied if it hangs: its thread is abandoned, and new ones take over."""
         while True:
             threads = self._threads
             working = threads.submit(call)
@@ -240,7 +154,7 @@ def _new_threads() -> ThreadPoolExecutor:
 
 
 class _Gate:
-    """Many pass beside each other, or one alone; who waits to be alone lets nobody else in."""
+    """Admits many at once, or one alone. One that waits to be alone admits no others meanwhile."""
 
     def __init__(self) -> None:
         self._inside = 0
@@ -265,3 +179,96 @@ class _Gate:
         async with self._alone:
             await self._empty.wait()
             yield
+
+
+class DecoderDied(Exception):
+    """The process died, or was killed because it hung, while it was at this call."""
+
+
+class DecoderProcess:
+    """The worker's side of the decoder process: started when first needed, then kept.
+
+    Belongs to one event loop. The caller makes one call at a time.
+    """
+
+    def __init__(self, program: str = PROGRAM, *, longest_s: float = LONGEST_S) -> None:
+        self._command = (sys.executable, "-m", program)
+        self._longest_s = longest_s
+        self._process: Process | None = None
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """The result of `call`, which must be picklable.
+
+        Raises DecoderDied, ImageFailure as the call does, and RuntimeError for any other error of it.
+        """
+        message = pickle.dumps(call, pickle.HIGHEST_PROTOCOL)
+        process = await self._start()
+        try:
+            async with asyncio.timeout(self._longest_s):
+                kind, content = pickle.loads(await _exchange(process, message))  # noqa: S301 - from our own child
+        except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError):
+            self._process = None
+            raise _died(_cause(await process.wait())) from None
+        except TimeoutError:
+            await self._end()
+            raise _died(f"it had no end after {self._longest_s:g} s") from None
+        except BaseException:
+            await self._end()  # a late answer would be taken for the next call's
+            raise
+        return cast("T", _unpacked(kind, content))
+
+    def close(self) -> None:
+        """Kill it."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    async def aclose(self) -> None:
+        """Kill it, and wait for its end."""
+        await self._end()
+
+    async def _start(self) -> Process:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE)
+            _log.info("decoder_started", pid=self._process.pid)
+        return self._process
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _died(reason: str) -> DecoderDied:
+    metrics.DECODER_DEATHS.inc()
+    return DecoderDied(reason)
+
+
+async def _exchange(process: Process, message: bytes) -> bytes:
+    assert process.stdin is not None  # noqa: S101 - both are pipes
+    assert process.stdout is not None  # noqa: S101
+    process.stdin.write(len(message).to_bytes(LENGTH_BYTES, "big"))
+    process.stdin.write(message)
+    await process.stdin.drain()
+    size = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES), "big")
+    return await process.stdout.readexactly(size)
+
+
+def _unpacked(kind: str, content: object) -> object:
+    if kind == "result":
+        return content
+    if kind == "failure":
+        code, message, retryable, fal_type = cast("tuple[str, str, bool, str | None]", content)
+        raise ImageFailure(code, message, retryable=retryable, fal_type=fal_type)
+    raise RuntimeError(f"in the decoder process: {content}")
+
+
+def _cause(status: int) -> str:
+    if status >= 0:
+        return f"it ended with status {status}"
+    try:
+        return f"{signal.Signals(-status).name} ended it"
+    except ValueError:
+        return f"signal {-status} ended it"

@@ -44,6 +44,12 @@ async def job_version(redis: Redis, job_id: str) -> int | None:
     return int(number) if number is not None and deleted != b"1" else None
 
 
+async def webhook_url(redis: Redis, job_id: str) -> str | None:
+    """The job's webhook address; None if it has none, was deleted, or is gone."""
+    url, deleted = await command(redis, "HMGET", key("job", job_id), "webhook_url", "deleted")
+    return url.decode() if url and deleted != b"1" else None
+
+
 async def active_jobs(redis: Redis, owner: str) -> list[str]:
     """Ids of the owner's unfinished jobs."""
     return sorted(job.decode() for job in await command(redis, "SMEMBERS", key("owner_active", owner)))

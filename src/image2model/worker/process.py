@@ -26,9 +26,8 @@ from image2model.fal.follow import FollowPace
 from image2model.fal.gateway import FalGateway, other_hosts_session
 from image2model.fal.hosts import FalHosts
 from image2model.generation import costs
-from image2model.generation.context import GenerationContext
+from image2model.generation.context import GenerationContext, observe_fal_request
 from image2model.generation.generate import generate_model
-from image2model.generation.observe import observe
 from image2model.generation.refresh import refresh_files
 from image2model.generation.unexpected import fail_unexpected
 from image2model.operations.housekeeping import cleanup, schedule_cleanup
@@ -47,8 +46,13 @@ from image2model.store.identity import StoreWatch
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics, tracing
 from image2model.telemetry.unexpected import keep_running
-from image2model.webhooks.deliver import announce_as_failed, deliver_webhook, end_as_failed, finish_batch
-from image2model.webhooks.send import WebhookSender
+from image2model.webhooks.deliver import (
+    WebhookSender,
+    announce_as_failed,
+    deliver_webhook,
+    end_as_failed,
+    finish_batch,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -129,14 +133,14 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
     fal = FalGateway(
         settings.fal_key or "emulator:emulator",
         FalHosts.at(settings.fal_base_url),
-        observer=observe,
+        observer=observe_fal_request,
         pace=FollowPace(grace=settings.unconfirmed_grace),
         other_hosts=other_hosts_session(allow_private=settings.webhook_allow_private),
     )
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
         context.prices.refresh()
-        costs.show_counters()
+        costs.initialise_counters()
         try:
             async with context.webhooks:
                 yield context

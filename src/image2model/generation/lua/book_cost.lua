@@ -1,8 +1,8 @@
--- Books what FAL took for one request. See `book`.
+-- Books what one request to FAL cost. See `book`.
 -- {image_id, owner or false, model or false, request_id, attempt or '', micro or false, uncertain, nonce}
--- Fenced by the request alone: the money is gone whoever holds the image by now. Whoever moves the image next shows
--- it; on a final one nothing moves, so the change is told here.
--- Returns {1 booked | 0 booked before | -1 nobody's, micro, overrun, model}.
+-- Fenced by the request alone: the money is spent, whichever worker holds the image. The image's next move publishes
+-- the cost; a final image does not move, so the change is published here.
+-- Returns {1 booked | 0 booked already | -1 neither the image nor a hold is known, micro, overrun, model}.
 local id, owner, model, request_id, attempt, micro, uncertain, nonce = unpack(cmsgpack.unpack(ARGV[1]))
 local image, at = K.image(id), now_ms()
 local before = call('HMGET', image, 'status', 'job_id', 'cost_micro', 'cost_uncertain')

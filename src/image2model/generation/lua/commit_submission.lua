@@ -1,7 +1,7 @@
--- FAL accepted: its id is stored at once. Fenced by the attempt, not by the holder, for a worker that
--- was paused through its POST is the only one that knows the id. {image_id, attempt_token, token, fields}
--- Returns 1 stored and the caller holds the image, 2 stored and somebody else does (or nobody),
--- 0 another attempt took its place: the caller should cancel the request at FAL.
+-- Stores FAL's id as soon as FAL has accepted the request. {image_id, attempt_token, token, fields}
+-- Fenced by the attempt, not by the holder: a worker that was suspended during its POST is the only one that knows
+-- the id. Returns 1 stored, and the caller holds the image; 2 stored, and the caller does not hold it; 0 another
+-- attempt has taken its place: the caller should cancel the request at FAL.
 local id, attempt_token, token, fields = unpack(cmsgpack.unpack(ARGV[1]))
 local image = K.image(id)
 local head = call('HMGET', image, 'attempt_token', 'status', 'request_id', 'posting_at')
@@ -15,7 +15,7 @@ endpoint_accepted(id, num(head[4]), at)
 call('HSET', image, 'error', '', 'finished_at', '', 'submitted_at', at)
 call('ZADD', K.permits(), 'NX', at, id)
 call('PEXPIRE', K.permits(), FLEET_TTL)
-release_hold(hold_of(id, attempt_token))  -- the move sets the price aside for the image again
+release_hold(hold_of(id, attempt_token))  -- the move reserves the price for the image again
 move(id, 'submitted', fields, at)
 if mine then return 1 end
 if call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then

@@ -1,4 +1,5 @@
--- The result to take is gone: the holder's image leads a run of its own. {image_id, token, digest, source}
+-- The result to reuse is gone: the holder's image starts a run of its own. {image_id, token, digest, source}
+-- Returns 1, or 0 if another worker holds the image.
 local id, token, digest, source = unpack(cmsgpack.unpack(ARGV[1]))
 if not holds_fence(id, token) then return 0 end
 if call('GET', K.reuse(digest)) == source then call('DEL', K.reuse(digest)) end

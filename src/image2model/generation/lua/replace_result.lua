@@ -1,6 +1,6 @@
--- The result of a succeeded image becomes a better one: files that were missing have been fetched.
--- {image_id, before, after}, both JSON. Returns 1, also where it is so already; 0 where the image has another
--- result by now; -1 where it has none, or its job is gone.
+-- Replaces the result of a succeeded image: files that were missing have been fetched. {image_id, before, after}, both
+-- JSON. Returns 1, also if it is replaced already; 0 if the image has another result by now; -1 if it has none, or its
+-- job is gone.
 local id, before, after = unpack(cmsgpack.unpack(ARGV[1]))
 local image = K.image(id)
 local head = call('HMGET', image, 'status', 'job_id', 'result')

@@ -1,6 +1,6 @@
 -- One fenced move of an image. {image_id, token, to, fields, unknown} `unknown`: only while FAL's id is not known.
--- Returns 1 done, 0 the fence is another's, -1 the move is illegal, -3 the id is known by now, 2 done and a cancel
--- was asked for.
+-- Returns 1 done; 2 done, and a cancel was requested; 0 another worker holds the image; -1 the move is illegal; -3 the
+-- id is known by now.
 local id, token, to, fields, unknown = unpack(cmsgpack.unpack(ARGV[1]))
 if not holds_fence(id, token) then return 0 end
 local head = call('HMGET', K.image(id), 'status', 'request_id')

@@ -1,12 +1,12 @@
--- Back to `queued` for another try or attempt; the holder releases it by `release_task`, with the delay.
--- {image_id, token, used_attempt, start_timeout_ms, error or false, unknown, endpoint}. `used_attempt`: FAL accepted the one
--- that ended, so it counts, once however often it is told, and the time to get accepted begins anew; `error`, as
--- JSON, says why it ended; `unknown`: only while FAL's id is not known; `endpoint`: the endpoint is at fault, so
--- neither the attempt nor the time to get accepted counts.
--- Returns 1; 0 when the fence is another's; -1 when the move is illegal or a cancel was asked for, which ends the
--- image here, for nothing is at FAL. Nothing has changed with 2, when the time to get accepted is over (pauses not
--- counted), with -3, when the id is known by now, and with -4, when the budget has no room for another attempt: what
--- is set aside stays with an attempt that FAL may yet bill (`unknown`), and one that was booked has used it up.
+-- Moves an image back to `queued` for another try or attempt; the holder then releases it with the delay, by
+-- `release_task`. {image_id, token, used_attempt, start_timeout_ms, error or false, unknown, endpoint}
+-- `used_attempt`: FAL had accepted the attempt that ended, so it counts (once, however often this is called), and the
+-- time to be accepted begins anew; `error`, as JSON, says why it ended; `unknown`: only while FAL's id is not known;
+-- `endpoint`: the endpoint is at fault, so neither the attempt nor the time to be accepted counts.
+-- Returns 1; 0 if another worker holds the image; -1 if the move is illegal, or a cancel was requested, which ends the
+-- image here, because FAL has nothing. Nothing has changed with 2: the time to be accepted is over (pauses not
+-- counted); with -3: the id is known by now; and with -4: the budget does not allow another attempt. The reserved price
+-- stays with an attempt that FAL may yet bill (`unknown`), and a booked attempt has used it up.
 local id, token, used, start_timeout, error, unknown, endpoint = unpack(cmsgpack.unpack(ARGV[1]))
 if not holds_fence(id, token) then return 0 end
 local image, at = K.image(id), now_ms()

@@ -1,5 +1,6 @@
--- A job has ended, and its webhook is to be called: once for each end. {job_id, delivery_id, record, task_id or false, arg}
--- Returns 1 when it is new; 0 where it exists, or the job has no webhook or was deleted.
+-- Opens the delivery of one end of a job, once, and queues its first attempt.
+-- {job_id, delivery_id, record, task_id or false, arg}
+-- Returns 1 if it is new; 0 if it exists, or the job has no webhook, or was deleted.
 local job_id, id, record, task_id, arg = unpack(cmsgpack.unpack(ARGV[1]))
 local head = call('HMGET', K.job(job_id), 'webhook_url', 'deleted')
 if text(head[1]) == '' or text(head[2]) == '1' then return 0 end
