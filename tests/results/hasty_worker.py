@@ -4,11 +4,12 @@ Run by the table of altered results as `python -m tests.results.hasty_worker wor
 """
 
 import sys
-from typing import Any, cast
+from typing import cast
 
 from image2model.fal.gateway import FalGateway
 from image2model.generation import context
 from image2model.generation.limits import FilePatience
+from tests.support.faulty_worker import replace
 
 MODEL_S, SILENCE_S, READ_S = 15.0, 10.0, 5.0
 """How long an unreachable model is tried, a side file may bring no byte, and any file may keep silent."""
@@ -20,7 +21,7 @@ def _hasty(grace: float) -> FilePatience:
 
 def main() -> int:
     """What `python -m image2model` does."""
-    cast("Any", context).FilePatience = _hasty
+    replace(context, "FilePatience", _hasty)
     defaults = cast("dict[str, object]", FalGateway.__init__.__kwdefaults__)
     defaults["read_deadline"] = READ_S
     from image2model.cli.program import run

@@ -59,17 +59,23 @@ def _fail(step: str) -> None:
 
 def _spoil(step: str, times: int) -> None:
     module, name = STEPS[step]
-    setattr(module, name, _failing(step, getattr(module, name), times))
+    replace(module, name, _failing(step, getattr(module, name), times))
+
+
+def replace(module: Any, name: str, stand_in: Callable[..., Any]) -> None:
+    """Replace what a module calls by this name. Raises AttributeError if it calls nothing by it."""
+    if name not in vars(module):
+        raise AttributeError(f"{module.__name__} has no {name}: a stand-in for it would never be called")
+    setattr(module, name, stand_in)
 
 
 if __name__ == "__main__":
     _spoil(os.environ["FAULT_STEP"], int(os.environ.get("FAULT_TIMES", "1000000")))
     if sys.argv[1:]:
         longest_s = float(os.environ.get("FAULT_LONGEST", LONGEST_S))
-        vars(context)["DecoderProcess"] = partial(
-            DecoderProcess, "tests.support.faulty_worker", longest_s=longest_s
-        )
-        vars(context)["Hazard"] = partial(Hazard, longest_s=longest_s)
+        decoder = partial(DecoderProcess, "tests.support.faulty_worker", longest_s=longest_s)
+        replace(context, "DecoderProcess", decoder)
+        replace(context, "Hazard", partial(Hazard, longest_s=longest_s))
         main()
     else:
         decoder_child.main()
