@@ -1,4 +1,6 @@
-"""The table of image-to-3D endpoints. A new model is one row in a file beside this one.
+"""The table of image-to-3D endpoints: one row for each, in a file for each maker.
+
+The emulator has a table of its own; CONTRIBUTING.md lists all places of a new endpoint.
 
 Pure: no I/O.
 """
