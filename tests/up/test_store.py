@@ -102,15 +102,15 @@ def test_server_ends_when_its_parent_is_killed(data_dir: Path) -> None:
 
 
 def test_start_takes_not_much_longer_than_starting_any_program(tmp_path: Path) -> None:
-    """On an idle machine 0.1 s, and an empty Python 0.02 s; on a busy one both take longer."""
+    """Idle, it takes 4 times as long as an empty Python started just before; busy, both take longer."""
     store = EmbeddedStore(tmp_path, durable=False)
-    starts, others = [], []
-    for _ in range(5):
+    ratios = []
+    for _ in range(8):
         began = time.perf_counter()
         subprocess.run([sys.executable, "-S", "-c", ""], check=True)
-        others.append(time.perf_counter() - began)
+        program = time.perf_counter() - began
         began = time.perf_counter()
         store.start()
-        starts.append(time.perf_counter() - began)
+        ratios.append((time.perf_counter() - began) / program)
         store.stop()
-    assert min(starts) < 10 * min(others)
+    assert min(ratios) < 10
