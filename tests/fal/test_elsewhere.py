@@ -10,7 +10,7 @@ from image2model.fal.errors import FalAddressRefused, FalUnreachable
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
 from image2model.network.guard import GuardedSession
-from image2model.network.public_addresses import Lookup
+from image2model.network.resolver import Lookup
 from tests.support.emulator_process import KEY
 from tests.support.raw_server import Exchange, Script, raw_server
 from tests.support.webhook_receiver import NAME, Receiver, certificate, receiving, resolving, trusting

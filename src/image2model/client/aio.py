@@ -45,6 +45,8 @@ class AsyncClient:
         """Call `on_trouble` with the reason, in words, before a call is tried again."""
         self._transport.on_trouble = on_trouble
 
+    hear_trouble = on_trouble  # the name before, for programs that use it
+
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
         return self

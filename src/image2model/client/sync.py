@@ -46,6 +46,8 @@ class Client:
         """Call `on_trouble` with the reason, in the client's thread, before a call is tried again."""
         self._client.on_trouble(on_trouble)
 
+    hear_trouble = on_trouble  # the name before, for programs that use it
+
     def submit(self, pictures: Sequence[Source], **options: Any) -> Job:
         """Upload one batch; `options` are those of `AsyncClient.submit`."""
         return self._run(self._client.submit(pictures, **options))

@@ -91,7 +91,7 @@ class EventRelay:
         await self._store.refresh()
         loops = {
             "store": self._store.run,
-            "notifications": self._notifications.run,
+            "event_notifications": self._notifications.run,
             "keep_alive": self._keep_alive.run,
             "checks": self._check_periodically,
         }

@@ -7,7 +7,7 @@ import asyncio
 import json
 import random
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -25,8 +25,10 @@ from image2model.fal.errors import (
 )
 from image2model.fal.files import FalFile, files_of
 from image2model.fal.prices import billable_units
-from image2model.fal.session import FalSession, Reply
 from image2model.fal.wire import Status, decode
+
+if TYPE_CHECKING:  # it imports aiohttp, which an API process loads only when it calls FAL
+    from image2model.fal.session import FalSession, Reply
 
 _MAX_DENIALS = 3
 _REQUEST_ID = "x-fal-request-id"
@@ -57,7 +59,7 @@ class FalResult(msgspec.Struct, frozen=True):
 class Results:
     """Fetches results. `deadline`: seconds for all tries of one fetch."""
 
-    def __init__(self, session: FalSession, *, deadline: float, first_gap: float) -> None:
+    def __init__(self, session: "FalSession", *, deadline: float, first_gap: float) -> None:
         self._session = session
         self._deadline = deadline
         self._first_gap = first_gap
@@ -85,7 +87,7 @@ class Results:
             gap = min(gap * 2, 10.0)
 
 
-async def result_of(endpoint: Endpoint, reply: Reply) -> FalResult:
+async def result_of(endpoint: Endpoint, reply: "Reply") -> FalResult:
     """The result in a reply. Raises as `FalGateway.result` does."""
     if reply.status == 202 or reply.status >= 300:
         raise failure_of(reply)
@@ -103,7 +105,7 @@ async def parse_output(endpoint: Endpoint, body: bytes) -> FalResult:
     return _parse(endpoint, body)
 
 
-def failure_of(reply: Reply) -> FalError:
+def failure_of(reply: "Reply") -> FalError:
     """The error for a reply other than 200."""
     status = reply.status
     error = message_of(reply.body, status, reply.headers.get("x-fal-error-type"))
@@ -122,7 +124,7 @@ def failure_of(reply: Reply) -> FalError:
     return kind(error.message, status=status, fal_type=error.type, billable_units=units)
 
 
-def has_ended(reply: Reply) -> bool:
+def has_ended(reply: "Reply") -> bool:
     """Whether the request of this reply has ended, in any way."""
     if reply.status == 200:
         return not is_status(reply.body)

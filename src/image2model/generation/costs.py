@@ -6,7 +6,7 @@ back. Each request is booked once, whichever process books it and however often.
 
 import secrets
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -15,12 +15,14 @@ from redis.asyncio import Redis
 from image2model.domain import FalRequest
 from image2model.fal.endpoints import ENDPOINTS
 from image2model.fal.prices import Bill, bill, plausible_units, table_bill
-from image2model.generation.context import GenerationContext
 from image2model.generation.steps import Task
 from image2model.money import to_usd
 from image2model.queue.retry import retry_until_stored
 from image2model.store.scripts import Script
 from image2model.telemetry import metrics
+
+if TYPE_CHECKING:  # it opens all of FAL's gateway, which the API does not need
+    from image2model.generation.context import GenerationContext
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -68,7 +70,7 @@ _booked = msgspec.msgpack.Decoder(Booked)
 
 
 async def book_result(
-    context: GenerationContext,
+    context: "GenerationContext",
     task: Task,
     request: FalRequest,
     units: float | None,
@@ -83,7 +85,7 @@ async def book_result(
 
 
 async def book_refusal(
-    context: GenerationContext,
+    context: "GenerationContext",
     task: Task,
     request: FalRequest,
     units: float | None,
@@ -101,14 +103,14 @@ async def book_refusal(
 
 
 async def book_lost(
-    context: GenerationContext, task: Task, request: FalRequest, *, attempt_token: str = ""
+    context: "GenerationContext", task: Task, request: FalRequest, *, attempt_token: str = ""
 ) -> None:
     """Book a request whose end will never be known: it may have been billed."""
     await _book(context, task, request.request_id, attempt_token, None)
 
 
 async def book_refused_post(
-    context: GenerationContext, task: Task, attempt_token: str, units: float | None
+    context: "GenerationContext", task: Task, attempt_token: str, units: float | None
 ) -> None:
     """Book a refused POST, which is free unless FAL gives billable units."""
     if plausible_units(units):
@@ -116,7 +118,7 @@ async def book_refused_post(
 
 
 async def _book(
-    context: GenerationContext,
+    context: "GenerationContext",
     task: Task,
     request_id: str,
     attempt_token: str,

@@ -5,7 +5,7 @@ never taken for this one's. It serves where FAL's queue denies a request, or giv
 """
 
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -16,12 +16,14 @@ from image2model.errors import FalError, FalRejected, FalResultGone, FalTransien
 from image2model.fal.endpoints import Endpoint
 from image2model.fal.errors import FalCancelled, FalMessage
 from image2model.fal.results import FalResult, parse_output
-from image2model.generation.context import GenerationContext
 from image2model.generation.steps import Task
 from image2model.queue.retry import retry_until_stored
 from image2model.store.connection import command
 from image2model.store.keys import key
 from image2model.store.scripts import Script
+
+if TYPE_CHECKING:  # it opens all of FAL's gateway, which the API does not need
+    from image2model.generation.context import GenerationContext
 
 _log = structlog.get_logger(__name__)
 
@@ -54,7 +56,7 @@ _callback: Final = msgspec.json.Decoder(Callback)
 
 
 async def other_reports(
-    context: GenerationContext, task: Task, request: FalRequest, endpoint: Endpoint
+    context: "GenerationContext", task: Task, request: FalRequest, endpoint: Endpoint
 ) -> OtherReports:
     """What FAL reports about a request that its queue denies: by a webhook, else in its request listing.
 

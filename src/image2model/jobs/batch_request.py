@@ -97,24 +97,20 @@ def read_submission(batch: ReceivedBatch, principal: Principal, settings: Settin
 
 
 def read_fields(fields: Mapping[str, str], *, private_webhooks: bool) -> BatchRequest:
-    """Read the form's fields, then check them. Raises UnknownModel, InvalidParameter."""
-    low_priority = _choice(fields, "priority", {"normal": False, "low": True})
-    no_cache = _choice(fields, "no_cache", {"false": False, "true": True})
-    skip_invalid = _choice(fields, "on_invalid", {"reject": False, "skip": True})
+    """Read the form's fields and check them, the model first. Raises UnknownModel, InvalidParameter."""
+    endpoint = endpoint_of(fields.get("model", DEFAULT_MODEL))
     face_limit = _face_limit(fields.get("face_limit"))
-    named_params = _json_params(fields.get("params", "{}"))
+    params = normalise(endpoint, _json_params(fields.get("params", "{}")), face_limit)
     webhook_url = fields.get("webhook_url")
     if webhook_url is not None:
         check_webhook_url(webhook_url, allow_private=private_webhooks)
-    endpoint = endpoint_of(fields.get("model", DEFAULT_MODEL))
-    params = normalise(endpoint, named_params, face_limit)
     return BatchRequest(
         endpoint=endpoint,
         params=params,
-        low_priority=low_priority,
-        no_cache=no_cache,
+        low_priority=_choice(fields, "priority", {"normal": False, "low": True}),
+        no_cache=_choice(fields, "no_cache", {"false": False, "true": True}),
         webhook_url=webhook_url,
-        skip_invalid=skip_invalid,
+        skip_invalid=_choice(fields, "on_invalid", {"reject": False, "skip": True}),
     )
 
 

@@ -13,15 +13,8 @@ from typing import Final, Self
 import aiohttp
 from yarl import URL
 
-from image2model.network.public_addresses import (
-    AddressRefused,
-    Lookup,
-    PublicResolver,
-    SystemLookup,
-    is_address,
-    is_public,
-    url_problem,
-)
+from image2model.network.public_addresses import is_address, is_public, url_problem
+from image2model.network.resolver import AddressRefused, Lookup, PublicResolver, SystemLookup
 
 NOT_PUBLIC: Final = "the address is not a public internet address"
 

@@ -25,7 +25,8 @@ from image2model.errors import NotFound
 from image2model.generation.context import GenerationContext
 from image2model.jobs.lifecycle import erase_if_deleted
 from image2model.network.guard import NOT_PUBLIC, GuardedSession, UrlRefused, refused
-from image2model.network.public_addresses import Lookup, is_public
+from image2model.network.public_addresses import is_public
+from image2model.network.resolver import Lookup
 from image2model.queue.running import RunningTask
 from image2model.settings import Settings
 from image2model.store import secret

@@ -190,7 +190,7 @@ class WorkerProcess:
         """The loops that run beside the tasks, by name. None of them ends by itself."""
         yield "store", self._store.run
         yield "leases", self._lease_renewer.run
-        yield "notifications", self._listener.run
+        yield "queue_notifications", self._listener.run
         yield "heartbeat", self._heartbeat_forever
         yield "housekeeping", self._schedule_maintenance
         yield "probe", partial(probe_forever, self._context)
