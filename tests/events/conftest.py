@@ -13,7 +13,8 @@ from starlette.types import Scope
 from image2model.access.principal import Principal
 from image2model.api.middleware import ProblemAnswers, RequestId
 from image2model.api.protocol import AbortableProtocol
-from image2model.events import EventRelay, routes
+from image2model.events.http import routes
+from image2model.events.relay import EventRelay
 from image2model.http import problems
 from image2model.store.connection import connect
 from tests.support.servers import Address, serving

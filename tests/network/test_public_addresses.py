@@ -3,8 +3,8 @@
 import pytest
 
 from image2model.errors import InvalidParameter
-from image2model.jobs.batch_request import check_webhook_url, redacted_url
-from image2model.network.public_addresses import is_public
+from image2model.jobs.batch_request import check_webhook_url
+from image2model.network.public_addresses import is_public, redacted_url
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "8.8.8.8", "2606:2800:220:1:248:1893:25c8:1946"])

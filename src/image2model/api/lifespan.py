@@ -20,7 +20,7 @@ from image2model.access.lookup import Lookups
 from image2model.access.principal import Gate
 from image2model.access.rates import RateGuard
 from image2model.api.state import ApiState
-from image2model.events import EventRelay
+from image2model.events.relay import EventRelay
 from image2model.fal.hosts import FalHosts
 from image2model.http.upload import UploadBudget, UploadLimits
 from image2model.http.write_probe import WriteProbe

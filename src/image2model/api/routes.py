@@ -8,11 +8,13 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
-from image2model import events
 from image2model.access import http as access_http
 from image2model.access.state import state_of
 from image2model.api import openapi as api_openapi
 from image2model.api.state import ApiState
+from image2model.events.http import StreamGate
+from image2model.events.http import routes as event_routes
+from image2model.events.relay import EventRelay
 from image2model.http.documents import API
 from image2model.jobs import archive, files, status
 from image2model.jobs import http as jobs_http
@@ -68,13 +70,13 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/webhooks/fal", fal_callback.fal_webhook, methods=["POST"]),
         Route("/metrics", metrics.metrics),
         Route(f"{API}/openapi.json", api_openapi.document),
-        *events.routes(_relay_of, _gate_of, prefix=API),
+        *event_routes(_relay_of, _gate_of, prefix=API),
     ]
 
 
-def _relay_of(scope: Scope) -> events.EventRelay:
+def _relay_of(scope: Scope) -> EventRelay:
     return state_of(HTTPConnection(scope), ApiState).relay
 
 
-def _gate_of(scope: Scope) -> events.StreamGate:
+def _gate_of(scope: Scope) -> StreamGate:
     return state_of(HTTPConnection(scope), ApiState).gate

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from image2model.events import EventRelay
+from image2model.events.relay import EventRelay
 from image2model.operations.health import HealthState
 from image2model.webhooks.fal_callback import CallbackState
 

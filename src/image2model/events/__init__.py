@@ -5,8 +5,3 @@ process has one `EventRelay`, one `Topic` for each job or owner that is watched,
 open stream. This package imports `access`, `http` and `store`. No event may be skipped, repeated or
 reordered, and one slow client must never delay another.
 """
-
-from image2model.events.http import EventStream, StreamGate, routes
-from image2model.events.relay import EventRelay
-
-__all__ = ["EventRelay", "EventStream", "StreamGate", "routes"]

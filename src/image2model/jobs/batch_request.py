@@ -7,7 +7,6 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -178,11 +177,3 @@ def digest(
     scope = owner if dedupe == "owner" else ""
     text = msgspec.json.encode([scope, model, dict(params), sha256], order="sorted")
     return hashlib.sha256(text).hexdigest()
-
-
-def redacted_url(url: str) -> str:
-    """The address as logs and documents may show it: user, password, query and fragment can be secrets."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    query = "?…" if parts.query else ""
-    return f"{parts.scheme}://{host}{parts.path}{query}"

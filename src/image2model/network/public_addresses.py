@@ -79,6 +79,14 @@ def url_problem(url: str, *, allow_private: bool) -> str | None:
     return None
 
 
+def redacted_url(url: str) -> str:
+    """The address as logs and documents may show it: user, password, query and fragment can be secrets."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    query = "?…" if parts.query else ""
+    return f"{parts.scheme}://{host}{parts.path}{query}"
+
+
 def _is_allowed_port(port: int) -> bool:
     return port == _HTTPS or port >= _FIRST_UNPRIVILEGED_PORT
 

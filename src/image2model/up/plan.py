@@ -3,7 +3,6 @@
 Everything that can be wrong is reported here, before anything starts.
 """
 
-import asyncio
 import errno
 import os
 import socket
@@ -157,7 +156,9 @@ def _port_problem(error: OSError, host: str, port: int, flag: str) -> str:
 
 def require_a_key(redis_url: str, host: str) -> None:
     """Raises StartError where no key exists."""
-    from image2model.store.connection import StoreOutage  # importing it takes as long as all the rest
+    import asyncio  # importing these two takes as long as all the rest
+
+    from image2model.store.connection import StoreOutage
 
     try:
         found = asyncio.run(_has_valid_key(redis_url))

@@ -19,7 +19,7 @@ from image2model.events import history
 from image2model.events.documents import completed_document
 from image2model.events.history import JobCompleted
 from image2model.http.documents import JobDocument, Moment, job_document
-from image2model.jobs.batch_request import redacted_url
+from image2model.network.public_addresses import redacted_url
 from image2model.store import job_reads
 from image2model.store.connection import command
 from image2model.store.keys import key
