@@ -5,6 +5,7 @@ is that of a complete picture. The ledger is that of `submit`, so that nothing i
 """
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import msgspec
 from watchfiles import awatch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
-from image2model.cli.connection import client, json_option, service_options
+from image2model.cli.connection import client, json_option, raise_first_error, service_options
 from image2model.cli.options import parallel_option, shared_options
 from image2model.cli.submit.board import Board
 from image2model.cli.submit.collect import Found, absolute, below, found_at, is_picture
@@ -98,8 +99,12 @@ async def _run(request: Request, client: AsyncClient, ledger: Ledger) -> None:
     board.note(f"watching {request.folder}; models go to {request.out}")
     async with client:
         batches = WatchBatches(client, ledger, options, request.out, board, at_once=request.at_once)
+        watcher = Watcher(request.folder, request.out, max_pixels=request.max_pixels)
         try:
-            await _watch(Watcher(request.folder, request.out, max_pixels=request.max_pixels), batches, board)
+            with raise_first_error():
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(_watch(watcher, batches, board))
+                    await batches.failed
         finally:
             await batches.stop()
             board.close()
@@ -177,7 +182,10 @@ class Watcher:
 
 
 class WatchBatches:
-    """Sends pictures as they appear, in batches that run side by side."""
+    """Sends pictures as they appear, in batches that run side by side.
+
+    `failed` has the exception of a batch that ended unexpectedly. Belongs to one event loop.
+    """
 
     def __init__(
         self,
@@ -201,6 +209,7 @@ class WatchBatches:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._planning = asyncio.Lock()
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def send(self, pictures: Sequence[Found]) -> None:
         """Start with these pictures; returns at once."""
@@ -212,7 +221,7 @@ class WatchBatches:
             self._running |= {picture.sha256 for picture in free}
             task = asyncio.create_task(self._process(free))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Leave the jobs to the service; a later run picks them up. Nothing uses the ledger afterwards."""
@@ -222,13 +231,21 @@ class WatchBatches:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not self.failed.done():
+            self.failed.set_exception(error)
+
     async def _process(self, pictures: Sequence[Found]) -> None:
+        left = pictures
         try:
-            await self._run_once(pictures)
-        except ClientError as error:
-            self._board.note(f"{error}; trying again in {_RETRY_SECONDS:.0f} s")
-            await asyncio.sleep(_RETRY_SECONDS)
-            await self._process(pictures)
+            while left:
+                try:
+                    return await self._run_once(left)
+                except (ClientError, OSError, sqlite3.Error) as error:
+                    self._board.note(f"{error}; trying again in {_RETRY_SECONDS:.0f} s")
+                await asyncio.sleep(_RETRY_SECONDS)
+                left = await in_thread(_still_there, left)
         finally:
             self._running -= {picture.sha256 for picture in pictures}
             waiting, self._waiting = self._waiting, []
@@ -244,6 +261,10 @@ class WatchBatches:
             at_once=self._at_once, retry_failed=False,
         )  # fmt: skip
         await runner.run(plan)
+
+
+def _still_there(pictures: Sequence[Found]) -> list[Found]:
+    return [picture for picture in pictures if picture.path.exists()]
 
 
 class _Seen(msgspec.Struct):
