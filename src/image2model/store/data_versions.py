@@ -41,10 +41,18 @@ LAYOUTS: Final = (
     Layout(
         version=2,
         since="the revision after 8adfc9c",
+        image_fields=20,
+        job_fields=12,
+        own_channels=True,
+        functions=frozenset({"refresh_files"}),
+    ),
+    Layout(
+        version=3,
+        since="the revision after e698190",
         image_fields=len(IMAGE_FIELDS),
         job_fields=len(JOB_FIELDS),
         own_channels=True,
-        functions=frozenset({"refresh_files"}),
+        functions=frozenset(),
     ),
 )
 """All versions, in order: version N is row N - 1."""
