@@ -37,7 +37,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
-    """A field of FAL's output that holds files. `fields`: the names in an object of files, if they are known."""
+    """A field of FAL's output that holds files. `fields`: the names in an object of files, where known."""
 
     name: str
     shape: Shape = "file"
