@@ -7,6 +7,7 @@ see `transport` for the calls that may be repeated.
 import json
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote as escaped
@@ -15,7 +16,16 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 
-from image2model.client.documents import DeadPage, Download, Job, JobPage, ModelList, Quote, Replayed
+from image2model.client.documents import (
+    DeadPage,
+    Download,
+    Job,
+    JobPage,
+    Model,
+    ModelList,
+    Quote,
+    Replayed,
+)
 from image2model.client.errors import BadDownload, ClientError, Unreachable
 from image2model.client.events import Event, EventStream, OnConnection
 from image2model.client.multipart import MultipartBody, Picture
@@ -25,6 +35,7 @@ from image2model.client.transport import Call, OnTrouble, Patience, Reply, Trans
 _BASE: Final = "/api/v1"
 _MIN_UPLOAD_SPEED: Final = 32 * 1024  # bytes a second: a slower try times out
 _IDLE_DOWNLOAD: Final = 60.0
+_MICRO: Final = Decimal("0.000001")
 
 _T = TypeVar("_T")
 Source = str | os.PathLike[str] | Picture
@@ -65,11 +76,15 @@ class AsyncClient:
         webhook_url: str | None = None,
         on_invalid: str | None = None,
         no_cache: bool = False,
+        params_strict: bool = True,
+        max_cost_usd: float | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Upload one batch. A lost reply is recovered with the same idempotency key, never paid twice.
 
-        Without a key a random one is made. Raises ApiError, Unreachable, ClientError.
+        `max_cost_usd`: the most that all pictures may cost together; needed where the price is not known
+        before the run. Without `params_strict`, parameters that the model's schema does not have go to FAL as
+        they are. Without a key a random one is made. Raises ApiError, Unreachable, ClientError.
         """
         body = _form(
             pictures,
@@ -80,6 +95,8 @@ class AsyncClient:
             webhook_url=webhook_url,
             on_invalid=on_invalid,
             no_cache=no_cache,
+            params_strict=params_strict,
+            max_cost_usd=max_cost_usd,
         )
         call = _multipart("/upload/batch", body, {"Idempotency-Key": idempotency_key or uuid4().hex})
         return _decoded(await self._transport.send(call), Job)
@@ -92,17 +109,35 @@ class AsyncClient:
         params: Mapping[str, Any] | None = None,
         face_limit: int | None = None,
         no_cache: bool = False,
+        params_strict: bool = True,
+        max_cost_usd: float | None = None,
     ) -> Quote:
         """What the same `submit` would cost, and what is wrong with each picture. It runs and keeps nothing.
 
         Raises ApiError where the whole upload would be refused, such as for an unknown model.
         """
-        body = _form(pictures, model=model, params=params, face_limit=face_limit, no_cache=no_cache)
+        body = _form(
+            pictures,
+            model=model,
+            params=params,
+            face_limit=face_limit,
+            no_cache=no_cache,
+            params_strict=params_strict,
+            max_cost_usd=max_cost_usd,
+        )
         return _decoded(await self._transport.send(_multipart("/quote", body)), Quote)
 
     async def models(self) -> ModelList:
         """The models on offer, the default first, with their parameters and prices."""
         return await self._get("/models", ModelList)
+
+    async def model(self, model_id: str) -> Model:
+        """One model on offer. Raises ApiError `not_found`."""
+        return await self._get(f"/models/{escaped(model_id, safe='/')}", Model)
+
+    async def refresh_models(self) -> None:
+        """Let the service read FAL's list of models now. For admins."""
+        await self._transport.send(Call(method="POST", path=f"{_BASE}/admin/models/refresh", safe=True))
 
     async def job(self, job_id: str) -> Job:
         """The job document."""
@@ -247,6 +282,8 @@ def _form(
     params: Mapping[str, Any] | None,
     face_limit: int | None,
     no_cache: bool,
+    params_strict: bool,
+    max_cost_usd: float | None,
     **texts: str | None,
 ) -> MultipartBody:
     fields = {
@@ -254,9 +291,16 @@ def _form(
         "params": json.dumps(params) if params else None,
         "face_limit": str(face_limit) if face_limit is not None else None,
         "no_cache": "true" if no_cache else None,
+        "params_strict": None if params_strict else "false",
+        "max_cost_usd": None if max_cost_usd is None else _dollars(max_cost_usd),
     }
     given = {name: value for name, value in fields.items() if value is not None}
     return MultipartBody(given, [_picture(source) for source in pictures])
+
+
+def _dollars(amount: float) -> str:
+    """Micro-dollars are the smallest that counts; a limit is rounded down."""
+    return str((Decimal(str(amount)) // _MICRO) * _MICRO)
 
 
 def _multipart(path: str, body: MultipartBody, headers: Mapping[str, str] | None = None) -> Call:

@@ -110,7 +110,8 @@ def _new_job(originals: "Originals", submission: Submission) -> NewJob:
         no_cache=request.no_cache,
         webhook_url=request.webhook_url,
         estimated_micro=request.estimate(len(submission.pictures)),
-        unit_micro=request.reservation,
+        unit_micro=request.reservation(len(submission.pictures)),
+        max_cost_micro=request.max_cost_micro,
         ttl_ms=submission.ttl_ms,
         traceparent=tracing.traceparent(),
     )

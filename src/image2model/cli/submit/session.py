@@ -20,7 +20,7 @@ from image2model.cli.submit.ledger import Ledger, SharedOptions
 from image2model.cli.submit.outputs import OutputFolder
 from image2model.cli.submit.plan import Batch, Plan, batches, halves, prepare
 from image2model.cli.submit.save import Follower, Saver
-from image2model.cli.submit.send import BatchTooLarge, Sender
+from image2model.cli.submit.send import BatchTooLarge, CostLimit, Sender
 from image2model.client import ApiError, AsyncClient
 from image2model.domain import ImageStatus
 from image2model.shielded import in_thread
@@ -36,6 +36,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     params: dict[str, object] | None
     face_limit: int | None
+    max_cost: float | None = None
     retry_failed: bool
     at_once: int
     as_json: bool
@@ -68,7 +69,7 @@ async def _run(request: Request, client: AsyncClient, collected: Collected, ledg
             runner = BatchRunner(
                 client,
                 ledger,
-                Sender(client, ledger, options, plan.items),
+                Sender(client, ledger, options, plan.items, CostLimit(request.max_cost, len(plan.fresh))),
                 Follower(client, saver, board),
                 board,
                 at_once=request.at_once,

@@ -36,7 +36,17 @@ from image2model.http.upload.limits import (
 from image2model.shielded import in_thread
 
 FIELDS: Final = frozenset(
-    {"model", "face_limit", "params", "webhook_url", "priority", "no_cache", "on_invalid"}
+    {
+        "model",
+        "face_limit",
+        "params",
+        "params_strict",
+        "max_cost_usd",
+        "webhook_url",
+        "priority",
+        "no_cache",
+        "on_invalid",
+    }
 )
 """The part names besides `files`; each may come once."""
 
