@@ -1,4 +1,4 @@
-"""The catalogue of FAL's endpoints while the service runs: read from FAL, kept in the store, offered to callers.
+"""The catalogue of FAL's endpoints while the service runs: read from FAL, kept, and offered to callers.
 
 One worker of the fleet reads FAL's list (`refresh`); the store holds the last good copy (`stored`); each
 process holds it decoded (`live`). What a caller may use of it is decided in `offer`, and shown by `http`.

@@ -35,7 +35,9 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
             return f"FAL's balance cannot be read with I2M_FAL_ADMIN_KEY: {self.error}"
         if not self.low or self.micro is None:
             return ""
-        pictures = f" It is enough for {self.enough_for} more pictures." if self.enough_for is not None else ""
+        pictures = (
+            f" It is enough for {self.enough_for} more pictures." if self.enough_for is not None else ""
+        )
         return f"FAL's account has ${to_usd(self.micro):.2f} left.{pictures} Buy credits before FAL refuses."
 
 

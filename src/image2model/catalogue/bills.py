@@ -59,9 +59,7 @@ async def drifts(redis: Redis) -> list[Drift]:
         if len(pairs) >= FEWEST and quoted > 0:
             billed = sum(bill for bill, _ in pairs)
             found.append(
-                Drift(
-                    model=model.decode(), billed_micro=billed, quoted_micro=quoted, bookings=len(pairs)
-                )
+                Drift(model=model.decode(), billed_micro=billed, quoted_micro=quoted, bookings=len(pairs))
             )
     return sorted(found, key=lambda one: (-abs(one.ratio), one.model))
 

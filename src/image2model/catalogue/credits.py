@@ -55,12 +55,12 @@ class CreditsReader:
         session = FalSession(self._admin_key, self._hosts, max_connections=1)
         await session.open()
         try:
-            credits = await ModelsApi(session).credits()
+            found = await ModelsApi(session).credits()
         finally:
             await session.close()
-        if credits is None or (credits.currency or _CURRENCY) != _CURRENCY:
+        if found is None or (found.currency or _CURRENCY) != _CURRENCY:
             raise FalError("FAL gives no balance in US dollars")
-        return to_micro(credits.current_balance)
+        return to_micro(found.current_balance)
 
     async def _store(self, *fields: str | int) -> None:
         pipe = self._redis.pipeline(transaction=True)

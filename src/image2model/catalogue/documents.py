@@ -213,9 +213,7 @@ class EncodedModels:
         return found
 
     def _listing(self, catalogue: Catalogue, key: tuple[str, ...]) -> Answer:
-        entries = [
-            entry for model, entry in self._entries.items() if offer.matches(key, model, default=True)
-        ]
+        entries = [entry for model, entry in self._entries.items() if offer.matches(key, model, default=True)]
         head = msgspec.json.encode(
             _Head(
                 default=DEFAULT_MODEL,

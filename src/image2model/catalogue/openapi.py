@@ -26,8 +26,8 @@ OPERATIONS: Final = (
         tag="Models",
         id="listModels",
         summary="The models on offer, with inputs, parameters, outputs and prices",
-        description="FAL's list, read every 10 minutes, as far as `I2M_MODELS` and the key allow it. `params` "
-        "of each is the JSON Schema of its parameters. A model with `available: false` needs more than one "
+        description="FAL's list, read every 10 minutes, as far as `I2M_MODELS` and the key allow it. "
+        "`params` of each is the JSON Schema of its parameters. A model with `available: false` needs more than one "
         "picture: `needs` says what. `source` is `built-in` until FAL was read.",
         parameters=(IF_NONE_MATCH,),
         answers=(

@@ -45,7 +45,7 @@ class FalModels(Protocol):
 
 
 class _Page(msgspec.Struct, frozen=True):
-    """What a page of FAL's list says: schemas by id, ids that are not active, and why others are unreadable."""
+    """What a page of FAL's list says. `unreadable`: the reason by id."""
 
     schemas: dict[str, EndpointSchema]
     inactive: tuple[str, ...]
@@ -102,9 +102,7 @@ def _schema(entry: ModelEntry) -> EndpointSchema:
         raise SchemaUnreadable(f"its document is larger than {_MAX_DOCUMENT} bytes")
     document = decode(bytes(entry.openapi), dict[str, object])
     about = entry.metadata
-    found = derive(
-        entry.endpoint_id, document, title=about.display_name or "", category=about.category or ""
-    )
+    found = derive(entry.endpoint_id, document, title=about.display_name or "", category=about.category or "")
     return msgspec.structs.replace(
         found,
         source="fal",

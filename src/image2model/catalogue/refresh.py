@@ -61,7 +61,10 @@ class Refresher:
             notified.clear()
 
     async def refresh_if_due(self, *, every_s: float = EVERY_S, retry_s: float = RETRY_S) -> bool:
-        """Read FAL and store the result, unless another worker does or it is too early. Raises StoreOutage."""
+        """Read FAL and store the result, unless another worker does or it is too early.
+
+        Raises StoreOutage.
+        """
         token = secrets.token_hex(8)
         if not await stored.begin(
             self._redis, token, every_ms=int(every_s * 1000), retry_ms=int(retry_s * 1000)
@@ -98,7 +101,7 @@ class Refresher:
                 )
 
     async def _before(self) -> CatalogueCopy:
-        """The store's copy as it is now; the built-in one where there is none, or another release wrote it."""
+        """The store's copy; the built-in one where there is none, or another release wrote it."""
         _, body = await stored.read(self._redis)
         copy = await asyncio.to_thread(_decoded, body)
         return copy or CatalogueCopy(schemas=tuple(built_in_schemas()), prices={})

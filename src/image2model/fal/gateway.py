@@ -187,7 +187,7 @@ class FalGateway:
             return await self._models.prices(endpoint_ids)
 
     async def models_in(self, category: str) -> AsyncIterator[tuple[ModelEntry, ...]]:
-        """The pages of FAL's list of one category: see `ModelsApi.in_category`. Raises as `find_submission`."""
+        """The pages of one category: see `ModelsApi.in_category`. Raises as `find_submission`."""
         with observed(self._observer, "models"):
             async for page in self._models.in_category(category):
                 yield page

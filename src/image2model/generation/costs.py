@@ -5,6 +5,7 @@ back. Each request is booked once, whichever process books it and however often.
 """
 
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
@@ -13,13 +14,14 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
-from image2model.domain import FalRequest
 from image2model.catalogue import bills
+from image2model.domain import FalRequest
 from image2model.fal.endpoints import Endpoint, Params
 from image2model.fal.prices import Bill, bill, plausible_units, table_bill
 from image2model.generation.steps import Task
 from image2model.money import to_micro, to_usd
 from image2model.queue.retry import retry_until_stored
+from image2model.store.connection import StoreOutage
 from image2model.store.scripts import Script
 from image2model.telemetry import metrics
 

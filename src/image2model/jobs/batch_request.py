@@ -46,8 +46,8 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     def reservation(self, images: int) -> int:
         """Micro-dollars that a budget sets aside for each of so many images.
 
-        The price. Where it is not known, the client's `max_cost_usd` in equal shares, and without that what FAL
-        lists for one unit.
+        The price. Where it is not known: the client's `max_cost_usd` in equal shares, else what FAL lists for
+        one unit.
         """
         if self.max_cost_micro is not None and self.endpoint.price(self.params) is None:
             return self.max_cost_micro // max(1, images)
@@ -59,8 +59,8 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
         if not each and self.max_cost_micro is None and self.endpoint.price(self.params) is None:
             return PriceUnknown(
                 f"Nobody can say before the run what {self.endpoint.id} costs with these parameters: "
-                f"{self.endpoint.price_note or 'FAL states no price for one model'}. Give `max_cost_usd`, the "
-                "most that all pictures of this request may cost; it is set aside until they have ended."
+                f"{self.endpoint.price_note}. Give `max_cost_usd`, the most that all pictures of this request may "
+                "cost; it is set aside until they have ended."
             )
         if self.max_cost_micro is not None and each * images > self.max_cost_micro:
             return BudgetExceeded(

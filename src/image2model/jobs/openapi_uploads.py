@@ -36,8 +36,8 @@ _TEXTS: Final[Schema] = {
         "type": "number",
         "exclusiveMinimum": 0,
         "maximum": 999999.999999,
-        "description": "The most that all pictures of the request may cost, in dollars. Needed where the price "
-        "is not known before the run, and then set aside in equal shares.",
+        "description": "The most that all pictures of the request may cost, in dollars. Needed where the "
+        "price is not known before the run, and then set aside in equal shares.",
     },
     "webhook_url": {
         "type": "string",

@@ -42,8 +42,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """The whole verdict.
 
     `accepted`: whether the same request to `/upload/batch` would become a job; `refusal` says why it would
-    not because of its price. `cost_usd_each` is the price of one picture that has to run; a `cached` one costs
-    nothing, because its result exists. `price_source`: whose price it is, null where none is known.
+    not because of its price. `cost_usd_each` is the price of one picture that has to run; a `cached` one
+    costs nothing, because its result exists. `price_source`: whose price it is, null where none is known.
     """
 
     model: str

@@ -206,9 +206,7 @@ async def metrics(request: Request) -> Response:
     return Response(text, headers={"Content-Type": MEDIA_TYPE})
 
 
-def exposition(
-    fleet: FleetGauges | None, store: StoreGauges, account: AccountGauges | None = None
-) -> bytes:
+def exposition(fleet: FleetGauges | None, store: StoreGauges, account: AccountGauges | None = None) -> bytes:
     """All metrics; `fleet` and `account` are None if the store cannot be read. Blocks: it may read files."""
     shared = CollectorRegistry()
     shared.register(store)

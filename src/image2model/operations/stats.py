@@ -52,7 +52,7 @@ class EndpointStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PriceDrift(msgspec.Struct, frozen=True, kw_only=True):
-    """FAL bills another amount than was quoted, over the last `bookings` of a model; `drift` 0.1: a tenth more."""
+    """FAL billed another amount than was quoted, over the last `bookings` of a model. 0.1 is a tenth more."""
 
     model: str
     quoted_usd: float
@@ -75,7 +75,7 @@ class FalBalance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelCatalogue(msgspec.Struct, frozen=True, kw_only=True):
-    """FAL's list of models: when it was read last, when FAL was last asked, and why that failed, if it did."""
+    """FAL's list of models: when it was read last, when FAL was last asked, and why that failed."""
 
     updated_at: str | None
     checked_at: str | None
@@ -83,8 +83,9 @@ class ModelCatalogue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """All numbers. `spending` has the newest day first; days are UTC. `price_drift` has the models whose drift
-    is over 10 %; `fal_balance` is null without an admin key for FAL.
+    """All numbers. `spending` has the newest day first; days are UTC.
+
+    `price_drift` has the models whose drift is over 10 %; `fal_balance` is null without an admin key for FAL.
     """
 
     images_in_flight: int

@@ -27,7 +27,10 @@ _READY = SHARED_CHANNELS.ready.removeprefix(SHARED_CHANNELS.prefix)
 
 
 class NotificationListener:
-    """One pub/sub connection of a worker process. `run` until cancelled. `on_catalogue`: it may have changed."""
+    """One pub/sub connection of a worker process. `run` until cancelled.
+
+    `on_catalogue` is called when the catalogue may have changed.
+    """
 
     def __init__(
         self,

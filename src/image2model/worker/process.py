@@ -167,9 +167,7 @@ class WorkerProcess:
             context.fal.hosts,
             context.settings.fal_admin_key,
         )
-        self._listener = NotificationListener(
-            context, self._workers, self._store, context.catalogue.notify
-        )
+        self._listener = NotificationListener(context, self._workers, self._store, context.catalogue.notify)
 
     def _dispatcher(self, queue: Queue) -> LeasedWorker:
         slots = _TASK_SLOTS.get(queue, self._context.settings.worker_concurrency)

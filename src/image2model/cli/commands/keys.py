@@ -132,7 +132,9 @@ async def _revoke(url: str | None, key: str | None, key_id: str) -> None:
 def _show(keys: Sequence[KeyDocument]) -> None:
     from rich.markup import escape
 
-    table = table_of("id", "prefix", "name", "role", "status", "rate", "budget", "queued", "models", "last use")
+    table = table_of(
+        "id", "prefix", "name", "role", "status", "rate", "budget", "queued", "models", "last use"
+    )
     for one in keys:
         cells = (one.key_id, one.prefix, one.name, one.role, one.status, one.rate, one.budget)
         limits = (str(one.max_queued or ""), " ".join(one.models), (one.last_used_at or "never")[:16])
