@@ -14,7 +14,7 @@ from image2model.access.accounts import Allowance
 from image2model.access.principal import Principal
 from image2model.domain import RejectedFile
 from image2model.errors import InvalidParameter
-from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint, Scalar, endpoint_of, normalise
+from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint, Json, endpoint_of, normalise
 from image2model.http.upload import ReceivedBatch, ReceivedFile
 from image2model.network.public_addresses import url_problem
 from image2model.settings import Settings
@@ -27,7 +27,7 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A batch without its pictures. `skip_invalid`: bad files are left out instead of refusing all."""
 
     endpoint: Endpoint
-    params: dict[str, Scalar]
+    params: dict[str, Json]
     low_priority: bool
     no_cache: bool
     webhook_url: str | None
