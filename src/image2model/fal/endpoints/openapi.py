@@ -82,7 +82,7 @@ def _response_schema(document: Document, endpoint_id: str) -> Node:
             schema = document.resolve(document.resolve(content.get(_JSON)).get("schema"))
             fields = node(schema.get("properties"))
             # a queue's own answers have no output: they name the request
-            if fields and not {"status_url", "response_url", "queue_position"} & fields.keys():
+            if fields and not {"status", "request_id"} <= fields.keys():
                 is_result = method == "get" and path.rstrip("/").endswith("}")
                 answers.append((not is_result, schema))
     if answers:
