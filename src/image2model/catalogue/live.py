@@ -24,6 +24,7 @@ from image2model.telemetry.unexpected import keep_running
 _log: Final = structlog.stdlib.get_logger(__name__)
 _POLL_S: Final = 20.0
 _AGAIN_S: Final = 1.0
+_LOOK_S: Final = 0.2
 _CANCEL_AGAIN_S: Final = 0.05
 _FIRST_S: Final = 2.0
 """How long a request waits for the process's first reading of the store."""
@@ -117,7 +118,12 @@ class LiveCatalogue:
         """The current copy, once the fleet has asked FAL at least once, or after the timeout."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self._checked.wait()
+                while not self._checked.is_set():
+                    with suppress(StoreOutage):
+                        await self.read()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_S):
+                            await self._checked.wait()
         return self.current
 
     async def find(self, model: str) -> Endpoint:

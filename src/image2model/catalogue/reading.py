@@ -131,7 +131,7 @@ def _kept(
         if one.id not in listed
     ]
     for one in retired:
-        if known[one.id].retired_at is None:
+        if known[one.id].retired_at is None and one.source == "fal":
             _log.warning("endpoint_retired", model=one.id)
     return [one for one in retired if now_ms - (one.retired_at or now_ms) < _RETIRED_KEPT_MS]
 

@@ -59,8 +59,8 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
         if not each and self.max_cost_micro is None and self.endpoint.price(self.params) is None:
             return PriceUnknown(
                 f"Nobody can say before the run what {self.endpoint.id} costs with these parameters: "
-                f"{self.endpoint.price_note}. Give `max_cost_usd`, the most that all pictures of this request may "
-                "cost; it is set aside until they have ended."
+                f"{self.endpoint.price_note}. Give `max_cost_usd`, the most that all pictures of this "
+                "request may cost; it is set aside until they have ended."
             )
         if self.max_cost_micro is not None and each * images > self.max_cost_micro:
             return BudgetExceeded(
