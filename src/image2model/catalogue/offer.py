@@ -6,10 +6,13 @@ without `!` matches it, and none of those with `!` does. Where no pattern is wit
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
-from image2model.access.principal import Principal
 from image2model.errors import Forbidden, InvalidParameter, UnknownModel
 from image2model.fal.endpoints import Endpoint
+
+if TYPE_CHECKING:  # it loads the HTTP server's types, which a worker does not need
+    from image2model.access.principal import Principal
 
 Patterns = Sequence[str]
 
@@ -37,7 +40,7 @@ def has_price(endpoint: Endpoint) -> bool:
     return endpoint.price({}) is not None or endpoint.reservation({}) > 0
 
 
-def require(endpoint: Endpoint, service: Patterns, principal: Principal) -> None:
+def require(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
     """Raises UnknownModel where the service does not offer it, Forbidden where the key may not use it,
     InvalidParameter where one picture cannot run it.
     """

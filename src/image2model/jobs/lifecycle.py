@@ -5,11 +5,11 @@ script runs, which decides by the job as it is then.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
 from image2model.access import lookup
-from image2model.access.principal import Principal
 from image2model.catalogue import offer
 from image2model.catalogue.live import LiveCatalogue
 from image2model.catalogue.offer import Patterns
@@ -32,6 +32,9 @@ from image2model.store import job_reads
 from image2model.store.keys import Queue
 from image2model.store.records import JobSnapshot
 
+if TYPE_CHECKING:  # it loads the HTTP server's types, which a worker does not need
+    from image2model.access.principal import Principal
+
 
 async def cancel(redis: Redis, owner: str, job_id: str) -> JobSnapshot:
     """Cancel what is not finished. What FAL has is marked to stop and followed to its end.
@@ -48,7 +51,7 @@ async def retry(
     redis: Redis,
     catalogue: LiveCatalogue,
     service: Patterns,
-    principal: Principal,
+    principal: "Principal",
     job_id: str,
     image_ids: Sequence[str] | None,
     params: dict[str, object] | None,
