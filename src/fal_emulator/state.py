@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 from starlette.requests import Request
 
+from fal_emulator.catalogue import Catalogue
 from fal_emulator.config import Config
 from fal_emulator.fault_rules import FaultPlan
 from fal_emulator.files import Files, Multipart
@@ -40,6 +41,7 @@ class State:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.settings = Settings(config.latency, config.concurrency, config.lookup_lag, config.slow_transfer)
+        self.catalogue = Catalogue(config.schema_seed)
         self.faults = FaultPlan(config.faults, config.seed)
         self.files = Files(config.memory, config.upload_ttl)
         self.multiparts: dict[str, Multipart] = {}

@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fal_emulator.config import parse_duration
-from fal_emulator.endpoints import ENDPOINTS
 from fal_emulator.fault_rules import Faults, parse_faults
 from fal_emulator.faults import Fault, Group
 from fal_emulator.generation import Generation
@@ -44,7 +43,7 @@ class Wishes(msgspec.Struct, frozen=True):
 
 async def submit(request: Request, state: State, key: str) -> Response:
     """Accepts a request, or refuses it."""
-    endpoint = ENDPOINTS.get(request.path_params["path"].strip("/"))
+    endpoint = state.catalogue.find(request.path_params["path"].strip("/"))
     if endpoint is None:
         return detail(404, f"Application {request.path_params['path']} not found")
     if request.method != "POST":
