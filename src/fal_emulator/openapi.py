@@ -1,8 +1,9 @@
 """The OpenAPI document of one endpoint, in the shapes in which FAL writes its own, from its row of the table.
 
 Called by the catalogue. FAL's documents come from apps of different ages, so they differ: a File is a bare
-reference or an `allOf` around one, what may be null says so or not, and the order of the fields is in a key
-of its own. Which of the shapes an endpoint has depends on its id alone.
+reference or an `allOf` around one, one allowed value is a `const` or an `enum`, what may be null says so or
+not, and the order of the fields is in a key of its own. Which of the shapes an endpoint has depends on its
+id alone.
 """
 
 from collections.abc import Mapping
@@ -114,7 +115,9 @@ def _typed(field: Field, style: Style) -> Schema:
     if field.kind == "object" and field.name:
         return {"$ref": f"#/components/schemas/{field.name}"}
     schema: Schema = {"type": field.kind}
-    if field.choices:
+    if len(field.choices) == 1 and style.nulls:
+        schema["const"] = field.choices[0]
+    elif field.choices:
         schema["enum"] = list(field.choices)
     if field.kind == "array":
         schema["items"] = _typed(field.items, style) if field.items is not None else {}

@@ -134,9 +134,13 @@ def _object(field: Field, value: object, loc: Loc, mistakes: list[Mistake]) -> o
 
 
 def _choice(field: Field, value: object) -> object:
-    """Exactly one of the values: pydantic's Literal reads nothing as another type."""
+    """One of the values: pydantic's Literal takes 512.0 for 512, but neither "512" nor True for 1."""
     for choice in field.choices:
-        if type(choice) is type(value) and choice == value:
+        if (
+            isinstance(value, str) is isinstance(choice, str)
+            and choice == value
+            and not isinstance(value, bool)
+        ):
             return choice
     names = [repr(choice) for choice in field.choices]
     expected = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
