@@ -4,6 +4,7 @@ Called by the runners when a generation starts; its answer becomes the generatio
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -166,9 +167,12 @@ class Studio:
     def _put_preview(self, generation: Generation, data: bytes) -> dict[str, object]:
         transfer = _transfer(generation, "preview")
         file = StoredFile(data, "image/jpeg", "preview.jpg", transfer=transfer)
+        elsewhere = Fault.PREVIEW_ELSEWHERE in generation.faults
+        file.partner = elsewhere
+        if (late := generation.faults.get(Fault.PREVIEW_LATE)) is not None:
+            file.visible_at = time.monotonic() + float(late)
         if Fault.PREVIEW_MISSING not in generation.faults:
             self._store(generation, file)
-        elsewhere = Fault.PREVIEW_ELSEWHERE in generation.faults
         return _object(generation, file, self._elsewhere(generation) if elsewhere else generation.base_url)
 
     def _put_side(self, generation: Generation, part: Part, data: bytes) -> dict[str, object]:
@@ -179,6 +183,9 @@ class Studio:
 
     def _store(self, generation: Generation, file: StoredFile) -> None:
         path = _path(generation, file.name)
+        file.request_id = generation.request_id
+        file.acl = generation.lifecycle.acl
+        file.expires_at = generation.lifecycle.expires_at()
         self._files.put(path, file)
         self._files.mark_used(path)
 
