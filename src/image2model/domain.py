@@ -8,6 +8,10 @@ from typing import Final
 
 import msgspec
 
+MetadataValue = str | int | float | bool | None
+Metadata = dict[str, MetadataValue]
+"""The caller's own data on a job or an image: `jobs.metadata` says what it may hold."""
+
 
 class ImageStatus(StrEnum):
     """The status of one image. The API reference explains each of them."""
