@@ -40,7 +40,8 @@ async def make_job(
     image_metadata: Metadata | None = None,
 ) -> records.NewJob:
     """The same, as it was made; `low`: of low priority, `allowance`: what whoever asks for it may use,
-    `unit_micro`: what is set aside for each image, `image_metadata`: that of each image. With a `digest` all its pictures are the same one.
+    `unit_micro`: what is set aside for each image, `image_metadata`: that of each image. With a `digest` all
+    its pictures are the same one.
     """
     job_id = uuid.uuid4().hex
     new = tuple(

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from image2model.domain import Metadata, MetadataValue
+from image2model.domain import EXACT_INTEGERS, Metadata, metadata_text
 from image2model.errors import InvalidParameter
 from image2model.store.keys import METADATA_TOKEN_DIGITS
 
@@ -23,8 +23,6 @@ FILTER: Final = "metadata."
 """A query's parameter with this prefix is a filter: `metadata.sku=A-1`."""
 _KEY: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_KEY}}}", re.ASCII)
 _KEY_WORDS: Final = f"1 to {MAX_KEY} characters of A-Z a-z 0-9 _ . -"
-_EXACT: Final = 2**53
-"""Beyond it, JSON readers that keep numbers as doubles change an integer."""
 
 
 def read_metadata(text: str) -> Metadata:
@@ -61,7 +59,7 @@ def _check_value(value: object, where: str) -> None:
             f"{where} is {'an object' if isinstance(value, dict) else 'a list'}. Use a string, a number, "
             "true, false or null; nested data fits into a string of JSON."
         )
-    if isinstance(value, int) and abs(value) >= _EXACT:
+    if isinstance(value, int) and abs(value) >= EXACT_INTEGERS:
         raise InvalidParameter(f"{where} is a number that many JSON readers round. Send it as a string.")
 
 
@@ -78,16 +76,7 @@ def read_filters(query: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 def tokens(*objects: Metadata) -> list[str]:
     """One token for each different pair of key and value, by which the store finds the job."""
-    return sorted({_token(name, _text(value)) for one in objects for name, value in one.items()})
-
-
-def _text(value: MetadataValue) -> str:
-    """The value as a filter writes it: a string as it is, everything else as JSON, 1.0 as 1."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
-        value = int(value)
-    return msgspec.json.encode(value).decode()
+    return sorted({_token(name, metadata_text(value)) for one in objects for name, value in one.items()})
 
 
 def _token(name: str, text: str) -> str:

@@ -47,8 +47,8 @@ METADATA: Final = Parameter(
     name="metadata.KEY",
     where="query",
     description="Only jobs that have this value under this key in their `metadata`, or in that of one of "
-    "their images: `metadata.sku=CHAIR-7`. Anything but a string is written as in JSON. A job must pass every such "
-    f"filter; at most {MAX_FILTERS}.",
+    "their images: `metadata.sku=CHAIR-7`. Anything but a string is written as in JSON. A job must "
+    f"pass every such filter; at most {MAX_FILTERS}.",
     example="CHAIR-7",
 )
 _PAGE: Final = JobPage(jobs=(without_images(PARTIAL_JOB),), next_cursor="kssBk2EyYjNj")
