@@ -35,12 +35,22 @@ from image2model.http.upload.limits import (
 )
 from image2model.shielded import in_thread
 
-FIELDS: Final = frozenset(
-    {"model", "face_limit", "params", "webhook_url", "priority", "no_cache", "on_invalid", "metadata"}
-)
-"""The part names besides `files` and `manifest`; each may come once."""
 MANIFEST: Final = "manifest"
 """A field that may be larger, since it says something about each file."""
+FIELDS: Final = frozenset(
+    {
+        "model",
+        "face_limit",
+        "params",
+        "webhook_url",
+        "priority",
+        "no_cache",
+        "on_invalid",
+        "metadata",
+        MANIFEST,
+    }
+)
+"""The part names besides `files`; each may come once."""
 
 
 class ReceivedFile(msgspec.Struct, frozen=True):
@@ -160,7 +170,7 @@ class FormReader:
         name = start.name
         if name == "files":
             return self._begin_file(start)
-        if name != MANIFEST and name not in FIELDS:
+        if name not in FIELDS:
             return self._refuse(f"There is no parameter {name[:80]!r}. Files go into parts named `files`.")
         if name in self._names:
             return self._refuse(f"The parameter `{name}` came twice. Send it once.")
