@@ -14,10 +14,12 @@ import msgspec
 
 from image2model.cli.submit.item import Item
 from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
+from image2model.cli.submit.manifest import OwnData
 from image2model.cli.submit.plan import KEY_SECONDS, Batch
 from image2model.client import ApiError, AsyncClient, ClientError
 from image2model.client.documents import Job
 from image2model.client.multipart import Picture
+from image2model.domain import Metadata
 from image2model.shielded import in_thread
 
 _CLOCK_SKEW: Final = 3600.0
@@ -39,11 +41,13 @@ class Sender:
         options: SharedOptions,
         items: Sequence[Item],
         limit: "CostLimit",
+        metadata: Metadata | None = None,
     ) -> None:
         self._limit = limit
         self._client = client
         self._ledger = ledger
         self._options = options
+        self._metadata = metadata or {}
         self._items: Mapping[str, Item] = {item.sha256: item for item in items}
         self._uploads = asyncio.Semaphore(_UPLOADS_AT_ONCE)
 
@@ -53,8 +57,9 @@ class Sender:
         Raises BatchTooLarge, ClientError.
         """
         pictures = [(item.sha256, item.name) for item in batch.items]
-        await in_thread(self._ledger.begin, batch.key, self._options, pictures)
-        return await self._upload(batch, [item.picture for item in batch.items])
+        own = OwnData.of(self._metadata, batch.items)
+        await in_thread(self._ledger.begin, batch.key, self._options, pictures, own)
+        return await self._upload(batch, [item.picture for item in batch.items], own.metadata)
 
     async def send_again(self, batch: Batch) -> str | None:
         """The job of a batch whose upload got no reply in an earlier run; None: there is none.
@@ -65,8 +70,12 @@ class Sender:
         sent = await in_thread(self._ledger.pictures, batch.key)
         key_is_kept = time.time() - (batch.begun or 0) < KEY_SECONDS
         if key_is_kept and all(sha256 in self._items for sha256, _ in sent):
-            pictures = [_renamed(self._items[sha256].picture, name) for sha256, name in sent]
-            return await self._upload(batch, pictures)
+            own = await in_thread(self._ledger.own_data, batch.key)
+            pictures = [
+                _as_sent(self._items[sha256].picture, name, own.pictures.get(sha256, {}))
+                for sha256, name in sent
+            ]
+            return await self._upload(batch, pictures, own.metadata)
         job_id = await find_job(self._client, {sha256 for sha256, _ in sent}, since=batch.begun or 0)
         if job_id is None:
             await in_thread(self._ledger.drop, batch.key)
@@ -74,7 +83,7 @@ class Sender:
             await in_thread(self._ledger.accept, batch.key, job_id)
         return job_id
 
-    async def _upload(self, batch: Batch, pictures: Sequence[Picture]) -> str | None:
+    async def _upload(self, batch: Batch, pictures: Sequence[Picture], metadata: Metadata) -> str | None:
         options = Options.from_text(self._options.params)
         limit = self._limit.take(len(pictures))
         try:
@@ -86,6 +95,7 @@ class Sender:
                     face_limit=options.face_limit,
                     on_invalid="skip",
                     max_cost_usd=limit,
+                    metadata=metadata,
                     idempotency_key=batch.key,
                 )
         except ApiError as error:
@@ -133,8 +143,8 @@ class BatchTooLarge(Exception):
     """The service accepts less in one upload: split the batch."""
 
 
-def _renamed(picture: Picture, name: str) -> Picture:
-    return msgspec.structs.replace(picture, name=name)
+def _as_sent(picture: Picture, name: str, metadata: Metadata) -> Picture:
+    return msgspec.structs.replace(picture, name=name, metadata=metadata)
 
 
 def is_batch_too_large(error: ApiError, items: Sequence[Item]) -> bool:
