@@ -68,8 +68,10 @@ async def test_signal_ends_it_at_once_with_0_although_streams_are_open(number: i
 
 
 async def test_flags_take_effect() -> None:
-    flags = ("--port", "0", "--latency", "50ms", "--concurrency", "3", "--fault", "429=1")
-    flags += ("--schema-seed", "7")
+    flags = (
+        *("--port", "0", "--latency", "50ms", "--concurrency", "3"),
+        *("--fault", "429=1", "--schema-seed", "7"),
+    )
     async with (
         _started(*COMMAND, *flags) as process,
         httpx.AsyncClient(base_url=await _url(process), headers=AUTHORIZATION) as http,
