@@ -31,7 +31,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     `memory` in bytes.
 
     `concurrency` is how many generations one key runs at once. `grid` is the number of cells on the long
-    side of a relief, `texture` the longest side of its texture in pixels. `seed` makes fault rates repeat.
+    side of a relief, `texture` the longest side of its texture in pixels. `seed` makes fault rates repeat,
+    `schema_seed` settles which enumerations are of strings (None: another draw at each start).
     `elsewhere` is host and port of the second address, at which `preview_elsewhere` puts its files; an empty
     host stands for the one that the client has asked. `model_files` are results in place of made models.
     """
@@ -40,6 +41,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 40
     faults: tuple[FaultRule, ...] = ()
     seed: int | None = None
+    schema_seed: int | None = None
     grid: int = 32
     texture: int = 256
     memory: int = 512 * 1024 * 1024

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fal_emulator.config import parse_duration
-from fal_emulator.fault_rules import FaultRule
+from fal_emulator.fault_rules import FaultRule, check_endpoint
 from fal_emulator.faults import Fault
 from fal_emulator.model_files import OCTETS, ModelFile, file_name
 from fal_emulator.replies import detail, json_reply
@@ -52,11 +52,11 @@ async def faults(request: Request) -> Response:
         plan.clear()
     elif request.method == "POST":
         try:
-            rule = _decode_rule(await request.body())
+            rule = check_endpoint(_decode_rule(await request.body()), state_of(request).catalogue.known)
             if rule.kind is Fault.PREVIEW_ELSEWHERE and state_of(request).config.elsewhere is None:
                 return detail(422, "preview_elsewhere needs a second address: start with --elsewhere")
             plan.add(rule)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             return detail(422, str(error))
     return json_reply({"faults": plan.rules()})
 

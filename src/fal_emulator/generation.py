@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from fal_emulator.access import NO_PREFERENCE, Lifecycle
 from fal_emulator.endpoints import Endpoint
 from fal_emulator.fault_rules import NONE, Faults
 from fal_emulator.faults import Fault
@@ -63,6 +64,7 @@ class Generation:
     """`latency` and `start_timeout` in seconds.
 
     `asked` are the faults that this request asked for itself, `faults` all that it meets once accepted.
+    `lifecycle` holds for its output files. `erased`: its payloads have been deleted.
     """
 
     __slots__ = (
@@ -74,11 +76,13 @@ class Generation:
         "cancelled",
         "endpoint",
         "entry",
+        "erased",
         "faults",
         "finished_at",
         "input",
         "key_id",
         "latency",
+        "lifecycle",
         "low_priority",
         "phase",
         "queued_as",
@@ -106,6 +110,7 @@ class Generation:
         low_priority: bool = False,
         start_timeout: float | None = None,
         webhook: str | None = None,
+        lifecycle: Lifecycle = NO_PREFERENCE,
     ) -> None:
         self.entry = LedgerEntry(request_id, endpoint.id, recorded, tags, datetime.now(UTC))
         self.endpoint = endpoint
@@ -118,6 +123,8 @@ class Generation:
         self.low_priority = low_priority
         self.start_timeout = start_timeout
         self.webhook = webhook
+        self.lifecycle = lifecycle
+        self.erased = False
         self.phase = Phase.IN_QUEUE
         self.queued_as = 0
         self.requeued = False
