@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient
-from image2model.fal.endpoints import DEFAULT_MODEL, ENDPOINTS, endpoint_of
+from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.fal.errors import FalCancelled, FalUnfinished, FalUnreachable, FalUnreadable
 from image2model.fal.follow import CancelReply
 from image2model.fal.gateway import FalGateway
@@ -13,6 +13,7 @@ from image2model.fal.results import FalResult, parse_output
 from tests.fal.buyer import Buyer
 from tests.fal.conftest import FAST
 from tests.support.emulator_process import KEY, EmulatorProcess
+from tests.support.endpoints import ENDPOINTS, endpoint_of
 from tests.support.raw_server import Exchange, raw_server
 
 TRIPO = endpoint_of(DEFAULT_MODEL)

@@ -15,6 +15,7 @@ from image2model.fal.download import Downloads, FalDownload
 from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint
 from image2model.fal.follow import CancelReply, FalUpdate, Follower, FollowPace, cancel
 from image2model.fal.hosts import FalHosts
+from image2model.fal.models_api import ModelsApi
 from image2model.fal.paid_post import BeforeSend
 from image2model.fal.platform import FalHealth, Listed, Platform, probe
 from image2model.fal.results import FalResult, Results
@@ -62,6 +63,7 @@ class FalGateway:
             self._session, self._other_hosts, read_deadline=read_deadline, slow_start=slow_start
         )
         self._platform = Platform(self._session)
+        self._models = ModelsApi(self._session)
 
     async def __aenter__(self) -> Self:
         await self._session.open()
@@ -182,12 +184,19 @@ class FalGateway:
     async def prices(self, endpoint_ids: Iterable[str]) -> dict[str, Price]:
         """FAL's unit prices by endpoint id. Raises as `find_submission`. Not cached here."""
         with observed(self._observer, "pricing"):
-            return await self._platform.prices(endpoint_ids)
+            return await self._models.prices(endpoint_ids)
 
-    async def models_metadata(self, endpoint_ids: Iterable[str]) -> dict[str, ModelEntry]:
-        """FAL's metadata of these endpoints, by id. Raises as `find_submission`. Not cached here."""
+    async def models_in(self, category: str) -> AsyncIterator[tuple[ModelEntry, ...]]:
+        """The pages of one category: see `ModelsApi.in_category`. Raises as `find_submission`."""
         with observed(self._observer, "models"):
-            return await self._platform.models(endpoint_ids)
+            async for page in self._models.in_category(category):
+                yield page
+
+    async def models_named(self, endpoint_ids: Iterable[str]) -> AsyncIterator[tuple[ModelEntry, ...]]:
+        """These endpoints, page by page: see `ModelsApi.named`. Raises as `find_submission`."""
+        with observed(self._observer, "models"):
+            async for page in self._models.named(endpoint_ids):
+                yield page
 
     async def webhook_keys(self) -> Jwks:
         """The public keys of FAL's webhooks, for `JwksCache`. Raises FalUnreachable or FalTransient."""

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from image2model.catalogue.live import LiveCatalogue
 from image2model.fal.gateway import FalGateway
-from image2model.fal.prices import PriceCache
 from image2model.generation.limits import ByteBudget, DiskSpace, FilePatience
 from image2model.generation.suspects import THREADS, DecoderProcess, Hazard
 from image2model.queue.context import QueueContext
@@ -42,7 +42,7 @@ class GenerationContext(QueueContext):
         super().__init__(settings, redis, fal)
         self.replicas = Replicas(redis)
         self.storage = storage
-        self.prices = PriceCache(fal.prices)
+        self.catalogue = LiveCatalogue(redis)
         self.hazard = Hazard(redis, DecoderProcess())
         self.preparing = asyncio.Semaphore(THREADS + 1)
         self.suspects = asyncio.Semaphore(_SUSPECTS)
@@ -61,7 +61,6 @@ class GenerationContext(QueueContext):
     def close(self) -> None:
         """Release threads and background work; what they still decode is of no use."""
         super().close()
-        self.prices.close()
         for thumbnail in self.thumbnails:
             thumbnail.cancel()
         self.hazard.close()

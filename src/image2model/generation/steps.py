@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus
 from image2model.errors import NoBudgetLeft, StaleFence
-from image2model.fal.endpoints import Endpoint, Params, endpoint_of
+from image2model.fal.endpoints import Params
 from image2model.queue.retry import retry_until_stored
 from image2model.store.connection import command
 from image2model.store.durability import Replicas
@@ -86,11 +86,6 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str
     request: FalRequest | None
     loaded_at: int
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """The FAL endpoint of its model. Raises UnknownModel."""
-        return endpoint_of(self.model)
 
 
 class Committed(IntEnum):

@@ -26,8 +26,9 @@ from image2model.errors import (
     FalResultGone,
     ImageFailure,
     StaleFence,
+    UnknownModel,
 )
-from image2model.fal.endpoints import payload
+from image2model.fal.endpoints import Endpoint, payload
 from image2model.fal.prices import is_free
 from image2model.generation import costs, steps
 from image2model.generation.context import GenerationContext
@@ -66,14 +67,13 @@ async def submit(context: GenerationContext, task: Task, running: RunningTask) -
     Raises FalError, ImageFailure, StaleFence, NoDiskSpace, Paused, EndpointRefused, and arq.Retry after a
     crash of the decoder.
     """
-    endpoint = task.endpoint
     await context.disk_space.check()
     url, thumbnail = await _upload(context, task, running.token)
     attempt_token = secrets.token_hex(12)
     await running.take_slot(context.slots)
     await context.permits.take(PermitRequest(task.image_id, running.token, attempt_token, url))
     await context.disk_space.check()  # the wait may have been long
-    body = payload(endpoint, url, task.params)
+    body = payload(await _endpoint(context, task), url, task.params)
     posting = asyncio.create_task(_post(context, task, running.token, attempt_token, body))
     context.submissions.add(posting)
     posting.add_done_callback(lambda _: _posted(context, posting))
@@ -82,6 +82,14 @@ async def submit(context: GenerationContext, task: Task, running: RunningTask) -
     context.thumbnails.add(storing)
     storing.add_done_callback(context.thumbnails.discard)
     return request
+
+
+async def _endpoint(context: GenerationContext, task: Task) -> Endpoint:
+    """The endpoint as FAL describes it now. Raises ImageFailure where it is not even in the store's copy."""
+    try:
+        return await context.catalogue.find(task.model)
+    except UnknownModel as unknown:
+        raise ImageFailure("generation_failed", unknown.detail, retryable=True) from unknown
 
 
 async def _upload(context: GenerationContext, task: Task, fence: str) -> tuple[str, bytes]:
@@ -230,7 +238,7 @@ async def _book_superseded(
             async with aclosing(context.fal.follow(request)) as updates:
                 async for _ in updates:
                     pass
-            found = await context.fal.result(task.endpoint, request)
+            found = await context.fal.result(await context.catalogue.find(task.model), request)
         await costs.book_result(context, task, request, found.billable_units, attempt_token=attempt_token)
     except FalRejected as refused:
         if not is_free(refused):

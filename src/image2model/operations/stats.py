@@ -7,6 +7,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.access import accounts
+from image2model.catalogue import balance, bills, stored
 from image2model.errors import InvalidParameter
 from image2model.http.documents import moment
 from image2model.money import to_usd
@@ -50,8 +51,42 @@ class EndpointStats(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
 
 
+class PriceDrift(msgspec.Struct, frozen=True, kw_only=True):
+    """FAL billed another amount than was quoted, over the last `bookings` of a model. 0.1 is a tenth more."""
+
+    model: str
+    quoted_usd: float
+    billed_usd: float
+    drift: float
+    bookings: int
+
+
+class FalBalance(msgspec.Struct, frozen=True, kw_only=True):
+    """The balance of FAL's account, read with I2M_FAL_ADMIN_KEY at `read_at`; null until that worked.
+
+    `enough_for`: how many more pictures it pays for, at their mean cost of late. `warning`: what to do, empty
+    where nothing needs to be done.
+    """
+
+    balance_usd: float | None
+    read_at: str | None
+    enough_for: int | None
+    warning: str
+
+
+class ModelCatalogue(msgspec.Struct, frozen=True, kw_only=True):
+    """FAL's list of models: when it was read last, when FAL was last asked, and why that failed."""
+
+    updated_at: str | None
+    checked_at: str | None
+    error: str
+
+
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """All numbers. `spending` has the newest day first; days are UTC."""
+    """All numbers. `spending` has the newest day first; days are UTC.
+
+    `price_drift` has the models whose drift is over 10 %; `fal_balance` is null without an admin key for FAL.
+    """
 
     images_in_flight: int
     workers: int
@@ -59,6 +94,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[EndpointStats, ...]
     total_cost_usd: float
     spending: tuple[Spending, ...]
+    price_drift: tuple[PriceDrift, ...] = ()
+    fal_balance: FalBalance | None = None
+    catalogue: ModelCatalogue | None = None
 
 
 def days_of(text: str | None) -> int:
@@ -74,6 +112,7 @@ async def read(redis: Redis, days: int, now: datetime | None = None) -> Stats:
     """The current numbers, and the spending of the last `days` days. Raises StoreOutage."""
     found = await fleet.read(redis)
     spent = await _spending(redis, days, now or datetime.now(UTC))
+    head = await stored.head(redis)
     return Stats(
         images_in_flight=found.permits,
         workers=len(found.workers),
@@ -89,6 +128,34 @@ async def read(redis: Redis, days: int, now: datetime | None = None) -> Stats:
         endpoints=tuple(_endpoint(one) for one in found.endpoints),
         total_cost_usd=to_usd(sum(micro for _, micro in spent)),
         spending=tuple(row for row, _ in spent),
+        price_drift=tuple(_drift(one) for one in await bills.drifts(redis) if one.is_large),
+        fal_balance=_balance(await balance.read(redis)),
+        catalogue=ModelCatalogue(
+            updated_at=moment(head.updated_at or None),
+            checked_at=moment(head.checked_at or None),
+            error=head.error,
+        ),
+    )
+
+
+def _drift(one: bills.Drift) -> PriceDrift:
+    return PriceDrift(
+        model=one.model,
+        quoted_usd=to_usd(one.quoted_micro),
+        billed_usd=to_usd(one.billed_micro),
+        drift=round(one.ratio, 4),
+        bookings=one.bookings,
+    )
+
+
+def _balance(found: balance.Balance | None) -> FalBalance | None:
+    if found is None:
+        return None
+    return FalBalance(
+        balance_usd=None if found.micro is None else to_usd(found.micro),
+        read_at=moment(found.read_at or None),
+        enough_for=found.enough_for,
+        warning=found.warning,
     )
 
 

@@ -26,6 +26,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     results: str
     fal_key: str | None
     fal_base_url: str | None
+    fal_admin_key: str | None
+    models: tuple[str, ...]
     public_url: str | None
     host: str
     port: int

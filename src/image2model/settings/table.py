@@ -57,6 +57,19 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "One base URL for all FAL hosts (queue, rest, cdn, api), such as the emulator's.",
     ),
     Setting(
+        "I2M_FAL_ADMIN_KEY",
+        parse.text,
+        None,
+        "An admin key for FAL. With it, the service reads the account's balance.",
+    ),
+    Setting(
+        "I2M_MODELS",
+        parse.model_patterns,
+        "",
+        "The models on offer, as patterns separated by commas: `fal-ai/*` allows, `!fal-ai/sam-3/*` hides. "
+        "Without a pattern that allows, all models with a known price are on offer.",
+    ),
+    Setting(
         "I2M_PUBLIC_URL",
         parse.url("http", "https"),
         None,

@@ -65,6 +65,10 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
     "endpoint": ("endpoint:{}", Ttl.ENDPOINT),
     "endpoint_waiting": ("endpoint:{}:waiting", Ttl.ENDPOINT),  # image -> its place in the fair order
     "endpoint_since": ("endpoint:{}:since", Ttl.ENDPOINT),  # image -> when its patience began
+    "catalogue": ("catalogue", Ttl.FLEET),  # the copy of FAL's endpoints and prices, renewed by each refresh
+    "bills": ("bills", Ttl.FLEET),  # the last bookings of each endpoint, beside their quotes
+    "recent_costs": ("bills:recent", Ttl.FLEET),
+    "fal_account": ("fal:account", Ttl.FLEET),  # the balance that was read last
     "reuse": ("reuse:{}", Ttl.OWNER),
     "reuse_waiting": ("reuse:{}:waiting", Ttl.OWNER),
     "idempotency": ("idempotency:{}:{}", Ttl.SHORT),
@@ -109,6 +113,11 @@ class Channels(msgspec.Struct, frozen=True):
     def ready(self) -> str:
         """A queue has a task to start, or a permit came free."""
         return f"{self.prefix}ready"
+
+    @property
+    def catalogue(self) -> str:
+        """The catalogue changed, was read again, or shall be."""
+        return f"{self.prefix}catalogue"
 
 
 SHARED_CHANNELS: Final = Channels(PREFIX)

@@ -21,7 +21,9 @@ from arq.worker import Function
 from prometheus_client import start_http_server
 from redis.asyncio import Redis
 
+from image2model.catalogue.refresh import Refresher
 from image2model.errors import ConfigurationError
+from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.fal.follow import FollowPace
 from image2model.fal.gateway import FalGateway, other_hosts_session
 from image2model.fal.hosts import FalHosts
@@ -139,8 +141,7 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
     )
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
-        context.prices.refresh()
-        costs.initialise_counters()
+        costs.initialise_counters([DEFAULT_MODEL])
         try:
             async with context.webhooks:
                 yield context
@@ -159,7 +160,14 @@ class WorkerProcess:
         self._lease_renewer = LeaseRenewer(context, queues)
         self._workers = {queue: self._dispatcher(queue) for queue in queues}
         self._store = StoreWatch(context.redis, self.worker_id)
-        self._listener = NotificationListener(context, self._workers, self._store)
+        self._refresher = Refresher(
+            context.redis,
+            context.catalogue,
+            context.fal,
+            context.fal.hosts,
+            context.settings.fal_admin_key,
+        )
+        self._listener = NotificationListener(context, self._workers, self._store, context.catalogue.notify)
 
     def _dispatcher(self, queue: Queue) -> LeasedWorker:
         slots = _TASK_SLOTS.get(queue, self._context.settings.worker_concurrency)
@@ -194,6 +202,9 @@ class WorkerProcess:
         yield "heartbeat", self._heartbeat_forever
         yield "housekeeping", self._schedule_maintenance
         yield "probe", partial(probe_forever, self._context)
+        yield "catalogue", self._context.catalogue.run
+        if Queue.MAINTENANCE in self._workers:
+            yield "catalogue_refresh", self._refresher.run
         for queue, worker in self._workers.items():
             yield f"dispatch:{queue.value}", partial(self._supervise, worker)
 

@@ -15,6 +15,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from image2model.catalogue import balance, bills, stored
 from image2model.cli.commands.upgrade import describe_upgrade
 from image2model.cli.connection import json_option
 from image2model.cli.operator import store_url
@@ -22,6 +23,8 @@ from image2model.cli.output import print_json, print_table, table_of
 from image2model.errors import ConfigurationError, DiskFull
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
+from image2model.http.documents import moment
+from image2model.money import to_usd
 from image2model.queue import fleet
 from image2model.queue.circuits import EndpointState
 from image2model.settings import Settings, load, unknown_names
@@ -35,6 +38,8 @@ from image2model.store.connection import command as store_command
 from image2model.store.identity import negotiate
 
 _FAL: Final = "fal"
+_MODELS: Final = "models"
+_ACCOUNT: Final = "fal account"
 _FAL_ADVICE: Final = {
     "account": "set FAL_KEY to a key of your account",
     "endpoint": "other models may work; ask FAL for access to this one",
@@ -139,6 +144,8 @@ async def _store_and_workers(settings: Settings) -> list[Finding]:
             findings += await check_version(redis)
             findings += await check_workers(redis)
             findings += await check_webhooks(redis, settings)
+            findings += await check_catalogue(redis)
+            findings += await check_account(redis)
     return findings
 
 
@@ -252,6 +259,45 @@ async def check_webhooks(redis: Redis, settings: Settings) -> list[Finding]:
         advice = "unset I2M_WEBHOOK_ALLOW_PRIVATE where clients are not trusted"
         findings.append(_warning(_WEBHOOKS, "http and private addresses may be called", advice))
     return findings
+
+
+async def check_catalogue(redis: Redis) -> list[Finding]:
+    """One finding: how old FAL's list of models is."""
+    try:
+        head = await stored.head(redis)
+    except RedisError as error:
+        return [_no_answer(_MODELS, error)]
+    if head.error:
+        age = f"that of {moment(head.updated_at)} serves" if head.updated_at else "the built-in one serves"
+        advice = "check FAL_KEY and the network; the worker tries again by itself"
+        return [_warning(_MODELS, f"FAL's list cannot be read ({head.error}); {age}", advice)]
+    if not head.updated_at:
+        return [_warning(_MODELS, "FAL's list was not read yet; the built-in one serves", "start a worker")]
+    return [_ok(_MODELS, f"FAL's list of {moment(head.updated_at)}")]
+
+
+async def check_account(redis: Redis) -> list[Finding]:
+    """The balance where it is read, and a warning for each model that FAL bills otherwise than quoted."""
+    try:
+        found, drifts = await balance.read(redis), await bills.drifts(redis)
+    except RedisError as error:
+        return [_no_answer(_ACCOUNT, error)]
+    findings = [
+        _warning(
+            _ACCOUNT,
+            f"FAL bills {one.ratio:+.0%} for {one.model} against its quotes, over {one.bookings} pictures",
+            "compare FAL's page of the model with its price in `image2model models`",
+        )
+        for one in drifts
+        if one.is_large
+    ]
+    if found is None:
+        return findings
+    if found.warning:
+        return [_warning(_ACCOUNT, found.warning, "see https://fal.ai/dashboard/billing"), *findings]
+    left = "unknown" if found.micro is None else f"${to_usd(found.micro):.2f}"
+    pictures = f", enough for {found.enough_for} more pictures" if found.enough_for is not None else ""
+    return [_ok(_ACCOUNT, f"balance {left}{pictures}"), *findings]
 
 
 async def check_storage(url: str) -> list[Finding]:

@@ -14,7 +14,6 @@ from image2model.fal.endpoints.schema import EndpointSchema, Input, Output
 
 __all__ = [
     "DEFAULT_MODEL",
-    "ENDPOINTS",
     "Catalogue",
     "Endpoint",
     "EndpointSchema",
@@ -27,14 +26,6 @@ __all__ = [
     "SchemaUnreadable",
     "UnitPrice",
     "derive",
-    "endpoint_of",
     "normalise",
     "payload",
 ]
-
-ENDPOINTS = Catalogue.built_in().endpoints
-
-
-def endpoint_of(model: str) -> Endpoint:
-    """The endpoint in the built-in copy. Raises UnknownModel."""
-    return Catalogue.built_in().find(model)
