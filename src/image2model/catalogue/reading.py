@@ -61,7 +61,7 @@ async def read(fal: FalModels, before: CatalogueCopy, now_ms: int) -> CatalogueC
 
     async def take(pages: AsyncIterator[tuple[ModelEntry, ...]]) -> None:
         async for entries in pages:
-            page = await asyncio.to_thread(_understood, entries)
+            page = await asyncio.to_thread(_understood, entries, known)
             listed.update(page.schemas)
             inactive.update(page.inactive)
             unreadable.update(page.unreadable)
@@ -82,8 +82,8 @@ async def read(fal: FalModels, before: CatalogueCopy, now_ms: int) -> CatalogueC
     return CatalogueCopy(schemas=schemas, prices=await _prices(fal, listed, before.prices))
 
 
-def _understood(entries: tuple[ModelEntry, ...]) -> _Page:
-    """Runs in a thread."""
+def _understood(entries: tuple[ModelEntry, ...], known: Mapping[str, EndpointSchema]) -> _Page:
+    """Runs in a thread. A document that is silent about the output leaves the `known` one."""
     page = _Page({}, (), {})
     inactive: list[str] = []
     for entry in entries:
@@ -91,7 +91,10 @@ def _understood(entries: tuple[ModelEntry, ...]) -> _Page:
             inactive.append(entry.endpoint_id)
             continue
         try:
-            page.schemas[entry.endpoint_id] = _schema(entry)
+            found = _schema(entry)
+            if not found.outputs and entry.endpoint_id in known:
+                found = msgspec.structs.replace(found, outputs=known[entry.endpoint_id].outputs)
+            page.schemas[entry.endpoint_id] = found
         except (SchemaUnreadable, msgspec.DecodeError) as error:
             page.unreadable[entry.endpoint_id] = str(error)[:300]
     return msgspec.structs.replace(page, inactive=tuple(inactive))

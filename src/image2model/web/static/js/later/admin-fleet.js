@@ -18,7 +18,23 @@ export function figures(stats) {
     ['Waiting', number(waiting)],
     ['Workers', number(stats.workers)],
     ['Spent, 30 days', usd(stats.total_cost_usd)],
+    ...balance(stats.fal_balance),
   ].map(([name, value]) => element('div', { class: 'figure' }, element('p', {}, name), element('strong', {}, value)));
+}
+
+function balance(found) {
+  if (!found || found.balance_usd === null) return [];
+  const enough = found.enough_for === null ? '' : ` · ${plural(found.enough_for, 'more picture')}`;
+  return [['FAL balance', `${usd(found.balance_usd)}${enough}`]];
+}
+
+// What an operator should know of FAL's account and list of models; null where all is well.
+export function accountPart(stats) {
+  const notices = [stats.fal_balance?.warning, stats.catalogue?.error ? `FAL's list of models cannot be read: ${stats.catalogue.error}` : ''].filter(Boolean);
+  const rows = (stats.price_drift || []).map((one) => [titleOf(one.model), usd(one.quoted_usd), usd(one.billed_usd), `${one.drift > 0 ? '+' : ''}${Math.round(one.drift * 100)} %`, number(one.bookings)]);
+  if (!notices.length && !rows.length) return null;
+  return element('div', {}, ...notices.map((text) => element('p', { class: 'notice', role: 'status' }, text)),
+    rows.length ? table('Bills that differ from the quotes', ['Model', 'Quoted', 'Billed', 'Difference', 'Pictures'], rows, '') : null);
 }
 
 export function queuesPart(stats, refresh) {

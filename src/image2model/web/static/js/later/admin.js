@@ -4,7 +4,7 @@ import { get } from '../api.js';
 import { button, byId, element, show } from '../dom.js';
 import { deadPart } from './admin-dead.js';
 import { keysPart } from './admin-keys.js';
-import { endpointsPart, figures, queuesPart, spendingPart, workersPart } from './admin-fleet.js';
+import { accountPart, endpointsPart, figures, queuesPart, spendingPart, workersPart } from './admin-fleet.js';
 import { failed } from '../toasts.js';
 
 const EVERY_MS = 5000;
@@ -49,8 +49,7 @@ async function refresh() {
       parts.figures.replaceChildren(...figures(stats));
       parts.spending.body.replaceChildren(spendingPart(stats));
       const refused = endpointsPart(stats);
-      const queues = queuesPart(stats, refresh);
-      return refused ? element('div', {}, queues, refused) : queues;
+      return element('div', {}, accountPart(stats), queuesPart(stats, refresh), refused);
     }),
     part('/admin/workers', parts.workers, workersPart),
     part('/admin/dead?limit=100', parts.dead, (page) => deadPart(page, refresh)),
