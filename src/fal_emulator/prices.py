@@ -67,10 +67,8 @@ def _hunyuan_v2(arguments: Arguments) -> float:
 
 def _meshy_preview(arguments: Arguments) -> float:
     """By texture, and more for a rig and an animation."""
-    rigged = arguments.get("enable_rigging") is True
-    extra = (0.50 if rigged else 0.0) + (
-        0.30 if rigged and arguments.get("enable_animation") is True else 0.0
-    )
+    rigging = 0.50 if arguments.get("enable_rigging") is True else 0.0
+    extra = rigging + (0.30 if arguments.get("enable_animation") is True else 0.0)
     return (3.00 if arguments.get("should_texture", True) else 2.00) + extra
 
 

@@ -77,17 +77,17 @@ class AsyncClient:
         webhook_url: str | None = None,
         on_invalid: str | None = None,
         no_cache: bool = False,
+        metadata: Mapping[str, MetadataValue] | None = None,
         params_strict: bool = True,
         max_cost_usd: float | None = None,
-        metadata: Mapping[str, MetadataValue] | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Upload one batch. A lost reply is recovered with the same idempotency key, never paid twice.
 
+        `metadata`: the caller's own data on the job; that on a picture goes with `Picture`.
         `max_cost_usd`: the most that all pictures may cost together; needed where the price is not known
         before the run. Without `params_strict`, parameters that the model's schema does not have go to FAL as
-        they are. `metadata`: the caller's own data on the job; that on a picture goes with `Picture`. Without a
-        key a random one is made. Raises ApiError, Unreachable, ClientError.
+        they are. Without a key a random one is made. Raises ApiError, Unreachable, ClientError.
         """
         body = _form(
             pictures,
@@ -98,9 +98,9 @@ class AsyncClient:
             webhook_url=webhook_url,
             on_invalid=on_invalid,
             no_cache=no_cache,
+            metadata=metadata,
             params_strict=params_strict,
             max_cost_usd=max_cost_usd,
-            metadata=metadata,
         )
         call = _multipart("/upload/batch", body, {"Idempotency-Key": idempotency_key or uuid4().hex})
         return _decoded(await self._transport.send(call), Job)
@@ -299,9 +299,9 @@ def _form(
     params: Mapping[str, Any] | None,
     face_limit: int | None,
     no_cache: bool,
+    metadata: Mapping[str, MetadataValue] | None = None,
     params_strict: bool,
     max_cost_usd: float | None,
-    metadata: Mapping[str, MetadataValue] | None = None,
     **texts: str | None,
 ) -> MultipartBody:
     files = [_picture(source) for source in pictures]
@@ -310,10 +310,10 @@ def _form(
         "params": json.dumps(params) if params else None,
         "face_limit": str(face_limit) if face_limit is not None else None,
         "no_cache": "true" if no_cache else None,
-        "params_strict": None if params_strict else "false",
-        "max_cost_usd": None if max_cost_usd is None else _dollars(max_cost_usd),
         "metadata": json.dumps(dict(metadata)) if metadata else None,
         "manifest": _manifest(files),
+        "params_strict": None if params_strict else "false",
+        "max_cost_usd": None if max_cost_usd is None else _dollars(max_cost_usd),
     }
     given = {name: value for name, value in fields.items() if value is not None}
     return MultipartBody(given, files)

@@ -51,11 +51,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     params: dict[str, object] | None
     face_limit: int | None
-    max_cost: float | None
     metadata: Metadata
     at_once: int
     max_pixels: int
     as_json: bool
+    max_cost: float | None = None
 
 
 @click.command(short_help="Make models of all pictures that appear in a folder.")
@@ -209,8 +209,8 @@ class WatchBatches:
         board: Board,
         *,
         at_once: int,
-        max_cost: float | None = None,
         metadata: Metadata | None = None,
+        max_cost: float | None = None,
     ) -> None:
         self._max_cost = max_cost
         self._client = client

@@ -94,8 +94,8 @@ class Sender:
                     params=options.params,
                     face_limit=options.face_limit,
                     on_invalid="skip",
-                    max_cost_usd=limit,
                     metadata=metadata,
+                    max_cost_usd=limit,
                     idempotency_key=batch.key,
                 )
         except ApiError as error:

@@ -37,12 +37,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     params: dict[str, object] | None
     face_limit: int | None
-    max_cost: float | None
     metadata: Metadata
     manifest: Path | None
     retry_failed: bool
     at_once: int
     as_json: bool
+    max_cost: float | None = None
 
 
 async def run(request: Request, client: AsyncClient) -> list[Item]:
