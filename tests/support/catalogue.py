@@ -1,6 +1,6 @@
 """The catalogue in tests: read from FAL at once, and copies of one's own making."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 
 import msgspec
 from redis.asyncio import Redis
@@ -88,7 +88,7 @@ class ListedFal:
             raise self.error
         yield tuple(self._entry(model) for model in self.named if model in self.models)
 
-    async def prices(self, endpoint_ids: Iterable[str]) -> Mapping[str, Price]:
+    async def prices(self, endpoint_ids: Iterable[str]) -> dict[str, Price]:
         """Those that have one."""
         self.priced = list(endpoint_ids)
         if self.price_error is not None:

@@ -3,10 +3,12 @@
 import asyncio
 from urllib.request import Request, urlopen
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.web.conftest import ADMIN_KEY, Service, drop, settled
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 NEW = "fal-ai/brand-new/image-to-3d"
 
 

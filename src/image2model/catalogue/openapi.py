@@ -27,8 +27,8 @@ OPERATIONS: Final = (
         id="listModels",
         summary="The models on offer, with inputs, parameters, outputs and prices",
         description="FAL's list, read every 10 minutes, as far as `I2M_MODELS` and the key allow it. "
-        "`params` is the JSON Schema of a model's parameters. A model with `available: false` needs more than "
-        "one picture: `needs` says what. `source` is `built-in` until FAL was read.",
+        "`params` is the JSON Schema of a model's parameters. A model with `available: false` needs more "
+        "than one picture: `needs` says what. `source` is `built-in` until FAL was read.",
         parameters=(IF_NONE_MATCH,),
         answers=(
             Answer(
