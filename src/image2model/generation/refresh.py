@@ -1,8 +1,8 @@
 """Fetches files of a result that were missing when the image succeeded: the task `refresh_files`.
 
 A client requests it. FAL keeps files for days, so a missing file may come now. Nothing is bought, and a file
-that the image has is never taken from it. Under I2M_FAL_PRIVACY=private the service also looks by itself a few
-times, because a missing file keeps the request at FAL.
+that the image has is never taken from it. Under I2M_FAL_PRIVACY=private the service also looks by itself a
+few times, because a missing file keeps the request at FAL.
 """
 
 import asyncio
