@@ -68,7 +68,7 @@ async def test_missing_file_is_looked_for_without_being_asked(fleet: Fleet) -> N
     await refresh_now(fleet, image_id, 1)
 
     async def second() -> bool:
-        return await fleet.redis.exists(f"arq:job:refresh:{image_id}:2") == 1
+        return bool(await fleet.redis.exists(f"arq:job:refresh:{image_id}:2"))
 
     await until(second)
     fleet.emulator.http.post("/_emulator/files/reveal").raise_for_status()
