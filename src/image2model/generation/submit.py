@@ -30,8 +30,9 @@ from image2model.errors import (
 )
 from image2model.fal.endpoints import Endpoint, payload
 from image2model.fal.prices import is_free
-from image2model.generation import costs, steps
+from image2model.generation import costs, fal_deletions, steps
 from image2model.generation.context import GenerationContext
+from image2model.generation.fal_deletions import kept_at_fal
 from image2model.generation.steps import Committed, Task
 from image2model.generation.suspects import DecoderDied, Suspect
 from image2model.jobs import thumbnails
@@ -203,7 +204,14 @@ async def commit(
     """
     try:
         stored = await retry_until_stored(
-            lambda: steps.commit_submission(context.replicas, task.image_id, fence, attempt_token, request)
+            lambda: steps.commit_submission(
+                context.replicas,
+                task.image_id,
+                fence,
+                attempt_token,
+                request,
+                keep=kept_at_fal(context.settings),
+            )
         )
     except Exception:
         # the mark stays, so the request is looked up and never sent again; the log has the id in any case
@@ -248,3 +256,4 @@ async def _book_superseded(
         await costs.book_lost(context, task, request, attempt_token=attempt_token)
     except (FalError, TimeoutError) as error:
         _log.info("superseded_request_not_booked", fal_request_id=request.request_id, reason=str(error))
+    await retry_until_stored(lambda: fal_deletions.leave(context.redis, request.request_id))

@@ -56,7 +56,8 @@ async def show_stats(request: Request) -> Response:
     """200 with the statistics; `?days=` limits the spending."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    return json_response(await stats.read(state.redis, stats.days_of(request.query_params.get("days"))))
+    days = stats.days_of(request.query_params.get("days"))
+    return json_response(await stats.read(state.redis, days, fal_privacy=state.settings.fal_privacy))
 
 
 async def list_workers(request: Request) -> Response:

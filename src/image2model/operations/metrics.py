@@ -24,6 +24,7 @@ from image2model.access.state import state_of
 from image2model.catalogue import balance, bills, stored
 from image2model.catalogue.bills import Drift
 from image2model.errors import Unauthenticated
+from image2model.generation import fal_deletions
 from image2model.jobs.state import JobsState
 from image2model.money import to_usd
 from image2model.queue import fleet
@@ -124,6 +125,9 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
     spending: Sequence[SpendGauge]
     endpoints: Sequence[EndpointGauge] = ()
     workers_lost: int = 0
+    deletions_pending: int = 0
+    deletions_failing: int = 0
+    admin_key_refused: bool = False
 
     def collect(self) -> Iterator[Metric]:
         """prometheus_client's collector interface."""
@@ -144,7 +148,25 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
             "Workers that were lost without a clean stop: killed, crashed, or disconnected.",
             value=self.workers_lost,
         )
+        yield from self._deletions()
         yield self._spending()
+
+    def _deletions(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "image2model_fal_deletions_pending",
+            "Requests that are to be deleted at FAL now.",
+            value=self.deletions_pending,
+        )
+        yield GaugeMetricFamily(
+            "image2model_fal_deletions_failing",
+            "Those of them that were tried at least once.",
+            value=self.deletions_failing,
+        )
+        yield GaugeMetricFamily(
+            "image2model_fal_admin_key_refused",
+            "1 while FAL refuses I2M_FAL_ADMIN_KEY, so that nothing is deleted there.",
+            value=int(self.admin_key_refused),
+        )
 
     def _endpoints(self) -> Iterator[Metric]:
         is_open = GaugeMetricFamily(
@@ -243,6 +265,7 @@ async def _fleet(redis: Redis, *, with_spending: bool) -> FleetGauges | None:
     try:
         async with asyncio.timeout(_DEADLINE_S):
             found = await fleet.read(redis)
+            deletions = await fal_deletions.read(redis)
             spent = await accounts.spent_today(redis) if with_spending else []
     except (StoreOutage, TimeoutError) as error:
         _log.warning("fleet_gauges_missing", reason=str(error))
@@ -252,6 +275,9 @@ async def _fleet(redis: Redis, *, with_spending: bool) -> FleetGauges | None:
         queues=[QueueGauge(one.queue, one.waiting, one.oldest_ms / 1000, one.paused) for one in found.queues],
         heartbeats=[(one.heartbeat.worker_id, one.heartbeat_at / 1000) for one in found.workers],
         workers_lost=found.workers_lost,
+        deletions_pending=deletions.pending,
+        deletions_failing=deletions.failing,
+        admin_key_refused=deletions.refused != "",
         endpoints=[EndpointGauge(one.model, one.waiting) for one in found.endpoints],
         spending=[SpendGauge(one.names, one.model, to_usd(one.micro)) for one in spent],
     )

@@ -27,7 +27,7 @@ class Ttl(StrEnum):
     FLEET = "fleet"  # renewed by every worker
     ENDPOINT = "endpoint"  # renewed by every worker while the endpoint's circuit is open
     SHORT = "short"  # seconds to a day; the script that writes it says
-    FOREVER = "forever"  # queues, leases, keys and budgets, the store's id, the signing secret
+    FOREVER = "forever"  # queues, leases, keys and budgets, the store's id, secrets, deletions owed at FAL
 
 
 TTLS: Final[dict[str, tuple[str, Ttl]]] = {
@@ -89,6 +89,10 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
     "store": ("store", Ttl.FOREVER),
     "readers": ("readers", Ttl.FLEET),
     "postponed": ("postponed", Ttl.FLEET),
+    "kept_at_fal": ("fal:kept", Ttl.FOREVER),  # request -> when it is deleted at FAL in any case
+    "fal_deletions": ("fal:deletions", Ttl.FOREVER),  # request that has ended -> the next try to delete it
+    "fal_deletion_entries": ("fal:deletions:entries", Ttl.FOREVER),
+    "fal_deletion_state": ("fal:deletions:state", Ttl.FOREVER),
     "signing_secret": ("secret:signing", Ttl.FOREVER),
     "webhook_secret": ("secret:webhook", Ttl.FOREVER),
 }

@@ -40,7 +40,10 @@ _UNEXPECTED_ERROR: Final = ImageError(
     "id.",
     retryable=True,
 )
-_LIBRARY: Final = ("base", "data_version", "accounts", "endpoints", "events", "queue", "images", "circuits")
+_LIBRARY: Final = (
+    *("base", "data_version", "accounts", "endpoints", "events", "queue", "fal_deletions", "images"),
+    "circuits",
+)
 _OWNER_HISTORY: Final = 20_000
 """How many events of an owner are kept for `/events`."""
 _SPEND_TTL_MS: Final = 400 * 86_400_000
@@ -118,6 +121,7 @@ def library() -> str:
         "RUNNING": _lua(arq_keys.RUNNING),
         "GENERATION": _lua(keys.Queue.GENERATION.value),
         "BATCH": _lua(keys.Queue.BATCH.value),
+        "MAINTENANCE": _lua(keys.Queue.MAINTENANCE.value),
         "CHANNEL": _lua(keys.PREFIX),
         "OLD_NOTIFICATION": _lua(keys.SHARED_CHANNELS.notification("")),
         "OLD_CONTROL": _lua(keys.SHARED_CHANNELS.control),

@@ -61,6 +61,24 @@ export function endpointsPart(stats) {
   return rows.length ? table('Models that FAL does not take', ['Model', 'State', 'FAL says', 'Waiting', 'For', 'Next try'], rows, '') : null;
 }
 
+const KEPT = {
+  default: 'FAL keeps pictures and models as its account says. Anyone who has a file’s address can open it.',
+  expire: 'Files at FAL expire. Until then, anyone who has a file’s address can open it. Files on partners’ hosts stay public.',
+  private: 'Models are restricted at FAL, and deleted there once they are stored here. Files on partners’ hosts stay public.',
+};
+
+// What FAL keeps, and what is still to be deleted there. A refused admin key deletes nothing until it is replaced.
+export function privacyPart(stats) {
+  const found = stats.fal_deletions;
+  const lines = [element('p', {}, KEPT[stats.fal_privacy] || KEPT.default)];
+  if (found.refused) lines.push(element('p', { class: 'field-error', role: 'status' }, `FAL refuses the admin key (${found.refused}). Nothing is deleted there until I2M_FAL_ADMIN_KEY is an admin key of your account; nothing is lost meanwhile.`));
+  else if (found.failing) lines.push(element('p', { class: 'field-error', role: 'status' }, `${plural(found.failing, 'request')} could not be deleted yet: ${found.last_error}. They are tried again until they are gone.`));
+  if (stats.fal_privacy === 'private' || found.pending || found.done) {
+    lines.push(table('Requests at FAL', ['In use', 'To be deleted', 'Deleted'], [[number(found.kept), number(found.pending), number(found.done)]], ''));
+  }
+  return element('div', {}, ...lines);
+}
+
 const until = (stamp) => {
   const left = (Date.parse(stamp) - now()) / 1000;
   return left > 0 ? `in ${seconds(left)}` : 'now';
