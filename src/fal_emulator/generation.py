@@ -63,6 +63,7 @@ class Generation:
     """`latency` and `start_timeout` in seconds.
 
     `asked` are the faults that this request asked for itself, `faults` all that it meets once accepted.
+    `background`: another program's, which no ledger shows.
     """
 
     __slots__ = (
@@ -70,6 +71,7 @@ class Generation:
         "accepted_at",
         "answer",
         "asked",
+        "background",
         "base_url",
         "cancelled",
         "endpoint",
@@ -106,6 +108,7 @@ class Generation:
         low_priority: bool = False,
         start_timeout: float | None = None,
         webhook: str | None = None,
+        background: bool = False,
     ) -> None:
         self.entry = LedgerEntry(request_id, endpoint.id, recorded, tags, datetime.now(UTC))
         self.endpoint = endpoint
@@ -118,6 +121,7 @@ class Generation:
         self.low_priority = low_priority
         self.start_timeout = start_timeout
         self.webhook = webhook
+        self.background = background
         self.phase = Phase.IN_QUEUE
         self.queued_as = 0
         self.requeued = False
