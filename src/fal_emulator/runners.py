@@ -66,7 +66,7 @@ class Runners:
     def remaining(self, key_id: str) -> int:
         """How many more requests of this account could run at once."""
         lane = self._lanes.get(key_id)
-        return max(self.concurrency - (lane.running.total() if lane else 0), 0)
+        return max(self.concurrency - (0 if lane is None else lane.running.total()), 0)
 
     def position(self, generation: Generation) -> int:
         """Its truthful place in the queue: how many start before it."""
