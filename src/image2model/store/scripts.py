@@ -40,7 +40,17 @@ _UNEXPECTED_ERROR: Final = ImageError(
     "id.",
     retryable=True,
 )
-_LIBRARY: Final = ("base", "data_version", "accounts", "endpoints", "events", "queue", "images", "circuits")
+_LIBRARY: Final = (
+    "base",
+    "data_version",
+    "accounts",
+    "endpoints",
+    "events",
+    "queue",
+    "window",
+    "images",
+    "circuits",
+)
 _OWNER_HISTORY: Final = 20_000
 """How many events of an owner are kept for `/events`."""
 _SPEND_TTL_MS: Final = 400 * 86_400_000
@@ -115,6 +125,7 @@ def library() -> str:
         "DUE_AT": _lua(arq_keys.DUE_AT),
         "AWAITING_REUSE": _lua(arq_keys.AWAITING_REUSE),
         "AWAITING_ENDPOINT": _lua(arq_keys.AWAITING_ENDPOINT),
+        "AWAITING_WINDOW": _lua(arq_keys.AWAITING_WINDOW),
         "RUNNING": _lua(arq_keys.RUNNING),
         "GENERATION": _lua(keys.Queue.GENERATION.value),
         "BATCH": _lua(keys.Queue.BATCH.value),
