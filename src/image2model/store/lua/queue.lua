@@ -101,6 +101,7 @@ local function count_low_priority(score)
   if score >= NORMAL_PRIORITY and score < LOW_PRIORITY then
     if call('ZCOUNT', ARQ_QUEUE .. GENERATION, LOW_PRIORITY, '(' .. DUE_AT) > 0 then
       call('HINCRBY', K.fal_window(), 'low_debt', 1)
+      call('PEXPIRE', K.fal_window(), FLEET_TTL)
     end
   elseif score >= LOW_PRIORITY or score == START_NEXT + 2 then
     call('HDEL', K.fal_window(), 'low_debt')

@@ -7,6 +7,7 @@
 --   limit, since, source    how many FAL runs at once, since when, and how we know: `learned` or `header`
 --   ends                    ends since the limit changed, or since FAL last ran nothing of ours
 --   round_at, peak          the most that ran at once since `round_at`
+--   full                    a request was seen to wait since the limit changed
 --   over_at                 since when more run than the limit, where an end may not have been heard of yet
 --   vacancy, vacancy_at     who should have started when one of ours ended, and when that was
 --   overtaken, overtaken_at an older request of another endpoint than one that started
@@ -93,7 +94,7 @@ local function set_limit(limit, source, at)
   local before = learned_limit()
   call('HSET', K.fal_window(), 'limit', limit, 'since', at, 'source', source, 'ends', 0, 'round_at', at,
     'peak', call('ZCARD', K.fal_running()))
-  call('HDEL', K.fal_window(), 'over_at', 'vacancy', 'vacancy_at')
+  call('HDEL', K.fal_window(), 'over_at', 'vacancy', 'vacancy_at', 'full')
   call('PEXPIRE', K.fal_window(), FLEET_TTL)
   if limit > before then notify_queue(GENERATION) end
 end
@@ -231,8 +232,8 @@ local function note_overtaken(image_id, accepted_at, at)
   end
 end
 
--- FAL has started the image's request. `waited`: it was seen in FAL's queue, so it may have started because one of ours
--- has ended of which we have not heard. Otherwise FAL runs it beside all others.
+-- FAL has started the image's request. `waited`: it was seen in FAL's queue. Where one waited, FAL may have started this
+-- one because another has ended of which we have not heard. Otherwise FAL runs it beside all others.
 local function note_start(image_id, waited, at)
   local accepted_at = tonumber(call('ZSCORE', K.fal_waiting(), image_id)) or at
   call('ZREM', K.fal_waiting(), image_id)
@@ -241,17 +242,22 @@ local function note_start(image_id, waited, at)
   call('PEXPIRE', K.fal_running(), FLEET_TTL)
   local window, limit = K.fal_window(), learned_limit()
   local running = call('ZCARD', K.fal_running())
-  local row = call('HMGET', window, 'peak', 'vacancy', 'over_at', 'overtaken')
+  local row = call('HMGET', window, 'peak', 'vacancy', 'over_at', 'overtaken', 'full')
   if row[2] == image_id then call('HDEL', window, 'vacancy', 'vacancy_at') end
   if row[4] == image_id then call('HDEL', window, 'overtaken', 'overtaken_at') end
-  if running == 1 then call('HSET', window, 'ends', 0) end
+  if running == 1 then
+    call('HSET', window, 'ends', 0)
+    call('HDEL', window, 'full')
+  end
   if running > num(row[1]) then call('HSET', window, 'peak', running) end
   if running > limit then
-    if not waited then
+    if not waited and not row[5] then
       set_limit(running, 'learned', at)
     elseif not row[3] then
       call('HSET', window, 'over_at', at)
     end
+  elseif waited then
+    call('HSET', window, 'full', 1)
   end
   local model = call('HGET', K.fal_models(), image_id)
   local most = model and tonumber(call('HGET', K.fal_endpoints(), model))
