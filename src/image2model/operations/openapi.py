@@ -45,7 +45,15 @@ from image2model.operations.dead_letters import (
 )
 from image2model.operations.health import Liveness, Readiness
 from image2model.operations.http import QueueDocument
-from image2model.operations.stats import DEFAULT_DAYS, MAX_DAYS, EndpointStats, QueueStats, Spending, Stats
+from image2model.operations.stats import (
+    DEFAULT_DAYS,
+    MAX_DAYS,
+    EndpointStats,
+    FalConcurrencyStats,
+    QueueStats,
+    Spending,
+    Stats,
+)
 from image2model.queue.fleet import WorkerDocument, WorkerList
 from image2model.store.keys import Queue
 from image2model.telemetry.metrics import MEDIA_TYPE
@@ -86,7 +94,7 @@ SERVICE_OPERATIONS: Final = (
                 status=200,
                 description="`ready` or `degraded`.",
                 shape=Readiness,
-                example=Readiness("ready", _ALL_OK),
+                example=Readiness("ready", _ALL_OK, 2),
             ),
             Answer(
                 status=503,
@@ -251,6 +259,9 @@ _DAYS: Final = Parameter(
 )
 _STATS: Final = Stats(
     images_in_flight=4,
+    fal_concurrency=FalConcurrencyStats(
+        limit=3, running=3, waiting=1, source="learned", endpoints={"fal-ai/trellis": 1}, since=CREATED
+    ),
     workers=1,
     queues=(QueueStats(name=_QUEUE, waiting=12, oldest_seconds=3.2, paused=()),),
     endpoints=(

@@ -10,8 +10,9 @@ from image2model.access import accounts
 from image2model.errors import InvalidParameter
 from image2model.http.documents import moment
 from image2model.money import to_usd
-from image2model.queue import fleet
+from image2model.queue import fleet, window
 from image2model.queue.circuits import EndpointState, Fault
+from image2model.queue.window import FalConcurrency, Window
 
 DEFAULT_DAYS: Final = 30
 MAX_DAYS: Final = 366
@@ -50,10 +51,26 @@ class EndpointStats(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
 
 
+class FalConcurrencyStats(msgspec.Struct, frozen=True, kw_only=True):
+    """How many requests FAL runs at once for the account, and how many of ours run and wait there now.
+
+    `source`: `learned` from what FAL reports, `set` by `I2M_FAL_CONCURRENCY`, `header`: FAL has said it.
+    `since` is when it changed; `endpoints` are limits of single endpoints.
+    """
+
+    limit: int
+    running: int
+    waiting: int
+    source: Literal["learned", "set", "header"]
+    endpoints: dict[str, int]
+    since: str | None
+
+
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """All numbers. `spending` has the newest day first; days are UTC."""
 
     images_in_flight: int
+    fal_concurrency: FalConcurrencyStats
     workers: int
     queues: tuple[QueueStats, ...]
     endpoints: tuple[EndpointStats, ...]
@@ -70,12 +87,13 @@ def days_of(text: str | None) -> int:
     return int(text)
 
 
-async def read(redis: Redis, days: int, now: datetime | None = None) -> Stats:
+async def read(redis: Redis, days: int, concurrency: FalConcurrency, now: datetime | None = None) -> Stats:
     """The current numbers, and the spending of the last `days` days. Raises StoreOutage."""
     found = await fleet.read(redis)
     spent = await _spending(redis, days, now or datetime.now(UTC))
     return Stats(
         images_in_flight=found.permits,
+        fal_concurrency=_concurrency(await window.read(redis, concurrency)),
         workers=len(found.workers),
         queues=tuple(
             QueueStats(
@@ -89,6 +107,17 @@ async def read(redis: Redis, days: int, now: datetime | None = None) -> Stats:
         endpoints=tuple(_endpoint(one) for one in found.endpoints),
         total_cost_usd=to_usd(sum(micro for _, micro in spent)),
         spending=tuple(row for row, _ in spent),
+    )
+
+
+def _concurrency(found: Window) -> FalConcurrencyStats:
+    return FalConcurrencyStats(
+        limit=found.limit,
+        running=found.running,
+        waiting=found.waiting,
+        source=found.source,
+        endpoints=found.endpoints,
+        since=moment(found.since) if found.since else None,
     )
 
 

@@ -5,7 +5,7 @@ waits there has escaped the fair order, priority, cancel and budget. So FAL gets
 look-ahead; the rest waits here. The scripts learn the number from what FAL reports (`store/lua/window.lua`).
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from redis.asyncio import Redis
@@ -49,7 +49,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     running: int
     waiting: int
-    source: str
+    source: Literal["learned", "set", "header"]
     endpoints: dict[str, int]
     since: int | None
 
@@ -67,7 +67,7 @@ async def read(redis: Redis, concurrency: FalConcurrency) -> Window:
         limit=concurrency.account or int(limit or _FIRST_LIMIT),
         running=running,
         waiting=waiting,
-        source="set" if concurrency.account else (source or b"learned").decode(),
+        source="set" if concurrency.account else "header" if source == b"header" else "learned",
         endpoints={**limits, **concurrency.endpoints},
         since=int(since) if since and not concurrency.account else None,
     )

@@ -1,8 +1,9 @@
 // The side panel: pictures that were taken in, the model, its parameters, the price, and the button.
 
 import { byId, element, icon, say, show } from './dom.js';
-import { bytes, names, plural, usd } from './format.js';
-import { onWrites } from './health.js';
+import { expected } from './expected.js';
+import { bytes, names, number, plural, seconds, usd } from './format.js';
+import { atOnce, onFound, onWrites } from './health.js';
 import * as intake from './intake.js';
 import { modelOf, models, standardModel } from './models.js';
 import { ParameterForm } from './parameters.js';
@@ -26,6 +27,7 @@ export function start() {
     taken = on;
     price();
   });
+  onFound(() => form && price());
   byId('model').addEventListener('change', () => choose(byId('model').value));
   byId('clear').addEventListener('click', clear);
   byId('composer').addEventListener('submit', (event) => {
@@ -73,6 +75,15 @@ async function ask() {
   if (round === asking) price();
 }
 
+// How long so many take, where it is known how long one takes and how many FAL generates at once.
+function time(count) {
+  const one = expected(form.model.id);
+  const limit = atOnce();
+  if (one === null || limit === null) return [];
+  const runs = Math.ceil(count / limit);
+  return [element('small', {}, `About ${seconds(runs * one)}: FAL generates ${number(limit)} at once. Pictures that wait come on top.`)];
+}
+
 function price() {
   const line = byId('price');
   const count = staged.length;
@@ -89,6 +100,7 @@ function price() {
   return line.replaceChildren(
     element('span', {}, `${plural(count, 'picture')}${split} × ${usd(each.usd)}`),
     element('strong', {}, usd(each.usd * count)),
+    ...time(count),
     element('small', {}, 'Pictures that were done before with these parameters cost nothing.'),
   );
 }

@@ -15,11 +15,15 @@ export function figures(stats) {
   const waiting = stats.queues.reduce((sum, queue) => sum + queue.waiting, 0);
   return [
     ['At FAL now', number(stats.images_in_flight)],
+    ['FAL runs at once', atOnce(stats.fal_concurrency)],
     ['Waiting', number(waiting)],
     ['Workers', number(stats.workers)],
     ['Spent, 30 days', usd(stats.total_cost_usd)],
   ].map(([name, value]) => element('div', { class: 'figure' }, element('p', {}, name), element('strong', {}, value)));
 }
+
+const SOURCES = { learned: 'learned', set: 'set', header: 'FAL says' };
+const atOnce = (fal) => `${number(fal.limit)} (${SOURCES[fal.source] || fal.source})`;
 
 export function queuesPart(stats, refresh) {
   const rows = stats.queues.map((queue) => [
