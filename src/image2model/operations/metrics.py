@@ -144,9 +144,8 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
         limit = GaugeMetricFamily(
             "image2model_fal_concurrency_limit",
             "How many requests FAL runs at once for the account, learned or set.",
-            labels=["source"],
+            value=self.window.limit,
         )
-        limit.add_metric([self.window.source], self.window.limit)
         yield limit
         for name, value, meaning in (
             ("running", self.window.running, "Images that FAL is generating."),
