@@ -8,6 +8,21 @@ from typing import Final
 
 import msgspec
 
+EXACT_INTEGERS: Final = 2**53
+"""Beyond it, JSON readers that keep numbers as doubles change an integer."""
+MetadataValue = str | int | float | bool | None
+Metadata = dict[str, MetadataValue]
+"""The caller's own data on a job or an image: `jobs.metadata` says what it may hold."""
+
+
+def metadata_text(value: MetadataValue) -> str:
+    """The value as a filter writes it: a string as it is, everything else as JSON, 1.0 as 1."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT_INTEGERS:
+        value = int(value)
+    return msgspec.json.encode(value).decode()
+
 
 class ImageStatus(StrEnum):
     """The status of one image. The API reference explains each of them."""

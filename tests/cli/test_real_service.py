@@ -139,3 +139,31 @@ def test_quote_is_what_submit_then_costs_and_leaves_nothing(run: Run, tmp_path: 
     assert (again["model"], again["refused"]) == ("tripo3d/tripo/v2.5/image-to-3d", 1)
     later = json.loads(run("quote", "photos", "--json").stdout)
     assert (later["saved"], later["sent"], later["refused"]) == (3, 0, 1)
+
+
+def test_own_data_goes_with_the_pictures_and_finds_their_job(run: Run, tmp_path: Path) -> None:
+    _picture(tmp_path / "photos" / "chairs" / "a.png", 1)
+    _picture(tmp_path / "photos" / "b.png", 2)
+    manifest = {"files": [{"file": "chairs/a.png", "metadata": {"sku": "A-1", "legs": 4}}]}
+    (tmp_path / "photos" / "m.json").write_text(json.dumps(manifest))
+    own = ("--metadata", "shop=Köln=1", "--metadata", "order=1001", "--manifest", "photos/m.json")
+    assert run("quote", "photos", *own).returncode == 0
+    done = run("submit", "photos", *own)
+    assert done.returncode == 0, done.stdout + done.stderr
+    other = run("submit", "photos", "--out", "other", "--face-limit", "500")
+    assert other.returncode == 0, other.stdout + other.stderr
+
+    (job,) = json.loads(run("jobs", "--metadata", "sku=A-1", "--metadata", "order=1001", "--json").stdout)[
+        "jobs"
+    ]
+    assert job["metadata"] == {"shop": "Köln=1", "order": "1001"}
+    images = json.loads(run("status", job["job_id"], "--json").stdout)["images"]
+    assert {image["filename"]: image["metadata"] for image in images} == {
+        "a.png": {"sku": "A-1", "legs": 4},
+        "b.png": {},
+    }
+    assert json.loads(run("jobs", "--metadata", "sku=A-2", "--json").stdout)["jobs"] == []
+    assert run("report", job["job_id"], "--out", "r.html").returncode == 0
+    sheet = (tmp_path / "r.html").read_text()
+    assert "<dt>shop</dt><dd>Köln=1</dd>" in sheet
+    assert "<dt>sku</dt><dd>A-1</dd>" in sheet

@@ -192,12 +192,12 @@ def test_interrupted_run_is_picked_up(
     assert list((tmp_path / "models" / ".image2model" / "parts").iterdir()) == []
 
 
-def _killed_before_the_answer(
-    photos: Path, folder: Path, environment: dict[str, str], service: Service
+def killed_before_the_answer(
+    photos: Path, folder: Path, environment: dict[str, str], service: Service, *options: str
 ) -> None:
     """A first run whose upload arrived, and that was killed before it knew."""
     service.lose_replies = 1000
-    command = [sys.executable, "-m", "image2model", "submit", str(photos)]
+    command = [sys.executable, "-m", "image2model", "submit", str(photos), *options]
     first = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     wait_until(lambda: len(service.uploads) == 1)
     first.kill()
@@ -205,7 +205,7 @@ def _killed_before_the_answer(
     service.lose_replies = 0
 
 
-def test_killed_before_the_answer_replays_the_upload(
+def testkilled_before_the_answer_replays_the_upload(
     cli: Cli,
     picture: MakePicture,
     photos: Path,
@@ -214,7 +214,7 @@ def test_killed_before_the_answer_replays_the_upload(
     environment: dict[str, str],
 ) -> None:
     picture("a.png")
-    _killed_before_the_answer(photos, tmp_path, environment, service)
+    killed_before_the_answer(photos, tmp_path, environment, service)
     assert cli("submit", photos).returncode == 0
     assert (len(service.uploads), len(service.jobs)) == (1, 1)
 
@@ -229,7 +229,7 @@ def test_lost_answer_whose_picture_has_gone_is_found_in_the_list(
 ) -> None:
     picture("a.png")
     picture("b.png")
-    _killed_before_the_answer(photos, tmp_path, environment, service)
+    killed_before_the_answer(photos, tmp_path, environment, service)
     (photos / "b.png").unlink()
     assert cli("submit", photos).returncode == 0
     assert len(service.uploads) == 1

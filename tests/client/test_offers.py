@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
-from image2model.client import ApiError, AsyncClient, Client, Picture
+from image2model.client import ApiError, AsyncClient, Client, Complete, Picture
+from image2model.domain import Metadata
 from tests.support.up_process import Up
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +77,27 @@ def test_sync_client_quotes_lists_and_shows(url: str) -> None:
         assert (shown.format, shown.size) == ("WEBP", (64, 64))
         assert client.quote([Picture.from_bytes("b.png", _png(2))]).total_cost_usd == 0.0  # reused
         client.delete(job.job_id)
+
+
+async def test_own_data_comes_back_typed_and_finds_its_job(url: str) -> None:
+    pictures = [
+        Picture.from_bytes("a.png", _png(5)),
+        Picture.from_bytes("b.png", _png(6), metadata={"sku": "B-2", "weight": 1.0}),
+    ]
+    own: Metadata = {"order": 1001, "shop": "Köln & Bonn", "paid": False, "empty": ""}
+    async with AsyncClient(url) as client:
+        job = await client.submit(pictures, metadata=own)
+        assert (job.metadata, [image.metadata for image in job.images]) == (own, [{}, pictures[1].metadata])
+        events = [event async for event in client.events(job.job_id)]
+        assert isinstance(events[-1], Complete)
+        assert events[-1].job.metadata == own
+        wishes: tuple[Metadata, ...] = (own, {"weight": 1.0}, {"weight": 1}, {"sku": "B-2", "order": 1001})
+        for wanted in wishes:
+            assert [one.job_id for one in (await client.jobs(metadata=wanted)).jobs] == [job.job_id], wanted
+        assert (await client.jobs(metadata={"shop": "Köln"})).jobs == ()
+        assert [one.metadata for one in await client.downloads(job.job_id)] == [{}, pictures[1].metadata]
+    with Client(url) as client:
+        assert [one.metadata for one in client.jobs(metadata={"order": 1001}).jobs] == [own]
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

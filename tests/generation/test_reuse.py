@@ -30,6 +30,19 @@ async def test_same_picture_later_takes_the_result_for_nothing(fleet: Fleet) -> 
         assert len(await fleet.storage.get(file.key)) == file.size
 
 
+async def test_other_metadata_reuses_the_result_and_stays_its_jobs_own(fleet: Fleet) -> None:
+    fleet.start_worker()
+    first = await fleet.until_finished(
+        await fleet.submit(pictures=twins(1), reuse=True, metadata={"order": 1})
+    )
+    second = await fleet.until_finished(
+        await fleet.submit(pictures=twins(1), reuse=True, metadata={"order": 2, "sku": "A"})
+    )
+    assert [job.images[0].cached for job in (first, second)] == [False, True]
+    assert first.job.metadata == first.images[0].metadata == {"order": 1}
+    assert second.job.metadata == second.images[0].metadata == {"order": 2, "sku": "A"}
+
+
 async def test_same_pictures_at_once_share_one_run(fleet: Fleet) -> None:
     fleet.start_worker()
     ids = await asyncio.gather(*(fleet.submit(pictures=twins(3), reuse=True) for _ in range(4)))

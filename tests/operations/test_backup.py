@@ -61,7 +61,8 @@ async def test_jobs_results_and_downloads_are_back_and_nothing_is_sent_again(
     fleet: Fleet, elsewhere: Elsewhere, make_service: MakeService, tmp_path: Path
 ) -> None:
     fleet.start_worker()
-    done, running = await fleet.submit(3, owner="local"), await fleet.submit(2, owner="local")
+    done = await fleet.submit(3, owner="local", metadata={"sku": "A-1"})
+    running = await fleet.submit(2, owner="local")
     before = await fleet.until_finished(done)
     running_before = await fleet.until_finished(running)
     await _unfinish(fleet, running_before.images[0].image_id, running)
@@ -74,6 +75,7 @@ async def test_jobs_results_and_downloads_are_back_and_nothing_is_sent_again(
     assert (await job_reads.read_job(elsewhere.redis, done)).images == before.images
     service = make_service(redis_url=elsewhere.url, storage_url=elsewhere.folder.as_uri())
     assert [job["job_id"] for job in service.get("jobs").items("jobs")] == [running, done]
+    assert [job["metadata"] for job in service.get("jobs?metadata.sku=A-1").items("jobs")] == [{"sku": "A-1"}]
     for image in before.images:
         answer = _followed(service, f"download/{done}/{image.image_id}")
         assert answer == await fleet.storage.get(image.result.files[0].key or "")  # type: ignore[union-attr]

@@ -14,7 +14,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from image2model.domain import IMAGE_UNFINISHED, ImageStatus
+from image2model.domain import IMAGE_UNFINISHED, ImageStatus, Metadata
 from image2model.jobs import records
 from image2model.jobs.batch_request import digest
 from image2model.settings import Settings, load
@@ -97,9 +97,13 @@ class Fleet:
         reuse: bool = False,
         webhook_url: str | None = None,
         model: str = MODEL,
+        metadata: Metadata | None = None,
         **params: object,
     ) -> str:
-        """A job of `count` small pictures; its id. `reuse`: results may serve several images."""
+        """A job of `count` small pictures; its id. `reuse`: results may serve several images.
+
+        `metadata` is the job's, and each image's.
+        """
         job_id = uuid.uuid4().hex
         if pictures is None:
             pictures = [picture(seed, (48, 32)) for seed in range(count)]
@@ -125,6 +129,7 @@ class Fleet:
                     dedupe="owner",
                     no_cache=not reuse,
                 ),
+                metadata=metadata or {},
             )
             images.append(image)
         await records.create(
@@ -141,6 +146,7 @@ class Fleet:
                 webhook_url=webhook_url,
                 estimated_micro=None,
                 ttl_ms=3_600_000,
+                metadata=metadata or {},
             ),
         )
         return job_id

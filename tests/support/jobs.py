@@ -8,7 +8,7 @@ import uuid
 from redis.asyncio import Redis
 
 from image2model.access.accounts import Allowance
-from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, ResultFile
+from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, Metadata, ResultFile
 from image2model.generation import costs, steps
 from image2model.generation.costs import Booked, Booking
 from image2model.jobs import records
@@ -36,9 +36,12 @@ async def make_job(
     digest: str = "",
     allowance: Allowance | None = None,
     unit_micro: int = 0,
+    metadata: Metadata | None = None,
+    image_metadata: Metadata | None = None,
 ) -> records.NewJob:
     """The same, as it was made; `low`: of low priority, `allowance`: what whoever asks for it may use,
-    `unit_micro`: what is set aside for each image. With a `digest` all its pictures are the same one.
+    `unit_micro`: what is set aside for each image, `image_metadata`: that of each image. With a `digest` all
+    its pictures are the same one.
     """
     job_id = uuid.uuid4().hex
     new = tuple(
@@ -52,6 +55,7 @@ async def make_job(
             format="png",
             source_key=f"originals/{job_id}/{i}.png",
             digest=digest,
+            metadata=image_metadata or {},
         )
         for i in range(count)
     )
@@ -68,6 +72,7 @@ async def make_job(
         estimated_micro=count * 400_000,
         unit_micro=unit_micro,
         ttl_ms=60_000,
+        metadata=metadata or {},
     )
     await records.create(redis, job, None, allowance)
     return job

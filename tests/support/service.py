@@ -47,6 +47,8 @@ class Service:
     jobs: dict[str, FakeJob] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     uploads: list[list[str]] = field(default_factory=list)
+    fields: list[dict[str, str]] = field(default_factory=list)
+    """Of each upload, the repeated ones too."""
     quotes: list[list[str]] = field(default_factory=list)
     price: float | None = 0.3
     cached: set[str] = field(default_factory=set)
@@ -101,7 +103,8 @@ class _Api:
     async def upload(self, request: Request) -> Response:
         service = self.service
         service.headers.append(dict(request.headers))
-        files = await _files(request)
+        files, fields = await _form(request)
+        service.fields.append(fields)
         if service.refuse_with:
             return service.refuse_with.pop(0)
         key = request.headers["idempotency-key"]
@@ -117,7 +120,7 @@ class _Api:
 
     async def quote(self, request: Request) -> Response:
         service = self.service
-        names = [name for name, _ in await _files(request)]
+        names = [name for name, _ in (await _form(request))[0]]
         if service.refuse_with:
             return service.refuse_with.pop(0)
         if len(names) > service.max_files:
@@ -267,14 +270,16 @@ class _Api:
         return Response(status_code=204) if found else problem(404, "not_found", "No such job.")
 
 
-async def _files(request: Request) -> list[tuple[str, bytes]]:
+async def _form(request: Request) -> tuple[list[tuple[str, bytes]], dict[str, str]]:
+    """The files and the other fields."""
     body = await request.body()
     boundary = multipart.parse_options_header(request.headers["content-type"])[1]["boundary"]
     parts = multipart.MultipartParser(io.BytesIO(body), boundary, content_length=len(body)).parts()
     files = [(part.filename, part.raw) for part in parts if part.name == "files"]
+    fields = {part.name: part.raw.decode() for part in parts if part.name != "files"}
     for part in parts:
         part.close()
-    return files
+    return files, fields
 
 
 def model_of(image_id: str) -> bytes:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 OLD: Final = "8adfc9cf6a60c3ea92835f8d5a3f630f18f3650b"
+VERSION_2: Final = "e698190e3f059d713ead87809663fc01be118b83"
+"""The last revision that reads and writes data version 2."""
 _ROOT: Final = Path(__file__).parents[2]
 
 

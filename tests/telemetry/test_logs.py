@@ -23,10 +23,13 @@ from tests.support.api_process import RUN, api_process
 from tests.support.callers import ADMIN, SAME, Caller, cookie, keyed_settings, sign_in
 from tests.support.emulator_process import KEY, emulator_process
 from tests.support.fleet import fleet_on
+from tests.support.ports import free_port
 from tests.support.secrecy import SecretLeaked, check_text
 from tests.support.served_api import Service, batch
 from tests.support.servers import Address
 from tests.support.up_process import Up
+from tests.support.wait import until
+from tests.support.webhook_receiver import answering, receiving
 
 METRICS = "the-token-of-the-metrics"
 FAL = "fal-key-id:fal-key-secret-text"
@@ -71,6 +74,34 @@ def _use(service: Service, key: str) -> list[str]:
     for _ in range(4):
         ann.upload(batch())
     return [link.rpartition("/")[2], jar["Cookie"].partition("=")[2], stranger.key, new]
+
+
+async def test_no_log_line_of_any_process_holds_metadata(redis_url: str, tmp_path: Path) -> None:
+    own = "the-callers-own-data-0815"
+    async with fleet_on(redis_url, tmp_path) as fleet, receiving(answering("200 OK")) as receiver:
+        settings = {"I2M_WEBHOOK_ALLOW_PRIVATE": "1"}
+        port = free_port("127.0.0.1")
+        api, worker = (
+            await fleet.start_api(port, I2M_LOG_LEVEL="debug", **settings),
+            fleet.start_worker(**settings),
+        )
+        service = Service(Address("127.0.0.1", port), tmp_path / "files")
+        manifest = msgspec.json.encode({"files": [{"part": 0, "metadata": {"sku": own}}]}).decode()
+        metadata = f'{{"{own}": "{own}"}}'
+        job = service.upload(batch(metadata=metadata, manifest=manifest, webhook_url=receiver.url))
+        await fleet.until_finished(job.text("job_id"))
+
+        async def told() -> bool:
+            return any(own.encode() in one.body for one in receiver.requests)
+
+        await until(told)
+        for bad in (f"{own}", f'{{"{own}": {{}}}}', f'{{"a": "{own * 400}"}}'):
+            assert service.upload(batch(metadata=bad)).status == 422
+        assert len(service.get(f"jobs?metadata.sku={own}").items("jobs")) == 1
+        assert service.get(f"jobs?metadata.{own}%20={own}").status == 422
+        logs = [process.log.read_text() for process in (api, worker)]
+    assert all("upload" in log or "worker_ready" in log for log in logs)
+    assert not any(own in log for log in logs)
 
 
 TELLS_ITS_SETTINGS = "import os, sys; print('starting with', os.environ['I2M_ADMIN_KEY'], file=sys.stderr); "

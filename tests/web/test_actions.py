@@ -1,11 +1,13 @@
 """What a person does to batches that are there."""
 
 import io
+import json
 import zipfile
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 
+from tests.support.pictures import picture as sketch
 from tests.web.conftest import Service, drop, generate, picture_of, settled
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -82,6 +84,52 @@ async def test_filters_show_only_what_is_asked_for(page: Page, service: Service)
     await expect(page.locator(".card:visible .card-name")).to_have_text("pear.png")
     await page.get_by_label("Find by name").fill("nothing has this name")
     await expect(page.locator("#empty-title")).to_have_text("Nothing matches")
+
+
+async def _upload(page: Page, name: str, metadata: dict[str, object], image: dict[str, object]) -> None:
+    manifest = {"files": [{"part": 0, "metadata": image}]}
+    parts: dict[str, str | float | bool | bytes | FilePayload] = {
+        "files": {"name": name, "mimeType": "image/png", "buffer": sketch("png", (96, 96), seed=1720)},
+        "metadata": json.dumps(metadata),
+        "manifest": json.dumps(manifest),
+    }
+    headers = {"Origin": await page.evaluate("location.origin")}
+    answer = await page.request.post("/api/v1/upload/batch", multipart=parts, headers=headers)
+    assert answer.status == 202, await answer.text()
+
+
+async def test_metadata_is_shown_found_and_kept_by_another_try(page: Page) -> None:
+    await _upload(page, "chair.png", {"order": 1001, "__proto__": "<i>text</i>"}, {"sku": "A-1"})
+    await _upload(page, "lamp.png", {"order": 1002}, {"sku": "B-2"})
+    await settled(page, "succeeded", 2)
+    box = page.get_by_label("Find by metadata")
+    await box.fill("sku=A-1&order=1001")
+    await expect(page.locator(".card:visible .card-name")).to_have_text("chair.png")
+    await box.fill("a b=1")
+    await expect(page.locator("#empty-title")).to_have_text("Nothing matches")
+    await box.fill("order=1001")
+    await page.locator(".card-open:visible").click()
+    own = page.locator(".viewer-part.own")
+    for text in ("sku", "A-1", "order", "1001", "__proto__"):
+        await expect(own).to_contain_text(text)
+    await picture_of(page, "metadata")
+    await page.get_by_role("button", name="Generate with other parameters").click()
+    await page.locator(".again").get_by_label("Texture", exact=True).select_option(label="no")
+    await page.locator(".again").get_by_role("button", name="Generate").click()
+    await settled(page, "succeeded", 3)
+    await box.fill("sku=A-1&order=1001")
+    await expect(page.locator(".card:visible .card-name")).to_have_text(["chair.png", "chair.png"])
+    await expect(page.locator(".toast")).to_have_count(0)
+
+
+async def test_metadata_finds_a_batch_that_is_further_back_than_the_page(page: Page) -> None:
+    await _upload(page, "deep.png", {}, {"sku": "deep"})
+    for _ in range(51):
+        await _upload(page, "other.png", {}, {"sku": "other"})
+    await page.reload()
+    await expect(page.locator(".batch")).to_have_count(50)
+    await page.get_by_label("Find by metadata").fill("sku=deep")
+    await expect(page.locator(".card:visible .card-name")).to_have_text("deep.png")
 
 
 async def test_another_try_with_other_parameters_becomes_a_batch_of_its_own(page: Page) -> None:

@@ -56,7 +56,7 @@ async def test_end_of_a_job_is_told_once_signed_and_whole(fleet: Fleet, tmp_path
     async with receiving(answering("204 No Content"), cert=cert) as receiver:
         fleet.start_worker(**PRIVATE, SSL_CERT_FILE=str(cert))
         url = f"https://localhost:{receiver.port}/hook?token=abc"
-        job_id = await fleet.submit(3, webhook_url=url)
+        job_id = await fleet.submit(3, webhook_url=url, metadata={"order": 1001})
         delivery = await delivery_in(fleet, job_id, DeliveryState.DELIVERED)
         await until_idle(fleet)
     (request,) = receiver.requests
@@ -65,6 +65,7 @@ async def test_end_of_a_job_is_told_once_signed_and_whole(fleet: Fleet, tmp_path
     assert payload.type == "job.finished"
     assert payload.data == job_document(await job_reads.read_job(fleet.redis, job_id))
     assert payload.data.status == "succeeded"
+    assert [payload.data.metadata, *(one.metadata for one in payload.data.images)] == [{"order": 1001}] * 4
     assert payload.timestamp == payload.data.finished_at
     assert ids(receiver) == [delivery.delivery_id]
     (attempt,) = delivery.attempts

@@ -9,6 +9,9 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
+from image2model.cli.submit.manifest import pairs
+from image2model.domain import Metadata
+
 _F = TypeVar("_F", bound=Callable[..., object])
 
 
@@ -55,6 +58,28 @@ def parallel_option(command: _F) -> _F:
         show_default=True,
         help="How many batches to run at once.",
     )(command)
+
+
+def _read_pairs(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> Metadata:
+    return pairs(given)
+
+
+def metadata_option(help_: str) -> Callable[[_F], _F]:
+    """Adds `--metadata`, which may be repeated."""
+    return click.option("--metadata", metavar="KEY=VALUE", multiple=True, callback=_read_pairs, help=help_)
+
+
+def own_data_options(command: _F) -> _F:
+    """Adds `--metadata` and `--manifest`."""
+    command = click.option(
+        "--manifest",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help='JSON file with metadata of single pictures, by their paths relative to it: {"files": [{"file": '
+        '"chair.png", "metadata": {"sku": "A-1"}}]}.',
+    )(command)
+    return metadata_option("Your own data on the jobs, which `jobs --metadata` finds; may be repeated.")(
+        command
+    )
 
 
 def shared_options(command: _F) -> _F:

@@ -21,6 +21,7 @@ from image2model.client.events import Event, EventStream, OnConnection
 from image2model.client.multipart import MultipartBody, Picture
 from image2model.client.save import save
 from image2model.client.transport import Call, OnTrouble, Patience, Reply, Transport
+from image2model.domain import MetadataValue, metadata_text
 
 _BASE: Final = "/api/v1"
 _MIN_UPLOAD_SPEED: Final = 32 * 1024  # bytes a second: a slower try times out
@@ -65,11 +66,13 @@ class AsyncClient:
         webhook_url: str | None = None,
         on_invalid: str | None = None,
         no_cache: bool = False,
+        metadata: Mapping[str, MetadataValue] | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Upload one batch. A lost reply is recovered with the same idempotency key, never paid twice.
 
-        Without a key a random one is made. Raises ApiError, Unreachable, ClientError.
+        Without a key a random one is made. `metadata`: the caller's own data on the job; that on a picture
+        goes with `Picture`. Raises ApiError, Unreachable, ClientError.
         """
         body = _form(
             pictures,
@@ -80,6 +83,7 @@ class AsyncClient:
             webhook_url=webhook_url,
             on_invalid=on_invalid,
             no_cache=no_cache,
+            metadata=metadata,
         )
         call = _multipart("/upload/batch", body, {"Idempotency-Key": idempotency_key or uuid4().hex})
         return _decoded(await self._transport.send(call), Job)
@@ -108,10 +112,23 @@ class AsyncClient:
         """The job document."""
         return await self._get(f"/status/{escaped(job_id, safe='')}", Job)
 
-    async def jobs(self, *, status: str | None = None, limit: int = 50, cursor: str | None = None) -> JobPage:
-        """One page of the caller's jobs, newest first."""
+    async def jobs(
+        self,
+        *,
+        status: str | None = None,
+        metadata: Mapping[str, MetadataValue] | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """One page of the caller's jobs, newest first.
+
+        `metadata`: only jobs that have all of it, in their own metadata or in that of their images.
+        """
         query = {"limit": str(limit), "status": status, "cursor": cursor}
-        return await self._get("/jobs", JobPage, {name: value for name, value in query.items() if value})
+        given = {name: value for name, value in query.items() if value}
+        for name, value in (metadata or {}).items():
+            given[f"metadata.{name}"] = metadata_text(value)
+        return await self._get("/jobs", JobPage, given)
 
     def events(
         self,
@@ -247,16 +264,30 @@ def _form(
     params: Mapping[str, Any] | None,
     face_limit: int | None,
     no_cache: bool,
+    metadata: Mapping[str, MetadataValue] | None = None,
     **texts: str | None,
 ) -> MultipartBody:
+    files = [_picture(source) for source in pictures]
     fields = {
         **texts,
         "params": json.dumps(params) if params else None,
         "face_limit": str(face_limit) if face_limit is not None else None,
         "no_cache": "true" if no_cache else None,
+        "metadata": json.dumps(dict(metadata)) if metadata else None,
+        "manifest": _manifest(files),
     }
     given = {name: value for name, value in fields.items() if value is not None}
-    return MultipartBody(given, [_picture(source) for source in pictures])
+    return MultipartBody(given, files)
+
+
+def _manifest(pictures: Sequence[Picture]) -> str | None:
+    """What is said about single pictures, by their index; None where nothing is."""
+    files = [
+        {"part": part, "metadata": dict(picture.metadata)}
+        for part, picture in enumerate(pictures)
+        if picture.metadata
+    ]
+    return json.dumps({"files": files}) if files else None
 
 
 def _multipart(path: str, body: MultipartBody, headers: Mapping[str, str] | None = None) -> Call:

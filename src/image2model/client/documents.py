@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from image2model.domain import IMAGE_FINISHED, JOB_FINISHED, Counts, ImageError, Mesh, RejectedFile
+from image2model.domain import IMAGE_FINISHED, JOB_FINISHED, Counts, ImageError, Mesh, Metadata, RejectedFile
 
 __all__ = [
     "Counts",
@@ -81,6 +81,7 @@ class Image(msgspec.Struct, frozen=True):
     created_at: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
+    metadata: Metadata = {}
 
     @property
     def finished(self) -> bool:
@@ -109,6 +110,7 @@ class Job(msgspec.Struct, frozen=True):
     expires_at: str | None = None
     images: tuple[Image, ...] = ()
     links: dict[str, str] = {}
+    metadata: Metadata = {}
 
     @property
     def finished(self) -> bool:
@@ -130,6 +132,7 @@ class Download(msgspec.Struct, frozen=True):
     filename: str = ""
     status: str = ""
     files: tuple[File, ...] = ()
+    metadata: Metadata = {}
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -9,29 +9,42 @@ from typing import Final, Self
 import msgspec
 
 from image2model.client.errors import ClientError
+from image2model.domain import MetadataValue
 from image2model.shielded import in_thread
 
 _CHUNK: Final = 256 * 1024
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """`name` is for display; the bytes come from `path`, or else are `data`. `size` in bytes."""
+    """`name` is for display; the bytes come from `path`, or else are `data`. `size` in bytes.
+
+    `metadata`: the caller's own data on this picture.
+    """
 
     name: str
     size: int
     path: Path | None = None
     data: bytes = b""
+    metadata: Mapping[str, MetadataValue] = {}
 
     @classmethod
-    def from_path(cls, path: str | os.PathLike[str], name: str | None = None) -> Self:
+    def from_path(
+        cls,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        metadata: Mapping[str, MetadataValue] | None = None,
+    ) -> Self:
         """A file on disk. Raises FileNotFoundError and the like."""
         path = Path(path)
-        return cls(name=name or path.name, size=path.stat().st_size, path=path)
+        return cls(name=name or path.name, size=path.stat().st_size, path=path, metadata=metadata or {})
 
     @classmethod
-    def from_bytes(cls, name: str, data: bytes) -> Self:
+    def from_bytes(
+        cls, name: str, data: bytes, *, metadata: Mapping[str, MetadataValue] | None = None
+    ) -> Self:
         """Bytes in memory."""
-        return cls(name=name, size=len(data), data=data)
+        return cls(name=name, size=len(data), data=data, metadata=metadata or {})
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Exactly `size` bytes, piece by piece. Raises ClientError if the file's length has changed."""

@@ -64,9 +64,9 @@ class Client:
         """The job document."""
         return self._run(self._client.job(job_id))
 
-    def jobs(self, *, status: str | None = None, limit: int = 50, cursor: str | None = None) -> JobPage:
-        """One page of the caller's jobs, newest first."""
-        return self._run(self._client.jobs(status=status, limit=limit, cursor=cursor))
+    def jobs(self, **options: Any) -> JobPage:
+        """One page of the caller's jobs, newest first; `options` are those of `AsyncClient.jobs`."""
+        return self._run(self._client.jobs(**options))
 
     def events(self, job_id: str | None = None, *, last_event_id: str | None = None) -> Iterator[Event]:
         """Events of one job or of all, as they come."""

@@ -49,6 +49,7 @@ QUEUED_IMAGE: Final = ImageDocument(
     created_at=CREATED,
     started_at=None,
     finished_at=None,
+    metadata={"sku": "CHAIR-7"},
 )
 GENERATING_IMAGE: Final = replace(
     QUEUED_IMAGE,
@@ -103,6 +104,7 @@ def _job(status: JobStatus, progress: float, counts: Counts, *images: ImageDocum
         updated_at=ENDED if over else CREATED,
         finished_at=ENDED if over else None,
         expires_at=EXPIRES if over else None,
+        metadata={"shop": "berlin", "order": 1001},
         links=job_links(JOB),
         images=images,
     )

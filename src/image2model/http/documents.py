@@ -16,6 +16,7 @@ from image2model.domain import (
     ImageStatus,
     JobStatus,
     Mesh,
+    Metadata,
     RejectedFile,
     ResultFile,
     ResultWarning,
@@ -70,6 +71,7 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Moment
     started_at: Moment | None
     finished_at: Moment | None
+    metadata: Metadata
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -101,6 +103,7 @@ class JobHead(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: Moment
     finished_at: Moment | None
     expires_at: Moment | None
+    metadata: Metadata
     links: Links
 
 
@@ -157,6 +160,7 @@ def image_document(job_id: str, row: ImageRow) -> ImageDocument:
         created_at=moment(row.created_at) or "",
         started_at=moment(row.started_at),
         finished_at=moment(row.finished_at),
+        metadata=row.metadata,
     )
 
 
@@ -192,6 +196,7 @@ def _head(job_id: str, job: JobRow, counts: Counts) -> dict[str, object]:
         "updated_at": moment(job.updated_at),
         "finished_at": moment(job.finished_at),
         "expires_at": moment(job.expires_at),
+        "metadata": job.metadata,
         "links": job_links(job_id),
     }
 

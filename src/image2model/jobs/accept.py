@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 from redis.asyncio import Redis
 
+from image2model.domain import Metadata
 from image2model.errors import IdempotencyConflict, NotFound, Problem, StoreUnavailable
 from image2model.http.upload import ReceivedFile
 from image2model.jobs import idempotency, records
@@ -104,7 +105,10 @@ def _new_job(originals: "Originals", submission: Submission) -> NewJob:
         owner=submission.owner,
         model=request.endpoint.id,
         params=dict(request.params),
-        images=tuple(originals.image(picture, digests[picture.index]) for picture in submission.pictures),
+        images=tuple(
+            originals.image(picture, digests[picture.index], submission.manifest.files.get(picture.index, {}))
+            for picture in submission.pictures
+        ),
         rejected=submission.rejected,
         low_priority=request.low_priority,
         no_cache=request.no_cache,
@@ -113,6 +117,7 @@ def _new_job(originals: "Originals", submission: Submission) -> NewJob:
         unit_micro=request.reservation,
         ttl_ms=submission.ttl_ms,
         traceparent=tracing.traceparent(),
+        metadata=request.metadata,
     )
 
 
@@ -147,7 +152,7 @@ class Originals:
         self._stored.clear()
         return keys
 
-    def image(self, picture: ReceivedFile, digest: str) -> NewImage:
+    def image(self, picture: ReceivedFile, digest: str, metadata: Metadata) -> NewImage:
         """The stored picture as the job's image. `digest` is what makes two runs the same."""
         image_id, key = self._stored[picture.index]
         return NewImage(
@@ -160,6 +165,7 @@ class Originals:
             format=picture.format,
             source_key=key,
             digest=digest,
+            metadata=metadata,
         )
 
 

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from image2model.access import lookup
 from image2model.access.state import state_of
-from image2model.domain import ImageError, Mesh, ResultWarning
+from image2model.domain import ImageError, Mesh, Metadata, ResultWarning
 from image2model.errors import NotReady
 from image2model.http import bodies, documents
 from image2model.jobs.files import disposition
@@ -86,6 +86,7 @@ class ManifestImage(msgspec.Struct, frozen=True, kw_only=True):
     cost_uncertain: bool
     fal_request_id: str | None
     error: ImageError | None
+    metadata: Metadata
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +99,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float
     created_at: str | None
     finished_at: str | None
+    metadata: Metadata
     images: tuple[ManifestImage, ...]
 
 
@@ -174,6 +176,7 @@ def manifest(job: JobSnapshot, packed: dict[str, Packed]) -> Manifest:
         cost_usd=to_usd(job.job.cost_micro),
         created_at=documents.moment(job.job.created_at),
         finished_at=documents.moment(job.job.finished_at),
+        metadata=job.job.metadata,
         images=tuple(_image(row, packed.get(row.image_id)) for row in job.images),
     )
 
@@ -196,6 +199,7 @@ def _image(row: ImageRow, packed: Packed | None) -> ManifestImage:
         cost_uncertain=row.cost_uncertain,
         fal_request_id=row.request_id,
         error=row.error,
+        metadata=row.metadata,
     )
 
 

@@ -12,10 +12,13 @@ import msgspec
 
 from image2model.access.accounts import Allowance
 from image2model.access.principal import Principal
-from image2model.domain import RejectedFile
+from image2model.domain import Metadata, RejectedFile
 from image2model.errors import InvalidParameter
 from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint, Scalar, endpoint_of, normalise
 from image2model.http.upload import ReceivedBatch, ReceivedFile
+from image2model.http.upload.reader import MANIFEST
+from image2model.jobs.manifest import Manifest, read_manifest
+from image2model.jobs.metadata import read_metadata
 from image2model.network.public_addresses import url_problem
 from image2model.settings import Settings
 
@@ -32,6 +35,7 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     no_cache: bool
     webhook_url: str | None
     skip_invalid: bool
+    metadata: Metadata
 
     def estimate(self, images: int) -> int | None:
         """Micro-dollars for so many images by the price list; None where only the run shows it."""
@@ -58,6 +62,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     rejected: tuple[RejectedFile, ...]
     rejected_indices: tuple[int, ...]
     """The index of each rejected file among the files of the form."""
+    manifest: Manifest
     dedupe: str
     ttl_ms: int
 
@@ -90,9 +95,15 @@ def read_submission(batch: ReceivedBatch, principal: Principal, settings: Settin
         pictures=batch.files,
         rejected=tuple(RejectedFile(bad.fault.file, bad.fault.code, bad.fault.detail) for bad in batch.bad),
         rejected_indices=tuple(bad.index for bad in batch.bad),
+        manifest=manifest_of(batch),
         dedupe=settings.dedupe,
         ttl_ms=int(settings.job_ttl * 1000),
     )
+
+
+def manifest_of(batch: ReceivedBatch) -> Manifest:
+    """What the client says about the files of its form. Raises InvalidParameter."""
+    return read_manifest(batch.fields.get(MANIFEST, ""), len(batch.files) + len(batch.bad))
 
 
 def read_fields(fields: Mapping[str, str], *, private_webhooks: bool) -> BatchRequest:
@@ -110,6 +121,7 @@ def read_fields(fields: Mapping[str, str], *, private_webhooks: bool) -> BatchRe
         no_cache=_choice(fields, "no_cache", {"false": False, "true": True}),
         webhook_url=webhook_url,
         skip_invalid=_choice(fields, "on_invalid", {"reject": False, "skip": True}),
+        metadata=read_metadata(fields.get("metadata", "")),
     )
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from image2model.domain import IMAGE_FINISHED, ImageStatus, JobStatus, ResultFile
+from image2model.domain import IMAGE_FINISHED, ImageStatus, JobStatus, Metadata, ResultFile
 from image2model.errors import NotFound, NotReady
 from image2model.fal.hosts import FalHosts, escaped
 from image2model.http import documents
@@ -33,6 +33,7 @@ class ImageFiles(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     filename: str
     status: ImageStatus
+    metadata: Metadata
     files: tuple[documents.FileDocument, ...]
 
 
@@ -42,6 +43,7 @@ class Downloads(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     status: JobStatus
     expires_at: documents.Moment | None
+    metadata: Metadata
     images: tuple[ImageFiles, ...]
 
 
@@ -60,12 +62,14 @@ def listing(job: JobSnapshot) -> Downloads:
         job_id=job.job_id,
         status=job.counts.status,
         expires_at=documents.moment(job.job.expires_at),
+        metadata=job.job.metadata,
         images=tuple(
             ImageFiles(
                 image_id=entry.image_id,
                 index=entry.index,
                 filename=entry.filename,
                 status=entry.status,
+                metadata=entry.metadata,
                 files=entry.result.files if entry.result else (),
             )
             for entry in entries

@@ -19,7 +19,7 @@ from image2model.http.bodies import json_response, read_json
 from image2model.http.documents import job_document
 from image2model.http.upload.reader import ReceivedBatch, Sink, discard, read_batch
 from image2model.jobs import accept, downloads, idempotency, lifecycle, listing, models, thumbnails
-from image2model.jobs.batch_request import Submission, digests, read_fields, read_submission
+from image2model.jobs.batch_request import Submission, digests, manifest_of, read_fields, read_submission
 from image2model.jobs.idempotency import AcceptedResponse
 from image2model.jobs.quote import quote, reusable
 from image2model.jobs.state import JobsState
@@ -80,6 +80,7 @@ async def quote_batch(request: Request) -> Response:
     await state.gate.count(request.scope, principal)
     batch = await _read_batch(request, state, discard)
     options = read_fields(batch.fields, private_webhooks=state.settings.webhook_allow_private)
+    manifest_of(batch)  # refused as the upload would refuse it
     cached = await reusable(
         state.redis, digests(options, batch.files, owner=principal.owner, dedupe=state.settings.dedupe)
     )
@@ -108,7 +109,7 @@ async def list_jobs(request: Request) -> Response:
     state = state_of(request, AccessState)
     principal = await state.authenticate(request.scope)
     query = request.query_params
-    filters = listing.read_query(query.get("status"), query.get("limit"), query.get("cursor"))
+    filters = listing.read_query(query)
     return json_response(await listing.page(state.redis, principal.owner, filters))
 
 

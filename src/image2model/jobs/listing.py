@@ -11,11 +11,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
+from starlette.datastructures import QueryParams
 
 from image2model.access.lookup import is_job_id
 from image2model.domain import Counts, JobStatus
 from image2model.errors import InvalidParameter
 from image2model.http import documents
+from image2model.jobs.metadata import read_filters
 from image2model.store.records import JobSnapshot, job_row
 from image2model.store.scripts import Script
 
@@ -35,11 +37,15 @@ class Position(NamedTuple):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """Which page. `statuses` is empty for all, `after` None for the first page."""
+    """Which page. `statuses` is empty for all, `after` None for the first page.
+
+    `tokens`: only jobs that have all of these pairs of key and value in their metadata or their images'.
+    """
 
     statuses: frozenset[JobStatus] = frozenset()
     limit: int = DEFAULT_LIMIT
     after: Position | None = None
+    tokens: tuple[str, ...] = ()
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -62,9 +68,15 @@ class OwnedJobPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-def read_query(status: str | None, limit: str | None, cursor: str | None) -> Query:
-    """Read a query's parameters. `status` is one, or several with commas. Raises InvalidParameter."""
-    return Query(_read_statuses(status), _read_limit(limit), _read_cursor(cursor) if cursor else None)
+def read_query(given: QueryParams) -> Query:
+    """Read a request's parameters. `status` is one, or several with commas. Raises InvalidParameter."""
+    cursor = given.get("cursor")
+    return Query(
+        statuses=_read_statuses(given.get("status")),
+        limit=_read_limit(given.get("limit")),
+        after=_read_cursor(cursor) if cursor else None,
+        tokens=read_filters(given.multi_items()),
+    )
 
 
 async def page(redis: Redis, owner: str, query: Query) -> JobPage:
@@ -87,9 +99,9 @@ async def _find(redis: Redis, owner: str | None, query: Query) -> tuple[list[Job
     """The jobs of a page, and the position after which the next page begins."""
     found: list[_Entry] = []
     after, examined = query.after, 0
-    size = _SLICE if query.statuses else query.limit + 1
+    size = _SLICE if query.statuses or len(query.tokens) > 1 else query.limit + 1
     while examined < _MAX_EXAMINED:
-        entries = await _read_slice(redis, owner, after, size)
+        entries = await _read_slice(redis, owner, query.tokens, after, size)
         found += [entry for entry in entries if _matches(entry, query.statuses)]
         if len(found) > query.limit:
             return _jobs(found[: query.limit]), found[query.limit - 1].position
@@ -101,7 +113,7 @@ async def _find(redis: Redis, owner: str | None, query: Query) -> tuple[list[Job
 
 
 class _Entry(NamedTuple):
-    """One job of the list. `job` is None where its hash is gone and only its position is left."""
+    """One job of the list. `job` is None where it has not all tokens, or only its position is left."""
 
     position: Position
     job: JobSnapshot | None
@@ -121,20 +133,22 @@ def _matches(entry: _Entry, statuses: frozenset[JobStatus]) -> bool:
 
 
 _GONE: Final = 0x93
-"""The first byte of a row of three: of a job whose hash is gone."""
+"""The first byte of a row of three: of a job that is not to be shown."""
 _Eight = tuple[int, int, int, int, int, int, int, int]
 _rows: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _gone_row: Final = msgspec.msgpack.Decoder(tuple[str, int, str])
 _full_row: Final = msgspec.msgpack.Decoder(tuple[str, int, str, int, list[str], _Eight])
 
 
-async def _read_slice(redis: Redis, owner: str | None, after: Position | None, limit: int) -> list[_Entry]:
+async def _read_slice(
+    redis: Redis, owner: str | None, tokens: tuple[str, ...], after: Position | None, limit: int
+) -> list[_Entry]:
     """Up to `limit` jobs of an owner (None: of everybody) after a position (None: from the newest).
 
     A shorter slice is the last one.
     """
     score, job_id = (after.created_at, after.job_id) if after else (False, "")
-    packed = await _LIST.packed(redis, owner or "", score, job_id, limit)
+    packed = await _LIST.packed(redis, owner or "", score, job_id, limit, tokens)
     return [_entry(row) for row in _rows.decode(packed)] if packed else []
 
 

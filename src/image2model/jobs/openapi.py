@@ -10,6 +10,7 @@ from image2model.events.examples import (
     FILES,
     PARTIAL_JOB,
     RUNNING_JOB,
+    SUCCEEDED_IMAGE,
     without_images,
 )
 from image2model.http.documents import JobDocument
@@ -31,6 +32,7 @@ from image2model.http.reference import (
 from image2model.jobs.downloads import Downloads, ImageFiles
 from image2model.jobs.http import RetryBody
 from image2model.jobs.listing import DEFAULT_LIMIT, MAX_LIMIT, JobPage
+from image2model.jobs.metadata import MAX_FILTERS
 
 _JOB_PROBLEMS: Final = (errors.NotFound, errors.Expired)
 _STATUSES: Final = "|".join(JobStatus)
@@ -40,6 +42,14 @@ STATUS: Final = Parameter(
     description="Only jobs in this status, or in one of several, with commas between them.",
     example="queued,running",
     schema={"type": "string", "pattern": f"^({_STATUSES})(,({_STATUSES}))*$"},
+)
+METADATA: Final = Parameter(
+    name="metadata.KEY",
+    where="query",
+    description="Only jobs that have this value under this key in their `metadata`, or in that of one of "
+    "their images: `metadata.sku=CHAIR-7`. Anything but a string is written as in JSON. A job must "
+    f"pass every such filter; at most {MAX_FILTERS}.",
+    example="CHAIR-7",
 )
 _PAGE: Final = JobPage(jobs=(without_images(PARTIAL_JOB),), next_cursor="kssBk2EyYjNj")
 
@@ -72,7 +82,7 @@ JOB_OPERATIONS: Final = (
         id="listJobs",
         summary="The caller's jobs, newest first",
         description="A page may be short of its limit; only a null `next_cursor` is the end.",
-        parameters=(STATUS, limit(MAX_LIMIT, DEFAULT_LIMIT), CURSOR),
+        parameters=(STATUS, METADATA, limit(MAX_LIMIT, DEFAULT_LIMIT), CURSOR),
         answers=(Answer(status=200, description="One page, without images.", shape=JobPage, example=_PAGE),),
         problems=(errors.InvalidParameter,),
     ),
@@ -196,8 +206,16 @@ _DOWNLOADS: Final = Downloads(
     job_id=JOB,
     status=JobStatus.SUCCEEDED,
     expires_at=EXPIRES,
+    metadata=PARTIAL_JOB.metadata,
     images=(
-        ImageFiles(image_id=IMAGE, index=0, filename="chair.jpg", status=ImageStatus.SUCCEEDED, files=FILES),
+        ImageFiles(
+            image_id=IMAGE,
+            index=0,
+            filename="chair.jpg",
+            status=ImageStatus.SUCCEEDED,
+            metadata=SUCCEEDED_IMAGE.metadata,
+            files=FILES,
+        ),
     ),
 )
 

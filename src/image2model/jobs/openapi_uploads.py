@@ -7,9 +7,30 @@ from image2model.events.examples import QUEUED_JOB, SHA256
 from image2model.fal.endpoints import DEFAULT_MODEL, ENDPOINTS
 from image2model.http.documents import JobDocument
 from image2model.http.reference import LOCATION, Answer, Body, Header, Operation, Parameter, Schema
+from image2model.jobs.metadata import MAX_KEY
 from image2model.jobs.models import ModelList, listing
 from image2model.jobs.quote import ImageQuote, Quote
 
+METADATA_SCHEMA: Final[Schema] = {
+    "type": "object",
+    "propertyNames": {"pattern": f"^[A-Za-z0-9_.-]{{1,{MAX_KEY}}}$"},
+    "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+}
+MANIFEST_SCHEMA: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "files": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["part"],
+                "additionalProperties": False,
+                "properties": {"part": {"type": "integer", "minimum": 0}, "metadata": METADATA_SCHEMA},
+            },
+        }
+    },
+}
 _TEXTS: Final[Schema] = {
     "model": {
         "type": "string",
@@ -46,6 +67,21 @@ _TEXTS: Final[Schema] = {
         "default": "reject",
         "description": "`reject`: one bad file refuses the batch, naming all bad ones. `skip`: the good ones "
         "run, and `rejected` of the job names the others.",
+    },
+    "metadata": {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": METADATA_SCHEMA,
+        "description": "The caller's own data on the job, a flat JSON object of at most 4 KiB, such as "
+        '`{"order": 1001}`. Documents, events, webhooks and manifests show it, and `GET /api/v1/jobs` finds '
+        "jobs by it. It changes nothing of what is made.",
+    },
+    "manifest": {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": MANIFEST_SCHEMA,
+        "description": "The same on single pictures, each by its index among the `files` parts: "
+        '`{"files": [{"part": 0, "metadata": {"sku": "CHAIR-7"}}]}`.',
     },
 }
 _SCHEMA: Final[Schema] = {

@@ -12,8 +12,9 @@ from redis.asyncio import Redis
 
 from image2model.access import accounts
 from image2model.access.accounts import Allowance, Refused
-from image2model.domain import Counts, ImageStatus, RejectedFile
+from image2model.domain import Counts, ImageStatus, Metadata, RejectedFile
 from image2model.errors import IdempotencyConflict, NotFound
+from image2model.jobs.metadata import tokens
 from image2model.store.records import ImageRow, JobRow, JobSnapshot
 from image2model.store.scripts import Script
 
@@ -37,6 +38,7 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     source_key: str
     digest: str = ""
     """What makes two runs the same: see `batch_request.digest`. Empty: never reused."""
+    metadata: Metadata = {}
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,12 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     ttl_ms: int
     traceparent: str = ""
     """The trace of the upload (W3C), which the runs of its images continue. Empty: none."""
+    metadata: Metadata = {}
+
+    @property
+    def tokens(self) -> list[str]:
+        """By which the store finds it: of its own metadata and of its images'."""
+        return tokens(self.metadata, *(image.metadata for image in self.images))
 
 
 class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +115,7 @@ async def create(
         (record.key, record.token, record.value, record.ttl_ms) if record else False,
         job.unit_micro,
         accounts.script_terms(allowance),
+        job.tokens,
     )
     created = _created.decode(packed)
     if created.refused is None:
@@ -123,9 +132,9 @@ def _job_fields(job: NewJob) -> list[str | int]:
         "model",
         job.model,
         "params",
-        msgspec.json.encode(job.params).decode(),
+        _json(job.params),
         "rejected",
-        msgspec.json.encode(job.rejected).decode() if job.rejected else "",
+        _json(job.rejected) if job.rejected else "",
         "priority",
         "low" if job.low_priority else "normal",
         "no_cache",
@@ -137,14 +146,22 @@ def _job_fields(job: NewJob) -> list[str | int]:
         "ttl_ms",
         job.ttl_ms,
         *(("traceparent", job.traceparent) if job.traceparent else ()),
+        *(("metadata", _json(job.metadata)) if job.metadata else ()),
     ]
 
 
 def _image_fields(image: NewImage) -> list[str | int]:
     fields: list[str | int] = []
     for name, value in msgspec.structs.asdict(image).items():
-        fields += [name, value]
+        if name != "metadata":
+            fields += [name, value]
+    if image.metadata:
+        fields += ["metadata", _json(image.metadata)]
     return fields
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _created_job(job: NewJob, at: int) -> JobSnapshot:
@@ -166,6 +183,7 @@ def _created_job(job: NewJob, at: int) -> JobSnapshot:
             rejected=job.rejected,
             estimated_micro=job.estimated_micro,
             cost_micro=0,
+            metadata=job.metadata,
         ),
         counts=Counts(queued=len(job.images)),
         images=tuple(_created_image(image, index, at) for index, image in enumerate(job.images)),
@@ -193,6 +211,7 @@ def _created_image(image: NewImage, index: int, at: int) -> ImageRow:
         created_at=at,
         started_at=None,
         finished_at=None,
+        metadata=image.metadata,
     )
 
 
@@ -265,7 +284,7 @@ async def retry(
         redis,
         job_id,
         False if image_ids is None else list(image_ids),
-        False if params is None else msgspec.json.encode(params).decode(),
+        False if params is None else _json(params),
         low_priority,
         False if unit_micro is None else unit_micro,
         accounts.script_terms(allowance),

@@ -26,7 +26,8 @@ from image2model.telemetry import metrics
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 _ERASE: Final = Script("operations/erase_expired")
-_PRUNE: Final = Script("operations/prune_owner")
+_PRUNE: Final = (Script("operations/prune_metadata"), Script("operations/prune_owner"))
+"""In this order: an owner without jobs is forgotten."""
 _PAGE: Final = 500
 _pair = msgspec.msgpack.Decoder(tuple[int, int])
 ORPHAN_SECONDS: Final = 3600.0
@@ -130,14 +131,21 @@ async def _orphaned(redis: Redis, page: list[ObjectMeta]) -> list[tuple[str, Obj
 
 
 async def prune_owners(redis: Redis) -> int:
-    """Remove jobs that no longer exist from their owners' lists; return how many."""
+    """Remove entries of jobs that no longer exist from their owners' lists; return how many."""
     pruned = 0
     for owner in await command(redis, "SMEMBERS", key("owners")):
-        start, looked_at = 0, _PAGE
-        while looked_at == _PAGE:
-            looked_at, gone = _pair.decode(await _PRUNE.packed(redis, owner.decode(), start, _PAGE))
-            start += looked_at - gone
-            pruned += gone
+        for script in _PRUNE:
+            pruned += await _prune(redis, script, owner.decode())
+    return pruned
+
+
+async def _prune(redis: Redis, script: Script, owner: str) -> int:
+    """One list of an owner, page by page."""
+    pruned, start, looked_at = 0, 0, _PAGE
+    while looked_at == _PAGE:
+        looked_at, gone = _pair.decode(await script.packed(redis, owner, start, _PAGE))
+        start += looked_at - gone
+        pruned += gone
     return pruned
 
 

@@ -72,7 +72,7 @@ async def list_jobs(request: Request) -> Response:
     """200: one page of the jobs of all owners, newest first."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    query = listing.read_query(*(request.query_params.get(name) for name in ("status", "limit", "cursor")))
+    query = listing.read_query(request.query_params)
     return json_response(await listing.page_of_all(state.redis, query))
 
 

@@ -38,6 +38,7 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
     "owner_events": ("owner:{}:events", Ttl.OWNER),
     "owner_seq": ("owner:{}:seq", Ttl.OWNER),
     "owner_jobs": ("owner:{}:jobs", Ttl.OWNER),
+    "owner_metadata": ("owner:{}:metadata", Ttl.OWNER),  # token, time, job: how jobs are found by metadata
     "owner_active": ("owner:{}:active", Ttl.OWNER),
     "owner_turn": ("owner:{}:turn", Ttl.OWNER),  # the owner's last start tag
     "owner_low_turn": ("owner:{}:low-turn", Ttl.OWNER),
@@ -132,6 +133,8 @@ def own_channels(store_id: str) -> Channels:
     return Channels(f"{PREFIX}{store_id}:")
 
 
+METADATA_TOKEN_DIGITS: Final = 16
+"""Hexadecimal digits at the start of an entry of `owner_metadata`, which name a key with its value."""
 UNFINISHED_TTL_MS: Final = 30 * 86_400_000
 """TTL of an unfinished job's keys; the reconciler renews it long before it ends."""
 FLEET_TTL_MS: Final = 30 * 86_400_000

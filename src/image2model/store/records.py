@@ -9,7 +9,15 @@ from typing import Final
 
 import msgspec
 
-from image2model.domain import Counts, ImageError, ImageResult, ImageStatus, RejectedFile, WaitingFor
+from image2model.domain import (
+    Counts,
+    ImageError,
+    ImageResult,
+    ImageStatus,
+    Metadata,
+    RejectedFile,
+    WaitingFor,
+)
 
 IMAGE_FIELDS: Final = (
     "image_id",
@@ -32,6 +40,7 @@ IMAGE_FIELDS: Final = (
     "started_at",
     "finished_at",
     "cost_uncertain",
+    "metadata",
 )
 """What a client may see of an image, in the order of a row. New fields come last: readers accept the shorter
 row of an older version, and ignore what a newer version appends."""
@@ -49,6 +58,7 @@ JOB_FIELDS: Final = (
     "rejected",
     "estimated_micro",
     "cost_micro",
+    "metadata",
 )
 """What a client may see of a job, in the order of a row."""
 
@@ -97,6 +107,7 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     started_at: int | None
     finished_at: int | None
     cost_uncertain: bool = False
+    metadata: Metadata = {}
 
 
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +125,7 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     rejected: tuple[RejectedFile, ...]
     estimated_micro: int | None
     cost_micro: int
+    metadata: Metadata = {}
 
 
 class JobSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +144,7 @@ _error = msgspec.json.Decoder(ImageError)
 _result = msgspec.json.Decoder(ImageResult)
 _rejected = msgspec.json.Decoder(tuple[RejectedFile, ...])
 _params = msgspec.json.Decoder(dict[str, object])
+_metadata = msgspec.json.Decoder(Metadata)
 
 
 def _whole(text: str) -> int | None:
@@ -167,6 +180,7 @@ def image_row(row: Sequence[str]) -> ImageRow:
         started_at=_whole(field["started_at"]),
         finished_at=_whole(field["finished_at"]),
         cost_uncertain=field["cost_uncertain"] == "1",
+        metadata=_metadata.decode(field["metadata"]) if field["metadata"] else {},
     )
 
 
@@ -186,4 +200,5 @@ def job_row(row: Sequence[str]) -> JobRow:
         rejected=_rejected.decode(field["rejected"]) if field["rejected"] else (),
         estimated_micro=_whole(field["estimated_micro"]),
         cost_micro=_whole(field["cost_micro"]) or 0,
+        metadata=_metadata.decode(field["metadata"]) if field["metadata"] else {},
     )

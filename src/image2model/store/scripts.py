@@ -136,6 +136,7 @@ def library() -> str:
         "EVENT_IMAGE_FIELDS": _lua_numbers([layout.image_fields for layout in data_versions.LAYOUTS]),
         "EVENT_JOB_FIELDS": _lua_numbers([layout.job_fields for layout in data_versions.LAYOUTS]),
         "FUNCTION_SINCE": _lua_table(data_versions.functions_since()),
+        "METADATA_TOKEN_DIGITS": _lua(keys.METADATA_TOKEN_DIGITS),
         "UNFINISHED_TTL": _lua(keys.UNFINISHED_TTL_MS),
         "FLEET_TTL": _lua(keys.FLEET_TTL_MS),
         "SPEND_TTL": _lua(_SPEND_TTL_MS),

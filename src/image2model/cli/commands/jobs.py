@@ -5,23 +5,28 @@ import asyncio
 import click
 
 from image2model.cli.connection import client, json_option, service_options
+from image2model.cli.options import metadata_option
 from image2model.cli.output import print_json
 from image2model.client import AsyncClient
 from image2model.client.documents import Job, JobPage
+from image2model.domain import Metadata
 
 _PAGE = 100
 
 
 @click.command(short_help="List jobs, newest first.")
 @click.option("--status", help="Only jobs with this status; separate several with commas.")
+@metadata_option("Only jobs with this in their metadata, or in an image's; several: all of them.")
 @click.option(
     "--limit", type=click.IntRange(1), default=20, show_default=True, help="Maximum number of jobs."
 )
 @service_options
 @json_option
-def command(status: str | None, limit: int, url: str | None, key: str | None, as_json: bool) -> None:
+def command(
+    status: str | None, metadata: Metadata, limit: int, url: str | None, key: str | None, as_json: bool
+) -> None:
     """List jobs, newest first: id, status, how many of its images succeeded, cost, time, model."""
-    page = asyncio.run(_page(client(url, key), status, limit))
+    page = asyncio.run(_page(client(url, key), status, metadata, limit))
     if as_json:
         print_json(page)
         return
@@ -31,13 +36,13 @@ def command(status: str | None, limit: int, url: str | None, key: str | None, as
         click.echo(f"There are more; `--limit {2 * limit}` shows them.", err=True)
 
 
-async def _page(service: AsyncClient, status: str | None, limit: int) -> JobPage:
+async def _page(service: AsyncClient, status: str | None, metadata: Metadata, limit: int) -> JobPage:
     jobs: list[Job] = []
     cursor: str | None = None
     async with service:
         while len(jobs) < limit:
             size = min(limit - len(jobs), _PAGE)
-            page = await service.jobs(status=status, limit=size, cursor=cursor)
+            page = await service.jobs(status=status, metadata=metadata, limit=size, cursor=cursor)
             jobs += page.jobs
             cursor = page.next_cursor
             if cursor is None:

@@ -16,12 +16,13 @@ import msgspec
 
 from image2model.cli.advice import advice
 from image2model.cli.connection import client, json_option, service_options
-from image2model.cli.options import shared_options
+from image2model.cli.options import own_data_options, shared_options
 from image2model.cli.output import print_json
 from image2model.cli.submit.board import skipped_lines
 from image2model.cli.submit.collect import Found, collect
 from image2model.cli.submit.item import Item, Outcome, printable, text_of
 from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
+from image2model.cli.submit.manifest import read_manifest
 from image2model.cli.submit.outputs import OutputFolder, assign
 from image2model.cli.submit.plan import Batch, Plan, batches, halves, make_plan
 from image2model.cli.submit.send import fail_blamed, find_job, is_batch_too_large
@@ -96,9 +97,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 @click.command(short_help="Show what a submit would cost, and buy nothing.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @shared_options
+@own_data_options
 @service_options
 @json_option
-def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> int:
+def command(url: str | None, key: str | None, as_json: bool, manifest: Path | None, **given: Any) -> int:
     """Show what `submit` with the same arguments would cost, and buy nothing.
 
     Identical pictures count once, and pictures that an earlier run into --out has saved or sent cost nothing
@@ -107,6 +109,9 @@ def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> in
 
     Exit code 1 if a picture would be refused; each is listed with its reason.
     """
+    del given["metadata"]  # read and checked by now; it changes no price
+    if manifest is not None:
+        read_manifest(manifest)
     service = client(url, key, patience=600)
     service.on_trouble(once_each(lambda reason: click.echo(f"{reason.rstrip('.')}; trying again", err=True)))
     return report(asyncio.run(run(Request(**given), service, _show)), as_json=as_json)

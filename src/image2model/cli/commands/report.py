@@ -21,6 +21,7 @@ from image2model.cli.output import print_json
 from image2model.cli.text import counted, dollars, extent, seconds, size, span
 from image2model.client import ApiError, AsyncClient, Job
 from image2model.client.documents import Image, RejectedFile
+from image2model.domain import Metadata, metadata_text
 from image2model.errors import ImageFailure
 from image2model.media.preflight import thumbnail
 from image2model.shielded import in_thread
@@ -191,9 +192,17 @@ def head(job: Job) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{title}</title><style>{CSS}</style></head>\n"
-        f"<body><header><h1>{title}</h1><p>{about}</p>"
+        f"<body><header><h1>{title}</h1><p>{about}</p>{_own(job.metadata)}"
         f'<dl class="totals">{totals}</dl></header>\n<main class="sheet">\n'
     )
+
+
+def _own(metadata: Metadata) -> str:
+    """The caller's own data; nothing where there is none."""
+    rows = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(metadata_text(value))}</dd>" for name, value in metadata.items()
+    )
+    return f'<dl class="facts own">{rows}</dl>' if rows else ""
 
 
 def _totals(job: Job) -> list[tuple[str, str]]:
@@ -227,7 +236,7 @@ def card(image: Image, pictures: Pictures, job_id: str) -> str:
         f"{_figure(pictures.original, 'picture', name, 'not kept')}"
         f"{_figure(pictures.preview, 'model', name, absent)}</div>"
         f'<h2><bdi>{name}</bdi></h2><span class="status {escape(image.status)}">{escape(image.status)}</span>'
-        f"{_facts(image)}{_warnings(image)}{_error(image, job_id)}</article>\n"
+        f"{_facts(image)}{_own(image.metadata)}{_warnings(image)}{_error(image, job_id)}</article>\n"
     )
 
 

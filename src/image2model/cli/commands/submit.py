@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from image2model.cli.connection import client, json_option, service_options
-from image2model.cli.options import parallel_option, shared_options
+from image2model.cli.options import own_data_options, parallel_option, shared_options
 from image2model.cli.submit.session import Request, run
 from image2model.cli.submit.summary import report
 
@@ -19,6 +19,7 @@ from image2model.cli.submit.summary import report
 @click.option(
     "--retry-failed", is_flag=True, help="Run the failures of earlier runs again. Each is a new paid attempt."
 )
+@own_data_options
 @parallel_option
 @service_options
 @json_option
@@ -33,6 +34,8 @@ def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> in
     picks them up. A saved picture is not sent again, and a picture with many names is sent once. A failed
     picture is listed again at no cost; `--retry-failed` runs it again, which is a new paid attempt.
     A picture whose job was cancelled, or expired before its model was saved, is sent again.
+
+    The metadata goes with what this run sends; what was sent before keeps its own.
 
     Exit code 1 if any picture has no model. The file `.image2model/ledger.db` in --out records all this.
     """

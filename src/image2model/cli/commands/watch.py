@@ -17,7 +17,7 @@ from watchfiles import awatch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from image2model.cli.connection import client, json_option, raise_first_error, service_options
-from image2model.cli.options import parallel_option, shared_options
+from image2model.cli.options import metadata_option, parallel_option, shared_options
 from image2model.cli.submit.board import Board
 from image2model.cli.submit.collect import Found, absolute, below, found_at, is_picture
 from image2model.cli.submit.item import printable
@@ -28,6 +28,7 @@ from image2model.cli.submit.save import Follower, Saver
 from image2model.cli.submit.send import Sender
 from image2model.cli.submit.session import BatchRunner, choose_board, lock_output, once_each
 from image2model.client import AsyncClient, ClientError
+from image2model.domain import Metadata
 from image2model.errors import FileProblem
 from image2model.media.inspect import inspect
 from image2model.settings import load
@@ -50,6 +51,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     params: dict[str, object] | None
     face_limit: int | None
+    metadata: Metadata
     at_once: int
     max_pixels: int
     as_json: bool
@@ -58,6 +60,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 @click.command(short_help="Make models of all pictures that appear in a folder.")
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @shared_options
+@metadata_option("Your own data on the jobs, which `jobs --metadata` finds; may be repeated.")
 @parallel_option
 @service_options
 @json_option
@@ -98,7 +101,9 @@ async def _run(request: Request, client: AsyncClient, ledger: Ledger) -> None:
     client.on_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
     board.note(f"watching {request.folder}; models go to {request.out}")
     async with client:
-        batches = WatchBatches(client, ledger, options, request.out, board, at_once=request.at_once)
+        batches = WatchBatches(
+            client, ledger, options, request.out, board, at_once=request.at_once, metadata=request.metadata
+        )
         watcher = Watcher(request.folder, request.out, max_pixels=request.max_pixels)
         try:
             with raise_first_error():
@@ -196,6 +201,7 @@ class WatchBatches:
         board: Board,
         *,
         at_once: int,
+        metadata: Metadata | None = None,
     ) -> None:
         self._client = client
         self._ledger = ledger
@@ -203,6 +209,7 @@ class WatchBatches:
         self._out = out
         self._board = board
         self._at_once = at_once
+        self._metadata = metadata or {}
         self._follower = Follower(client, Saver(client, ledger, options, out), board)
         self._running: set[str] = set()
         self._waiting: list[Found] = []
@@ -255,7 +262,7 @@ class WatchBatches:
         async with self._planning:
             plan = await in_thread(prepare, pictures, self._ledger, self._options, self._out)
         self._board.begin(plan.items)
-        sender = Sender(self._client, self._ledger, self._options, plan.items)
+        sender = Sender(self._client, self._ledger, self._options, plan.items, self._metadata)
         runner = BatchRunner(
             self._client, self._ledger, sender, self._follower, self._board,
             at_once=self._at_once, retry_failed=False,

@@ -14,6 +14,7 @@ import msgspec
 
 from image2model.client.documents import Image
 from image2model.client.multipart import Picture
+from image2model.domain import Metadata
 
 _MAX_NAME_BYTES: Final = 200
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
@@ -51,6 +52,7 @@ class Item(msgspec.Struct, eq=False):
     before_usd: float = 0.0
     image: Image | None = None
     job_id: str | None = None
+    metadata: Metadata = {}
 
     @property
     def name(self) -> str:
@@ -60,7 +62,7 @@ class Item(msgspec.Struct, eq=False):
     @property
     def picture(self) -> Picture:
         """The picture to upload."""
-        return Picture(name=self.name, size=self.size, path=self.path)
+        return Picture(name=self.name, size=self.size, path=self.path, metadata=self.metadata)
 
     @property
     def bought_usd(self) -> float:

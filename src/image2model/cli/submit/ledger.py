@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from image2model.cli.submit.item import text_of
+from image2model.cli.submit.manifest import OwnData
 from image2model.cli.submit.outputs import Claim, fold
 
 _SCHEMA: Final = """
@@ -27,6 +28,8 @@ CREATE TABLE IF NOT EXISTS pictures (
     key TEXT NOT NULL REFERENCES batches ON DELETE CASCADE, position INTEGER NOT NULL,
     sha256 TEXT NOT NULL, filename TEXT NOT NULL, PRIMARY KEY (key, position));
 CREATE INDEX IF NOT EXISTS pictures_by_hash ON pictures (sha256);
+CREATE TABLE IF NOT EXISTS own_data (
+    key TEXT PRIMARY KEY REFERENCES batches ON DELETE CASCADE, data TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS places (
     folded TEXT PRIMARY KEY, stem TEXT NOT NULL, source TEXT NOT NULL, sha256 TEXT NOT NULL,
     made_of TEXT, model TEXT, params TEXT, file TEXT, size INTEGER);
@@ -126,7 +129,13 @@ class Ledger:
             (sha256, options.model, options.params, file, size, fold(stem)),
         )
 
-    def begin(self, key: str, options: SharedOptions, pictures: Sequence[tuple[str, str]]) -> None:
+    def begin(
+        self,
+        key: str,
+        options: SharedOptions,
+        pictures: Sequence[tuple[str, str]],
+        own: OwnData | None = None,
+    ) -> None:
         """Write down a batch of (sha256, filename) before its upload."""
         with self._lock, self._database:
             self._database.execute("BEGIN")
@@ -138,6 +147,9 @@ class Ledger:
                 "INSERT INTO pictures VALUES (?, ?, ?, ?)",
                 [(key, position, *picture) for position, picture in enumerate(pictures)],
             )
+            if own:
+                data = msgspec.json.encode(own).decode()
+                self._database.execute("INSERT INTO own_data VALUES (?, ?)", (key, data))
 
     def accept(self, key: str, job_id: str) -> None:
         """The service has accepted the batch as this job."""
@@ -164,6 +176,11 @@ class Ledger:
         """The (sha256, filename) of a batch, in the order in which they were sent."""
         rows = self._all("SELECT sha256, filename FROM pictures WHERE key = ? ORDER BY position", (key,))
         return [(row[0], row[1]) for row in rows]
+
+    def own_data(self, key: str) -> OwnData:
+        """The caller's own data with which a batch was sent: the same key stands for the same data."""
+        rows = self._all("SELECT data FROM own_data WHERE key = ?", (key,))
+        return msgspec.json.decode(rows[0][0], type=OwnData) if rows else OwnData()
 
     def _run(self, statement: str, values: Iterable[object]) -> None:
         with self._lock:

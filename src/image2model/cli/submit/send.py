@@ -14,10 +14,12 @@ import msgspec
 
 from image2model.cli.submit.item import Item
 from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
+from image2model.cli.submit.manifest import OwnData
 from image2model.cli.submit.plan import KEY_SECONDS, Batch
 from image2model.client import ApiError, AsyncClient
 from image2model.client.documents import Job
 from image2model.client.multipart import Picture
+from image2model.domain import Metadata
 from image2model.shielded import in_thread
 
 _CLOCK_SKEW: Final = 3600.0
@@ -32,11 +34,17 @@ class Sender:
     """Uploads the batches of one run."""
 
     def __init__(
-        self, client: AsyncClient, ledger: Ledger, options: SharedOptions, items: Sequence[Item]
+        self,
+        client: AsyncClient,
+        ledger: Ledger,
+        options: SharedOptions,
+        items: Sequence[Item],
+        metadata: Metadata | None = None,
     ) -> None:
         self._client = client
         self._ledger = ledger
         self._options = options
+        self._metadata = metadata or {}
         self._items: Mapping[str, Item] = {item.sha256: item for item in items}
         self._uploads = asyncio.Semaphore(_UPLOADS_AT_ONCE)
 
@@ -46,8 +54,9 @@ class Sender:
         Raises BatchTooLarge, ClientError.
         """
         pictures = [(item.sha256, item.name) for item in batch.items]
-        await in_thread(self._ledger.begin, batch.key, self._options, pictures)
-        return await self._upload(batch, [item.picture for item in batch.items])
+        own = OwnData.of(self._metadata, batch.items)
+        await in_thread(self._ledger.begin, batch.key, self._options, pictures, own)
+        return await self._upload(batch, [item.picture for item in batch.items], own.metadata)
 
     async def send_again(self, batch: Batch) -> str | None:
         """The job of a batch whose upload got no reply in an earlier run; None: there is none.
@@ -58,8 +67,12 @@ class Sender:
         sent = await in_thread(self._ledger.pictures, batch.key)
         key_is_kept = time.time() - (batch.begun or 0) < KEY_SECONDS
         if key_is_kept and all(sha256 in self._items for sha256, _ in sent):
-            pictures = [_renamed(self._items[sha256].picture, name) for sha256, name in sent]
-            return await self._upload(batch, pictures)
+            own = await in_thread(self._ledger.own_data, batch.key)
+            pictures = [
+                _as_sent(self._items[sha256].picture, name, own.pictures.get(sha256, {}))
+                for sha256, name in sent
+            ]
+            return await self._upload(batch, pictures, own.metadata)
         job_id = await find_job(self._client, {sha256 for sha256, _ in sent}, since=batch.begun or 0)
         if job_id is None:
             await in_thread(self._ledger.drop, batch.key)
@@ -67,7 +80,7 @@ class Sender:
             await in_thread(self._ledger.accept, batch.key, job_id)
         return job_id
 
-    async def _upload(self, batch: Batch, pictures: Sequence[Picture]) -> str | None:
+    async def _upload(self, batch: Batch, pictures: Sequence[Picture], metadata: Metadata) -> str | None:
         options = Options.from_text(self._options.params)
         try:
             async with self._uploads:
@@ -77,6 +90,7 @@ class Sender:
                     params=options.params,
                     face_limit=options.face_limit,
                     on_invalid="skip",
+                    metadata=metadata,
                     idempotency_key=batch.key,
                 )
         except ApiError as error:
@@ -97,8 +111,8 @@ class BatchTooLarge(Exception):
     """The service accepts less in one upload: split the batch."""
 
 
-def _renamed(picture: Picture, name: str) -> Picture:
-    return msgspec.structs.replace(picture, name=name)
+def _as_sent(picture: Picture, name: str, metadata: Metadata) -> Picture:
+    return msgspec.structs.replace(picture, name=name, metadata=metadata)
 
 
 def is_batch_too_large(error: ApiError, items: Sequence[Item]) -> bool:

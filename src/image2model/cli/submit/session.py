@@ -17,12 +17,13 @@ from image2model.cli.submit.board import Board, JsonBoard, PlainBoard
 from image2model.cli.submit.collect import Collected, collect
 from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.ledger import Ledger, SharedOptions
+from image2model.cli.submit.manifest import attach, read_manifest
 from image2model.cli.submit.outputs import OutputFolder
 from image2model.cli.submit.plan import Batch, Plan, batches, halves, prepare
 from image2model.cli.submit.save import Follower, Saver
 from image2model.cli.submit.send import BatchTooLarge, Sender
 from image2model.client import ApiError, AsyncClient
-from image2model.domain import ImageStatus
+from image2model.domain import ImageStatus, Metadata
 from image2model.shielded import in_thread
 from image2model.up.errors import FolderInUse
 from image2model.up.lock import FolderLock
@@ -36,6 +37,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     params: dict[str, object] | None
     face_limit: int | None
+    metadata: Metadata
+    manifest: Path | None
     retry_failed: bool
     at_once: int
     as_json: bool
@@ -57,10 +60,14 @@ async def run(request: Request, client: AsyncClient) -> list[Item]:
 
 async def _run(request: Request, client: AsyncClient, collected: Collected, ledger: Ledger) -> list[Item]:
     options = SharedOptions.of(client.url, request.model, request.params, request.face_limit)
+    manifest = await in_thread(read_manifest, request.manifest) if request.manifest else {}
     plan = await in_thread(prepare, collected.pictures, ledger, options, request.out)
+    left_out = attach(manifest, collected.pictures, plan.items)
     board = choose_board(as_json=request.as_json)
     board.begin(plan.items)
     board.skipped(collected.skipped)
+    for note in left_out:
+        board.note(note)
     client.on_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
     try:
         async with client:
@@ -68,7 +75,7 @@ async def _run(request: Request, client: AsyncClient, collected: Collected, ledg
             runner = BatchRunner(
                 client,
                 ledger,
-                Sender(client, ledger, options, plan.items),
+                Sender(client, ledger, options, plan.items, request.metadata),
                 Follower(client, saver, board),
                 board,
                 at_once=request.at_once,

@@ -123,12 +123,12 @@ class FieldPart:
     def __init__(self, name: str, max_bytes: int) -> None:
         self.name = name
         self.too_long = False
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._value = bytearray()
 
     def feed(self, chunk: bytes) -> None:
         """Add to the value, up to its limit."""
-        self.too_long = self.too_long or len(self._value) + len(chunk) > self._max_bytes
+        self.too_long = self.too_long or len(self._value) + len(chunk) > self.max_bytes
         if not self.too_long:
             self._value += chunk
 

@@ -27,6 +27,7 @@ class UploadLimits(msgspec.Struct, frozen=True):
     max_files: int = 25
     max_file_bytes: int = 10 * MIB
     max_field_bytes: int = 64 << 10
+    max_manifest_bytes: int = 256 << 10
     max_parts: int = 64
     max_header_bytes: int = 4 << 10
     max_headers: int = 8

@@ -35,8 +35,20 @@ from image2model.http.upload.limits import (
 )
 from image2model.shielded import in_thread
 
+MANIFEST: Final = "manifest"
+"""A field that may be larger, since it says something about each file."""
 FIELDS: Final = frozenset(
-    {"model", "face_limit", "params", "webhook_url", "priority", "no_cache", "on_invalid"}
+    {
+        "model",
+        "face_limit",
+        "params",
+        "webhook_url",
+        "priority",
+        "no_cache",
+        "on_invalid",
+        "metadata",
+        MANIFEST,
+    }
 )
 """The part names besides `files`; each may come once."""
 
@@ -163,7 +175,8 @@ class FormReader:
         if name in self._names:
             return self._refuse(f"The parameter `{name}` came twice. Send it once.")
         self._names.add(name)
-        return FieldPart(name, self._limits.max_field_bytes)
+        limits = self._limits
+        return FieldPart(name, limits.max_manifest_bytes if name == MANIFEST else limits.max_field_bytes)
 
     def _begin_file(self, start: PartStart) -> FilePart:
         index = self.files_seen
@@ -195,7 +208,7 @@ class FormReader:
 
     def _keep(self, field: FieldPart) -> None:
         if field.too_long:
-            self._refuse(f"`{field.name}` is longer than {self._limits.max_field_bytes} bytes.")
+            self._refuse(f"`{field.name}` is longer than {field.max_bytes} bytes.")
             return
         try:
             self.fields[field.name] = field.text()

@@ -1,9 +1,10 @@
 -- Creates a job as a whole: its hashes, its tasks in the queue, its events, its idempotency record.
 -- {job_id, owner, job_fields, {{image_id, image_fields}, ...}, low, {idem_key, idem_token, idem_value, idem_ttl} or false,
--- unit_micro, allowance or false}. `unit_micro`: micro-dollars set aside for each image; `allowance`: see `admission_refusal`.
+-- unit_micro, allowance or false, tokens}. `unit_micro`: micro-dollars set aside for each image; `allowance`: see
+-- `admission_refusal`; `tokens`: see `index_metadata`.
 -- Returns {when it was made}, the same for the same call again, or {0, {reason, ...}}; `lost`: the idempotency key
 -- is no longer this request's, or the job was forbidden meanwhile.
-local job_id, owner, fields, images, low, idem, unit, allowance = unpack(cmsgpack.unpack(ARGV[1]))
+local job_id, owner, fields, images, low, idem, unit, allowance, tokens = unpack(cmsgpack.unpack(ARGV[1]))
 local made_at = call('HGET', K.job(job_id), 'created_at')
 if made_at then return cmsgpack.pack({num(made_at)}) end
 if call('EXISTS', K.lock('job:' .. job_id)) == 1 then return cmsgpack.pack({0, {'lost'}}) end
@@ -20,6 +21,7 @@ call('ZADD', K.owner_jobs(owner), at, job_id)
 call('PEXPIRE', K.owner_jobs(owner), FLEET_TTL)
 call('SADD', K.owners(), owner)
 call('PEXPIRE', K.owners(), FLEET_TTL)
+index_metadata(job_id, owner, tokens, at)
 for i, image in ipairs(images) do
   call('HSET', K.image(image[1]), 'job_id', job_id, 'owner', owner, 'image_id', image[1], 'index', i - 1,
     'status', 'queued', 'attempt', 1, 'created_at', at, unpack(image[2]))

@@ -8,6 +8,7 @@ for _, id in ipairs(image_ids(job_id)) do
   call('ZREM', K.dead(), id)
   erase_image(id)
 end
+if owner then unindex_metadata(job_id, owner) end
 call('DEL', K.job(job_id), K.job_events(job_id), K.deliveries(job_id))
 call('ZREM', K.unfinished(), job_id)
 call('ZREM', K.deleted(), job_id)

@@ -1,10 +1,11 @@
--- A slice of an owner's jobs, or ('') of everybody's, newest first. {owner, score or false, id, limit}: the jobs
--- after the position (score, id). Returns {{id, score, owner, version, job row, counts} or {id, score, owner}, ...};
--- the short form is for a job whose hash is gone.
-local owner, score, after, limit = unpack(cmsgpack.unpack(ARGV[1]))
+-- A slice of an owner's jobs, or ('') of everybody's, newest first. {owner, score or false, id, limit, tokens}: the jobs
+-- after the position (score, id), which have all tokens in their metadata. Returns {{id, score, owner, version, job row,
+-- counts} or {id, score, owner}, ...}; the short form is for a job that is not to be shown: its hash is gone, or it has
+-- the rarest of the tokens, but not all.
+local owner, score, after, limit, tokens = unpack(cmsgpack.unpack(ARGV[1]))
 local positions = {}
 
-local function gather(job_owner)
+local function all_jobs(job_owner)
   local gathered, offset = 0, 0
   while gathered < limit do
     local found = call('ZREVRANGEBYSCORE', K.owner_jobs(job_owner), score or '+inf', '-inf', 'WITHSCORES', 'LIMIT', offset, limit)
@@ -20,6 +21,36 @@ local function gather(job_owner)
   end
 end
 
+-- The rarest of the tokens among an owner's jobs.
+local function rarest(index)
+  local best, fewest
+  for _, token in ipairs(tokens) do
+    local count = call('ZLEXCOUNT', index, '[' .. token, '(' .. token .. ':')
+    if not best or count < fewest then best, fewest = token, count end
+  end
+  return best
+end
+
+local function has_all(index, at, id)
+  for _, token in ipairs(tokens) do
+    if not call('ZSCORE', index, metadata_entry(token, at, id)) then return false end
+  end
+  return true
+end
+
+local function tagged_jobs(job_owner)
+  local index = K.owner_metadata(job_owner)
+  local token = rarest(index)
+  -- a time is 13 digits, and ':' comes after every digit
+  local before = '(' .. (score and metadata_entry(token, score, after) or token .. ':')
+  for _, entry in ipairs(call('ZREVRANGEBYLEX', index, before, '[' .. token, 'LIMIT', 0, limit)) do
+    local at, id = job_of_entry(entry)
+    positions[#positions + 1] = {id, at, job_owner, #tokens > 1 and not has_all(index, at, id)}
+  end
+end
+
+local gather = #tokens > 0 and tagged_jobs or all_jobs
+
 local function newer(a, b)
   if a[2] == b[2] then return a[1] > b[1] end
   return a[2] > b[2]
@@ -33,9 +64,9 @@ else
 end
 local jobs = {}
 for i = 1, math.min(limit, #positions) do
-  local id, at, job_owner = unpack(positions[i])
+  local id, at, job_owner, lacks = unpack(positions[i])
   local state = call('HMGET', K.job(id), 'version', 'deleted')
-  if state[1] and text(state[2]) ~= '1' then
+  if state[1] and text(state[2]) ~= '1' and not lacks then
     jobs[i] = {id, at, job_owner, num(state[1]), job_row(id), counts_of(id)}
   else
     jobs[i] = {id, at, job_owner}

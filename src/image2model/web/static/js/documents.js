@@ -30,6 +30,13 @@ export async function nextPage() {
   jobs.changed({ list: true });
 }
 
+// The jobs that a filter finds, however far back they are.
+export async function find(filter) {
+  const asked = jobs.tick();
+  const page = await get(`/jobs?limit=${PAGE}&${filter}`);
+  for (const head of page.jobs) jobs.put(head, asked);
+}
+
 // After a time without a connection: what is new, what ended, what was deleted elsewhere.
 export async function refresh() {
   const before = jobs.all().filter((job) => job.job_id);

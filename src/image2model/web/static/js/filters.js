@@ -1,9 +1,12 @@
-// Which pictures are shown: by state, by model, by name.
+// Which pictures are shown: by state, by model, by name, by metadata.
 
+import * as documents from './documents.js';
 import { byId, element, say } from './dom.js';
 import * as jobs from './jobs.js';
+import * as metadata from './metadata.js';
 import { titleOf } from './models.js';
 import { isFinished } from './states.js';
+import { failed } from './toasts.js';
 
 const GROUPS = {
   all: ['All', () => true],
@@ -12,17 +15,19 @@ const GROUPS = {
   failed: ['Failed', (picture) => picture.status === 'failed' || picture.status === 'rejected'],
 };
 
-const wanted = { group: 'all', model: '', text: '' };
+const TYPING_MS = 300;
+const wanted = { group: 'all', model: '', text: '', pairs: [] };
 const buttons = new Map();
 
-export const narrowed = () => wanted.group !== 'all' || wanted.text !== '' || wanted.model !== '';
+export const narrowed = () => wanted.group !== 'all' || wanted.text !== '' || wanted.model !== '' || wanted.pairs.length > 0;
 // Whether pictures must be known to say which of them are shown.
-export const needsPictures = () => wanted.group !== 'all' || wanted.text !== '';
+export const needsPictures = () => wanted.group !== 'all' || wanted.text !== '' || wanted.pairs.length > 0;
 
 export function matches(picture) {
   return GROUPS[wanted.group][1](picture)
     && (!wanted.model || picture.job.model === wanted.model)
-    && (!wanted.text || picture.filename.toLowerCase().includes(wanted.text));
+    && (!wanted.text || picture.filename.toLowerCase().includes(wanted.text))
+    && metadata.has(picture, wanted.pairs);
 }
 
 export function start(changed) {
@@ -32,11 +37,25 @@ export function start(changed) {
     wanted.text = event.target.value.trim().toLowerCase();
     changed();
   });
+  let typing = 0;
+  byId('filter-metadata').addEventListener('input', (event) => {
+    wanted.pairs = metadata.parsed(event.target.value);
+    changed();
+    clearTimeout(typing);
+    typing = setTimeout(() => look(wanted.pairs, changed), TYPING_MS);
+  });
   byId('filter-model').addEventListener('change', (event) => {
     wanted.model = event.target.value;
     changed();
   });
   choose('all');
+}
+
+// The service knows more jobs than the page. A key that it refuses is one that nothing has.
+async function look(pairs, changed) {
+  if (!pairs.length) return;
+  await documents.find(metadata.query(pairs)).catch((error) => error.code === 'invalid_parameter' || failed(error));
+  changed();
 }
 
 function segment(group, label, changed) {

@@ -17,12 +17,12 @@ let running = 0;
 
 const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
-// `pictures`: `{file, thumbnail}`. Each 25 become a batch of their own.
-export function send(pictures, { model, params }) {
+// `pictures`: `{file, thumbnail, metadata}`. Each 25 become a batch of their own.
+export function send(pictures, { model, params, metadata = {} }) {
   const rounds = Math.ceil(pictures.length / BATCH);
   for (let round = rounds - 1; round >= 0; round -= 1) {
     const some = pictures.slice(round * BATCH, (round + 1) * BATCH);
-    const batch = { key: newKey(), model, params, made: Date.now() + round, files: some.map((one) => one.file) };
+    const batch = { key: newKey(), model, params, metadata, own: some.map((one) => one.metadata || {}), made: Date.now() + round, files: some.map((one) => one.file) };
     begin(batch, some.map((one) => one.thumbnail), true);
   }
   pump();
@@ -97,6 +97,7 @@ function transfer(job) {
   const form = new FormData();
   form.append('model', batch.model);
   if (Object.keys(batch.params).length) form.append('params', JSON.stringify(batch.params));
+  for (const [name, text] of own(batch)) form.append(name, text);
   form.append('on_invalid', 'skip');
   for (const file of batch.files) form.append('files', file, file.name);
   return new Promise((done, fail) => {
@@ -109,6 +110,15 @@ function transfer(job) {
     request.onerror = request.onabort = () => fail(new Unreachable());
     request.send(form);
   });
+}
+
+// The fields with the caller's own data, where there is any; a batch that an older page kept has none.
+function own({ metadata = {}, own: pictures = [] }) {
+  const files = pictures.map((one, part) => ({ part, metadata: one })).filter((entry) => Object.keys(entry.metadata).length);
+  return [
+    ...(Object.keys(metadata).length ? [['metadata', JSON.stringify(metadata)]] : []),
+    ...(files.length ? [['manifest', JSON.stringify({ files })]] : []),
+  ];
 }
 
 const problem = (request) => refused(request.status, request.responseText, request.getResponseHeader('Retry-After'));

@@ -4,6 +4,7 @@ import * as actions from '../actions.js';
 import { BASE } from '../api.js';
 import { button, element, icon } from '../dom.js';
 import { between, bytes, moment, number, seconds, usd } from '../format.js';
+import { rows } from '../metadata.js';
 import { modelOf, titleOf } from '../models.js';
 import { ParameterForm } from '../parameters.js';
 import { isFinished, words } from '../states.js';
@@ -22,7 +23,7 @@ export class Details {
   }
 
   display(picture) {
-    const seen = JSON.stringify([picture.image_id, picture.status, picture.attempt, words(picture), picture.result?.warnings, cost(picture)]);
+    const seen = JSON.stringify([picture.image_id, picture.status, picture.attempt, words(picture), picture.result?.warnings, cost(picture), picture.metadata, picture.job.metadata]);
     if (seen === this.shown && this.element.childElementCount) return;
     const asking = this.element.querySelector('.again');
     if (asking && this.picture === picture && isFinished(picture)) return; // somebody fills in the form
@@ -31,7 +32,7 @@ export class Details {
     const focused = this.element.contains(document.activeElement);
     this.element.replaceChildren(
       element('div', { class: 'viewer-head' }, element('h2', {}, picture.filename), this.close),
-      ...[original(picture), problem(picture), facts(picture), files(picture), warnings(picture), this.again(picture)].filter(Boolean),
+      ...[original(picture), problem(picture), facts(picture), own(picture), files(picture), warnings(picture), this.again(picture)].filter(Boolean),
     );
     if (focused) this.close.focus();
   }
@@ -68,7 +69,7 @@ export class Details {
   async retry(picture, params) {
     try {
       if (picture.status === 'failed') await actions.retry(picture.job, [picture], params);
-      else uploads.send([{ file: await originalFile(picture), thumbnail: null }], { model: picture.job.model, params });
+      else uploads.send([{ file: await originalFile(picture), thumbnail: null, metadata: picture.metadata }], { model: picture.job.model, params, metadata: picture.job.metadata });
       this.shown = '';
       this.sent();
     } catch (error) {
@@ -108,7 +109,7 @@ function cost(picture) {
 function facts(picture) {
   const { job, result } = picture;
   const mesh = result?.mesh;
-  const rows = [
+  const known = [
     ['State', picture.status === 'failed' ? 'Failed' : words(picture)],
     ['Triangles', mesh && number(mesh.triangles)],
     ['Vertices', mesh && number(mesh.vertices)],
@@ -122,7 +123,15 @@ function facts(picture) {
     ['Finished', picture.finished_at && moment(picture.finished_at)],
     ['FAL request', picture.fal_request_id],
   ];
-  return element('dl', { class: 'facts' }, ...rows.filter(([, value]) => value).flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]));
+  return list(known.filter(([, value]) => value));
+}
+
+const list = (pairs) => element('dl', { class: 'facts' }, ...pairs.flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]));
+
+// What the caller has said of the picture and of its batch.
+function own(picture) {
+  const pairs = [...rows(picture.metadata), ...rows(picture.job.metadata)];
+  return pairs.length ? element('div', { class: 'viewer-part own' }, element('h3', {}, 'Metadata'), list(pairs)) : null;
 }
 
 function spent(picture) {
