@@ -89,6 +89,11 @@ class FalGateway:
         await self._session.close()
         await self._submission.close()
 
+    @property
+    def concurrency_limit(self) -> int | None:
+        """How many requests FAL runs at once for this account, as it said with the last accepted submit."""
+        return self._submission.concurrency_limit
+
     async def upload(self, data: bytes, *, filename: str, content_type: str) -> str:
         """Upload a picture and return its public URL, unique to this call.
 

@@ -47,6 +47,7 @@ class Submission:
             headers={"Authorization": f"Key {key}", "User-Agent": USER_AGENT},
             timeout=deadline,
         )
+        self.concurrency_limit: int | None = None
         self._fal = _SingleShotClient(key, self._http, deadline)
 
     async def close(self) -> None:
@@ -81,6 +82,7 @@ class Submission:
             raise refused
         if post.submitted is None:
             raise FalAmbiguous("fal-client returned, but no reply was seen")
+        self.concurrency_limit = post.concurrency_limit
         return self._request(endpoint_id, post.submitted)
 
     async def _send(self, post: PaidPost, submit: Awaitable[object]) -> Exception | None:

@@ -37,6 +37,7 @@ from image2model.generation.steps import Committed, Task
 from image2model.generation.suspects import DecoderDied, Suspect
 from image2model.jobs import thumbnails
 from image2model.media.preflight import Prepared, prepare
+from image2model.queue import window
 from image2model.queue.leases import MAX_CRASHES
 from image2model.queue.permits import Paused, PermitRequest
 from image2model.queue.probes import check_endpoint
@@ -164,7 +165,18 @@ async def _post(
         # only the mark calls the store, and without its reply in time nothing was sent
         await steps.not_sent(context.redis, task.image_id, attempt_token)
         raise Paused from error
-    return await commit(context, task, fence, attempt_token, request)
+    committed = await commit(context, task, fence, attempt_token, request)
+    limit = context.fal.concurrency_limit
+    if limit is not None:
+        await _note_limit(context, limit)
+    return committed
+
+
+async def _note_limit(context: GenerationContext, limit: int) -> None:
+    try:
+        await window.note_limit(context.redis, limit)
+    except StoreOutage as error:
+        _log.info("fal_limit_not_stored", reason=str(error))  # the next submit says it again
 
 
 def _webhook_url(context: GenerationContext, task: Task, attempt_token: str) -> str | None:

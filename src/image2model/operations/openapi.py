@@ -49,6 +49,7 @@ from image2model.operations.stats import (
     DEFAULT_DAYS,
     MAX_DAYS,
     EndpointStats,
+    FalConcurrencyStats,
     FalDeletions,
     QueueStats,
     Spending,
@@ -94,7 +95,7 @@ SERVICE_OPERATIONS: Final = (
                 status=200,
                 description="`ready` or `degraded`.",
                 shape=Readiness,
-                example=Readiness("ready", _ALL_OK),
+                example=Readiness("ready", _ALL_OK, 2),
             ),
             Answer(
                 status=503,
@@ -259,6 +260,9 @@ _DAYS: Final = Parameter(
 )
 _STATS: Final = Stats(
     images_in_flight=4,
+    fal_concurrency=FalConcurrencyStats(
+        limit=3, running=3, waiting=1, source="learned", endpoints={"fal-ai/trellis": 1}, since=CREATED
+    ),
     workers=1,
     queues=(QueueStats(name=_QUEUE, waiting=12, oldest_seconds=3.2, paused=()),),
     endpoints=(

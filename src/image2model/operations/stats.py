@@ -12,8 +12,9 @@ from image2model.errors import InvalidParameter
 from image2model.generation import fal_deletions
 from image2model.http.documents import moment
 from image2model.money import to_usd
-from image2model.queue import fleet
+from image2model.queue import fleet, window
 from image2model.queue.circuits import EndpointState, Fault
+from image2model.queue.window import FalConcurrency, Window
 
 DEFAULT_DAYS: Final = 30
 MAX_DAYS: Final = 366
@@ -100,6 +101,21 @@ class FalDeletions(msgspec.Struct, frozen=True, kw_only=True):
     last_error_at: str | None
 
 
+class FalConcurrencyStats(msgspec.Struct, frozen=True, kw_only=True):
+    """How many requests FAL runs at once for the account, and how many of ours run and wait there now.
+
+    `source`: `learned` from what FAL reports, `set` by `I2M_FAL_CONCURRENCY`, `header`: FAL has said it.
+    `since` is when it changed; `endpoints` are limits of single endpoints.
+    """
+
+    limit: int
+    running: int
+    waiting: int
+    source: Literal["learned", "set", "header"]
+    endpoints: dict[str, int]
+    since: str | None
+
+
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """All numbers. `spending` has the newest day first; days are UTC.
 
@@ -107,6 +123,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     images_in_flight: int
+    fal_concurrency: FalConcurrencyStats
     workers: int
     queues: tuple[QueueStats, ...]
     endpoints: tuple[EndpointStats, ...]
@@ -129,7 +146,12 @@ def days_of(text: str | None) -> int:
 
 
 async def read(
-    redis: Redis, days: int, now: datetime | None = None, *, fal_privacy: str = "default"
+    redis: Redis,
+    days: int,
+    concurrency: FalConcurrency,
+    now: datetime | None = None,
+    *,
+    fal_privacy: str = "default",
 ) -> Stats:
     """The current numbers, and the spending of the last `days` days. Raises StoreOutage."""
     found = await fleet.read(redis)
@@ -138,6 +160,7 @@ async def read(
     head = await stored.head(redis)
     return Stats(
         images_in_flight=found.permits,
+        fal_concurrency=_concurrency(await window.read(redis, concurrency)),
         workers=len(found.workers),
         queues=tuple(
             QueueStats(
@@ -189,6 +212,17 @@ def _balance(found: balance.Balance | None) -> FalBalance | None:
         read_at=moment(found.read_at or None),
         enough_for=found.enough_for,
         warning=found.warning,
+    )
+
+
+def _concurrency(found: Window) -> FalConcurrencyStats:
+    return FalConcurrencyStats(
+        limit=found.limit,
+        running=found.running,
+        waiting=found.waiting,
+        source=found.source,
+        endpoints=found.endpoints,
+        since=moment(found.since) if found.since else None,
     )
 
 

@@ -40,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_anonymous: bool
     admin_key: str | None
     max_concurrent: int
+    fal_concurrency: tuple[int, dict[str, int]]
     worker_concurrency: int
     start_timeout: float
     task_timeout: float

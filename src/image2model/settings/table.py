@@ -115,6 +115,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "I2M_MAX_CONCURRENT", _count, "100", "The most FAL requests in flight at once, over the whole fleet."
     ),
     Setting(
+        "I2M_FAL_CONCURRENCY",
+        parse.concurrency,
+        "auto",
+        "How many requests FAL runs at once for your account. `auto` learns it while it works. A number sets "
+        "it, and `auto,fal-ai/trellis=1` or `40,fal-ai/trellis=1` sets the limit of an endpoint. FAL gets so "
+        "many requests and a tenth more; all others wait here.",
+    ),
+    Setting(
         "I2M_WORKER_CONCURRENCY",
         _count,
         "100",

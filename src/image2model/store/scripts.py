@@ -41,7 +41,15 @@ _UNEXPECTED_ERROR: Final = ImageError(
     retryable=True,
 )
 _LIBRARY: Final = (
-    *("base", "data_version", "accounts", "endpoints", "events", "queue", "fal_deletions", "images"),
+    "base",
+    "data_version",
+    "accounts",
+    "endpoints",
+    "events",
+    "queue",
+    "fal_deletions",
+    "window",
+    "images",
     "circuits",
 )
 _OWNER_HISTORY: Final = 20_000
@@ -118,6 +126,7 @@ def library() -> str:
         "DUE_AT": _lua(arq_keys.DUE_AT),
         "AWAITING_REUSE": _lua(arq_keys.AWAITING_REUSE),
         "AWAITING_ENDPOINT": _lua(arq_keys.AWAITING_ENDPOINT),
+        "AWAITING_WINDOW": _lua(arq_keys.AWAITING_WINDOW),
         "RUNNING": _lua(arq_keys.RUNNING),
         "GENERATION": _lua(keys.Queue.GENERATION.value),
         "BATCH": _lua(keys.Queue.BATCH.value),

@@ -25,8 +25,9 @@ from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
 from image2model.http.documents import moment
 from image2model.money import to_usd
-from image2model.queue import fleet
+from image2model.queue import fleet, window
 from image2model.queue.circuits import EndpointState
+from image2model.queue.window import FalConcurrency
 from image2model.settings import Settings, load, unknown_names
 from image2model.storage.address import open_storage
 from image2model.storage.errors import StorageError
@@ -129,6 +130,7 @@ async def _store_and_workers(settings: Settings) -> list[Finding]:
         if findings[0].state is State.OK:
             findings += await check_version(redis)
             findings += await check_workers(redis)
+            findings += await check_concurrency(redis, settings)
             findings += await check_webhooks(redis, settings)
             findings += await check_catalogue(redis)
             findings += await check_account(redis)
@@ -229,6 +231,26 @@ def _queue(queue: fleet.QueueState, state: fleet.FleetState) -> list[Finding]:
             warning(
                 _WORKERS, f"{queue.queue} is paused ({reasons}), {queue.waiting} wait", "remove the cause"
             )
+        )
+    return findings
+
+
+async def check_concurrency(redis: Redis, settings: Settings) -> list[Finding]:
+    """How many requests FAL runs at once, and what that means for what waits."""
+    try:
+        found = await window.read(redis, FalConcurrency.of(settings))
+    except RedisError as error:
+        return [_no_answer(_FAL, error)]
+    how = {"learned": "learned", "header": "FAL has said so", "set": "set by I2M_FAL_CONCURRENCY"}[
+        found.source
+    ]
+    detail = f"runs {found.limit} at once ({how}); now {found.running} run and {found.waiting} wait there"
+    limits = "".join(f"; at most {most} of {model}" for model, most in sorted(found.endpoints.items()))
+    findings = [ok(_FAL, detail + limits)]
+    if settings.max_concurrent < found.limit:
+        advice = f"raise it to {found.limit} or more"
+        findings.append(
+            warning(_FAL, f"I2M_MAX_CONCURRENT is {settings.max_concurrent}, FAL runs more", advice)
         )
     return findings
 

@@ -22,6 +22,7 @@ endpoint_accepted(id, num(head[4]), at)
 call('HSET', image, 'error', '', 'finished_at', '', 'submitted_at', at)
 call('ZADD', K.permits(), 'NX', at, id)
 call('PEXPIRE', K.permits(), FLEET_TTL)
+note_model(id)
 release_hold(hold_of(id, attempt_token))  -- the move reserves the price for the image again
 move(id, 'submitted', fields, at)
 if mine then return 1 end

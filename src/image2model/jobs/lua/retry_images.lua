@@ -50,6 +50,7 @@ for _, id in ipairs(image_ids(job_id)) do
       fields[#fields + 1] = 'params'
       fields[#fields + 1] = params
     end
+    if kept then note_model(id) end
     move(id, kept and 'submitted' or 'queued', fields, at)
     if not kept then delete_at_fal(request_id, at) end
     if paid[id] then release_reservation(id, owner, num(call('HGET', K.image(id), 'unit_micro'))) end

@@ -15,6 +15,7 @@ export function figures(stats) {
   const waiting = stats.queues.reduce((sum, queue) => sum + queue.waiting, 0);
   return [
     ['At FAL now', number(stats.images_in_flight)],
+    ['FAL runs at once', atOnce(stats.fal_concurrency)],
     ['Waiting', number(waiting)],
     ['Workers', number(stats.workers)],
     ['Spent, 30 days', usd(stats.total_cost_usd)],
@@ -36,6 +37,8 @@ export function accountPart(stats) {
   return element('div', {}, ...notices.map((text) => element('p', { class: 'notice', role: 'status' }, text)),
     rows.length ? table('Bills that differ from the quotes', ['Model', 'Quoted', 'Billed', 'Difference', 'Pictures'], rows, '') : null);
 }
+const SOURCES = { learned: 'learned', set: 'set', header: 'FAL says' };
+const atOnce = (fal) => `${number(fal.limit)} (${SOURCES[fal.source] || fal.source})`;
 
 export function queuesPart(stats, refresh) {
   const rows = stats.queues.map((queue) => [
