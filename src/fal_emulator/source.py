@@ -1,7 +1,7 @@
 """Finds the bytes behind a submitted picture URL: a data URI, one of our own files, or http on loopback.
 
 Called by the studio. It goes to no other host, so that the emulator can never be used to reach one. An
-address of example.com stands for any picture on the internet: it is answered without a network.
+address of pictures.example.com stands for any picture on the internet: it is answered without a network.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from PIL import Image
 from fal_emulator.files import Files
 from fal_emulator.outbound import OutboundError, get_loopback
 
-_EXAMPLE_HOST = "example.com"
+_EXAMPLE_HOST = "pictures.example.com"
 
 
 class SourceError(Exception):

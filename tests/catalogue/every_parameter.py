@@ -26,7 +26,7 @@ from tests.support.up_process import Up
 
 _AT_ONCE: Final = 12
 _PATIENCE_S: Final = 60.0
-_ADDRESS: Final = "https://example.com/file.png"
+_ADDRESS: Final = "https://pictures.example.com/file.png"
 _ENDED: Final = ("succeeded", "failed", "cancelled")
 _HTTP_S: Final = 30.0
 

@@ -19,15 +19,9 @@ from tests.support.raw_server import Exchange, raw_server
 TRIPO = endpoint_of(DEFAULT_MODEL)
 
 
-ALONE = [
-    one.id
-    for one in ENDPOINTS.values()
-    if one.needs is None and not any(parameter.required for parameter in one.parameters.values())
-]
-"""Those that one picture runs, without a parameter; `tests.catalogue.test_every_parameter` runs all."""
-
-
-@pytest.mark.parametrize("model", ALONE)
+@pytest.mark.parametrize(
+    "model", [one.id for one in ENDPOINTS.values() if one.picture and not one.params_schema.get("required")]
+)
 async def test_every_endpoints_result_has_a_model_first(model: str, buyer: Buyer, fal: FalGateway) -> None:
     result = await fal.result(endpoint_of(model), await buyer.buy(model))
     assert result.files[0].kind == "model"
