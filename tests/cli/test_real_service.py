@@ -102,6 +102,7 @@ def test_doctor_finds_the_running_service_healthy(run: Run) -> None:
         "fal",
         "webhooks",
         "models",
+        "privacy",
         "upgrade",
     }
     assert not [one for one in findings if one["state"] == "broken"]
