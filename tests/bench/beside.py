@@ -62,9 +62,9 @@ def measure(
 def judge(runs: Sequence[Pair]) -> tuple[list[Verdict], list[Row]]:
     """The verdict on each row of some runs of both sides, and this checkout's row of the middle run."""
     verdicts, rows = [], []
-    for ours, theirs in zip(
-        _by_row([one for one, _ in runs]), _by_row([one for _, one in runs]), strict=True
-    ):
+    here, there = _by_row([one for one, _ in runs]), _by_row([one for _, one in runs])
+    compared = [(ours, there[what]) for what, ours in here.items() if what in there]
+    for ours, theirs in compared:  # what one side alone can do has nothing beside it
         first = ours[0]
         values = [row.value for row in ours], [row.value for row in theirs]
         verdicts.append(compare(first.what, first.unit, first.better, *values))
@@ -72,8 +72,8 @@ def judge(runs: Sequence[Pair]) -> tuple[list[Verdict], list[Row]]:
     return verdicts, rows
 
 
-def _by_row(runs: Sequence[list[Row]]) -> list[tuple[Row, ...]]:
-    return list(zip(*runs, strict=True))
+def _by_row(runs: Sequence[list[Row]]) -> dict[str, tuple[Row, ...]]:
+    return {rows[0].what: rows for rows in zip(*runs, strict=True)}
 
 
 def _turn(number: int, name: str, quick: bool, here: Side, there: Side, say: Say) -> Pair:

@@ -80,13 +80,17 @@ def _up(folder: Path, *, with_models: int = 0) -> float:
 
 async def _fill(folder: Path, count: int) -> None:
     """FAL's list has so many models, and the store has them."""
+    from image2model.catalogue import stored
     from image2model.store.connection import connect  # an older revision has none of this
     from image2model.up.store import socket_path, store_folder
     from tests.support.catalogue import ListedFal, refresh
 
     async with connect(f"unix://{socket_path(store_folder(folder))}") as redis:
-        fal = ListedFal(*(f"fal-ai/{number}" for number in range(count)))
-        while not await refresh(redis, fal):  # the worker reads its own list right after the start
+        while not (body := (await stored.read(redis))[1]):  # the worker reads FAL right after the start
+            await asyncio.sleep(0.05)
+        known = [schema.id for schema in stored.decode(body).schemas]
+        fal = ListedFal(*known, *(f"fal-ai/{number}" for number in range(count)))
+        while not await refresh(redis, fal):
             await asyncio.sleep(0.05)
 
 

@@ -103,6 +103,16 @@ async def test_list_without_most_of_what_was_there_is_not_believed(
     assert active(live) == set(MINE)
 
 
+async def test_list_without_most_of_what_was_there_is_believed_after_an_hour(
+    redis: Redis, live: LiveCatalogue
+) -> None:
+    await refresh(redis, ListedFal(*MINE), live)
+    await redis.hset("i2m:catalogue", "updated_at", str(int(time.time() * 1000) - 3_700_000))
+    assert not await refresh(redis, ListedFal(), live)  # nothing at all never is
+    assert await refresh(redis, ListedFal(MINE[0]), live)
+    assert active(live) == {MINE[0]}
+
+
 async def test_failure_keeps_the_last_good_copy_and_is_tried_again(redis: Redis, live: LiveCatalogue) -> None:
     fal = ListedFal(*MINE)
     await refresh(redis, fal, live)

@@ -52,8 +52,11 @@ class _Page(msgspec.Struct, frozen=True):
     unreadable: dict[str, str]
 
 
-async def read(fal: FalModels, before: CatalogueCopy, now_ms: int) -> CatalogueCopy:
-    """The new copy. Raises FalError where FAL gives no list, or one that cannot be whole."""
+async def read(fal: FalModels, before: CatalogueCopy, now_ms: int, *, doubting: bool = True) -> CatalogueCopy:
+    """The new copy. Raises FalError where FAL gives no list, or one that cannot be whole.
+
+    `doubting`: a list without most of what was there before is not believed.
+    """
     known = {schema.id: schema for schema in before.schemas}
     listed: dict[str, EndpointSchema] = {}
     inactive: set[str] = set()
@@ -74,7 +77,7 @@ async def read(fal: FalModels, before: CatalogueCopy, now_ms: int) -> CatalogueC
     missing = (known.keys() | OVERLAY.keys()) - listed.keys() - inactive - unreadable.keys()
     await take(fal.models_named(sorted(missing)))
     _log_unreadable(unreadable)
-    _check_whole(known, listed.keys() | unreadable.keys())
+    _check_whole(known, listed.keys() | unreadable.keys(), doubting=doubting)
     for endpoint_id in unreadable.keys() & known.keys():
         listed[endpoint_id] = msgspec.structs.replace(known[endpoint_id], retired_at=None)
     kept = _kept(known, listed, now_ms)
@@ -115,12 +118,12 @@ def _schema(entry: ModelEntry) -> EndpointSchema:
     )
 
 
-def _check_whole(known: Mapping[str, EndpointSchema], listed: Iterable[str]) -> None:
-    """Raises FalTransient where most of what FAL listed last is missing, or all: it is not to be believed."""
+def _check_whole(known: Mapping[str, EndpointSchema], listed: Iterable[str], *, doubting: bool) -> None:
+    """Raises FalTransient where nothing is listed, or most of what FAL listed last is missing."""
     found = set(listed)
     active = {one.id for one in known.values() if one.source == "fal" and one.retired_at is None}
     gone = active - found
-    if not found or 2 * len(gone) > len(active) > 1:
+    if not found or (doubting and 2 * len(gone) > len(active) > 1):
         raise FalTransient(f"FAL lists {len(found)} endpoints, and no longer {len(gone)} of {len(active)}")
 
 

@@ -29,6 +29,8 @@ EVERY_S: Final = 600.0
 RETRY_S: Final = 60.0
 DEADLINE_S: Final = 120.0
 """A whole reading; the lock lasts longer."""
+DOUBT_S: Final = 3600.0
+"""For so long after the last good reading, a list without most of what was there is not believed."""
 _LOOK_S: Final = 15.0
 """How often a worker looks whether a refresh is due, whose notification may be lost."""
 
@@ -63,7 +65,7 @@ class Refresher:
     async def refresh_if_due(self, *, every_s: float = EVERY_S, retry_s: float = RETRY_S) -> bool:
         """Read FAL and store the result, unless another worker does or it is too early.
 
-        Raises StoreOutage.
+        Returns whether it was stored. Raises StoreOutage.
         """
         token = secrets.token_hex(8)
         if not await stored.begin(
@@ -73,12 +75,13 @@ class Refresher:
         began = time.monotonic()
         try:
             async with asyncio.timeout(DEADLINE_S):
-                copy = await reading.read(self._fal, await self._before(), int(time.time() * 1000))
+                copy = await self._read_fal()
                 version, body = await asyncio.to_thread(stored.encode, copy)
         except (FalError, TimeoutError) as error:
             reason = str(error) or "no answer in time"
             _log.warning("catalogue_refresh_failed", reason=reason)
-            return await stored.fail(self._redis, token, reason[:500])
+            await stored.fail(self._redis, token, reason[:500])
+            return False
         except BaseException as error:
             with suppress(StoreOutage):  # the lock must not hold up the next worker
                 await stored.fail(self._redis, token, f"interrupted: {type(error).__name__}")
@@ -100,11 +103,17 @@ class Refresher:
                     "price_drift", model=drift.model, ratio=round(drift.ratio, 3), bookings=drift.bookings
                 )
 
-    async def _before(self) -> CatalogueCopy:
-        """The store's copy; the built-in one where there is none, or another release wrote it."""
-        _, body = await stored.read(self._redis)
-        copy = await asyncio.to_thread(_decoded, body)
-        return copy or CatalogueCopy(schemas=tuple(built_in_schemas()), prices={})
+    async def _read_fal(self) -> CatalogueCopy:
+        """What FAL lists, compared with the store's copy, or with the built-in one where there is none or
+        another release wrote it.
+        """
+        head, body = await stored.read(self._redis)
+        before = await asyncio.to_thread(_decoded, body)
+        if before is None:
+            before = CatalogueCopy(schemas=tuple(built_in_schemas()), prices={})
+        now_ms = int(time.time() * 1000)
+        doubting = now_ms - head.updated_at < DOUBT_S * 1000
+        return await reading.read(self._fal, before, now_ms, doubting=doubting)
 
 
 def _decoded(body: bytes) -> CatalogueCopy | None:
