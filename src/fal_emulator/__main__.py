@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from fal_emulator.catalogue import drawn_seed
 from fal_emulator.config import Config, parse_duration
 from fal_emulator.fault_rules import FaultRule, read_rule
 from fal_emulator.faults import KINDS
@@ -96,6 +97,12 @@ def parser() -> argparse.ArgumentParser:
         help="the second address, for preview_elsewhere; default: the same host, any free port",
     )
     flags.add_argument("--seed", type=int, help="makes the draw of faults repeat")
+    flags.add_argument(
+        "--schema-seed",
+        type=int,
+        metavar="N",
+        help="settles which enumerations of numbers are strings; without it drawn at each start",
+    )
     flags.add_argument("--lookup-lag", type=duration, default=5.0, help="of the fault lookup_lag")
     flags.add_argument(
         "--slow-transfer", type=duration, default=10.0, help="of the fault file_slow, for a whole file"
@@ -146,6 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         concurrency_headers=flags.concurrency_headers,
         faults=tuple(flags.fault),
         seed=flags.seed,
+        schema_seed=drawn_seed() if flags.schema_seed is None else flags.schema_seed,
         lookup_lag=flags.lookup_lag,
         slow_transfer=flags.slow_transfer,
         model_files=tuple(flags.model_file),
@@ -171,6 +179,7 @@ def _run(config: Config, listeners: list[socket.socket], host: str) -> int:
 
     def ready() -> None:
         sys.stdout.write(f"fal emulator ready on http://{shown}:{listeners[0].getsockname()[1]}\n")
+        sys.stdout.write(f"schema seed {config.schema_seed}\n")
         sys.stdout.flush()
 
     # The ledger only grows and has no cycles: walking it again and again would delay the clock.

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from fal_emulator import control_routes, platform_routes, storage_routes
+from fal_emulator import control_routes, endpoint_routes, platform_routes, privacy_routes, storage_routes
 from fal_emulator.config import Config
 from fal_emulator.queue_routes import queue
 from fal_emulator.replies import detail
@@ -40,7 +40,8 @@ def create_app(config: Config | None = None) -> Emulator:
         yield
         state.close()
 
-    routes = [*control_routes.ROUTES, *storage_routes.ROUTES, *platform_routes.ROUTES]
+    routes = [*control_routes.ROUTES, *endpoint_routes.ROUTES, *privacy_routes.ROUTES]
+    routes += [*storage_routes.ROUTES, *platform_routes.ROUTES]
     routes.append(Route("/{path:path}", queue, methods=["GET", "POST", "PUT"]))
     handlers = {HTTPException: _http_error, Exception: _http_error}
     return Emulator(routes=routes, lifespan=lifespan, exception_handlers=handlers)

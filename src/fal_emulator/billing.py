@@ -1,9 +1,10 @@
 """What FAL bills when a generation ends, in its reply's header and in the ledger.
 
-Called by the runners at each end. FAL's listed price is that of one unit; a run with default parameters is
-one unit here, and one with others is as many as its price makes.
+Called by the runners at each end. FAL's listed price is that of one unit: a run is as many units as make what
+it costs with its parameters, so a run with default parameters is one generation, or fifty credits.
 """
 
+from fal_emulator import prices
 from fal_emulator.faults import Fault
 from fal_emulator.generation import Answer, Generation
 
@@ -29,5 +30,4 @@ def bill(generation: Generation, answer: Answer) -> Answer:
 
 
 def _units(generation: Generation) -> float:
-    endpoint = generation.endpoint
-    return endpoint.bill(generation.input) / endpoint.price if endpoint.bill and endpoint.price else 1.0
+    return prices.units(generation.endpoint, generation.input, generation.latency)

@@ -33,8 +33,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     `concurrency` is how many generations one account runs at once, `cold_start` how long the first request of
     an idle endpoint waits for a runner. `concurrency_headers`: tell the limit with each accepted submit.
     `grid` is the number of cells on the long side of a relief, `texture` the longest side of its texture in
-    pixels. `seed` makes fault rates repeat. `elsewhere` is host and port of the second address, at which
-    `preview_elsewhere` puts its files; an empty host stands for the one that the client has asked.
+    pixels. `seed` makes fault rates repeat, `schema_seed` settles which enumerations
+    are of strings (None: another draw at each start). `elsewhere` is host and port of the second address, at
+    which `preview_elsewhere` puts its files; an empty host stands for the one that the client has asked.
     `model_files` are results in place of made models.
     """
 
@@ -44,6 +45,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     concurrency_headers: bool = False
     faults: tuple[FaultRule, ...] = ()
     seed: int | None = None
+    schema_seed: int | None = None
     grid: int = 32
     texture: int = 256
     memory: int = 512 * 1024 * 1024

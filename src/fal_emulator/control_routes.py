@@ -11,12 +11,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fal_emulator.config import parse_duration
-from fal_emulator.endpoints import ENDPOINTS
-from fal_emulator.fault_rules import FaultRule
+from fal_emulator.fault_rules import FaultRule, check_endpoint
 from fal_emulator.faults import Fault
 from fal_emulator.model_files import OCTETS, ModelFile, file_name
 from fal_emulator.replies import detail, json_reply
 from fal_emulator.state import State, state_of
+
+_BACKGROUND_ENDPOINT = "tripo3d/tripo/v2.5/image-to-3d"
 
 
 class Change(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,11 +77,11 @@ async def faults(request: Request) -> Response:
         plan.clear()
     elif request.method == "POST":
         try:
-            rule = _decode_rule(await request.body())
+            rule = check_endpoint(_decode_rule(await request.body()), state_of(request).catalogue.known)
             if rule.kind is Fault.PREVIEW_ELSEWHERE and state_of(request).config.elsewhere is None:
                 return detail(422, "preview_elsewhere needs a second address: start with --elsewhere")
             plan.add(rule)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             return detail(422, str(error))
     return json_reply({"faults": plan.rules()})
 
@@ -153,11 +154,11 @@ async def background(request: Request) -> Response:
         try:
             order = _decode_order(await request.body())
             latency = state.settings.latency if order.latency is None else _seconds(order.latency)
-            endpoint = next(iter(ENDPOINTS.values())) if order.endpoint is None else ENDPOINTS[order.endpoint]
-        except KeyError as error:
-            return detail(422, f"no such endpoint: {error}")
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             return detail(422, str(error))
+        endpoint = state.catalogue.find(order.endpoint or _BACKGROUND_ENDPOINT)
+        if endpoint is None:
+            return detail(422, f"no such endpoint: {order.endpoint}")
         account = order.account or state.background.account
         if account is None:
             return detail(422, 'nobody has submitted anything yet: name the "account", the id of its keys')

@@ -5,7 +5,7 @@ routes. One request asks for faults of its own by the header `X-Emulator-Fault` 
 `KIND` or `KIND=VALUE`, several separated by `+`; then no other fault of the same group is drawn for it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from random import Random
 from types import MappingProxyType
 
@@ -39,8 +39,6 @@ class FaultRule(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
             raise ValueError(f"rate must be between 0 and 1, not {self.rate}")
         if self.count is not None and self.count < 0:
             raise ValueError(f"count must not be negative, not {self.count}")
-        if self.endpoint is not None and self.endpoint not in ENDPOINTS:
-            raise ValueError(f"endpoint must be one of {', '.join(ENDPOINTS)}, not {self.endpoint!r}")
         self.value = checked_value(self.kind, self.value)
 
     @property
@@ -68,7 +66,15 @@ def read_rule(text: str) -> FaultRule:
         value, _, rate = rest.partition(":")
     if equals and not rest:
         raise ValueError(f"nothing follows the = of {text!r}")
-    return FaultRule(kind, rate=float(rate or "1"), value=value or None, endpoint=endpoint or None)
+    rule = FaultRule(kind, rate=float(rate or "1"), value=value or None, endpoint=endpoint or None)
+    return check_endpoint(rule, ENDPOINTS)
+
+
+def check_endpoint(rule: FaultRule, known: Collection[str]) -> FaultRule:
+    """The rule. Raises ValueError if it is for an endpoint that there is not."""
+    if rule.endpoint is not None and rule.endpoint not in known:
+        raise ValueError(f"endpoint must be one of {', '.join(known)}, not {rule.endpoint!r}")
+    return rule
 
 
 def parse_faults(text: str) -> Faults:

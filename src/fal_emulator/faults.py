@@ -54,6 +54,7 @@ class Fault(StrEnum):
     UNKNOWN_FORMAT = "unknown_format"
     PREVIEW_MISSING = "preview_missing"
     PREVIEW_ELSEWHERE = "preview_elsewhere"
+    PREVIEW_LATE = "preview_late"
     FILE_SLOW = "file_slow"
     FILE_STUCK = "file_stuck"
     FILE_EMPTY = "file_empty"
@@ -63,6 +64,11 @@ class Fault(StrEnum):
     CANCEL_IGNORED = "cancel_ignored"
     LOOKUP_LAG = "lookup_lag"
     LOOKUP_BLIND = "lookup_blind"
+    SIGN_FAILS = "sign_fails"
+    SIGN_EXPIRED = "sign_expired"
+    DELETE_FAILS = "delete_fails"
+    DELETE_500 = "delete_500"
+    ADMIN_REFUSED = "admin_refused"
     UPLOAD_TOKEN_500 = "upload_token_500"  # noqa: S105 - a name, no secret
 
 
@@ -83,6 +89,8 @@ class Group(StrEnum):
     LAG = "the lookup's delay"
     BLIND = "the lookup's list"
     UPLOAD = "the upload"
+    SIGN = "the signing of a file's address"
+    DELETION = "the deletion of payloads"
 
 
 OF_GENERATION: Final = (
@@ -200,6 +208,11 @@ KINDS: Final[Mapping[Fault, Kind]] = MappingProxyType(
         Fault.PREVIEW_ELSEWHERE: Kind(
             Group.PREVIEW, "the preview is on another host or port, the emulator's --elsewhere"
         ),
+        Fault.PREVIEW_LATE: Kind(
+            Group.PREVIEW,
+            "the preview's URL is 404 for so long behind the end of the generation",
+            _seconds(5),
+        ),
         Fault.FILE_SLOW: Kind(_T, "the file comes little by little, within --slow-transfer", _FILES),
         Fault.FILE_STUCK: Kind(_T, "the file's transfer opens and brings no byte", _FILES),
         Fault.FILE_EMPTY: Kind(_T, "the file is 200 with no bytes", _FILES),
@@ -217,6 +230,19 @@ KINDS: Final[Mapping[Fault, Kind]] = MappingProxyType(
             Group.UPLOAD,
             "the upload token is 500; all: so is the older way of uploading, by initiate",
             _words("all", "token", default="all"),
+        ),
+        Fault.SIGN_FAILS: Kind(
+            Group.SIGN,
+            "no address is signed: the answer has this status",
+            _words("403", "404", "500", default="500"),
+        ),
+        Fault.SIGN_EXPIRED: Kind(Group.SIGN, "the signed address has run out when it is used"),
+        Fault.DELETE_FAILS: Kind(
+            Group.DELETION, "200, in which one file has an exception; that file and the payload stay"
+        ),
+        Fault.DELETE_500: Kind(Group.DELETION, "500; nothing is deleted"),
+        Fault.ADMIN_REFUSED: Kind(
+            Group.DELETION, "the admin key is refused with this status", _words("401", "403", default="403")
         ),
     }
 )

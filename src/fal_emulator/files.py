@@ -10,6 +10,7 @@ from typing import Self
 
 import msgspec
 
+from fal_emulator.access import PUBLIC, Acl, Lifecycle
 from fal_emulator.faults import Fault
 
 
@@ -17,7 +18,9 @@ class StoredFile(msgspec.Struct):
     """`used_at` is when it last served its purpose (monotonic seconds), None while it still has to.
 
     `transfer` is the fault that its transfer meets. The bytes of a `shared` file belong to
-    somebody else and do not count.
+    somebody else and do not count. `request_id` is the request that made it, empty for an upload. A
+    `partner`'s file is not on the CDN: it is public, and no deletion reaches it. `expires_at` and
+    `visible_at` are monotonic seconds.
     """
 
     data: bytes | memoryview
@@ -26,11 +29,21 @@ class StoredFile(msgspec.Struct):
     used_at: float | None = None
     transfer: Fault | None = None
     shared: bool = False
+    request_id: str = ""
+    partner: bool = False
+    acl: Acl = PUBLIC
+    expires_at: float | None = None
+    visible_at: float = 0.0
 
     @property
     def weight(self) -> int:
         """Bytes that count."""
         return 0 if self.shared else len(self.data)
+
+
+def uploaded(data: bytes, content_type: str, name: str, lifecycle: Lifecycle) -> StoredFile:
+    """A file from a client."""
+    return StoredFile(data, content_type, name, acl=lifecycle.acl, expires_at=lifecycle.expires_at())
 
 
 class Files:
@@ -52,7 +65,16 @@ class Files:
 
     def get(self, path: str) -> StoredFile | None:
         """The file, or None when it never was there or is gone."""
-        return self._fresh.get(path) or self._used.get(path)
+        file = self._fresh.get(path) or self._used.get(path)
+        if file is None or file.expires_at is None or time.monotonic() < file.expires_at:
+            return file
+        self.remove(path)
+        return None
+
+    def held(self) -> dict[str, StoredFile]:
+        """Every file that is still there, by path."""
+        paths = [*self._fresh, *self._used]
+        return {path: file for path in paths if (file := self.get(path)) is not None}
 
     def mark_used(self, path: str) -> None:
         """It has served its purpose: from now on it may go."""
@@ -91,13 +113,14 @@ class Multipart(msgspec.Struct):
     content_type: str
     name: str
     parts: dict[int, bytes]
+    lifecycle: Lifecycle
 
     @classmethod
-    def start(cls, path: str, content_type: str, name: str) -> Self:
+    def start(cls, path: str, content_type: str, name: str, lifecycle: Lifecycle) -> Self:
         """Without any part yet."""
-        return cls(path, content_type, name, {})
+        return cls(path, content_type, name, {}, lifecycle)
 
     def whole(self) -> StoredFile:
         """The parts joined in the order of their numbers."""
         data = b"".join(self.parts[number] for number in sorted(self.parts))
-        return StoredFile(data, self.content_type, self.name)
+        return uploaded(data, self.content_type, self.name, self.lifecycle)

@@ -1,4 +1,4 @@
-"""Writes a relief in the formats besides glTF that endpoints offer: OBJ, STL, and a Gaussian splat.
+"""Writes a relief in the formats besides glTF that endpoints offer: OBJ and MTL, STL, and a Gaussian splat.
 
 Called in a worker thread, seldom: these are the files of special parameters, so they are written plainly.
 """
@@ -14,6 +14,7 @@ from fal_emulator.relief import DEPTH, Lattice, Relief
 _SH_0 = 0.28209479177387814
 """The constant spherical harmonic: a splat stores (colour - 0.5) / this."""
 
+_MATERIAL = "relief"
 _SPLAT_FIELDS = "x y z f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3"
 
 
@@ -28,10 +29,11 @@ def texture_points(flat: Lattice) -> list[tuple[float, float]]:
     return [(u, 1 - v) for u, v in zip(flat.uvs[0::2], flat.uvs[1::2], strict=True)]
 
 
-def write_obj(relief: Relief) -> bytes:
-    """Wavefront OBJ: triangles with texture coordinates and normals."""
+def write_obj(relief: Relief, materials: str | None = None) -> bytes:
+    """Wavefront OBJ: triangles with texture coordinates and normals; `materials` is the MTL file's name."""
     normals = relief.normals
-    lines = [f"v {x:.6g} {y:.6g} {z:.6g}" for x, y, z in points_of(relief)]
+    lines = [] if materials is None else [f"mtllib {materials}", f"usemtl {_MATERIAL}"]
+    lines += [f"v {x:.6g} {y:.6g} {z:.6g}" for x, y, z in points_of(relief)]
     lines += [f"vt {u:.6g} {v:.6g}" for u, v in texture_points(relief.lattice)]
     lines += [
         f"vn {x:.6g} {y:.6g} {z:.6g}"
@@ -40,6 +42,11 @@ def write_obj(relief: Relief) -> bytes:
     indices = [f"{i + 1}/{i + 1}/{i + 1}" for i in relief.lattice.triangles]
     lines += [f"f {a} {b} {c}" for a, b, c in zip(indices[0::3], indices[1::3], indices[2::3], strict=True)]
     return ("\n".join(lines) + "\n").encode()
+
+
+def write_mtl(texture: str) -> bytes:
+    """The materials of an OBJ file: one, with the texture of this name."""
+    return f"newmtl {_MATERIAL}\nKd 1 1 1\nmap_Kd {texture}\n".encode()
 
 
 def write_stl(relief: Relief) -> bytes:

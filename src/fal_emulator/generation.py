@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from fal_emulator.access import NO_PREFERENCE, Lifecycle
 from fal_emulator.endpoints import Endpoint
 from fal_emulator.fault_rules import NONE, Faults
 from fal_emulator.faults import Fault
@@ -63,6 +64,7 @@ class Generation:
     """`latency` and `start_timeout` in seconds.
 
     `asked` are the faults that this request asked for itself, `faults` all that it meets once accepted.
+    `lifecycle` holds for its output files. `erased`: its payloads have been deleted.
     `background`: another program's, which no ledger shows.
     """
 
@@ -76,11 +78,13 @@ class Generation:
         "cancelled",
         "endpoint",
         "entry",
+        "erased",
         "faults",
         "finished_at",
         "input",
         "key_id",
         "latency",
+        "lifecycle",
         "low_priority",
         "phase",
         "queued_as",
@@ -108,6 +112,7 @@ class Generation:
         low_priority: bool = False,
         start_timeout: float | None = None,
         webhook: str | None = None,
+        lifecycle: Lifecycle = NO_PREFERENCE,
         background: bool = False,
     ) -> None:
         self.entry = LedgerEntry(request_id, endpoint.id, recorded, tags, datetime.now(UTC))
@@ -121,6 +126,8 @@ class Generation:
         self.low_priority = low_priority
         self.start_timeout = start_timeout
         self.webhook = webhook
+        self.lifecycle = lifecycle
+        self.erased = False
         self.background = background
         self.phase = Phase.IN_QUEUE
         self.queued_as = 0

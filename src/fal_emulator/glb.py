@@ -17,6 +17,17 @@ from fal_emulator.relief import Relief
 _FLOAT, _UNSIGNED_SHORT = 5126, 5123
 _POINTS = 0
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
+_TIMES = array("f", (0.0, 0.5, 1.0))
+_STEPS = array("f", (0, 0, 0, 0, 0.25, 0, 0, 0, 0))
+_KEYFRAMES: list[dict[str, object]] = [
+    {"bufferView": 5, "componentType": _FLOAT, "count": 3, "type": "SCALAR", "min": [0.0], "max": [1.0]},
+    {"bufferView": 6, "componentType": _FLOAT, "count": 3, "type": "VEC3"},
+]
+_ANIMATION = {
+    "name": "step",
+    "channels": [{"sampler": 0, "target": {"node": 0, "path": "translation"}}],
+    "samplers": [{"input": 4, "output": 5, "interpolation": "LINEAR"}],
+}
 _JSON_CHUNK, _BIN_CHUNK = 0x4E4F534A, 0x004E4942
 
 
@@ -28,9 +39,10 @@ def little_endian(values: array[float] | array[int]) -> bytes:
     return values.tobytes()
 
 
-def write_glb(relief: Relief, *, points: bool = False, bounds: bool = True) -> bytes:
+def write_glb(relief: Relief, *, points: bool = False, bounds: bool = True, animated: bool = False) -> bytes:
     """The whole .glb file. `points`: the vertices alone, as a Gaussian splat in glTF is; without `bounds` the
-    positions have no min and max, which the specification asks for and some writers leave out."""
+    positions have no min and max, which the specification asks for and some writers leave out; `animated`: it
+    steps up and down."""
     flat = relief.lattice
     views = _Views()
     views.add(little_endian(relief.positions), _ARRAY_BUFFER)
@@ -38,7 +50,12 @@ def write_glb(relief: Relief, *, points: bool = False, bounds: bool = True) -> b
     views.add(little_endian(flat.uvs), _ARRAY_BUFFER)
     views.add(little_endian(flat.triangles), _ELEMENT_ARRAY_BUFFER)
     views.add(relief.jpeg, None)
+    if animated:
+        views.add(little_endian(_TIMES), None)
+        views.add(little_endian(_STEPS), None)
     document = _document(relief, views)
+    if animated:
+        document |= {"animations": [_ANIMATION], "accessors": [*_accessors(relief), *_KEYFRAMES]}
     if points:
         document["meshes"] = [{"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1}, "mode": _POINTS}]}]
     if not bounds:

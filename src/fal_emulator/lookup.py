@@ -119,11 +119,12 @@ def _item(generation: Generation, as_of: datetime, query: Query) -> dict[str, ob
         "sent_at": entry.accepted_at,
         "started_at": entry.started_at or entry.accepted_at,
     }
-    if query.payloads:
+    payloads = query.payloads and not generation.erased
+    if payloads:
         item["json_input"] = entry.input
     if answer is None or entry.finished_at is None or entry.finished_at > as_of:
         return item
     item |= {"ended_at": entry.finished_at, "status_code": answer.status, "duration": generation.seconds}
-    if query.payloads and Fault.RESULT_EXPIRED not in generation.faults:
+    if payloads and Fault.RESULT_EXPIRED not in generation.faults:
         item["json_output"] = answer.body
     return item

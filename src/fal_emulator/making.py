@@ -1,86 +1,112 @@
-"""Makes all files of one generation out of its picture, also those that are not as they should be.
+"""Makes the files of one generation out of its picture, also those that are not as they should be.
 
 Called by the studio in a worker thread; it knows no URL and stores nothing.
 """
 
 import io
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 import msgspec
 
-from fal_emulator.endpoints import Endpoint
 from fal_emulator.fault_rules import Faults
 from fal_emulator.faults import Fault
 from fal_emulator.fbx import write_fbx
-from fal_emulator.formats import write_obj, write_splat, write_stl
+from fal_emulator.formats import write_mtl, write_obj, write_splat, write_stl
 from fal_emulator.glb import write_glb
+from fal_emulator.outputs import Part
 from fal_emulator.picture import Picture, read_picture
 from fal_emulator.relief import Relief, make_relief
 from fal_emulator.splats import write_antimatter_splat, write_spz
+from fal_emulator.usdz import write_usdz
 
-_SPLATS_OF = "fal-ai/sam-3/3d-objects"
-_WRITERS: Mapping[str, Callable[[Relief], bytes]] = MappingProxyType(
-    {"glb": write_glb, "obj": write_obj, "stl": write_stl, "fbx": write_fbx}
+_SMALL = 16
+"""Longest side at which the other pictures of an input are decoded, to see that they can be."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What is made: the pictures, the main one first, and `parts`, each once. `limit`: of the triangles."""
+
+    pictures: tuple[bytes, ...]
+    parts: tuple[Part, ...]
+    faults: Faults
+    limit: int | None
+    grid: int
+    texture: int
+
+
+def altered_format(faults: Faults) -> str | None:
+    """The model's format where a fault says what it is."""
+    if faults.keys() & {Fault.POINTS_ONLY, Fault.NO_BOUNDS, Fault.BYTES_BEHIND}:
+        return "glb"
+    return str(faults[Fault.UNKNOWN_FORMAT]) if Fault.UNKNOWN_FORMAT in faults else None
+
+
+def build(job: Job) -> dict[str, bytes]:
+    """Every file by its name. Raises PictureError if one of the pictures cannot be read."""
+    picture = read_picture(job.pictures[0], job.texture)
+    for other in job.pictures[1:]:
+        read_picture(other, _SMALL)
+    reliefs = {0: make_relief(picture, job.grid, job.limit)}
+    materials = next((part.name for part in job.parts if part.format == "mtl"), None)
+    made: dict[str, bytes] = {}
+    for part in job.parts:
+        if part.format == "zip":
+            continue
+        if part.piece not in reliefs:
+            reliefs[part.piece] = make_relief(picture, max(1, job.grid >> part.piece), job.limit)
+        relief = reliefs[part.piece]
+        whole = _altered(relief, picture, job.faults) if part.use == "model" else None
+        made[part.name] = whole or _written(part, relief, picture, materials)
+    archive = _zipped((part.name, made[part.name]) for part in job.parts if _belongs(part))
+    return made | {part.name: archive for part in job.parts if part.format == "zip"}
+
+
+def _written(part: Part, relief: Relief, picture: Picture, materials: str | None) -> bytes:
+    if part.animated:
+        return write_glb(relief, animated=True)
+    if part.format == "obj":
+        return write_obj(relief, materials)
+    return _WRITERS[part.format](relief, picture)
+
+
+_WRITERS: Mapping[str, Callable[[Relief, Picture], bytes]] = MappingProxyType(
+    {
+        "glb": lambda relief, _picture: write_glb(relief),
+        "stl": lambda relief, _picture: write_stl(relief),
+        "fbx": lambda relief, _picture: write_fbx(relief),
+        "usdz": lambda relief, _picture: write_usdz(relief),
+        "mtl": lambda _relief, _picture: write_mtl("texture.jpg"),
+        "jpg": lambda relief, _picture: relief.jpeg,
+        "ply": lambda relief, picture: write_splat(relief, picture.texture),
+        "splat": lambda relief, picture: write_antimatter_splat(relief, picture.texture),
+        "spz": lambda relief, picture: write_spz(relief, picture.texture),
+    }
 )
 
 
-class Built(msgspec.Struct, frozen=True, kw_only=True):
-    """The files of one generation; `kind` is the model's suffix, `variants` are the same model by format."""
-
-    model: bytes
-    kind: str
-    image: bytes
-    variants: dict[str, bytes]
-    splat: bytes | None
-    archive: bytes | None
-
-
-def build(
-    endpoint: Endpoint,
-    arguments: Mapping[str, object],
-    faults: Faults,
-    data: bytes,
-    *,
-    grid: int,
-    texture: int,
-) -> Built:
-    """Every file of a run with these arguments. Raises PictureError."""
-    picture = read_picture(data, texture)
-    limit = arguments.get(endpoint.limit) if endpoint.limit else None
-    relief = make_relief(picture, grid, limit if isinstance(limit, int) else None)
-    own = endpoint.file_format(arguments)
-    model, kind = _altered(relief, picture, faults) or (_WRITERS[own](relief), own)
-    splat = write_splat(relief, picture.texture) if endpoint.id == _SPLATS_OF else None
-    return Built(
-        model=model,
-        kind=kind,
-        image=relief.jpeg,
-        variants={name: _WRITERS[name](relief) for name in endpoint.variants if name != kind},
-        splat=splat,
-        archive=None if splat is None else _zipped({f"model.{kind}": model, "splat.ply": splat}),
-    )
-
-
-def _altered(relief: Relief, picture: Picture, faults: Faults) -> tuple[bytes, str] | None:
-    """The model's bytes and suffix where a fault says what it is."""
+def _altered(relief: Relief, picture: Picture, faults: Faults) -> bytes | None:
+    """The model's bytes where a fault says what they are."""
     if Fault.POINTS_ONLY in faults:
-        return write_glb(relief, points=True), "glb"
+        return write_glb(relief, points=True)
     if Fault.NO_BOUNDS in faults:
-        return write_glb(relief, bounds=False), "glb"
+        return write_glb(relief, bounds=False)
     if Fault.BYTES_BEHIND in faults:
-        return write_glb(relief) + bytes(7), "glb"
+        return write_glb(relief) + bytes(7)
     if Fault.UNKNOWN_FORMAT in faults:
-        kind = str(faults[Fault.UNKNOWN_FORMAT])
-        write = write_spz if kind == "spz" else write_antimatter_splat
-        return write(relief, picture.texture), kind
+        return _WRITERS[str(faults[Fault.UNKNOWN_FORMAT])](relief, picture)
     return None
 
 
-def _zipped(files: Mapping[str, bytes]) -> bytes:
+def _belongs(part: Part) -> bool:
+    """Whether it goes into the archive: all but the archive itself and the pictures."""
+    return part.format not in {"zip", "jpg"}
+
+
+def _zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in files.items():
+        for name, data in files:
             archive.writestr(zipfile.ZipInfo(name), data)
     return buffer.getvalue()

@@ -1,30 +1,92 @@
-"""The JSON of a result, in each endpoint family's own spelling.
+"""The JSON of a result, as its endpoint's row has it, with a `Part` in the place of each file.
 
-Called through the endpoint table once a generation has succeeded. It turns the URLs of the files made into
-JSON and makes nothing itself.
+Called by the studio before the files are made: what is not in the layout is not made. It makes nothing
+itself.
 """
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Literal
 
 import msgspec
 
+from fal_emulator.endpoints import Endpoint, Output
 
-class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """What one generation made: `model` and `image` are File objects, `seconds` the time it took.
+_CHANNELS = ("base_color", "metallic", "normal", "roughness")
+_PIECES = 3
+"""How many parts a model falls into, where a result is nothing but parts."""
 
-    `variants` are File objects of the same model by format, `archive` is a ZIP where there is one.
+
+class Part(msgspec.Struct, frozen=True):
+    """One file of a result: its name, its format, what it is for.
+
+    `piece` numbers the parts of a model, 0 is the whole.
     """
 
-    model: dict[str, object]
-    image: dict[str, object]
-    splat: dict[str, object] | None
-    archive: dict[str, object] | None
-    variants: dict[str, dict[str, object]]
-    textured: bool
+    name: str
+    format: str
+    use: Literal["model", "preview", "side"] = "side"
+    piece: int = 0
+    animated: bool = False
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One generation: `model` is its main file, `arguments` its input with all defaults, `seconds` its time.
+
+    `objects`: how many objects its input points at.
+    """
+
+    endpoint: Endpoint
+    model: Part
+    arguments: Mapping[str, object]
     request_id: str
     seconds: float
     seed: int
-    format: str
-    pbr: bool
-    null_mesh: bool
+    objects: int = 1
+    null_mesh: bool = False
+
+    def is_on(self, *names: str) -> bool:
+        """Whether one of these flags is set."""
+        return any(self.arguments.get(name) is True for name in names)
+
+    def has(self, content: str) -> bool:
+        """Whether the endpoint has such an output."""
+        return any(output.content == content for output in self.endpoint.outputs.values())
+
+
+def layout(run: Run) -> dict[str, object]:
+    """The result: every output that is there for these arguments."""
+    result = {
+        name: _CONTENTS[output.content](name, output, run)
+        for name, output in run.endpoint.outputs.items()
+        if all(run.arguments.get(parameter) == value for parameter, value in output.when.items())
+    }
+    if run.null_mesh:
+        name = next((name for name, one in run.endpoint.outputs.items() if one.content == "model"), None)
+        if name is not None:
+            result |= {name: None, "pbr_model": run.model}
+    return result
+
+
+def parts(value: object) -> Iterator[Part]:
+    """Every file in a layout, as often as it is there."""
+    if isinstance(value, Part):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from parts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from parts(one)
+
+
+def filled(value: object, file: Callable[[Part], object]) -> object:
+    """The layout with each part replaced."""
+    if isinstance(value, Part):
+        return file(value)
+    if isinstance(value, dict):
+        return {name: filled(one, file) for name, one in value.items()}
+    return [filled(one, file) for one in value] if isinstance(value, list) else value
 
 
 def file_object(url: str, name: str, size: int, content_type: str) -> dict[str, object]:
@@ -32,70 +94,82 @@ def file_object(url: str, name: str, size: int, content_type: str) -> dict[str, 
     return {"url": url, "content_type": content_type, "file_name": name, "file_size": size}
 
 
-def _mesh(made: Made) -> dict[str, object]:
-    """`model_mesh`, or null with the mesh in `pbr_model` where that fault is on."""
-    if made.null_mesh:
-        return {"model_mesh": None, "pbr_model": made.model}
-    return {"model_mesh": made.model}
+def _own(suffix: str, *, animated: bool = False) -> Callable[[str, Output, Run], object]:
+    """A file of its own, named as the output."""
+    return lambda name, _output, _run: Part(
+        f"{name.removesuffix(f'_{suffix}')}.{suffix}", suffix, animated=animated
+    )
 
 
-def _urls(made: Made) -> dict[str, object]:
-    return {"model_urls": {made.format: made.model, **made.variants}}
+def _models(_name: str, _output: Output, run: Run) -> list[Part]:
+    if not run.has("model"):
+        suffix = run.model.format
+        return [Part(f"part_{at}.{suffix}", suffix, piece=at) for at in range(1, _PIECES + 1)]
+    if run.objects == 1:
+        return [run.model]
+    return [Part(f"object_{at}.glb", "glb", piece=at) for at in range(1, run.objects + 1)]
 
 
-def tripo_v2(made: Made) -> dict[str, object]:
-    """tripo v2.5: `pbr_model` beside the mesh when `pbr` was asked for."""
-    output = {"task_id": made.request_id, **_mesh(made), "rendered_image": made.image}
-    if made.pbr:
-        output["pbr_model"] = made.model
-    return output
+def _splats(_name: str, _output: Output, run: Run) -> list[Part]:
+    if run.objects == 1:
+        return [_SPLAT]
+    return [Part(f"object_{at}.ply", "ply", piece=at) for at in range(1, run.objects + 1)]
 
 
-def model_mesh_with_urls(made: Made) -> dict[str, object]:
-    """tripo h3.1 and p1."""
-    return {**_mesh(made), **_urls(made), "rendered_image": made.image}
+def _channels(run: Run) -> dict[str, Part]:
+    whole = run.is_on("pbr", "enable_pbr") or run.arguments.get("material") in {"PBR", "All"}
+    return {name: Part(f"{name}.jpg", "jpg") for name in (_CHANNELS if whole else _CHANNELS[:1])}
 
 
-def model_mesh_with_timings(made: Made) -> dict[str, object]:
-    """trellis and triposr."""
-    return {**_mesh(made), "timings": {"generation": made.seconds}}
-
-
-def model_glb(made: Made) -> dict[str, object]:
-    """trellis-2: the mesh is called `model_glb`."""
-    return {"model_glb": None, "pbr_model": made.model} if made.null_mesh else {"model_glb": made.model}
-
-
-def hunyuan_v3(made: Made) -> dict[str, object]:
-    """hunyuan3d-v3."""
-    return {**model_glb(made), **_urls(made), "thumbnail": made.image, "seed": made.seed}
-
-
-def meshy(made: Made) -> dict[str, object]:
-    """meshy v6: the textures as a list of objects of files, one file for each channel."""
-    channels = ("base_color", "metallic", "normal", "roughness") if made.pbr else ("base_color",)
-    textures = [dict.fromkeys(channels, made.image)] if made.textured else []
-    output = {**model_glb(made), **_urls(made), "thumbnail": made.image}
-    return {**output, "texture_urls": textures, "seed": made.seed}
-
-
-def hunyuan_v2(made: Made) -> dict[str, object]:
-    """hunyuan3d v2."""
-    return {**_mesh(made), "seed": made.seed}
-
-
-def rodin(made: Made) -> dict[str, object]:
-    """hyper3d rodin v2: the textures come as files of their own too."""
-    return {**_mesh(made), "textures": [made.image], "seed": made.seed}
-
-
-def sam_3(made: Made) -> dict[str, object]:
-    """sam-3: a Gaussian splat always, a GLB beside it; the same for each object, and all in one ZIP."""
-    return {
-        "gaussian_splat": made.splat,
-        **model_glb(made),
-        "individual_splats": [made.splat],
-        "individual_glbs": [made.model],
-        "artifacts_zip": made.archive,
-        "metadata": [{"object_index": 0}],
+def _model_urls(_name: str, output: Output, run: Run) -> dict[str, object]:
+    """The model's own format first; FAL may leave a format null, and nobody here writes Blender's."""
+    others = {
+        name: None if name == "blend" else _URLS.get(name) or Part(f"model.{name}", name)
+        for name in output.formats
     }
+    return {**others, run.model.format: run.model}
+
+
+def _animations(_name: str, _output: Output, _run: Run) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name in ("walking", "running"):
+        found[f"{name}_glb"] = Part(f"{name}.glb", "glb", animated=True)
+        found[f"{name}_fbx"] = Part(f"{name}.fbx", "fbx")
+        found[f"{name}_armature_glb"] = Part(f"{name}_armature.glb", "glb", animated=True)
+    return found
+
+
+def _metadata(_name: str, _output: Output, run: Run) -> list[dict[str, object]]:
+    pose = {"scale": [[1.0, 1.0, 1.0]], "rotation": [[1.0, 0.0, 0.0, 0.0]], "translation": [[0.0, 0.0, 1.0]]}
+    return [{"object_index": at, **pose} for at in range(run.objects)]
+
+
+_SPLAT = Part("splat.ply", "ply")
+_TEXTURE = Part("texture.jpg", "jpg")
+_MATERIALS = Part("material.mtl", "mtl")
+_URLS = MappingProxyType({"mtl": _MATERIALS, "texture": _TEXTURE})
+
+_CONTENTS: Mapping[str, Callable[[str, Output, Run], object]] = MappingProxyType(
+    {
+        "model": lambda _name, _output, run: run.model,
+        "glb": _own("glb"),
+        "animated": _own("glb", animated=True),
+        "fbx": _own("fbx"),
+        "mtl": lambda _name, _output, _run: _MATERIALS,
+        "splat": lambda _name, _output, _run: _SPLAT,
+        "archive": _own("zip"),
+        "preview": lambda _name, _output, _run: Part("preview.jpg", "jpg", "preview"),
+        "texture": lambda _name, _output, _run: _TEXTURE,
+        "models": _models,
+        "splats": _splats,
+        "textures": lambda _name, _output, run: list(_channels(run).values()),
+        "texture_files": lambda _name, _output, run: [_channels(run)],
+        "model_urls": _model_urls,
+        "animations": _animations,
+        "seed": lambda _name, _output, run: run.seed,
+        "task": lambda _name, _output, run: run.request_id,
+        "timings": lambda _name, _output, run: {"generation": run.seconds},
+        "metadata": _metadata,
+        "echo": lambda name, _output, run: run.arguments.get(name),
+    }
+)

@@ -3,6 +3,7 @@
 Called in a worker thread by the model builder. Pillow does the decoding; nothing here touches the network.
 """
 
+import hashlib
 import io
 import warnings
 
@@ -41,6 +42,16 @@ def read_picture(data: bytes, longest: int) -> Picture:
         raise PictureError(str(error) or "not an image") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
         raise PictureError(f"the image cannot be decoded: {error}") from error
+
+
+def drawing(subject: bytes) -> bytes:
+    """A PNG for what comes without a picture, as words and models do: always the same for the same
+    subject."""
+    side = 8
+    colours = hashlib.shake_256(subject).digest(3 * side * side)
+    buffer = io.BytesIO()
+    Image.frombytes("RGB", (side, side), colours).resize((64, 64)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _read(data: bytes, longest: int) -> Picture:

@@ -7,53 +7,36 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fal_emulator.endpoints import ENDPOINTS, Endpoint
+from fal_emulator.listing import ListingError, model_page, price_page
 from fal_emulator.lookup import QueryError, by_endpoint
 from fal_emulator.replies import detail, json_reply, key_id, unauthorized
-from fal_emulator.schemas import openapi
 from fal_emulator.signing import USER_ID
 from fal_emulator.state import state_of
 
 
-def _asked(request: Request) -> list[Endpoint]:
-    """The endpoints named by `endpoint_id` (repeated or separated by commas), all without it."""
-    values = request.query_params.getlist("endpoint_id")
-    names = [name for value in values for name in value.split(",") if name]
-    if not names:
-        return list(ENDPOINTS.values())
-    return [ENDPOINTS[name] for name in names if name in ENDPOINTS]
-
-
 async def models(request: Request) -> Response:
     """`GET /v1/models`: metadata, and with `expand=openapi-3.0` the schemas."""
-    expanded = "openapi-3.0" in request.query_params.getlist("expand")
-    return json_reply(
-        {
-            "models": [_model(endpoint, expanded=expanded) for endpoint in _asked(request)],
-            "next_cursor": None,
-            "has_more": False,
-        }
-    )
-
-
-def _model(endpoint: Endpoint, *, expanded: bool) -> dict[str, object]:
-    metadata = {"display_name": endpoint.id, "category": "image-to-3d", "status": "active"}
-    model: dict[str, object] = {"endpoint_id": endpoint.id, "metadata": metadata}
-    if expanded:
-        model["openapi"] = openapi(endpoint)
-    return model
+    try:
+        return json_reply(model_page(state_of(request).catalogue, request.query_params))
+    except ListingError as error:
+        return _platform_error(error)
 
 
 async def pricing(request: Request) -> Response:
     """`GET /v1/models/pricing`."""
     if key_id(request) is None:
         return unauthorized()
-    prices = [
-        {"endpoint_id": one.id, "unit_price": one.price, "unit": "generations", "currency": "USD"}
-        for one in _asked(request)
-        if one.price is not None
-    ]
-    return json_reply({"prices": prices, "next_cursor": None, "has_more": False})
+    try:
+        return json_reply(price_page(state_of(request).catalogue, request.query_params))
+    except ListingError as error:
+        return _platform_error(error)
+
+
+def _platform_error(error: ListingError) -> Response:
+    """A refusal as the platform API writes it."""
+    return json_reply(
+        {"error": {"type": error.kind, "message": str(error)}, "detail": str(error)}, error.status
+    )
 
 
 async def requests(request: Request) -> Response:

@@ -80,7 +80,7 @@ def _result(state: State, generation: Generation) -> Response:
     if answer is None:
         return detail(400, "Request is still in progress", generation.request_id)
     faults = generation.faults
-    if Fault.RESULT_EXPIRED in faults or state.expired(generation):
+    if Fault.RESULT_EXPIRED in faults or state.expired(generation) or generation.erased:
         return detail(404, "Request not found", generation.request_id)
     if generation.lasts(Fault.RESULT_404, generation.finished_at):
         return detail(404, "Request not found", generation.request_id)

@@ -3,9 +3,12 @@
 Model errors carry a list in `detail`, request errors a sentence and an `error_type`.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from fal_emulator.generation import Answer
+from fal_emulator.validation import Mistake
 
 
 def model_error(message: str, kind: str, loc: tuple[str | int, ...], given: object) -> Answer:
@@ -23,7 +26,28 @@ def model_error(message: str, kind: str, loc: tuple[str | int, ...], given: obje
 
 def invalid_input(message: str, kind: str, loc: tuple[str | int, ...], given: object) -> Answer:
     """The same for an input that no model has seen: FAL says that it bills nothing."""
-    refused = model_error(message, kind, loc, given)
+    return _unbilled(model_error(message, kind, loc, given))
+
+
+def invalid_fields(mistakes: Sequence[Mistake]) -> Answer:
+    """422 with everything that pydantic finds wrong in an input, in pydantic's words. FAL bills nothing."""
+    first = mistakes[0]
+    entries = [_entry(mistake) for mistake in mistakes]
+    headers = {"X-Fal-Error-Type": first.kind}
+    return _unbilled(Answer(422, {"detail": entries}, headers, first.message, first.kind))
+
+
+def _entry(mistake: Mistake) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "type": mistake.kind,
+        "loc": ["body", *mistake.loc],
+        "msg": mistake.message,
+        "input": mistake.given,
+    }
+    return entry if mistake.ctx is None else {**entry, "ctx": mistake.ctx}
+
+
+def _unbilled(refused: Answer) -> Answer:
     return msgspec.structs.replace(refused.with_header("X-Fal-Billable-Units", "0"), units=0.0)
 
 

@@ -1,15 +1,22 @@
 """Finds the bytes behind a submitted picture URL: a data URI, one of our own files, or http on loopback.
 
-Called by the studio. It goes to no other host, so that the emulator can never be used to reach one.
+Called by the studio. It goes to no other host, so that the emulator can never be used to reach one. An
+address of pictures.example.com stands for any picture on the internet: it is answered without a network.
 """
 
 import asyncio
 import base64
 import binascii
-from urllib.parse import unquote_to_bytes
+import io
+from functools import cache
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from PIL import Image
 
 from fal_emulator.files import Files
 from fal_emulator.outbound import OutboundError, get_loopback
+
+_EXAMPLE_HOST = "pictures.example.com"
 
 
 class SourceError(Exception):
@@ -23,10 +30,19 @@ async def load_picture(url: str, files: Files, base_url: str) -> bytes:
     own = own_path(url, base_url)
     if own is not None:
         return _own_file(own, files)
+    if urlsplit(url).hostname == _EXAMPLE_HOST:
+        return _example_picture()
     try:
         return await asyncio.to_thread(get_loopback, url)
     except OutboundError as error:
         raise SourceError(str(error)) from error
+
+
+@cache
+def _example_picture() -> bytes:
+    data = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").save(data, "PNG")
+    return data.getvalue()
 
 
 def own_path(url: str, base_url: str) -> str | None:

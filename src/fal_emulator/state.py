@@ -10,7 +10,9 @@ from uuid import uuid4
 import msgspec
 from starlette.requests import Request
 
+from fal_emulator.access import Lifecycle, Signatures
 from fal_emulator.background import Background
+from fal_emulator.catalogue import Catalogue
 from fal_emulator.config import Config
 from fal_emulator.fault_rules import FaultPlan
 from fal_emulator.files import Files, Multipart
@@ -37,11 +39,29 @@ class Settings(msgspec.Struct):
     concurrency_headers: bool
 
 
+class Deletion(msgspec.Struct, frozen=True):
+    """One call that deletes payloads: what was answered, and in which phase the request was then.
+
+    `left` counts the files that could not be deleted.
+    """
+
+    request_id: str
+    status: int
+    phase: Phase | None
+    left: int = 0
+
+
 class State:
-    """The emulator's parts."""
+    """The emulator's parts.
+
+    `preferences` are those of initiated uploads, by path, until their PUT. `payloads` are the requests whose
+    input and output are kept. `keyed_reads` counts reads of files with an authorization, `store_io` what
+    submits wanted with `X-Fal-Store-IO`: a client that cares for privacy sends neither.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.catalogue = Catalogue(config.schema_seed)
         self.settings = Settings(
             config.latency,
             config.concurrency,
@@ -53,6 +73,12 @@ class State:
         self.faults = FaultPlan(config.faults, config.seed)
         self.files = Files(config.memory, config.upload_ttl)
         self.multiparts: dict[str, Multipart] = {}
+        self.preferences: dict[str, Lifecycle] = {}
+        self.signatures = Signatures()
+        self.keyed_reads = 0
+        self.store_io: list[str] = []
+        self.payloads: set[str] = set()
+        self.deletions: list[Deletion] = []
         self.ledger = Ledger()
         self.signer = Signer()
         self.webhooks = Webhooks(self.signer, config.webhook_attempts, config.webhook_backoff)
@@ -70,6 +96,7 @@ class State:
         if self._accepted % _SWEEP_EVERY == 0:
             self._sweep()
         self._requests[generation.request_id] = generation
+        self.payloads.add(generation.request_id)
         self.ledger.accepted(generation)
         self.background.account = generation.key_id
         self.runners.accept(generation)
@@ -86,6 +113,10 @@ class State:
         """The request of this owner/alias, if it is known."""
         generation = self._requests.get(request_id)
         return generation if generation is not None and generation.endpoint.app == app else None
+
+    def request(self, request_id: str) -> Generation | None:
+        """The request of this id, whatever its endpoint."""
+        return self._requests.get(request_id)
 
     def expired(self, generation: Generation) -> bool:
         """Whether a finished result has outlived its hour."""

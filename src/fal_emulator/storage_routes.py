@@ -1,9 +1,11 @@
 """FAL's storage: upload tokens, direct, multipart and initiated uploads, and serving what is stored.
 
-Uploaded and made files share one place, `/files/…`, public as FAL's media URLs are.
+Uploaded and made files share one place, `/files/…`, public as FAL's media URLs are, unless a lifecycle
+preference or an access list (`access`) says otherwise.
 """
 
 import hashlib
+import time
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -13,9 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fal_emulator.access import NO_PREFERENCE, Decision, Lifecycle, lifecycle_of
 from fal_emulator.faults import Group
 from fal_emulator.file_replies import file_reply
-from fal_emulator.files import Multipart, StoredFile
+from fal_emulator.files import Multipart, uploaded
 from fal_emulator.model_files import OCTETS, file_name
 from fal_emulator.refusals import internal_error
 from fal_emulator.replies import answer_reply, base_url, detail, json_reply, key_id, unauthorized
@@ -33,6 +36,13 @@ class Initiate(msgspec.Struct):
 
 def _new_path(name: str) -> str:
     return f"files/{uuid4().hex}/{file_name(name)}"
+
+
+def _lifecycle(request: Request) -> Lifecycle:
+    try:
+        return lifecycle_of(request.headers)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from error
 
 
 def _authorized(request: Request) -> bool:
@@ -65,7 +75,7 @@ async def upload(request: Request) -> Response:
         return unauthorized()
     path = _new_path(request.headers.get("x-fal-file-name", "upload.bin"))
     content_type = request.headers.get("content-type", OCTETS)
-    file = StoredFile(await request.body(), content_type, path.rsplit("/", 1)[-1])
+    file = uploaded(await request.body(), content_type, path.rsplit("/", 1)[-1], _lifecycle(request))
     state_of(request).files.put(path, file)
     return json_reply({"access_url": f"{base_url(request)}/{path}"})
 
@@ -77,7 +87,8 @@ async def start_multipart(request: Request) -> Response:
     name = request.headers.get("x-fal-file-name", "upload.bin")
     path = _new_path(name)
     content_type = request.headers.get("content-type", OCTETS)
-    upload_id = state_of(request).open_multipart(Multipart.start(path, content_type, name))
+    multipart = Multipart.start(path, content_type, name, _lifecycle(request))
+    upload_id = state_of(request).open_multipart(multipart)
     return json_reply({"access_url": f"{base_url(request)}/{path}", "uploadId": upload_id})
 
 
@@ -97,6 +108,7 @@ async def initiate(request: Request) -> Response:
     asked = await _initiated(request)
     path = _new_path(asked.file_name)
     url = f"{base_url(request)}/{path}"
+    state_of(request).preferences[path] = _lifecycle(request)
     return json_reply({"upload_url": f"{url}?upload=1", "file_url": url})
 
 
@@ -106,7 +118,7 @@ async def initiate_multipart(request: Request) -> Response:
         return unauthorized()
     asked = await _initiated(request)
     path = _new_path(asked.file_name)
-    multipart = Multipart.start(path, asked.content_type, asked.file_name)
+    multipart = Multipart.start(path, asked.content_type, asked.file_name, _lifecycle(request))
     upload_id = state_of(request).open_multipart(multipart)
     url = f"{base_url(request)}/{path}"
     return json_reply({"upload_url": f"{url}/multipart/{upload_id}", "file_url": url})
@@ -138,8 +150,9 @@ async def put_file(request: Request) -> Response:
     """The PUT of an initiated upload."""
     path = str(request.scope["path"]).lstrip("/")
     content_type = request.headers.get("content-type", OCTETS)
-    file = StoredFile(await request.body(), content_type, path.rsplit("/", 1)[-1])
-    state_of(request).files.put(path, file)
+    state = state_of(request)
+    lifecycle = state.preferences.pop(path, NO_PREFERENCE)
+    state.files.put(path, uploaded(await request.body(), content_type, path.rsplit("/", 1)[-1], lifecycle))
     return json_reply({})
 
 
@@ -147,10 +160,18 @@ async def get_file(request: Request) -> Response:
     """`GET` or `HEAD` of any stored file."""
     if request.method == "PUT":
         return await put_file(request)
-    file = state_of(request).files.get(str(request.scope["path"]).lstrip("/"))
-    if file is None:
+    state, path = state_of(request), str(request.scope["path"]).lstrip("/")
+    state.keyed_reads += "authorization" in request.headers
+    file = state.files.get(path)
+    if file is None or time.monotonic() < file.visible_at:
         return detail(404, "File not found")
-    return file_reply(request, state_of(request), file)
+    if not file.partner and not state.signatures.opens(path, request.url.query):
+        match file.acl.default:
+            case Decision.HIDE:
+                return detail(404, "File not found")
+            case Decision.FORBID:
+                return detail(403, "Access to this file is forbidden")
+    return file_reply(request, state, file)
 
 
 ROUTES = [

@@ -4,26 +4,46 @@ Called by the runners when a generation starts; its answer becomes the generatio
 """
 
 import asyncio
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 from zlib import crc32
 
 from fal_emulator import refusals
 from fal_emulator.config import Config
+from fal_emulator.endpoints import Field
 from fal_emulator.faults import Fault
 from fal_emulator.files import Files, StoredFile
 from fal_emulator.generation import Answer, Generation, Phase
-from fal_emulator.making import Built, build
+from fal_emulator.making import Job, altered_format, build
 from fal_emulator.model_files import OCTETS, ModelFile, ModelFiles
-from fal_emulator.outputs import Made, file_object
-from fal_emulator.picture import PictureError
+from fal_emulator.outputs import Part, Run, file_object, filled, layout, parts
+from fal_emulator.picture import PictureError, drawing
 from fal_emulator.source import SourceError, load_picture
-from fal_emulator.validation import InputError, check_input, picture_urls
+from fal_emulator.validation import InputError, Mistake, accept, given_urls
 
 _BREATH = 1.0
 """Seconds, at most, before the work begins: a burst of submits is answered before models are made."""
 
 _TRANSFERS = (Fault.FILE_SLOW, Fault.FILE_STUCK, Fault.FILE_EMPTY, Fault.FILE_HTML, Fault.FILE_REDIRECT)
+
+
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM")
+"""How the files begin that are pictures and no models."""
+
+_MAX_OBJECTS = 8
+
+
+class _LoadError(Exception):
+    """There is not what belongs there behind a URL of the input."""
+
+    def __init__(self, loc: tuple[str | int, ...], field: Field, url: str, reason: str) -> None:
+        model = field.role == "model"
+        super().__init__(f"Failed to {'download the file' if model else 'load the image'}: {reason}")
+        self.kind = "file_download_error" if model else "image_load_error"
+        self.loc = loc
+        self.given = url
 
 
 class Studio:
@@ -57,56 +77,81 @@ class Studio:
         if failure is not None:
             return failure
         try:
-            check_input(generation.endpoint, generation.input)
+            generation.input = accept(generation.endpoint, generation.input)
             return await self._make(generation)
         except InputError as error:
-            return refusals.invalid_input(error.message, error.kind, ("body", *error.loc), error.given)
-        except (SourceError, PictureError) as error:
+            return refusals.invalid_fields(error.mistakes)
+        except _LoadError as error:
+            return refusals.invalid_input(str(error), error.kind, ("body", *error.loc), error.given)
+        except PictureError as error:
             return refusals.invalid_input(
                 f"Failed to load the image: {error}", "image_load_error", *_picture_field(generation)
             )
 
     async def _make(self, generation: Generation) -> Answer:
-        url = picture_urls(generation.endpoint, generation.input)[0]
-        data = await load_picture(url, self._files, generation.base_url)
-        built = await asyncio.get_running_loop().run_in_executor(self._threads, self._build, generation, data)
-        if generation.phase is Phase.COMPLETED:
-            return refusals.cancelled()
-        return Answer(200, generation.endpoint.output(self._file(generation, built)))
-
-    def _build(self, generation: Generation, data: bytes) -> Built:
-        return build(
-            generation.endpoint,
-            generation.input,
-            generation.faults,
-            data,
+        sources = await self._load(generation)
+        given = self._model_files.next()
+        run = _run(generation, given, sources)
+        result = layout(run)
+        wanted = {part.name: part for part in parts(result) if given is None or part != run.model}
+        job = Job(
+            pictures=tuple(sources),
+            parts=tuple(sorted(wanted.values(), key=lambda part: part.use != "model")),
+            faults=generation.faults,
+            limit=_limit(run),
             grid=self._config.grid,
             texture=self._config.texture,
         )
+        made = await asyncio.get_running_loop().run_in_executor(self._threads, build, job)
+        if generation.phase is Phase.COMPLETED:
+            return refusals.cancelled()
+        return Answer(200, filled(result, self._filing(generation, made, given)))
 
-    def _file(self, generation: Generation, built: Built) -> Made:
-        given = self._model_files.next()
-        model = ModelFile(f"model.{built.kind}", OCTETS, built.model) if given is None else given
-        kind = built.kind if given is None else model.name.rpartition(".")[2].lower()
-        seed = generation.input.get("seed")
-        return Made(
-            model=self._put_model(generation, model),
-            image=self._put_preview(generation, built.image),
-            splat=self._put_side(generation, "splat.ply", built.splat) if built.splat else None,
-            archive=self._put_side(generation, "artifacts.zip", built.archive) if built.archive else None,
-            variants={
-                name: self._put_side(generation, f"model.{name}", data)
-                for name, data in built.variants.items()
-                if name != kind
-            },
-            request_id=generation.request_id,
-            seconds=generation.latency,
-            seed=seed if isinstance(seed, int) else crc32(built.image),
-            format=kind,
-            pbr=generation.input.get("pbr") is True or generation.input.get("enable_pbr") is True,
-            textured=generation.input.get("should_texture") is not False,
-            null_mesh=Fault.NULL_MESH in generation.faults,
-        )
+    async def _load(self, generation: Generation) -> list[bytes]:
+        """The pictures to make the model of, the main one first: drawn where there are none but words or a
+        model. Raises _LoadError for the first URL behind which there is not what belongs there,
+        InputError where there is nothing at all."""
+        pictures: list[tuple[str, bytes]] = []
+        subject = str(generation.input.get("prompt", "")).encode()
+        for loc, field, url in given_urls(generation.endpoint, generation.input):
+            try:
+                data = await load_picture(url, self._files, generation.base_url)
+            except SourceError as error:
+                raise _LoadError(loc, field, url, str(error)) from error
+            if field.role == "model":
+                if not data or data.startswith(_PICTURES):
+                    raise _LoadError(loc, field, url, "it is no 3D model")
+                subject = data
+            elif field.role != "mask":
+                pictures.append((str(loc[0]), data))
+        main = generation.endpoint.picture
+        if not pictures and not subject and main not in generation.endpoint.defaults:
+            words = "Value error, either a prompt or a picture must be given"
+            raise InputError([Mistake(words, "value_error", (main,), None)])
+        pictures.sort(key=lambda picture: picture[0] != main)
+        return [data for _, data in pictures] or [drawing(subject)]
+
+    def _filing(
+        self, generation: Generation, made: dict[str, bytes], given: ModelFile | None
+    ) -> Callable[[Part], dict[str, object]]:
+        """Stores each file of the result once, and says FAL's File of it."""
+        stored: dict[str, dict[str, object]] = {}
+
+        def file(part: Part) -> dict[str, object]:
+            if part.name not in stored:
+                stored[part.name] = self._put(generation, part, made, given)
+            return stored[part.name]
+
+        return file
+
+    def _put(
+        self, generation: Generation, part: Part, made: dict[str, bytes], given: ModelFile | None
+    ) -> dict[str, object]:
+        if part.use == "model":
+            return self._put_model(generation, given or ModelFile(part.name, OCTETS, made[part.name]))
+        if part.use == "preview":
+            return self._put_preview(generation, made[part.name])
+        return self._put_side(generation, part, made[part.name])
 
     def _put_model(self, generation: Generation, model: ModelFile) -> dict[str, object]:
         """The model; one that is cut is announced with its whole size."""
@@ -122,18 +167,25 @@ class Studio:
     def _put_preview(self, generation: Generation, data: bytes) -> dict[str, object]:
         transfer = _transfer(generation, "preview")
         file = StoredFile(data, "image/jpeg", "preview.jpg", transfer=transfer)
+        elsewhere = Fault.PREVIEW_ELSEWHERE in generation.faults
+        file.partner = elsewhere
+        if (late := generation.faults.get(Fault.PREVIEW_LATE)) is not None:
+            file.visible_at = time.monotonic() + float(late)
         if Fault.PREVIEW_MISSING not in generation.faults:
             self._store(generation, file)
-        elsewhere = Fault.PREVIEW_ELSEWHERE in generation.faults
         return _object(generation, file, self._elsewhere(generation) if elsewhere else generation.base_url)
 
-    def _put_side(self, generation: Generation, name: str, data: bytes) -> dict[str, object]:
-        file = StoredFile(data, OCTETS, name, transfer=_transfer(generation, "all"))
+    def _put_side(self, generation: Generation, part: Part, data: bytes) -> dict[str, object]:
+        kind = "image/jpeg" if part.format == "jpg" else OCTETS
+        file = StoredFile(data, kind, part.name, transfer=_transfer(generation, "all"))
         self._store(generation, file)
         return _object(generation, file, generation.base_url)
 
     def _store(self, generation: Generation, file: StoredFile) -> None:
         path = _path(generation, file.name)
+        file.request_id = generation.request_id
+        file.acl = generation.lifecycle.acl
+        file.expires_at = generation.lifecycle.expires_at()
         self._files.put(path, file)
         self._files.mark_used(path)
 
@@ -143,6 +195,34 @@ class Studio:
         host, port = self._config.elsewhere
         host = host or urlsplit(generation.base_url).hostname or "127.0.0.1"
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _run(generation: Generation, given: ModelFile | None, sources: list[bytes]) -> Run:
+    """What is made, from the input with all defaults."""
+    endpoint = generation.endpoint
+    arguments = {**endpoint.defaults, **generation.input}
+    kind = altered_format(generation.faults) or endpoint.file_format(arguments)
+    name = f"model.{kind}"
+    if given is not None:
+        name, kind = given.name, given.name.rpartition(".")[2].lower()
+    seed = arguments.get("seed")
+    prompts = [arguments.get(field) for field in ("mask_urls", "point_prompts", "box_prompts")]
+    return Run(
+        endpoint=endpoint,
+        model=Part(name, kind, "model"),
+        arguments=arguments,
+        request_id=generation.request_id,
+        seconds=generation.latency,
+        seed=seed if isinstance(seed, int) else crc32(sources[0]),
+        objects=min(_MAX_OBJECTS, max([1, *(len(found) for found in prompts if isinstance(found, list))])),
+        null_mesh=Fault.NULL_MESH in generation.faults,
+    )
+
+
+def _limit(run: Run) -> int | None:
+    """How many triangles the input allows; a row's default is far more than any relief has."""
+    limit = run.arguments.get(run.endpoint.limit) if run.endpoint.limit else None
+    return limit if isinstance(limit, int) else None
 
 
 def _path(generation: Generation, name: str) -> str:

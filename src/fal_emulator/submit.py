@@ -10,8 +10,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fal_emulator.access import Lifecycle, lifecycle_of
 from fal_emulator.config import parse_duration
-from fal_emulator.endpoints import ENDPOINTS
 from fal_emulator.fault_rules import Faults, parse_faults
 from fal_emulator.faults import Fault, Group
 from fal_emulator.generation import Generation
@@ -40,11 +40,12 @@ class Wishes(msgspec.Struct, frozen=True):
     webhook: str | None
     max_queue_length: int | None
     low_priority: bool
+    lifecycle: Lifecycle
 
 
 async def submit(request: Request, state: State, key: str) -> Response:
     """Accepts a request, or refuses it."""
-    endpoint = ENDPOINTS.get(request.path_params["path"].strip("/"))
+    endpoint = state.catalogue.find(request.path_params["path"].strip("/"))
     if endpoint is None:
         return detail(404, f"Application {request.path_params['path']} not found")
     if request.method != "POST":
@@ -80,7 +81,10 @@ async def submit(request: Request, state: State, key: str) -> Response:
         low_priority=wishes.low_priority,
         start_timeout=wishes.start_timeout,
         webhook=wishes.webhook,
+        lifecycle=wishes.lifecycle,
     )
+    if store_io := request.headers.get("x-fal-store-io"):
+        state.store_io.append(store_io)
     state.accept(generation)
     return _reply(state, generation, met)
 
@@ -131,6 +135,7 @@ def _wishes(request: Request, state: State) -> Wishes:
             webhook=_webhook(query.get("fal_webhook")),
             max_queue_length=None if longest is None else int(longest),
             low_priority=headers.get("x-fal-queue-priority") == "low",
+            lifecycle=lifecycle_of(headers),
         )
     except (ValueError, TagsError) as error:
         raise BadRequestError(str(error)) from error

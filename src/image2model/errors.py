@@ -8,7 +8,7 @@
     ├── NoBudgetLeft                  the budget does not cover another attempt
     ├── Problem                       an answer to a client: HTTP status and code on the class
     │   ├── Unauthenticated, Forbidden, NotFound, MethodNotAllowed
-    │   ├── BudgetExceeded, RateLimited, QueueFull
+    │   ├── BudgetExceeded, PriceUnknown, RateLimited, QueueFull
     │   ├── UploadTooSlow, BodyTooLarge, UnsupportedMediaType
     │   ├── Expired, NotReady, IdempotencyConflict, IdempotencyInProgress, AlreadyFinished
     │   ├── InvalidMultipart, NoFiles, TooManyFiles, UnknownModel, InvalidParameter
@@ -104,6 +104,10 @@ class MethodNotAllowed(Problem):
 
 class BudgetExceeded(Problem):
     status, code, title = 402, "budget_exceeded", "Budget exceeded"
+
+
+class PriceUnknown(Problem):
+    status, code, title = 402, "price_unknown", "Price unknown"
 
 
 class RateLimited(Problem):

@@ -23,6 +23,7 @@ ROWS = (
     "start_up",
     "upload",
     "status_rates",
+    "models",
     "streams",
     "pick_up",
     "batch_of_25",

@@ -14,6 +14,7 @@ async def _billed(
     """The header of the result, and what the ledger says."""
     name = "input_image_url" if "hunyuan" in endpoint else "image_url"
     url = await emulator.upload(picture())
+    arguments = emulator.as_drawn(endpoint, arguments)
     result = await emulator.result({name: url, **arguments}, endpoint, x_emulator_fault=fault)
     line = (await emulator.ledger())["submissions"][-1]
     return result.headers.get(HEADER), line["billed_usd"]

@@ -6,25 +6,8 @@ import zipfile
 import pytest
 
 from fal_emulator.endpoints import ENDPOINTS
-from tests.support.emulator import TRIPO, RunningEmulator
+from tests.support.emulator import TRIPO, RunningEmulator, smallest_input
 from tests.support.sketches import picture
-
-OUTPUTS = {
-    "tripo3d/tripo/v2.5/image-to-3d": {"task_id", "model_mesh", "rendered_image"},
-    "tripo3d/h3.1/image-to-3d": {"model_mesh", "model_urls", "rendered_image"},
-    "tripo3d/p1/image-to-3d": {"model_mesh", "model_urls", "rendered_image"},
-    "fal-ai/trellis": {"model_mesh", "timings"},
-    "fal-ai/trellis-2": {"model_glb"},
-    "fal-ai/hunyuan3d/v2": {"model_mesh", "seed"},
-    "fal-ai/hunyuan3d-v3/image-to-3d": {"model_glb", "model_urls", "thumbnail", "seed"},
-    "fal-ai/triposr": {"model_mesh", "timings"},
-    "fal-ai/meshy/v6/image-to-3d": {"model_glb", "model_urls", "thumbnail", "texture_urls", "seed"},
-    "fal-ai/hyper3d/rodin/v2": {"model_mesh", "textures", "seed"},
-    "fal-ai/sam-3/3d-objects": {
-        *("gaussian_splat", "model_glb", "metadata"),
-        *("individual_splats", "individual_glbs", "artifacts_zip"),
-    },
-}
 
 
 def _files(value: object) -> list[str]:
@@ -38,11 +21,13 @@ def _files(value: object) -> list[str]:
 async def test_result_has_the_endpoints_own_shape(emulator: RunningEmulator, endpoint: str) -> None:
     row = ENDPOINTS[endpoint]
     url = await emulator.upload(picture(1))
-    result = await emulator.result({row.picture: [url] if row.many else url}, endpoint)
+    model = await emulator.upload(b"glTF", "model.glb")
+    result = await emulator.result(smallest_input(row, url, model), endpoint)
     files = _files(result.json())
 
-    assert result.status_code == 200
-    assert set(result.json()) == OUTPUTS[endpoint]
+    assert result.status_code == 200, result.text
+    assert {name for name, one in row.outputs.items() if one.required} <= set(result.json())
+    assert set(result.json()) <= set(row.outputs)
     assert files
     assert {(await emulator.http.get(file)).status_code for file in files} == {200}
 
@@ -53,7 +38,8 @@ async def test_lists_and_objects_of_files(emulator: RunningEmulator) -> None:
     sam = await emulator.result({"image_url": url}, "fal-ai/sam-3/3d-objects")
     archive = await emulator.http.get(sam.json()["artifacts_zip"]["url"])
 
-    assert set(meshy.json()["model_urls"]) == {"glb", "fbx", "obj", "stl"}
+    assert set(meshy.json()["model_urls"]) == {"glb", "fbx", "obj", "usdz", "stl", "blend"}
+    assert meshy.json()["model_urls"]["blend"] is None
     assert set(meshy.json()["texture_urls"][0]) == {"base_color", "metallic", "normal", "roughness"}
     assert sam.json()["individual_glbs"] == [sam.json()["model_glb"]]
     assert zipfile.ZipFile(io.BytesIO(archive.content)).namelist() == ["model.glb", "splat.ply"]
@@ -64,10 +50,13 @@ async def test_lists_and_objects_of_files(emulator: RunningEmulator) -> None:
     [
         ({}, "missing", "image_url"),
         ({"image_url": 7}, "string_type", "image_url"),
-        ({"image_url": "data:,x", "face_limit": "many"}, "integer_type", "face_limit"),
+        ({"image_url": "data:,x", "face_limit": "many"}, "int_parsing", "face_limit"),
+        ({"image_url": "data:,x", "face_limit": 2.5}, "int_from_float", "face_limit"),
+        ({"image_url": "data:,x", "face_limit": [7]}, "int_type", "face_limit"),
         ({"image_url": "data:,x", "face_limit": 0}, "greater_than_equal", "face_limit"),
-        ({"image_url": "data:,x", "face_limit": True}, "integer_type", "face_limit"),
-        ({"image_url": "data:,x", "texture": "8K"}, "enum", "texture"),
+        ({"image_url": "data:,x", "quad": "perhaps"}, "bool_parsing", "quad"),
+        ({"image_url": "data:,x", "quad": None}, "bool_type", "quad"),
+        ({"image_url": "data:,x", "texture": "8K"}, "literal_error", "texture"),
         ({"image_url": "data:image/png;base64,AAAA"}, "image_load_error", "image_url"),
         ({"image_url": "data:image/png;base64,?"}, "image_load_error", "image_url"),
         ({"image_url": "http://127.0.0.1:9/a.png"}, "image_load_error", "image_url"),

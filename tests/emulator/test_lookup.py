@@ -78,7 +78,7 @@ async def test_prices_schemas_billing_and_meta(emulator: RunningEmulator) -> Non
     model = (
         await emulator.http.get("/v1/models", params={"endpoint_id": TRIPO, "expand": "openapi-3.0"})
     ).json()["models"][0]
-    schema = model["openapi"]["components"]["schemas"]["Input"]
+    schema = model["openapi"]["components"]["schemas"]["TripoV25ImageTo3dInput"]
 
     assert price == [{"endpoint_id": TRIPO, "unit_price": 0.3, "unit": "generations", "currency": "USD"}]
     assert schema["required"] == ["image_url"]

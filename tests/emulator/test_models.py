@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fal_emulator.endpoints import ENDPOINTS
-from tests.support.emulator import RunningEmulator
+from tests.support.emulator import RunningEmulator, smallest_input
 from tests.support.npm import run_script
 from tests.support.sketches import picture
 
@@ -65,19 +65,20 @@ async def test_the_relief_rises_where_the_picture_is_bright(emulator: RunningEmu
 
 @pytest.mark.parametrize(
     ("endpoint", "field"),
-    [(one.id, one.limit) for one in ENDPOINTS.values() if one.limit and not one.many],
+    [(one.id, one.limit) for one in ENDPOINTS.values() if one.limit],
 )
 async def test_the_face_limit_is_kept(
     emulator: RunningEmulator, tmp_path: Path, endpoint: str, field: str
 ) -> None:
     url = await emulator.upload(picture(1))
-    spelled = ENDPOINTS[endpoint].picture
+    model = await emulator.upload(b"glTF", "model.glb")
+    needed = smallest_input(ENDPOINTS[endpoint], url, model)
     file = tmp_path / "model.glb"
     counts = []
     for limit in (100, 1000):
-        output = (await emulator.result({spelled: url, field: limit}, endpoint)).json()
-        model = output.get("model_mesh") or output["model_glb"]
-        file.write_bytes((await emulator.http.get(model["url"])).content)
+        output = (await emulator.result({**needed, field: limit}, endpoint)).json()
+        made = output.get("model_mesh") or output["model_glb"]
+        file.write_bytes((await emulator.http.get(made["url"])).content)
         counts.append((await run_script("validate.js", file))[0]["triangles"])
 
     assert 50 < counts[0] <= 100 < counts[1] <= 1000

@@ -68,14 +68,21 @@ async def test_signal_ends_it_at_once_with_0_although_streams_are_open(number: i
 
 
 async def test_flags_take_effect() -> None:
-    flags = ("--port", "0", "--latency", "50ms", "--concurrency", "3", "--fault", "429=1")
+    flags = (
+        *("--port", "0", "--latency", "50ms", "--concurrency", "3"),
+        *("--fault", "429=1", "--schema-seed", "7"),
+    )
     async with (
         _started(*COMMAND, *flags) as process,
         httpx.AsyncClient(base_url=await _url(process), headers=AUTHORIZATION) as http,
     ):
         settings = (await http.get("/_emulator/settings")).json()
         health = (await http.get("/_emulator/health")).json()
+        endpoints = (await http.get("/_emulator/endpoints")).json()
 
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"schema seed 7\n"
+        assert endpoints["schema_seed"] == 7
         assert (settings["latency"], settings["concurrency"]) == (0.05, 3)
         assert health == {"status": "ok", "in_flight": 0}
         assert (await http.post(f"/{TRIPO}", json={})).status_code == 429

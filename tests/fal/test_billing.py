@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from image2model.fal.endpoints import endpoint_of
 from image2model.fal.prices import Bill, bill, billable_units
+from tests.support.endpoints import endpoint_of
 
 TRIPO = endpoint_of("tripo3d/tripo/v2.5/image-to-3d")  # $0.30, in HD $0.40
 SAM = endpoint_of("fal-ai/sam-3/3d-objects")  # $0.02 a unit, no price

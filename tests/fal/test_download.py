@@ -4,12 +4,13 @@ import pytest
 
 from image2model.errors import FalResultGone
 from image2model.fal.download import CHUNK
-from image2model.fal.endpoints import DEFAULT_MODEL, endpoint_of
+from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.fal.errors import FalAddressRefused, FalUnreachable
 from image2model.fal.gateway import FalGateway, other_hosts_session
 from image2model.fal.hosts import FalHosts
 from tests.fal.buyer import Buyer
 from tests.support.emulator_process import KEY, EmulatorProcess
+from tests.support.endpoints import endpoint_of
 from tests.support.raw_server import Exchange, Script, never, raw_server
 
 

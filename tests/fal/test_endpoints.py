@@ -1,29 +1,83 @@
-"""The table of endpoints: what parameters it takes, what it refuses, what a run costs."""
+"""Endpoints: what parameters they take, what they refuse, what they need, what a run costs."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from image2model.errors import InvalidParameter, UnknownModel
-from image2model.fal.endpoints import DEFAULT_MODEL, ENDPOINTS, endpoint_of, normalise, payload
+from image2model.fal.endpoints import (
+    DEFAULT_MODEL,
+    Catalogue,
+    Endpoint,
+    EndpointSchema,
+    Input,
+    Parameter,
+    UnitPrice,
+    normalise,
+    payload,
+)
+from image2model.fal.endpoints.overlay import OVERLAY
 
-TRIPO = endpoint_of(DEFAULT_MODEL)
+BUILT_IN = Catalogue.built_in()
+TRIPO = BUILT_IN.find(DEFAULT_MODEL)
 H31 = "tripo3d/h3.1/image-to-3d"
 
 
-def test_unknown_model_lists_what_is_on_offer() -> None:
-    with pytest.raises(UnknownModel) as caught:
-        endpoint_of("fal-ai/nothing")
-    assert all(model in caught.value.detail for model in ENDPOINTS)
+def endpoint_of(model: str) -> Endpoint:
+    return BUILT_IN.find(model)
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=lambda endpoint: endpoint.id)
-def test_every_default_is_a_value_that_its_own_schema_accepts(endpoint: object) -> None:
-    row = endpoint_of(endpoint.id)  # type: ignore[attr-defined]
-    for name, parameter in row.parameters.items():
+def endpoint_with(*inputs: Input, price: UnitPrice | None = None, **parameters: Parameter) -> Endpoint:
+    """An endpoint that only FAL knows."""
+    schema = EndpointSchema(
+        id="a/new/one",
+        title="New",
+        inputs=inputs or (Input(name="image_url", role="picture", required=True),),
+        parameters=tuple(parameters.items()),
+    )
+    return Endpoint(schema, unit_price=price)
+
+
+def test_unknown_model_names_the_nearest() -> None:
+    with pytest.raises(UnknownModel, match=re.escape("fal-ai/trellis")) as caught:
+        endpoint_of("fal-ai/treliss")
+    assert len(caught.value.detail) < 300
+    with pytest.raises(UnknownModel, match="GET /api/v1/models"):
+        endpoint_of("0" * 10_000)
+
+
+@pytest.mark.parametrize("model", BUILT_IN.endpoints)
+def test_every_default_is_a_value_that_its_own_schema_accepts(model: str) -> None:
+    endpoint = endpoint_of(model)
+    required = {name: "x" for name, one in endpoint.parameters.items() if one.required}
+    for name, parameter in endpoint.parameters.items():
         if parameter.default is not None:
-            assert normalise(row, {name: parameter.default}) == {name: parameter.default}
-    assert row.face_limit_param is None or row.face_limit_param in row.parameters
-    assert next(iter(row.outputs)) == "model"
-    assert row.params_schema["additionalProperties"] is False
+            given_params = {**required, name: parameter.default}
+            assert normalise(endpoint, given_params)[name] == parameter.default
+    assert endpoint.face_limit_param is None or endpoint.face_limit_param in endpoint.parameters
+    assert next(iter(endpoint.outputs)) == "model"
+    assert endpoint.params_schema["additionalProperties"] is False
+    assert (endpoint.picture is None) == (endpoint.needs is not None)
+    json.dumps(endpoint.params_schema)
+
+
+def test_no_parameter_of_the_built_in_copy_has_a_json_type_that_nobody_read() -> None:
+    quoted = re.compile(r"[0-9]+(\.[0-9]+)?")
+    for endpoint in BUILT_IN.endpoints.values():
+        for name, parameter in endpoint.parameters.items():
+            numbers = [one for one in parameter.enum if quoted.fullmatch(str(one))]
+            assert not numbers, (endpoint.id, name)
+
+
+def test_the_overlay_names_only_endpoints_and_parameters_that_exist() -> None:
+    assert set(OVERLAY) <= set(BUILT_IN.endpoints)
+    data = Path("src/image2model/fal/endpoints/builtin.json")
+    assert len(json.loads(data.read_bytes())) == len(BUILT_IN.endpoints)
 
 
 def test_normalised_parameters_are_sorted_and_whole_numbers_are_integers() -> None:
@@ -43,7 +97,7 @@ def test_every_fault_is_named_at_once() -> None:
     assert all(word in detail for word in ("seed", "texture", "'glow'", "quad", "face_limit"))
 
 
-@pytest.mark.parametrize("value", [True, 1.5, "7", None, [1], float("nan"), float("inf"), 10**30])
+@pytest.mark.parametrize("value", [True, 1.5, "7.5", "x", "", None, [1], float("nan"), float("inf"), 10**30])
 def test_no_integer_is_refused(value: object) -> None:
     with pytest.raises(InvalidParameter, match="seed"):
         normalise(TRIPO, {"seed": value})
@@ -53,7 +107,7 @@ def test_no_integer_is_refused(value: object) -> None:
     ("model", "params"),
     [
         ("fal-ai/trellis", {"mesh_simplify": 0.5}),
-        ("fal-ai/trellis", {"texture_size": 1000}),
+        ("fal-ai/hunyuan3d-v3/image-to-3d", {"generate_type": "Fancy"}),
         ("fal-ai/hunyuan3d-v3/image-to-3d", {"face_count": 39_999}),
         ("fal-ai/triposr", {"foreground_ratio": 1.01}),
     ],
@@ -100,7 +154,8 @@ def test_face_limit_given_twice_must_agree() -> None:
         (H31, {"texture_quality": "detailed", "geometry_quality": "detailed"}, 600_000),
         ("fal-ai/trellis", {}, 20_000),
         ("fal-ai/trellis-2", {}, 300_000),
-        ("fal-ai/trellis-2", {"resolution": 1536}, 350_000),
+        ("tripo3d/p1/image-to-3d", {"texture": False}, 400_000),
+        ("fal-ai/meshy/v6-preview/multi-image-to-3d", {"enable_rigging": True}, 3_500_000),
         ("fal-ai/hunyuan3d/v2", {}, 160_000),
         ("fal-ai/hunyuan3d/v2", {"textured_mesh": True}, 480_000),
         ("fal-ai/hunyuan3d-v3/image-to-3d", {}, 375_000),
@@ -117,3 +172,197 @@ def test_price_follows_the_parameters(model: str, params: dict[str, object], mic
 def test_payload_names_the_picture_as_the_model_does() -> None:
     assert payload(TRIPO, "u", {"seed": 1}) == {"image_url": "u", "seed": 1}
     assert payload(endpoint_of("fal-ai/hunyuan3d/v2"), "u", {}) == {"input_image_url": "u"}
+
+
+def test_a_price_by_a_parameter_whose_type_only_fal_knows() -> None:
+    resolution = Parameter(type="integer", enum=(512, 1024, 1536), default=1024)
+    schema = EndpointSchema(id="fal-ai/trellis-2", title="", parameters=(("resolution", resolution),))
+    endpoint = Endpoint(schema, OVERLAY["fal-ai/trellis-2"])
+    prices = {
+        value: endpoint.price(normalise(endpoint, {"resolution": value})) for value in ("512", 1024, 1536.0)
+    }
+    assert prices == {"512": 250_000, 1024: 300_000, 1536.0: 350_000}
+
+
+@pytest.mark.parametrize(
+    ("unit_price", "unit", "micro"),
+    [
+        (0.2, "generation", 200_000),
+        (0.2, "per image", 200_000),
+        (0.2, "3D model", 200_000),
+        (0.001, "compute second", None),
+        (0.01, "credit", None),
+        (0.02, "megapixel", None),
+        (0.02, None, None),
+        (0.0, "generation", None),
+        (float("nan"), "generation", None),
+    ],
+)
+def test_a_live_price_counts_where_its_unit_is_one_run(
+    unit_price: float, unit: str | None, micro: int | None
+) -> None:
+    endpoint = endpoint_with(price=UnitPrice(unit_price, unit, "USD"))
+    assert endpoint.price({}) == micro
+    assert endpoint.price_source == (None if micro is None else "fal")
+
+
+def test_a_price_in_another_currency_is_not_known() -> None:
+    assert endpoint_with(price=UnitPrice(1.0, "generation", "EUR")).price({}) is None
+
+
+def test_the_steps_of_the_overlay_follow_a_live_price() -> None:
+    live = Endpoint(TRIPO.schema, TRIPO.row, UnitPrice(0.33, "generation", "USD"))
+    assert (live.price({}), live.price({"texture": "HD"})) == (330_000, 440_000)
+    by_credit = Endpoint(TRIPO.schema, TRIPO.row, UnitPrice(0.01, "generation", "USD"))
+    assert by_credit.price({}) == 300_000
+
+
+def side(name: str, *, required: bool) -> Input:
+    return Input(name=f"{name}_image_url", role="side", side=name, required=required)
+
+
+VIEWS = Input(name="image_urls", role="views", required=True, many=True, min=1, max=4)
+PICTURE = Input(name="image_url", role="picture", required=True)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "field"),
+    [
+        ((PICTURE,), "image_url"),
+        ((VIEWS,), "image_urls"),
+        ((side("front", required=True), side("back", required=False)), "front_image_url"),
+        ((side("back", required=False), PICTURE), "image_url"),
+        ((Input(name="input_image_urls", role="views", many=True, min=1, max=None),), "input_image_urls"),
+        ((PICTURE, Input(name="mask_url", role="mask")), "image_url"),
+    ],
+)
+def test_one_picture_goes_where_the_endpoint_takes_one(inputs: tuple[Input, ...], field: str) -> None:
+    endpoint = endpoint_with(*inputs)
+    assert endpoint.needs is None
+    sent = payload(endpoint, "https://a/b.png", {})
+    assert sent == {field: ["https://a/b.png"] if field.endswith("urls") else "https://a/b.png"}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ((side("front", required=True), side("back", required=True)), "its sides: front, back"),
+        ((Input(name="image_urls", role="views", required=True, many=True, min=2, max=4),), "2 pictures"),
+        ((Input(name="model_url", role="model", required=True),), "a 3D model"),
+        ((PICTURE, Input(name="mesh_url", role="model", required=True)), "a picture and a 3D model"),
+        ((PICTURE, Input(name="mask_url", role="mask", required=True)), "a mask"),
+    ],
+)
+def test_what_one_picture_cannot_run_says_what_it_needs(inputs: tuple[Input, ...], words: str) -> None:
+    endpoint = endpoint_with(*inputs)
+    assert endpoint.picture is None
+    assert words in str(endpoint.needs)
+    with pytest.raises(InvalidParameter, match=words):
+        payload(endpoint, "https://a/b.png", {})
+
+
+def test_files_besides_the_picture_are_given_by_address() -> None:
+    masks = Input(name="mask_urls", role="mask", many=True, min=1, max=2)
+    endpoint = endpoint_with(PICTURE, Input(name="style_image_url", role="style"), masks)
+    given_params = {"style_image_url": "https://a/style.png", "mask_urls": ["https://a/1.png"]}
+    assert normalise(endpoint, given_params) == given_params
+    assert {"style_image_url", "mask_urls"} <= endpoint.params_schema["properties"].keys()  # type: ignore[attr-defined]
+    for name, bad in [
+        ("style_image_url", "http://a/b.png"),
+        ("style_image_url", "file:///etc/passwd"),
+        ("style_image_url", 3),
+        ("mask_urls", ["https://a/1"] * 3),
+        ("mask_urls", []),
+        ("image_url", "https://a/b.png"),
+    ]:
+        with pytest.raises(InvalidParameter, match=name):
+            normalise(endpoint, {name: bad})
+
+
+def test_an_unknown_parameter_is_refused_with_the_nearest_name_or_passed_on() -> None:
+    with pytest.raises(InvalidParameter, match="did you mean 'texture'"):
+        normalise(TRIPO, {"textures": "HD"})
+    assert normalise(TRIPO, {"new_one": {"a": [1, None]}, "seed": "3"}, strict=False) == {
+        "new_one": {"a": [1, None]},
+        "seed": 3,
+    }
+    deep: Any = 1
+    for _ in range(20):
+        deep = [deep]
+    for name, bad in [("n", deep), ("n", ["x"] * 10_000), ("n", "x" * 10_000), ("a b", 1), ("n" * 100, 1)]:
+        with pytest.raises(InvalidParameter):
+            normalise(TRIPO, {name: bad}, strict=False)
+    with pytest.raises(InvalidParameter, match="picture itself"):
+        normalise(TRIPO, {"image_url": "https://a/b.png"}, strict=False)
+
+
+def test_a_required_parameter_is_named() -> None:
+    endpoint = endpoint_with(prompt=Parameter(type="string", required=True))
+    with pytest.raises(InvalidParameter, match="prompt is required"):
+        normalise(endpoint, {})
+    assert endpoint.params_schema["required"] == ["prompt"]
+
+
+NUMBERS = st.lists(st.integers(1, 10_000), min_size=1, max_size=6, unique=True)
+
+
+@given(NUMBERS, st.booleans(), st.data())
+def test_a_choice_is_sent_in_the_json_type_of_the_schema(
+    numbers: list[int], as_text: bool, data: st.DataObject
+) -> None:
+    enum: tuple[Any, ...] = tuple(map(str, numbers)) if as_text else tuple(numbers)
+    endpoint = endpoint_with(size=Parameter(type="string" if as_text else "integer", enum=enum))
+    wanted = data.draw(st.sampled_from(enum))
+    for spelled in (str(wanted), int(wanted), float(wanted)):
+        accepted = normalise(endpoint, {"size": spelled})["size"]
+        assert accepted == wanted
+        assert type(accepted) is type(wanted)
+    for wrong in (max(numbers) + 1, str(max(numbers) + 1), True, None, [wanted]):
+        with pytest.raises(InvalidParameter):
+            normalise(endpoint, {"size": wrong})
+
+
+@given(NUMBERS, st.booleans(), st.data())
+def test_a_value_follows_a_schema_that_has_changed_since(
+    numbers: list[int], as_text: bool, data: st.DataObject
+) -> None:
+    old: tuple[Any, ...] = tuple(numbers) if as_text else tuple(map(str, numbers))
+    new: tuple[Any, ...] = tuple(map(str, numbers)) if as_text else tuple(numbers)
+    chosen = data.draw(st.sampled_from(old))
+    now = endpoint_with(size=Parameter(type="any", enum=new))
+    sent = payload(now, "https://a/b.png", {"size": chosen})
+    assert sent["size"] in new
+    assert payload(endpoint_with(), "u", {"size": chosen})["size"] == chosen
+
+
+@pytest.mark.parametrize(
+    ("parameter", "good", "bad"),
+    [
+        (Parameter(type="number", above=0, below=10), 0.5, 0),
+        (Parameter(type="number", minimum=0.0, maximum=1.0), "0.5", 1.5),
+        (Parameter(type="boolean"), True, 1),
+        (Parameter(type="boolean"), "True", "yes"),
+        (Parameter(type="string"), "a chair", 3),
+        (Parameter(type="string", nullable=True), None, False),
+        (
+            Parameter(type="array", items=Parameter(type="number"), min_items=3, max_items=3),
+            [1, 2.5, 3],
+            [1, 2],
+        ),
+        (Parameter(type="array", items=Parameter(type="number")), [], ["x"]),
+        (
+            Parameter(type="object", properties=(("x", Parameter(type="integer", required=True)),)),
+            {"x": 1},
+            {},
+        ),
+        (Parameter(type="object", properties=(("x", Parameter(type="integer")),)), {"x": 1}, {"y": 1}),
+        (Parameter(type="any"), {"a": [1]}, {"a": float("nan")}),
+    ],
+)
+def test_values_of_every_type(parameter: Parameter, good: Any, bad: Any) -> None:
+    endpoint = endpoint_with(value=parameter)
+    accepted = normalise(endpoint, {"value": good})["value"]
+    expected = {"0.5": 0.5, "True": True}.get(good, good) if isinstance(good, str) else good
+    assert accepted == expected
+    with pytest.raises(InvalidParameter, match="value"):
+        normalise(endpoint, {"value": bad})

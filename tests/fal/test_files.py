@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from image2model.fal.endpoints import DEFAULT_MODEL, endpoint_of
+from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.fal.files import files_of
+from tests.support.endpoints import endpoint_of
 
 TRIPO = endpoint_of(DEFAULT_MODEL)
 

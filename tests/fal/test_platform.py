@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from image2model.errors import FalAmbiguous
-from image2model.fal.endpoints import DEFAULT_MODEL, ENDPOINTS
+from image2model.fal.endpoints import DEFAULT_MODEL, derive
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
+from image2model.fal.wire import decode
 from tests.fal.buyer import Buyer
 from tests.support.emulator_process import KEY, EmulatorProcess
+from tests.support.endpoints import ENDPOINTS
 from tests.support.raw_server import Exchange, raw_server
 
 
@@ -47,11 +49,12 @@ async def test_listing_is_read_to_its_last_page() -> None:
         assert found.request_id == "b"
 
 
-async def test_prices_and_metadata_by_endpoint(fal: FalGateway) -> None:
+async def test_prices_and_documents_by_endpoint(fal: FalGateway) -> None:
     prices = await fal.prices(ENDPOINTS)
     assert prices["fal-ai/trellis"].unit_price == 0.02
-    models = await fal.models_metadata([DEFAULT_MODEL])
-    assert list(models) == [DEFAULT_MODEL]
+    [found] = [entry async for page in fal.models_named([DEFAULT_MODEL, "no/such"]) for entry in page]
+    assert found.endpoint_id == DEFAULT_MODEL
+    assert derive(DEFAULT_MODEL, decode(bytes(found.openapi), dict[str, object])).parameters
 
 
 async def test_probe_is_ok_on_a_good_key_and_buys_nothing(fal: FalGateway, emulator: EmulatorProcess) -> None:

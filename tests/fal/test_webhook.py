@@ -6,12 +6,13 @@ import hashlib
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from image2model.fal.endpoints import DEFAULT_MODEL, endpoint_of, payload
+from image2model.fal.endpoints import DEFAULT_MODEL, payload
 from image2model.fal.errors import FalUnreachable
 from image2model.fal.gateway import FalGateway
 from image2model.fal.webhooks import JwksCache, WebhookRejected, public_keys, verify_webhook
 from image2model.fal.wire import Jwk, Jwks
 from tests.fal.buyer import Buyer
+from tests.support.endpoints import endpoint_of
 from tests.support.raw_server import Exchange, raw_server
 
 NOW = 1_800_000_000

@@ -7,20 +7,19 @@ import pytest
 
 from image2model.access.accounts import Allowance
 from image2model.access.keys import Budget
+from image2model.catalogue import bills
 from image2model.domain import FalRequest, ImageStatus
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
-from image2model.fal.prices import PriceCache
 from image2model.generation import costs, steps
 from image2model.generation.steps import Task
 from image2model.store import job_reads
 from image2model.telemetry import metrics
 from image2model.worker.process import WorkerContext
 from tests.support import jobs
+from tests.support.catalogue import refresh
 from tests.support.emulator_process import KEY
 from tests.support.fleet import Fleet
-from tests.support.gate import gate_to
-from tests.support.wait import until
 
 TABLE = 400_000  # its jobs are in HD; FAL's price for a unit is $0.30
 Booking = Callable[[WorkerContext, Task, FalRequest], Awaitable[None]]
@@ -31,6 +30,7 @@ async def context(fleet: Fleet) -> AsyncIterator[WorkerContext]:
     """A worker's parts, without a worker."""
     async with FalGateway(KEY, FalHosts.at(fleet.emulator.url)) as fal:
         context = WorkerContext(fleet.settings(), fleet.redis, fleet.storage, fal)
+        assert await refresh(fleet.redis, fal, context.catalogue)
         yield context
         context.close()
 
@@ -144,38 +144,44 @@ async def test_booking_outlives_an_outage_of_the_store(fleet: Fleet, context: Wo
     assert (await job_reads.read_job(fleet.redis, task.job_id)).job.cost_micro == 300_000
 
 
-async def test_prices_that_hang_hold_up_a_booking_for_the_deadline_and_once(fleet: Fleet) -> None:
-    async with gate_to(fleet.emulator.url) as gate:
-        hold = gate.hold(lambda message: b"models/pricing" in message, answer=False)
-        async with FalGateway(KEY, FalHosts.at(f"http://127.0.0.1:{gate.port}")) as fal:
-            prices = PriceCache(fal.prices, deadline_s=0.2)
-            clock = asyncio.get_running_loop().time
-            began = clock()
-            assert await prices.unit_price("fal-ai/trellis") is None
-            assert hold.reached.is_set()
-            assert clock() - began < 2
-            began = clock()
-            assert await prices.unit_price("fal-ai/trellis") is None
-            assert clock() - began < 0.1
-            prices.close()
+async def test_booking_waits_for_the_first_prices_and_goes_on_without_them(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right after the very first start: no worker has asked FAL yet."""
+    monkeypatch.setattr("image2model.generation.costs._FIRST_PRICES_S", 0.3)
+    async with FalGateway(KEY, FalHosts.at(fleet.emulator.url)) as fal:
+        context = WorkerContext(fleet.settings(), fleet.redis, fleet.storage, fal)
+        task = await at_fal(fleet)
+        assert task.request is not None
+        async with asyncio.timeout(2):
+            await costs.book_result(context, task, task.request, 2.0)
+        context.close()
+    (image,) = (await job_reads.read_job(fleet.redis, task.job_id)).images
+    assert image.cost_micro == TABLE
 
 
-async def test_last_good_prices_stay_while_fal_is_away(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("image2model.fal.prices._FRESH_S", 0.0)
-    async with (
-        gate_to(fleet.emulator.url) as gate,
-        FalGateway(KEY, FalHosts.at(f"http://127.0.0.1:{gate.port}")) as fal,
-    ):
-        prices = PriceCache(fal.prices, deadline_s=0.2)
-        assert await prices.unit_price("fal-ai/trellis") == 0.02
-        again = gate.hold(lambda message: b"models/pricing" in message, answer=False)
-        assert await prices.unit_price("fal-ai/trellis") == 0.02
-        async with asyncio.timeout(5):
-            await again.reached.wait()
+async def test_what_was_billed_is_noted_beside_the_quote(fleet: Fleet, context: WorkerContext) -> None:
+    for _ in range(5):
+        task = await at_fal(fleet)
+        assert task.request is not None
+        for _ in range(2):
+            await costs.book_result(context, task, task.request, 2.0)
+    (drift,) = await bills.drifts(fleet.redis)
+    assert (drift.model, drift.bookings) == (task.model, 5)
+    assert drift.ratio == pytest.approx(2 * 300_000 / TABLE - 1)
+    assert drift.is_large
+    assert await bills.mean_cost(fleet.redis) == 600_000
 
-        async def given_up() -> bool:
-            return prices._fetching is None
 
-        await until(given_up)
-        assert await prices.unit_price("fal-ai/trellis") == 0.02
-        prices.close()
+async def test_price_that_nobody_knows_is_booked_as_what_was_set_aside(fleet: Fleet) -> None:
+    job = await jobs.make_job(fleet.redis, unit_micro=123_456, model="fal-ai/sam-3/3d-objects")
+    (claim,) = await jobs.pick(fleet.redis)
+    await jobs.submit(fleet.redis, claim)
+    task = await steps.load(fleet.redis, claim.task_id)
+    assert task.request is not None
+    async with FalGateway(KEY, FalHosts.at(fleet.emulator.url)) as fal:
+        context = WorkerContext(fleet.settings(), fleet.redis, fleet.storage, fal)  # FAL was never read
+        await costs.book_result(context, task, task.request, None)
+        context.close()
+    (image,) = (await job_reads.read_job(fleet.redis, job.job_id)).images
+    assert (image.cost_micro, image.cost_uncertain) == (123_456, True)

@@ -38,8 +38,7 @@ async def measure(
 ) -> Run:
     """Run `count` pictures of four keys.
 
-    `warm`: the service has learned the limit before. `known`: what it is told of it; 1000 hands everything
-    over.
+    `warm`: the service has learned the limit before. `known`: what it is told of it; 1000 hands all over.
     """
     async with world("--concurrency", str(concurrency)) as all_of_it:
         redis = all_of_it.redis

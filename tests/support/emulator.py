@@ -13,6 +13,7 @@ import uvicorn
 
 from fal_emulator.app import create_app
 from fal_emulator.config import Config
+from fal_emulator.endpoints import Endpoint, Field
 from fal_emulator.generation import Generation, Phase
 from fal_emulator.server import bind
 from fal_emulator.state import State
@@ -85,6 +86,12 @@ class RunningEmulator(msgspec.Struct, frozen=True):
             lines = [line async for line in stream.aiter_lines()]
         return [msgspec.json.decode(line[6:]) for line in lines if line.startswith("data: ")]
 
+    def as_drawn(self, endpoint: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with each value of an enumeration in the JSON type that this start has drawn."""
+        row = self.state.catalogue.find(endpoint)
+        assert row is not None
+        return {name: _as_drawn(row.fields.get(name), value) for name, value in arguments.items()}
+
     async def ended(self, generation: Generation) -> None:
         """Returns when the generation is COMPLETED."""
         while generation.phase is not Phase.COMPLETED:
@@ -101,6 +108,25 @@ class RunningEmulator(msgspec.Struct, frozen=True):
     async def settings(self, **changes: Any) -> None:
         """Change settings at run time."""
         (await self.http.post("/_emulator/settings", json=changes)).raise_for_status()
+
+
+def smallest_input(row: Endpoint, picture: str, model: str) -> dict[str, Any]:
+    """What the endpoint needs at least, from the URL of a picture and that of a 3D model."""
+    needed = {name: field for name, field in row.fields.items() if field.required or name == row.picture}
+    return {
+        name: _smallest(field, model if field.role == "model" else picture) for name, field in needed.items()
+    }
+
+
+def _as_drawn(field: Field | None, value: Any) -> Any:
+    choices = () if field is None else field.choices
+    return next((choice for choice in choices if str(choice) == str(value)), value)
+
+
+def _smallest(field: Field, url: str) -> Any:
+    if field.kind == "array":
+        return [url] * (field.min_items or 1)
+    return url if field.role is not None else "a chair"
 
 
 @contextlib.asynccontextmanager

@@ -105,6 +105,7 @@ class KeyGate:
             key=found.digest,
             credential=credential,
             rate=found.rate,
+            models=found.models,
             allowance=self._allowance(scope, found.digest, found.max_queued, found.budget),
         )
 

@@ -34,6 +34,7 @@ _REVOKE: Final = Script("access/revoke_key")
 _OWNER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _MAX_NAME: Final = 200
 _MAX_QUEUED: Final = 1_000_000_000
+_MAX_PATTERNS: Final = 50
 _MAX_TTL_S: Final = 100 * 365 * 86_400
 """A century: dates end with the year 9999, and a key beyond it could be created but not listed."""
 
@@ -48,6 +49,8 @@ class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_queued: int | None = None
     expires: str | None = None
     owner: str | None = None
+    models: tuple[str, ...] = ()
+    """Patterns of the models that it may use, such as `fal-ai/*` or `!fal-ai/sam-3/*`; none: all on offer."""
 
 
 class KeyDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,6 +69,7 @@ class KeyDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     expires_at: Moment | None
     last_used_at: Moment | None
     revoked_at: Moment | None
+    models: tuple[str, ...] = ()
     key: str = ""
 
 
@@ -95,6 +99,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     max_queued: int | None = None
     budget: Budget | None = None
     expires_in_s: float | None = None
+    models: tuple[str, ...] = ()
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +117,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int | None
     last_used_at: int | None
     revoked_at: int | None
+    models: tuple[str, ...] = ()
 
 
 async def create(redis: Redis, request: KeyRequest) -> KeyDocument:
@@ -148,6 +154,7 @@ def document(key: ApiKey, now_ms: int) -> KeyDocument:
         expires_at=moment(key.expires_at),
         last_used_at=moment(key.last_used_at),
         revoked_at=moment(key.revoked_at),
+        models=key.models,
     )
 
 
@@ -222,6 +229,8 @@ def _fields(secret: str, hashed: str, new: NewKey) -> dict[str, str]:
         fields["max_queued"] = str(new.max_queued)
     if new.budget is not None:
         fields |= {"budget_micro": str(new.budget.micro), "budget_period": new.budget.period}
+    if new.models:
+        fields["models"] = ",".join(new.models)
     return fields
 
 
@@ -248,6 +257,11 @@ def read_budget(micro: str, period: str) -> Budget | None:
     return Budget(int(micro), period_of(period)) if micro else None
 
 
+def read_models(text: str) -> tuple[str, ...]:
+    """The model patterns of a record."""
+    return tuple(text.split(",")) if text else ()
+
+
 def _record(row: dict[str, str]) -> ApiKey:
     def whole(name: str) -> int | None:
         return int(row[name]) if row.get(name) else None
@@ -265,6 +279,7 @@ def _record(row: dict[str, str]) -> ApiKey:
         expires_at=whole("expires_at"),
         last_used_at=whole("last_used_at"),
         revoked_at=whole("revoked_at"),
+        models=read_models(row.get("models", "")),
     )
 
 
@@ -278,6 +293,7 @@ def _new_key(request: KeyRequest) -> NewKey:
             max_queued=_max_queued(request.max_queued),
             budget=_budget(request.budget),
             expires_in_s=_ttl_s(request.expires) if request.expires else None,
+            models=_models(request.models),
         )
     except ValueError as error:
         raise InvalidParameter(f"The key cannot be created: {error}.") from error
@@ -300,6 +316,12 @@ def _max_queued(number: int | None) -> int | None:
     if number is not None and not 1 <= number <= _MAX_QUEUED:
         raise ValueError(f"`max_queued` must be 1 to {_MAX_QUEUED}")
     return number
+
+
+def _models(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    if len(patterns) > _MAX_PATTERNS:
+        raise ValueError(f"`models` must be at most {_MAX_PATTERNS} patterns")
+    return tuple(word for pattern in patterns for word in parse.model_patterns(pattern))
 
 
 def _ttl_s(text: str) -> float:

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.access.keys import Budget, Rate, read_budget, read_rate
+from image2model.access.keys import Budget, Rate, read_budget, read_models, read_rate
 from image2model.errors import Expired, NotFound
 from image2model.store import job_reads
 from image2model.store.records import JobSnapshot
@@ -28,7 +28,7 @@ _rows = msgspec.msgpack.Decoder(list[Row])
 _LOOK_UP: Final = Script("access/look_up")
 _MAX_BATCH: Final = 500
 """Requests in one round trip: a longer script would block the store."""
-_KeyRow = tuple[str, str, str, str, str, str, str, str]
+_KeyRow = tuple[str, str, str, str, str, str, str, str, str]
 _batch_rows = msgspec.msgpack.Decoder(tuple[list[Row], list[_KeyRow]])
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
@@ -116,6 +116,7 @@ class KeyFound(msgspec.Struct, frozen=True, kw_only=True):
     rate: Rate | None
     max_queued: int | None
     budget: Budget | None
+    models: tuple[str, ...]
 
 
 class _Batch:
@@ -198,7 +199,7 @@ class Lookups:
 
 
 def _key(row: _KeyRow) -> KeyFound:
-    digest, key_id, owner, role, rate, max_queued, budget_micro, budget_period = row
+    digest, key_id, owner, role, rate, max_queued, budget_micro, budget_period, models = row
     return KeyFound(
         digest=digest,
         valid=bool(key_id),
@@ -208,4 +209,5 @@ def _key(row: _KeyRow) -> KeyFound:
         rate=read_rate(rate),
         max_queued=int(max_queued) if max_queued else None,
         budget=read_budget(budget_micro, budget_period),
+        models=read_models(models),
     )

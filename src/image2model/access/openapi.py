@@ -100,6 +100,7 @@ _KEY: Final = KeyDocument(
     expires_at=None,
     last_used_at=None,
     revoked_at=None,
+    models=("fal-ai/*",),
 )
 _KEY_ID: Final = Parameter(
     name="key_id", where="path", description="The key's id, or its prefix.", example=_KEY.key_id
@@ -126,10 +127,12 @@ KEY_OPERATIONS: Final = (
         "belongs to that owner.",
         body=Body(
             description="The key to create. Examples: `rate` is `60/min`, `budget` is `25.00/month`, "
-            "`expires` is `90d`.",
+            "`expires` is `90d`, `models` are patterns such as `fal-ai/*` or `!fal-ai/sam-3/*`.",
             shape=KeyRequest,
             examples={
-                "a shop's": KeyRequest(name="shop", rate="60/min", budget="25.00/month", expires="90d")
+                "a shop's": KeyRequest(
+                    name="shop", rate="60/min", budget="25.00/month", expires="90d", models=("fal-ai/*",)
+                )
             },
         ),
         answers=(

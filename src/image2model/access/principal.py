@@ -37,6 +37,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     credential: Credential | None = None
     rate: Rate | None = None
+    models: tuple[str, ...] = ()
+    """Patterns of the models that its key may use; none: all on offer."""
     allowance: Allowance | None = None
 
 

@@ -20,12 +20,13 @@ from image2model.access.lookup import Lookups
 from image2model.access.principal import Gate
 from image2model.access.rates import RateGuard
 from image2model.api.state import ApiState
+from image2model.catalogue.documents import ModelDocuments
+from image2model.catalogue.live import LiveCatalogue, following
 from image2model.events.relay import EventRelay
 from image2model.fal.hosts import FalHosts
 from image2model.http.upload import UploadBudget, UploadLimits
 from image2model.http.write_probe import WriteProbe
 from image2model.jobs.accept import LostReplies
-from image2model.jobs.models import FalCatalogue
 from image2model.jobs.thumbnails import Thumbnails
 from image2model.operations.health import FalProbe
 from image2model.settings import Settings
@@ -61,22 +62,31 @@ class Process:
         settings = self._settings
         storage = await asyncio.to_thread(open_storage, settings.storage_url)
         redis = connect(self._redis_url, timeout_s=_REDIS_TIMEOUT)
+        on_failed = partial(os.kill, os.getpid(), signal.SIGTERM)
+        catalogue = LiveCatalogue(redis)
         relay = EventRelay(
             redis,
             self._redis_url,
             send_timeout_s=settings.sse_send_timeout,
-            on_failed=partial(os.kill, os.getpid(), signal.SIGTERM),
+            on_failed=on_failed,
+            on_catalogue=catalogue.notify,
         )
         async with redis, relay:
             for warning in await durability.warnings(redis):
                 _log.warning("store_not_durable", advice=warning)
             with closing(Thumbnails(storage, max_pixels=settings.max_pixels)) as thumbnails:
-                state = await self._state(redis, storage, relay, thumbnails)
-                yield {"api": state}
-                await state.lost_replies.finish()
+                state = await self._state(redis, storage, relay, thumbnails, catalogue)
+                async with following(catalogue, on_failed):
+                    yield {"api": state}
+                    await state.lost_replies.finish()
 
     async def _state(
-        self, redis: Redis, storage: ObjectStorage, relay: EventRelay, thumbnails: Thumbnails
+        self,
+        redis: Redis,
+        storage: ObjectStorage,
+        relay: EventRelay,
+        thumbnails: Thumbnails,
+        catalogue: LiveCatalogue,
     ) -> ApiState:
         hosts = FalHosts.at(self._settings.fal_base_url)
         rates = RateGuard(redis, self._settings.address_rate_limit)
@@ -90,7 +100,8 @@ class Process:
             hosts=hosts,
             fal_probe=FalProbe(self._settings.fal_key, hosts),
             fal_callbacks=FalCallbacks(self._settings.fal_key, hosts),
-            fal_catalogue=FalCatalogue(self._settings.fal_key, hosts),
+            catalogue=catalogue,
+            model_documents=ModelDocuments(self._settings.models),
             thumbnails=thumbnails,
             upload_budget=UploadBudget(self._settings.upload_memory),
             upload_limits=self._limits,

@@ -17,6 +17,7 @@ from image2model.access import openapi as access_openapi
 from image2model.access.principal import COOKIE, SECURE_COOKIE
 from image2model.access.state import AccessState, state_of
 from image2model.api.openapi_responses import as_json, components, reference, responses
+from image2model.catalogue import openapi as catalogue_openapi
 from image2model.events import openapi as events_openapi
 from image2model.events.examples import ENDED, PARTIAL_JOB
 from image2model.http.problems import ProblemDocument
@@ -33,7 +34,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *jobs_openapi.JOB_OPERATIONS,
     *events_openapi.OPERATIONS,
     *jobs_openapi.RESULT_OPERATIONS,
-    *openapi_uploads.MODEL_OPERATIONS,
+    *catalogue_openapi.OPERATIONS,
     *webhooks_http.OPERATIONS,
     *access_openapi.SESSION_OPERATIONS,
     *operations_openapi.FLEET_OPERATIONS,

@@ -23,9 +23,12 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "unauthenticated": "The key is missing, unknown or no longer valid. Send a valid key as "
         "`Authorization: Bearer <key>`.",
-        "forbidden": "The key's role does not permit this call, or another web site made the request.",
+        "forbidden": "The key's role or its models do not permit this call, or another web site made the "
+        "request.",
         "not_found": "It does not exist, or it belongs to another key.",
         "method_not_allowed": "This address does not accept the method. Use one of the methods in `Allow`.",
+        "price_unknown": "What the model costs is known only after the run. Give `max_cost_usd`, the most "
+        "that all pictures may cost together.",
         "budget_exceeded": "The key's budget does not cover the request. Send fewer pictures, or ask the "
         "operator for a larger budget.",
         "rate_limited": "There were too many requests. Wait for the time in `Retry-After`, then try again.",

@@ -12,6 +12,7 @@ from image2model.access import http as access_http
 from image2model.access.state import state_of
 from image2model.api import openapi as api_openapi
 from image2model.api.state import ApiState
+from image2model.catalogue import http as catalogue_http
 from image2model.events.http import StreamGate
 from image2model.events.http import routes as event_routes
 from image2model.events.relay import EventRelay
@@ -43,7 +44,8 @@ def routes() -> list[BaseRoute]:
             methods=["POST"],
         ),
         Route(f"{API}/jobs/{{job_id}}", jobs_http.delete, methods=["DELETE"]),
-        Route(f"{API}/models", jobs_http.list_models),
+        Route(f"{API}/models", catalogue_http.list_models),
+        Route(f"{API}/models/{{model:path}}", catalogue_http.show_model),
         Route(f"{API}/quote", jobs_http.quote_batch, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}/webhooks", webhooks_http.list_deliveries),
         Route(
@@ -62,6 +64,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/session", access_http.show_session, methods=["GET"]),
         Route(f"{API}/session", access_http.end_session, methods=["DELETE"]),
         Route(f"{API}/admin/stats", operations_http.show_stats),
+        Route(f"{API}/admin/models/refresh", catalogue_http.refresh, methods=["POST"]),
         Route(f"{API}/admin/keys", access_http.list_keys, methods=["GET"]),
         Route(f"{API}/admin/keys", access_http.create_key, methods=["POST"]),
         Route(f"{API}/admin/keys/{{key_id}}", access_http.revoke_key, methods=["DELETE"]),

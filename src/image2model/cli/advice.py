@@ -32,6 +32,9 @@ _ADVICE: Final = {
     "worker_crashed": "Ask the service's operator to look at the workers' log. "
     "Then run `image2model retry JOB`.",
     "cancelled": "It was cancelled: submit it again if you still need it.",
+    "price_unknown": "Give `--max-cost USD`, the most that these pictures may cost together.",
+    "budget_exceeded": "Send fewer pictures, raise `--max-cost`, or ask the operator for a larger budget.",
+    "unknown_model": "`image2model models` lists the models on offer.",
     "expired": "The job's files are gone: submit the picture again.",
     "not_saved": "Check the output folder's disk space and permissions, then run the same command again: "
     "you do not pay twice.",

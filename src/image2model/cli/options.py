@@ -1,5 +1,5 @@
 """The options that the commands with pictures share: `--out`, `--model`, `--params`, `--face-limit`,
-`--jobs`.
+`--max-cost`, `--jobs`.
 """
 
 from collections.abc import Callable
@@ -45,6 +45,13 @@ _OPTIONS: Final = (
         type=click.IntRange(1),
         help="Maximum number of faces, if the endpoint has such a limit.",
     ),
+    click.option(
+        "--max-cost",
+        metavar="USD",
+        type=click.FloatRange(0, min_open=True),
+        help="The most that the pictures of this run may cost together, in dollars (`watch`: those that "
+        "appear at once). Needed where the price is not known before the run.",
+    ),
 )
 
 
@@ -83,7 +90,7 @@ def own_data_options(command: _F) -> _F:
 
 
 def shared_options(command: _F) -> _F:
-    """Adds `--out`, `--model`, `--params` and `--face-limit`."""
+    """Adds `--out`, `--model`, `--params`, `--face-limit` and `--max-cost`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

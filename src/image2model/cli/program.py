@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, str]] = {
     "api": "Run one API process.",
     "worker": "Run one worker process.",
     "emulator": "Run a FAL emulator on this machine, for trials and tests.",
+    "models": "List the models on offer, with prices and parameters.",
     "quote": "Show what a submit would cost, and buy nothing.",
     "submit": "Upload pictures and download their models.",
     "watch": "Make models of all pictures that appear in a folder.",

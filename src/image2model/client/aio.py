@@ -7,6 +7,7 @@ see `transport` for the calls that may be repeated.
 import json
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote as escaped
@@ -15,7 +16,16 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 
-from image2model.client.documents import DeadPage, Download, Job, JobPage, ModelList, Quote, Replayed
+from image2model.client.documents import (
+    DeadPage,
+    Download,
+    Job,
+    JobPage,
+    Model,
+    ModelList,
+    Quote,
+    Replayed,
+)
 from image2model.client.errors import BadDownload, ClientError, Unreachable
 from image2model.client.events import Event, EventStream, OnConnection
 from image2model.client.multipart import MultipartBody, Picture
@@ -26,6 +36,7 @@ from image2model.domain import MetadataValue, metadata_text
 _BASE: Final = "/api/v1"
 _MIN_UPLOAD_SPEED: Final = 32 * 1024  # bytes a second: a slower try times out
 _IDLE_DOWNLOAD: Final = 60.0
+_MICRO: Final = Decimal("0.000001")
 
 _T = TypeVar("_T")
 Source = str | os.PathLike[str] | Picture
@@ -67,12 +78,16 @@ class AsyncClient:
         on_invalid: str | None = None,
         no_cache: bool = False,
         metadata: Mapping[str, MetadataValue] | None = None,
+        params_strict: bool = True,
+        max_cost_usd: float | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Upload one batch. A lost reply is recovered with the same idempotency key, never paid twice.
 
-        Without a key a random one is made. `metadata`: the caller's own data on the job; that on a picture
-        goes with `Picture`. Raises ApiError, Unreachable, ClientError.
+        `metadata`: the caller's own data on the job; that on a picture goes with `Picture`.
+        `max_cost_usd`: the most that all pictures may cost together; needed where the price is not known
+        before the run. Without `params_strict`, parameters that the model's schema does not have go to FAL as
+        they are. Without a key a random one is made. Raises ApiError, Unreachable, ClientError.
         """
         body = _form(
             pictures,
@@ -84,6 +99,8 @@ class AsyncClient:
             on_invalid=on_invalid,
             no_cache=no_cache,
             metadata=metadata,
+            params_strict=params_strict,
+            max_cost_usd=max_cost_usd,
         )
         call = _multipart("/upload/batch", body, {"Idempotency-Key": idempotency_key or uuid4().hex})
         return _decoded(await self._transport.send(call), Job)
@@ -96,17 +113,35 @@ class AsyncClient:
         params: Mapping[str, Any] | None = None,
         face_limit: int | None = None,
         no_cache: bool = False,
+        params_strict: bool = True,
+        max_cost_usd: float | None = None,
     ) -> Quote:
         """What the same `submit` would cost, and what is wrong with each picture. It runs and keeps nothing.
 
         Raises ApiError where the whole upload would be refused, such as for an unknown model.
         """
-        body = _form(pictures, model=model, params=params, face_limit=face_limit, no_cache=no_cache)
+        body = _form(
+            pictures,
+            model=model,
+            params=params,
+            face_limit=face_limit,
+            no_cache=no_cache,
+            params_strict=params_strict,
+            max_cost_usd=max_cost_usd,
+        )
         return _decoded(await self._transport.send(_multipart("/quote", body)), Quote)
 
     async def models(self) -> ModelList:
         """The models on offer, the default first, with their parameters and prices."""
         return await self._get("/models", ModelList)
+
+    async def model(self, model_id: str) -> Model:
+        """One model on offer. Raises ApiError `not_found`."""
+        return await self._get(f"/models/{escaped(model_id, safe='/')}", Model)
+
+    async def refresh_models(self) -> None:
+        """Let the service read FAL's list of models now. For admins."""
+        await self._transport.send(Call(method="POST", path=f"{_BASE}/admin/models/refresh", safe=True))
 
     async def job(self, job_id: str) -> Job:
         """The job document."""
@@ -265,6 +300,8 @@ def _form(
     face_limit: int | None,
     no_cache: bool,
     metadata: Mapping[str, MetadataValue] | None = None,
+    params_strict: bool,
+    max_cost_usd: float | None,
     **texts: str | None,
 ) -> MultipartBody:
     files = [_picture(source) for source in pictures]
@@ -275,6 +312,8 @@ def _form(
         "no_cache": "true" if no_cache else None,
         "metadata": json.dumps(dict(metadata)) if metadata else None,
         "manifest": _manifest(files),
+        "params_strict": None if params_strict else "false",
+        "max_cost_usd": None if max_cost_usd is None else _dollars(max_cost_usd),
     }
     given = {name: value for name, value in fields.items() if value is not None}
     return MultipartBody(given, files)
@@ -288,6 +327,11 @@ def _manifest(pictures: Sequence[Picture]) -> str | None:
         if picture.metadata
     ]
     return json.dumps({"files": files}) if files else None
+
+
+def _dollars(amount: float) -> str:
+    """Micro-dollars are the smallest that counts; a limit is rounded down."""
+    return str((Decimal(str(amount)) // _MICRO) * _MICRO)
 
 
 def _multipart(path: str, body: MultipartBody, headers: Mapping[str, str] | None = None) -> Call:

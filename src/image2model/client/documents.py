@@ -191,12 +191,45 @@ class Endpoint(msgspec.Struct, frozen=True):
     price: Price | None = None
 
 
+class ModelPrice(msgspec.Struct, frozen=True):
+    """What one picture costs with the default parameters. `source`: `fal`, or the service's own `table`."""
+
+    usd: float
+    unit: str = ""
+    note: str = ""
+    source: str = ""
+
+
+class ModelInput(msgspec.Struct, frozen=True):
+    """A field of the model that takes files, and what for: `picture`, `side`, `views`, `style`, `mask` or
+    `model`; `min` to `max` of them (None: no limit is known).
+    """
+
+    name: str
+    role: str = ""
+    side: str | None = None
+    required: bool = False
+    min: int = 1
+    max: int | None = 1
+    description: str = ""
+
+
+class ModelOutput(msgspec.Struct, frozen=True):
+    """A field of the model's result that holds files: a `file`, a `list` or an `object` of them."""
+
+    name: str
+    shape: str = "file"
+    required: bool = False
+    fields: tuple[str, ...] = ()
+    description: str = ""
+
+
 class Model(msgspec.Struct, frozen=True):
     """One model on offer. `params` is the JSON Schema of its parameters.
 
-    `price_usd`: one picture with the default parameters, None where only the run shows it. `face_limit`: the
-    parameter that `submit(face_limit=…)` sets, None where faces cannot be limited. `fal` is None while FAL
-    does not answer.
+    `available`: one picture can run it; `needs` says what it needs otherwise. `price_usd`: one picture with
+    the default parameters, None where only the run shows it. `face_limit`: the parameter that
+    `submit(face_limit=…)` sets, None where faces cannot be limited. `fal` is None while FAL was never read.
     """
 
     id: str
@@ -207,14 +240,26 @@ class Model(msgspec.Struct, frozen=True):
     face_limit: str | None = None
     params: dict[str, Any] = {}
     fal: Endpoint | None = None
+    available: bool = True
+    needs: str | None = None
+    category: str = ""
+    description: str = ""
+    license: str | None = None
+    price: ModelPrice | None = None
+    inputs: tuple[ModelInput, ...] = ()
+    outputs: tuple[ModelOutput, ...] = ()
 
 
 class ModelList(msgspec.Struct, frozen=True):
-    """All models. `pricing`: `fal` where FAL's own prices are in it, else `table`."""
+    """All models that the key may use. `pricing`: `fal` where FAL's own prices are in it, else `table`.
+    `source`: `fal`, read at `updated_at`, or `built-in`.
+    """
 
     default: str
     pricing: str = ""
     models: tuple[Model, ...] = ()
+    source: str = ""
+    updated_at: str | None = None
 
 
 class QuotedImage(msgspec.Struct, frozen=True):
@@ -236,8 +281,17 @@ class QuotedImage(msgspec.Struct, frozen=True):
     cost_usd: float | None = None
 
 
+class QuoteRefusal(msgspec.Struct, frozen=True):
+    """Why an upload would be refused because of its price."""
+
+    code: str
+    detail: str = ""
+
+
 class Quote(msgspec.Struct, frozen=True):
-    """What an upload would cost. `accepted`: whether it would become a job. Unknown costs are None."""
+    """What an upload would cost. `accepted`: whether it would become a job; `refusal`: why not, where its
+    price is to blame. Unknown costs are None. `price_source`: `fal`, or the service's own `table`.
+    """
 
     model: str
     accepted: bool
@@ -249,3 +303,6 @@ class Quote(msgspec.Struct, frozen=True):
     total_cost_usd: float | None = None
     price_note: str = ""
     images: tuple[QuotedImage, ...] = ()
+    price_source: str | None = None
+    max_cost_usd: float | None = None
+    refusal: QuoteRefusal | None = None

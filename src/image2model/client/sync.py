@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mappin
 from typing import Any, Self, TypeVar
 
 from image2model.client.aio import AsyncClient, Source
-from image2model.client.documents import Download, Job, JobPage, ModelList, Quote
+from image2model.client.documents import Download, Job, JobPage, Model, ModelList, Quote
 from image2model.client.events import Event
 from image2model.client.transport import OnTrouble
 
@@ -59,6 +59,14 @@ class Client:
     def models(self) -> ModelList:
         """The models on offer, with their parameters and prices."""
         return self._run(self._client.models())
+
+    def model(self, model_id: str) -> Model:
+        """One model on offer."""
+        return self._run(self._client.model(model_id))
+
+    def refresh_models(self) -> None:
+        """Let the service read FAL's list of models now. For admins."""
+        self._run(self._client.refresh_models())
 
     def job(self, job_id: str) -> Job:
         """The job document."""

@@ -20,7 +20,7 @@ from image2model.errors import ConfigurationError
 from image2model.events.history import Notification, read_notification
 from image2model.store.connection import StoreOutage, reach_subscribed
 from image2model.store.identity import StoreIdentity, StoreWatch
-from image2model.store.keys import Channels
+from image2model.store.keys import SHARED_CHANNELS, Channels
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -30,6 +30,7 @@ _PING_S: Final = 3.0
 _SILENCE_S: Final = 10.0
 _BACKOFF_S: Final = (0.05, 1.0)
 _SYNC_BATCH: Final = 500
+_CATALOGUE: Final = SHARED_CHANNELS.catalogue.removeprefix(SHARED_CHANNELS.prefix)
 _NO_OWNER: Final = ""
 """The owner whose channel keeps the connection in subscribed mode when no owner is subscribed to."""
 
@@ -42,7 +43,7 @@ class Notifications:
     """Subscriptions are counted: `subscribe` and `unsubscribe` come in pairs. `store` knows the channels.
 
     `on_notification(owner, notification)` is called for each message, `on_connected()` whenever a new
-    connection has subscribed to all wanted owners.
+    connection has subscribed to all wanted owners, and `on_catalogue()` when the catalogue may have changed.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Notifications:
         store: StoreWatch,
         on_notification: Callable[[str, Notification], None],
         on_connected: Callable[[], None],
+        on_catalogue: Callable[[], None] = lambda: None,
     ) -> None:
         self._redis = redis
         self._store = store
         self._channels: tuple[Channels, ...] = ()
         self._on_notification = on_notification
         self._on_connected = on_connected
+        self._on_catalogue = on_catalogue
         self._wanted: dict[str, int] = {}
         self._ready: dict[str, asyncio.Event] = {}
         self._subscribed: set[str] = set()
@@ -122,7 +125,8 @@ class Notifications:
         self._channels = identity.subscribed_channels
         try:
             async with asyncio.TaskGroup() as tasks:
-                await self._subscribe_first(pubsub, identity.own_channels.notification(_NO_OWNER))
+                own = identity.own_channels
+                await self._subscribe_first(pubsub, own.notification(_NO_OWNER), own.catalogue)
                 tasks.create_task(self._watch_store(identity))
                 tasks.create_task(self._read(pubsub))
                 tasks.create_task(self._sync(pubsub))
@@ -133,15 +137,15 @@ class Notifications:
                 ready.clear()
             await _close(pubsub)
 
-    async def _subscribe_first(self, pubsub: PubSub, channel: str) -> None:
+    async def _subscribe_first(self, pubsub: PubSub, *channels: str) -> None:
         """The first subscription, before other tasks use the connection.
 
         Never the empty channel that version 8adfc9c subscribes to, because it counts its processes by it.
         """
-        self._unconfirmed = {channel}
+        self._unconfirmed = set(channels)
         self._confirmed.clear()
         async with asyncio.timeout(CONFIRM_S):
-            await pubsub.subscribe(channel)
+            await pubsub.subscribe(*channels)
 
     async def _watch_store(self, identity: StoreIdentity) -> None:
         """Raises _StoreChanged as soon as the store's channels differ from those of this session."""
@@ -156,7 +160,9 @@ class Notifications:
             if message is None:
                 continue
             self._last_sign = time.monotonic()
-            if message["type"] == "message":
+            if message["type"] == "message" and message["channel"].decode().endswith(_CATALOGUE):
+                self._on_catalogue()
+            elif message["type"] == "message":
                 self._on_notification(
                     self._owner_of(message["channel"].decode()), read_notification(message["data"])
                 )
@@ -182,6 +188,7 @@ class Notifications:
                 await self._sync_some(pubsub)
             if fresh:
                 self._on_connected()
+                self._on_catalogue()
                 fresh = False
             await self._changed.wait()
 

@@ -52,7 +52,8 @@ class EventRelay:
     """An async context manager. `redis` is the process's own client; the pub/sub connection is made here.
 
     `send_timeout_s`: a client that does not read for so long is disconnected. `comment_s`: seconds between
-    comments. `on_failed` is called when a loop of the relay keeps failing, so that streams cannot continue.
+    comments. `on_failed` is called when a loop of the relay keeps failing, so that streams cannot continue;
+    `on_catalogue` when the store says that the catalogue of models may have changed.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class EventRelay:
         send_timeout_s: float = 10.0,
         comment_s: float = COMMENT_S,
         on_failed: Callable[[], None] = lambda: None,
+        on_catalogue: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_failed = on_failed
         self._redis = redis
@@ -72,7 +74,7 @@ class EventRelay:
             redis, f"api-{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
         )
         self._notifications = Notifications(
-            self._pubsub_redis, self._store, self._on_notification, self._on_connected
+            self._pubsub_redis, self._store, self._on_notification, self._on_connected, on_catalogue
         )
         self._gate = asyncio.Semaphore(_READS)
         self._jobs: dict[str, JobTopic] = {}

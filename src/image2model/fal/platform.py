@@ -1,12 +1,10 @@
-"""FAL's platform API: requests found by their input, prices, model metadata, and a health probe.
+"""FAL's platform API: requests found by their input, and a health probe. Its list of models: `models_api`.
 
 These calls cost nothing and change nothing.
 """
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Literal, TypeVar
-from urllib.parse import urlencode
+from typing import Literal
 from uuid import uuid4
 
 import aiohttp
@@ -19,15 +17,12 @@ from image2model.fal.endpoints import Endpoint
 from image2model.fal.errors import FalUnreachable, blames_account, message_of
 from image2model.fal.results import FalResult, result_of
 from image2model.fal.session import FalSession, Reply, decode_reply
-from image2model.fal.wire import ModelEntry, ModelList, Price, PriceList, RequestPage
+from image2model.fal.wire import RequestPage
 
 _MAX_PAGES = 50
 _NO_HEADERS = CIMultiDictProxy(CIMultiDict({"x-fal-request-id": "listed"}))
 """Marks a listed result as FAL's own answer, not an ingress's."""
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
-
-
-T = TypeVar("T")
 
 
 class FalHealth(msgspec.Struct, frozen=True):
@@ -98,24 +93,9 @@ class Platform:
         except FalError as failure:
             return Listed(ended=True, failure=failure)
 
-    async def prices(self, endpoint_ids: Iterable[str]) -> dict[str, Price]:
-        """FAL's current unit prices by endpoint id; those it does not list are left out."""
-        listed = await self._list("models/pricing", endpoint_ids, PriceList)
-        return {price.endpoint_id: price for price in listed.prices}
-
-    async def models(self, endpoint_ids: Iterable[str]) -> dict[str, ModelEntry]:
-        """FAL's metadata of these endpoints, by endpoint id."""
-        listed = await self._list("models", endpoint_ids, ModelList)
-        return {model.endpoint_id: model for model in listed.models}
-
     async def _page(self, query: dict[str, str]) -> RequestPage:
         url = f"{self._session.hosts.api}/models/requests/by-endpoint"
         return decode_reply(await self._session.call("GET", url, params=query), RequestPage)
-
-    async def _list(self, path: str, endpoint_ids: Iterable[str], shape: type[T]) -> T:
-        query = urlencode([("endpoint_id", endpoint_id) for endpoint_id in endpoint_ids])
-        reply = await self._session.call("GET", f"{self._session.hosts.api}/{path}?{query}")
-        return decode_reply(reply, shape)
 
 
 async def probe(session: FalSession, endpoint_id: str) -> FalHealth:

@@ -1,22 +1,17 @@
-"""The cost of a request: FAL's billable units times its unit price, else our table; and a cache of FAL's
-prices.
+"""The cost of a request: FAL's billable units times its unit price, else our table.
 
 How FAL's units relate to the unit of its price is not verified, so neither is trusted where they contradict
 the table.
 """
 
-import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from time import monotonic
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-import structlog
 
 from image2model.errors import FalError
-from image2model.fal.endpoints import ENDPOINTS, Endpoint, Params
-from image2model.fal.wire import Price
+from image2model.fal.endpoints import Endpoint, Params
 from image2model.money import MICRO, to_micro
 
 _HEADER: Final = "x-fal-billable-units"
@@ -24,14 +19,6 @@ _SERVER_ERROR: Final = 500
 _MAX_UNITS: Final = 1_000_000.0
 _MAX_MICRO: Final = 1_000 * MICRO
 """No picture costs a thousand dollars: units or prices that come to more are wrong."""
-_log: Final = structlog.get_logger(__name__)
-_FRESH_S: Final = 600.0
-_RETRY_S: Final = 60.0
-_DEADLINE_S: Final = 4.0
-_CURRENCY: Final = "USD"
-
-
-Fetch = Callable[[Iterable[str]], Awaitable[dict[str, Price]]]
 
 
 class Bill(msgspec.Struct, frozen=True):
@@ -87,52 +74,3 @@ def plausible_units(units: float | None) -> float | None:
 def is_free(refused: FalError) -> bool:
     """Whether FAL bills nothing for this refusal: it never bills a 5xx."""
     return refused.status is not None and refused.status >= _SERVER_ERROR
-
-
-class PriceCache:
-    """One copy for a process. `fetch` is the gateway's `prices`; `deadline_s` bounds each fetch."""
-
-    def __init__(self, fetch: Fetch, *, deadline_s: float = _DEADLINE_S) -> None:
-        self._fetch = fetch
-        self._deadline_s = deadline_s
-        self._prices: Mapping[str, float] | None = None
-        self._stale_at = 0.0
-        self._failing = False
-        self._fetching: asyncio.Task[None] | None = None
-
-    def refresh(self) -> None:
-        """Fetch the prices in the background, unless they are fresh or being fetched."""
-        if self._fetching is None and monotonic() >= self._stale_at:
-            self._fetching = asyncio.create_task(self._refresh())
-
-    async def unit_price(self, model: str) -> float | None:
-        """Dollars for one unit of the endpoint's work; None where FAL's price is not known."""
-        self.refresh()
-        if self._prices is None and self._fetching is not None:
-            await asyncio.wait([self._fetching], timeout=self._deadline_s)
-        return (self._prices or {}).get(model)
-
-    def close(self) -> None:
-        """Stop fetching."""
-        if self._fetching is not None:
-            self._fetching.cancel()
-
-    async def _refresh(self) -> None:
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                prices = await self._fetch(ENDPOINTS)
-        except (FalError, TimeoutError) as error:
-            self._stale_at = monotonic() + _RETRY_S
-            if not self._failing:
-                _log.warning("fal_prices_unavailable", reason=str(error) or "no answer in time")
-            self._failing = True
-        else:
-            self._prices = {model: price.unit_price for model, price in prices.items() if _usable(price)}
-            self._stale_at = monotonic() + _FRESH_S
-            self._failing = False
-        finally:
-            self._fetching = None
-
-
-def _usable(price: Price) -> bool:
-    return price.currency == _CURRENCY and math.isfinite(price.unit_price) and price.unit_price > 0

@@ -112,6 +112,34 @@ class PriceList(msgspec.Struct, frozen=True):
     prices: tuple[Price, ...] = ()
 
 
+class SignedAddress(msgspec.Struct, frozen=True):
+    """The reply to a call that signs a file's address."""
+
+    signed_url: str
+
+
+class DeletedFile(msgspec.Struct, frozen=True):
+    """What became of one output file: `exception` is null once it is deleted."""
+
+    link: str | None = None
+    exception: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class DeletedPayloads(msgspec.Struct, frozen=True):
+    """The reply to the deletion of a request's payloads. The payloads are gone; files may be left."""
+
+    cdn_delete_results: tuple[DeletedFile, ...]
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Why files are left, a text for each, without its address: whoever has that may open the file."""
+        return tuple(
+            bytes(one.exception).decode(errors="replace").replace(one.link or "\0", "its URL")[:200]
+            for one in self.cdn_delete_results
+            if bytes(one.exception) != b"null"
+        )
+
+
 class ModelMetadata(msgspec.Struct, frozen=True):
     """FAL's description of an endpoint."""
 
@@ -120,19 +148,36 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     description: str | None = None
     status: str | None = None
     thumbnail_url: str | None = None
+    license_type: str | None = None
 
 
 class ModelEntry(msgspec.Struct, frozen=True):
-    """One endpoint in the list of models."""
+    """One endpoint in the list of models; `openapi` is its OpenAPI document where that was requested."""
 
     endpoint_id: str
     metadata: ModelMetadata = ModelMetadata()
+    openapi: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class ModelList(msgspec.Struct, frozen=True):
-    """The reply of the models call."""
+    """The reply of the models call: one page. `next_cursor` is null on the last one."""
 
     models: tuple[ModelEntry, ...] = ()
+    next_cursor: str | None = None
+    has_more: bool = False
+
+
+class Credits(msgspec.Struct, frozen=True):
+    """The account's balance in `currency`."""
+
+    current_balance: float
+    currency: str | None = None
+
+
+class Billing(msgspec.Struct, frozen=True):
+    """The reply of the billing call; `credits` only where they were requested."""
+
+    credits: Credits | None = None
 
 
 class Jwk(msgspec.Struct, frozen=True):
@@ -161,7 +206,7 @@ class WebhookBody(msgspec.Struct, frozen=True):
 _STRUCTS: Final = tuple(
     one for one in tuple(globals().values()) if isinstance(one, type) and issubclass(one, msgspec.Struct)
 )
-_SHAPES: Final = (*_STRUCTS, tuple[ModelError, ...], int | None, str, object)
+_SHAPES: Final = (*_STRUCTS, tuple[ModelError, ...], int | None, str, dict[str, object], object)
 _DECODERS: Final[dict[object, msgspec.json.Decoder[Any]]] = {
     shape: msgspec.json.Decoder(shape, strict=False) for shape in _SHAPES
 }

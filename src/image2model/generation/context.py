@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from image2model.catalogue.live import LiveCatalogue
 from image2model.fal.gateway import FalGateway
-from image2model.fal.prices import PriceCache
+from image2model.fal.privacy import FalPrivacy
 from image2model.generation.limits import ByteBudget, DiskSpace, FilePatience
 from image2model.generation.suspects import THREADS, DecoderProcess, Hazard
 from image2model.queue.context import QueueContext
@@ -42,7 +43,7 @@ class GenerationContext(QueueContext):
         super().__init__(settings, redis, fal)
         self.replicas = Replicas(redis)
         self.storage = storage
-        self.prices = PriceCache(fal.prices)
+        self.catalogue = LiveCatalogue(redis)
         self.hazard = Hazard(redis, DecoderProcess())
         self.preparing = asyncio.Semaphore(THREADS + 1)
         self.suspects = asyncio.Semaphore(_SUSPECTS)
@@ -60,10 +61,19 @@ class GenerationContext(QueueContext):
     def close(self) -> None:
         """Release threads and background work; what they still decode is of no use."""
         super().close()
-        self.prices.close()
         for thumbnail in self.thumbnails:
             thumbnail.cancel()
         self.hazard.close()
+
+
+def fal_privacy(settings: Settings) -> FalPrivacy:
+    """What FAL keeps, as the settings say. The admin key deletes also what an earlier setting left."""
+    expires = settings.fal_privacy != "default"
+    return FalPrivacy(
+        retention_s=int(settings.fal_retention) if expires else None,
+        restricted=settings.fal_privacy == "private",
+        admin_key=settings.fal_admin_key,
+    )
 
 
 def observe_fal_request(operation: str, outcome: str, seconds: float) -> None:

@@ -5,6 +5,8 @@ back. Each request is booked once, whichever process books it and however often.
 """
 
 import secrets
+from collections.abc import Iterable
+from contextlib import suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
@@ -12,12 +14,14 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
+from image2model.catalogue import bills
 from image2model.domain import FalRequest
-from image2model.fal.endpoints import ENDPOINTS
+from image2model.fal.endpoints import Endpoint, Params
 from image2model.fal.prices import Bill, bill, plausible_units, table_bill
 from image2model.generation.steps import Task
-from image2model.money import to_usd
+from image2model.money import to_micro, to_usd
 from image2model.queue.retry import retry_until_stored
+from image2model.store.connection import StoreOutage
 from image2model.store.scripts import Script
 from image2model.telemetry import metrics
 
@@ -29,6 +33,8 @@ _log: Final = structlog.get_logger(__name__)
 _BOOK: Final = Script("generation/book_cost")
 _RELEASE: Final = Script("generation/release_holds")
 _PAGE: Final = 500
+_FIRST_PRICES_S: Final = 4.0
+_IMPLAUSIBLE_USD: Final = 1_000.0
 
 
 class Booking(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,20 +132,26 @@ async def _book(
     *,
     generated: bool = False,
 ) -> None:
-    """Book a request; without `generated` the table's price is uncertain, and 0 units are free."""
-    charge = Bill(0)
+    """Book a request; without `generated` the table's price is uncertain, and 0 units are free.
+
+    A price that nobody knows is booked as what was set aside for it.
+    """
+    charge, compared, unknown = Bill(0), None, False
     if units != 0 or generated:
-        price = None if units is None else await context.prices.unit_price(task.model)
-        if price is None and not generated:
-            charge = table_bill(task.endpoint, task.params, uncertain=True)
+        endpoint = await _priced(context, task.model, wait=units is not None)
+        price = None if endpoint.unit_price is None else endpoint.unit_price.unit_price
+        if units is None or (price is None and not generated):
+            charge = table_bill(endpoint, task.params, uncertain=not generated)
         else:
-            charge = bill(task.endpoint, task.params, units, price)
+            charge = bill(endpoint, task.params, units, price)
+            compared = _compared(endpoint, task.params, units, price)
+        unknown = charge.uncertain and endpoint.price(task.params) is None
     booking = Booking(
         image_id=task.image_id,
         owner=task.owner,
         model=task.model,
         request_id=request_id,
-        micro=charge.micro,
+        micro=None if unknown else charge.micro,
         uncertain=charge.uncertain,
         nonce=new_nonce(),
         attempt=attempt_token,
@@ -150,6 +162,26 @@ async def _book(
         _log.error(
             "cost_mismatch", image_id=task.image_id, fal_request_id=request_id, booked_micro=charge.micro
         )
+    if generated and booked.outcome is Outcome.BOOKED:
+        with suppress(StoreOutage):  # statistics only
+            await bills.note(context.redis, task.model, booked.micro, compared)
+
+
+async def _priced(context: "GenerationContext", model: str, *, wait: bool) -> Endpoint:
+    """The endpoint with FAL's price; `wait`: until FAL was asked once, right after the first start."""
+    if wait:
+        await context.catalogue.settled(_FIRST_PRICES_S)
+    return await context.catalogue.find(model)
+
+
+def _compared(
+    endpoint: Endpoint, params: Params, units: float | None, price: float | None
+) -> tuple[int, int] | None:
+    """What FAL billed by its own numbers, and what we quoted; None where either is not known."""
+    quoted = endpoint.price(params)
+    if not quoted or units is None or price is None or units * price > _IMPLAUSIBLE_USD:
+        return None
+    return to_micro(units * price), quoted
 
 
 async def book(redis: Redis, booking: Booking) -> Booked:
@@ -212,7 +244,7 @@ async def release_holds(redis: Redis) -> int:
     return released
 
 
-def initialise_counters() -> None:
+def initialise_counters(models: Iterable[str]) -> None:
     """At a worker's start: Prometheus sees no increase in a counter that appears with its first event."""
-    for model in ENDPOINTS:
+    for model in models:
         metrics.COST_MISMATCH.labels(model)

@@ -129,7 +129,8 @@ class _Follower:
         if self._denied_at is None:
             self._denied_at = time.monotonic()
         try:
-            return await other_reports(self._context, self._task, self._request, self._task.endpoint)
+            endpoint = await self._context.catalogue.find(self._task.model)
+            return await other_reports(self._context, self._task, self._request, endpoint)
         except (FalRejected, FalTransient, FalCancelled):
             return OtherReports(ended=True)  # `collect` fetches it again
 

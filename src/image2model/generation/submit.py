@@ -26,11 +26,13 @@ from image2model.errors import (
     FalResultGone,
     ImageFailure,
     StaleFence,
+    UnknownModel,
 )
-from image2model.fal.endpoints import payload
+from image2model.fal.endpoints import Endpoint, payload
 from image2model.fal.prices import is_free
-from image2model.generation import costs, steps
+from image2model.generation import costs, fal_deletions, steps
 from image2model.generation.context import GenerationContext
+from image2model.generation.fal_deletions import kept_at_fal
 from image2model.generation.steps import Committed, Task
 from image2model.generation.suspects import DecoderDied, Suspect
 from image2model.jobs import thumbnails
@@ -67,13 +69,12 @@ async def submit(context: GenerationContext, task: Task, running: RunningTask) -
     Raises FalError, ImageFailure, StaleFence, NoDiskSpace, Paused, EndpointRefused, and arq.Retry after a
     crash of the decoder.
     """
-    endpoint = task.endpoint
     await context.disk_space.check()
     url, thumbnail = await _upload(context, task, running.token)
     attempt_token = secrets.token_hex(12)
     await context.permits.take(PermitRequest(task.image_id, running.token, attempt_token, url), running)
     await context.disk_space.check()  # the wait may have been long
-    body = payload(endpoint, url, task.params)
+    body = payload(await _endpoint(context, task), url, task.params)
     posting = asyncio.create_task(_post(context, task, running.token, attempt_token, body))
     context.submissions.add(posting)
     posting.add_done_callback(lambda _: _posted(context, posting))
@@ -82,6 +83,14 @@ async def submit(context: GenerationContext, task: Task, running: RunningTask) -
     context.thumbnails.add(storing)
     storing.add_done_callback(context.thumbnails.discard)
     return request
+
+
+async def _endpoint(context: GenerationContext, task: Task) -> Endpoint:
+    """The endpoint as FAL describes it now. Raises ImageFailure where it is not even in the store's copy."""
+    try:
+        return await context.catalogue.find(task.model)
+    except UnknownModel as unknown:
+        raise ImageFailure("generation_failed", unknown.detail, retryable=True) from unknown
 
 
 async def _upload(context: GenerationContext, task: Task, fence: str) -> tuple[str, bytes]:
@@ -206,7 +215,14 @@ async def commit(
     """
     try:
         stored = await retry_until_stored(
-            lambda: steps.commit_submission(context.replicas, task.image_id, fence, attempt_token, request)
+            lambda: steps.commit_submission(
+                context.replicas,
+                task.image_id,
+                fence,
+                attempt_token,
+                request,
+                keep=kept_at_fal(context.settings),
+            )
         )
     except Exception:
         # the mark stays, so the request is looked up and never sent again; the log has the id in any case
@@ -241,7 +257,7 @@ async def _book_superseded(
             async with aclosing(context.fal.follow(request)) as updates:
                 async for _ in updates:
                     pass
-            found = await context.fal.result(task.endpoint, request)
+            found = await context.fal.result(await context.catalogue.find(task.model), request)
         await costs.book_result(context, task, request, found.billable_units, attempt_token=attempt_token)
     except FalRejected as refused:
         if not is_free(refused):
@@ -251,3 +267,4 @@ async def _book_superseded(
         await costs.book_lost(context, task, request, attempt_token=attempt_token)
     except (FalError, TimeoutError) as error:
         _log.info("superseded_request_not_booked", fal_request_id=request.request_id, reason=str(error))
+    await retry_until_stored(lambda: fal_deletions.leave(context.redis, request.request_id))

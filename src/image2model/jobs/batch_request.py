@@ -1,6 +1,7 @@
 """What a client requests with a batch: the form's fields, checked and made canonical, and the pictures.
 
-Pure. Raises InvalidParameter or UnknownModel with what to do instead, and the files' own problems.
+Pure. Raises InvalidParameter with what to do instead, PriceUnknown, BudgetExceeded, and the files' own
+problems.
 """
 
 import hashlib
@@ -13,16 +14,18 @@ import msgspec
 from image2model.access.accounts import Allowance
 from image2model.access.principal import Principal
 from image2model.domain import Metadata, RejectedFile
-from image2model.errors import InvalidParameter
-from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint, Scalar, endpoint_of, normalise
+from image2model.errors import BudgetExceeded, InvalidParameter, PriceUnknown, Problem
+from image2model.fal.endpoints import Endpoint, Json, normalise
 from image2model.http.upload import ReceivedBatch, ReceivedFile
 from image2model.http.upload.reader import MANIFEST
 from image2model.jobs.manifest import Manifest, read_manifest
 from image2model.jobs.metadata import read_metadata
+from image2model.money import to_micro, to_usd
 from image2model.network.public_addresses import url_problem
 from image2model.settings import Settings
 
 _FACES: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+_DOLLARS: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
 _params: Final = msgspec.json.Decoder(dict[str, object])
 
 
@@ -30,7 +33,9 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A batch without its pictures. `skip_invalid`: bad files are left out instead of refusing all."""
 
     endpoint: Endpoint
-    params: dict[str, Scalar]
+    params: dict[str, Json]
+    max_cost_micro: int | None
+    """The most that the whole batch may cost, in micro-dollars; None: no limit of its own."""
     low_priority: bool
     no_cache: bool
     webhook_url: str | None
@@ -42,10 +47,31 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
         each = self.endpoint.price(self.params)
         return None if each is None else each * images
 
-    @property
-    def reservation(self) -> int:
-        """Micro-dollars that a budget sets aside for each image."""
+    def reservation(self, images: int) -> int:
+        """Micro-dollars that a budget sets aside for each of so many images.
+
+        The price. Where it is not known: the client's `max_cost_usd` in equal shares, else what FAL lists for
+        one unit.
+        """
+        if self.max_cost_micro is not None and self.endpoint.price(self.params) is None:
+            return self.max_cost_micro // max(1, images)
         return self.endpoint.reservation(self.params)
+
+    def refusal(self, images: int) -> Problem | None:
+        """Why so many images cannot be bought under this request; None where they can."""
+        each = self.endpoint.reservation(self.params)
+        if not each and self.max_cost_micro is None and self.endpoint.price(self.params) is None:
+            return PriceUnknown(
+                f"Nobody can say before the run what {self.endpoint.id} costs with these parameters: "
+                f"{self.endpoint.price_note}. Give `max_cost_usd`, the most that all pictures of this "
+                "request may cost; it is set aside until they have ended."
+            )
+        if self.max_cost_micro is not None and each * images > self.max_cost_micro:
+            return BudgetExceeded(
+                f"{images} pictures would cost ${to_usd(each * images):.2f}, which is more than the "
+                f"`max_cost_usd` of ${to_usd(self.max_cost_micro):.2f}. Send fewer pictures, or raise it."
+            )
+        return None
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,21 +98,29 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same request: the fields, and (index, file name, SHA-256 or code) of each file."""
+        """The same for the same request: the fields, and (index, file name, SHA-256 or code) of each file.
+
+        Without `max_cost_usd`: what was accepted under one limit is not bought again under another.
+        """
         good = [(picture.index, picture.filename, picture.sha256) for picture in self.pictures]
         bad = [
             (index, file.file, file.code)
             for index, file in zip(self.rejected_indices, self.rejected, strict=True)
         ]
-        text = msgspec.json.encode([sorted(self.fields.items()), sorted([*good, *bad])])
+        fields = {name: value for name, value in self.fields.items() if name != "max_cost_usd"}
+        text = msgspec.json.encode([sorted(fields.items()), sorted([*good, *bad])])
         return hashlib.sha256(text).hexdigest()
 
 
-def read_submission(batch: ReceivedBatch, principal: Principal, settings: Settings) -> Submission:
+def read_submission(
+    batch: ReceivedBatch, endpoint: Endpoint, principal: Principal, settings: Settings
+) -> Submission:
     """The batch as a submission. Raises the problem for which it is refused."""
-    request = read_fields(batch.fields, private_webhooks=settings.webhook_allow_private)
+    request = read_fields(batch.fields, endpoint, private_webhooks=settings.webhook_allow_private)
     if not request.skip_invalid or not batch.files:
         batch.refuse_bad()
+    if (refusal := request.refusal(len(batch.files))) is not None:
+        raise refusal
     return Submission(
         owner=principal.owner,
         allowance=principal.allowance,
@@ -106,17 +140,18 @@ def manifest_of(batch: ReceivedBatch) -> Manifest:
     return read_manifest(batch.fields.get(MANIFEST, ""), len(batch.files) + len(batch.bad))
 
 
-def read_fields(fields: Mapping[str, str], *, private_webhooks: bool) -> BatchRequest:
-    """Read the form's fields and check them, the model first. Raises UnknownModel, InvalidParameter."""
-    endpoint = endpoint_of(fields.get("model", DEFAULT_MODEL))
+def read_fields(fields: Mapping[str, str], endpoint: Endpoint, *, private_webhooks: bool) -> BatchRequest:
+    """Read the form's fields and check them, for the endpoint of its `model`. Raises InvalidParameter."""
     face_limit = _face_limit(fields.get("face_limit"))
-    params = normalise(endpoint, _json_params(fields.get("params", "{}")), face_limit)
+    strict = not _choice(fields, "params_strict", {"true": False, "false": True})
+    params = normalise(endpoint, _json_params(fields.get("params", "{}")), face_limit, strict=strict)
     webhook_url = fields.get("webhook_url")
     if webhook_url is not None:
         check_webhook_url(webhook_url, allow_private=private_webhooks)
     return BatchRequest(
         endpoint=endpoint,
         params=params,
+        max_cost_micro=_max_cost(fields.get("max_cost_usd")),
         low_priority=_choice(fields, "priority", {"normal": False, "low": True}),
         no_cache=_choice(fields, "no_cache", {"false": False, "true": True}),
         webhook_url=webhook_url,
@@ -139,6 +174,14 @@ def _face_limit(text: str | None) -> int | None:
     if not _FACES.fullmatch(text):
         raise InvalidParameter(f"`face_limit` must be a positive whole number, not {text[:32]!r}.")
     return int(text)
+
+
+def _max_cost(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not _DOLLARS.fullmatch(text) or not to_micro(text):
+        raise InvalidParameter(f"`max_cost_usd` must be a positive number of dollars, not {text[:32]!r}.")
+    return to_micro(text)
 
 
 def _json_params(text: str) -> dict[str, object]:

@@ -4,6 +4,7 @@ They read a request, call a use case and send its document; they decide nothing 
 archive and the signed files have handlers of their own, in `status`, `archive` and `files`.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -14,11 +15,13 @@ from starlette.responses import Response
 from image2model.access import accounts, lookup
 from image2model.access.principal import Principal
 from image2model.access.state import AccessState, state_of
+from image2model.catalogue import offer
 from image2model.errors import NotFound
+from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint
 from image2model.http.bodies import json_response, read_json
 from image2model.http.documents import job_document
 from image2model.http.upload.reader import ReceivedBatch, Sink, discard, read_batch
-from image2model.jobs import accept, downloads, idempotency, lifecycle, listing, models, thumbnails
+from image2model.jobs import accept, downloads, idempotency, lifecycle, listing, thumbnails
 from image2model.jobs.batch_request import Submission, digests, manifest_of, read_fields, read_submission
 from image2model.jobs.idempotency import AcceptedResponse
 from image2model.jobs.quote import quote, reusable
@@ -27,7 +30,6 @@ from image2model.media.inspect import inspect
 from image2model.media.preflight import THUMBNAIL_SIDE
 
 _NO_STORE: Final = {"Cache-Control": "private, no-store"}
-_MODELS_CACHE: Final = {"Cache-Control": "private, max-age=60"}
 _THUMBNAIL_CACHE: Final = "private, max-age=604800, immutable"
 _RETRY_EXAMPLE: Final = '{"image_ids": ["…"], "params": {}}'
 
@@ -59,7 +61,15 @@ async def _read_submission(
     request: Request, state: JobsState, principal: Principal, sink: Sink
 ) -> Submission:
     batch = await _read_batch(request, state, sink)
-    return read_submission(batch, principal, state.settings)
+    endpoint = await _endpoint(state, principal, batch.fields)
+    return read_submission(batch, endpoint, principal, state.settings)
+
+
+async def _endpoint(state: JobsState, principal: Principal, fields: Mapping[str, str]) -> Endpoint:
+    """The endpoint of the form's `model`. Raises UnknownModel, Forbidden, InvalidParameter."""
+    endpoint = await state.catalogue.find(fields.get("model", DEFAULT_MODEL))
+    offer.require(endpoint, state.settings.models, principal)
+    return endpoint
 
 
 async def _read_batch(request: Request, state: JobsState, sink: Sink) -> ReceivedBatch:
@@ -79,19 +89,13 @@ async def quote_batch(request: Request) -> Response:
     principal = await state.authenticate(request.scope)
     await state.gate.count(request.scope, principal)
     batch = await _read_batch(request, state, discard)
-    options = read_fields(batch.fields, private_webhooks=state.settings.webhook_allow_private)
+    endpoint = await _endpoint(state, principal, batch.fields)
+    options = read_fields(batch.fields, endpoint, private_webhooks=state.settings.webhook_allow_private)
     manifest_of(batch)  # refused as the upload would refuse it
     cached = await reusable(
         state.redis, digests(options, batch.files, owner=principal.owner, dedupe=state.settings.dedupe)
     )
     return json_response(quote(options, batch.files, batch.bad, cached))
-
-
-async def list_models(request: Request) -> Response:
-    """200 with every model, its parameters and prices."""
-    state = state_of(request, JobsState)
-    await state.authenticate(request.scope)
-    return json_response(models.listing(await state.fal_catalogue.models()), headers=_MODELS_CACHE)
 
 
 class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,17 +127,18 @@ async def cancel(request: Request) -> Response:
 
 async def retry(request: Request) -> Response:
     """202: failed images run again."""
-    state = state_of(request, AccessState)
+    state = state_of(request, JobsState)
     principal = await state.authenticate(request.scope)
     await state.gate.count(request.scope, principal)
     body = await read_json(request, _retry_body, _RETRY_EXAMPLE, empty=RetryBody())
     job = await lifecycle.retry(
         state.redis,
-        principal.owner,
+        state.catalogue,
+        state.settings.models,
+        principal,
         request.path_params["job_id"],
         body.image_ids,
         body.params,
-        principal.allowance,
     )
     return json_response(job_document(job), 202)
 
@@ -152,7 +157,9 @@ async def delete(request: Request) -> Response:
     """204, and 404 from then on."""
     state = state_of(request, AccessState)
     principal = await state.authenticate(request.scope)
-    await lifecycle.delete(state.redis, principal.owner, request.path_params["job_id"])
+    settings = state.settings
+    keep_ms = int(settings.fal_retention * 1000) if settings.deletes_at_fal else None
+    await lifecycle.delete(state.redis, principal.owner, request.path_params["job_id"], keep_ms=keep_ms)
     return Response(status_code=204)
 
 

@@ -4,22 +4,36 @@ Each checks that the job is the caller's before anything else. The checks of a r
 script runs, which decides by the job as it is then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
 from image2model.access import lookup
-from image2model.access.accounts import Allowance
+from image2model.catalogue import offer
+from image2model.catalogue.live import LiveCatalogue
+from image2model.catalogue.offer import Patterns
 from image2model.domain import ImageStatus
-from image2model.errors import AlreadyFinished, InvalidParameter, NotFound, NotReady
-from image2model.fal.endpoints import endpoint_of, normalise
+from image2model.errors import (
+    AlreadyFinished,
+    BudgetExceeded,
+    InvalidParameter,
+    NotFound,
+    NotReady,
+    PriceUnknown,
+)
+from image2model.fal.endpoints import Endpoint, Json, normalise
 from image2model.jobs import records
+from image2model.money import to_usd
 from image2model.queue import reconciliation
 from image2model.storage import layout
 from image2model.storage.objects import ObjectStorage
 from image2model.store import job_reads
 from image2model.store.keys import Queue
 from image2model.store.records import JobSnapshot
+
+if TYPE_CHECKING:  # it loads the HTTP server's types, which a worker does not need
+    from image2model.access.principal import Principal
 
 
 async def cancel(redis: Redis, owner: str, job_id: str) -> JobSnapshot:
@@ -35,33 +49,64 @@ async def cancel(redis: Redis, owner: str, job_id: str) -> JobSnapshot:
 
 async def retry(
     redis: Redis,
-    owner: str,
+    catalogue: LiveCatalogue,
+    service: Patterns,
+    principal: "Principal",
     job_id: str,
     image_ids: Sequence[str] | None,
     params: dict[str, object] | None,
-    allowance: Allowance | None = None,
 ) -> JobSnapshot:
     """Run failed images again: those of `image_ids`, or all; with `params` in place of the job's.
 
-    Each is paid for again, so the allowance must suffice. Raises NotFound, Expired, InvalidParameter,
+    Each is paid for again, so the allowance and the job's `max_cost_usd` must suffice, and its model must
+    still be on offer. Raises NotFound, Expired, InvalidParameter, UnknownModel, Forbidden, PriceUnknown,
     AlreadyFinished where none of them has failed, BudgetExceeded, QueueFull.
     """
-    access = await lookup.access(redis, owner, job_id)
+    access = await lookup.access(redis, principal.owner, job_id)
     before = await job_reads.read_job(redis, job_id)
     _check_ids(before, image_ids)
-    checked = None if params is None else normalise(endpoint_of(before.job.model), params)
+    endpoint = await catalogue.find(before.job.model)
+    offer.require(endpoint, service, principal)
+    checked, unit_micro = None, None
+    if params is not None:
+        checked = normalise(endpoint, params)
+        unit_micro = await _price_again(redis, before, endpoint, checked)
     retried = await records.retry(
         redis,
         job_id,
         image_ids,
         None if checked is None else dict(checked),
         low_priority=access.low_priority,
-        unit_micro=None if checked is None else endpoint_of(before.job.model).reservation(checked),
-        allowance=allowance,
+        unit_micro=unit_micro,
+        allowance=principal.allowance,
     )
     if not retried:
         raise AlreadyFinished("None of these images has failed; there is nothing to run again.")
     return await job_reads.read_job(redis, job_id)
+
+
+async def _price_again(
+    redis: Redis, job: JobSnapshot, endpoint: Endpoint, params: Mapping[str, Json]
+) -> int | None:
+    """What to set aside for each image with other parameters; None: as before, under `max_cost_usd`.
+
+    Raises PriceUnknown, and BudgetExceeded where one image would cost more than its share.
+    """
+    each, limit = endpoint.reservation(params), await records.max_cost(redis, job.job_id)
+    share = None if limit is None else limit // max(1, job.job.total)
+    if not each and endpoint.price(params) is None:
+        if share is None:
+            raise PriceUnknown(
+                f"Nobody can say before the run what {endpoint.id} costs with these parameters. Upload the "
+                "pictures again with `max_cost_usd`."
+            )
+        return share
+    if share is not None and each > share:
+        raise BudgetExceeded(
+            f"With these parameters a picture costs ${to_usd(each):.2f}, more than its share of the job's "
+            f"`max_cost_usd`, ${to_usd(share):.2f}. Upload it again with a higher one."
+        )
+    return each
 
 
 async def refresh_files(redis: Redis, owner: str, job_id: str, image_id: str) -> JobSnapshot:
@@ -83,10 +128,13 @@ async def refresh_files(redis: Redis, owner: str, job_id: str, image_id: str) ->
     return job
 
 
-async def delete(redis: Redis, owner: str, job_id: str) -> None:
-    """From now on the job does not exist. A worker erases it once nothing of it runs. Raises NotFound."""
+async def delete(redis: Redis, owner: str, job_id: str, *, keep_ms: int | None = None) -> None:
+    """From now on the job does not exist. A worker erases it once nothing of it runs. Raises NotFound.
+
+    `keep_ms`: see `records.cancel`.
+    """
     await lookup.access(redis, owner, job_id)
-    await records.cancel(redis, job_id, delete=True)
+    await records.cancel(redis, job_id, delete=True, keep_ms=keep_ms)
 
 
 def _check_ids(job: JobSnapshot, image_ids: Sequence[str] | None) -> None:

@@ -1,14 +1,13 @@
-"""The reference of uploads, quotes and models: the multipart form and the operations."""
+"""The reference of uploads and quotes: the multipart form and the operations."""
 
 from typing import Final
 
 from image2model import errors
 from image2model.events.examples import QUEUED_JOB, SHA256
-from image2model.fal.endpoints import DEFAULT_MODEL, ENDPOINTS
+from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.http.documents import JobDocument
 from image2model.http.reference import LOCATION, Answer, Body, Header, Operation, Parameter, Schema
 from image2model.jobs.metadata import MAX_KEY
-from image2model.jobs.models import ModelList, listing
 from image2model.jobs.quote import ImageQuote, Quote
 
 METADATA_SCHEMA: Final[Schema] = {
@@ -34,9 +33,8 @@ MANIFEST_SCHEMA: Final[Schema] = {
 _TEXTS: Final[Schema] = {
     "model": {
         "type": "string",
-        "enum": list(ENDPOINTS),
         "default": DEFAULT_MODEL,
-        "description": "The endpoint that makes the models.",
+        "description": "The endpoint that makes the models: one of `GET /api/v1/models`.",
     },
     "face_limit": {
         "type": "integer",
@@ -48,6 +46,19 @@ _TEXTS: Final[Schema] = {
         "contentMediaType": "application/json",
         "contentSchema": {"type": "object"},
         "description": "A JSON object of the model's parameters, by its schema in `GET /api/v1/models`.",
+    },
+    "params_strict": {
+        "type": "string",
+        "enum": ["true", "false"],
+        "default": "true",
+        "description": "`false`: pass parameters that the schema does not have to FAL as they are.",
+    },
+    "max_cost_usd": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": 999999.999999,
+        "description": "The most that all pictures of the request may cost, in dollars. Needed where the "
+        "price is not known before the run, and then set aside in equal shares.",
     },
     "webhook_url": {
         "type": "string",
@@ -117,6 +128,7 @@ _FORM_PROBLEMS: Final = (
     errors.NoFiles,
     errors.TooManyFiles,
     errors.UnknownModel,
+    errors.Forbidden,
     errors.InvalidParameter,
 )
 _FILE_PROBLEMS: Final = (
@@ -166,6 +178,7 @@ _QUOTE: Final = Quote(
     cost_usd_each=0.3,
     total_cost_usd=0.3,
     price_note="$0.30 with standard texture",
+    price_source="table",
     images=(_GOOD, _BAD),
 )
 
@@ -192,6 +205,7 @@ UPLOAD_OPERATIONS: Final = (
         ),
         problems=(
             errors.BudgetExceeded,
+            errors.PriceUnknown,
             errors.QueueFull,
             errors.NotFound,
             errors.IdempotencyConflict,
@@ -213,27 +227,5 @@ UPLOAD_OPERATIONS: Final = (
         answers=(Answer(status=200, description="A verdict on each file.", shape=Quote, example=_QUOTE),),
         problems=_FORM_PROBLEMS,
         counted=True,
-    ),
-)
-
-_OFFER: Final = listing({})
-_EXAMPLE: Final = ModelList(
-    default=DEFAULT_MODEL, pricing="table", models=tuple(one for one in _OFFER.models if one.default)
-)
-
-MODEL_OPERATIONS: Final = (
-    Operation(
-        method="GET",
-        path="/api/v1/models",
-        tag="Models",
-        id="listModels",
-        summary="The models on offer, with parameters and prices",
-        description="`params` of each is the JSON Schema of its parameters. FAL's metadata and prices are "
-        "at most 5 minutes old, and missing while FAL does not answer.",
-        answers=(
-            Answer(
-                status=200, description="All models, the default first.", shape=ModelList, example=_EXAMPLE
-            ),
-        ),
     ),
 )

@@ -31,11 +31,19 @@ class ImageQuote(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float | None
 
 
+class QuoteRefusal(msgspec.Struct, frozen=True):
+    """Why the upload would be refused: `price_unknown` or `budget_exceeded`, and what to do."""
+
+    code: str
+    detail: str
+
+
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """The whole verdict.
 
-    `accepted`: whether the same request to `/upload/batch` would become a job. `cost_usd_each` is the
-    price of one picture that has to run; a `cached` one costs nothing, because its result exists.
+    `accepted`: whether the same request to `/upload/batch` would become a job; `refusal` says why it would
+    not because of its price. `cost_usd_each` is the price of one picture that has to run; a `cached` one
+    costs nothing, because its result exists. `price_source`: whose price it is, null where none is known.
     """
 
     model: str
@@ -47,6 +55,9 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd_each: float | None
     total_cost_usd: float | None
     price_note: str
+    price_source: str | None = None
+    max_cost_usd: float | None = None
+    refusal: QuoteRefusal | None = None
     images: tuple[ImageQuote, ...]
 
 
@@ -88,16 +99,20 @@ def quote(
     to_run = sum(picture.index not in cached for picture in good)
     verdicts = {picture.index: _good(picture, picture.index in cached, each) for picture in good}
     verdicts |= {one.index: _bad(one) for one in bad}
+    refusal = request.refusal(len(good))
     return Quote(
         model=request.endpoint.id,
         params=dict(request.params),
-        accepted=bool(good) and (request.skip_invalid or not bad),
+        accepted=bool(good) and (request.skip_invalid or not bad) and refusal is None,
         total=len(verdicts),
         good=len(good),
         bad=len(bad),
         cost_usd_each=_usd(each),
         total_cost_usd=_usd(None if each is None and to_run else (each or 0) * to_run),
         price_note=request.endpoint.price_note,
+        price_source=None if each is None else request.endpoint.price_source,
+        max_cost_usd=_usd(request.max_cost_micro),
+        refusal=None if refusal is None else QuoteRefusal(refusal.code, refusal.detail),
         images=tuple(verdict for _, verdict in sorted(verdicts.items())),
     )
 

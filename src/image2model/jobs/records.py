@@ -15,6 +15,8 @@ from image2model.access.accounts import Allowance, Refused
 from image2model.domain import Counts, ImageStatus, Metadata, RejectedFile
 from image2model.errors import IdempotencyConflict, NotFound
 from image2model.jobs.metadata import tokens
+from image2model.store.connection import command
+from image2model.store.keys import key
 from image2model.store.records import ImageRow, JobRow, JobSnapshot
 from image2model.store.scripts import Script
 
@@ -56,6 +58,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     estimated_micro: int | None
     unit_micro: int = 0
     """Micro-dollars that are set aside for each image until it is final."""
+    max_cost_micro: int | None = None
+    """The client's own limit for the whole batch, which a retry keeps."""
     ttl_ms: int
     traceparent: str = ""
     """The trace of the upload (W3C), which the runs of its images continue. Empty: none."""
@@ -145,6 +149,7 @@ def _job_fields(job: NewJob) -> list[str | int]:
         "" if job.estimated_micro is None else job.estimated_micro,
         "ttl_ms",
         job.ttl_ms,
+        *(("max_cost_micro", job.max_cost_micro) if job.max_cost_micro is not None else ()),
         *(("traceparent", job.traceparent) if job.traceparent else ()),
         *(("metadata", _json(job.metadata)) if job.metadata else ()),
     ]
@@ -253,13 +258,16 @@ async def forbid(redis: Redis, job_id: str) -> bool:
     return bool(await _FORBID(redis, job_id))
 
 
-async def cancel(redis: Redis, job_id: str, *, delete: bool = False) -> tuple[int, int]:
+async def cancel(
+    redis: Redis, job_id: str, *, delete: bool = False, keep_ms: int | None = None
+) -> tuple[int, int]:
     """Cancel what was never sent to FAL, mark the rest. Returns how many of each.
 
     With `delete` the job does not exist from now on, and its records go when its last image has ended.
-    Raises NotFound.
+    `keep_ms`: its requests are then deleted at FAL too, those that run in so many ms at the latest. None:
+    only those that were sent to be deleted. Raises NotFound.
     """
-    packed = await _CANCEL.packed(redis, job_id, delete)
+    packed = await _CANCEL.packed(redis, job_id, delete, False if keep_ms is None else keep_ms)
     if packed is None:
         raise NotFound("There is no such job.")
     return _cancelled.decode(packed)
@@ -295,6 +303,12 @@ async def retry(
     if retried.refused is not None:
         raise accounts.refusal(retried.refused, allowance)
     return retried.image_ids
+
+
+async def max_cost(redis: Redis, job_id: str) -> int | None:
+    """The client's own limit for the whole job, in micro-dollars. Raises StoreOutage."""
+    micro = await command(redis, "HGET", key("job", job_id), "max_cost_micro")
+    return int(micro) if micro else None
 
 
 async def erase(redis: Redis, job_id: str) -> None:

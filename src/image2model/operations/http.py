@@ -58,7 +58,9 @@ async def show_stats(request: Request) -> Response:
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
     days = stats.days_of(request.query_params.get("days"))
-    return json_response(await stats.read(state.redis, days, FalConcurrency.of(state.settings)))
+    settings = state.settings
+    concurrency = FalConcurrency.of(settings)
+    return json_response(await stats.read(state.redis, days, concurrency, fal_privacy=settings.fal_privacy))
 
 
 async def list_workers(request: Request) -> Response:

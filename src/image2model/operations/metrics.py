@@ -21,7 +21,10 @@ from starlette.responses import Response
 
 from image2model.access import accounts
 from image2model.access.state import state_of
+from image2model.catalogue import balance, bills, stored
+from image2model.catalogue.bills import Drift
 from image2model.errors import Unauthenticated
+from image2model.generation import fal_deletions
 from image2model.jobs.state import JobsState
 from image2model.money import to_usd
 from image2model.queue import fleet, window
@@ -79,6 +82,41 @@ class EndpointGauge(msgspec.Struct, frozen=True):
     waiting: int
 
 
+class AccountGauges(msgspec.Struct, kw_only=True, eq=False):
+    """FAL's account and prices. `balance_usd` None: not read; `enough_for` None: not known."""
+
+    drifts: Sequence[Drift]
+    catalogue_updated_at: float
+    balance_usd: float | None = None
+    enough_for: int | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """prometheus_client's collector interface."""
+        drift = GaugeMetricFamily(
+            "image2model_price_drift_ratio",
+            "What FAL billed lately, relative to what was quoted: 0.1 is a tenth more.",
+            labels=["model"],
+        )
+        for one in self.drifts:
+            drift.add_metric([one.model], one.ratio)
+        yield drift
+        yield GaugeMetricFamily(
+            "image2model_catalogue_updated_timestamp_seconds",
+            "Time when FAL's list of models was read last (Unix time); 0: never.",
+            value=self.catalogue_updated_at,
+        )
+        if self.balance_usd is not None:
+            yield GaugeMetricFamily(
+                "image2model_fal_balance_usd", "Balance of FAL's account in dollars.", value=self.balance_usd
+            )
+        if self.enough_for is not None:
+            yield GaugeMetricFamily(
+                "image2model_fal_balance_pictures",
+                "Pictures that the balance pays for, at their mean cost of late.",
+                value=self.enough_for,
+            )
+
+
 class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
     """The fleet at one moment; `heartbeats` are (worker, Unix time of its last heartbeat)."""
 
@@ -88,6 +126,9 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
     spending: Sequence[SpendGauge]
     endpoints: Sequence[EndpointGauge] = ()
     workers_lost: int = 0
+    deletions_pending: int = 0
+    deletions_failing: int = 0
+    admin_key_refused: bool = False
     window: Window | None = None
 
     def collect(self) -> Iterator[Metric]:
@@ -110,7 +151,25 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
             "Workers that were lost without a clean stop: killed, crashed, or disconnected.",
             value=self.workers_lost,
         )
+        yield from self._deletions()
         yield self._spending()
+
+    def _deletions(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "image2model_fal_deletions_pending",
+            "Requests that are to be deleted at FAL now.",
+            value=self.deletions_pending,
+        )
+        yield GaugeMetricFamily(
+            "image2model_fal_deletions_failing",
+            "Those of them that were tried at least once.",
+            value=self.deletions_failing,
+        )
+        yield GaugeMetricFamily(
+            "image2model_fal_admin_key_refused",
+            "1 while FAL refuses I2M_FAL_ADMIN_KEY, so that nothing is deleted there.",
+            value=int(self.admin_key_refused),
+        )
 
     def _endpoints(self) -> Iterator[Metric]:
         is_open = GaugeMetricFamily(
@@ -178,18 +237,21 @@ async def metrics(request: Request) -> Response:
     state = state_of(request, JobsState)
     await _check_token(state, request)
     may_show_spending = state.settings.metrics_token is not None or state.settings.auth == "none"
-    fleet_gauges, store = await asyncio.gather(
+    fleet_gauges, account, store = await asyncio.gather(
         _fleet(state.redis, FalConcurrency.of(state.settings), with_spending=may_show_spending),
+        _account(state.redis, with_balance=may_show_spending),
         state.write_probe.condition(),
     )
-    text = await asyncio.to_thread(exposition, fleet_gauges, _store(store))
+    text = await asyncio.to_thread(exposition, fleet_gauges, _store(store), account)
     return Response(text, headers={"Content-Type": MEDIA_TYPE})
 
 
-def exposition(fleet: FleetGauges | None, store: StoreGauges) -> bytes:
-    """All metrics; `fleet` is None if the store cannot be read. Blocks: it may read files."""
+def exposition(fleet: FleetGauges | None, store: StoreGauges, account: AccountGauges | None = None) -> bytes:
+    """All metrics; `fleet` and `account` are None if the store cannot be read. Blocks: it may read files."""
     shared = CollectorRegistry()
     shared.register(store)
+    if account is not None:
+        shared.register(account)
     if fleet is not None:
         shared.register(fleet)
     return generate_latest(collected()) + generate_latest(shared)
@@ -221,6 +283,7 @@ async def _fleet(redis: Redis, concurrency: FalConcurrency, *, with_spending: bo
     try:
         async with asyncio.timeout(_DEADLINE_S):
             found = await fleet.read(redis)
+            deletions = await fal_deletions.read(redis)
             at_fal = await window.read(redis, concurrency)
             spent = await accounts.spent_today(redis) if with_spending else []
     except (StoreOutage, TimeoutError) as error:
@@ -232,6 +295,25 @@ async def _fleet(redis: Redis, concurrency: FalConcurrency, *, with_spending: bo
         queues=[QueueGauge(one.queue, one.waiting, one.oldest_ms / 1000, one.paused) for one in found.queues],
         heartbeats=[(one.heartbeat.worker_id, one.heartbeat_at / 1000) for one in found.workers],
         workers_lost=found.workers_lost,
+        deletions_pending=deletions.pending,
+        deletions_failing=deletions.failing,
+        admin_key_refused=deletions.refused != "",
         endpoints=[EndpointGauge(one.model, one.waiting) for one in found.endpoints],
         spending=[SpendGauge(one.names, one.model, to_usd(one.micro)) for one in spent],
+    )
+
+
+async def _account(redis: Redis, *, with_balance: bool) -> AccountGauges | None:
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            drifts, head = await bills.drifts(redis), await stored.head(redis)
+            found = await balance.read(redis) if with_balance else None
+    except (StoreOutage, TimeoutError) as error:
+        _log.warning("account_gauges_missing", reason=str(error))
+        return None
+    return AccountGauges(
+        drifts=drifts,
+        catalogue_updated_at=head.updated_at / 1000,
+        balance_usd=None if found is None or found.micro is None else to_usd(found.micro),
+        enough_for=None if found is None else found.enough_for,
     )

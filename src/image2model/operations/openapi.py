@@ -50,6 +50,7 @@ from image2model.operations.stats import (
     MAX_DAYS,
     EndpointStats,
     FalConcurrencyStats,
+    FalDeletions,
     QueueStats,
     Spending,
     Stats,
@@ -274,6 +275,16 @@ _STATS: Final = Stats(
             waiting=3,
         ),
     ),
+    fal_privacy="private",
+    fal_deletions=FalDeletions(
+        kept=4,
+        pending=1,
+        done=812,
+        failing=1,
+        refused=None,
+        last_error="1 of 3 files are left: the storage did not answer",
+        last_error_at=ENDED,
+    ),
     total_cost_usd=7.5,
     spending=(Spending(day="2026-11-24", owner=_OWNER, keys=("shop",), model=DEFAULT_MODEL, cost_usd=7.5),),
 )
@@ -320,7 +331,8 @@ FLEET_OPERATIONS: Final = (
         id="getStats",
         summary="Spending, queues and workers in numbers",
         description="Spending by day (UTC), owner and model, newest day first. `endpoints` are FAL's "
-        "endpoints that refuse or fail at the moment: their pictures wait, all others go on.",
+        "endpoints that refuse or fail at the moment: their pictures wait, all others go on. "
+        "`fal_deletions` counts what is to be deleted at FAL under `I2M_FAL_PRIVACY=private`.",
         parameters=(_DAYS,),
         answers=(Answer(status=200, description="The numbers.", shape=Stats, example=_STATS),),
         problems=(errors.InvalidParameter,),

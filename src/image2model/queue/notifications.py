@@ -1,10 +1,11 @@
-"""Receives pub/sub notifications: a queue has a task or a permit came free, or an image was cancelled.
+"""Receives pub/sub notifications: a queue has a task, a permit came free, an image was cancelled, or the
+catalogue changed.
 
 They only save time. A lost notification loses nothing: polls and lease renewals find the same a little later.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from redis.asyncio.client import PubSub
@@ -21,15 +22,24 @@ _log = structlog.get_logger(__name__)
 _LISTEN_S = 1.0
 _MESSAGES = ("message", "pmessage")
 _CANCEL = b"cancel:"
+_CATALOGUE = SHARED_CHANNELS.catalogue.removeprefix(SHARED_CHANNELS.prefix)
 _READY = SHARED_CHANNELS.ready.removeprefix(SHARED_CHANNELS.prefix)
 
 
 class NotificationListener:
-    """One pub/sub connection of a worker process. `run` until cancelled."""
+    """One pub/sub connection of a worker process. `run` until cancelled.
+
+    `on_catalogue` is called when the catalogue may have changed.
+    """
 
     def __init__(
-        self, context: QueueContext, workers: Mapping[Queue, LeasedWorker], store: StoreWatch
+        self,
+        context: QueueContext,
+        workers: Mapping[Queue, LeasedWorker],
+        store: StoreWatch,
+        on_catalogue: Callable[[], None],
     ) -> None:
+        self._on_catalogue = on_catalogue
         self._context = context
         self._workers = workers
         self._store = store
@@ -55,6 +65,7 @@ class NotificationListener:
             try:
                 identity = await self._store.refresh()
                 await _subscribe(pubsub, identity)
+                self._on_catalogue()  # messages may have been lost
                 await self._listen(pubsub, identity)
             except (StoreOutage, ConfigurationError) as error:
                 _log.warning("notifications_not_received", error=str(error))
@@ -78,6 +89,8 @@ class NotificationListener:
             for queue, notified in self._notified.items():
                 if queue.value == data.decode():
                     notified.set()
+        elif channel.endswith(_CATALOGUE):
+            self._on_catalogue()
         elif data.startswith(_CANCEL):
             task = self._context.running.get(data.removeprefix(_CANCEL).decode())
             if task is not None:
@@ -88,6 +101,6 @@ async def _subscribe(pubsub: PubSub, identity: StoreIdentity) -> None:
     """Subscribe to the shared channels by pattern: who subscribes by name is counted as a worker of
     8adfc9c."""
     own, *others = identity.subscribed_channels
-    await pubsub.subscribe(own.control, own.ready)
+    await pubsub.subscribe(own.control, own.ready, own.catalogue)
     for channels in others:
-        await pubsub.psubscribe(channels.control, channels.ready)
+        await pubsub.psubscribe(channels.control, channels.ready, channels.catalogue)

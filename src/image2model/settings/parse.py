@@ -17,6 +17,7 @@ from image2model.money import to_micro
 _OTLP_EXPORTER: Final = "opentelemetry.exporter.otlp.proto.http"
 _UNITS: Final = {"": 1, "k": 1024, "kib": 1024, "m": 1024**2, "mib": 1024**2, "g": 1024**3, "gib": 1024**3}
 _SECONDS: Final = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_MODEL_PATTERN: Final = re.compile(r"!?[A-Za-z0-9_./*?\[\]-]{1,200}", re.ASCII)
 _RATE_PERIODS: Final = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "hour": 3600, "day": 86400}
 
 
@@ -145,6 +146,17 @@ def path(value: str) -> Path:
 def names(value: str) -> tuple[str, ...]:
     """Words separated by commas."""
     return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+def model_patterns(value: str) -> tuple[str, ...]:
+    """Patterns of endpoint ids, separated by commas, such as `fal-ai/*,!fal-ai/sam-3/*`; see
+    `catalogue.offer`.
+    """
+    words = names(value)
+    for word in words:
+        if not _MODEL_PATTERN.fullmatch(word):
+            raise ValueError(f"must be patterns such as fal-ai/* or !fal-ai/sam-3/*, not {word[:64]!r}")
+    return words
 
 
 def networks(value: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class Ttl(StrEnum):
     FLEET = "fleet"  # renewed by every worker
     ENDPOINT = "endpoint"  # renewed by every worker while the endpoint's circuit is open
     SHORT = "short"  # seconds to a day; the script that writes it says
-    FOREVER = "forever"  # queues, leases, keys and budgets, the store's id, the signing secret
+    FOREVER = "forever"  # queues, leases, keys and budgets, the store's id, secrets, deletions owed at FAL
 
 
 TTLS: Final[dict[str, tuple[str, Ttl]]] = {
@@ -78,6 +78,10 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
     "endpoint": ("endpoint:{}", Ttl.ENDPOINT),
     "endpoint_waiting": ("endpoint:{}:waiting", Ttl.ENDPOINT),  # image -> its place in the fair order
     "endpoint_since": ("endpoint:{}:since", Ttl.ENDPOINT),  # image -> when its patience began
+    "catalogue": ("catalogue", Ttl.FLEET),  # the copy of FAL's endpoints and prices, renewed by each refresh
+    "bills": ("bills", Ttl.FLEET),  # the last bookings of each endpoint, beside their quotes
+    "recent_costs": ("bills:recent", Ttl.FLEET),
+    "fal_account": ("fal:account", Ttl.FLEET),  # the balance that was read last
     "reuse": ("reuse:{}", Ttl.OWNER),
     "reuse_waiting": ("reuse:{}:waiting", Ttl.OWNER),
     "idempotency": ("idempotency:{}:{}", Ttl.SHORT),
@@ -98,6 +102,10 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
     "store": ("store", Ttl.FOREVER),
     "readers": ("readers", Ttl.FLEET),
     "postponed": ("postponed", Ttl.FLEET),
+    "kept_at_fal": ("fal:kept", Ttl.FOREVER),  # request -> when it is deleted at FAL in any case
+    "fal_deletions": ("fal:deletions", Ttl.FOREVER),  # request that has ended -> the next try to delete it
+    "fal_deletion_entries": ("fal:deletions:entries", Ttl.FOREVER),
+    "fal_deletion_state": ("fal:deletions:state", Ttl.FOREVER),
     "signing_secret": ("secret:signing", Ttl.FOREVER),
     "webhook_secret": ("secret:webhook", Ttl.FOREVER),
 }
@@ -122,6 +130,11 @@ class Channels(msgspec.Struct, frozen=True):
     def ready(self) -> str:
         """A queue has a task to start, or a permit came free."""
         return f"{self.prefix}ready"
+
+    @property
+    def catalogue(self) -> str:
+        """The catalogue changed, was read again, or shall be."""
+        return f"{self.prefix}catalogue"
 
 
 SHARED_CHANNELS: Final = Channels(PREFIX)

@@ -21,12 +21,15 @@ from arq.worker import Function
 from prometheus_client import start_http_server
 from redis.asyncio import Redis
 
+from image2model.catalogue.refresh import Refresher
 from image2model.errors import ConfigurationError
+from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.fal.follow import FollowPace
 from image2model.fal.gateway import FalGateway, other_hosts_session
 from image2model.fal.hosts import FalHosts
-from image2model.generation import costs
-from image2model.generation.context import GenerationContext, observe_fal_request
+from image2model.generation import costs, fal_deletions
+from image2model.generation.context import GenerationContext, fal_privacy, observe_fal_request
+from image2model.generation.delete_at_fal import delete_at_fal
 from image2model.generation.generate import generate_model
 from image2model.generation.refresh import refresh_files
 from image2model.generation.unexpected import fail_unexpected
@@ -87,6 +90,7 @@ FUNCTIONS: Final[Mapping[Queue, Sequence[Function]]] = {
     Queue.MAINTENANCE: (
         _task("reconcile", Queue.MAINTENANCE, reconcile),
         _task("cleanup", Queue.MAINTENANCE, cleanup),
+        _task("delete_at_fal", Queue.MAINTENANCE, delete_at_fal),
     ),
 }
 
@@ -136,11 +140,11 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
         observer=observe_fal_request,
         pace=FollowPace(grace=settings.unconfirmed_grace),
         other_hosts=other_hosts_session(allow_private=settings.webhook_allow_private),
+        privacy=fal_privacy(settings),
     )
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
-        context.prices.refresh()
-        costs.initialise_counters()
+        costs.initialise_counters([DEFAULT_MODEL])
         try:
             async with context.webhooks:
                 yield context
@@ -159,7 +163,14 @@ class WorkerProcess:
         self._lease_renewer = LeaseRenewer(context, queues)
         self._workers = {queue: self._dispatcher(queue) for queue in queues}
         self._store = StoreWatch(context.redis, self.worker_id)
-        self._listener = NotificationListener(context, self._workers, self._store)
+        self._refresher = Refresher(
+            context.redis,
+            context.catalogue,
+            context.fal,
+            context.fal.hosts,
+            context.settings.fal_admin_key,
+        )
+        self._listener = NotificationListener(context, self._workers, self._store, context.catalogue.notify)
 
     def _dispatcher(self, queue: Queue) -> LeasedWorker:
         slots = _TASK_SLOTS.get(queue, self._context.settings.worker_concurrency)
@@ -194,6 +205,9 @@ class WorkerProcess:
         yield "heartbeat", self._heartbeat_forever
         yield "housekeeping", self._schedule_maintenance
         yield "probe", partial(probe_forever, self._context)
+        yield "catalogue", self._context.catalogue.run
+        if Queue.MAINTENANCE in self._workers:
+            yield "catalogue_refresh", self._refresher.run
         for queue, worker in self._workers.items():
             yield f"dispatch:{queue.value}", partial(self._supervise, worker)
 
@@ -247,6 +261,7 @@ class WorkerProcess:
                 await schedule_reconcile(self._context.redis, at_start=at_start)
                 at_start = False
                 await schedule_cleanup(self._context.redis)
+                await fal_deletions.schedule(self._context.redis)
             except StoreOutage as error:
                 _log.warning("maintenance_not_scheduled", error=str(error))
             await asyncio.sleep(RECONCILE_S / 3)

@@ -51,6 +51,13 @@ def command() -> None:
     "--max-queued", type=click.IntRange(1), help="Limit of unfinished images; default: I2M_MAX_QUEUED."
 )
 @click.option("--expires", metavar="90d", help="How long the key is valid; default: until it is revoked.")
+@click.option(
+    "--model",
+    "models",
+    metavar="PATTERN",
+    multiple=True,
+    help="A model that the key may use, such as 'fal-ai/*'; '!PATTERN' excludes; repeatable. Default: all.",
+)
 @click.option("--owner", help="Owner of another key, to share its jobs and budget.")
 @service_or_store_options
 @json_option
@@ -61,6 +68,7 @@ def create(
     budget: str | None,
     max_queued: int | None,
     expires: str | None,
+    models: tuple[str, ...],
     owner: str | None,
     url: str | None,
     key: str | None,
@@ -75,6 +83,7 @@ def create(
         max_queued=max_queued,
         expires=expires,
         owner=owner,
+        models=models,
     )
     made = asyncio.run(_create(url, key, options))
     if as_json:
@@ -123,10 +132,12 @@ async def _revoke(url: str | None, key: str | None, key_id: str) -> None:
 def _show(keys: Sequence[KeyDocument]) -> None:
     from rich.markup import escape
 
-    table = table_of("id", "prefix", "name", "role", "status", "rate", "budget", "queued", "last use")
+    table = table_of(
+        "id", "prefix", "name", "role", "status", "rate", "budget", "queued", "models", "last use"
+    )
     for one in keys:
         cells = (one.key_id, one.prefix, one.name, one.role, one.status, one.rate, one.budget)
-        limits = (str(one.max_queued or ""), (one.last_used_at or "never")[:16])
+        limits = (str(one.max_queued or ""), " ".join(one.models), (one.last_used_at or "never")[:16])
         table.add_row(*(escape(cell or "") for cell in (*cells, *limits)))
     print_table(table)
 

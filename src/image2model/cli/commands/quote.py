@@ -25,7 +25,7 @@ from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
 from image2model.cli.submit.manifest import read_manifest
 from image2model.cli.submit.outputs import OutputFolder, assign
 from image2model.cli.submit.plan import Batch, Plan, batches, halves, make_plan
-from image2model.cli.submit.send import fail_blamed, find_job, is_batch_too_large
+from image2model.cli.submit.send import CostLimit, fail_blamed, find_job, is_batch_too_large
 from image2model.cli.submit.session import once_each
 from image2model.cli.text import counted
 from image2model.client import ApiError, AsyncClient, ClientError, Quote, QuotedImage
@@ -92,6 +92,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     params: dict[str, object] | None
     face_limit: int | None
+    max_cost: float | None = None
 
 
 @click.command(short_help="Show what a submit would cost, and buy nothing.")
@@ -136,6 +137,7 @@ async def run(request: Request, client: AsyncClient, on_progress: OnProgress) ->
         async with client:
             quoter = Quoter(client, ledger, options)
             fresh = [*plan.fresh, *await _again(quoter, plan)]
+            quoter.limit = CostLimit(request.max_cost, len(fresh))
             quotes = await _quotes(quoter, fresh, on_progress)
     last = quotes[-1] if quotes else BatchQuote([])
     return Estimate(_entries(plan, quotes), collected.skipped, last.model, last.price_note)
@@ -178,6 +180,7 @@ class Quoter:
         self._client = client
         self._ledger = ledger
         self._options = options
+        self.limit = CostLimit(None, 0)
 
     async def to_send_again(self, batch: Batch) -> list[Item]:
         """The pictures of an earlier run's batch that `submit` would send again. Raises ClientError.
@@ -213,14 +216,17 @@ class Quoter:
 
     async def _quote(self, batch: Batch) -> AsyncIterator[BatchQuote]:
         options = Options.from_text(self._options.params)
+        limit = self.limit.take(len(batch.items))
         try:
             quote = await self._client.quote(
                 [item.picture for item in batch.items],
                 model=self._options.model or None,
                 params=options.params,
                 face_limit=options.face_limit,
+                max_cost_usd=limit,
             )
         except ApiError as error:
+            self.limit.give_back(limit)
             if not is_batch_too_large(error, batch.items):
                 fail_blamed(error, batch.items)
                 yield BatchQuote([Entry(item, Fate.REFUSED) for item in batch.items])
@@ -236,6 +242,10 @@ class Quoter:
 def _batch_quote(items: Sequence[Item], quote: Quote) -> BatchQuote:
     if len(quote.images) != len(items):
         raise ClientError(f"the service quoted {len(quote.images)} pictures of {len(items)}")
+    if quote.refusal is not None:
+        for item in items:
+            item.fail(quote.refusal.code, quote.refusal.detail)
+        return BatchQuote([Entry(item, Fate.REFUSED) for item in items], quote.model, quote.price_note)
     entries = [_entry(item, image) for item, image in zip(items, quote.images, strict=True)]
     return BatchQuote(entries, quote.model, quote.price_note)
 

@@ -25,7 +25,7 @@ from image2model.cli.submit.ledger import Ledger, SharedOptions
 from image2model.cli.submit.outputs import OutputFolder
 from image2model.cli.submit.plan import prepare
 from image2model.cli.submit.save import Follower, Saver
-from image2model.cli.submit.send import Sender
+from image2model.cli.submit.send import CostLimit, Sender
 from image2model.cli.submit.session import BatchRunner, choose_board, lock_output, once_each
 from image2model.client import AsyncClient, ClientError
 from image2model.domain import Metadata
@@ -55,6 +55,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     at_once: int
     max_pixels: int
     as_json: bool
+    max_cost: float | None = None
 
 
 @click.command(short_help="Make models of all pictures that appear in a folder.")
@@ -102,7 +103,14 @@ async def _run(request: Request, client: AsyncClient, ledger: Ledger) -> None:
     board.note(f"watching {request.folder}; models go to {request.out}")
     async with client:
         batches = WatchBatches(
-            client, ledger, options, request.out, board, at_once=request.at_once, metadata=request.metadata
+            client,
+            ledger,
+            options,
+            request.out,
+            board,
+            at_once=request.at_once,
+            max_cost=request.max_cost,
+            metadata=request.metadata,
         )
         watcher = Watcher(request.folder, request.out, max_pixels=request.max_pixels)
         try:
@@ -202,7 +210,9 @@ class WatchBatches:
         *,
         at_once: int,
         metadata: Metadata | None = None,
+        max_cost: float | None = None,
     ) -> None:
+        self._max_cost = max_cost
         self._client = client
         self._ledger = ledger
         self._options = options
@@ -262,7 +272,8 @@ class WatchBatches:
         async with self._planning:
             plan = await in_thread(prepare, pictures, self._ledger, self._options, self._out)
         self._board.begin(plan.items)
-        sender = Sender(self._client, self._ledger, self._options, plan.items, self._metadata)
+        limit = CostLimit(self._max_cost, len(plan.fresh))
+        sender = Sender(self._client, self._ledger, self._options, plan.items, limit, self._metadata)
         runner = BatchRunner(
             self._client, self._ledger, sender, self._follower, self._board,
             at_once=self._at_once, retry_failed=False,

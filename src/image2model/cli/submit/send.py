@@ -16,7 +16,7 @@ from image2model.cli.submit.item import Item
 from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
 from image2model.cli.submit.manifest import OwnData
 from image2model.cli.submit.plan import KEY_SECONDS, Batch
-from image2model.client import ApiError, AsyncClient
+from image2model.client import ApiError, AsyncClient, ClientError
 from image2model.client.documents import Job
 from image2model.client.multipart import Picture
 from image2model.domain import Metadata
@@ -28,6 +28,7 @@ _FILES_TO_BLAME: Final = frozenset(
     {"file_too_large", "body_too_large", "not_an_image", "image_truncated", "image_too_large"}
 )
 _UPLOADS_AT_ONCE: Final = 2
+_LEAST_USD: Final = 0.000001
 
 
 class Sender:
@@ -39,8 +40,10 @@ class Sender:
         ledger: Ledger,
         options: SharedOptions,
         items: Sequence[Item],
+        limit: "CostLimit",
         metadata: Metadata | None = None,
     ) -> None:
+        self._limit = limit
         self._client = client
         self._ledger = ledger
         self._options = options
@@ -82,6 +85,7 @@ class Sender:
 
     async def _upload(self, batch: Batch, pictures: Sequence[Picture], metadata: Metadata) -> str | None:
         options = Options.from_text(self._options.params)
+        limit = self._limit.take(len(pictures))
         try:
             async with self._uploads:
                 job = await self._client.submit(
@@ -91,9 +95,11 @@ class Sender:
                     face_limit=options.face_limit,
                     on_invalid="skip",
                     metadata=metadata,
+                    max_cost_usd=limit,
                     idempotency_key=batch.key,
                 )
         except ApiError as error:
+            self._limit.give_back(limit)
             await self._refused(batch, error)
             return None
         await in_thread(self._ledger.accept, batch.key, job.job_id)
@@ -105,6 +111,32 @@ class Sender:
         if is_batch_too_large(error, batch.items):
             raise BatchTooLarge from error
         fail_blamed(error, batch.items)
+
+
+class CostLimit:
+    """`--max-cost` of one run: dollars that its uploads share, each by its number of pictures.
+
+    `pictures`: how many the run will probably send.
+    """
+
+    def __init__(self, dollars: float | None, pictures: int) -> None:
+        self._left = dollars
+        self._each = (dollars or 0.0) / max(1, pictures)
+
+    def take(self, pictures: int) -> float | None:
+        """The share of so many pictures; None without a limit. Raises ClientError where nothing is left."""
+        if self._left is None:
+            return None
+        share = min(self._each * pictures, self._left)
+        if share < _LEAST_USD:
+            raise ClientError("--max-cost is used up; run the same command again with a higher one")
+        self._left -= share
+        return share
+
+    def give_back(self, share: float | None) -> None:
+        """Nothing was bought for this share."""
+        if share is not None and self._left is not None:
+            self._left += share
 
 
 class BatchTooLarge(Exception):

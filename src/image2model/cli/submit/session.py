@@ -21,7 +21,7 @@ from image2model.cli.submit.manifest import attach, read_manifest
 from image2model.cli.submit.outputs import OutputFolder
 from image2model.cli.submit.plan import Batch, Plan, batches, halves, prepare
 from image2model.cli.submit.save import Follower, Saver
-from image2model.cli.submit.send import BatchTooLarge, Sender
+from image2model.cli.submit.send import BatchTooLarge, CostLimit, Sender
 from image2model.client import ApiError, AsyncClient
 from image2model.domain import ImageStatus, Metadata
 from image2model.shielded import in_thread
@@ -42,6 +42,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     retry_failed: bool
     at_once: int
     as_json: bool
+    max_cost: float | None = None
 
 
 async def run(request: Request, client: AsyncClient) -> list[Item]:
@@ -72,10 +73,11 @@ async def _run(request: Request, client: AsyncClient, collected: Collected, ledg
     try:
         async with client:
             saver = Saver(client, ledger, options, request.out)
+            limit = CostLimit(request.max_cost, len(plan.fresh))
             runner = BatchRunner(
                 client,
                 ledger,
-                Sender(client, ledger, options, plan.items, request.metadata),
+                Sender(client, ledger, options, plan.items, limit, request.metadata),
                 Follower(client, saver, board),
                 board,
                 at_once=request.at_once,

@@ -1,55 +1,31 @@
-"""The table of image-to-3D endpoints: one row for each, in a file for each maker.
+"""FAL's 3D endpoints as data: FAL's own schemas, an overlay of what they do not say, and a built-in copy.
 
-The emulator has a table of its own; CONTRIBUTING.md lists all places of a new endpoint.
+CONTRIBUTING.md says what a new endpoint needs: nothing, or a row of the overlay.
 
 Pure: no I/O.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Final
-
-from image2model.errors import UnknownModel
-from image2model.fal.endpoints.endpoint import Endpoint, Params, normalise, payload
-from image2model.fal.endpoints.hunyuan import HUNYUAN_V2, HUNYUAN_V3
-from image2model.fal.endpoints.meshy import MESHY_V6
-from image2model.fal.endpoints.parameter import Parameter, Scalar
-from image2model.fal.endpoints.sam import SAM_3_OBJECTS
-from image2model.fal.endpoints.trellis import TRELLIS, TRELLIS_2
-from image2model.fal.endpoints.tripo import TRIPO_H31, TRIPO_V25
-from image2model.fal.endpoints.triposr import TRIPOSR
+from image2model.fal.endpoints.catalogue import DEFAULT_MODEL, Catalogue
+from image2model.fal.endpoints.endpoint import Endpoint, Params, UnitPrice, normalise, payload
+from image2model.fal.endpoints.openapi import derive
+from image2model.fal.endpoints.parameter import Json, Parameter, Scalar
+from image2model.fal.endpoints.resolve import SchemaUnreadable
+from image2model.fal.endpoints.schema import EndpointSchema, Input, Output
 
 __all__ = [
     "DEFAULT_MODEL",
-    "ENDPOINTS",
+    "Catalogue",
     "Endpoint",
+    "EndpointSchema",
+    "Input",
+    "Json",
+    "Output",
     "Parameter",
     "Params",
     "Scalar",
-    "endpoint_of",
+    "SchemaUnreadable",
+    "UnitPrice",
+    "derive",
     "normalise",
     "payload",
 ]
-
-_ROWS = (
-    TRIPO_V25,
-    TRIPO_H31,
-    TRELLIS,
-    TRELLIS_2,
-    HUNYUAN_V2,
-    HUNYUAN_V3,
-    TRIPOSR,
-    MESHY_V6,
-    SAM_3_OBJECTS,
-)
-
-ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType({row.id: row for row in _ROWS})
-DEFAULT_MODEL: Final = TRIPO_V25.id
-
-
-def endpoint_of(model: str) -> Endpoint:
-    """The endpoint of this id. Raises UnknownModel, which lists the endpoints on offer."""
-    endpoint = ENDPOINTS.get(model)
-    if endpoint is None:
-        raise UnknownModel(f"{model[:128]!r} is not on offer; choose one of: {', '.join(ENDPOINTS)}")
-    return endpoint

@@ -1,113 +1,328 @@
-"""One image-to-3D endpoint of FAL: its input, its parameters, its output and its price.
+"""One endpoint of FAL: its schema, its row of the overlay, and FAL's current unit price, in one.
 
 Pure: no I/O.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import msgspec
 
 from image2model.errors import InvalidParameter
-from image2model.fal.endpoints.parameter import Parameters, Scalar
+from image2model.fal.endpoints.overlay import NO_ROW, Row
+from image2model.fal.endpoints.parameter import Json, Parameter, bounded
+from image2model.fal.endpoints.schema import EndpointSchema, Input
+from image2model.money import MICRO, to_micro
 
-Params = Mapping[str, Scalar]
+Params = Mapping[str, Json]
 Outputs = Mapping[str, tuple[str, ...]]
-Price = Callable[[Params], int | None]
+
+_MODEL_FIELDS: Final = ("pbr_model", "model_glb", "model_mesh", "base_model", "model", "mesh", "glb")
+_PREVIEW_FIELDS: Final = ("rendered_image", "thumbnail", "preview", "preview_image", "preview_render")
+_PER_RUN: Final = re.compile(
+    r"(?:per[ _-])?(?:generations?|requests?|runs?|images?|(?:3d[ _-])?models?|mesh(?:es)?|outputs?|assets?|"
+    r"objects?|splats?)",
+    re.IGNORECASE,
+)
+"""The units of FAL's prices of which one run with one picture needs one."""
+_MAX_RATIO: Final = 2.0
+"""A live price further from the overlay's is taken for one of another unit, such as credits."""
+_MAX_URL: Final = 2_048
+_URL: Final = re.compile(r"https://[^\s\"<>\\]+", re.ASCII)
+_MAX_EXTRA: Final = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitPrice(msgspec.Struct, frozen=True):
+    """FAL's price of one unit of an endpoint's work, by FAL's own words."""
+
+    unit_price: float
+    unit: str | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True)
 class Endpoint:
-    """A row of the table.
+    """What the service knows of an endpoint. Made again whenever FAL's schema or price has changed."""
 
-    `outputs` maps a file kind to the fields of FAL's output that may hold it: the first present field wins,
-    and a dot enters an object. `price` returns micro-dollars for normalised parameters, or None where the
-    price is known only after the run; `price_note` is the price in words. Where there is no price, a run is
-    assumed to cost `unit_micro`: FAL's listed price of one unit.
-    """
-
-    id: str
-    title: str
-    parameters: Parameters = field(repr=False)
-    outputs: Outputs = field(repr=False)
-    price: Price = field(repr=False)
-    price_note: str
-    input_field: str = "image_url"
-    input_is_list: bool = False
-    face_limit_param: str | None = None
-    unit_micro: int = 0
+    schema: EndpointSchema
+    row: Row = NO_ROW
+    unit_price: UnitPrice | None = None
 
     @property
+    def id(self) -> str:
+        """FAL's name of it, such as `fal-ai/trellis`."""
+        return self.schema.id
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return self.schema.title or self.schema.id
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The parameters in FAL's order, without those that take files."""
+        return dict(self.schema.parameters)
+
+    @cached_property
+    def inputs(self) -> Mapping[str, Input]:
+        """The inputs of files by name."""
+        return {one.name: one for one in self.schema.inputs}
+
+    @cached_property
+    def picture(self) -> Input | None:
+        """The input that one picture goes into; None where one picture alone cannot run the endpoint."""
+        required = [one for one in self.schema.inputs if one.required]
+        candidates = [one for one in self.schema.inputs if _takes_one_picture(one)]
+        wanted = [one for one in candidates if one.required] or sorted(candidates, key=_by_role)
+        if not wanted or any(one is not wanted[0] for one in required):
+            return None
+        return wanted[0]
+
+    @cached_property
+    def needs(self) -> str | None:
+        """Why one picture cannot run it, in words; None where it can."""
+        if self.picture is not None:
+            return None
+        required = [one for one in self.schema.inputs if one.required] or list(self.schema.inputs)
+        sides = [one.side.replace("_", " ") for one in required if one.side]
+        parts = [f"pictures of its sides: {', '.join(sides)}"] if sides else []
+        parts += [_NEEDS[one.role].format(count=one.min) for one in required if one.role in _NEEDS]
+        return f"needs {' and '.join(parts)}" if parts else "takes no picture"
+
+    @property
+    def face_limit_param(self) -> str | None:
+        """The parameter that limits the model's faces."""
+        name = self.row.face_limit
+        return name if name in self.parameters else None
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        """File kinds, each with the fields of FAL's output that may hold it: the first present field wins.
+
+        A dot enters an object. Files in other fields are found without it.
+        """
+        named = {one.name: one for one in self.schema.outputs}
+        models = self.row.model or tuple(name for name in _MODEL_FIELDS if name in named)
+        found: dict[str, tuple[str, ...]] = {"model": (*models, "model_urls.glb")}
+        if preview := tuple(name for name in _PREVIEW_FIELDS if name in named):
+            found["preview"] = preview
+        for name, kind in self.row.kinds.items():
+            found[kind] = (name,)
+        urls = named.get("model_urls")
+        for name in urls.fields if urls else ():
+            if name not in found and name != "glb":
+                found[name.lower().replace("_", "-")] = (f"model_urls.{name}",)
+        return found
+
+    @property
+    def license(self) -> str | None:
+        """The license of what it makes, where it is known."""
+        return self.schema.license or self.row.license
+
+    @cached_property
     def params_schema(self) -> dict[str, object]:
-        """The parameters as a JSON Schema object that allows no other names."""
-        return {
+        """The parameters as a JSON Schema object that allows no other names, in FAL's order.
+
+        Files besides the picture (a style, a mask) are parameters too: the https address of one.
+        """
+        properties = {name: one.schema() for name, one in self.parameters.items()}
+        properties |= {name: _url_schema(one) for name, one in self.inputs.items() if one is not self.picture}
+        schema: dict[str, object] = {
             "type": "object",
-            "properties": {name: parameter.schema() for name, parameter in self.parameters.items()},
+            "properties": properties,
             "additionalProperties": False,
         }
+        if required := [name for name, one in self.parameters.items() if one.required]:
+            schema["required"] = required
+        return schema
+
+    def setting(self, params: Params, name: str) -> Json:
+        """The value that a run would use: the parameter's, else FAL's default."""
+        if name in params:
+            return params[name]
+        parameter = self.parameters.get(name)
+        return parameter.default if parameter else None
+
+    def price(self, params: Params) -> int | None:
+        """Micro-dollars for one picture with these parameters; None where only the run shows it."""
+        live = self._live_micro
+        if self.row.price is None:
+            return live
+        stated = self.row.price(lambda name: self.setting(params, name))
+        default = self.row.price(lambda name: self.setting({}, name))
+        if live is None or not default / _MAX_RATIO < live < default * _MAX_RATIO:
+            return stated
+        # FAL's price has changed since the row was written: the steps by parameter change with it
+        return round(stated * live / default)
+
+    @property
+    def price_source(self) -> str | None:
+        """Where the price comes from: `fal`, `table`, or None where there is none."""
+        if self.price({}) is None:
+            return None
+        return "fal" if self._live_micro is not None and self.row.price is None else "table"
+
+    @property
+    def price_note(self) -> str:
+        """The price in words."""
+        if self.row.note:
+            return self.row.note
+        if (live := self.unit_price) is not None:
+            return f"{live.unit_price:g} {live.currency or 'USD'} per {live.unit or 'unit'}"
+        return "not known before the run"
 
     def reservation(self, params: Params) -> int:
-        """Micro-dollars to set aside for one image; see `unit_micro` where there is no price."""
+        """Micro-dollars to set aside for one picture: its price, else the price of one unit."""
         price = self.price(params)
-        return self.unit_micro if price is None else price
+        return self.row.unit_micro if price is None else price
 
-    def setting(self, params: Params, name: str) -> Scalar | None:
-        """The value that a run would use: the parameter's, else FAL's default."""
-        return params.get(name, self.parameters[name].default)
-
-
-MESH_OUTPUTS: Outputs = {"model": ("pbr_model", "model_mesh", "base_model")}
-GLB_OUTPUTS: Outputs = {"model": ("model_glb", "model_urls.glb")}
-
-
-def variants(*formats: str) -> Outputs:
-    """The kinds of an output's `model_urls`, each named by its format."""
-    return {name: (f"model_urls.{name}",) for name in formats}
-
-
-def flat(micro: int) -> Price:
-    """One price, whatever the parameters."""
-    return lambda _params: micro
+    @property
+    def _live_micro(self) -> int | None:
+        """FAL's price of one run in micro-dollars, where its unit is one run."""
+        live = self.unit_price
+        if live is None or live.currency not in (None, "USD") or not 0 < live.unit_price < MICRO:
+            return None
+        if live.unit is None or not _PER_RUN.fullmatch(live.unit.strip()):
+            return None
+        return to_micro(live.unit_price)
 
 
 def normalise(
-    endpoint: Endpoint, params: Mapping[str, object], face_limit: int | None = None
-) -> dict[str, Scalar]:
-    """The parameters with sorted keys and canonical values; FAL's defaults are not filled in.
+    endpoint: Endpoint, params: Mapping[str, object], face_limit: int | None = None, *, strict: bool = True
+) -> dict[str, Json]:
+    """The parameters with sorted keys and values in the JSON types of FAL's schema; no default is filled in.
 
-    `face_limit` becomes the model's own parameter. Raises InvalidParameter, which names every fault at once.
+    `face_limit` becomes the model's own parameter. Without `strict`, unknown parameters are passed through.
+    Raises InvalidParameter, which names every fault at once.
     """
-    accepted: dict[str, Scalar] = {}
+    accepted: dict[str, Json] = {}
     faults: list[str] = []
     for name, value in params.items():
-        _accept(endpoint, name, value, accepted, faults)
+        _accept(endpoint, name, value, accepted, faults, strict=strict)
     if face_limit is not None:
         _accept_face_limit(endpoint, face_limit, accepted, faults)
+    faults += [
+        f"{name} is required by {endpoint.id}"
+        for name, one in endpoint.parameters.items()
+        if one.required and name not in params and name not in accepted
+    ]
     if faults:
         raise InvalidParameter("; ".join(faults))
     return dict(sorted(accepted.items()))
 
 
 def payload(endpoint: Endpoint, image_url: str, params: Params) -> dict[str, object]:
-    """The input of FAL's endpoint: the picture's URL under the model's own name, and the parameters."""
-    picture: object = [image_url] if endpoint.input_is_list else image_url
-    return {endpoint.input_field: picture, **params}
+    """The input of FAL's endpoint: the picture's URL under the model's own name, and the parameters.
+
+    Values take the JSON types of the schema as it is now. Raises InvalidParameter where the endpoint takes
+    no single picture.
+    """
+    target = endpoint.picture
+    if target is None:
+        raise InvalidParameter(f"{endpoint.id} {endpoint.needs}")
+    body: dict[str, object] = {target.name: [image_url] if target.many else image_url}
+    for name, value in params.items():
+        body[name] = _in_type(endpoint.parameters.get(name), value)
+    return body
+
+
+def _in_type(parameter: Parameter | None, value: Json) -> Json:
+    """The value in the schema's JSON type. FAL may have changed the schema since the value was accepted: then
+    FAL decides whether it still takes it."""
+    if parameter is None:
+        return value
+    try:
+        return parameter.accept(value)
+    except ValueError:
+        return value
+
+
+def _takes_one_picture(one: Input) -> bool:
+    if one.role == "picture" or (one.role == "side" and one.side == "front"):
+        return True
+    return one.role == "views" and one.min <= 1
+
+
+def _by_role(one: Input) -> int:
+    return ("picture", "views", "side").index(one.role)
+
+
+_NEEDS: Final = {
+    "model": "a 3D model",
+    "views": "{count} pictures of one object",
+    "mask": "a mask",
+    "style": "a picture of the style",
+    "picture": "a picture",
+}
 
 
 def _accept(
-    endpoint: Endpoint, name: str, value: object, accepted: dict[str, Scalar], faults: list[str]
+    endpoint: Endpoint,
+    name: str,
+    value: object,
+    accepted: dict[str, Json],
+    faults: list[str],
+    *,
+    strict: bool,
 ) -> None:
     parameter = endpoint.parameters.get(name)
-    if parameter is None:
-        on_offer = ", ".join(sorted(endpoint.parameters))
-        faults.append(f"{name[:64]!r} is not a parameter of {endpoint.id}, which has: {on_offer}")
-        return
     try:
-        accepted[name] = parameter.accept(value)
+        if parameter is not None:
+            accepted[name] = parameter.accept(value)
+        elif (one := endpoint.inputs.get(name)) is not None and one is not endpoint.picture:
+            accepted[name] = _addresses(one, value)
+        elif strict or one is not None:
+            faults.append(_unknown(endpoint, name))
+        elif len(name) > _MAX_EXTRA or not name.isidentifier():
+            faults.append(f"{name[:_MAX_EXTRA]!r} is not a name that FAL could know")
+        else:
+            accepted[name] = bounded(value)
     except ValueError as fault:
         faults.append(f"{name} {fault}")
 
 
+def _unknown(endpoint: Endpoint, name: str) -> str:
+    if endpoint.picture is not None and name == endpoint.picture.name:
+        return f"{name} is the picture itself: send it as a file"
+    on_offer = [
+        *endpoint.parameters,
+        *(name for name, one in endpoint.inputs.items() if one is not endpoint.picture),
+    ]
+    near = difflib.get_close_matches(name[:_MAX_EXTRA], on_offer, n=1)
+    shown = f"{name[:_MAX_EXTRA]!r} is not a parameter of {endpoint.id}"
+    if near:
+        return f"{shown}; did you mean {near[0]!r}?"
+    return f"{shown}, which has: {', '.join(sorted(on_offer)) or 'none'}"
+
+
+def _addresses(one: Input, value: object) -> Json:
+    given = value if one.many and isinstance(value, list) else [value]
+    most = one.max if one.many else 1
+    if not given or (most is not None and len(given) > most):
+        raise ValueError(f"must be {one.min} to {most} addresses")
+    for address in given:
+        if not isinstance(address, str) or len(address) > _MAX_URL or not _URL.fullmatch(address):
+            raise ValueError(f"must be the https address of a file, of at most {_MAX_URL} characters")
+    return list(given) if one.many else str(given[0])
+
+
+def _url_schema(one: Input) -> dict[str, object]:
+    schema: dict[str, object] = {"type": "string", "format": "uri"}
+    if one.many:
+        schema = {"type": "array", "items": schema, "minItems": one.min}
+        if one.max is not None:
+            schema["maxItems"] = one.max
+    if one.description:
+        schema["description"] = one.description
+    return schema
+
+
 def _accept_face_limit(
-    endpoint: Endpoint, face_limit: int, accepted: dict[str, Scalar], faults: list[str]
+    endpoint: Endpoint, face_limit: int, accepted: dict[str, Json], faults: list[str]
 ) -> None:
     own = endpoint.face_limit_param
     if own is None:

@@ -19,7 +19,7 @@ Shape = Literal["file", "list", "object"]
 """How an output holds its files: one, a list of them, or an object whose fields are files."""
 
 
-class Input(msgspec.Struct, frozen=True, kw_only=True):
+class Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A field of FAL's input that takes files by URL.
 
     `side` is set for the role `side`: front, back, left, right, top, bottom, left_front or right_front.
@@ -36,7 +36,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     max: int | None = 1
 
 
-class Output(msgspec.Struct, frozen=True, kw_only=True):
+class Output(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A field of FAL's output that holds files. `fields`: the names in an object of files, where known."""
 
     name: str
@@ -46,7 +46,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple[str, ...] = ()
 
 
-class EndpointSchema(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointSchema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One endpoint as FAL describes it; parameters are in FAL's own order.
 
     `source`: whether it was read from FAL, or is the copy that comes with the release. `status` is FAL's

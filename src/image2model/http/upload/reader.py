@@ -42,6 +42,8 @@ FIELDS: Final = frozenset(
         "model",
         "face_limit",
         "params",
+        "params_strict",
+        "max_cost_usd",
         "webhook_url",
         "priority",
         "no_cache",

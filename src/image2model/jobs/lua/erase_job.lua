@@ -6,6 +6,7 @@ for _, id in ipairs(image_ids(job_id)) do
   if UNFINISHED[text(call('HGET', K.image(id), 'status'))] then close_account(id) end
   release_permit(id)
   call('ZREM', K.dead(), id)
+  delete_at_fal(call('HGET', K.image(id), 'request_id'), now_ms())
   erase_image(id)
 end
 if owner then unindex_metadata(job_id, owner) end

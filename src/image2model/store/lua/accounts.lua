@@ -7,10 +7,10 @@ local TOUCH_EVERY = 60000
 local function valid_key(digest, at)
   local name = K.api_key(digest)
   local row = call('HMGET', name, 'key_id', 'owner', 'role', 'rate', 'max_queued', 'budget_micro', 'budget_period',
-    'revoked_at', 'expires_at', 'last_used_at')
-  if not row[1] or text(row[8]) ~= '' then return nil end
-  if num(row[9]) > 0 and num(row[9]) <= at then return nil end
-  if at - num(row[10]) >= TOUCH_EVERY then redis.pcall('HSET', name, 'last_used_at', at) end
+    'models', 'revoked_at', 'expires_at', 'last_used_at')
+  if not row[1] or text(row[9]) ~= '' then return nil end
+  if num(row[10]) > 0 and num(row[10]) <= at then return nil end
+  if at - num(row[11]) >= TOUCH_EVERY then redis.pcall('HSET', name, 'last_used_at', at) end
   return row
 end
 

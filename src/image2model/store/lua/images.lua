@@ -1,4 +1,4 @@
--- The life cycle of jobs and images: a job opens and closes, an image moves. Needs accounts.lua and queue.lua.
+-- The life cycle of jobs and images: a job opens and closes, an image moves. Needs accounts.lua, queue.lua and fal_deletions.lua.
 
 local function expire_job(job_id, ttl)
   call('PEXPIRE', K.job(job_id), ttl)
@@ -138,6 +138,7 @@ local function move(image_id, to, fields, at)
     end
   end
   emit_image(job_id, image_id, at)
+  if FINISHED[to] then leave_fal(image_id, job_id, to, at) end
   if FINISHED[to] and total_in(counts_of(job_id), UNFINISHED) == 0 then close_job(job_id, at) end
   return true
 end

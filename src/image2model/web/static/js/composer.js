@@ -5,7 +5,9 @@ import { expected } from './expected.js';
 import { bytes, names, number, plural, seconds, usd } from './format.js';
 import { atOnce, onFound, onWrites } from './health.js';
 import * as intake from './intake.js';
-import { modelOf, models, standardModel } from './models.js';
+import * as list from './model-list.js';
+import * as catalogue from './models.js';
+import { modelOf, standardModel } from './models.js';
 import { ParameterForm } from './parameters.js';
 import { priceOf } from './price.js';
 import { thumbnail } from './thumbnails.js';
@@ -27,8 +29,11 @@ export function start() {
     taken = on;
     price();
   });
+  list.start(choose);
+  byId('max-cost').addEventListener('input', price);
+  window.addEventListener('focus', look);
+  byId('model').addEventListener('focus', look);
   onFound(() => form && price());
-  byId('model').addEventListener('change', () => choose(byId('model').value));
   byId('clear').addEventListener('click', clear);
   byId('composer').addEventListener('submit', (event) => {
     event.preventDefault();
@@ -37,10 +42,39 @@ export function start() {
 }
 
 export function offer() {
-  const select = byId('model');
-  select.replaceChildren(...models().map((one) => element('option', { value: one.id }, one.title)));
-  select.disabled = false;
-  choose(modelOf(recalled())?.id || standardModel());
+  const wanted = modelOf(recalled());
+  const id = wanted && !wanted.needs ? wanted.id : standardModel();
+  if (!id) return nothing();
+  list.draw(id);
+  choose(id);
+}
+
+function nothing() {
+  form = null;
+  byId('model').replaceChildren(element('option', {}, 'No model is on offer'));
+  say(byId('model-help'), 'Ask the operator of this service which models your key may use.');
+  price();
+}
+
+// FAL's list may have changed. What was chosen and filled in stays, as far as it is still there.
+async function look() {
+  if (!form) return;
+  try {
+    if (!(await catalogue.refresh())) return;
+  } catch {
+    return; // the next look tries again
+  }
+  const before = form.model;
+  const now = modelOf(before.id);
+  if (!now || now.needs) {
+    toast(`${before.title} is no longer on offer.`);
+    return offer();
+  }
+  list.draw(now.id);
+  if (now.schema === before.schema) form.model = now;
+  else form = new ParameterForm(byId('params'), now, form.values(), changed);
+  list.describe(now);
+  changed();
 }
 
 const recalled = () => localStorage.getItem('model') || '';
@@ -49,7 +83,7 @@ function choose(id) {
   const model = modelOf(id);
   byId('model').value = id;
   localStorage.setItem('model', id);
-  say(byId('model-help'), model.down ? `FAL says of this model: ${model.down}.` : model.note);
+  list.describe(model);
   form = new ParameterForm(byId('params'), model, {}, changed);
   changed();
 }
@@ -87,12 +121,14 @@ function time(count) {
 function price() {
   const line = byId('price');
   const count = staged.length;
-  byId('send').disabled = !count || !form || !taken;
+  const unknown = Boolean(form && each && (each.usd === null || each.usd === undefined));
+  show(byId('max-cost-field'), unknown);
+  byId('send').disabled = !count || !form || !taken || (unknown && each.limit && !limit());
   const action = count ? `Generate ${plural(count, 'model')}` : 'Generate models';
   say(byId('send'), taken ? action : 'Uploads are off for now');
   show(byId('clear'), count > 0);
   if (!each) return line.replaceChildren('Asking for the price…');
-  if (each.usd === null || each.usd === undefined) return line.replaceChildren(each.note);
+  if (unknown) return line.replaceChildren(each.note);
   const one = `${usd(each.usd)} a picture`;
   if (!count) return line.replaceChildren(one);
   const batches = Math.ceil(count / uploads.BATCH);
@@ -103,6 +139,12 @@ function price() {
     ...time(count),
     element('small', {}, 'Pictures that were done before with these parameters cost nothing.'),
   );
+}
+
+// Dollars for all pictures together; null where none are given.
+function limit() {
+  const given = Number(byId('max-cost').value);
+  return byId('max-cost-field').hidden || !(given > 0) ? null : given;
 }
 
 function take(files, others) {
@@ -156,7 +198,7 @@ function send() {
     byId('params').querySelector('[aria-invalid="true"]')?.focus();
     return;
   }
-  uploads.send([...staged], { model: form.model.id, params: form.values() });
+  uploads.send([...staged], { model: form.model.id, params: form.values(), maxCost: limit() });
   clear();
   byId('gallery').focus({ preventScroll: true });
   if (matchMedia('(max-width: 900px)').matches) byId('gallery').scrollIntoView({ behavior: 'smooth' });

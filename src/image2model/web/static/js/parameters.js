@@ -15,7 +15,8 @@ export class ParameterForm {
     holder.onchange = holder.oninput = changed;
   }
 
-  field(name, schema, value) {
+  field(name, given, value) {
+    const schema = { ...given, type: kindOf(given), shape: [given.type].flat()[0], required: this.model.required.has(name) };
     const id = `${this.prefix}-${name}`;
     const input = control(id, schema, value);
     this.inputs.set(name, { input, schema });
@@ -33,7 +34,7 @@ export class ParameterForm {
     const found = {};
     for (const [name, { input, schema }] of this.inputs) {
       const value = read(input, schema);
-      if (value !== undefined && value !== schema.default) found[name] = value;
+      if (value !== undefined && JSON.stringify(value) !== JSON.stringify(schema.default)) found[name] = value;
     }
     return found;
   }
@@ -54,10 +55,17 @@ export class ParameterForm {
 }
 
 const title = (name) => `${name[0].toUpperCase()}${name.slice(1)}`.replaceAll('_', ' ');
+// One of JSON Schema's types, `json` for what is written as JSON: lists, objects, and what may be anything.
+function kindOf(schema) {
+  const kind = [schema.type].flat().find((one) => one !== 'null');
+  return ['boolean', 'integer', 'number', 'string'].includes(kind) ? kind : 'json';
+}
+
 // Without a default the model decides, which a switch cannot say.
 const isThreeWay = (schema) => schema.type === 'boolean' && schema.default === undefined;
 
 function control(id, schema, value) {
+  if (schema.type === 'json' && !schema.enum) return written(id, schema, value);
   if (schema.enum || isThreeWay(schema)) return choice(id, schema, value);
   if (schema.type === 'boolean') return element('input', { id, type: 'checkbox', role: 'switch', checked: value ?? schema.default });
   const numeric = schema.type === 'integer' || schema.type === 'number';
@@ -68,8 +76,13 @@ function control(id, schema, value) {
   });
 }
 
+function written(id, schema, value) {
+  const example = schema.default !== undefined && schema.default !== null ? JSON.stringify(schema.default) : { array: '[…]', object: '{…}' }[schema.shape] || 'JSON';
+  return element('textarea', { id, rows: 2, placeholder: example, value: value === undefined ? '' : JSON.stringify(value), spellcheck: false, autocomplete: 'off' });
+}
+
 function choice(id, schema, value) {
-  const options = schema.enum || [true, false];
+  const options = (schema.enum || [true, false]).filter((one) => one !== null);
   const free = schema.default === undefined;
   const select = element('select', { id }, free ? element('option', { value: '' }, 'The model decides') : null,
     ...options.map((one) => element('option', { value: JSON.stringify(one) }, shown(one))));
@@ -84,16 +97,29 @@ function read(input, schema) {
   if (input.type === 'checkbox') return input.checked;
   if (input.value === '') return undefined;
   if (input.tagName === 'SELECT') return JSON.parse(input.value);
+  if (schema.type === 'json') return parsed(input.value);
   return schema.type === 'string' ? input.value : Number(input.value);
 }
 
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 function fault(input, schema) {
-  if (input.type === 'checkbox' || input.tagName === 'SELECT' || schema.type === 'string') return '';
+  if (input.type === 'checkbox') return '';
   if (input.validity.badInput) return 'This must be a number.';
-  if (input.value === '') return '';
+  if (input.value === '') return schema.required ? 'This model needs a value here.' : '';
+  if (schema.type === 'json' && input.tagName === 'TEXTAREA') return parsed(input.value) === undefined ? 'This must be JSON, such as [1, 2] or {"name": "value"}.' : '';
+  if (input.tagName === 'SELECT' || schema.type === 'string') return '';
   const value = Number(input.value);
   if (schema.type === 'integer' && !Number.isInteger(value)) return 'This must be a whole number.';
   if (value < (schema.minimum ?? -Infinity)) return `This must be at least ${schema.minimum}.`;
   if (value > (schema.maximum ?? Infinity)) return `This must be at most ${schema.maximum}.`;
+  if (value <= (schema.exclusiveMinimum ?? -Infinity)) return `This must be more than ${schema.exclusiveMinimum}.`;
+  if (value >= (schema.exclusiveMaximum ?? Infinity)) return `This must be less than ${schema.exclusiveMaximum}.`;
   return '';
 }

@@ -6,10 +6,11 @@ import { call } from './api.js';
 const known = new Map();
 let probe = null;
 
-// `{usd, note}`; `usd` is null where only the run tells.
+// `{usd, note, limit}`; `usd` is null where only the run tells, and with `limit` the upload must name the most that
+// it may cost.
 export async function priceOf(model, params) {
-  if (!Object.keys(params).length) return { usd: model.price, note: model.note };
-  const question = JSON.stringify([model.id, params]);
+  if (!Object.keys(params).length && model.price !== null) return { usd: model.price, note: model.note, limit: false };
+  const question = JSON.stringify([model.id, params, model.price, model.note]);
   if (!known.has(question)) known.set(question, await ask(model, params));
   return known.get(question);
 }
@@ -20,7 +21,7 @@ async function ask(model, params) {
   form.append('params', JSON.stringify(params));
   form.append('files', (probe ??= await blank()), 'price.png');
   const quote = await call('POST', '/quote', { form });
-  return { usd: quote.cost_usd_each, note: quote.price_note };
+  return { usd: quote.cost_usd_each, note: quote.price_note, limit: quote.refusal?.code === 'price_unknown' };
 }
 
 function blank() {

@@ -17,12 +17,13 @@ let running = 0;
 
 const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
-// `pictures`: `{file, thumbnail, metadata}`. Each 25 become a batch of their own.
-export function send(pictures, { model, params, metadata = {} }) {
+// `pictures`: `{file, thumbnail, metadata}`. Each 25 become a batch of their own, with its share of `maxCost`.
+export function send(pictures, { model, params, metadata = {}, maxCost = null }) {
   const rounds = Math.ceil(pictures.length / BATCH);
   for (let round = rounds - 1; round >= 0; round -= 1) {
     const some = pictures.slice(round * BATCH, (round + 1) * BATCH);
-    const batch = { key: newKey(), model, params, metadata, own: some.map((one) => one.metadata || {}), made: Date.now() + round, files: some.map((one) => one.file) };
+    const share = maxCost === null ? null : Math.floor((maxCost * 1e6 * some.length) / pictures.length) / 1e6;
+    const batch = { key: newKey(), model, params, metadata, own: some.map((one) => one.metadata || {}), maxCost: share, made: Date.now() + round, files: some.map((one) => one.file) };
     begin(batch, some.map((one) => one.thumbnail), true);
   }
   pump();
@@ -98,6 +99,7 @@ function transfer(job) {
   form.append('model', batch.model);
   if (Object.keys(batch.params).length) form.append('params', JSON.stringify(batch.params));
   for (const [name, text] of own(batch)) form.append(name, text);
+  if (batch.maxCost) form.append('max_cost_usd', batch.maxCost.toFixed(6));
   form.append('on_invalid', 'skip');
   for (const file of batch.files) form.append('files', file, file.name);
   return new Promise((done, fail) => {

@@ -11,6 +11,7 @@ const FIELDS = [
   ['rate', 'Rate', '60/min', false],
   ['budget', 'Budget', '25.00/month', false],
   ['expires', 'Expires in', '90d', false],
+  ['models', 'Models', 'fal-ai/*', false],
 ];
 let made = null;
 
@@ -19,7 +20,7 @@ export function keysPart({ keys }, refresh) {
     key.name,
     element('code', {}, `${key.prefix}…`),
     key.role,
-    [key.rate, key.budget].filter(Boolean).join(', ') || 'no limits of its own',
+    [key.rate, key.budget, ...(key.models || [])].filter(Boolean).join(', ') || 'no limits of its own',
     key.last_used_at ? moment(key.last_used_at) : 'never used',
     key.status === 'active' ? revoke(key, refresh) : element('span', { class: 'tag warn' }, key.status),
   ]);
@@ -44,6 +45,7 @@ function form(refresh) {
     event.preventDefault();
     const wish = { role: role.value };
     for (const [name, input] of inputs) if (input.value.trim()) wish[name] = input.value.trim();
+    if (wish.models) wish.models = wish.models.split(/[\s,]+/).filter(Boolean);
     try {
       made = await post('/admin/keys', wish);
       shown.remove();

@@ -47,7 +47,7 @@ export class Details {
     if (picture.status === 'failed') {
       holder.append(button('Try again', { kind: 'button primary', symbol: 'retry', on: { click: () => this.retry(picture, null) } }));
     }
-    holder.append(begin);
+    if (modelOf(job.model)) holder.append(begin); // else it is no longer on offer, and nobody knows its parameters
     return holder;
   }
 

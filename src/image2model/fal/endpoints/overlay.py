@@ -1,0 +1,159 @@
+"""What no document of FAL's says: one row for each endpoint of which something is known besides its schema.
+
+A row holds the price by parameters, the parameter that limits faces, and which output is which kind of file.
+Prices are those that FAL's model pages stated when the row was written; a price that nobody stated is left
+out, and is unknown then. An endpoint without a row works: `endpoint` derives what it can.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from image2model.fal.endpoints.parameter import Json
+from image2model.money import to_micro
+
+Setting = Callable[[str], Json]
+"""The value that a run would use: the parameter's, else FAL's default; None where neither is known."""
+Price = Callable[[Setting], int]
+"""Micro-dollars for one picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What is known of one endpoint besides FAL's document.
+
+    `model`: the output fields that may hold the model, the best first. `kinds`: the kind of file in other
+    output fields. `unit_micro`: what one unit costs where only the run shows how many there are.
+    """
+
+    price: Price | None = None
+    note: str = ""
+    face_limit: str | None = None
+    model: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    license: str | None = None
+    unit_micro: int = 0
+
+
+def _flat(dollars: str) -> Price:
+    micro = to_micro(dollars)
+    return lambda _setting: micro
+
+
+def _tripo_v25(setting: Setting) -> int:
+    by_texture = {"no": "0.20", "HD": "0.40"}
+    base = to_micro(by_texture.get(str(setting("texture")), "0.30"))
+    return base + (to_micro("0.05") if setting("quad") else 0)
+
+
+def _tripo_h31(setting: Setting) -> int:
+    texture = "0.20"
+    if setting("texture") or setting("pbr"):
+        texture = "0.40" if setting("texture_quality") == "detailed" else "0.30"
+    detailed = setting("geometry_quality") == "detailed"
+    return to_micro(texture) + (to_micro("0.20") if detailed else 0)
+
+
+def _tripo_p1(setting: Setting) -> int:
+    return to_micro("0.40" if setting("texture") is False else "0.50")
+
+
+def _trellis_2(setting: Setting) -> int:
+    return to_micro({"512": "0.25", "1536": "0.35"}.get(str(setting("resolution")), "0.30"))
+
+
+def _hunyuan_v2(setting: Setting) -> int:
+    return to_micro("0.16") * (3 if setting("textured_mesh") else 1)
+
+
+def _pixal(setting: Setting) -> int:
+    return to_micro("0.42" if str(setting("resolution")) == "1536" else "0.30")
+
+
+def _trellis_2_lora(setting: Setting) -> int:
+    return to_micro("0.30" if str(setting("resolution")) == "1024" else "0.25")
+
+
+def _rodin_25(setting: Setting) -> int:
+    base = to_micro("0.80" if setting("tier") == "Gen-2.5-Extreme-High" else "0.40")
+    return base + (to_micro("0.80") if setting("addons") in ("HighPack", ["HighPack"]) else 0)
+
+
+def _meshy_preview(setting: Setting) -> int:
+    base = to_micro("2" if setting("should_texture") is False else "3")
+    rigging = to_micro("0.50") if setting("enable_rigging") else 0
+    return base + rigging + (to_micro("0.30") if setting("enable_animation") else 0)
+
+
+_TRIPO_KINDS: Final = MappingProxyType({"base_model": "base", "pbr_model": "pbr"})
+
+OVERLAY: Final[Mapping[str, Row]] = MappingProxyType(
+    {
+        "tripo3d/tripo/v2.5/image-to-3d": Row(
+            price=_tripo_v25,
+            note="$0.20 untextured, $0.30 with standard texture, $0.40 with HD texture; quad adds $0.05",
+            face_limit="face_limit",
+            kinds=_TRIPO_KINDS,
+        ),
+        "tripo3d/tripo/v2.5/multiview-to-3d": Row(face_limit="face_limit", kinds=_TRIPO_KINDS),
+        "tripo3d/h3.1/image-to-3d": Row(
+            price=_tripo_h31,
+            note="$0.20 untextured, $0.30 with standard texture, $0.40 with detailed texture; "
+            "detailed geometry adds $0.20",
+            face_limit="face_limit",
+            kinds=_TRIPO_KINDS,
+        ),
+        "tripo3d/h3.1/multiview-to-3d": Row(face_limit="face_limit", kinds=_TRIPO_KINDS),
+        "tripo3d/p1/image-to-3d": Row(
+            price=_tripo_p1,
+            note="$0.40 untextured, $0.50 textured",
+            face_limit="face_limit",
+            kinds=_TRIPO_KINDS,
+        ),
+        "tripo3d/triposplat": Row(price=_flat("0.05"), note="$0.05 a splat"),
+        "fal-ai/trellis": Row(price=_flat("0.02"), note="$0.02 a model"),
+        "fal-ai/trellis-2": Row(
+            price=_trellis_2,
+            note="$0.25 at resolution 512, $0.30 at 1024, $0.35 at 1536",
+            face_limit="decimation_target",
+        ),
+        "fal-ai/trellis-2/multi": Row(face_limit="decimation_target"),
+        "fal-ai/trellis-2-lora": Row(price=_trellis_2_lora, note="$0.25 at resolution 512, $0.30 at 1024"),
+        "fal-ai/hyper3d/rodin/v2.5": Row(
+            price=_rodin_25, note="$0.40, $0.80 in tier Gen-2.5-Extreme-High; HighPack adds $0.80"
+        ),
+        "fal-ai/hyper3d/rodin/v2.5/fast": Row(price=_rodin_25, note="$0.40; HighPack adds $0.80"),
+        "fal-ai/pixal3d": Row(
+            price=_pixal,
+            note="$0.30 at resolution 1024, $0.42 at 1536",
+            face_limit="decimation_target",
+        ),
+        "fal-ai/hunyuan3d/v2": Row(price=_hunyuan_v2, note="$0.16 untextured, $0.48 textured"),
+        "fal-ai/hunyuan3d-v3/image-to-3d": Row(
+            price=_flat("0.375"), note="$0.375 a model", face_limit="face_count"
+        ),
+        "fal-ai/hunyuan3d-v3/sketch-to-3d": Row(face_limit="face_count"),
+        "fal-ai/hunyuan-3d/v3.1/pro/image-to-3d": Row(face_limit="face_count"),
+        "fal-ai/hunyuan3d-v21": Row(model=("model_glb_pbr", "model_glb", "model_mesh")),
+        "fal-ai/triposr": Row(price=_flat("0.07"), note="$0.07 a model"),
+        "fal-ai/meshy/v6/image-to-3d": Row(
+            price=_flat("0.80"), note="$0.80 a model", face_limit="target_polycount"
+        ),
+        "fal-ai/meshy/v5/multi-image-to-3d": Row(face_limit="target_polycount"),
+        "fal-ai/meshy/v6-preview/multi-image-to-3d": Row(
+            price=_meshy_preview,
+            note="$2 untextured, $3 textured; rigging adds $0.50, animation $0.30",
+            face_limit="target_polycount",
+        ),
+        "fal-ai/omnipart": Row(model=("full_model_mesh", "model_mesh")),
+        "fal-ai/sam-3/3d-objects": Row(
+            note="$0.02 a unit; the number of units is known after the run",
+            model=("model_glb",),
+            kinds=MappingProxyType({"gaussian_splat": "splat"}),
+            unit_micro=to_micro("0.02"),
+        ),
+    }
+)
+
+NO_ROW: Final = Row()
