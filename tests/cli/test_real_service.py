@@ -101,6 +101,8 @@ def test_doctor_finds_the_running_service_healthy(run: Run) -> None:
         "storage",
         "fal",
         "webhooks",
+        "models",
+        "privacy",
         "upgrade",
     }
     assert not [one for one in findings if one["state"] == "broken"]

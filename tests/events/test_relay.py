@@ -124,11 +124,13 @@ async def test_everything_is_released_when_the_last_client_has_left(redis: Redis
         notifications = (await negotiate(redis)).identity.own_channels
         assert await _channels(redis) == {
             notifications.notification("").encode(),
+            notifications.catalogue.encode(),
             notifications.notification("ann").encode(),
         }
     await asyncio.to_thread(wait_until, lambda: SSE_SUBSCRIBERS._value.get() == before)
     async with asyncio.timeout(10):
-        while await _channels(redis) != {notifications.notification("").encode()}:
+        idle = {notifications.notification("").encode(), notifications.catalogue.encode()}
+        while await _channels(redis) != idle:
             await asyncio.sleep(0.01)
     async with opened(process.address, job_path(job_id)) as again:
         await again.take(1)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from copy import copy
+from time import monotonic
 from typing import Final
 
 import msgspec
@@ -116,14 +117,13 @@ class LiveCatalogue:
 
     async def settled(self, timeout_s: float) -> Catalogue:
         """The current copy, once the fleet has asked FAL at least once, or after the timeout."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while not self._checked.is_set():
-                    with suppress(StoreOutage):
-                        await self.read()
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(_LOOK_S):
-                            await self._checked.wait()
+        until = monotonic() + timeout_s  # no timeout around it: redis-py may swallow its one cancellation
+        while not self._checked.is_set() and monotonic() < until:
+            with suppress(StoreOutage):
+                await self.read()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._checked.wait()
         return self.current
 
     async def find(self, model: str) -> Endpoint:
