@@ -67,7 +67,18 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--host", default="127.0.0.1")
     flags.add_argument("--port", type=int, default=8001, help="0: any free one; the ready line tells which")
     flags.add_argument("--latency", type=duration, default=20.0, help="of one generation: 20s, 250ms")
-    flags.add_argument("--concurrency", type=int, default=40, help="generations of one key at once")
+    flags.add_argument("--concurrency", type=int, default=40, help="generations of one account at once")
+    flags.add_argument(
+        "--cold-start",
+        type=duration,
+        default=0.0,
+        help="how long the first request of an idle endpoint stays IN_QUEUE: 5s",
+    )
+    flags.add_argument(
+        "--concurrency-headers",
+        action="store_true",
+        help="tell the account's limit in x-fal-concurrency-limit and -remaining",
+    )
     flags.add_argument(
         "--fault", type=fault_rule, action="append", default=[], metavar="KIND[=…]", help=_FAULT_FORM
     )
@@ -138,6 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = Config(
         latency=flags.latency,
         concurrency=flags.concurrency,
+        cold_start=flags.cold_start,
+        concurrency_headers=flags.concurrency_headers,
         faults=tuple(flags.fault),
         seed=flags.seed,
         schema_seed=drawn_seed() if flags.schema_seed is None else flags.schema_seed,

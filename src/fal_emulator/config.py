@@ -30,15 +30,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """`latency`, `lookup_lag`, `slow_transfer`, `result_ttl`, `upload_ttl`, `ping_interval` in seconds;
     `memory` in bytes.
 
-    `concurrency` is how many generations one key runs at once. `grid` is the number of cells on the long
-    side of a relief, `texture` the longest side of its texture in pixels. `seed` makes fault rates repeat,
-    `schema_seed` settles which enumerations are of strings (None: another draw at each start).
-    `elsewhere` is host and port of the second address, at which `preview_elsewhere` puts its files; an empty
-    host stands for the one that the client has asked. `model_files` are results in place of made models.
+    `concurrency` is how many generations one account runs at once, `cold_start` how long the first request of
+    an idle endpoint waits for a runner. `concurrency_headers`: tell the limit with each accepted submit.
+    `grid` is the number of cells on the long side of a relief, `texture` the longest side of its texture in
+    pixels. `seed` makes fault rates repeat, `schema_seed` settles which enumerations
+    are of strings (None: another draw at each start). `elsewhere` is host and port of the second address, at
+    which `preview_elsewhere` puts its files; an empty host stands for the one that the client has asked.
+    `model_files` are results in place of made models.
     """
 
     latency: float = 20.0
     concurrency: int = 40
+    cold_start: float = 0.0
+    concurrency_headers: bool = False
     faults: tuple[FaultRule, ...] = ()
     seed: int | None = None
     schema_seed: int | None = None

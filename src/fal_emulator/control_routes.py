@@ -3,6 +3,8 @@
 They need no key. Called by tests and scripts; no client of FAL knows them.
 """
 
+from typing import Annotated
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +17,8 @@ from fal_emulator.model_files import OCTETS, ModelFile, file_name
 from fal_emulator.replies import detail, json_reply
 from fal_emulator.state import State, state_of
 
+_BACKGROUND_ENDPOINT = "tripo3d/tripo/v2.5/image-to-3d"
+
 
 class Change(msgspec.Struct, forbid_unknown_fields=True):
     """A change of the settings; durations as seconds or like `250ms`."""
@@ -23,10 +27,31 @@ class Change(msgspec.Struct, forbid_unknown_fields=True):
     concurrency: int | None = None
     lookup_lag: float | str | None = None
     slow_transfer: float | str | None = None
+    cold_start: float | str | None = None
+    concurrency_headers: bool | None = None
+
+
+class ConcurrencyChange(msgspec.Struct, forbid_unknown_fields=True):
+    """How many requests run at once: of an account, and of one endpoint for an account (null: no limit)."""
+
+    account: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    endpoints: dict[str, Annotated[int, msgspec.Meta(ge=0)] | None] = {}
+
+
+class BackgroundOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """Another program's requests: `count` at once, or `rate` a second until the DELETE, of `latency` each."""
+
+    count: Annotated[int, msgspec.Meta(ge=0)] = 0
+    rate: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    latency: float | str | None = None
+    endpoint: str | None = None
+    account: str | None = None
 
 
 _decode_rule = msgspec.json.Decoder(FaultRule).decode
 _decode_change = msgspec.json.Decoder(Change).decode
+_decode_concurrency = msgspec.json.Decoder(ConcurrencyChange).decode
+_decode_order = msgspec.json.Decoder(BackgroundOrder).decode
 
 
 def _seconds(value: float | str) -> float:
@@ -88,6 +113,7 @@ def _apply(state: State, change: Change) -> None:
     latency = None if change.latency is None else _seconds(change.latency)
     lookup_lag = None if change.lookup_lag is None else _seconds(change.lookup_lag)
     slow_transfer = None if change.slow_transfer is None else _seconds(change.slow_transfer)
+    cold_start = None if change.cold_start is None else _seconds(change.cold_start)
     if change.concurrency is not None and change.concurrency < 0:
         raise ValueError("concurrency must not be negative")
     if latency is not None:
@@ -96,9 +122,48 @@ def _apply(state: State, change: Change) -> None:
         state.settings.lookup_lag = lookup_lag
     if slow_transfer is not None:
         state.settings.slow_transfer = slow_transfer
+    if cold_start is not None:
+        state.settings.cold_start = state.runners.warmth.cold_start = cold_start
+    if change.concurrency_headers is not None:
+        state.settings.concurrency_headers = change.concurrency_headers
     if change.concurrency is not None:
         state.settings.concurrency = change.concurrency
         state.runners.resize(change.concurrency)
+
+
+async def concurrency(request: Request) -> Response:
+    """`GET`: how many requests run at once. `POST`: change what is named."""
+    state = state_of(request)
+    if request.method == "POST":
+        try:
+            change = _decode_concurrency(await request.body())
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return detail(422, str(error))
+        if change.account is not None:
+            state.settings.concurrency = change.account
+        state.runners.resize(change.account, change.endpoints)
+    return json_reply({"account": state.runners.concurrency, "endpoints": state.runners.limits})
+
+
+async def background(request: Request) -> Response:
+    """`GET`: how many of another program's requests run and wait. `POST`: more. `DELETE`: none."""
+    state = state_of(request)
+    if request.method == "DELETE":
+        state.background.stop()
+    elif request.method == "POST":
+        try:
+            order = _decode_order(await request.body())
+            latency = state.settings.latency if order.latency is None else _seconds(order.latency)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            return detail(422, str(error))
+        endpoint = state.catalogue.find(order.endpoint or _BACKGROUND_ENDPOINT)
+        if endpoint is None:
+            return detail(422, f"no such endpoint: {order.endpoint}")
+        account = order.account or state.background.account
+        if account is None:
+            return detail(422, 'nobody has submitted anything yet: name the "account", the id of its keys')
+        state.background.submit(account, endpoint, latency, count=order.count, rate=order.rate)
+    return json_reply(state.background.document())
 
 
 async def health(request: Request) -> Response:
@@ -111,5 +176,7 @@ ROUTES = [
     Route("/_emulator/faults", faults, methods=["GET", "POST", "DELETE"]),
     Route("/_emulator/model-files", model_files, methods=["GET", "POST", "DELETE"]),
     Route("/_emulator/settings", settings, methods=["GET", "POST"]),
+    Route("/_emulator/concurrency", concurrency, methods=["GET", "POST"]),
+    Route("/_emulator/background", background, methods=["GET", "POST", "DELETE"]),
     Route("/_emulator/health", health, methods=["GET"]),
 ]

@@ -65,6 +65,7 @@ class Generation:
 
     `asked` are the faults that this request asked for itself, `faults` all that it meets once accepted.
     `lifecycle` holds for its output files. `erased`: its payloads have been deleted.
+    `background`: another program's, which no ledger shows.
     """
 
     __slots__ = (
@@ -72,6 +73,7 @@ class Generation:
         "accepted_at",
         "answer",
         "asked",
+        "background",
         "base_url",
         "cancelled",
         "endpoint",
@@ -111,6 +113,7 @@ class Generation:
         start_timeout: float | None = None,
         webhook: str | None = None,
         lifecycle: Lifecycle = NO_PREFERENCE,
+        background: bool = False,
     ) -> None:
         self.entry = LedgerEntry(request_id, endpoint.id, recorded, tags, datetime.now(UTC))
         self.endpoint = endpoint
@@ -125,6 +128,7 @@ class Generation:
         self.webhook = webhook
         self.lifecycle = lifecycle
         self.erased = False
+        self.background = background
         self.phase = Phase.IN_QUEUE
         self.queued_as = 0
         self.requeued = False

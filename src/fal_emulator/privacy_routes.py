@@ -174,9 +174,17 @@ async def privacy(request: Request) -> Response:
     )
 
 
+async def reveal(request: Request) -> Response:
+    """`POST`: files that `preview_late` holds back are there now."""
+    for file in state_of(request).files.held().values():
+        file.visible_at = 0.0
+    return json_reply({})
+
+
 ROUTES = [
     Route("/v1/storage/files/acl", acl, methods=["GET", "PUT"]),
     Route("/v1/storage/files/sign", sign, methods=["POST"]),
     Route("/v1/models/requests/{request_id}/payloads", delete_payloads, methods=["DELETE"]),
     Route("/_emulator/privacy", privacy, methods=["GET"]),
+    Route("/_emulator/files/reveal", reveal, methods=["POST"]),
 ]

@@ -1,18 +1,21 @@
 """FAL's queue: who runs, who waits, and when each is done, by the event loop's clock and without polling.
 
-Each key has `concurrency` runners of its own; its other requests wait in order, normal priority before low.
-The routes call it; it calls the studio for the work, and tells one listener about everything that ended.
+Each account has `concurrency` runners of its own, which all its keys share; its other requests wait in order,
+normal priority before low. An endpoint may have fewer runners (`limits`), or none yet (`warmth`): later
+requests for other endpoints overtake what waits for it. The routes call it; it calls the studio for the work,
+and tells one listener about everything that ended.
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from fal_emulator.billing import bill
 from fal_emulator.faults import Fault
 from fal_emulator.generation import Answer, Generation, Phase
+from fal_emulator.lanes import Lane
 from fal_emulator.refusals import cancelled, internal_error, start_timeout
+from fal_emulator.warmth import Warmth
 
 POSITION_INTERVAL = 0.5
 """Seconds between two announcements of the positions in one queue, at least."""
@@ -24,54 +27,14 @@ Work = Callable[[Generation], asyncio.Future[Answer]]
 Ended = Callable[[Generation], None]
 
 
-class Lane:
-    """One key's queue. Positions are counted only when somebody asks after a change."""
-
-    def __init__(self) -> None:
-        self.running = 0
-        self.announcing = False
-        self._stale = False
-        self._normal: OrderedDict[str, Generation] = OrderedDict()
-        self._low: OrderedDict[str, Generation] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._normal) + len(self._low)
-
-    def waiting(self) -> list[Generation]:
-        """In the order in which they will start."""
-        return [*self._normal.values(), *self._low.values()]
-
-    def push(self, generation: Generation, *, front: bool = False) -> None:
-        line = self._line(generation)
-        line[generation.request_id] = generation
-        if front:
-            line.move_to_end(generation.request_id, last=False)
-        self._stale = True
-
-    def pop(self) -> Generation:
-        self._stale = True
-        return (self._normal or self._low).popitem(last=False)[1]
-
-    def drop(self, generation: Generation) -> None:
-        self._stale = self._line(generation).pop(generation.request_id, None) is not None or self._stale
-
-    def position(self, generation: Generation) -> int:
-        """How many start before it."""
-        if self._stale:
-            for place, waiting in enumerate(self.waiting()):
-                waiting.queued_as = place
-            self._stale = False
-        return generation.queued_as
-
-    def _line(self, generation: Generation) -> OrderedDict[str, Generation]:
-        return self._low if generation.low_priority else self._normal
-
-
 class Runners:
-    """All keys' lanes and the clock of what runs. `concurrency` may be changed at any time by `resize`."""
+    """All accounts' lanes and the clock of what runs. `limits`: how many requests for an endpoint one account
+    runs at once, where that is fewer than `concurrency`. `resize` changes both at any time."""
 
-    def __init__(self, concurrency: int, work: Work, ended: Ended) -> None:
+    def __init__(self, concurrency: int, cold_start: float, work: Work, ended: Ended) -> None:
         self.concurrency = concurrency
+        self.limits: dict[str, int] = {}
+        self.warmth = Warmth(cold_start, self._fill_all)
         self._work = work
         self._ended = ended
         self._lanes: dict[str, Lane] = {}
@@ -86,11 +49,24 @@ class Runners:
             generation.timer = self._after(generation.start_timeout, self._time_out, generation)
         self._fill(generation.key_id)
 
-    def resize(self, concurrency: int) -> None:
-        """From now on each key has this many runners; what runs goes on."""
-        self.concurrency = concurrency
-        for key_id in list(self._lanes):
-            self._fill(key_id)
+    def resize(self, concurrency: int | None = None, limits: Mapping[str, int | None] | None = None) -> None:
+        """From now on each account, and each of these endpoints, has so many runners; what runs goes on.
+
+        A limit of None is removed; endpoints that are not named keep theirs.
+        """
+        if concurrency is not None:
+            self.concurrency = concurrency
+        for endpoint_id, limit in (limits or {}).items():
+            if limit is None:
+                self.limits.pop(endpoint_id, None)
+            else:
+                self.limits[endpoint_id] = limit
+        self._fill_all()
+
+    def remaining(self, key_id: str) -> int:
+        """How many more requests of this account could run at once."""
+        lane = self._lanes.get(key_id)
+        return max(self.concurrency - (0 if lane is None else lane.running.total()), 0)
 
     def position(self, generation: Generation) -> int:
         """Its truthful place in the queue: how many start before it."""
@@ -112,17 +88,31 @@ class Runners:
     def _after(self, delay: float, step: Callable[[Generation], None], it: Generation) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(delay, step, it)
 
+    def _fill_all(self) -> None:
+        for key_id in list(self._lanes):
+            self._fill(key_id)
+
     def _fill(self, key_id: str) -> None:
         lane = self._lanes.setdefault(key_id, Lane())
-        while lane and lane.running < self.concurrency:
-            self._start(lane, lane.pop())
+
+        def ready(generation: Generation) -> bool:
+            name = generation.endpoint.id
+            limit = self.limits.get(name)
+            return (limit is None or lane.running[name] < limit) and self.warmth.is_warm(name)
+
+        while lane and lane.running.total() < self.concurrency:
+            generation = lane.pop(ready)
+            if generation is None:
+                break
+            self._start(lane, generation)
         if lane:
             self._announce_later(lane)
-        elif not lane.running:
+        elif not lane.running.total():
             del self._lanes[key_id]
 
     def _start(self, lane: Lane, generation: Generation) -> None:
-        lane.running += 1
+        lane.running[generation.endpoint.id] += 1
+        self.warmth.started(generation.endpoint.id)
         if generation.timer is not None:
             generation.timer.cancel()
         generation.phase = Phase.IN_PROGRESS
@@ -138,9 +128,9 @@ class Runners:
     def _requeue(self, generation: Generation) -> None:
         """A runner failed: back to the queue's front, for long enough that a poller can see it."""
         generation.requeued = True
+        self._leave(generation)
         generation.phase = Phase.IN_QUEUE
         generation.timer = self._after(min(1.0, generation.latency / 4), self._return, generation)
-        self._lane(generation).running -= 1
         generation.changed()
         self._fill(generation.key_id)
 
@@ -170,10 +160,14 @@ class Runners:
             asyncio.get_running_loop().call_exception_handler(context)
             self._finish(generation, internal_error())
 
+    def _leave(self, generation: Generation) -> None:
+        """Out of its line, or out of its runner."""
+        self._lane(generation).drop(generation)
+        if generation.phase is Phase.IN_PROGRESS:
+            self.warmth.ended(generation.endpoint.id)
+
     def _finish(self, generation: Generation, answer: Answer) -> None:
-        lane = self._lane(generation)
-        lane.drop(generation)
-        lane.running -= generation.phase is Phase.IN_PROGRESS
+        self._leave(generation)
         if generation.timer is not None:
             generation.timer.cancel()
         generation.timer = generation.work = None  # both refer back: nothing is left for the collector

@@ -11,6 +11,7 @@ import msgspec
 from starlette.requests import Request
 
 from fal_emulator.access import Lifecycle, Signatures
+from fal_emulator.background import Background
 from fal_emulator.catalogue import Catalogue
 from fal_emulator.config import Config
 from fal_emulator.fault_rules import FaultPlan
@@ -34,6 +35,8 @@ class Settings(msgspec.Struct):
     concurrency: int
     lookup_lag: float
     slow_transfer: float
+    cold_start: float
+    concurrency_headers: bool
 
 
 class Deletion(msgspec.Struct, frozen=True):
@@ -58,8 +61,15 @@ class State:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.settings = Settings(config.latency, config.concurrency, config.lookup_lag, config.slow_transfer)
         self.catalogue = Catalogue(config.schema_seed)
+        self.settings = Settings(
+            config.latency,
+            config.concurrency,
+            config.lookup_lag,
+            config.slow_transfer,
+            config.cold_start,
+            config.concurrency_headers,
+        )
         self.faults = FaultPlan(config.faults, config.seed)
         self.files = Files(config.memory, config.upload_ttl)
         self.multiparts: dict[str, Multipart] = {}
@@ -74,7 +84,8 @@ class State:
         self.webhooks = Webhooks(self.signer, config.webhook_attempts, config.webhook_backoff)
         self.model_files = ModelFiles(config.model_files)
         self.studio = Studio(self.files, self.model_files, config)
-        self.runners = Runners(config.concurrency, self.studio.work, self._ended)
+        self.runners = Runners(config.concurrency, config.cold_start, self.studio.work, self._ended)
+        self.background = Background(self.runners)
         self.closing = asyncio.Event()
         self._requests: dict[str, Generation] = {}
         self._accepted = 0
@@ -87,6 +98,7 @@ class State:
         self._requests[generation.request_id] = generation
         self.payloads.add(generation.request_id)
         self.ledger.accepted(generation)
+        self.background.account = generation.key_id
         self.runners.accept(generation)
 
     def open_multipart(self, multipart: Multipart) -> str:
@@ -117,10 +129,14 @@ class State:
         for generation in self._requests.values():
             if generation.phase is not Phase.COMPLETED:
                 generation.changed()
+        self.background.stop()
         self.webhooks.close()
         self.studio.close()
 
     def _ended(self, generation: Generation) -> None:
+        if generation.background:
+            self.background.ended(generation)
+            return
         self.ledger.ended()
         self.webhooks.deliver(generation)
 

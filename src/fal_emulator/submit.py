@@ -98,10 +98,21 @@ def _reply(state: State, generation: Generation, met: Fault | None) -> Response:
         **urls(generation),
         "queue_position": state.runners.position(generation),
     }
-    reply = json_reply(body, 200, generation.request_id)
+    reply = json_reply(body, 200, generation.request_id, _concurrency(state, generation))
     if met is Fault.MALFORMED:
         return Response(bytes(reply.body)[:25], 200, dict(reply.headers) | {"content-length": "25"})
     return reply
+
+
+def _concurrency(state: State, generation: Generation) -> dict[str, str]:
+    """What one third-party sheet says that FAL tells about the account's limit."""
+    if not state.settings.concurrency_headers:
+        return {}
+    runners = state.runners
+    return {
+        "x-fal-concurrency-limit": str(runners.concurrency),
+        "x-fal-concurrency-remaining": str(runners.remaining(generation.key_id)),
+    }
 
 
 def _id() -> str:

@@ -52,6 +52,7 @@ class WaitingFor(StrEnum):
     """Why no image of a job makes progress."""
 
     LIMIT = "limit"
+    TURN = "turn"
     ACCOUNT = "account"
     FAL = "fal"
     PAUSED = "paused"

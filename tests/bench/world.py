@@ -55,9 +55,15 @@ class World(msgspec.Struct, frozen=True):
         """Where the files are."""
         return (self.folder / "files").as_uri()
 
-    async def worker(self, *, slots: int = 100, permits: int = 100) -> ServiceProcess:
-        """One more worker, ready."""
-        limits = {"I2M_MAX_CONCURRENT": str(permits), "I2M_WORKER_CONCURRENCY": str(slots)}
+    async def worker(
+        self, *, slots: int = 100, permits: int = 100, concurrency: str | None = None
+    ) -> ServiceProcess:
+        """One more worker, ready. `concurrency`: what FAL runs at once; as many as there are permits."""
+        limits = {
+            "I2M_MAX_CONCURRENT": str(permits),
+            "I2M_WORKER_CONCURRENCY": str(slots),
+            "I2M_FAL_CONCURRENCY": concurrency or str(permits),
+        }
         return await self._start("worker", product.WORKER_READY, limits)
 
     async def api(self, port: int) -> ServiceProcess:
@@ -83,7 +89,7 @@ class World(msgspec.Struct, frozen=True):
                 await asyncio.sleep(0.02)
         return process
 
-    async def enqueue(self, count: int, made: list[bytes] | None = None) -> list[str]:
+    async def enqueue(self, count: int, made: list[bytes] | None = None, owner: str = "bench") -> list[str]:
         """Jobs of 25 images, `count` images in all, put into the store directly; their ids.
 
         `made`: 25 pictures, or as many times the same; else small ones.
@@ -93,7 +99,7 @@ class World(msgspec.Struct, frozen=True):
             for number, data in enumerate(made or pictures.small(25))
         ]
         return [
-            await product.create_job(self.redis, sources[: min(25, count - start)])
+            await product.create_job(self.redis, sources[: min(25, count - start)], owner)
             for start in range(0, count, 25)
         ]
 

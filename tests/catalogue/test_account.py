@@ -7,7 +7,8 @@ from redis.asyncio import Redis
 
 from image2model.catalogue import balance, bills
 from image2model.catalogue.credits import CreditsReader
-from image2model.cli.commands.doctor import State, check_account, check_catalogue
+from image2model.cli.commands.doctor import check_account, check_catalogue
+from image2model.cli.commands.doctor_findings import State
 from image2model.fal.hosts import FalHosts
 from tests.support.emulator_process import EmulatorProcess, emulator_process
 from tests.support.served_api import Service

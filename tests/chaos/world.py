@@ -82,6 +82,7 @@ class World:
             "I2M_UNCONFIRMED_GRACE": str(self.size.grace),
             "I2M_SHUTDOWN_GRACE": "5",
             "I2M_MAX_CONCURRENT": "400",
+            "I2M_FAL_CONCURRENCY": "400",
             "I2M_WORKER_CONCURRENCY": "60",
             "I2M_SSE_SEND_TIMEOUT": str(SEND_TIMEOUT_S),
             "I2M_LOG_FORMAT": "json",

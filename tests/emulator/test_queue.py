@@ -142,7 +142,8 @@ async def test_cancel_codes(emulator: RunningEmulator) -> None:
 async def test_ledger_counts_submissions_tags_and_most_in_flight(emulator: RunningEmulator) -> None:
     url = await emulator.upload(picture())
     submits = [
-        emulator.result({"image_url": url, "seed": n}, x_fal_tags=f"n={n},attempt=a") for n in range(5)
+        emulator.result({"image_url": url, "seed": n}, x_fal_tags=f"n={n},attempt=a", x_emulator_latency="1s")
+        for n in range(5)
     ]
     await asyncio.gather(*submits)
     ledger = await emulator.ledger()

@@ -48,6 +48,7 @@ class Fleet:
             "I2M_FAL_BASE_URL": emulator.url,
             "FAL_KEY": KEY,
             "I2M_LEASE_SECONDS": "2",
+            "I2M_FAL_CONCURRENCY": "1000",
             "I2M_LOG_FORMAT": "json",
             "I2M_LOG_LEVEL": "debug",
         }

@@ -18,6 +18,7 @@ _SECRET_SETTINGS: Final = (
     "I2M_METRICS_TOKEN",
     "I2M_WEBHOOK_SECRET",
     "FAL_KEY",
+    "I2M_FAL_ADMIN_KEY",
 )
 _LEAST: Final = 10
 """Characters: a shorter text, such as `wrong`, stands in a log without having been presented."""

@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import BrowserContext, expect
 
+from image2model.store.keys import key
 from tests.web.conftest import ADMIN_KEY, Service, generate, open_page, picture_of, settled, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -31,6 +32,26 @@ async def test_signing_in_shows_what_is_ones_own_and_signing_out_hides_it(
     await expect(page.locator(".card")).to_have_count(0)
     await page.reload()
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_an_administrator_sees_that_fal_refuses_the_admin_key(
+    context: BrowserContext, service: Service
+) -> None:
+    state = key("fal_deletion_state")
+    with service.store() as store:
+        store.hset(state, mapping={"refused": "This key is not an admin's", "failing": "2"})
+        store.zadd(key("fal_deletions"), {"r-1": 4e12, "r-2": 4e12})
+        try:
+            await sign_in(context, ADMIN_KEY)
+            page = await open_page(context)
+            await page.get_by_role("button", name="Admin").click()
+            panel = page.get_by_role("region", name="Privacy at FAL")
+            await expect(panel).to_contain_text("Anyone who has a file’s address can open it")
+            await expect(panel).to_contain_text("FAL refuses the admin key (This key is not an admin's).")
+            await expect(panel.get_by_role("table")).to_contain_text("To be deleted")
+            await picture_of(page, "admin-privacy")
+        finally:
+            store.delete(state, key("fal_deletions"))
 
 
 async def test_an_administrator_pauses_replays_and_makes_keys(

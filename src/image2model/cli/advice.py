@@ -48,6 +48,8 @@ def advice(code: str, job_id: str | None = None) -> str:
 
 _REASONS: Final = {
     "limit": "Waiting: as many pictures as allowed are at FAL; the rest follow as they finish.",
+    "turn": "Waiting: FAL generates as many at once as the service's account may. The turn of this job "
+    "comes by itself.",
     "account": "Waiting: FAL refuses the service's account (key or balance). Its operator can fix that; "
     "nothing is lost.",
     "fal": "Waiting: FAL does not answer. The job continues by itself once FAL is back.",

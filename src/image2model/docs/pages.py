@@ -12,6 +12,7 @@ from image2model.api.openapi_responses import MEANINGS, problems, problems_of
 from image2model.errors import IMAGE_FAILURES
 from image2model.http.reference import Answer, Operation
 from image2model.operations.metrics import EndpointGauge, FleetGauges, QueueGauge, SpendGauge, StoreGauges
+from image2model.queue.window import Window
 from image2model.settings import SETTINGS, Setting
 from image2model.store.condition import StoreCondition
 from image2model.telemetry import metrics
@@ -146,6 +147,7 @@ def _fleet() -> FleetGauges:
         heartbeats=[("worker", 0.0)],
         spending=[spend],
         endpoints=[endpoint],
+        window=Window(limit=2, running=0, waiting=0, source="learned", endpoints={}, since=None),
     )
 
 

@@ -4,7 +4,7 @@ A file that ends early is an error, never a short file.
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urljoin, urlsplit
@@ -22,6 +22,10 @@ _MAX_REDIRECTS: Final = 5
 _HEADERS: Final = {"Accept-Encoding": "identity"}
 _MIN_SPEED: Final = 16 << 10
 """Bytes a second that a transfer must reach after its start: a slow host would hold a slot without end."""
+
+
+Address = Callable[[str], Awaitable[str]]
+"""Raises FalResultGone and FalUnreachable, as the download does."""
 
 
 class FalDownload:
@@ -60,16 +64,24 @@ class FalDownload:
 
 
 class Downloads:
-    """Opens files. A whole file may take as long as it is large.
+    """Opens files. A whole file may take as long as it is large. `address`: the address to fetch a file from
+    now, made anew for each try, because signed ones run out.
 
     `read_deadline`: seconds for the answer, and for the next bytes; `slow_start`: seconds after which a file
     must have come at 16 KiB a second.
     """
 
     def __init__(
-        self, session: FalSession, guarded: GuardedSession, *, read_deadline: float, slow_start: float
+        self,
+        session: FalSession,
+        guarded: GuardedSession,
+        *,
+        read_deadline: float,
+        slow_start: float,
+        address: Address | None = None,
     ) -> None:
         self._session = session
+        self._address = address
         self._guarded = guarded
         self._slow_start = slow_start
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=read_deadline)
@@ -77,6 +89,8 @@ class Downloads:
     @asynccontextmanager
     async def open(self, url: str) -> AsyncIterator[FalDownload]:
         """The file behind the URL. See `FalGateway.download`."""
+        if self._address is not None:
+            url = await self._address(url)
         for _ in range(_MAX_REDIRECTS):
             async with self._get(url) as response:
                 if response.status not in (301, 302, 303, 307, 308):

@@ -54,6 +54,14 @@ class FalAddressRefused(FalError):
     """A file's address is not public, or not https: it is not called."""
 
 
+class FalAdminRefused(FalError):
+    """FAL refuses the admin key: payloads cannot be deleted."""
+
+
+class FalFilesLeft(FalError):
+    """FAL has deleted a request's payloads, but not all of its files."""
+
+
 class FalUnfinished(FalError):
     """The result was fetched before the request was COMPLETED."""
 

@@ -18,6 +18,7 @@ from image2model.fal.hosts import FalHosts
 from image2model.fal.models_api import ModelsApi
 from image2model.fal.paid_post import BeforeSend
 from image2model.fal.platform import FalHealth, Listed, Platform, probe
+from image2model.fal.privacy import AddressSigner, FalPrivacy, PayloadDeletion
 from image2model.fal.results import FalResult, Results
 from image2model.fal.session import USER_AGENT, FalSession, Observer, decode_reply, no_observer, observed
 from image2model.fal.submit import Priority, Submission
@@ -34,7 +35,8 @@ def other_hosts_session(*, allow_private: bool) -> GuardedSession:
 class FalGateway:
     """Use it as `async with FalGateway(key, hosts) as fal`. All times are in seconds.
 
-    `other_hosts` fetches result files from hosts other than FAL's; it is opened and closed here.
+    `other_hosts` fetches result files from hosts other than FAL's; it is opened and closed here. `privacy`:
+    what FAL keeps of what is sent from here.
     """
 
     def __init__(
@@ -50,18 +52,25 @@ class FalGateway:
         read_deadline: float = 30.0,
         slow_start: float = 60.0,
         other_hosts: GuardedSession | None = None,
+        privacy: FalPrivacy = FalPrivacy(),  # noqa: B008 - frozen
     ) -> None:
         self.hosts = hosts
         self._observer = observer
         self._session = FalSession(key, hosts, max_connections=max_connections)
-        self._submission = Submission(key, hosts, deadline=submit_deadline)
-        self._uploader = Uploader(self._session)
+        self._submission = Submission(key, hosts, deadline=submit_deadline, preference=privacy.of_outputs())
+        self._uploader = Uploader(self._session, privacy.of_uploads())
         self._follower = Follower(self._session, observer, pace)
         self._results = Results(self._session, deadline=result_deadline, first_gap=pace.first_gap)
         self._other_hosts = other_hosts or other_hosts_session(allow_private=False)
         self._downloads = Downloads(
-            self._session, self._other_hosts, read_deadline=read_deadline, slow_start=slow_start
+            self._session,
+            self._other_hosts,
+            read_deadline=read_deadline,
+            slow_start=slow_start,
+            address=self._signed if privacy.restricted else None,
         )
+        self._signer = AddressSigner(self._session)
+        self._deletion = PayloadDeletion(self._session, privacy.admin_key)
         self._platform = Platform(self._session)
         self._models = ModelsApi(self._session)
 
@@ -79,6 +88,11 @@ class FalGateway:
         await self._other_hosts.__aexit__(kind, error, trace)
         await self._session.close()
         await self._submission.close()
+
+    @property
+    def concurrency_limit(self) -> int | None:
+        """How many requests FAL runs at once for this account, as it said with the last accepted submit."""
+        return self._submission.concurrency_limit
 
     async def upload(self, data: bytes, *, filename: str, content_type: str) -> str:
         """Upload a picture and return its public URL, unique to this call.
@@ -156,6 +170,34 @@ class FalGateway:
         with observed(self._observer, "download"):
             async with self._downloads.open(url) as file:
                 yield file
+
+    async def _signed(self, url: str) -> str:
+        with observed(self._observer, "sign"):
+            return await self._signer.sign(url)
+
+    @property
+    def deletes_payloads(self) -> bool:
+        """Whether there is an admin key for `delete_payloads`."""
+        return self._deletion.possible
+
+    async def delete_payloads(self, request_id: str) -> None:
+        """Delete what FAL keeps of a request: input, output and output files on its CDN. Again is harmless.
+
+        Raises FalAdminRefused, FalResultGone where FAL has no such request, FalFilesLeft, FalTransient and
+        FalUnreachable.
+        """
+        with observed(self._observer, "delete"):
+            await self._deletion.delete(request_id)
+
+    async def probe_admin_key(self) -> str | None:
+        """Why FAL refuses the admin key, None where it accepts it. Deletes nothing. Raises FalError."""
+        with observed(self._observer, "probe"):
+            return await self._deletion.probe()
+
+    async def probe_signing(self) -> str | None:
+        """Why FAL refuses to sign with this key, None where it does not. Raises FalUnreachable."""
+        with observed(self._observer, "probe"):
+            return await self._signer.probe(f"{self.hosts.cdn}/files/image2model/probe")
 
     async def probe(self) -> FalHealth:
         """Whether FAL is reachable and accepts the key, at no cost. Never raises FalError."""

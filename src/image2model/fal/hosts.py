@@ -14,6 +14,8 @@ from image2model.domain import FalRequest
 
 _KEY_DOMAINS = ("fal.run", "falrun.com", "fal.ai")
 _MEDIA_DOMAINS = ("fal.media",)
+_V3_CDN = "v3"
+"""How its host names begin: `v3.fal.media`, `v3b.fal.media`."""
 _NAMESPACES = ("workflows", "comfy")
 _PLAIN: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _STRANGE: Final = re.compile(r"[^\x21-\x7e]|[\\\"<>^`{|}]", re.ASCII)
@@ -55,6 +57,12 @@ class FalHosts(msgspec.Struct, frozen=True):
         if self.base_url is not None and _origin(url) == _origin(self.base_url):
             return True
         return _is_https_under(url, _MEDIA_DOMAINS)
+
+    def has_access_lists(self, url: str) -> bool:
+        """Whether the URL is on FAL's v3 CDN, whose files alone have access lists."""
+        if self.base_url is not None and _origin(url) == _origin(self.base_url):
+            return True
+        return self.serves_media(url) and (_origin(url)[1] or "").startswith(_V3_CDN)
 
     def requests_url(self, endpoint_id: str) -> str:
         """`…/{owner}/{alias}/requests`: every call except the submit drops the endpoint's sub-path."""

@@ -54,6 +54,7 @@ class PaidPost:
         self.entered = False
         self.sent = False
         self.submitted: Submitted | None = None
+        self.concurrency_limit: int | None = None
 
     def enter(self) -> None:
         """Called for every request that reaches the transport: the second one is refused."""
@@ -77,6 +78,9 @@ class PaidPost:
             raise FalAmbiguous(f"FAL's reply to the submit is unreadable: {error}", status=status) from error
         if not self.submitted.request_id:
             raise FalAmbiguous("FAL's reply to the submit has no request_id", status=status)
+        limit = headers.get("x-fal-concurrency-limit", "")
+        if limit.isascii() and limit.isdigit() and 0 < int(limit[:6]) == int(limit):
+            self.concurrency_limit = int(limit)
 
     async def prepare_send(self) -> None:
         """Call `before_send`, right before the first byte. Raises BeforeSendFailed: then send nothing."""

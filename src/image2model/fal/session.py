@@ -28,7 +28,9 @@ from image2model.errors import (
 )
 from image2model.fal.errors import (
     FalAddressRefused,
+    FalAdminRefused,
     FalCancelled,
+    FalFilesLeft,
     FalUnfinished,
     FalUnreachable,
     blames_account,
@@ -49,6 +51,8 @@ OUTCOMES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (FalUnfinished, "unfinished"),
     (FalCancelled, "cancelled"),
     (FalAddressRefused, "refused"),
+    (FalAdminRefused, "account_fault"),
+    (FalFilesLeft, "failed"),
     (asyncio.CancelledError, "abandoned"),
     (GeneratorExit, "ok"),
 )

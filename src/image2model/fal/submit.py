@@ -7,7 +7,8 @@ After the first byte nothing here may lead to another POST.
 import asyncio
 import re
 from collections.abc import Awaitable, Coroutine, Mapping
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 import httpx
 import msgspec
@@ -23,22 +24,30 @@ _KEY = re.compile(r"[a-z0-9._-]{1,64}")
 _MAX_VALUE = 256
 _MAX_HEADER = 1024
 _MAX_TAGS = 10
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 Priority = Literal["normal", "low"]
 
 
 class Submission:
-    """Makes submits. `deadline`: seconds for a whole POST, from connecting to the last byte of the reply."""
+    """Makes submits. `deadline`: seconds for a whole POST, from connecting to the last byte of the reply.
 
-    def __init__(self, key: str, hosts: FalHosts, *, deadline: float) -> None:
+    `preference`: the headers that say how long FAL keeps the output files, and who may read them.
+    """
+
+    def __init__(
+        self, key: str, hosts: FalHosts, *, deadline: float, preference: Mapping[str, str] = _NO_HEADERS
+    ) -> None:
         self._hosts = hosts
+        self._preference = preference
         self._deadline = deadline
         self._http = httpx.AsyncClient(
             transport=SingleShotTransport(hosts.queue),
             headers={"Authorization": f"Key {key}", "User-Agent": USER_AGENT},
             timeout=deadline,
         )
+        self.concurrency_limit: int | None = None
         self._fal = _SingleShotClient(key, self._http, deadline)
 
     async def close(self) -> None:
@@ -58,6 +67,7 @@ class Submission:
         """Exactly one POST, `before_send` awaited right before its first byte. See `FalGateway.submit`."""
         post = PaidPost(before_send, endpoint_id)
         headers = {"X-Fal-Tags": format_tags(tags)} if tags else {}
+        headers.update(self._preference)
         token = CURRENT.set(post)
         try:
             refused = await self._send(
@@ -72,6 +82,7 @@ class Submission:
             raise refused
         if post.submitted is None:
             raise FalAmbiguous("fal-client returned, but no reply was seen")
+        self.concurrency_limit = post.concurrency_limit
         return self._request(endpoint_id, post.submitted)
 
     async def _send(self, post: PaidPost, submit: Awaitable[object]) -> Exception | None:

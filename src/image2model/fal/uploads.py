@@ -6,6 +6,7 @@ Each name is made unique, so that a URL belongs to one attempt alone.
 import asyncio
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -21,10 +22,11 @@ _MARGIN = timedelta(seconds=60)
 
 
 class Uploader:
-    """Uploads, with the token that they share."""
+    """Uploads, with the token that they share. `preference`: the headers that say how long FAL keeps them."""
 
-    def __init__(self, session: FalSession) -> None:
+    def __init__(self, session: FalSession, preference: Mapping[str, str]) -> None:
         self._session = session
+        self._preference = preference
         self._tokens = TokenCache(session)
 
     async def upload(self, data: bytes, *, filename: str, content_type: str) -> str:
@@ -56,7 +58,12 @@ class Uploader:
         return decode_reply(reply, Uploaded).access_url
 
     async def _post(self, data: bytes, name: str, content_type: str, token: str) -> Reply:
-        headers = {"Authorization": token, "Content-Type": content_type, "X-Fal-File-Name": name}
+        headers = {
+            "Authorization": token,
+            "Content-Type": content_type,
+            "X-Fal-File-Name": name,
+            **self._preference,
+        }
         url = f"{self._session.hosts.cdn}/files/upload"
         return await self._session.call(
             "POST", url, body=data, headers=headers, keyed=False, timeout=_TIMEOUT, tries=2
@@ -83,6 +90,7 @@ class Uploader:
             f"{self._session.hosts.rest}/storage/upload/initiate",
             params={"storage_type": "gcs"},
             json={"file_name": name, "content_type": content_type},
+            headers=self._preference,
         )
         return decode_reply(reply, UploadSlot)
 

@@ -112,6 +112,34 @@ class PriceList(msgspec.Struct, frozen=True):
     prices: tuple[Price, ...] = ()
 
 
+class SignedAddress(msgspec.Struct, frozen=True):
+    """The reply to a call that signs a file's address."""
+
+    signed_url: str
+
+
+class DeletedFile(msgspec.Struct, frozen=True):
+    """What became of one output file: `exception` is null once it is deleted."""
+
+    link: str | None = None
+    exception: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class DeletedPayloads(msgspec.Struct, frozen=True):
+    """The reply to the deletion of a request's payloads. The payloads are gone; files may be left."""
+
+    cdn_delete_results: tuple[DeletedFile, ...]
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Why files are left, a text for each, without its address: whoever has that may open the file."""
+        return tuple(
+            bytes(one.exception).decode(errors="replace").replace(one.link or "\0", "its URL")[:200]
+            for one in self.cdn_delete_results
+            if bytes(one.exception) != b"null"
+        )
+
+
 class ModelMetadata(msgspec.Struct, frozen=True):
     """FAL's description of an endpoint."""
 

@@ -1,10 +1,12 @@
 """Fetches files of a result that were missing when the image succeeded: the task `refresh_files`.
 
 A client requests it. FAL keeps files for days, so a missing file may come now. Nothing is bought, and a file
-that the image has is never taken from it.
+that the image has is never taken from it. Under I2M_FAL_PRIVACY=private the service also looks by itself a
+few times, because a missing file keeps the request at FAL.
 """
 
 import asyncio
+import time
 from typing import Final
 
 import msgspec
@@ -19,14 +21,20 @@ from image2model.generation.context import GenerationContext
 from image2model.generation.fetch_file import Fetched
 from image2model.generation.result_files import NotFetched, ResultFetcher, mesh_of, remarks
 from image2model.generation.steps import Replaced, Task
+from image2model.queue import reconciliation
 from image2model.queue.running import RunningTask
+from image2model.store.keys import Queue
 
 _log = structlog.get_logger(__name__)
 
 _NOW_S: Final = 0
+_FIRST_REFRESH_S: Final = 30.0
+_REFRESH_GROWTH: Final = 4
+_MOST_REFRESHES: Final = 6
+"""Of those that nobody asked for: the last one after about eleven hours."""
 
 
-async def refresh_files(context: GenerationContext, _running: RunningTask, image_id: str) -> None:
+async def refresh_files(context: GenerationContext, running: RunningTask, image_id: str) -> None:
     """Fetch the missing files of the image's result.
 
     Raises StoreOutage, and arq.Retry if the result has changed meanwhile.
@@ -37,13 +45,26 @@ async def refresh_files(context: GenerationContext, _running: RunningTask, image
         if not text or not (before := steps.result_from(text)).missing:
             return
         after = await _refreshed(context, task, before)
-        if after == before:
-            return
-        replaced = await steps.replace_result(context.redis, image_id, text, after)
-        if replaced is Replaced.CHANGED_MEANWHILE:
-            raise Retry(defer=_NOW_S)
+        if after != before:
+            replaced = await steps.replace_result(context.redis, image_id, text, after)
+            if replaced is Replaced.CHANGED_MEANWHILE:
+                raise Retry(defer=_NOW_S)
+        if after.missing:
+            await _look_again(context, running, image_id)
     except StaleFence:
         _log.info("refresh_image_gone", image_id=image_id)
+
+
+async def _look_again(context: GenerationContext, running: RunningTask, image_id: str) -> None:
+    """Go on with the refreshes that nobody asked for: see `leave_fal` in store/lua/fal_deletions.lua."""
+    number = running.task_id.removeprefix(f"refresh:{image_id}").removeprefix(":")
+    if not number.isdigit() or int(number) >= _MOST_REFRESHES:
+        return
+    due_ms = int((time.time() + _FIRST_REFRESH_S * _REFRESH_GROWTH ** int(number)) * 1000)
+    task_id = f"refresh:{image_id}:{int(number) + 1}"
+    await reconciliation.enqueue_once(
+        context.redis, Queue.BATCH, task_id, "refresh_files", image_id, due_ms=due_ms
+    )
 
 
 async def _refreshed(context: GenerationContext, task: Task, result: ImageResult) -> ImageResult:

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus
 from image2model.errors import NoBudgetLeft, StaleFence
 from image2model.fal.endpoints import Params
+from image2model.generation.fal_deletions import KeptAtFal
 from image2model.queue.retry import retry_until_stored
 from image2model.store.connection import command
 from image2model.store.durability import Replicas
@@ -255,11 +256,18 @@ async def not_sent(redis: Redis, image_id: str, attempt_token: str) -> None:
 
 
 async def commit_submission(
-    replicas: Replicas, image_id: str, fence: str, attempt_token: str, request: FalRequest
+    replicas: Replicas,
+    image_id: str,
+    fence: str,
+    attempt_token: str,
+    request: FalRequest,
+    *,
+    keep: KeptAtFal | None = None,
 ) -> Committed:
     """Store FAL's id, whichever worker holds the image now. The caller repeats it until it is stored.
 
-    Raises NotCopied if the replicas have not confirmed it.
+    `keep`: the request is to be deleted at FAL after its end, or then at the latest. Raises NotCopied if the
+    replicas have not confirmed it.
     """
     fields = (
         "request_id",
@@ -271,7 +279,8 @@ async def commit_submission(
         "cancel_url",
         request.cancel_url,
     )
-    return Committed(await replicas.run(_COMMIT, image_id, attempt_token, fence, fields))
+    terms = False if keep is None else msgspec.structs.astuple(keep)
+    return Committed(await replicas.run(_COMMIT, image_id, attempt_token, fence, fields, terms))
 
 
 async def try_again(

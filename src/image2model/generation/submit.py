@@ -30,12 +30,14 @@ from image2model.errors import (
 )
 from image2model.fal.endpoints import Endpoint, payload
 from image2model.fal.prices import is_free
-from image2model.generation import costs, steps
+from image2model.generation import costs, fal_deletions, steps
 from image2model.generation.context import GenerationContext
+from image2model.generation.fal_deletions import kept_at_fal
 from image2model.generation.steps import Committed, Task
 from image2model.generation.suspects import DecoderDied, Suspect
 from image2model.jobs import thumbnails
 from image2model.media.preflight import Prepared, prepare
+from image2model.queue import window
 from image2model.queue.leases import MAX_CRASHES
 from image2model.queue.permits import Paused, PermitRequest
 from image2model.queue.probes import check_endpoint
@@ -163,7 +165,18 @@ async def _post(
         # only the mark calls the store, and without its reply in time nothing was sent
         await steps.not_sent(context.redis, task.image_id, attempt_token)
         raise Paused from error
-    return await commit(context, task, fence, attempt_token, request)
+    committed = await commit(context, task, fence, attempt_token, request)
+    limit = context.fal.concurrency_limit
+    if limit is not None:
+        await _note_limit(context, limit)
+    return committed
+
+
+async def _note_limit(context: GenerationContext, limit: int) -> None:
+    try:
+        await window.note_limit(context.redis, limit)
+    except StoreOutage as error:
+        _log.info("fal_limit_not_stored", reason=str(error))  # the next submit says it again
 
 
 def _webhook_url(context: GenerationContext, task: Task, attempt_token: str) -> str | None:
@@ -203,7 +216,14 @@ async def commit(
     """
     try:
         stored = await retry_until_stored(
-            lambda: steps.commit_submission(context.replicas, task.image_id, fence, attempt_token, request)
+            lambda: steps.commit_submission(
+                context.replicas,
+                task.image_id,
+                fence,
+                attempt_token,
+                request,
+                keep=kept_at_fal(context.settings),
+            )
         )
     except Exception:
         # the mark stays, so the request is looked up and never sent again; the log has the id in any case
@@ -248,3 +268,4 @@ async def _book_superseded(
         await costs.book_lost(context, task, request, attempt_token=attempt_token)
     except (FalError, TimeoutError) as error:
         _log.info("superseded_request_not_booked", fal_request_id=request.request_id, reason=str(error))
+    await retry_until_stored(lambda: fal_deletions.leave(context.redis, request.request_id))

@@ -157,7 +157,9 @@ async def delete(request: Request) -> Response:
     """204, and 404 from then on."""
     state = state_of(request, AccessState)
     principal = await state.authenticate(request.scope)
-    await lifecycle.delete(state.redis, principal.owner, request.path_params["job_id"])
+    settings = state.settings
+    keep_ms = int(settings.fal_retention * 1000) if settings.deletes_at_fal else None
+    await lifecycle.delete(state.redis, principal.owner, request.path_params["job_id"], keep_ms=keep_ms)
     return Response(status_code=204)
 
 

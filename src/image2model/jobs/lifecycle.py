@@ -128,10 +128,13 @@ async def refresh_files(redis: Redis, owner: str, job_id: str, image_id: str) ->
     return job
 
 
-async def delete(redis: Redis, owner: str, job_id: str) -> None:
-    """From now on the job does not exist. A worker erases it once nothing of it runs. Raises NotFound."""
+async def delete(redis: Redis, owner: str, job_id: str, *, keep_ms: int | None = None) -> None:
+    """From now on the job does not exist. A worker erases it once nothing of it runs. Raises NotFound.
+
+    `keep_ms`: see `records.cancel`.
+    """
     await lookup.access(redis, owner, job_id)
-    await records.cancel(redis, job_id, delete=True)
+    await records.cancel(redis, job_id, delete=True, keep_ms=keep_ms)
 
 
 def _check_ids(job: JobSnapshot, image_ids: Sequence[str] | None) -> None:

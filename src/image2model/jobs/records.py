@@ -258,13 +258,16 @@ async def forbid(redis: Redis, job_id: str) -> bool:
     return bool(await _FORBID(redis, job_id))
 
 
-async def cancel(redis: Redis, job_id: str, *, delete: bool = False) -> tuple[int, int]:
+async def cancel(
+    redis: Redis, job_id: str, *, delete: bool = False, keep_ms: int | None = None
+) -> tuple[int, int]:
     """Cancel what was never sent to FAL, mark the rest. Returns how many of each.
 
     With `delete` the job does not exist from now on, and its records go when its last image has ended.
-    Raises NotFound.
+    `keep_ms`: its requests are then deleted at FAL too, those that run in so many ms at the latest. None:
+    only those that were sent to be deleted. Raises NotFound.
     """
-    packed = await _CANCEL.packed(redis, job_id, delete)
+    packed = await _CANCEL.packed(redis, job_id, delete, False if keep_ms is None else keep_ms)
     if packed is None:
         raise NotFound("There is no such job.")
     return _cancelled.decode(packed)

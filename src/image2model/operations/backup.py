@@ -26,7 +26,9 @@ from image2model.storage.zip_stream import ZipStream
 from image2model.store.connection import command
 from image2model.store.keys import PREFIX, TTLS, Ttl
 
-_LEFT_OUT: Final = frozenset({"owner_active", "owner_turn", "reuse_waiting", "leases", "store"})
+_LEFT_OUT: Final = frozenset(
+    {"owner_active", "owner_turn", "owner_low_turn", "reuse_waiting", "leases", "store"}
+)
 _KEPT_THOUGH_SHORT: Final = frozenset({"idempotency", "spend"})
 _LASTING: Final = frozenset({Ttl.JOB, Ttl.OWNER, Ttl.FOREVER})
 _PAGE: Final = 200

@@ -21,9 +21,10 @@ from image2model.fal.hosts import FalHosts
 from image2model.http.bodies import json_response
 from image2model.http.write_probe import Check
 from image2model.jobs.state import JobsState
-from image2model.queue import fleet
+from image2model.queue import fleet, window
 from image2model.queue.circuits import EndpointState, Fault
 from image2model.queue.fleet import FleetState
+from image2model.queue.window import FalConcurrency
 from image2model.storage.errors import StorageError
 from image2model.storage.objects import MIN_FREE_BYTES, ObjectStorage
 from image2model.store.condition import StoreCondition, condition_of, describe
@@ -39,10 +40,12 @@ _PAUSE_REASONS: Final = {
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """The answer of the readiness check."""
+    """The answer of the readiness check. `fal_concurrency`: how many pictures FAL generates at once; null if
+    the store cannot be read."""
 
     status: Literal["ready", "degraded", "unready"]
     checks: dict[str, Check]
+    fal_concurrency: int | None = None
 
 
 class Liveness(msgspec.Struct, frozen=True):
@@ -117,7 +120,16 @@ async def readiness(state: HealthState) -> Readiness:
     }
     if not (readable and disk.ok):
         return Readiness("unready", checks)
-    return Readiness("ready" if all(check.ok for check in checks.values()) else "degraded", checks)
+    good = all(check.ok for check in checks.values())
+    return Readiness("ready" if good else "degraded", checks, await _concurrency(state))
+
+
+async def _concurrency(state: HealthState) -> int | None:
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            return (await window.read(state.redis, FalConcurrency.of(state.settings))).limit
+    except (StoreOutage, TimeoutError):
+        return None
 
 
 async def _fleet(state: HealthState) -> FleetState | StoreCondition:

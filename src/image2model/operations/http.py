@@ -15,6 +15,7 @@ from image2model.jobs import listing
 from image2model.operations import dead_letters, stats
 from image2model.operations.dead_letters import DeadFilter, ReplayRequest
 from image2model.queue import circuits, fleet
+from image2model.queue.window import FalConcurrency
 from image2model.store.keys import Queue
 
 _EXAMPLE: Final = '{"code": "generation_failed", "model": "…", "limit": 100}'
@@ -56,7 +57,10 @@ async def show_stats(request: Request) -> Response:
     """200 with the statistics; `?days=` limits the spending."""
     state = state_of(request, AccessState)
     require_admin(await state.authenticate(request.scope))
-    return json_response(await stats.read(state.redis, stats.days_of(request.query_params.get("days"))))
+    days = stats.days_of(request.query_params.get("days"))
+    settings = state.settings
+    concurrency = FalConcurrency.of(settings)
+    return json_response(await stats.read(state.redis, days, concurrency, fal_privacy=settings.fal_privacy))
 
 
 async def list_workers(request: Request) -> Response:

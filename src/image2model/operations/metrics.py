@@ -24,9 +24,11 @@ from image2model.access.state import state_of
 from image2model.catalogue import balance, bills, stored
 from image2model.catalogue.bills import Drift
 from image2model.errors import Unauthenticated
+from image2model.generation import fal_deletions
 from image2model.jobs.state import JobsState
 from image2model.money import to_usd
-from image2model.queue import fleet
+from image2model.queue import fleet, window
+from image2model.queue.window import FalConcurrency, Window
 from image2model.store.condition import StoreCondition
 from image2model.store.connection import StoreOutage
 from image2model.telemetry.metrics import MEDIA_TYPE, collected
@@ -124,6 +126,10 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
     spending: Sequence[SpendGauge]
     endpoints: Sequence[EndpointGauge] = ()
     workers_lost: int = 0
+    deletions_pending: int = 0
+    deletions_failing: int = 0
+    admin_key_refused: bool = False
+    window: Window | None = None
 
     def collect(self) -> Iterator[Metric]:
         """prometheus_client's collector interface."""
@@ -131,6 +137,7 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
         yield GaugeMetricFamily("image2model_images_in_flight", in_flight, value=self.in_flight)
         yield from self._queues()
         yield from self._endpoints()
+        yield from self._window()
         beats = GaugeMetricFamily(
             "image2model_worker_heartbeat_timestamp_seconds",
             "Time of a worker's last heartbeat (Unix time).",
@@ -144,7 +151,25 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
             "Workers that were lost without a clean stop: killed, crashed, or disconnected.",
             value=self.workers_lost,
         )
+        yield from self._deletions()
         yield self._spending()
+
+    def _deletions(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "image2model_fal_deletions_pending",
+            "Requests that are to be deleted at FAL now.",
+            value=self.deletions_pending,
+        )
+        yield GaugeMetricFamily(
+            "image2model_fal_deletions_failing",
+            "Those of them that were tried at least once.",
+            value=self.deletions_failing,
+        )
+        yield GaugeMetricFamily(
+            "image2model_fal_admin_key_refused",
+            "1 while FAL refuses I2M_FAL_ADMIN_KEY, so that nothing is deleted there.",
+            value=int(self.admin_key_refused),
+        )
 
     def _endpoints(self) -> Iterator[Metric]:
         is_open = GaugeMetricFamily(
@@ -172,6 +197,21 @@ class FleetGauges(msgspec.Struct, kw_only=True, eq=False):
             spend.add_metric([one.key, one.model], one.usd)
         return spend
 
+    def _window(self) -> Iterator[Metric]:
+        if self.window is None:
+            return
+        limit = GaugeMetricFamily(
+            "image2model_fal_concurrency_limit",
+            "How many requests FAL runs at once for the account, learned or set.",
+            value=self.window.limit,
+        )
+        yield limit
+        for name, value, meaning in (
+            ("running", self.window.running, "Images that FAL is generating."),
+            ("waiting", self.window.waiting, "Images that wait in FAL's own queue: the look-ahead."),
+        ):
+            yield GaugeMetricFamily(f"image2model_fal_{name}", meaning, value=value)
+
     def _queues(self) -> Iterator[Metric]:
         depth = GaugeMetricFamily("image2model_queue_depth", "Waiting tasks.", labels=["queue"])
         oldest = GaugeMetricFamily(
@@ -198,7 +238,7 @@ async def metrics(request: Request) -> Response:
     await _check_token(state, request)
     may_show_spending = state.settings.metrics_token is not None or state.settings.auth == "none"
     fleet_gauges, account, store = await asyncio.gather(
-        _fleet(state.redis, with_spending=may_show_spending),
+        _fleet(state.redis, FalConcurrency.of(state.settings), with_spending=may_show_spending),
         _account(state.redis, with_balance=may_show_spending),
         state.write_probe.condition(),
     )
@@ -239,19 +279,25 @@ async def _check_token(state: JobsState, request: Request) -> None:
     )
 
 
-async def _fleet(redis: Redis, *, with_spending: bool) -> FleetGauges | None:
+async def _fleet(redis: Redis, concurrency: FalConcurrency, *, with_spending: bool) -> FleetGauges | None:
     try:
         async with asyncio.timeout(_DEADLINE_S):
             found = await fleet.read(redis)
+            deletions = await fal_deletions.read(redis)
+            at_fal = await window.read(redis, concurrency)
             spent = await accounts.spent_today(redis) if with_spending else []
     except (StoreOutage, TimeoutError) as error:
         _log.warning("fleet_gauges_missing", reason=str(error))
         return None
     return FleetGauges(
         in_flight=found.permits,
+        window=at_fal,
         queues=[QueueGauge(one.queue, one.waiting, one.oldest_ms / 1000, one.paused) for one in found.queues],
         heartbeats=[(one.heartbeat.worker_id, one.heartbeat_at / 1000) for one in found.workers],
         workers_lost=found.workers_lost,
+        deletions_pending=deletions.pending,
+        deletions_failing=deletions.failing,
+        admin_key_refused=deletions.refused != "",
         endpoints=[EndpointGauge(one.model, one.waiting) for one in found.endpoints],
         spending=[SpendGauge(one.names, one.model, to_usd(one.micro)) for one in spent],
     )

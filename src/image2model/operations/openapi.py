@@ -45,7 +45,16 @@ from image2model.operations.dead_letters import (
 )
 from image2model.operations.health import Liveness, Readiness
 from image2model.operations.http import QueueDocument
-from image2model.operations.stats import DEFAULT_DAYS, MAX_DAYS, EndpointStats, QueueStats, Spending, Stats
+from image2model.operations.stats import (
+    DEFAULT_DAYS,
+    MAX_DAYS,
+    EndpointStats,
+    FalConcurrencyStats,
+    FalDeletions,
+    QueueStats,
+    Spending,
+    Stats,
+)
 from image2model.queue.fleet import WorkerDocument, WorkerList
 from image2model.store.keys import Queue
 from image2model.telemetry.metrics import MEDIA_TYPE
@@ -86,7 +95,7 @@ SERVICE_OPERATIONS: Final = (
                 status=200,
                 description="`ready` or `degraded`.",
                 shape=Readiness,
-                example=Readiness("ready", _ALL_OK),
+                example=Readiness("ready", _ALL_OK, 2),
             ),
             Answer(
                 status=503,
@@ -251,6 +260,9 @@ _DAYS: Final = Parameter(
 )
 _STATS: Final = Stats(
     images_in_flight=4,
+    fal_concurrency=FalConcurrencyStats(
+        limit=3, running=3, waiting=1, source="learned", endpoints={"fal-ai/trellis": 1}, since=CREATED
+    ),
     workers=1,
     queues=(QueueStats(name=_QUEUE, waiting=12, oldest_seconds=3.2, paused=()),),
     endpoints=(
@@ -262,6 +274,16 @@ _STATS: Final = Stats(
             next_probe_at=ENDED,
             waiting=3,
         ),
+    ),
+    fal_privacy="private",
+    fal_deletions=FalDeletions(
+        kept=4,
+        pending=1,
+        done=812,
+        failing=1,
+        refused=None,
+        last_error="1 of 3 files are left: the storage did not answer",
+        last_error_at=ENDED,
     ),
     total_cost_usd=7.5,
     spending=(Spending(day="2026-11-24", owner=_OWNER, keys=("shop",), model=DEFAULT_MODEL, cost_usd=7.5),),
@@ -309,7 +331,8 @@ FLEET_OPERATIONS: Final = (
         id="getStats",
         summary="Spending, queues and workers in numbers",
         description="Spending by day (UTC), owner and model, newest day first. `endpoints` are FAL's "
-        "endpoints that refuse or fail at the moment: their pictures wait, all others go on.",
+        "endpoints that refuse or fail at the moment: their pictures wait, all others go on. "
+        "`fal_deletions` counts what is to be deleted at FAL under `I2M_FAL_PRIVACY=private`.",
         parameters=(_DAYS,),
         answers=(Answer(status=200, description="The numbers.", shape=Stats, example=_STATS),),
         problems=(errors.InvalidParameter,),

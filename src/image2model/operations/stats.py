@@ -9,10 +9,12 @@ from redis.asyncio import Redis
 from image2model.access import accounts
 from image2model.catalogue import balance, bills, stored
 from image2model.errors import InvalidParameter
+from image2model.generation import fal_deletions
 from image2model.http.documents import moment
 from image2model.money import to_usd
-from image2model.queue import fleet
+from image2model.queue import fleet, window
 from image2model.queue.circuits import EndpointState, Fault
+from image2model.queue.window import FalConcurrency, Window
 
 DEFAULT_DAYS: Final = 30
 MAX_DAYS: Final = 366
@@ -82,6 +84,38 @@ class ModelCatalogue(msgspec.Struct, frozen=True, kw_only=True):
     error: str
 
 
+class FalDeletions(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests that must be deleted at FAL, under `I2M_FAL_PRIVACY=private`.
+
+    `kept` still run, or a file of their result is still missing. `pending` are to be deleted now; `failing`
+    of them were tried at least once. `done` is the number of all deleted so far. `refused` is why FAL refuses
+    the admin key, null where it does not.
+    """
+
+    kept: int
+    pending: int
+    done: int
+    failing: int
+    refused: str | None
+    last_error: str | None
+    last_error_at: str | None
+
+
+class FalConcurrencyStats(msgspec.Struct, frozen=True, kw_only=True):
+    """How many requests FAL runs at once for the account, and how many of ours run and wait there now.
+
+    `source`: `learned` from what FAL reports, `set` by `I2M_FAL_CONCURRENCY`, `header`: FAL has said it.
+    `since` is when it changed; `endpoints` are limits of single endpoints.
+    """
+
+    limit: int
+    running: int
+    waiting: int
+    source: Literal["learned", "set", "header"]
+    endpoints: dict[str, int]
+    since: str | None
+
+
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """All numbers. `spending` has the newest day first; days are UTC.
 
@@ -89,9 +123,12 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     images_in_flight: int
+    fal_concurrency: FalConcurrencyStats
     workers: int
     queues: tuple[QueueStats, ...]
     endpoints: tuple[EndpointStats, ...]
+    fal_privacy: str
+    fal_deletions: FalDeletions
     total_cost_usd: float
     spending: tuple[Spending, ...]
     price_drift: tuple[PriceDrift, ...] = ()
@@ -108,13 +145,22 @@ def days_of(text: str | None) -> int:
     return int(text)
 
 
-async def read(redis: Redis, days: int, now: datetime | None = None) -> Stats:
+async def read(
+    redis: Redis,
+    days: int,
+    concurrency: FalConcurrency,
+    now: datetime | None = None,
+    *,
+    fal_privacy: str = "default",
+) -> Stats:
     """The current numbers, and the spending of the last `days` days. Raises StoreOutage."""
     found = await fleet.read(redis)
+    deletions = await fal_deletions.read(redis)
     spent = await _spending(redis, days, now or datetime.now(UTC))
     head = await stored.head(redis)
     return Stats(
         images_in_flight=found.permits,
+        fal_concurrency=_concurrency(await window.read(redis, concurrency)),
         workers=len(found.workers),
         queues=tuple(
             QueueStats(
@@ -126,6 +172,16 @@ async def read(redis: Redis, days: int, now: datetime | None = None) -> Stats:
             for one in found.queues
         ),
         endpoints=tuple(_endpoint(one) for one in found.endpoints),
+        fal_privacy=fal_privacy,
+        fal_deletions=FalDeletions(
+            kept=deletions.kept,
+            pending=deletions.pending,
+            done=deletions.done,
+            failing=deletions.failing,
+            refused=deletions.refused or None,
+            last_error=deletions.last_error or None,
+            last_error_at=moment(deletions.last_error_at or None),
+        ),
         total_cost_usd=to_usd(sum(micro for _, micro in spent)),
         spending=tuple(row for row, _ in spent),
         price_drift=tuple(_drift(one) for one in await bills.drifts(redis) if one.is_large),
@@ -156,6 +212,17 @@ def _balance(found: balance.Balance | None) -> FalBalance | None:
         read_at=moment(found.read_at or None),
         enough_for=found.enough_for,
         warning=found.warning,
+    )
+
+
+def _concurrency(found: Window) -> FalConcurrencyStats:
+    return FalConcurrencyStats(
+        limit=found.limit,
+        running=found.running,
+        waiting=found.waiting,
+        source=found.source,
+        endpoints=found.endpoints,
+        since=moment(found.since) if found.since else None,
     )
 
 

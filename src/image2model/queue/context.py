@@ -6,6 +6,7 @@ from image2model.fal.gateway import FalGateway
 from image2model.queue import circuits
 from image2model.queue.permits import PermitQueue
 from image2model.queue.running import RunningTasks
+from image2model.queue.window import FalConcurrency
 from image2model.settings import Settings
 
 
@@ -18,7 +19,9 @@ class QueueContext:
         self.redis = redis
         self.fal = fal
         self.running = RunningTasks()
-        self.permits = PermitQueue(redis, max_permits=settings.max_concurrent)
+        self.permits = PermitQueue(
+            redis, max_permits=settings.max_concurrent, concurrency=FalConcurrency.of(settings)
+        )
         self.refused_endpoints: set[str] = set()
         self.pace = circuits.PACE
 

@@ -21,6 +21,7 @@ from image2model.queue.leases import Claim, LeaseRenewer
 from image2model.queue.permits import look_ahead
 from image2model.queue.running import RunningTask
 from image2model.queue.unexpected import GuardedTask
+from image2model.queue.window import FalConcurrency
 from image2model.store import arq_keys
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
@@ -125,6 +126,7 @@ class LeasedWorker(Worker):
             max_permits=settings.max_concurrent,
             look_ahead=look_ahead(settings.max_concurrent),
             own_look_ahead=look_ahead(self._slots),
+            concurrency=FalConcurrency.of(settings),
         )
         for claim in claims:
             self._start(claim)

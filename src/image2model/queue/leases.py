@@ -13,9 +13,10 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
-from image2model.queue import reconciliation
+from image2model.queue import reconciliation, window
 from image2model.queue.context import QueueContext
 from image2model.queue.running import RunningTask
+from image2model.queue.window import UNLIMITED, FalConcurrency
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 from image2model.store.scripts import Script
@@ -71,11 +72,13 @@ async def pick(
     max_permits: int,
     look_ahead: int = 0,
     own_look_ahead: int = 0,
+    concurrency: FalConcurrency = UNLIMITED,
 ) -> list[Claim]:
     """Claim up to `free` tasks to start, and up to `reserve` images that FAL has already.
 
-    Over the fleet at most `max_permits` images are at FAL, and `look_ahead` more are being prepared, of which
-    this worker takes at most `own_look_ahead`.
+    Over the fleet at most `max_permits` images are at FAL, fewer where FAL runs fewer (`concurrency`), and
+    `look_ahead` more are being prepared, of which this worker takes at most `own_look_ahead`. Images that
+    come before some of those in the fair order are prepared besides, as many again at most.
     """
     packed = await _PICK.packed(
         redis,
@@ -87,6 +90,7 @@ async def pick(
         max_permits,
         look_ahead,
         own_look_ahead,
+        concurrency,
     )
     return _claims.decode(packed)
 
@@ -211,4 +215,9 @@ class LeaseRenewer:
         for queue in self._held:
             if count := await sweep(redis, queue, lease_s=self._lease_s):
                 _log.warning("leases_expired", queue=queue.value, count=count)
-        await reconciliation.refresh_waiting(redis, max_permits=self._context.settings.max_concurrent)
+        settings = self._context.settings
+        concurrency = FalConcurrency.of(settings)
+        await window.learn(redis, concurrency)
+        await reconciliation.refresh_waiting(
+            redis, max_permits=settings.max_concurrent, concurrency=concurrency
+        )

@@ -1,7 +1,9 @@
-"""Permits: how many images may be at FAL at once, over the whole fleet.
+"""Permits: how many images may be at FAL at once, over the whole fleet, and who is next.
 
-A permit belongs to its image, from right before the POST to the end of the request at FAL, and outlives the
-worker. The script that ends the request releases it. An image is never POSTed without one.
+There are as many as FAL runs at once and a small look-ahead (`window`), and at most `I2M_MAX_CONCURRENT`.
+Images that are ready for their POST get them in the fair order. A permit belongs to its image, from right
+before the POST to the end of the request at FAL, and outlives the worker. The script that ends the request
+releases it. An image is never POSTed without one.
 """
 
 import asyncio
@@ -14,11 +16,12 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.errors import StaleFence
+from image2model.queue.window import UNLIMITED, FalConcurrency
 from image2model.store.scripts import Script
 
 _RETRY_S: Final = 0.25
 """For the notification that was lost."""
-_BATCH: Final = 64
+_BATCH: Final = 256
 _LOOK_AHEAD: Final = 4
 
 _TAKE: Final = Script("queue/take_permits")
@@ -61,9 +64,19 @@ def look_ahead(permits: int) -> int:
     return permits // 4 + _LOOK_AHEAD
 
 
-async def take(redis: Redis, permit_requests: Sequence[PermitRequest], *, max_permits: int) -> list[Permit]:
-    """Take permits for several images in one step, in this order; one reply for each."""
-    replies: list[int] = await _TAKE.packed(redis, max_permits, permit_requests)
+async def take(
+    redis: Redis,
+    permit_requests: Sequence[PermitRequest],
+    *,
+    max_permits: int,
+    concurrency: FalConcurrency = UNLIMITED,
+) -> list[Permit]:
+    """Ask for permits for several images in one step; one reply for each.
+
+    The first in the fair order get those that are free, also before images that other workers have asked for
+    within a second.
+    """
+    replies: list[int] = await _TAKE.packed(redis, max_permits, concurrency, permit_requests)
     return [Permit(reply) for reply in replies]
 
 
@@ -73,10 +86,11 @@ class PermitQueue:
     It belongs to one event loop. `notification` is set when a permit may have come free.
     """
 
-    def __init__(self, redis: Redis, *, max_permits: int) -> None:
+    def __init__(self, redis: Redis, *, max_permits: int, concurrency: FalConcurrency = UNLIMITED) -> None:
         self.notification = asyncio.Event()
         self._redis = redis
         self._max_permits = max_permits
+        self._concurrency = concurrency
         self._waiting: deque[tuple[PermitRequest, asyncio.Future[Permit]]] = deque()
         self._requester: asyncio.Task[None] | None = None
 
@@ -119,10 +133,13 @@ class PermitQueue:
         return bool(self._waiting)
 
     async def _request(self, batch: "list[tuple[PermitRequest, asyncio.Future[Permit]]]") -> bool:
-        """Request permits for these images. False when the last of them has to go on waiting."""
+        """Request permits for these images. False when one of them has to go on waiting."""
         try:
             permits = await take(
-                self._redis, [permit_request for permit_request, _ in batch], max_permits=self._max_permits
+                self._redis,
+                [permit_request for permit_request, _ in batch],
+                max_permits=self._max_permits,
+                concurrency=self._concurrency,
             )
         except Exception as error:  # noqa: BLE001 - every waiting task must receive it
             for _, reply in batch:
@@ -132,7 +149,7 @@ class PermitQueue:
         for (_, reply), permit in zip(batch, permits, strict=True):
             if permit is not Permit.NONE_FREE and not reply.done():
                 reply.set_result(permit)
-        return permits[-1] is not Permit.NONE_FREE
+        return Permit.NONE_FREE not in permits
 
     async def _wait_for_notification(self) -> None:
         try:

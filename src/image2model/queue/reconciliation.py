@@ -7,6 +7,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
+from image2model.queue.window import UNLIMITED, FalConcurrency
 from image2model.store.connection import command
 from image2model.store.keys import FLEET_TTL_MS, TTLS, Queue, Ttl, key
 from image2model.store.scripts import Script
@@ -28,12 +29,12 @@ async def enqueue_once(
     return bool(await _ENQUEUE.packed(redis, queue.value, task_id, function, argument, due_ms))
 
 
-async def refresh_waiting(redis: Redis, *, max_permits: int) -> int:
+async def refresh_waiting(redis: Redis, *, max_permits: int, concurrency: FalConcurrency = UNLIMITED) -> int:
     """Write into each job in which nothing moves why it waits; returns how many jobs changed.
 
     At most once in `_REFRESH_MS` for the whole fleet; a call before then changes nothing.
     """
-    return int(await _WAITING.packed(redis, max_permits, _MAX_JOBS, _REFRESH_MS))
+    return int(await _WAITING.packed(redis, max_permits, concurrency, _MAX_JOBS, _REFRESH_MS))
 
 
 async def unfinished_jobs(redis: Redis) -> list[str]:

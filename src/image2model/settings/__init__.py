@@ -7,13 +7,15 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from image2model.errors import ConfigurationError
 from image2model.settings.parse import is_loopback
 from image2model.settings.table import SETTINGS, Setting
+
+_LEAST_RETENTION_S: Final = 86_400
 
 __all__ = ["SETTINGS", "Setting", "Settings", "load", "unknown_names"]
 
@@ -26,8 +28,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     results: str
     fal_key: str | None
     fal_base_url: str | None
-    fal_admin_key: str | None
     models: tuple[str, ...]
+    fal_privacy: str
+    fal_retention: float
+    fal_admin_key: str | None
     public_url: str | None
     host: str
     port: int
@@ -36,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_anonymous: bool
     admin_key: str | None
     max_concurrent: int
+    fal_concurrency: tuple[int, dict[str, int]]
     worker_concurrency: int
     start_timeout: float
     task_timeout: float
@@ -73,6 +78,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def mirrors(self) -> bool:
         """Whether results are copied into our own storage."""
         return self.results == "mirror"
+
+    @property
+    def deletes_at_fal(self) -> bool:
+        """Whether requests are deleted at FAL once their results are stored."""
+        return self.fal_privacy == "private"
 
     @property
     def on_loopback(self) -> bool:
@@ -119,6 +129,28 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         problems.append("I2M_TASK_TIMEOUT: must be at least 1 s")
     if values["lease_seconds"] < 1:
         problems.append("I2M_LEASE_SECONDS: must be at least 1 s")
+    return problems + _privacy_problems(values)
+
+
+def _privacy_problems(values: Mapping[str, Any]) -> list[str]:
+    privacy = values["fal_privacy"]
+    if privacy == "default":
+        return []
+    problems = []
+    if values["results"] == "redirect":
+        problems.append(
+            f"I2M_RESULTS: redirect hands out FAL's own addresses, which I2M_FAL_PRIVACY={privacy} lets "
+            "expire; use mirror, or I2M_FAL_PRIVACY=default"
+        )
+    if values["fal_retention"] < _LEAST_RETENTION_S:
+        problems.append(
+            "I2M_FAL_RETENTION: must be at least 24h, because a picture must outlive the queue and retries"
+        )
+    if privacy == "private" and not values["fal_admin_key"]:
+        problems.append(
+            "I2M_FAL_ADMIN_KEY: must be set for I2M_FAL_PRIVACY=private, because FAL deletes requests with "
+            "an admin key only; use I2M_FAL_PRIVACY=expire without one"
+        )
     return problems
 
 

@@ -40,6 +40,20 @@ def whole(minimum: int, maximum: int = 10**12) -> Callable[[str], int]:
     return read
 
 
+def concurrency(value: str) -> tuple[int, dict[str, int]]:
+    """`auto`, `40`, `auto,fal-ai/trellis=1`: what FAL runs at once of the account (0: learned), and of
+    endpoints."""
+    account, *endpoints = value.split(",")
+    number = whole(1, 10_000)
+    limits: dict[str, int] = {}
+    for endpoint in endpoints:
+        name, equals, limit = endpoint.strip().partition("=")
+        if not name or not equals:
+            raise ValueError(f"must name endpoints as fal-ai/trellis=1, not {endpoint!r}")
+        limits[name] = number(limit)
+    return 0 if account.strip() == "auto" else number(account.strip()), limits
+
+
 def size(value: str) -> int:
     """Bytes: `10485760`, `512k`, `256 MiB`."""
     match = re.fullmatch(r"(\d+)\s*([a-z]*)", value.strip().lower())

@@ -57,17 +57,34 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "One base URL for all FAL hosts (queue, rest, cdn, api), such as the emulator's.",
     ),
     Setting(
-        "I2M_FAL_ADMIN_KEY",
-        parse.text,
-        None,
-        "An admin key for FAL. With it, the service reads the account's balance.",
-    ),
-    Setting(
         "I2M_MODELS",
         parse.model_patterns,
         "",
         "The models on offer, as patterns separated by commas: `fal-ai/*` allows, `!fal-ai/sam-3/*` hides. "
         "Without a pattern that allows, all models with a known price are on offer.",
+    ),
+    Setting(
+        "I2M_FAL_PRIVACY",
+        parse.choice("default", "expire", "private"),
+        "default",
+        "What FAL keeps. `default`: what your account says; anyone who has a file's address can open it. "
+        "`expire`: files expire after `I2M_FAL_RETENTION`. `private`: results can also be read by signed "
+        "addresses only, and are deleted at FAL once they are stored here; needs `I2M_FAL_ADMIN_KEY`. Files "
+        "on partners' hosts stay public.",
+    ),
+    Setting(
+        "I2M_FAL_RETENTION",
+        parse.duration,
+        "7d",
+        "How long FAL keeps files, unless `I2M_FAL_PRIVACY` is `default`. At least 24h, because a picture "
+        "must outlive the queue and retries.",
+    ),
+    Setting(
+        "I2M_FAL_ADMIN_KEY",
+        parse.text,
+        None,
+        "An admin key of your FAL account. With it, the service reads the account's balance, and under "
+        "`I2M_FAL_PRIVACY=private` it deletes what FAL keeps of a request.",
     ),
     Setting(
         "I2M_PUBLIC_URL",
@@ -96,6 +113,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("I2M_ADMIN_KEY", parse.text, None, "The text of the first admin key."),
     Setting(
         "I2M_MAX_CONCURRENT", _count, "100", "The most FAL requests in flight at once, over the whole fleet."
+    ),
+    Setting(
+        "I2M_FAL_CONCURRENCY",
+        parse.concurrency,
+        "auto",
+        "How many requests FAL runs at once for your account. `auto` learns it while it works. A number sets "
+        "it, and `auto,fal-ai/trellis=1` or `40,fal-ai/trellis=1` sets the limit of an endpoint. FAL gets so "
+        "many requests and a tenth more; all others wait here.",
     ),
     Setting(
         "I2M_WORKER_CONCURRENCY",

@@ -31,6 +31,8 @@ AWAITING_REUSE: Final = 8_000_000_000_000_000
 """Score of an image that waits for the run of the same picture. No pick sees it until that run has ended."""
 AWAITING_ENDPOINT: Final = 8_500_000_000_000_000
 """Score of an image that waits for FAL's endpoint. Its place in the fair order is in the endpoint's set."""
+AWAITING_WINDOW: Final = 8_700_000_000_000_000
+"""Score of an image that waits until FAL runs fewer of its endpoint. Its place is in the endpoint's set."""
 RUNNING: Final = 9_000_000_000_000_000
 """Score of a running task, which no pick sees."""
 

@@ -27,7 +27,7 @@ class Ttl(StrEnum):
     FLEET = "fleet"  # renewed by every worker
     ENDPOINT = "endpoint"  # renewed by every worker while the endpoint's circuit is open
     SHORT = "short"  # seconds to a day; the script that writes it says
-    FOREVER = "forever"  # queues, leases, keys and budgets, the store's id, the signing secret
+    FOREVER = "forever"  # queues, leases, keys and budgets, the store's id, secrets, deletions owed at FAL
 
 
 TTLS: Final[dict[str, tuple[str, Ttl]]] = {
@@ -41,18 +41,31 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
     "owner_metadata": ("owner:{}:metadata", Ttl.OWNER),  # token, time, job: how jobs are found by metadata
     "owner_active": ("owner:{}:active", Ttl.OWNER),
     "owner_turn": ("owner:{}:turn", Ttl.OWNER),  # the owner's last start tag
+    "owner_low_turn": ("owner:{}:low-turn", Ttl.OWNER),
     "owners": ("owners", Ttl.FLEET),
     "unfinished": ("jobs:unfinished", Ttl.FLEET),
     "deleted": ("jobs:deleted", Ttl.FLEET),
     "ended": ("jobs:ended", Ttl.FLEET),
     "dead": ("dead", Ttl.FLEET),
     "ahead": ("ahead", Ttl.FLEET),  # the look-ahead: images that are being prepared
+    "prepared": ("prepared", Ttl.FLEET),  # those that wait for a permit, in the fair order
+    "asked": ("prepared:asked", Ttl.FLEET),  # when each of them last asked
     "permits": ("permits", Ttl.FLEET),
+    "fal_running": ("fal:running", Ttl.FLEET),
+    "fal_waiting": ("fal:waiting", Ttl.FLEET),
+    "fal_models": ("fal:models", Ttl.FLEET),  # image -> its endpoint, from its preparation to its end
+    "fal_window": ("fal:window", Ttl.FLEET),  # how many requests FAL runs at once, and how we know
+    "fal_endpoints": ("fal:endpoints", Ttl.FLEET),  # the same for endpoints with a limit of their own
+    "fal_ended": ("fal:ended", Ttl.FLEET),  # endpoint -> its last end
+    "window_models": ("window:models", Ttl.FLEET),  # endpoints whose images wait for a window of their own
+    "window_waiting": ("window:{}:waiting", Ttl.ENDPOINT),  # image -> its place in the fair order
     "turn": ("turn", Ttl.FLEET),  # the virtual time of the fair order
+    "low_turn": ("turn:low", Ttl.FLEET),
     "origins": ("origins", Ttl.FLEET),
     "addresses": ("addresses", Ttl.FLEET),
     "claims": ("claims", Ttl.FLEET),
     "sweep": ("sweep:{}", Ttl.FLEET),
+    "window_told": ("window:told", Ttl.SHORT),
     "waiting_told": ("waiting:told", Ttl.SHORT),
     "workers": ("workers", Ttl.FLEET),
     "worker": ("worker:{}", Ttl.SHORT),
@@ -89,6 +102,10 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
     "store": ("store", Ttl.FOREVER),
     "readers": ("readers", Ttl.FLEET),
     "postponed": ("postponed", Ttl.FLEET),
+    "kept_at_fal": ("fal:kept", Ttl.FOREVER),  # request -> when it is deleted at FAL in any case
+    "fal_deletions": ("fal:deletions", Ttl.FOREVER),  # request that has ended -> the next try to delete it
+    "fal_deletion_entries": ("fal:deletions:entries", Ttl.FOREVER),
+    "fal_deletion_state": ("fal:deletions:state", Ttl.FOREVER),
     "signing_secret": ("secret:signing", Ttl.FOREVER),
     "webhook_secret": ("secret:webhook", Ttl.FOREVER),
 }

@@ -74,6 +74,7 @@ ATTEMPT_FIELDS: Final = (
     "response_url",
     "cancel_url",
     "queue_position",
+    "waited",
     "hazard",
     "hazard_deaths",
     "crashes",

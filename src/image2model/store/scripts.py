@@ -40,7 +40,18 @@ _UNEXPECTED_ERROR: Final = ImageError(
     "id.",
     retryable=True,
 )
-_LIBRARY: Final = ("base", "data_version", "accounts", "endpoints", "events", "queue", "images", "circuits")
+_LIBRARY: Final = (
+    "base",
+    "data_version",
+    "accounts",
+    "endpoints",
+    "events",
+    "queue",
+    "fal_deletions",
+    "window",
+    "images",
+    "circuits",
+)
 _OWNER_HISTORY: Final = 20_000
 """How many events of an owner are kept for `/events`."""
 _SPEND_TTL_MS: Final = 400 * 86_400_000
@@ -115,9 +126,11 @@ def library() -> str:
         "DUE_AT": _lua(arq_keys.DUE_AT),
         "AWAITING_REUSE": _lua(arq_keys.AWAITING_REUSE),
         "AWAITING_ENDPOINT": _lua(arq_keys.AWAITING_ENDPOINT),
+        "AWAITING_WINDOW": _lua(arq_keys.AWAITING_WINDOW),
         "RUNNING": _lua(arq_keys.RUNNING),
         "GENERATION": _lua(keys.Queue.GENERATION.value),
         "BATCH": _lua(keys.Queue.BATCH.value),
+        "MAINTENANCE": _lua(keys.Queue.MAINTENANCE.value),
         "CHANNEL": _lua(keys.PREFIX),
         "OLD_NOTIFICATION": _lua(keys.SHARED_CHANNELS.notification("")),
         "OLD_CONTROL": _lua(keys.SHARED_CHANNELS.control),

@@ -14,7 +14,9 @@ import structlog
 
 from image2model.telemetry import tracing
 
-_SECRET_NAME: Final = re.compile(r"(?i)(authorization|api_?key|fal_key|secret|password|token|cookie)$")
+_SECRET_NAME: Final = re.compile(
+    r"(?i)(authorization|api_?key|admin_?key|fal_key|secret|password|token|cookie)$"
+)
 _SECRET_TEXT: Final = re.compile(r"(?i)\b(bearer|key)\s+[\w:.\-]{8,}|(://[^/\s:@]*:)[^@\s/]+(?=@)")
 
 

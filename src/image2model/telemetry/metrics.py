@@ -62,6 +62,12 @@ BUDGET_OVERRUN: Final = Counter(
 UNCONFIRMED: Final = Counter(
     "image2model_submissions_unconfirmed", "Submissions whose reply was lost.", registry=REGISTRY
 )
+FAL_DELETIONS: Final = Counter(
+    "image2model_fal_deletions",
+    "Tries to delete at FAL what it keeps of a request, under I2M_FAL_PRIVACY=private.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 UNEXPECTED_ERRORS: Final = Counter(
     "image2model_unexpected_errors",
     "Unexpected errors; the log event `unexpected_error` has the traceback of each.",

@@ -32,8 +32,9 @@ from image2model.errors import (
 from image2model.fal.errors import error_in_output, reported_error
 from image2model.fal.hosts import FalHosts
 from image2model.fal.wire import WebhookBody
-from image2model.generation import costs, fal_messages, steps
+from image2model.generation import costs, fal_deletions, fal_messages, steps
 from image2model.generation.costs import Booking, Outcome
+from image2model.generation.fal_deletions import KeptAtFal, kept_at_fal
 from image2model.generation.fal_messages import Callback
 from image2model.generation.steps import Committed
 from image2model.http.bodies import declared_length, read_small
@@ -96,7 +97,8 @@ async def fal_webhook(request: Request) -> Response:
     async with _body_slot(request, state.fal_callbacks.large_bodies):
         report = await _verified(request, state.fal_callbacks)
     image_id, attempt = (request.query_params.get(name, "")[:128] for name in ("image", "attempt"))
-    await handle_report(state.redis, state.hosts, image_id, attempt, report)
+    keep = kept_at_fal(state.settings)
+    await handle_report(state.redis, state.hosts, image_id, attempt, report, keep=keep)
     return Response(status_code=200)
 
 
@@ -131,13 +133,19 @@ async def _verified(request: Request, callbacks: FalCallbacks) -> "WebhookBody":
 
 
 async def handle_report(
-    redis: Redis, hosts: FalHosts, image_id: str, attempt_token: str, report: WebhookBody
+    redis: Redis,
+    hosts: FalHosts,
+    image_id: str,
+    attempt_token: str,
+    report: WebhookBody,
+    *,
+    keep: KeptAtFal | None = None,
 ) -> None:
     """Store the request's id for its attempt, unless it is stored or the attempt is no longer the image's.
 
     While the image is unfinished, how the request ended is stored with it. If no worker follows the request
-    any more, what FAL generated is booked. A repeated report changes nothing. Raises InvalidParameter for an
-    impossible id, StoreOutage.
+    any more, what FAL generated is booked, and with `keep` deleted at FAL. A repeated report changes nothing.
+    Raises InvalidParameter for an impossible id, StoreOutage.
     """
     request_id = report.request_id
     if not _ID.fullmatch(request_id):
@@ -146,14 +154,22 @@ async def handle_report(
     if not (_ID.fullmatch(image_id) and _ID.fullmatch(attempt_token)):
         _log.info("webhook_unmatched", image_id=image_id)
         return
-    if await _is_followed(redis, hosts, image_id, attempt_token, request_id):
+    if await _is_followed(redis, hosts, image_id, attempt_token, request_id, keep):
         await fal_messages.store_webhook(redis, image_id, attempt_token, _callback(report))
-    elif _has_result(report):
+        return
+    if _has_result(report):
         await _book(redis, image_id, attempt_token, request_id)
+    if keep is not None:
+        await fal_deletions.note_late_request(redis, image_id, attempt_token, request_id)
 
 
 async def _is_followed(
-    redis: Redis, hosts: FalHosts, image_id: str, attempt_token: str, request_id: str
+    redis: Redis,
+    hosts: FalHosts,
+    image_id: str,
+    attempt_token: str,
+    request_id: str,
+    keep: KeptAtFal | None,
 ) -> bool:
     """Whether a worker sees, or has seen, the end of this attempt. Stores the id if it was unknown."""
     try:
@@ -166,7 +182,7 @@ async def _is_followed(
     if task.request is not None:
         return task.status not in _ABANDONED
     request = hosts.request(task.model, request_id)
-    stored = await steps.commit_submission(Replicas(redis), image_id, "", attempt_token, request)
+    stored = await steps.commit_submission(Replicas(redis), image_id, "", attempt_token, request, keep=keep)
     if stored is Committed.SUPERSEDED:
         return False
     _log.info("request_id_from_webhook", image_id=image_id, fal_request_id=request_id)

@@ -27,8 +27,9 @@ from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.fal.follow import FollowPace
 from image2model.fal.gateway import FalGateway, other_hosts_session
 from image2model.fal.hosts import FalHosts
-from image2model.generation import costs
-from image2model.generation.context import GenerationContext, observe_fal_request
+from image2model.generation import costs, fal_deletions
+from image2model.generation.context import GenerationContext, fal_privacy, observe_fal_request
+from image2model.generation.delete_at_fal import delete_at_fal
 from image2model.generation.generate import generate_model
 from image2model.generation.refresh import refresh_files
 from image2model.generation.unexpected import fail_unexpected
@@ -89,6 +90,7 @@ FUNCTIONS: Final[Mapping[Queue, Sequence[Function]]] = {
     Queue.MAINTENANCE: (
         _task("reconcile", Queue.MAINTENANCE, reconcile),
         _task("cleanup", Queue.MAINTENANCE, cleanup),
+        _task("delete_at_fal", Queue.MAINTENANCE, delete_at_fal),
     ),
 }
 
@@ -138,6 +140,7 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
         observer=observe_fal_request,
         pace=FollowPace(grace=settings.unconfirmed_grace),
         other_hosts=other_hosts_session(allow_private=settings.webhook_allow_private),
+        privacy=fal_privacy(settings),
     )
     async with redis, fal:
         context = WorkerContext(settings, redis, storage, fal)
@@ -258,6 +261,7 @@ class WorkerProcess:
                 await schedule_reconcile(self._context.redis, at_start=at_start)
                 at_start = False
                 await schedule_cleanup(self._context.redis)
+                await fal_deletions.schedule(self._context.redis)
             except StoreOutage as error:
                 _log.warning("maintenance_not_scheduled", error=str(error))
             await asyncio.sleep(RECONCILE_S / 3)

@@ -7,15 +7,15 @@ storage check writes and deletes.
 import asyncio
 import secrets
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Final
 
 import click
-import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from image2model.catalogue import balance, bills, stored
+from image2model.cli.commands.doctor_findings import Finding, State, broken, ok, warning
+from image2model.cli.commands.doctor_privacy import check_deletions, check_privacy
 from image2model.cli.commands.upgrade import describe_upgrade
 from image2model.cli.connection import json_option
 from image2model.cli.operator import store_url
@@ -25,8 +25,9 @@ from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
 from image2model.http.documents import moment
 from image2model.money import to_usd
-from image2model.queue import fleet
+from image2model.queue import fleet, window
 from image2model.queue.circuits import EndpointState
+from image2model.queue.window import FalConcurrency
 from image2model.settings import Settings, load, unknown_names
 from image2model.storage.address import open_storage
 from image2model.storage.errors import StorageError
@@ -64,23 +65,6 @@ _WEBHOOKS: Final = "webhooks"
 _WORKERS: Final = "workers"
 
 
-class State(StrEnum):
-    """How bad a finding is: only `broken` makes the command fail."""
-
-    OK = "ok"
-    WARNING = "warning"
-    BROKEN = "broken"
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One row of the report. `advice` is empty where nothing is wrong."""
-
-    part: str
-    state: State
-    detail: str
-    advice: str = ""
-
-
 @click.command(short_help="Check the settings, Redis, workers, storage and FAL.")
 @json_option
 def command(as_json: bool) -> int:
@@ -114,25 +98,28 @@ async def examine() -> list[Finding]:
     try:
         settings = load()
     except ConfigurationError as error:
-        return [_broken("settings", problem, "correct it") for problem in error.problems]
-    fal, storage, store = await asyncio.gather(
-        check_fal(settings), check_storage(settings.storage_url), _store_and_workers(settings)
+        return [broken("settings", problem, "correct it") for problem in error.problems]
+    fal, privacy, storage, store = await asyncio.gather(
+        check_fal(settings),
+        check_privacy(settings),
+        check_storage(settings.storage_url),
+        _store_and_workers(settings),
     )
-    return [*_names(), *store, *storage, *fal]
+    return [*_names(), *store, *storage, *fal, *privacy]
 
 
 def _names() -> list[Finding]:
     unknown = unknown_names()
     if not unknown:
-        return [_ok("settings", "every value can be read")]
-    return [_warning("settings", f"{name} is not a setting", "check the spelling") for name in unknown]
+        return [ok("settings", "every value can be read")]
+    return [warning("settings", f"{name} is not a setting", "check the spelling") for name in unknown]
 
 
 async def _store_and_workers(settings: Settings) -> list[Finding]:
     url = await asyncio.to_thread(store_url, settings)
     if url is None:
         return [
-            _broken(
+            broken(
                 "redis",
                 f"I2M_REDIS_URL is not set, and no `up` runs on {settings.data_dir}",
                 "start `image2model up`, or set I2M_REDIS_URL for a service of several processes",
@@ -143,9 +130,11 @@ async def _store_and_workers(settings: Settings) -> list[Finding]:
         if findings[0].state is State.OK:
             findings += await check_version(redis)
             findings += await check_workers(redis)
+            findings += await check_concurrency(redis, settings)
             findings += await check_webhooks(redis, settings)
             findings += await check_catalogue(redis)
             findings += await check_account(redis)
+            findings += await check_deletions(redis, settings)
     return findings
 
 
@@ -156,12 +145,12 @@ async def check_store(redis: Redis) -> list[Finding]:
         condition = await probe(redis)
     except RedisError as error:
         found = condition_of(error) or StoreCondition.REFUSED
-        return [_broken(_STORE, f"{describe(found)}: {error}", advice(found))]
+        return [broken(_STORE, f"{describe(found)}: {error}", advice(found))]
     if condition in (StoreCondition.LOADING, StoreCondition.AWAY, StoreCondition.REFUSED):
-        return [_broken(_STORE, describe(condition), advice(condition))]
-    findings = [_ok(_STORE, _version(about)), *await _durability(redis)]
+        return [broken(_STORE, describe(condition), advice(condition))]
+    findings = [ok(_STORE, _version(about)), *await _durability(redis)]
     if condition is not StoreCondition.WRITABLE:
-        findings.append(_broken(_STORE, describe(condition), advice(condition)))
+        findings.append(broken(_STORE, describe(condition), advice(condition)))
     return findings
 
 
@@ -177,15 +166,15 @@ async def _durability(redis: Redis) -> list[Finding]:
         required = "make sure that it has " + ", ".join(
             f"{name} {one[0]}" for name, one in _REQUIRED_SETTINGS.items()
         )
-        return [_warning(_STORE, "its settings cannot be read", required)]
+        return [warning(_STORE, "its settings cannot be read", required)]
     return [_setting(name, str(found.get(name, "unknown"))) for name in _REQUIRED_SETTINGS]
 
 
 def _setting(name: str, value: str) -> Finding:
     required, why = _REQUIRED_SETTINGS[name]
     if value == required:
-        return _ok(_STORE, f"{name} {value}")
-    return _warning(_STORE, f"{name} is {value}", why)
+        return ok(_STORE, f"{name} {value}")
+    return warning(_STORE, f"{name} is {value}", why)
 
 
 async def check_version(redis: Redis) -> list[Finding]:
@@ -193,17 +182,15 @@ async def check_version(redis: Redis) -> list[Finding]:
     try:
         upgrade = await negotiate(redis)
     except ConfigurationError as error:
-        return [_broken(_VERSION, error.problems[0], "start the release that wrote it")]
+        return [broken(_VERSION, error.problems[0], "start the release that wrote it")]
     except StoreOutage as error:
         return [_no_answer(_VERSION, error)]
     if upgrade.done and not upgrade.workers:
-        return [_ok(_VERSION, describe_upgrade(upgrade))]
+        return [ok(_VERSION, describe_upgrade(upgrade))]
     if upgrade.done:
-        return [
-            _warning(_VERSION, describe_upgrade(upgrade), "stop it: it fails on data that it cannot read")
-        ]
+        return [warning(_VERSION, describe_upgrade(upgrade), "stop it: it fails on data that it cannot read")]
     advice = "stop the processes of the earlier release; `image2model upgrade --force` does not wait for them"
-    return [_warning(_VERSION, describe_upgrade(upgrade), advice)]
+    return [warning(_VERSION, describe_upgrade(upgrade), advice)]
 
 
 async def check_workers(redis: Redis) -> list[Finding]:
@@ -214,10 +201,10 @@ async def check_workers(redis: Redis) -> list[Finding]:
     except RedisError as error:
         return [_no_answer(_WORKERS, error)]
     if not state.workers:
-        return [_broken(_WORKERS, "none is alive", "start `image2model worker`, or `image2model up`")]
+        return [broken(_WORKERS, "none is alive", "start `image2model worker`, or `image2model up`")]
     running = sum(worker.heartbeat.running for worker in state.workers)
     return [
-        _ok(_WORKERS, f"{len(state.workers)} alive, {running} tasks running"),
+        ok(_WORKERS, f"{len(state.workers)} alive, {running} tasks running"),
         *(finding for queue in state.queues for finding in _queue(queue, state)),
         *(_endpoint(one) for one in state.endpoints),
     ]
@@ -225,14 +212,14 @@ async def check_workers(redis: Redis) -> list[Finding]:
 
 def _endpoint(state: EndpointState) -> Finding:
     detail = f"FAL refuses {state.model} ({state.waiting} wait): {state.message}"
-    return _warning(_WORKERS, detail, "other models continue; if FAL refuses this one, ask FAL for access")
+    return warning(_WORKERS, detail, "other models continue; if FAL refuses this one, ask FAL for access")
 
 
 def _queue(queue: fleet.QueueState, state: fleet.FleetState) -> list[Finding]:
     findings = []
     if not any(queue.queue in worker.heartbeat.queues for worker in state.workers):
         findings.append(
-            _broken(
+            broken(
                 _WORKERS,
                 f"no worker serves {queue.queue}",
                 f"start `image2model worker --queues {queue.queue}`",
@@ -241,9 +228,29 @@ def _queue(queue: fleet.QueueState, state: fleet.FleetState) -> list[Finding]:
     if queue.paused:
         reasons = ", ".join(queue.paused)
         findings.append(
-            _warning(
+            warning(
                 _WORKERS, f"{queue.queue} is paused ({reasons}), {queue.waiting} wait", "remove the cause"
             )
+        )
+    return findings
+
+
+async def check_concurrency(redis: Redis, settings: Settings) -> list[Finding]:
+    """How many requests FAL runs at once, and what that means for what waits."""
+    try:
+        found = await window.read(redis, FalConcurrency.of(settings))
+    except RedisError as error:
+        return [_no_answer(_FAL, error)]
+    how = {"learned": "learned", "header": "FAL has said so", "set": "set by I2M_FAL_CONCURRENCY"}[
+        found.source
+    ]
+    detail = f"runs {found.limit} at once ({how}); now {found.running} run and {found.waiting} wait there"
+    limits = "".join(f"; at most {most} of {model}" for model, most in sorted(found.endpoints.items()))
+    findings = [ok(_FAL, detail + limits)]
+    if settings.max_concurrent < found.limit:
+        advice = f"raise it to {found.limit} or more"
+        findings.append(
+            warning(_FAL, f"I2M_MAX_CONCURRENT is {settings.max_concurrent}, FAL runs more", advice)
         )
     return findings
 
@@ -254,10 +261,10 @@ async def check_webhooks(redis: Redis, settings: Settings) -> list[Finding]:
         key = await secret.webhook(redis, settings.webhook_secret)
     except RedisError as error:
         return [_no_answer(_WEBHOOKS, error)]
-    findings = [_ok(_WEBHOOKS, f"signed with {key}")]
+    findings = [ok(_WEBHOOKS, f"signed with {key}")]
     if settings.webhook_allow_private:
         advice = "unset I2M_WEBHOOK_ALLOW_PRIVATE where clients are not trusted"
-        findings.append(_warning(_WEBHOOKS, "http and private addresses may be called", advice))
+        findings.append(warning(_WEBHOOKS, "http and private addresses may be called", advice))
     return findings
 
 
@@ -270,10 +277,10 @@ async def check_catalogue(redis: Redis) -> list[Finding]:
     if head.error:
         age = f"that of {moment(head.updated_at)} serves" if head.updated_at else "the built-in one serves"
         advice = "check FAL_KEY and the network; the worker tries again by itself"
-        return [_warning(_MODELS, f"FAL's list cannot be read ({head.error}); {age}", advice)]
+        return [warning(_MODELS, f"FAL's list cannot be read ({head.error}); {age}", advice)]
     if not head.updated_at:
-        return [_warning(_MODELS, "FAL's list was not read yet; the built-in one serves", "start a worker")]
-    return [_ok(_MODELS, f"FAL's list of {moment(head.updated_at)}")]
+        return [warning(_MODELS, "FAL's list was not read yet; the built-in one serves", "start a worker")]
+    return [ok(_MODELS, f"FAL's list of {moment(head.updated_at)}")]
 
 
 async def check_account(redis: Redis) -> list[Finding]:
@@ -283,7 +290,7 @@ async def check_account(redis: Redis) -> list[Finding]:
     except RedisError as error:
         return [_no_answer(_ACCOUNT, error)]
     findings = [
-        _warning(
+        warning(
             _ACCOUNT,
             f"FAL bills {one.ratio:+.0%} for {one.model} against its quotes, over {one.bookings} pictures",
             "compare FAL's page of the model with its price in `image2model models`",
@@ -294,10 +301,10 @@ async def check_account(redis: Redis) -> list[Finding]:
     if found is None:
         return findings
     if found.warning:
-        return [_warning(_ACCOUNT, found.warning, "see https://fal.ai/dashboard/billing"), *findings]
+        return [warning(_ACCOUNT, found.warning, "see https://fal.ai/dashboard/billing"), *findings]
     left = "unknown" if found.micro is None else f"${to_usd(found.micro):.2f}"
     pictures = f", enough for {found.enough_for} more pictures" if found.enough_for is not None else ""
-    return [_ok(_ACCOUNT, f"balance {left}{pictures}"), *findings]
+    return [ok(_ACCOUNT, f"balance {left}{pictures}"), *findings]
 
 
 async def check_storage(url: str) -> list[Finding]:
@@ -307,10 +314,10 @@ async def check_storage(url: str) -> list[Finding]:
         await _round_trip(storage)
         free = await storage.free_bytes()
     except (ConfigurationError, StorageError, DiskFull, OSError, TimeoutError) as error:
-        return [_broken(_STORAGE, f"{url}: {error}", "make it writable, or correct I2M_STORAGE_URL")]
-    findings = [_ok(_STORAGE, f"{url} can be written and read")]
+        return [broken(_STORAGE, f"{url}: {error}", "make it writable, or correct I2M_STORAGE_URL")]
+    findings = [ok(_STORAGE, f"{url} can be written and read")]
     if free is not None and free < _LOW_DISK_BYTES:
-        findings.append(_warning(_STORAGE, f"only {free / 1024**3:.1f} GiB are left", "free some disk space"))
+        findings.append(warning(_STORAGE, f"only {free / 1024**3:.1f} GiB are left", "free some disk space"))
     return findings
 
 
@@ -327,33 +334,18 @@ async def _round_trip(storage: ObjectStorage) -> None:
 async def check_fal(settings: Settings) -> list[Finding]:
     """One finding."""
     if settings.fal_key is None and settings.fal_base_url is None:
-        return [_warning(_FAL, "no FAL_KEY is set", "`up` runs the emulator instead; set it for real models")]
+        return [warning(_FAL, "no FAL_KEY is set", "`up` runs the emulator instead; set it for real models")]
     async with FalGateway(settings.fal_key or "none:none", FalHosts.at(settings.fal_base_url)) as fal:
         health = await fal.probe()
     if health.ok:
-        return [_ok(_FAL, health.detail)]
-    return [_broken(_FAL, health.detail, _FAL_ADVICE[health.reason or "unreachable"])]
+        return [ok(_FAL, health.detail)]
+    return [broken(_FAL, health.detail, _FAL_ADVICE[health.reason or "unreachable"])]
 
 
 def _no_answer(part: str, error: Exception) -> Finding:
     """The finding of a later check that did not reach the store."""
     found = condition_of(error)
-    return _broken(part, describe(found) if found else f"no answer: {error}", "see the rows about redis")
-
-
-def _ok(part: str, detail: str) -> Finding:
-    """Nothing is wrong."""
-    return Finding(part, State.OK, detail)
-
-
-def _warning(part: str, detail: str, advice: str) -> Finding:
-    """It works, but something needs attention."""
-    return Finding(part, State.WARNING, detail, advice)
-
-
-def _broken(part: str, detail: str, advice: str) -> Finding:
-    """The service cannot work."""
-    return Finding(part, State.BROKEN, detail, advice)
+    return broken(part, describe(found) if found else f"no answer: {error}", "see the rows about redis")
 
 
 _STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.BROKEN: "bold red"}

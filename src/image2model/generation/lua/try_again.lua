@@ -20,7 +20,7 @@ end
 local still = total_pause(at)
 local head = call('HMGET', image, 'first_try_at', 'first_try_still')
 if not used and not endpoint and num(head[1]) > 0 and at - num(head[1]) - (still - num(head[2])) > start_timeout then return 2 end
-local held = used and unknown
+local held, request_id = used and unknown, call('HGET', image, 'request_id')
 local lacks = used and reservation_shortfall(id, held) or 0
 if used and not affordable(id, lacks, at) then return -4 end
 if held then hold(id, call('HGET', image, 'attempt_token'), at) end
@@ -44,4 +44,5 @@ elseif not endpoint and call('HINCRBY', image, 'start_tries', 1) == 1 then
 end
 release_permit(id)
 if not move(id, 'queued', fields, at) then return -1 end
+delete_at_fal(request_id, at)
 return 1

@@ -4,8 +4,9 @@ local owner = call('HGET', K.job(job_id), 'owner')
 for _, id in ipairs(image_ids(job_id)) do
   dequeue(GENERATION, id)
   if UNFINISHED[text(call('HGET', K.image(id), 'status'))] then close_account(id) end
-  call('ZREM', K.permits(), id)
+  release_permit(id)
   call('ZREM', K.dead(), id)
+  delete_at_fal(call('HGET', K.image(id), 'request_id'), now_ms())
   erase_image(id)
 end
 if owner then unindex_metadata(job_id, owner) end

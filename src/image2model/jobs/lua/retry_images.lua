@@ -35,7 +35,7 @@ if refused then return cmsgpack.pack({{}, refused}) end
 
 for _, id in ipairs(image_ids(job_id)) do
   if chosen[id] then
-    local kept = keeps[id]
+    local kept, request_id = keeps[id], call('HGET', K.image(id), 'request_id')
     if unit then call('HSET', K.image(id), 'unit_micro', unit) end
     local fields = {'attempt', num(call('HGET', K.image(id), 'attempt')) + 1, 'attempts_used', 0, 'start_tries', 0, 'first_try_at', '', 'endpoint_since', '', 'endpoint_turn', '', 'error', '', 'result', '',
       'finished_at', '', 'started_at', '', 'running_at', '', 'fence', '', 'cancel_requested', ''}
@@ -50,7 +50,9 @@ for _, id in ipairs(image_ids(job_id)) do
       fields[#fields + 1] = 'params'
       fields[#fields + 1] = params
     end
+    if kept then note_model(id) end
     move(id, kept and 'submitted' or 'queued', fields, at)
+    if not kept then delete_at_fal(request_id, at) end
     if paid[id] then release_reservation(id, owner, num(call('HGET', K.image(id), 'unit_micro'))) end
     note_budget(id, allowance)
     count_at_address(id, allowance)

@@ -1,12 +1,18 @@
 -- Claims what this worker may start, in one step: images at FAL first, then those that start next, then tasks that are
 -- due, then images in the fair order.
--- {queue, worker, free, reserve, lease_ms, max_permits, look_ahead, own_look_ahead}
+-- {queue, worker, free, reserve, lease_ms, max_permits, look_ahead, own_look_ahead, concurrency}, see `window_of`
 -- `free`: tasks it may start; `reserve`: images at FAL that it may follow besides. Returns {{id, token, score}, ...}.
-local queue, worker, free, reserve, lease, max_permits, look_ahead, own_look_ahead = unpack(cmsgpack.unpack(ARGV[1]))
+local queue, worker, free, reserve, lease, max_permits, look_ahead, own_look_ahead, concurrency
+  = unpack(cmsgpack.unpack(ARGV[1]))
 local zset, at, picked = ARQ_QUEUE .. queue, now_ms(), {}
 local trial = false
 local MAX_EXAMINED = 200
 local TRIAL_WITHIN = 60000
+-- The place in the fair order of images that waited for a time, and of one of low priority whose turn it is.
+local DUE_TURN, LOW_TURN = START_NEXT + 1, START_NEXT + 2
+-- The window, and how many images of each endpoint with a limit are prepared or at FAL.
+local window, counts
+local place
 
 local function claim(id, score)
   if call('EXISTS', ARQ_IN_PROGRESS .. id) == 1 then return end
@@ -67,10 +73,16 @@ local function start(id, score)
   if source == 'wait' then return await_reuse(id, digest) end
   call('HSET', K.image(id), 'reuse_of', source or '')
   if source then return follow(id, score) end
+  local model = next(window.limits) and model_of(id)
+  local most = model and window.limits[model]
+  -- one more than it runs waits at FAL, and one is prepared
+  if most and (counts[model] or 0) >= most + 2 then return await_window(id, model, score) end
   local token = claim(id, score)
   if not token then return end
   free = free - 1
-  call('ZADD', K.ahead(), at, id)
+  if most then counts[model] = (counts[model] or 0) + 1 end
+  call('ZADD', K.ahead(), place or (score >= DUE_AT and DUE_TURN) or score, id)
+  note_model(id)
   move(id, 'preparing', {'fence', token, 'started_at', at}, at)
 end
 
@@ -81,34 +93,46 @@ local function take(from, to, limit, claim_one)
   return #found / 2
 end
 
--- The virtual time that the fleet has reached: an idle owner's next image gets the start tag right behind it.
-local function advance_virtual_time(score)
-  local tag = score - (score >= LOW_PRIORITY and LOW_PRIORITY or NORMAL_PRIORITY)
-  if tag > num(call('GET', K.turn())) then call('SET', K.turn(), tag, 'PX', FLEET_TTL) end
-end
-
 -- How many images this worker may start now. While permits are free it starts no more than it may submit, since another
 -- worker may have free slots. Once all permits are taken, images are prepared ahead of them (the look-ahead), so that a
 -- permit that comes free is used at once. Each worker prepares only its own share: images that pile up at one worker
--- wait for its cores while others idle.
-local function capacity()
+-- wait for its cores while others idle. `more`: for images that come before some that are prepared already.
+local function capacity(more)
   -- half open: one image tests whether FAL accepts again
   if trial then return free end
-  local used = call('ZCARD', K.permits()) + call('ZCARD', K.ahead())
-  if used < max_permits then return math.min(free, max_permits - used) end
-  return math.min(free + own_look_ahead, max_permits + look_ahead - used)
+  local used = call('ZCARD', K.permits()) + call('ZCARD', K.ahead()) - excess(window.limits, counts)
+  if used < window.target then return math.min(free, window.target - used) end
+  more = more or 0
+  return math.min(free + own_look_ahead + more, window.target + look_ahead + more - used)
 end
 
 -- Starts images of these scores. Images that turn out to be blocked or final do not hold up those behind them: it
 -- goes on until something is claimed, or enough were examined for one call.
-local function fill(from, to)
+local function fill(from, to, more)
   local examined, before = 0, #picked
   repeat
-    local found = take(from, to, capacity(), start)
+    local found = take(from, to, capacity(more), start)
     examined = examined + found
   until found == 0 or #picked > before or examined >= MAX_EXAMINED
   -- behind so many images that wait for their endpoint there may be some that can start
   if examined >= MAX_EXAMINED and #picked == before then notify_queue(queue) end
+end
+
+-- Prepares images that come before some that are prepared already, although enough are: permits are given in the fair
+-- order, so those of an owner who has just come must not wait until there is room.
+local function fill_earlier()
+  local last = call('ZRANGE', K.ahead(), -1, -1, 'WITHSCORES')
+  if last[2] and not trial and capacity() <= 0 then
+    fill(NORMAL_PRIORITY, '(' .. math.min(tonumber(last[2]), DUE_AT), look_ahead)
+  end
+end
+
+-- An image of low priority is due: so many of normal priority have gone before one.
+local function fill_low()
+  if not low_priority_is_due() or call('ZCOUNT', K.ahead(), LOW_TURN, LOW_TURN) > 0 then return end
+  place = LOW_TURN
+  take(LOW_PRIORITY, '(' .. DUE_AT, math.min(capacity(), 1), start)
+  place = nil
 end
 
 -- A pause that was only inferred from two failing endpoints lets images of other endpoints try, one after the other.
@@ -132,6 +156,9 @@ if queue ~= GENERATION then
 end
 take(FOLLOW_AT, FOLLOW_AT + at, reserve, follow_sent)
 take(FOLLOW_NOW, FOLLOW_NOW, reserve - #picked, follow_sent)
+window = window_of(concurrency, max_permits)
+if window.target < max_permits then look_ahead = math.min(look_ahead, math.floor(window.target / 4) + 4) end
+counts = count_limited(window.limits, K.permits(), K.ahead())
 local paused = queue_paused(queue)
 local operator_pause = call('HEXISTS', K.pause(queue), 'paused') == 1
 local allowed = paused and not operator_pause and free > 0 and call('HDEL', K.circuit(), 'trial') == 1
@@ -140,9 +167,9 @@ if trial then free = 1 end
 if trial or not paused then
   fill(START_NEXT, START_NEXT)
   fill(DUE_AT, at)
-  local before = #picked
+  fill_low()
   fill(NORMAL_PRIORITY, '(' .. DUE_AT)
-  if #picked > before then advance_virtual_time(picked[#picked][3]) end
+  fill_earlier()
   if allowed and free == 1 then try_an_endpoint() end
   call('PEXPIRE', K.ahead(), FLEET_TTL)
   if trial and free == 0 then

@@ -1,12 +1,15 @@
--- Writes into each job in which nothing moves why it waits. {max_permits, max_jobs, pause_ms}
+-- Writes into each job in which nothing moves why it waits. {max_permits, concurrency, max_jobs, pause_ms}
 -- At most once in `pause_ms` for the whole fleet: it reads every unfinished job, and every worker calls it.
 -- Returns how many jobs changed.
-local max_permits, max_jobs, pause = unpack(cmsgpack.unpack(ARGV[1]))
+local max_permits, concurrency, max_jobs, pause = unpack(cmsgpack.unpack(ARGV[1]))
 if not call('SET', K.waiting_told(), 1, 'NX', 'PX', pause) then return 0 end
 local at, changed, reason = now_ms(), 0, ''
 local stopped = false
 -- the look-ahead counts: permits that are free for a moment are for it, and each change is an event for each job
-if call('ZCARD', K.permits()) + call('ZCARD', K.ahead()) >= max_permits then reason = 'limit' end
+local window = window_of(concurrency, max_permits)
+local counts = count_limited(window.limits, K.permits(), K.ahead())
+local used = call('ZCARD', K.permits()) + call('ZCARD', K.ahead()) - excess(window.limits, counts)
+if used >= window.target then reason = window.target < max_permits and 'turn' or 'limit' end
 local pauses = call('HKEYS', K.pause(GENERATION))
 for _, name in ipairs({'fal', 'account', 'paused'}) do
   for _, set in ipairs(pauses) do
@@ -18,7 +21,10 @@ end
 -- workers would change `endpoint` back and ours would write it again, with an event for each job each time.
 local REPORTS_ENDPOINTS = data_version() >= 2
 local function reason_of(model)
-  return REPORTS_ENDPOINTS and not stopped and open_circuits()[model] and 'endpoint' or reason
+  if stopped then return reason end
+  if REPORTS_ENDPOINTS and open_circuits()[model] then return 'endpoint' end
+  if window.limits[model] and (counts[model] or 0) >= window.limits[model] then return 'turn' end
+  return reason
 end
 
 -- The counts come first, as `total_in` expects them.

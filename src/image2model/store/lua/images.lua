@@ -1,4 +1,4 @@
--- The life cycle of jobs and images: a job opens and closes, an image moves. Needs accounts.lua and queue.lua.
+-- The life cycle of jobs and images: a job opens and closes, an image moves. Needs accounts.lua, queue.lua and fal_deletions.lua.
 
 local function expire_job(job_id, ttl)
   call('PEXPIRE', K.job(job_id), ttl)
@@ -101,13 +101,14 @@ end
 -- job's counts, the owner's account and the queue, and emits the event. Returns false where the move is illegal.
 local function move(image_id, to, fields, at)
   local image = K.image(image_id)
-  local row = call('HMGET', image, 'status', 'job_id')
+  local row = call('HMGET', image, 'status', 'job_id', 'waited')
   local from, job_id = row[1], row[2]
   if not from then return false end
   if from ~= to and not LEGAL[from .. '>' .. to] then return false end
   if #fields > 0 then call('HSET', image, unpack(fields)) end
   update_account(image_id, from, to, at)
   if from == to then
+    if to == 'submitted' then call('HSET', image, 'waited', 1) end
     emit_image(job_id, image_id, at)
     return true
   end
@@ -117,6 +118,7 @@ local function move(image_id, to, fields, at)
   call('HSET', image, 'status', to)
   call('HINCRBY', K.job(job_id), 'n_' .. from, -1)
   call('HINCRBY', K.job(job_id), 'n_' .. to, 1)
+  note_move(image_id, from, to, text(row[3]) ~= '', at)
   if to == 'storing' then release_permit(image_id) end
   -- I2M_TASK_TIMEOUT starts once, whichever worker follows the request
   if to == 'generating' and text(call('HGET', image, 'running_at')) == '' then call('HSET', image, 'running_at', at) end
@@ -136,6 +138,7 @@ local function move(image_id, to, fields, at)
     end
   end
   emit_image(job_id, image_id, at)
+  if FINISHED[to] then leave_fal(image_id, job_id, to, at) end
   if FINISHED[to] and total_in(counts_of(job_id), UNFINISHED) == 0 then close_job(job_id, at) end
   return true
 end

@@ -18,29 +18,97 @@ local function enqueue(queue, task_id, fn, arg, score, at)
   notify_queue(queue)
 end
 
+-- Images that wait for the window of their endpoint return to their places in the fair order: the first `count`.
+local function release_window_waiters(model, count)
+  local waiting, released = K.window_waiting(model), 0
+  while released < count do
+    local found = call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
+    if #found == 0 then
+      call('SREM', K.window_models(), model)
+      break
+    end
+    call('ZREM', waiting, found[1])
+    if tonumber(call('ZSCORE', ARQ_QUEUE .. GENERATION, found[1])) == AWAITING_WINDOW then
+      call('ZADD', ARQ_QUEUE .. GENERATION, 'XX', found[2], found[1])
+      released = released + 1
+    end
+  end
+  if released > 0 then notify_queue(GENERATION) end
+end
+
 -- Removes a task from its queue, with its lease and ARQ's keys.
 local function dequeue(queue, task_id)
-  if queue == GENERATION and awaits_endpoint(task_id) then remove_endpoint_waiter(task_id, model_of(task_id)) end
+  if queue == GENERATION then
+    local score = tonumber(call('ZSCORE', ARQ_QUEUE .. queue, task_id))
+    if score == AWAITING_ENDPOINT then remove_endpoint_waiter(task_id, model_of(task_id)) end
+    if score == AWAITING_WINDOW then call('ZREM', K.window_waiting(text(model_of(task_id))), task_id) end
+  end
   call('ZREM', ARQ_QUEUE .. queue, task_id)
   call('ZREM', K.leases(queue), task_id)
   call('DEL', ARQ_JOB .. task_id, ARQ_RETRY .. task_id, ARQ_IN_PROGRESS .. task_id)
 end
 
--- Releases an image's share of the fleet's capacity: a look-ahead entry (it is being prepared) or a permit (FAL has it,
--- or is about to).
-local function release_permit(image_id)
+-- The image is no longer prepared and waiting for its permit.
+local function forget_prepared(image_id)
   call('ZREM', K.ahead(), image_id)
+  call('ZREM', K.prepared(), image_id)
+  call('ZREM', K.asked(), image_id)
+end
+
+-- Releases an image's share of the fleet's capacity: a look-ahead entry (it is being prepared) or a permit (FAL has it,
+-- or is about to). What waits for its endpoint's window moves up.
+local function release_permit(image_id)
+  forget_prepared(image_id)
+  call('ZREM', K.fal_running(), image_id)
+  call('ZREM', K.fal_waiting(), image_id)
+  local model = call('HGET', K.fal_models(), image_id)
+  if model then
+    call('HDEL', K.fal_models(), image_id)
+    if call('SISMEMBER', K.window_models(), model) == 1 then release_window_waiters(model, 1) end
+  end
   if call('ZREM', K.permits(), image_id) == 1 then notify_queue(GENERATION) end
 end
 
--- The score of an owner's next image: its start tag in start-time fair queueing. `turn` holds the fleet's virtual time,
--- `owner_turn` the owner's last start tag.
+-- The virtual time of the fair order, of normal or low priority: the start tag of the last image that got a permit. The
+-- two priorities have had clocks of their own since data version 3.
+local function virtual_time(low)
+  return num(low and call('GET', K.low_turn()) or call('GET', K.turn()))
+end
+
+-- The score of an owner's next image: its start tag in start-time fair queueing. An owner who has waited for nothing
+-- gets the tag of the last image that got a permit, before the next one of everybody who has had a turn. `owner_turn`
+-- is the owner's last start tag.
 local function next_start_tag(owner, low)
-  local tag = math.max(num(call('GET', K.turn())), num(call('GET', K.owner_turn(owner)))) + 1
-  call('SET', K.owner_turn(owner), tag, 'PX', FLEET_TTL)
+  local last = low and K.owner_low_turn(owner) or K.owner_turn(owner)
+  local tag = math.max(virtual_time(low), num(call('GET', last)) + 1)
+  call('SET', last, tag, 'PX', FLEET_TTL)
   if low then return LOW_PRIORITY + tag end
   return NORMAL_PRIORITY + tag
 end
+
+-- An image with this score got its permit.
+local function advance_virtual_time(score)
+  if score < NORMAL_PRIORITY or score >= DUE_AT then return end
+  local low = score >= LOW_PRIORITY
+  local tag = score - (low and LOW_PRIORITY or NORMAL_PRIORITY)
+  if tag > virtual_time(low) then call('SET', low and K.low_turn() or K.turn(), tag, 'PX', FLEET_TTL) end
+end
+
+-- Images of low priority get one permit of ten at least while they wait, so none of them starves.
+local LOW_SHARE = 10
+
+local function count_low_priority(score)
+  if score >= NORMAL_PRIORITY and score < LOW_PRIORITY then
+    if call('ZCOUNT', ARQ_QUEUE .. GENERATION, LOW_PRIORITY, '(' .. DUE_AT) > 0 then
+      call('HINCRBY', K.fal_window(), 'low_debt', 1)
+      call('PEXPIRE', K.fal_window(), FLEET_TTL)
+    end
+  elseif score >= LOW_PRIORITY or score == START_NEXT + 2 then
+    call('HDEL', K.fal_window(), 'low_debt')
+  end
+end
+
+local function low_priority_is_due() return num(call('HGET', K.fal_window(), 'low_debt')) >= LOW_SHARE - 1 end
 
 local function queue_paused(queue) return call('EXISTS', K.pause(queue)) == 1 end
 

@@ -1,8 +1,9 @@
 // The side panel: pictures that were taken in, the model, its parameters, the price, and the button.
 
 import { byId, element, icon, say, show } from './dom.js';
-import { bytes, names, plural, usd } from './format.js';
-import { onWrites } from './health.js';
+import { expected } from './expected.js';
+import { bytes, names, number, plural, seconds, usd } from './format.js';
+import { atOnce, onFound, onWrites } from './health.js';
 import * as intake from './intake.js';
 import * as list from './model-list.js';
 import * as catalogue from './models.js';
@@ -32,6 +33,7 @@ export function start() {
   byId('max-cost').addEventListener('input', price);
   window.addEventListener('focus', look);
   byId('model').addEventListener('focus', look);
+  onFound(() => form && price());
   byId('clear').addEventListener('click', clear);
   byId('composer').addEventListener('submit', (event) => {
     event.preventDefault();
@@ -107,6 +109,15 @@ async function ask() {
   if (round === asking) price();
 }
 
+// How long so many take, where it is known how long one takes and how many FAL generates at once.
+function time(count) {
+  const one = expected(form.model.id);
+  const limit = atOnce();
+  if (one === null || limit === null) return [];
+  const runs = Math.ceil(count / limit);
+  return [element('small', {}, `About ${seconds(runs * one)}: FAL generates ${number(limit)} at once. Pictures that wait come on top.`)];
+}
+
 function price() {
   const line = byId('price');
   const count = staged.length;
@@ -125,6 +136,7 @@ function price() {
   return line.replaceChildren(
     element('span', {}, `${plural(count, 'picture')}${split} × ${usd(each.usd)}`),
     element('strong', {}, usd(each.usd * count)),
+    ...time(count),
     element('small', {}, 'Pictures that were done before with these parameters cost nothing.'),
   );
 }

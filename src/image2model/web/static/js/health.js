@@ -10,6 +10,7 @@ const AFTER_LOSS_MS = 1500;
 const WORDS = { ready: 'Ready', degraded: 'Not all is well', unready: 'Cannot work now', offline: 'Connecting again…' };
 const READABLE = 'Uploads go on once it takes writes again; everything that is there can be seen and downloaded.';
 const writesListeners = new Set();
+const foundListeners = new Set();
 let writes = true;
 let connected = true;
 let found = null;
@@ -17,6 +18,10 @@ let lossTimer = 0;
 
 // `listener(on)` is called whenever the service begins or ceases to take pictures in.
 export const onWrites = (listener) => writesListeners.add(listener);
+
+// How many pictures FAL generates at once, null while nobody knows; `listener()` is called after each look.
+export const atOnce = () => found?.fal_concurrency ?? null;
+export const onFound = (listener) => foundListeners.add(listener);
 
 export function start() {
   onConnection((now) => {
@@ -42,6 +47,7 @@ async function ask() {
   try {
     found = await get('/health/ready', { quiet: true });
     tell(found.checks.redis.ok);
+    for (const listener of foundListeners) listener();
   } catch {
     found = null; // the line below says that the connection is away
   }

@@ -9,6 +9,7 @@ const MOVING = new Set(['uploading', 'preparing', 'generating', 'storing']);
 
 const WAITS = {
   limit: 'Waiting: as many as allowed are running',
+  turn: 'Waiting for its turn',
   account: 'Waiting: FAL refuses the account',
   fal: 'Waiting: FAL is down',
   endpoint: 'Waiting: FAL does not take this model',
@@ -18,6 +19,7 @@ const WAITS = {
 // For a whole batch, with what comes next.
 export const WHY = {
   limit: 'As many pictures as allowed are being generated. These go on by themselves when their turn comes.',
+  turn: 'FAL generates as many at once as this account may. These go on by themselves when their turn comes.',
   account: 'FAL refuses the account: its key is not valid, or its balance is used up. Nothing is lost; it goes on by itself once that is mended.',
   fal: 'FAL is down. Nothing is lost; it goes on by itself when FAL answers again.',
   endpoint: 'FAL refuses this model just now, or fails at it. Nothing is lost: one picture tries from time to time, and the others follow. Other models go on.',

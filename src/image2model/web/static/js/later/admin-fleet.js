@@ -15,6 +15,7 @@ export function figures(stats) {
   const waiting = stats.queues.reduce((sum, queue) => sum + queue.waiting, 0);
   return [
     ['At FAL now', number(stats.images_in_flight)],
+    ['FAL runs at once', atOnce(stats.fal_concurrency)],
     ['Waiting', number(waiting)],
     ['Workers', number(stats.workers)],
     ['Spent, 30 days', usd(stats.total_cost_usd)],
@@ -36,6 +37,8 @@ export function accountPart(stats) {
   return element('div', {}, ...notices.map((text) => element('p', { class: 'notice', role: 'status' }, text)),
     rows.length ? table('Bills that differ from the quotes', ['Model', 'Quoted', 'Billed', 'Difference', 'Pictures'], rows, '') : null);
 }
+const SOURCES = { learned: 'learned', set: 'set', header: 'FAL says' };
+const atOnce = (fal) => `${number(fal.limit)} (${SOURCES[fal.source] || fal.source})`;
 
 export function queuesPart(stats, refresh) {
   const rows = stats.queues.map((queue) => [
@@ -59,6 +62,24 @@ export function endpointsPart(stats) {
     until(one.next_probe_at),
   ]);
   return rows.length ? table('Models that FAL does not take', ['Model', 'State', 'FAL says', 'Waiting', 'For', 'Next try'], rows, '') : null;
+}
+
+const KEPT = {
+  default: 'FAL keeps pictures and models as its account says. Anyone who has a file’s address can open it.',
+  expire: 'Files at FAL expire. Until then, anyone who has a file’s address can open it. Files on partners’ hosts stay public.',
+  private: 'Models are restricted at FAL, and deleted there once they are stored here. Files on partners’ hosts stay public.',
+};
+
+// What FAL keeps, and what is still to be deleted there. A refused admin key deletes nothing until it is replaced.
+export function privacyPart(stats) {
+  const found = stats.fal_deletions;
+  const lines = [element('p', {}, KEPT[stats.fal_privacy] || KEPT.default)];
+  if (found.refused) lines.push(element('p', { class: 'field-error', role: 'status' }, `FAL refuses the admin key (${found.refused}). Nothing is deleted there until I2M_FAL_ADMIN_KEY is an admin key of your account; nothing is lost meanwhile.`));
+  else if (found.failing) lines.push(element('p', { class: 'field-error', role: 'status' }, `${plural(found.failing, 'request')} could not be deleted yet: ${found.last_error}. They are tried again until they are gone.`));
+  if (stats.fal_privacy === 'private' || found.pending || found.done) {
+    lines.push(table('Requests at FAL', ['In use', 'To be deleted', 'Deleted'], [[number(found.kept), number(found.pending), number(found.done)]], ''));
+  }
+  return element('div', {}, ...lines);
 }
 
 const until = (stamp) => {

@@ -4,7 +4,9 @@ import { get } from '../api.js';
 import { button, byId, element, show } from '../dom.js';
 import { deadPart } from './admin-dead.js';
 import { keysPart } from './admin-keys.js';
-import { accountPart, endpointsPart, figures, queuesPart, spendingPart, workersPart } from './admin-fleet.js';
+import {
+  accountPart, endpointsPart, figures, privacyPart, queuesPart, spendingPart, workersPart,
+} from './admin-fleet.js';
 import { failed } from '../toasts.js';
 
 const EVERY_MS = 5000;
@@ -28,12 +30,12 @@ export function toggle() {
 function build() {
   const made = {
     figures: element('div', { class: 'figures' }),
-    queues: panel('Queues'), workers: panel('Workers'), dead: panel('Failures'), spending: panel('Spending, 30 days'), keys: panel('Keys'),
+    queues: panel('Queues'), workers: panel('Workers'), dead: panel('Failures'), privacy: panel('Privacy at FAL'), spending: panel('Spending, 30 days'), keys: panel('Keys'),
   };
   const back = button('Back to the models', { symbol: 'left', on: { click: toggle } });
   byId('admin').replaceChildren(
     element('div', { class: 'toolbar' }, element('h1', {}, 'Administration'), element('div', { class: 'filters' }, back)),
-    made.figures, ...['queues', 'workers', 'dead', 'spending', 'keys'].map((name) => made[name].element));
+    made.figures, ...['queues', 'workers', 'dead', 'privacy', 'spending', 'keys'].map((name) => made[name].element));
   return made;
 }
 
@@ -48,6 +50,7 @@ async function refresh() {
     part('/admin/stats', parts.queues, (stats) => {
       parts.figures.replaceChildren(...figures(stats));
       parts.spending.body.replaceChildren(spendingPart(stats));
+      parts.privacy.body.replaceChildren(privacyPart(stats));
       const refused = endpointsPart(stats);
       return element('div', {}, accountPart(stats), queuesPart(stats, refresh), refused);
     }),
