@@ -56,8 +56,8 @@ def _trellis_2(arguments: Arguments) -> float:
 
 
 def _pixal(arguments: Arguments) -> float:
-    """The page has 1024, 2048 and 4096 for what the schema calls 1024 and 1536: more is dearer."""
-    return _PIXAL.get(str(arguments.get("resolution")), 0.42)
+    """By the size of the texture: the page has 1024p, 2048p and 4096p, which are its choices."""
+    return _PIXAL.get(str(arguments.get("texture_size")), 0.42)
 
 
 def _hunyuan_v2(arguments: Arguments) -> float:

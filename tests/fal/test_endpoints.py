@@ -16,6 +16,7 @@ from image2model.fal.endpoints import (
     Endpoint,
     EndpointSchema,
     Input,
+    Output,
     Parameter,
     UnitPrice,
     normalise,
@@ -211,10 +212,71 @@ def test_a_price_in_another_currency_is_not_known() -> None:
 
 
 def test_the_steps_of_the_overlay_follow_a_live_price() -> None:
-    live = Endpoint(TRIPO.schema, TRIPO.row, UnitPrice(0.33, "generation", "USD"))
-    assert (live.price({}), live.price({"texture": "HD"})) == (330_000, 440_000)
-    by_credit = Endpoint(TRIPO.schema, TRIPO.row, UnitPrice(0.01, "generation", "USD"))
-    assert by_credit.price({}) == 300_000
+    hunyuan = endpoint_of("fal-ai/hunyuan3d/v2")
+    live = Endpoint(hunyuan.schema, hunyuan.row, UnitPrice(0.2, "generations", "USD"))
+    assert (live.price({}), live.price({"textured_mesh": True})) == (200_000, 600_000)
+    assert (live.price_source, hunyuan.price_source) == ("fal", "table")
+    assert "now 0.2 USD per generations" in live.price_note
+    for unit_price, unit in [(0.01, "generations"), (0.2, "credits"), (0.2, None)]:
+        other = Endpoint(hunyuan.schema, hunyuan.row, UnitPrice(unit_price, unit, "USD"))
+        assert (other.price({}), other.price_source, other.price_note) == (160_000, "table", hunyuan.row.note)
+
+
+def test_a_price_by_steps_stays_where_nobody_stated_which_step_fal_lists() -> None:
+    live = Endpoint(TRIPO.schema, TRIPO.row, UnitPrice(0.2, "generation", "USD"))
+    assert (live.price({}), live.price({"texture": "no"})) == (300_000, 200_000)
+    assert live.price_source == "table"
+
+
+@pytest.mark.parametrize(
+    ("texture_size", "micro"), [(None, 420_000), ("1024", 300_000), (1024, 300_000), (4096, 420_000)]
+)
+def test_the_dearer_step_is_quoted_where_the_default_is_not_known(texture_size: Any, micro: int) -> None:
+    params = {} if texture_size is None else {"texture_size": texture_size}
+    assert endpoint_of("fal-ai/pixal3d").price(params) == micro
+
+
+def test_a_kind_of_file_is_always_a_safe_name() -> None:
+    fields = ("fbx", "FBX", "Model", "original", "glb", "../../etc", "x" * 60, "pre_textured", "-rf")
+    schema = EndpointSchema(id="a/b", title="", outputs=(Output(name="model_urls", fields=fields),))
+    assert dict(Endpoint(schema).outputs) == {
+        "model": ("model_urls.glb",),
+        "fbx": ("model_urls.fbx",),
+        "pre-textured": ("model_urls.pre_textured",),
+    }
+
+
+def test_a_thousand_faults_are_told_in_short() -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        normalise(TRIPO, {f"texture{number}": 1 for number in range(1_000)})
+    assert "texture0" in caught.value.detail
+    assert len(caught.value.detail) < 4_000
+
+
+@pytest.mark.parametrize(
+    ("enum", "given_value", "sent"),
+    [
+        (("1024", 1024), 1024, 1024),
+        ((1024, "1024"), "1024", "1024"),
+        (("1.0", "2.5"), 1, "1.0"),
+        (("1.0", "2.5"), 2.5, "2.5"),
+        ((1, 2), "1.0", 1),
+        (("", "a-pose"), "", ""),
+        ((True, 1), 1, 1),
+    ],
+)
+def test_the_nearest_choice_of_the_enumeration_is_sent(
+    enum: tuple[Any, ...], given_value: Any, sent: Any
+) -> None:
+    accepted = Parameter(type="any", enum=enum).accept(given_value)
+    assert (accepted, type(accepted)) == (sent, type(sent))
+
+
+@pytest.mark.parametrize("value", [2**63, -(10**400), "\ud800", {"\ud800": 1}, [["x" * 9_000]]])
+def test_a_value_that_cannot_be_stored_is_refused(value: Any) -> None:
+    for params, strict in [({"extra": value}, False), ({"value": value}, True)]:
+        with pytest.raises(InvalidParameter):
+            normalise(endpoint_with(value=Parameter(type="any")), params, strict=strict)
 
 
 def side(name: str, *, required: bool) -> Input:
@@ -263,7 +325,8 @@ def test_what_one_picture_cannot_run_says_what_it_needs(inputs: tuple[Input, ...
 
 def test_files_besides_the_picture_are_given_by_address() -> None:
     masks = Input(name="mask_urls", role="mask", many=True, min=1, max=2)
-    endpoint = endpoint_with(PICTURE, Input(name="style_image_url", role="style"), masks)
+    views = Input(name="views", role="views", many=True, min=2, max=None)
+    endpoint = endpoint_with(PICTURE, Input(name="style_image_url", role="style"), masks, views)
     given_params = {"style_image_url": "https://a/style.png", "mask_urls": ["https://a/1.png"]}
     assert normalise(endpoint, given_params) == given_params
     assert {"style_image_url", "mask_urls"} <= endpoint.params_schema["properties"].keys()  # type: ignore[attr-defined]
@@ -273,6 +336,7 @@ def test_files_besides_the_picture_are_given_by_address() -> None:
         ("style_image_url", 3),
         ("mask_urls", ["https://a/1"] * 3),
         ("mask_urls", []),
+        ("views", ["https://a/1"]),
         ("image_url", "https://a/b.png"),
     ]:
         with pytest.raises(InvalidParameter, match=name):

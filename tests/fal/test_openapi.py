@@ -1,12 +1,14 @@
 """What is derived from FAL's OpenAPI documents: inputs, parameters and outputs are what a document says."""
 
+import time
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from image2model.fal.endpoints import EndpointSchema, Output, Parameter, SchemaUnreadable, derive
+from image2model.fal.endpoints import Endpoint, EndpointSchema, Output, Parameter, SchemaUnreadable, derive
 from tests.fal.documents import FILE, Shape, document, file, nullable
 
 SHAPES = get_args(Shape)
@@ -254,12 +256,90 @@ def test_a_document_of_any_size_takes_bounded_work() -> None:
     nested: dict[str, Any] = {"type": "string"}
     for _ in range(60):
         nested = {"anyOf": [nested, nested]}  # 2^60 schemas, were each visited
-    with pytest.raises(SchemaUnreadable, match="schemas to read"):
+    with pytest.raises(SchemaUnreadable, match="steps to read"):
         derive("a/b", document("a/b", "queue", {"image_url": url, "tree": nested}, {}))
 
 
+URL: dict[str, Any] = {"type": "string"}
+MANY_REQUIRED = {"type": "object", "required": [f"r{index}" for index in range(2_000)], "properties": {}}
+MANY_MEMBERS = {"type": "object", "properties": {f"r{index}": URL for index in range(20_000)}}
+MANY_CHOICES = {"type": "string", "enum": [f"r{index}" for index in range(20_000)]}
+
+
+@pytest.mark.parametrize(
+    ("shared", "by"), [(MANY_REQUIRED, "allOf"), (MANY_MEMBERS, "allOf"), (MANY_CHOICES, "anyOf")]
+)
+def test_a_large_schema_that_is_referred_to_often_takes_bounded_work(shared: dict[str, Any], by: str) -> None:
+    often = {by: [{"$ref": "#/components/schemas/Shared"}] * 3_000}
+    bad = document("a/b", "queue", {"image_url": URL, "x": often}, {}, schemas={"Shared": shared})
+    before = time.process_time()
+    with pytest.raises(SchemaUnreadable, match="steps to read"):
+        derive("a/b", bad)
+    assert time.process_time() - before < 5  # minutes, when each reference was merged in full
+
+
+def test_the_endpoints_own_path_is_found_among_many() -> None:
+    found = document("a/b", "queue", {"image_url": URL}, {"model_glb": FILE})
+    other = document("c/d", "queue", {"prompt": URL}, {})["paths"]["/c/d"]
+    found["paths"] = {**{f"/other/{index}": other for index in range(300)}, **found["paths"]}
+    assert [one.name for one in derive("a/b", found).inputs] == ["image_url"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "many"),
+    [
+        ({"anyOf": [{"type": "string", "format": "uri"}, {"type": "string", "format": "binary"}]}, False),
+        ({"anyOf": [{"type": "string"}, {"type": "array", "items": URL}, {"type": "null"}]}, False),
+        ({"oneOf": [{"type": "array", "items": URL}, {"$ref": "#/components/schemas/File"}]}, True),
+    ],
+)
+def test_a_picture_that_may_be_given_in_several_ways_is_a_picture(schema: dict[str, Any], many: bool) -> None:
+    found = derive("a/b", document("a/b", "queue", {"image_url": schema}, {}))
+    assert [(one.role, one.many) for one in found.inputs] == [("views" if many else "picture", many)]
+
+
+@pytest.mark.parametrize(
+    ("choices", "kind", "enum"),
+    [
+        ([{"type": "integer"}, {"type": "number"}], "number", ()),
+        ([{"type": "string", "enum": ["low"]}, {"type": "string"}], "string", ()),
+        ([{"type": "integer", "enum": [1, 2]}, {"type": "string", "enum": ["auto"]}], "any", (1, 2, "auto")),
+        ([{"type": "integer"}, {"type": "string"}], "any", ()),
+    ],
+)
+def test_a_parameter_of_several_types_keeps_what_they_have_in_common(
+    choices: list[dict[str, Any]], kind: str, enum: tuple[Any, ...]
+) -> None:
+    found = derive("a/b", document("a/b", "queue", {"image_url": URL, "size": {"anyOf": choices}}, {}))
+    size = parameters(found)["size"]
+    assert (size.type, size.enum) == (kind, enum)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"type": "integer", "default": 2**70},
+        {"type": "integer", "enum": [2**70, 1]},
+        {"type": "number", "maximum": 1.7976931348623157e308, "minimum": -(10**400)},
+        {"type": "string", "default": "\ud800"},
+        {"type": "string", "enum": ["\ud800", "a"]},
+        {"type": "object", "properties": {"\ud800": URL}},
+    ],
+)
+def test_what_cannot_be_stored_is_left_out(odd: dict[str, Any]) -> None:
+    urls = {"type": "object", "properties": {"\ud800": FILE, "fbx": FILE}}
+    found = derive("a/b", document("a/b", "queue", {"image_url": URL, "odd": odd}, {"model_urls": urls}))
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=EndpointSchema) == found
+    assert found.outputs[0].fields == ("fbx",)
+
+
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(2**60, 2**80)
+    | st.floats()
+    | st.text(st.characters(), max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=20,
 )
@@ -283,3 +363,5 @@ def test_no_schema_raises_anything_else(schema: dict[str, Any]) -> None:
     fields = {"image_url": {"type": "string"}, "odd": schema}
     found = derive("a/b", document("a/b", "queue", fields, {"odd": schema}))
     assert found.inputs[0].name == "image_url"
+    assert msgspec.msgpack.encode(found)
+    assert msgspec.json.encode(Endpoint(found).params_schema)

@@ -69,9 +69,9 @@ def before(entries: list[dict[str, Any]], image_id: str, models: set[str]) -> tu
 
 async def test_second_keys_picture_waits_for_what_runs_and_the_look_ahead(fleet: Fleet) -> None:
     concurrency(fleet, 2)
-    fleet.emulator.settings(latency=1.0)
+    fleet.emulator.settings(latency=3.0)
     fleet.start_worker(I2M_FAL_CONCURRENCY="auto")
-    crowd = await fleet.submit(20, owner="crowd")
+    await fleet.submit(30, owner="crowd")
     await until_submitted(fleet, 5)
     accepted = len(fleet.emulator.submissions())
     job = await fleet.submit(1, owner="ann")
@@ -84,21 +84,20 @@ async def test_second_keys_picture_waits_for_what_runs_and_the_look_ahead(fleet:
     assert unfinished <= 2
     assert overtook <= 1
     assert (await learned(fleet)).limit == 2
-    await fleet.until_finished(crowd, 60)
     assert fleet.emulator.ledger()["max_in_flight"] == 3
 
 
 async def test_cold_starts_endpoints_and_other_programs_leave_the_limit_and_the_order(fleet: Fleet) -> None:
     concurrency(fleet, 2, **{OTHER: 1})
-    fleet.emulator.settings(latency=1.0, cold_start=0.7)
+    fleet.emulator.settings(latency=2.0, cold_start=0.7)
     fleet.start_worker(I2M_FAL_CONCURRENCY="auto")
-    crowd = [await fleet.submit(10, owner="crowd", model=model) for model in (OTHER, MODEL)]
+    crowd = [await fleet.submit(8, owner="crowd", model=model) for model in (OTHER, MODEL)]
     await until_submitted(fleet, 4)
-    background = {"rate": 0.4, "latency": 0.8, "endpoint": "fal-ai/triposr"}
+    background = {"rate": 0.2, "latency": 1.6, "endpoint": "fal-ai/triposr"}
     fleet.emulator.http.post("/_emulator/background", json=background).raise_for_status()
     limits: set[int] = set()
     seen = asyncio.create_task(_watch(fleet, limits))
-    await until_submitted(fleet, 9)
+    await until_submitted(fleet, 7)
     accepted = len(fleet.emulator.submissions())
     job = await fleet.submit(1, owner="ann")
     (image,) = (await fleet.job(job)).images
@@ -121,7 +120,7 @@ async def _watch(fleet: Fleet, limits: set[int]) -> None:
 
 async def test_limit_that_rises_and_falls_is_followed_within_ten_ends(fleet: Fleet) -> None:
     concurrency(fleet, 2)
-    fleet.emulator.settings(latency=2.0)
+    fleet.emulator.settings(latency=3.0)
     fleet.start_worker(I2M_FAL_CONCURRENCY="auto")
     await fleet.submit(150, owner="crowd")
     await until_submitted(fleet, 4)
@@ -154,8 +153,9 @@ async def test_learned_number_outlives_the_workers(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("at_once", [2, 10])
-async def test_pictures_take_hardly_longer_than_fal_needs(at_once: int) -> None:
-    """Few pictures, so start and end weigh more than over a thousand: see `python -m tests.queue.window`."""
-    run = await measure(60, at_once, 6 * at_once / 60, warm=True)
+async def test_pictures_take_no_longer_than_with_everything_handed_over(at_once: int) -> None:
+    """In one run, since machines differ. `python -m tests.queue.window` compares with what FAL needs."""
+    everything = await measure(60, at_once, 6 * at_once / 60, known="1000")
+    run = await measure(60, at_once, 6 * at_once / 60)
     assert run.limit == at_once
-    assert run.ratio <= 1.2
+    assert run.took / everything.took <= 1.15

@@ -12,7 +12,7 @@ from tests.results.table import Case
 from tests.support.altering import Body, FileReply
 from tests.support.altering_proxy import AlteringProxy, Seen, changes_of, role_of
 
-MODELS = frozenset({"model", "obj", "fbx", "stl"})
+MODELS = frozenset({"model", "obj", "fbx", "usdz", "stl"})
 PRICES = {"tripo3d/tripo/v2.5/image-to-3d": 300_000, "fal-ai/meshy/v6/image-to-3d": 800_000}
 """Micro-dollars for a run with default parameters."""
 

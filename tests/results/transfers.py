@@ -130,10 +130,17 @@ TRANSFERS = (
     Alteration("preferred_cut", files={"model": _cut()}, needs=MESHY),
     Alteration(
         "only_stl_left",
-        files={"model": _reply(_MISSING), "fbx": _reply(HTML), "obj": _reply(_EMPTY)},
+        files={
+            "model": _reply(_MISSING),
+            "fbx": _reply(HTML),
+            "obj": _reply(_EMPTY),
+            "usdz": _reply(_BROKEN),
+        },
         needs=MESHY,
     ),
     Alteration(
-        "variants_404", files={"fbx": _reply(_MISSING), "obj": _reply(_BROKEN), "stl": _cut()}, needs=MESHY
+        "variants_404",
+        files={"fbx": _reply(_MISSING), "obj": _reply(_BROKEN), "usdz": _reply(_EMPTY), "stl": _cut()},
+        needs=MESHY,
     ),
 )

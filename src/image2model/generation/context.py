@@ -32,7 +32,7 @@ _NO_ERRORS: Final = frozenset({"ok", "abandoned", "cancelled", "unfinished"})
 class GenerationContext(QueueContext):
     """The open parts.
 
-    `slots`: this worker's share of the requests in flight. `hazard` decodes and measures files from outside.
+    `hazard` decodes and measures files from outside.
     `preparing` keeps the queue of `hazard` short, so that an image that waits can still be stopped;
     `suspects` is their own queue, because one that hangs must not hold up healthy pictures.
     `submissions`, `abandoned` and `thumbnails` are background tasks: POSTs under way, superseded requests
@@ -53,7 +53,6 @@ class GenerationContext(QueueContext):
         self.picture_bytes = ByteBudget(_PICTURE_BYTES)
         self.result_bytes = ByteBudget(_RESULT_BYTES)
         self.side_bytes = ByteBudget(_SIDE_BYTES)
-        self.slots = asyncio.Semaphore(settings.worker_concurrency)
         self.disk_space = DiskSpace(storage)
         self.submissions: set[asyncio.Task[Any]] = set()
         self.abandoned: set[asyncio.Task[None]] = set()

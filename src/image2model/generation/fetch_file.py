@@ -37,8 +37,6 @@ _MEASURED_HERE: Final = 1 << 18
 """Bytes of a GLB's JSON that this process reads: more would block it, even in a thread."""
 _CONTAINERS: Final = frozenset({"3mf", "usdz", "sog"})
 """Formats whose bytes are a ZIP archive."""
-_HEADERLESS: Final = frozenset({"splat", "ksplat", "spz"})
-"""Splats whose bytes begin with data or with another format's header: their name is all there is."""
 _TEXTS: Final = frozenset(
     {"json", "html", "htm", "svg", "xml", "txt", "csv", "log", "md", "mtl", "yaml", "yml"}
 )
@@ -217,7 +215,7 @@ class _Fetching:
             return sniffed, True
         if stated == UNKNOWN:
             stated = format_of(None, "", self._download.content_type)
-        return stated, stated in _HEADERLESS
+        return stated, False
 
 
 def _name(file: FalFile) -> str:

@@ -72,8 +72,7 @@ async def submit(context: GenerationContext, task: Task, running: RunningTask) -
     await context.disk_space.check()
     url, thumbnail = await _upload(context, task, running.token)
     attempt_token = secrets.token_hex(12)
-    await running.take_slot(context.slots)
-    await context.permits.take(PermitRequest(task.image_id, running.token, attempt_token, url))
+    await context.permits.take(PermitRequest(task.image_id, running.token, attempt_token, url), running)
     await context.disk_space.check()  # the wait may have been long
     body = payload(await _endpoint(context, task), url, task.params)
     posting = asyncio.create_task(_post(context, task, running.token, attempt_token, body))

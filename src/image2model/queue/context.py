@@ -20,7 +20,10 @@ class QueueContext:
         self.fal = fal
         self.running = RunningTasks()
         self.permits = PermitQueue(
-            redis, max_permits=settings.max_concurrent, concurrency=FalConcurrency.of(settings)
+            redis,
+            max_permits=settings.max_concurrent,
+            slots=settings.worker_concurrency,
+            concurrency=FalConcurrency.of(settings),
         )
         self.refused_endpoints: set[str] = set()
         self.pace = circuits.PACE

@@ -7,7 +7,8 @@ releases it. An image is never POSTed without one.
 """
 
 import asyncio
-from collections import deque
+import bisect
+import itertools
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final
@@ -16,7 +17,9 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.errors import StaleFence
+from image2model.queue.running import RunningTask
 from image2model.queue.window import UNLIMITED, FalConcurrency
+from image2model.store.arq_keys import DUE_AT, START_NEXT
 from image2model.store.scripts import Script
 
 _RETRY_S: Final = 0.25
@@ -80,75 +83,106 @@ async def take(
     return [Permit(reply) for reply in replies]
 
 
-class PermitQueue:
-    """Takes permits for all images of a process, many in one call.
+class _Waiting(msgspec.Struct, frozen=True, order=True, array_like=True):
+    """A prepared image of this process: the first in the fair order asks first."""
 
-    It belongs to one event loop. `notification` is set when a permit may have come free.
+    place: float
+    number: int
+    request: PermitRequest
+    reply: "asyncio.Future[Permit]"
+
+
+class PermitQueue:
+    """Takes permits for all images of a process, many in one call, and with each permit one of its slots.
+
+    It belongs to one event loop. `notification` is set when a permit may have come free. No image asks before
+    a slot is free for it, and the first in the fair order ask first: so few slots keep the order too.
     """
 
-    def __init__(self, redis: Redis, *, max_permits: int, concurrency: FalConcurrency = UNLIMITED) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        max_permits: int,
+        slots: int = 100,
+        concurrency: FalConcurrency = UNLIMITED,
+    ) -> None:
         self.notification = asyncio.Event()
         self._redis = redis
         self._max_permits = max_permits
         self._concurrency = concurrency
-        self._waiting: deque[tuple[PermitRequest, asyncio.Future[Permit]]] = deque()
+        self._free_slots = slots
+        self._numbers = itertools.count()
+        self._waiting: list[_Waiting] = []
         self._requester: asyncio.Task[None] | None = None
 
-    async def take(self, permit_request: PermitRequest) -> None:
-        """Wait for a permit. The intent is stored with it.
+    async def take(self, permit_request: PermitRequest, running: RunningTask) -> None:
+        """Wait for a permit and a slot, which `running` holds. The intent is stored with the permit.
 
         Raises StaleFence, Paused, EndpointRefused, StoreOutage.
         """
         reply: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        self._waiting.append((permit_request, reply))
+        place = START_NEXT if running.score >= DUE_AT else running.score
+        bisect.insort(self._waiting, _Waiting(place, next(self._numbers), permit_request, reply))
+        self.notification.set()
         if self._requester is None:
             self._requester = asyncio.create_task(self._request_until_empty())
-        permit = await reply
+        try:
+            permit = await reply
+        except asyncio.CancelledError:
+            if reply.done() and not reply.cancelled() and reply.result() is Permit.GRANTED:
+                self._release_slot()
+            raise
         if permit is Permit.STALE:
             raise StaleFence(f"image {permit_request.image_id} is no longer ours")
         if permit is Permit.PAUSED:
             raise Paused
         if permit is Permit.REFUSED:
             raise EndpointRefused
+        running.hold_slot(self._release_slot)
 
     def close(self) -> None:
         """Stop requesting permits."""
         if self._requester is not None:
             self._requester.cancel()
 
+    def _release_slot(self) -> None:
+        self._free_slots += 1
+        self.notification.set()
+
     async def _request_until_empty(self) -> None:
         try:
             while self._drop_done():
                 self.notification.clear()
-                batch = [one for one in self._waiting if not one[1].done()][:_BATCH]
-                if not await self._request(batch):
+                batch = self._waiting[: min(_BATCH, self._free_slots)]
+                if not batch or not await self._request(batch):
                     await self._wait_for_notification()
         finally:
             self._requester = None
 
     def _drop_done(self) -> bool:
         """Whether a task still waits; those that were stopped do not."""
-        while self._waiting and self._waiting[0][1].done():
-            self._waiting.popleft()
+        self._waiting = [one for one in self._waiting if not one.reply.done()]
         return bool(self._waiting)
 
-    async def _request(self, batch: "list[tuple[PermitRequest, asyncio.Future[Permit]]]") -> bool:
+    async def _request(self, batch: list[_Waiting]) -> bool:
         """Request permits for these images. False when one of them has to go on waiting."""
         try:
             permits = await take(
                 self._redis,
-                [permit_request for permit_request, _ in batch],
+                [one.request for one in batch],
                 max_permits=self._max_permits,
                 concurrency=self._concurrency,
             )
         except Exception as error:  # noqa: BLE001 - every waiting task must receive it
-            for _, reply in batch:
-                if not reply.done():
-                    reply.set_exception(error)
+            for one in batch:
+                if not one.reply.done():
+                    one.reply.set_exception(error)
             return True
-        for (_, reply), permit in zip(batch, permits, strict=True):
-            if permit is not Permit.NONE_FREE and not reply.done():
-                reply.set_result(permit)
+        for one, permit in zip(batch, permits, strict=True):
+            if permit is not Permit.NONE_FREE and not one.reply.done():
+                self._free_slots -= permit is Permit.GRANTED
+                one.reply.set_result(permit)
         return Permit.NONE_FREE not in permits
 
     async def _wait_for_notification(self) -> None:

@@ -25,20 +25,19 @@ class RunningTask:
         self.cancel_requested = False
         self.timed_out = False
         self._stopped = False
-        self._slots: asyncio.Semaphore | None = None
+        self._release_slot: Callable[[], None] | None = None
         self._work: asyncio.Task[Any] | None = None
         self._on_cancel: Callable[[], None] | None = None
 
-    async def take_slot(self, slots: asyncio.Semaphore) -> None:
-        """Wait for one of the worker's slots for requests at FAL, and hold it until `release_slot`."""
-        await slots.acquire()
-        self._slots = slots
+    def hold_slot(self, release: Callable[[], None]) -> None:
+        """Hold one of the worker's slots for requests at FAL until `release_slot`."""
+        self._release_slot = release
 
     def release_slot(self) -> None:
         """Give the slot back: FAL has ended, or the task has. Idempotent."""
-        slots, self._slots = self._slots, None
-        if slots is not None:
-            slots.release()
+        release, self._release_slot = self._release_slot, None
+        if release is not None:
+            release()
 
     def attach(self, work: asyncio.Task[Any]) -> None:
         """Set the asyncio task that is stopped when the lease is lost."""

@@ -14,7 +14,7 @@ import msgspec
 
 from image2model.errors import InvalidParameter
 from image2model.fal.endpoints.overlay import NO_ROW, Row
-from image2model.fal.endpoints.parameter import Json, Parameter, bounded
+from image2model.fal.endpoints.parameter import Json, Parameter, bounded, count_of
 from image2model.fal.endpoints.schema import EndpointSchema, Input
 from image2model.money import MICRO, to_micro
 
@@ -23,17 +23,22 @@ Outputs = Mapping[str, tuple[str, ...]]
 
 _MODEL_FIELDS: Final = ("pbr_model", "model_glb", "model_mesh", "base_model", "model", "mesh", "glb")
 _PREVIEW_FIELDS: Final = ("rendered_image", "thumbnail", "preview", "preview_image", "preview_render")
+_KIND: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
+"""A kind is a part of a path. Files under other names are found all the same, under a name that is safe."""
+_TAKEN_KINDS: Final = frozenset({"glb", "model", "original"})
+"""`model_urls.glb` is the model, and `original` is the picture."""
 _PER_RUN: Final = re.compile(
     r"(?:per[ _-])?(?:generations?|requests?|runs?|images?|(?:3d[ _-])?models?|mesh(?:es)?|outputs?|assets?|"
     r"objects?|splats?)",
     re.IGNORECASE,
 )
 """The units of FAL's prices of which one run with one picture needs one."""
-_MAX_RATIO: Final = 2.0
-"""A live price further from the overlay's is taken for one of another unit, such as credits."""
+_LEAST_RATIO: Final = 0.5
+"""A live price of less than this part of the overlay's reference is taken for one of a smaller unit."""
 _MAX_URL: Final = 2_048
 _URL: Final = re.compile(r"https://[^\s\"<>\\]+", re.ASCII)
 _MAX_EXTRA: Final = 64
+_MAX_FAULTS: Final = 20
 
 
 class UnitPrice(msgspec.Struct, frozen=True):
@@ -114,8 +119,9 @@ class Endpoint:
             found[kind] = (name,)
         urls = named.get("model_urls")
         for name in urls.fields if urls else ():
-            if name not in found and name != "glb":
-                found[name.lower().replace("_", "-")] = (f"model_urls.{name}",)
+            kind = name.lower().replace("_", "-")
+            if kind not in found and kind not in _TAKEN_KINDS and _KIND.fullmatch(kind):
+                found[kind] = (f"model_urls.{name}",)
         return found
 
     @property
@@ -149,36 +155,45 @@ class Endpoint:
 
     def price(self, params: Params) -> int | None:
         """Micro-dollars for one picture with these parameters; None where only the run shows it."""
-        live = self._live_micro
         if self.row.price is None:
-            return live
+            return self._live_micro
         stated = self.row.price(lambda name: self.setting(params, name))
-        default = self.row.price(lambda name: self.setting({}, name))
-        if live is None or not default / _MAX_RATIO < live < default * _MAX_RATIO:
-            return stated
-        # FAL's price has changed since the row was written: the steps by parameter change with it
-        return round(stated * live / default)
+        ratio = self._ratio
+        return stated if ratio is None else round(stated * ratio)
 
     @property
     def price_source(self) -> str | None:
         """Where the price comes from: `fal`, `table`, or None where there is none."""
         if self.price({}) is None:
             return None
-        return "fal" if self._live_micro is not None and self.row.price is None else "table"
+        return "table" if self.row.price is not None and self._ratio is None else "fal"
 
     @property
     def price_note(self) -> str:
         """The price in words."""
+        live = self.unit_price
+        now = f"{live.unit_price:g} {live.currency or 'USD'} per {live.unit or 'unit'}" if live else ""
         if self.row.note:
-            return self.row.note
-        if (live := self.unit_price) is not None:
-            return f"{live.unit_price:g} {live.currency or 'USD'} per {live.unit or 'unit'}"
-        return "not known before the run"
+            return (
+                self.row.note if self._ratio in (None, 1) else f"{self.row.note}; now {now}, the rest alike"
+            )
+        return now or "not known before the run"
 
     def reservation(self, params: Params) -> int:
         """Micro-dollars to set aside for one picture: its price, else the price of one unit."""
         price = self.price(params)
         return self.row.unit_micro if price is None else price
+
+    @property
+    def _ratio(self) -> float | None:
+        """FAL's price now by the one that the row was written for: the steps by parameter change with it.
+
+        None where either is not known in the same unit.
+        """
+        live, reference = self._live_micro, self.row.reference
+        if live is None or not reference or live < reference * _LEAST_RATIO:
+            return None
+        return live / reference
 
     @property
     def _live_micro(self) -> int | None:
@@ -197,11 +212,13 @@ def normalise(
     """The parameters with sorted keys and values in the JSON types of FAL's schema; no default is filled in.
 
     `face_limit` becomes the model's own parameter. Without `strict`, unknown parameters are passed through.
-    Raises InvalidParameter, which names every fault at once.
+    Raises InvalidParameter, which names every fault at once, up to 20.
     """
     accepted: dict[str, Json] = {}
     faults: list[str] = []
     for name, value in params.items():
+        if len(faults) >= _MAX_FAULTS:
+            break
         _accept(endpoint, name, value, accepted, faults, strict=strict)
     if face_limit is not None:
         _accept_face_limit(endpoint, face_limit, accepted, faults)
@@ -302,8 +319,8 @@ def _unknown(endpoint: Endpoint, name: str) -> str:
 def _addresses(one: Input, value: object) -> Json:
     given = value if one.many and isinstance(value, list) else [value]
     most = one.max if one.many else 1
-    if not given or (most is not None and len(given) > most):
-        raise ValueError(f"must be {one.min} to {most} addresses")
+    if len(given) < one.min or (most is not None and len(given) > most):
+        raise ValueError(f"must be {count_of(one.min, most)} addresses")
     for address in given:
         if not isinstance(address, str) or len(address) > _MAX_URL or not _URL.fullmatch(address):
             raise ValueError(f"must be the https address of a file, of at most {_MAX_URL} characters")

@@ -3,7 +3,6 @@
 Pure: no I/O. What no document says (prices, licenses, which file is the model) is in `overlay`.
 """
 
-import math
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -25,7 +24,9 @@ _ROLES: Final[tuple[tuple[Role, re.Pattern[str]], ...]] = (
 )
 _MAX_NESTED: Final = 3
 _MAX_CHOICES: Final = 200
+_MAX_PATHS: Final = 100
 _DESCRIPTION: Final = 1_000
+_LARGEST: Final = 2**63 - 1
 
 
 def derive(endpoint_id: str, document: object, *, title: str = "", category: str = "") -> EndpointSchema:
@@ -92,19 +93,19 @@ def _response_schema(document: Document, endpoint_id: str) -> Node:
 
 def _paths(document: Document, endpoint_id: str) -> Iterator[tuple[str, Node]]:
     """The endpoint's own paths first, the one that is its id before all others."""
-    paths = [(path, document.resolve(item)) for path, item in document.at("paths").items()]
+    paths = document.at("paths")
     own = f"/{endpoint_id}"
     sub = "/" + "/".join(endpoint_id.split("/")[2:])
 
-    def distance(entry: tuple[str, Node]) -> int:
-        path = entry[0].rstrip("/") or "/"
+    def distance(path: str) -> int:
+        path = path.rstrip("/") or "/"
         if path == own:
             return 0
         if path == (sub.rstrip("/") or "/"):
             return 1
         return 2 if path.startswith(own) else 3
 
-    return iter(sorted(paths[:100], key=distance))
+    return ((path, document.resolve(paths[path])) for path in sorted(paths, key=distance)[:_MAX_PATHS])
 
 
 def _named(document: Document, ending: str) -> Node | None:
@@ -115,10 +116,10 @@ def _named(document: Document, ending: str) -> Node | None:
 
 def _input(document: Document, name: str, field: Node, *, required: bool) -> Input | None:
     """The field as an input of files, where its name and type say that it is one."""
-    many = field.get("type") == "array"
-    item = document.resolve(field.get("items")) if many else field
-    if item.get("type") != "string" or item.get("enum") or not _FILE.fullmatch(name):
+    found = _of_texts(document, field) if _FILE.fullmatch(name) else None
+    if found is None:
         return None
+    field, many = found, found.get("type") == "array"
     side = _SIDE.fullmatch(name)
     role = "side" if side else _role(name, many=many)
     if role is None:
@@ -134,6 +135,17 @@ def _input(document: Document, name: str, field: Node, *, required: bool) -> Inp
         min=(_whole(field.get("minItems")) or 1) if many else 1,
         max=most if many else 1,
     )
+
+
+def _of_texts(document: Document, field: Node) -> Node | None:
+    """The field if it takes a text or a list of texts; of several choices, the first that does."""
+    choices = field.get("choices")
+    if field.get("type") is None and isinstance(choices, tuple):
+        found = (_of_texts(document, node(one)) for one in choices)
+        one = next((one for one in found if one is not None), None)
+        return {**one, **field, "type": one.get("type")} if one is not None else None
+    item = document.resolve(field.get("items")) if field.get("type") == "array" else field
+    return field if item.get("type") == "string" and not item.get("enum") else None
 
 
 def _role(name: str, *, many: bool) -> Role | None:
@@ -199,6 +211,8 @@ def _parameter(
 def _members(document: Document, field: Node, depth: int) -> Iterator[tuple[str, Parameter]]:
     required = _names(field.get("required"))
     for name, part in document.properties(field):
+        if not _safe(name):
+            continue
         member = _parameter(document, part, required=name in required, depth=depth - 1)
         if member is not None:
             yield name, member
@@ -229,7 +243,7 @@ def _choices(field: Node, kind: Kind) -> tuple[Scalar, ...] | None:
     listed = field.get("enum")
     if not isinstance(listed, list) or not listed or kind in ("array", "object"):
         return ()
-    values = [one for one in listed[:_MAX_CHOICES] if isinstance(one, Scalar) and _finite(one)]
+    values = [one for one in listed[:_MAX_CHOICES] if isinstance(one, Scalar) and _storable(one)]
     return tuple(values) if values or listed == [None] else None
 
 
@@ -266,7 +280,9 @@ def _is_file(document: Document, schema: Node) -> bool:
 
 
 def _file_fields(document: Document, schema: Node) -> tuple[str, ...]:
-    return tuple(name for name, field in document.properties(schema) if _is_file(document, field))
+    return tuple(
+        name for name, field in document.properties(schema) if _safe(name) and _is_file(document, field)
+    )
 
 
 def _names(value: object) -> frozenset[str]:
@@ -281,12 +297,15 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31 else None
 
 
-def _finite(value: object) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
+def _storable(value: object) -> bool:
+    return value is not None and _default(value) is not None
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    # a bound that no number of 64 bits can pass, such as the largest double, is none
+    if not -_LARGEST <= value <= _LARGEST:
         return None
     return int(value) if float(value).is_integer() else value
 

@@ -23,11 +23,15 @@ Price = Callable[[Setting], int]
 class Row:
     """What is known of one endpoint besides FAL's document.
 
+    `reference`: the unit price in FAL's list, in micro-dollars, that `price` was written for, where the unit
+    is one run: when FAL changes it, all steps of `price` change with it. 0 where nobody stated it: then the
+    price stays as it was written.
     `model`: the output fields that may hold the model, the best first. `kinds`: the kind of file in other
     output fields. `unit_micro`: what one unit costs where only the run shows how many there are.
     """
 
     price: Price | None = None
+    reference: int = 0
     note: str = ""
     face_limit: str | None = None
     model: tuple[str, ...] = ()
@@ -36,9 +40,10 @@ class Row:
     unit_micro: int = 0
 
 
-def _flat(dollars: str) -> Price:
+def _flat(dollars: str, note: str, *, face_limit: str | None = None) -> Row:
+    """The row of an endpoint whose every run costs the same: FAL's price of one run is the price."""
     micro = to_micro(dollars)
-    return lambda _setting: micro
+    return Row(price=lambda _setting: micro, reference=micro, note=note, face_limit=face_limit)
 
 
 def _tripo_v25(setting: Setting) -> int:
@@ -68,16 +73,19 @@ def _hunyuan_v2(setting: Setting) -> int:
 
 
 def _pixal(setting: Setting) -> int:
-    return to_micro("0.42" if str(setting("resolution")) == "1536" else "0.30")
+    # FAL's page prices 1024p, 2048p and 4096p: the values of texture_size, whose default is 2048
+    return to_micro("0.30" if str(setting("texture_size")) == "1024" else "0.42")
 
 
 def _trellis_2_lora(setting: Setting) -> int:
-    return to_micro("0.30" if str(setting("resolution")) == "1024" else "0.25")
+    return to_micro("0.25" if str(setting("resolution")) == "512" else "0.30")
 
 
 def _rodin_25(setting: Setting) -> int:
     base = to_micro("0.80" if setting("tier") == "Gen-2.5-Extreme-High" else "0.40")
-    return base + (to_micro("0.80") if setting("addons") in ("HighPack", ["HighPack"]) else 0)
+    addons = setting("addons")
+    packed = "HighPack" in addons if isinstance(addons, list) else addons == "HighPack"
+    return base + (to_micro("0.80") if packed else 0)
 
 
 def _meshy_preview(setting: Setting) -> int:
@@ -111,8 +119,8 @@ OVERLAY: Final[Mapping[str, Row]] = MappingProxyType(
             face_limit="face_limit",
             kinds=_TRIPO_KINDS,
         ),
-        "tripo3d/triposplat": Row(price=_flat("0.05"), note="$0.05 a splat"),
-        "fal-ai/trellis": Row(price=_flat("0.02"), note="$0.02 a model"),
+        "tripo3d/triposplat": _flat("0.05", "$0.05 a splat"),
+        "fal-ai/trellis": _flat("0.02", "$0.02 a model"),
         "fal-ai/trellis-2": Row(
             price=_trellis_2,
             note="$0.25 at resolution 512, $0.30 at 1024, $0.35 at 1536",
@@ -120,26 +128,25 @@ OVERLAY: Final[Mapping[str, Row]] = MappingProxyType(
         ),
         "fal-ai/trellis-2/multi": Row(face_limit="decimation_target"),
         "fal-ai/trellis-2-lora": Row(price=_trellis_2_lora, note="$0.25 at resolution 512, $0.30 at 1024"),
+        "fal-ai/hyper3d/rodin": _flat("0.40", "$0.40 a model"),
         "fal-ai/hyper3d/rodin/v2.5": Row(
             price=_rodin_25, note="$0.40, $0.80 in tier Gen-2.5-Extreme-High; HighPack adds $0.80"
         ),
         "fal-ai/hyper3d/rodin/v2.5/fast": Row(price=_rodin_25, note="$0.40; HighPack adds $0.80"),
         "fal-ai/pixal3d": Row(
             price=_pixal,
-            note="$0.30 at resolution 1024, $0.42 at 1536",
+            note="$0.30 with textures of 1024, $0.42 of 2048 and 4096",
             face_limit="decimation_target",
         ),
-        "fal-ai/hunyuan3d/v2": Row(price=_hunyuan_v2, note="$0.16 untextured, $0.48 textured"),
-        "fal-ai/hunyuan3d-v3/image-to-3d": Row(
-            price=_flat("0.375"), note="$0.375 a model", face_limit="face_count"
+        "fal-ai/hunyuan3d/v2": Row(
+            price=_hunyuan_v2, reference=to_micro("0.16"), note="$0.16 untextured, $0.48 textured"
         ),
+        "fal-ai/hunyuan3d-v3/image-to-3d": _flat("0.375", "$0.375 a model", face_limit="face_count"),
         "fal-ai/hunyuan3d-v3/sketch-to-3d": Row(face_limit="face_count"),
         "fal-ai/hunyuan-3d/v3.1/pro/image-to-3d": Row(face_limit="face_count"),
         "fal-ai/hunyuan3d-v21": Row(model=("model_glb_pbr", "model_glb", "model_mesh")),
-        "fal-ai/triposr": Row(price=_flat("0.07"), note="$0.07 a model"),
-        "fal-ai/meshy/v6/image-to-3d": Row(
-            price=_flat("0.80"), note="$0.80 a model", face_limit="target_polycount"
-        ),
+        "fal-ai/triposr": _flat("0.07", "$0.07 a model"),
+        "fal-ai/meshy/v6/image-to-3d": _flat("0.80", "$0.80 a model", face_limit="target_polycount"),
         "fal-ai/meshy/v5/multi-image-to-3d": Row(face_limit="target_polycount"),
         "fal-ai/meshy/v6-preview/multi-image-to-3d": Row(
             price=_meshy_preview,

@@ -101,10 +101,12 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def _chosen(self, value: object) -> Scalar:
         """The choice that the value spells, in either JSON type: 1024, 1024.0 and "1024" are the same."""
         if isinstance(value, Scalar):
-            spelled = _spelling(value)
-            for choice in self.enum:
-                if _spelling(choice) == spelled and isinstance(value, bool) == isinstance(choice, bool):
-                    return choice
+            alike = [one for one in self.enum if isinstance(one, bool) == isinstance(value, bool)]
+            for same in (_identity, _spelling, _quantity):
+                wanted = same(value)
+                for choice in alike:
+                    if same(choice) == wanted:
+                        return choice
         raise ValueError(f"must be one of {', '.join(map(_shown, self.enum))}")
 
     def _scalar(self, value: object) -> Scalar:
@@ -117,6 +119,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             if isinstance(value, str):
                 if len(value) > _MAX_TEXT:
                     raise ValueError(f"must be at most {_MAX_TEXT} characters long")
+                _check_text(value)
                 return value
         elif isinstance(value, str) and _NUMBER.fullmatch(value):
             return self._numeric(float(value) if "." in value else int(value))
@@ -138,7 +141,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise self._wrong_type
         least, most = self.min_items or 0, self.max_items
         if len(value) < least or (most is not None and len(value) > most):
-            raise ValueError(f"must have {_count(least, most)} entries")
+            raise ValueError(f"must have {count_of(least, most)} entries")
         if self.items is None or depth <= 0:
             return bounded(value)
         bounded(value)
@@ -203,13 +206,17 @@ def bounded(value: object) -> Json:
         if depth > _MAX_DEPTH or nodes > _MAX_NODES:
             raise ValueError(f"is nested more than {_MAX_DEPTH} deep or has more than {_MAX_NODES} values")
         if isinstance(one, dict):
-            pending += [(part, depth + 1) for part in one.values()]
+            pending += [(part, depth + 1) for member in one.items() for part in member]
         elif isinstance(one, list):
             pending += [(part, depth + 1) for part in one]
-        elif isinstance(one, str) and len(one) > _MAX_TEXT:
-            raise ValueError(f"has a text of more than {_MAX_TEXT} characters")
+        elif isinstance(one, str):
+            if len(one) > _MAX_TEXT:
+                raise ValueError(f"has a text of more than {_MAX_TEXT} characters")
+            _check_text(one)
         elif isinstance(one, float) and not math.isfinite(one):
             raise ValueError("has a number that JSON does not know")
+        elif isinstance(one, int) and not -_LARGEST <= one <= _LARGEST:
+            raise ValueError("has a number of more than 64 bits")
     return value  # type: ignore[return-value]
 
 
@@ -220,13 +227,31 @@ def _member(parameter: Parameter, at: int | str, value: object, depth: int) -> J
         raise ValueError(f"[{at}] {fault}") from fault
 
 
+def _check_text(value: str) -> None:
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("has a text with half of a character") from None
+
+
+def _identity(value: Scalar) -> tuple[bool, Scalar]:
+    return isinstance(value, str), value
+
+
+def _quantity(value: Scalar) -> Scalar:
+    """The number that a text spells: "1.0" and 1 are the same."""
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+
+
 def _spelling(value: Scalar) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST:
         value = int(value)
     return value if isinstance(value, str) else _shown(value)
 
 
-def _count(least: int, most: int | None) -> str:
+def count_of(least: int, most: int | None) -> str:
+    """How many, in words; without `most`, there is no limit."""
     if most is None:
         return f"at least {least}"
     return str(least) if least == most else f"{least} to {most}"

@@ -9,7 +9,9 @@ from typing import Final, cast
 Node = Mapping[str, object]
 
 _MAX_DEPTH: Final = 16
-_MAX_NODES: Final = 20_000
+_MAX_STEPS: Final = 200_000
+"""Schemas that are read, and members that are merged; FAL's documents take some thousands."""
+_MAX_REFERENCE: Final = 500
 _MAX_FIELDS: Final = 200
 _ORDER_KEYS: Final = ("x-fal-order-properties", "x-order-properties", "order")
 _EMPTY: Final[Node] = {}
@@ -24,7 +26,7 @@ class Document:
 
     def __init__(self, document: object) -> None:
         self._root = node(document)
-        self._visited = 0
+        self._steps = 0
 
     def at(self, *path: str) -> Node:
         """The object at this path, references followed; empty where there is none."""
@@ -43,6 +45,7 @@ class Document:
     def properties(self, schema: Node) -> Iterator[tuple[str, Node]]:
         """The fields of an object's schema, in FAL's order where it gives one, at most 200."""
         fields = node(schema.get("properties"))
+        self._spend(len(fields))
         order = next((schema[key] for key in _ORDER_KEYS if isinstance(schema.get(key), list)), [])
         first = [name for name in cast("list[object]", order) if isinstance(name, str) and name in fields]
         names = dict.fromkeys([*first, *fields])
@@ -51,9 +54,7 @@ class Document:
                 yield name, self.resolve(fields[name])
 
     def _resolve(self, schema: Node, depth: int) -> Node:
-        self._visited += 1
-        if self._visited > _MAX_NODES:
-            raise SchemaUnreadable(f"the document has more than {_MAX_NODES} schemas to read")
+        self._spend(10 + sum(len(value) for value in schema.values() if isinstance(value, Mapping | list)))
         if depth <= 0:
             return _EMPTY
         merged: dict[str, object] = {}
@@ -61,9 +62,9 @@ class Document:
         if isinstance(reference, str):
             merged.update(self._resolve(self._referred(reference), depth - 1))
         for part in _list(schema.get("allOf")):
-            merged = _merge(merged, self._resolve(node(part), depth - 1))
+            merged = self._merge(merged, self._resolve(node(part), depth - 1))
         own = {key: value for key, value in schema.items() if key not in ("$ref", "allOf", "anyOf", "oneOf")}
-        merged = _merge(merged, own)
+        merged = self._merge(merged, own)
         choices = _list(schema.get("anyOf")) or _list(schema.get("oneOf"))
         if choices:
             merged = self._choose([node(one) for one in choices], merged, depth)
@@ -77,22 +78,48 @@ class Document:
         return merged
 
     def _choose(self, choices: list[Node], own: dict[str, object], depth: int) -> dict[str, object]:
-        """One choice besides null is the schema; several of one type give their enumerations together."""
+        """One choice besides null is the schema; of several, what all have in common.
+
+        Enumerations are taken together. Else the type remains, where it is the same in all, and the types of
+        the choices are in `choices`.
+        """
         found = [self._resolve(one, depth - 1) for one in choices]
         others = [one for one in found if one.get("type") != "null" and one.get("enum") != [None]]
         nullable = len(others) < len(found) or any(one.get("nullable") for one in others)
         if len(others) == 1:
-            merged = _merge(dict(others[0]), own)
-        elif others and all(_list(one.get("enum")) for one in others):
-            together = [value for one in others for value in _list(one.get("enum"))]
-            merged = _merge({**others[0], "enum": together}, own)
+            merged = self._merge(dict(others[0]), own)
         else:
-            merged = {**own, "choices": tuple(others)}
+            kinds = {kind if isinstance(kind := one.get("type"), str) else None for one in others}
+            common: dict[str, object] = {"type": _common(kinds)}
+            if others and all(_list(one.get("enum")) for one in others):
+                self._spend(sum(len(_list(one["enum"])) for one in others))
+                common["enum"] = [value for one in others for value in _list(one["enum"])]
+            merged = {**common, **own, "choices": tuple(others)}
         if nullable:
             merged["nullable"] = True
         return merged
 
+    def _merge(self, below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+        """Both schemas in one: `above` wins, and properties and required names add up."""
+        merged = {**below, **above}
+        self._spend(len(merged))
+        if "properties" in below and "properties" in above:
+            merged["properties"] = {**node(below["properties"]), **node(above["properties"])}
+            self._spend(len(node(merged["properties"])))
+        if "required" in below and "required" in above:
+            required = [*_list(below["required"]), *_list(above["required"])]
+            self._spend(len(required))
+            merged["required"] = list(dict.fromkeys(name for name in required if isinstance(name, str)))
+        return merged
+
+    def _spend(self, steps: int) -> None:
+        self._steps += steps
+        if self._steps > _MAX_STEPS:
+            raise SchemaUnreadable(f"the document takes more than {_MAX_STEPS} steps to read")
+
     def _referred(self, reference: str) -> Node:
+        if len(reference) > _MAX_REFERENCE:
+            return _EMPTY
         found: object = self._root
         for name in reference.removeprefix("#/").split("/"):
             found = node(found).get(name.replace("~1", "/").replace("~0", "~"))
@@ -113,11 +140,8 @@ def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _merge(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    """Both schemas in one: `above` wins, and properties and required names add up."""
-    merged = {**below, **above}
-    if "properties" in below and "properties" in above:
-        merged["properties"] = {**node(below["properties"]), **node(above["properties"])}
-    if "required" in below and "required" in above:
-        merged["required"] = [*_list(below["required"]), *_list(above["required"])]
-    return merged
+def _common(kinds: set[str | None]) -> str | None:
+    """The type that covers all of these; None where there is none."""
+    if kinds == {"integer", "number"}:
+        return "number"
+    return next(iter(kinds)) if len(kinds) == 1 else None

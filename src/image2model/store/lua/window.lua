@@ -5,8 +5,9 @@
 -- `fal_models` names the endpoint of each image that is being prepared, posted, or at FAL; `fal_ended` says when an
 -- endpoint last ended one; `fal_endpoints` holds the limits of endpoints that have one of their own. `fal_window`:
 --   limit, since, source    how many FAL runs at once, since when, and how we know: `learned` or `header`
---   ends                    ends since the limit changed, or since FAL last ran nothing of ours
---   round_at, peak          the most that ran at once since `round_at`
+--   ends                    ends since the limit was raised, or since FAL last ran nothing of ours
+--   round_at, peak          the most that ran at once since `round_at`, half a second ago or less
+--   before_at, peak_before  the same of the round before
 --   full                    a request was seen to wait since the limit changed
 --   over_at                 since when more run than the limit, where an end may not have been heard of yet
 --   vacancy, vacancy_at     who should have started when one of ours ended, and when that was
@@ -19,6 +20,7 @@ local FIRST_LIMIT = 2
 -- How long FAL has to start what may start, and how long a count must hold that a lost event could explain.
 local SETTLE = 1000
 local CONFIRM = 300
+local ROUND = SETTLE / 2
 -- How long after its last end an endpoint certainly has a runner.
 local WARM_FOR = 5000
 -- How long another program's requests are reckoned with after they were seen, and a limit that FAL told is believed.
@@ -92,11 +94,15 @@ end
 
 local function set_limit(limit, source, at)
   local before = learned_limit()
-  call('HSET', K.fal_window(), 'limit', limit, 'since', at, 'source', source, 'ends', 0, 'round_at', at,
-    'peak', call('ZCARD', K.fal_running()))
+  local running = call('ZCARD', K.fal_running())
+  call('HSET', K.fal_window(), 'limit', limit, 'since', at, 'source', source, 'round_at', at, 'peak', running,
+    'before_at', at, 'peak_before', running)
   call('HDEL', K.fal_window(), 'over_at', 'vacancy', 'vacancy_at', 'full')
   call('PEXPIRE', K.fal_window(), FLEET_TTL)
-  if limit > before then notify_queue(GENERATION) end
+  if limit > before then
+    call('HSET', K.fal_window(), 'ends', 0)
+    notify_queue(GENERATION)
+  end
 end
 
 local function set_endpoint_limit(model, limit)
@@ -159,12 +165,12 @@ local function learn_endpoint_limit(image_id, limit)
   if runs > 0 and runs < limit and (not known or runs < known) then set_endpoint_limit(model, runs) end
 end
 
--- Whether all that FAL runs is what ran at most since `round_at`: one of ours could have started for as long, and
+-- Whether all that FAL runs is what ran at most since `before_at`: one of ours could have started for as long, and
 -- nobody else is on the account. Only ends can show it: FAL may still be starting runners.
-local function is_full(round_at, ends, foreign_at, at)
+local function is_full(before_at, ends, foreign_at, at)
   if ends < 2 or at - foreign_at < FOREIGN_FOR then return false end
   local id, accepted_at = next_to_start(at)
-  return id and accepted_at <= round_at
+  return id and accepted_at <= before_at
 end
 
 -- Whether the request that should have started when one of ours ended still waits.
@@ -176,7 +182,7 @@ end
 -- Draws the conclusions that take a while. Called at each end, and by the clock.
 local function learn(at)
   local row = call('HMGET', K.fal_window(), 'ends', 'round_at', 'peak', 'over_at', 'vacancy', 'vacancy_at',
-    'overtaken', 'overtaken_at', 'foreign_at', 'header_at')
+    'overtaken', 'overtaken_at', 'foreign_at', 'header_at', 'before_at', 'peak_before')
   local limit, running = learned_limit(), call('ZCARD', K.fal_running())
   if row[7] and at - num(row[8]) >= CONFIRM then
     learn_endpoint_limit(row[7], limit)
@@ -195,14 +201,15 @@ local function learn(at)
     end
     call('HDEL', K.fal_window(), 'vacancy', 'vacancy_at')
   end
-  if at - num(row[2]) >= SETTLE then
-    local peak = num(row[3])
-    if not believed and row[2] and peak < limit and is_full(num(row[2]), num(row[1]), num(row[9]), at) then
-      return set_limit(math.max(1, peak), 'learned', at)
-    end
-    call('HSET', K.fal_window(), 'round_at', at, 'peak', running)
-    call('PEXPIRE', K.fal_window(), FLEET_TTL)
+  if at - num(row[2]) < ROUND then return end
+  local before_at, peak = num(row[11]), math.max(num(row[3]), num(row[12]))
+  if row[11] and at - before_at >= SETTLE and peak < limit and not believed
+    and is_full(before_at, num(row[1]), num(row[9]), at) then
+    return set_limit(math.max(1, peak), 'learned', at)
   end
+  call('HSET', K.fal_window(), 'round_at', at, 'peak', running, 'before_at', row[2] or at,
+    'peak_before', row[3] or running)
+  call('PEXPIRE', K.fal_window(), FLEET_TTL)
 end
 
 -- FAL has accepted the image's request, or has put it back into its queue.
