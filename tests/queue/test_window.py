@@ -157,13 +157,15 @@ async def test_limit_stays_while_another_program_shares_the_account(redis: Redis
     assert await limit(redis) == 10
 
 
-async def _overtaken(redis: Redis, *, low: bool = False, runs: bool = True) -> tuple[Claim, Claim]:
-    """One of an endpoint runs, one waits, and a later one of another endpoint starts."""
+async def _overtaken(
+    redis: Redis, *, low: bool = False, runs: bool = True, position: int | None = 0
+) -> tuple[Claim, Claim]:
+    """One of an endpoint runs, one waits at this position, and a later one of another endpoint starts."""
     first, waiting = await claims(redis, 2, OTHER, low=low)
     (later_one,) = await claims(redis, 1)
     if runs:
         await run(redis, [first])
-    await accept(redis, waiting, 0)
+    await accept(redis, waiting, position)
     await later(redis, 1)
     await run(redis, [later_one])
     return first, waiting
@@ -173,6 +175,12 @@ async def test_endpoint_that_is_overtaken_runs_no_more_than_it_does(redis: Redis
     await _overtaken(redis)
     await later(redis, 0.4)
     assert await endpoint_limits(redis) == {OTHER: 1}
+
+
+async def test_request_whose_status_nobody_can_read_proves_no_limit_of_its_endpoint(redis: Redis) -> None:
+    await _overtaken(redis, position=None)
+    await later(redis, 0.4)
+    assert await endpoint_limits(redis) == {}
 
 
 async def test_more_of_an_endpoint_that_run_raise_its_limit(redis: Redis) -> None:

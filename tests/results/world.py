@@ -31,6 +31,8 @@ _SETTINGS = {
     "I2M_RATE_LIMIT": "100000/min",
     "I2M_MAX_QUEUED": "100000",
     "I2M_LOG_LEVEL": "info",
+    # many at once: what is altered here are results, and a status that lies says nothing of what FAL runs
+    "I2M_FAL_CONCURRENCY": "100",
 }
 
 

@@ -156,10 +156,12 @@ local function look_for_others(at)
   end
 end
 
--- A request that was overtaken by one of another endpoint still waits: its own endpoint runs no more.
+-- A request that was overtaken by one of another endpoint still waits: its own endpoint runs no more. Only a position
+-- proves that it waits: one whose status nobody can read may run.
 local function learn_endpoint_limit(image_id, limit)
   local model = call('HGET', K.fal_models(), image_id)
   if not model or not call('ZSCORE', K.fal_waiting(), image_id) then return end
+  if text(call('HGET', K.image(image_id), 'queue_position')) == '' then return end
   local runs = running_models()[model] or 0
   local known = tonumber(call('HGET', K.fal_endpoints(), model))
   if runs > 0 and runs < limit and (not known or runs < known) then set_endpoint_limit(model, runs) end
