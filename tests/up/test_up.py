@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 
-from image2model.cli.open_files import MAX_OPEN_FILES
+from image2model.cli.process import MAX_OPEN_FILES
 from image2model.up.lock import FolderLock
 from image2model.up.store import socket_path, store_folder
 from tests.support.processes import is_gone

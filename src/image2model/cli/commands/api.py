@@ -4,7 +4,7 @@ import os
 
 import click
 
-from image2model.cli.open_files import raise_open_file_limit
+from image2model.cli.process import raise_open_file_limit, without_collections
 from image2model.settings import load
 from image2model.telemetry import logs
 
@@ -21,7 +21,8 @@ def command(host: str | None, port: int | None) -> None:
     given = {"host": host, "port": None if port is None else str(port)}
     settings = load(None, **{name: value for name, value in given.items() if value})
     logs.configure(level=settings.log_level, json=settings.log_format == "json", process="api")
-    from image2model import web
-    from image2model.api.server import run
+    with without_collections():
+        from image2model import web
+        from image2model.api.server import run
 
     run(settings, web.routes(web.media_origins(settings, os.environ)))

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from image2model.cli.open_files import raise_open_file_limit
+from image2model.cli.process import raise_open_file_limit
 
 
 @click.command(

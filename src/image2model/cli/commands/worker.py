@@ -4,7 +4,7 @@ from typing import Final
 
 import click
 
-from image2model.cli.open_files import raise_open_file_limit
+from image2model.cli.process import raise_open_file_limit, without_collections
 from image2model.settings import load
 from image2model.telemetry import logs
 
@@ -36,6 +36,7 @@ def command(queues: tuple[str, ...]) -> None:
     raise_open_file_limit()
     settings = load()
     logs.configure(level=settings.log_level, json=settings.log_format == "json", process="worker")
-    from image2model.worker.process import run
+    with without_collections():
+        from image2model.worker.process import run
 
     run(settings, queues)
