@@ -9,9 +9,11 @@ import pytest
 
 from image2model.client import ApiError, AsyncClient, Picture
 from image2model.client.documents import Job
+from image2model.store.keys import key
 from tests.support.command import run_command
 from tests.support.fleet import Fleet
 from tests.support.ports import free_port
+from tests.support.service_process import ServiceProcess
 from tests.support.sketches import picture
 from tests.support.wait import until
 
@@ -22,8 +24,9 @@ ROW_OF = "fal-ai/triposr"
 class World:
     """An API process, a worker, FAL."""
 
-    def __init__(self, fleet: Fleet, client: AsyncClient) -> None:
+    def __init__(self, fleet: Fleet, worker: ServiceProcess, client: AsyncClient) -> None:
         self.fleet = fleet
+        self.worker = worker
         self.client = client
 
     @property
@@ -34,6 +37,18 @@ class World:
         """FAL lists one more endpoint, a copy of another's row."""
         row = self.fal.get(f"/_emulator/endpoints/{ROW_OF}").raise_for_status().json()
         self.fal.put(f"/_emulator/endpoints/{model}", json={**row, "id": model}).raise_for_status()
+
+    def unlist(self, model: str) -> None:
+        """FAL lists one less."""
+        self.fal.delete(f"/_emulator/endpoints/{model}").raise_for_status()
+
+    async def at_fal(self) -> None:
+        """FAL has a request."""
+
+        async def accepted() -> bool:
+            return bool(self.fleet.emulator.submissions())
+
+        await until(accepted)
 
     async def refreshed(self, model: str, *, on_offer: bool) -> None:
         """The list as FAL has it now."""
@@ -56,10 +71,10 @@ class World:
 async def world(fleet: Fleet) -> AsyncIterator[World]:
     """Ready, with FAL's list read."""
     port = free_port()
-    fleet.start_worker()
+    worker = fleet.start_worker()
     await fleet.start_api(port)
     async with AsyncClient(f"http://127.0.0.1:{port}") as client:
-        world = World(fleet, client)
+        world = World(fleet, worker, client)
 
         async def from_fal() -> bool:
             return (await client.models()).source == "fal"
@@ -110,17 +125,48 @@ async def test_endpoint_that_disappears_refuses_in_words_and_lets_running_ones_f
     await world.refreshed(NEW, on_offer=True)
     world.fleet.emulator.settings(latency=3)
     running = await world.client.submit([drawn()], model=NEW)
-
-    async def at_fal() -> bool:
-        return bool(world.fleet.emulator.submissions())
-
-    await until(at_fal)
-    world.fal.delete(f"/_emulator/endpoints/{NEW}").raise_for_status()
+    await world.at_fal()
+    world.unlist(NEW)
     await world.refreshed(NEW, on_offer=False)
     with pytest.raises(ApiError, match="no longer lists") as refused:
         await world.client.submit([drawn(2)], model=NEW)
     assert refused.value.code == "unknown_model"
     assert (await world.ended(running)).status == "succeeded"
+
+
+async def test_accepted_upload_has_the_same_answer_after_its_endpoint_is_gone(world: World) -> None:
+    world.add(NEW)
+    await world.refreshed(NEW, on_offer=True)
+    world.fleet.emulator.settings(latency=3)
+    first = await world.client.submit([drawn()], model=NEW, idempotency_key="once")
+    await world.at_fal()
+    world.unlist(NEW)
+    await world.refreshed(NEW, on_offer=False)
+    again = await world.client.submit([drawn()], model=NEW, idempotency_key="once")
+    assert again.job_id == first.job_id
+    with pytest.raises(ApiError) as refused:
+        await world.client.submit([drawn(2)], model=NEW, idempotency_key="once")
+    assert refused.value.code == "idempotency_conflict"
+    assert (await world.ended(first)).status == "succeeded"
+    assert len(world.fleet.emulator.submissions()) == 1
+
+
+async def test_what_is_paid_for_is_handed_over_though_no_copy_knows_its_endpoint(world: World) -> None:
+    world.add(NEW)
+    await world.refreshed(NEW, on_offer=True)
+    world.fleet.emulator.settings(latency=3)
+    running = await world.client.submit([drawn()], model=NEW)
+    await world.at_fal()
+    await world.worker.end()
+    world.unlist(NEW)
+    await world.fleet.redis.delete(key("catalogue"))
+    world.fleet.start_worker()
+    ended = await world.ended(running)
+    assert ended.status == "succeeded"
+    assert ended.images[0].result is not None
+    assert ended.images[0].result.files[0].kind == "model"
+    assert ended.cost_usd == running.estimated_cost_usd
+    assert len(world.fleet.emulator.submissions()) == 1
 
 
 async def test_changed_schema_decides_what_is_accepted_and_sent(world: World) -> None:

@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from image2model.catalogue import stored
 from image2model.catalogue.stored import Head
 from image2model.errors import UnknownModel
-from image2model.fal.endpoints import Catalogue, Endpoint
+from image2model.fal.endpoints import Catalogue, Endpoint, EndpointSchema
 from image2model.store.connection import StoreOutage
 from image2model.telemetry.unexpected import keep_running
 
@@ -137,6 +137,18 @@ class LiveCatalogue:
             with suppress(StoreOutage):
                 await self.read()
             return self.current.find(model)
+
+    async def find_bought(self, model: str) -> Endpoint:
+        """The endpoint of a request that FAL has, to read its result and to book it.
+
+        One that is in no copy any more counts as one of which nothing is known: what is paid for is handed
+        over all the same.
+        """
+        try:
+            return await self.find(model)
+        except UnknownModel:
+            _log.warning("endpoint_unknown", model=model)
+            return Endpoint(EndpointSchema(id=model, title=model))
 
 
 @asynccontextmanager

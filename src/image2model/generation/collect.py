@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 async def collect(context: GenerationContext, task: Task, fence: str, request: FalRequest) -> None:
     """End the image as a success. Raises FalError as the gateway does, ImageFailure, StaleFence."""
     try:
-        found = await _result(context, task, request, await context.catalogue.find(task.model))
+        found = await _result(context, task, request, await context.catalogue.find_bought(task.model))
     except FalError as error:
         explanation = await explained(context.redis, task.image_id, request, error)
         if explanation is error:

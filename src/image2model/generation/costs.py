@@ -171,7 +171,7 @@ async def _priced(context: "GenerationContext", model: str, *, wait: bool) -> En
     """The endpoint with FAL's price; `wait`: until FAL was asked once, right after the first start."""
     if wait:
         await context.catalogue.settled(_FIRST_PRICES_S)
-    return await context.catalogue.find(model)
+    return await context.catalogue.find_bought(model)
 
 
 def _compared(

@@ -129,7 +129,7 @@ class _Follower:
         if self._denied_at is None:
             self._denied_at = time.monotonic()
         try:
-            endpoint = await self._context.catalogue.find(self._task.model)
+            endpoint = await self._context.catalogue.find_bought(self._task.model)
             return await other_reports(self._context, self._task, self._request, endpoint)
         except (FalRejected, FalTransient, FalCancelled):
             return OtherReports(ended=True)  # `collect` fetches it again

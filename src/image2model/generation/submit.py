@@ -257,7 +257,8 @@ async def _book_superseded(
             async with aclosing(context.fal.follow(request)) as updates:
                 async for _ in updates:
                     pass
-            found = await context.fal.result(await context.catalogue.find(task.model), request)
+            endpoint = await context.catalogue.find_bought(task.model)
+            found = await context.fal.result(endpoint, request)
         await costs.book_result(context, task, request, found.billable_units, attempt_token=attempt_token)
     except FalRejected as refused:
         if not is_free(refused):

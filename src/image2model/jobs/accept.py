@@ -79,12 +79,12 @@ async def create(
         raise
 
 
-async def replay(redis: Redis, submission: Submission, accepted: AcceptedResponse) -> JobSnapshot:
-    """The first response again: the job as it was made.
+async def replay(redis: Redis, fingerprint: str, accepted: AcceptedResponse) -> JobSnapshot:
+    """The first response again: the job as it was made. `fingerprint` is that of the form that came now.
 
     Raises IdempotencyConflict for another request, NotFound once the job is deleted.
     """
-    if submission.fingerprint != accepted.fingerprint:
+    if fingerprint != accepted.fingerprint:
         raise IdempotencyConflict(
             "This Idempotency-Key was used with other files or fields. Use a new key for a new batch."
         )

@@ -77,17 +77,15 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """A batch that was read to its end and may become a job.
 
-    `fields` are the form's, as they came. `dedupe` is `I2M_DEDUPE`; `ttl_ms` counts from the job's end.
+    `fingerprint` is that of the form. `dedupe` is `I2M_DEDUPE`; `ttl_ms` counts from the job's end.
     """
 
     owner: str
     allowance: Allowance | None
     request: BatchRequest
-    fields: Mapping[str, str]
+    fingerprint: str
     pictures: Sequence[ReceivedFile]
     rejected: tuple[RejectedFile, ...]
-    rejected_indices: tuple[int, ...]
-    """The index of each rejected file among the files of the form."""
     manifest: Manifest
     dedupe: str
     ttl_ms: int
@@ -96,20 +94,19 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         """What makes two runs the same, for each picture by its index."""
         return digests(self.request, self.pictures, owner=self.owner, dedupe=self.dedupe)
 
-    @property
-    def fingerprint(self) -> str:
-        """The same for the same request: the fields, and (index, file name, SHA-256 or code) of each file.
 
-        Without `max_cost_usd`: what was accepted under one limit is not bought again under another.
-        """
-        good = [(picture.index, picture.filename, picture.sha256) for picture in self.pictures]
-        bad = [
-            (index, file.file, file.code)
-            for index, file in zip(self.rejected_indices, self.rejected, strict=True)
-        ]
-        fields = {name: value for name, value in self.fields.items() if name != "max_cost_usd"}
-        text = msgspec.json.encode([sorted(fields.items()), sorted([*good, *bad])])
-        return hashlib.sha256(text).hexdigest()
+def fingerprint(batch: ReceivedBatch) -> str:
+    """The same for the same form: the fields, and (index, file name, SHA-256 or code) of each file.
+
+    It follows from the form alone: whether the model is still on offer, and at what price, must not change
+    the answer to a request that was accepted. Without `max_cost_usd`: what was accepted under one limit is
+    not bought again under another.
+    """
+    good = [(picture.index, picture.filename, picture.sha256) for picture in batch.files]
+    bad = [(one.index, one.fault.file, one.fault.code) for one in batch.bad]
+    fields = {name: value for name, value in batch.fields.items() if name != "max_cost_usd"}
+    text = msgspec.json.encode([sorted(fields.items()), sorted([*good, *bad])])
+    return hashlib.sha256(text).hexdigest()
 
 
 def read_submission(
@@ -125,10 +122,9 @@ def read_submission(
         owner=principal.owner,
         allowance=principal.allowance,
         request=request,
-        fields=batch.fields,
+        fingerprint=fingerprint(batch),
         pictures=batch.files,
         rejected=tuple(RejectedFile(bad.fault.file, bad.fault.code, bad.fault.detail) for bad in batch.bad),
-        rejected_indices=tuple(bad.index for bad in batch.bad),
         manifest=manifest_of(batch),
         dedupe=settings.dedupe,
         ttl_ms=int(settings.job_ttl * 1000),

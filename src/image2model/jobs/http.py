@@ -22,7 +22,14 @@ from image2model.http.bodies import json_response, read_json
 from image2model.http.documents import job_document
 from image2model.http.upload.reader import ReceivedBatch, Sink, discard, read_batch
 from image2model.jobs import accept, downloads, idempotency, lifecycle, listing, thumbnails
-from image2model.jobs.batch_request import Submission, digests, manifest_of, read_fields, read_submission
+from image2model.jobs.batch_request import (
+    Submission,
+    digests,
+    fingerprint,
+    manifest_of,
+    read_fields,
+    read_submission,
+)
 from image2model.jobs.idempotency import AcceptedResponse
 from image2model.jobs.quote import quote, reusable
 from image2model.jobs.state import JobsState
@@ -43,8 +50,8 @@ async def upload_batch(request: Request) -> Response:
     key = request.headers.get("idempotency-key")
     async with idempotency.reserved(state.redis, principal.owner, key) as reservation:
         if isinstance(reservation, AcceptedResponse):
-            submission = await _read_submission(request, state, principal, discard)
-            job = await accept.replay(state.redis, submission, reservation)
+            batch = await _read_batch(request, state, discard)
+            job = await accept.replay(state.redis, fingerprint(batch), reservation)
         else:
             await accounts.check_usage(state.redis, principal.owner, principal.allowance)
             async with state.lost_replies.originals() as originals:
