@@ -24,6 +24,26 @@ def metadata_text(value: MetadataValue) -> str:
     return msgspec.json.encode(value).decode()
 
 
+SIDES: Final = ("front", "back", "left", "right", "top", "bottom", "left_front", "right_front")
+"""The sides of an object that a view can show, in the order in which endpoints get them."""
+
+
+class StoredView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One picture of an object of several, as it was uploaded. `file_id` names it in the storage.
+
+    `side` is empty where none was named.
+    """
+
+    file_id: str
+    filename: str
+    size: int
+    sha256: str
+    width: int
+    height: int
+    format: str
+    side: str = ""
+
+
 class ImageStatus(StrEnum):
     """The status of one image. The API reference explains each of them."""
 

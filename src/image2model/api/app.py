@@ -48,7 +48,11 @@ def create_app(settings: Settings, page: Sequence[BaseRoute] = ()) -> Starlette:
         raise ConfigurationError(
             ["I2M_REDIS_URL: set it, because the API needs a store; `image2model up` starts its own"]
         )
-    limits = UploadLimits(max_files=settings.max_files, max_file_bytes=settings.max_file_bytes)
+    limits = UploadLimits(
+        max_objects=settings.max_files,
+        max_file_bytes=settings.max_file_bytes,
+        max_total_bytes=settings.max_body_bytes,
+    )
     app = Starlette(
         routes=[*routes(), *page],
         middleware=_middleware(settings, limits),

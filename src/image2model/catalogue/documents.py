@@ -14,7 +14,7 @@ import msgspec
 from image2model import __version__
 from image2model.catalogue import offer
 from image2model.catalogue.offer import Patterns
-from image2model.fal.endpoints import DEFAULT_MODEL, Catalogue, Endpoint
+from image2model.fal.endpoints import DEFAULT_MODEL, Catalogue, Endpoint, takes_pictures
 from image2model.fal.endpoints.schema import Role, Shape
 from image2model.http.documents import Moment, moment
 from image2model.money import to_usd
@@ -79,8 +79,8 @@ class ModelDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     `price_usd` is for one picture with the default parameters; null where only the run shows it. `price`
     says more of it, null where it is not known. `face_limit` names the parameter that the form's `face_limit`
-    becomes. `available`: one picture can run it; `needs` says what it needs otherwise. `fal` is null in the
-    built-in copy.
+    becomes. `available`: pictures can run it, one or several views of an object; `needs` says what it needs
+    where one picture is not enough. `fal` is null in the built-in copy.
     """
 
     id: str
@@ -135,7 +135,7 @@ def document(endpoint: Endpoint) -> ModelDocument:
         id=endpoint.id,
         title=endpoint.title,
         default=endpoint.id == DEFAULT_MODEL,
-        available=endpoint.needs is None,
+        available=takes_pictures(endpoint),
         needs=endpoint.needs,
         category=schema.category,
         description=schema.description,

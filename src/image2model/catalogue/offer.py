@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from image2model.errors import Forbidden, InvalidParameter, UnknownModel
-from image2model.fal.endpoints import Endpoint
+from image2model.fal.endpoints import Endpoint, takes_pictures
 
 if TYPE_CHECKING:  # it loads the HTTP server's types, which a worker does not need
     from image2model.access.principal import Principal
@@ -42,7 +42,7 @@ def has_price(endpoint: Endpoint) -> bool:
 
 def require(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
     """Raises UnknownModel where the service does not offer it, Forbidden where the key may not use it,
-    InvalidParameter where one picture cannot run it.
+    InvalidParameter where pictures alone cannot run it.
     """
     model = endpoint.id
     if endpoint.schema.retired_at is not None:
@@ -57,5 +57,5 @@ def require(endpoint: Endpoint, service: Patterns, principal: "Principal") -> No
             f"This key may not use {model}, only {', '.join(principal.models)}. Choose another model of GET "
             "/api/v1/models, or ask the operator for another key."
         )
-    if endpoint.needs is not None:
-        raise InvalidParameter(f"One picture cannot run {model}: it {endpoint.needs}.")
+    if not takes_pictures(endpoint):
+        raise InvalidParameter(f"Pictures alone cannot run {model}: it {endpoint.needs}.")

@@ -16,6 +16,7 @@ from image2model.http.documents import (
     JobDocument,
     JobHead,
     ResultDocument,
+    ViewDocument,
     file_url,
     job_links,
 )
@@ -50,6 +51,9 @@ QUEUED_IMAGE: Final = ImageDocument(
     started_at=None,
     finished_at=None,
     metadata={"sku": "CHAIR-7"},
+    views=(
+        ViewDocument(side=None, filename="chair.jpg", size=482133, sha256=SHA256, width=1024, height=768),
+    ),
 )
 GENERATING_IMAGE: Final = replace(
     QUEUED_IMAGE,

@@ -15,7 +15,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus
+from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, StoredView
 from image2model.errors import NoBudgetLeft, StaleFence
 from image2model.fal.endpoints import Params
 from image2model.generation.fal_deletions import KeptAtFal
@@ -70,6 +70,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     format: str
     size: int
     source_key: str
+    views: tuple[StoredView, ...]
+    """The pictures of an object; empty where it is a picture that nobody grouped."""
     attempt: int
     attempts_used: int
     attempt_token: str
@@ -106,6 +108,7 @@ class Replaced(IntEnum):
 
 
 _params: Final = msgspec.json.Decoder(dict[str, object])
+_views: Final = msgspec.json.Decoder(tuple[StoredView, ...])
 _result: Final = msgspec.json.Decoder(ImageResult)
 _JOB: Final = ("model", "params", "priority", "traceparent")
 _IMAGE: Final = (
@@ -117,6 +120,7 @@ _IMAGE: Final = (
     "format",
     "size",
     "source_key",
+    "views",
     "attempt",
     "attempts_used",
     "attempt_token",
@@ -162,6 +166,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         format=image["format"],
         size=int(image["size"] or 0),
         source_key=image["source_key"],
+        views=_views.decode(image["views"]) if image["views"] else (),
         attempt=int(image["attempt"] or 1),
         attempts_used=int(image["attempts_used"] or 0),
         attempt_token=image["attempt_token"],

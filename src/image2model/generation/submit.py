@@ -8,13 +8,12 @@ task is stopped: a worker that loses the image meanwhile is the only one that kn
 import asyncio
 import secrets
 import time
-from contextlib import aclosing, nullcontext
-from functools import partial
+from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Final
 from urllib.parse import urlencode
 
 import structlog
-from arq.worker import Retry
 
 from image2model.domain import FalRequest
 from image2model.errors import (
@@ -25,38 +24,30 @@ from image2model.errors import (
     FalRejected,
     FalResultGone,
     ImageFailure,
+    InvalidParameter,
     StaleFence,
     UnknownModel,
 )
-from image2model.fal.endpoints import Endpoint, payload
+from image2model.fal.endpoints import Endpoint, View, payload
 from image2model.fal.prices import is_free
 from image2model.generation import costs, fal_deletions, steps
 from image2model.generation.context import GenerationContext
 from image2model.generation.fal_deletions import kept_at_fal
+from image2model.generation.pictures import upload_pictures
 from image2model.generation.steps import Committed, Task
-from image2model.generation.suspects import DecoderDied, Suspect
 from image2model.jobs import thumbnails
-from image2model.media.preflight import Prepared, prepare
 from image2model.queue import window
-from image2model.queue.leases import MAX_CRASHES
 from image2model.queue.permits import Paused, PermitRequest
-from image2model.queue.probes import check_endpoint
 from image2model.queue.retry import retry_until_stored
 from image2model.queue.running import RunningTask
-from image2model.storage.errors import ObjectMissing, StorageError
+from image2model.storage.errors import StorageError
 from image2model.store.connection import StoreOutage
-from image2model.store.scripts import WORKER_CRASHED
-from image2model.telemetry import tracing
 from image2model.telemetry.unexpected import report_unexpected
 
 _log: Final = structlog.get_logger(__name__)
 
 _LONGEST_MARK_S: Final = 1.0
 """If the mark took longer, the connection to FAL may be closed by now, and a POST over it would be lost."""
-_COPIES: Final = 2
-"""The picture as it was uploaded, and as it is sent to FAL."""
-_FIRST_GAP_S: Final = 1.0
-"""Between the first two tries of a picture that ends its decoder process; each gap is twice the last."""
 
 
 class MarkTooLate(Exception):
@@ -70,11 +61,13 @@ async def submit(context: GenerationContext, task: Task, running: RunningTask) -
     crash of the decoder.
     """
     await context.disk_space.check()
-    url, thumbnail = await _upload(context, task, running.token)
+    views, thumbnail = await upload_pictures(context, task, running.token)
     attempt_token = secrets.token_hex(12)
-    await context.permits.take(PermitRequest(task.image_id, running.token, attempt_token, url), running)
+    # each URL belongs to this attempt alone, so any of them finds a request whose reply was lost
+    permit = PermitRequest(task.image_id, running.token, attempt_token, views[0].url)
+    await context.permits.take(permit, running)
     await context.disk_space.check()  # the wait may have been long
-    body = payload(await _endpoint(context, task), url, task.params)
+    body = await _payload(context, task, views)
     posting = asyncio.create_task(_post(context, task, running.token, attempt_token, body))
     context.submissions.add(posting)
     posting.add_done_callback(lambda _: _posted(context, posting))
@@ -93,45 +86,12 @@ async def _endpoint(context: GenerationContext, task: Task) -> Endpoint:
         raise ImageFailure("generation_failed", unknown.detail, retryable=True) from unknown
 
 
-async def _upload(context: GenerationContext, task: Task, fence: str) -> tuple[str, bytes]:
-    """The prepared picture's URL at FAL, and its thumbnail. Nothing else is kept: a permit may take long."""
-    # a suspect waits before it holds any bytes, which healthy pictures need
-    turn = context.suspects if task.hazard_deaths else nullcontext()
-    async with turn, context.picture_bytes.hold(_COPIES * task.size):
-        with tracing.span("prepare"):
-            prepared = await _prepare(context, task, fence)
-        name = f"{task.image_id}.{prepared.suffix}"
-        url = await context.fal.upload(prepared.data, filename=name, content_type=prepared.content_type)
-        return url, prepared.thumbnail
-
-
-async def _prepare(context: GenerationContext, task: Task, fence: str) -> Prepared:
-    await check_endpoint(context, task.image_id, task.model)
+async def _payload(context: GenerationContext, task: Task, views: Sequence[View]) -> dict[str, object]:
+    """FAL's input. Raises ImageFailure where the endpoint takes such pictures no more."""
     try:
-        original = await context.storage.get(task.source_key)
-    except ObjectMissing as missing:
-        raise ImageFailure(
-            "storage_failed",
-            "The uploaded picture is gone from the storage; upload it again.",
-            retryable=False,
-        ) from missing
-    call = partial(prepare, original, max_pixels=context.settings.max_pixels)
-    async with nullcontext() if task.hazard_deaths else context.preparing:
-        await check_endpoint(context, task.image_id, task.model)  # the wait may have been long
-        try:
-            return await context.hazard.run(Suspect.of(task, fence), call)
-        except DecoderDied as died:
-            raise await _crashed(context, task, fence, died) from died
-
-
-async def _crashed(context: GenerationContext, task: Task, fence: str, died: DecoderDied) -> Exception:
-    """The picture has ended the process in which it was alone: try it later, unless this was the last try."""
-    crashes = await steps.note_crash(context.redis, task.image_id, fence)
-    _log.error("decoder_died", image_id=task.image_id, crashes=crashes, reason=str(died))
-    if crashes < MAX_CRASHES:
-        return Retry(defer=_FIRST_GAP_S * 2 ** (crashes - 1))
-    error = WORKER_CRASHED
-    return ImageFailure(error.code, error.message, retryable=error.retryable)
+        return payload(await _endpoint(context, task), task.filename, views, task.params)
+    except InvalidParameter as refused:
+        raise ImageFailure("generation_failed", refused.detail, retryable=True) from refused
 
 
 async def _post(

@@ -48,8 +48,23 @@ class ResultDocument(msgspec.Struct, frozen=True):
     warnings: tuple[ResultWarning, ...]
 
 
+class ViewDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One picture of an object. `side` is null where none was named."""
+
+    side: str | None
+    filename: str
+    size: int
+    sha256: str
+    width: int
+    height: int
+
+
 class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """One image of a job."""
+    """One image of a job: a picture, or an object of several `views`.
+
+    Of an object `filename` is its name, `size` and `sha256` are of all views together, width and height of
+    the first. A picture has one view.
+    """
 
     image_id: str
     index: int
@@ -72,6 +87,7 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     started_at: Moment | None
     finished_at: Moment | None
     metadata: Metadata
+    views: tuple[ViewDocument, ...]
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -161,6 +177,33 @@ def image_document(job_id: str, row: ImageRow) -> ImageDocument:
         started_at=moment(row.started_at),
         finished_at=moment(row.finished_at),
         metadata=row.metadata,
+        views=view_documents(row),
+    )
+
+
+def view_documents(row: ImageRow) -> tuple[ViewDocument, ...]:
+    """The pictures of an image."""
+    if not row.views:
+        return (
+            ViewDocument(
+                side=None,
+                filename=row.filename,
+                size=row.size,
+                sha256=row.sha256,
+                width=row.width,
+                height=row.height,
+            ),
+        )
+    return tuple(
+        ViewDocument(
+            side=view.side or None,
+            filename=view.filename,
+            size=view.size,
+            sha256=view.sha256,
+            width=view.width,
+            height=view.height,
+        )
+        for view in row.views
     )
 
 

@@ -8,7 +8,7 @@ leaves a job without its pictures.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Final
@@ -16,12 +16,13 @@ from typing import Final
 import structlog
 from redis.asyncio import Redis
 
-from image2model.domain import Metadata
+from image2model.domain import StoredView
 from image2model.errors import IdempotencyConflict, NotFound, Problem, StoreUnavailable
 from image2model.http.upload import ReceivedFile
 from image2model.jobs import idempotency, records
 from image2model.jobs.batch_request import Submission
 from image2model.jobs.idempotency import AcceptedResponse, Reservation
+from image2model.jobs.objects import ReceivedObject
 from image2model.jobs.records import IdempotencyRecord, NewImage, NewJob
 from image2model.storage import layout
 from image2model.storage.errors import StorageError
@@ -59,7 +60,7 @@ async def create(
     record = _idempotency_record(reservation, submission, originals.job_id) if reservation else None
     job = _new_job(originals, submission)
     try:
-        return await records.create(redis, job, record, submission.allowance)
+        made = await records.create(redis, job, record, submission.allowance)
     except Problem:
         raise  # the script made nothing
     except StoreOutage as error:
@@ -77,6 +78,9 @@ async def create(
         # cancelled, or a fault of ours: the job may exist, and must not lose its pictures
         lost_replies.resolve(originals, keyed=reservation is not None)
         raise
+    if unused := originals.take(submission.unused):
+        lost_replies.delete(originals.job_id, unused)
+    return made
 
 
 async def replay(redis: Redis, fingerprint: str, accepted: AcceptedResponse) -> JobSnapshot:
@@ -105,16 +109,13 @@ def _new_job(originals: "Originals", submission: Submission) -> NewJob:
         owner=submission.owner,
         model=request.endpoint.id,
         params=dict(request.params),
-        images=tuple(
-            originals.image(picture, digests[picture.index], submission.manifest.files.get(picture.index, {}))
-            for picture in submission.pictures
-        ),
+        images=tuple(originals.image(one, digests[one.index]) for one in submission.objects),
         rejected=submission.rejected,
         low_priority=request.low_priority,
         no_cache=request.no_cache,
         webhook_url=request.webhook_url,
-        estimated_micro=request.estimate(len(submission.pictures)),
-        unit_micro=request.reservation(len(submission.pictures)),
+        estimated_micro=request.estimate(len(submission.objects)),
+        unit_micro=request.reservation(len(submission.objects)),
         max_cost_micro=request.max_cost_micro,
         ttl_ms=submission.ttl_ms,
         traceparent=tracing.traceparent(),
@@ -142,9 +143,9 @@ class Originals:
 
     async def put(self, picture: ReceivedFile, data: bytes) -> None:
         """Store one picture. Raises DiskFull, StorageError."""
-        image_id = _new_id()
-        key = layout.original(self.job_id, image_id, picture.format)
-        self._stored[picture.index] = (image_id, key)
+        file_id = _new_id()
+        key = layout.original(self.job_id, file_id, picture.format)
+        self._stored[picture.index] = (file_id, key)
         await self.storage.put(key, data, content_type=f"image/{picture.format}", filename=picture.filename)
 
     def release(self) -> list[str]:
@@ -153,20 +154,41 @@ class Originals:
         self._stored.clear()
         return keys
 
-    def image(self, picture: ReceivedFile, digest: str, metadata: Metadata) -> NewImage:
-        """The stored picture as the job's image. `digest` is what makes two runs the same."""
-        image_id, key = self._stored[picture.index]
+    def take(self, indices: Collection[int]) -> list[str]:
+        """The keys of these files, which no job uses. The caller is responsible for them."""
+        return [self._stored.pop(index)[1] for index in sorted(indices) if index in self._stored]
+
+    def image(self, received: ReceivedObject, digest: str) -> NewImage:
+        """The stored pictures as one image of the job. `digest` is what makes two runs the same."""
+        first = received.views[0]
+        image_id, key = self._stored[first.index]
         return NewImage(
             image_id=image_id,
-            filename=picture.filename,
-            size=picture.size,
-            sha256=picture.sha256,
-            width=picture.width,
-            height=picture.height,
-            format=picture.format,
+            filename=received.name,
+            size=received.size,
+            sha256=received.sha256,
+            width=first.width,
+            height=first.height,
+            format=first.format,
             source_key=key,
             digest=digest,
-            metadata=metadata,
+            metadata=received.metadata,
+            views=self._views(received) if received.grouped else (),
+        )
+
+    def _views(self, received: ReceivedObject) -> tuple[StoredView, ...]:
+        return tuple(
+            StoredView(
+                file_id=self._stored[view.index][0],
+                side=side,
+                filename=view.filename,
+                size=view.size,
+                sha256=view.sha256,
+                width=view.width,
+                height=view.height,
+                format=view.format,
+            )
+            for side, view in zip(received.sides, received.views, strict=True)
         )
 
 
@@ -214,6 +236,10 @@ class LostReplies:
         """
         job_id, keys = originals.job_id, originals.release()
         self._start(job_id, _until_done(job_id, lambda: self._keep_or_delete(job_id, keys, keyed=keyed)))
+
+    def delete(self, job_id: str, keys: list[str]) -> None:
+        """Delete files of a batch that its job does not use, in the background."""
+        self._start(job_id, self._delete(job_id, keys))
 
     async def finish(self) -> None:
         """Wait until every batch is resolved, at most to the deadline. Housekeeping deletes what is left."""

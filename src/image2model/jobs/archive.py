@@ -12,7 +12,6 @@ import unicodedata
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from itertools import chain, count
-from pathlib import PurePosixPath
 from typing import Final
 
 import msgspec
@@ -44,9 +43,9 @@ _MAX_NAME_BYTES: Final = 180
 
 
 def names(files: Iterable[tuple[str, str]]) -> list[str]:
-    """For each (picture's file name, format) the model's name: `chair.glb`, and on a clash `chair-2.glb`."""
+    """For each (stem, format) the model's name: `chair.glb`, and on a clash `chair-2.glb`."""
     used: set[str] = set()
-    return [_unique(_stem(filename), suffix, used) for filename, suffix in files]
+    return [_unique(_safe(stem), suffix, used) for stem, suffix in files]
 
 
 def _unique(stem: str, suffix: str, used: set[str]) -> str:
@@ -58,13 +57,13 @@ def _unique(stem: str, suffix: str, used: set[str]) -> str:
     raise AssertionError("count() never ends")
 
 
-def _stem(filename: str) -> str:
-    text = unicodedata.normalize("NFC", PurePosixPath(filename).stem)
+def _safe(stem: str) -> str:
+    text = unicodedata.normalize("NFC", stem)
     visible = "".join(char for char in text if unicodedata.category(char) not in _HIDDEN)
-    stem = _UNSAFE.sub("_", visible).encode()[:_MAX_NAME_BYTES].decode(errors="ignore").strip(". ")
-    if not stem:
+    safe = _UNSAFE.sub("_", visible).encode()[:_MAX_NAME_BYTES].decode(errors="ignore").strip(". ")
+    if not safe:
         return "model"
-    return f"_{stem}" if _RESERVED.fullmatch(stem) else stem
+    return f"_{safe}" if _RESERVED.fullmatch(safe) else safe
 
 
 class ManifestImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +86,7 @@ class ManifestImage(msgspec.Struct, frozen=True, kw_only=True):
     fal_request_id: str | None
     error: ImageError | None
     metadata: Metadata
+    views: tuple[documents.ViewDocument, ...]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +126,7 @@ def entries(job: JobSnapshot) -> dict[str, Entry]:
     models = [(row, file) for row, file in stored if file.kind == "model"]
     if not models:
         raise NotReady(_why_none(job))
-    chosen = names((row.filename, file.format) for row, file in models)
+    chosen = names((row.stem, file.format) for row, file in models)
     return {
         row.image_id: Entry(
             name=name, key=file.key or "", size=file.size, modified_ms=row.finished_at or row.created_at
@@ -200,6 +200,7 @@ def _image(row: ImageRow, packed: Packed | None) -> ManifestImage:
         fal_request_id=row.request_id,
         error=row.error,
         metadata=row.metadata,
+        views=documents.view_documents(row),
     )
 
 

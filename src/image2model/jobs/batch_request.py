@@ -15,11 +15,12 @@ from image2model.access.accounts import Allowance
 from image2model.access.principal import Principal
 from image2model.domain import Metadata, RejectedFile
 from image2model.errors import BudgetExceeded, InvalidParameter, PriceUnknown, Problem
-from image2model.fal.endpoints import Endpoint, Json, normalise
-from image2model.http.upload import ReceivedBatch, ReceivedFile
+from image2model.fal.endpoints import Endpoint, Json, check_views, normalise
+from image2model.http.upload import Place, ReceivedBatch
 from image2model.http.upload.reader import MANIFEST
-from image2model.jobs.manifest import Manifest, read_manifest
+from image2model.jobs.manifest import read_manifest
 from image2model.jobs.metadata import read_metadata
+from image2model.jobs.objects import Objects, ReceivedObject, read_objects
 from image2model.money import to_micro, to_usd
 from image2model.network.public_addresses import url_problem
 from image2model.settings import Settings
@@ -84,29 +85,34 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     allowance: Allowance | None
     request: BatchRequest
     fingerprint: str
-    pictures: Sequence[ReceivedFile]
+    objects: Sequence[ReceivedObject]
     rejected: tuple[RejectedFile, ...]
-    manifest: Manifest
+    unused: frozenset[int]
+    """Indices of stored files that no object uses."""
     dedupe: str
     ttl_ms: int
 
     def digests(self) -> dict[int, str]:
-        """What makes two runs the same, for each picture by its index."""
-        return digests(self.request, self.pictures, owner=self.owner, dedupe=self.dedupe)
+        """What makes two runs the same, for each object by its index."""
+        return digests(self.request, self.objects, owner=self.owner, dedupe=self.dedupe)
 
 
 def fingerprint(batch: ReceivedBatch) -> str:
-    """The same for the same form: the fields, and (index, file name, SHA-256 or code) of each file.
+    """The same for the same form: the fields, and (index, file name, SHA-256 or code, place) of each file.
 
     It follows from the form alone: whether the model is still on offer, and at what price, must not change
     the answer to a request that was accepted. Without `max_cost_usd`: what was accepted under one limit is
     not bought again under another.
     """
-    good = [(picture.index, picture.filename, picture.sha256) for picture in batch.files]
-    bad = [(one.index, one.fault.file, one.fault.code) for one in batch.bad]
+    good = [(one.index, one.filename, one.sha256, *_place(one.place)) for one in batch.files]
+    bad = [(one.index, one.fault.file, one.fault.code, *_place(one.place)) for one in batch.bad]
     fields = {name: value for name, value in batch.fields.items() if name != "max_cost_usd"}
     text = msgspec.json.encode([sorted(fields.items()), sorted([*good, *bad])])
     return hashlib.sha256(text).hexdigest()
+
+
+def _place(place: Place) -> tuple[str, ...]:
+    return (place.object, place.side) if place.object else ()
 
 
 def read_submission(
@@ -114,26 +120,35 @@ def read_submission(
 ) -> Submission:
     """The batch as a submission. Raises the problem for which it is refused."""
     request = read_fields(batch.fields, endpoint, private_webhooks=settings.webhook_allow_private)
-    if not request.skip_invalid or not batch.files:
+    objects = objects_of(batch, settings.max_files)
+    if not request.skip_invalid or not objects.good:
         batch.refuse_bad()
-    if (refusal := request.refusal(len(batch.files))) is not None:
+    check_objects(endpoint, objects)
+    if (refusal := request.refusal(len(objects.good))) is not None:
         raise refusal
     return Submission(
         owner=principal.owner,
         allowance=principal.allowance,
         request=request,
         fingerprint=fingerprint(batch),
-        pictures=batch.files,
-        rejected=tuple(RejectedFile(bad.fault.file, bad.fault.code, bad.fault.detail) for bad in batch.bad),
-        manifest=manifest_of(batch),
+        objects=objects.good,
+        rejected=tuple(one.rejected for one in objects.bad),
+        unused=objects.unused,
         dedupe=settings.dedupe,
         ttl_ms=int(settings.job_ttl * 1000),
     )
 
 
-def manifest_of(batch: ReceivedBatch) -> Manifest:
-    """What the client says about the files of its form. Raises InvalidParameter."""
-    return read_manifest(batch.fields.get(MANIFEST, ""), len(batch.files) + len(batch.bad))
+def objects_of(batch: ReceivedBatch, most: int) -> Objects:
+    """The objects of a form, at most so many. Raises InvalidParameter, TooManyFiles."""
+    manifest = read_manifest(batch.fields.get(MANIFEST, ""), len(batch.files) + len(batch.bad))
+    return read_objects(batch, manifest, most)
+
+
+def check_objects(endpoint: Endpoint, objects: Objects) -> None:
+    """Raises InvalidParameter where the endpoint does not take one of them."""
+    for one in objects.good:
+        check_views(endpoint, one.name, one.sides)
 
 
 def read_fields(fields: Mapping[str, str], endpoint: Endpoint, *, private_webhooks: bool) -> BatchRequest:
@@ -200,19 +215,19 @@ def check_webhook_url(url: str, *, allow_private: bool) -> None:
 
 
 def digests(
-    request: BatchRequest, pictures: Sequence[ReceivedFile], *, owner: str, dedupe: str
+    request: BatchRequest, objects: Sequence[ReceivedObject], *, owner: str, dedupe: str
 ) -> dict[int, str]:
-    """Each picture's `digest`, by its index in the batch."""
+    """Each object's `digest`, by its index in the batch."""
     return {
-        picture.index: digest(
-            picture.sha256,
+        one.index: digest(
+            one.sha256,
             request.endpoint.id,
             request.params,
             owner=owner,
             dedupe=dedupe,
             no_cache=request.no_cache,
         )
-        for picture in pictures
+        for one in objects
     }
 
 

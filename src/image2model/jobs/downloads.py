@@ -5,7 +5,6 @@ never to another host.
 """
 
 import time
-from pathlib import PurePath
 from typing import Final
 from urllib.parse import quote
 
@@ -82,14 +81,13 @@ def locate(job: JobSnapshot, image_id: str, kind: str, hosts: FalHosts) -> Store
     row = next((row for row in job.images if row.image_id == image_id), None)
     if row is None:
         raise NotFound("This job has no such image.")
-    if kind == "original":
-        key = layout.original(job.job_id, image_id, row.format)
-        return StoredFile(key=key, filename=row.filename, media_type=media_type(row.format))
+    if (original := _original(job.job_id, row, kind)) is not None:
+        return original
     if row.result is None:
         raise _not_ready(row)
     file = next((file for file in row.result.files if file.kind == kind), None)
     if file is None:
-        kinds = ", ".join([file.kind for file in row.result.files] + ["original"])
+        kinds = ", ".join([*(file.kind for file in row.result.files), *_originals(row)])
         raise NotFound(f"This image has no file {kind[:32]!r}; it has: {kinds}.")
     return _result_file(row, file, hosts)
 
@@ -105,6 +103,23 @@ async def link(storage: ObjectStorage, secret: bytes, file: StoredFile) -> str:
     return f"{documents.API}/files/{quote(token, safe='')}"
 
 
+def _originals(row: ImageRow) -> list[str]:
+    """The kinds of the uploaded pictures: `original`, then `original-2` and so on for further views."""
+    return ["original", *(f"original-{number}" for number in range(2, len(row.views) + 1))]
+
+
+def _original(job_id: str, row: ImageRow, kind: str) -> StoredFile | None:
+    kinds = _originals(row)
+    if kind not in kinds:
+        return None
+    if not row.views:
+        key = layout.original(job_id, row.image_id, row.format)
+        return StoredFile(key=key, filename=row.filename, media_type=media_type(row.format))
+    view = row.views[kinds.index(kind)]
+    key = layout.original(job_id, view.file_id, view.format)
+    return StoredFile(key=key, filename=view.filename, media_type=media_type(view.format))
+
+
 def _not_ready(row: ImageRow) -> NotReady:
     if row.status in IMAGE_FINISHED:
         reason = f": {row.error.message}" if row.error else ""
@@ -114,7 +129,7 @@ def _not_ready(row: ImageRow) -> NotReady:
 
 def _result_file(row: ImageRow, file: ResultFile, hosts: FalHosts) -> StoredFile | str:
     if file.key is not None:
-        name = result_name(row.filename, file)
+        name = result_name(row.stem, file)
         return StoredFile(key=file.key, filename=name, media_type=media_type(file.format, file.content_type))
     url = escaped(file.source_url or "")
     if not hosts.serves_media(url):
@@ -122,8 +137,7 @@ def _result_file(row: ImageRow, file: ResultFile, hosts: FalHosts) -> StoredFile
     return url
 
 
-def result_name(original: str, file: ResultFile) -> str:
+def result_name(stem: str, file: ResultFile) -> str:
     """The name of a downloaded file of a result: `chair.glb`, `chair-preview.webp`."""
-    stem = PurePath(original).stem or "model"
     suffix = "" if file.kind == "model" else f"-{file.kind}"
-    return f"{stem}{suffix}.{file.format}"
+    return f"{stem or 'model'}{suffix}.{file.format}"

@@ -24,9 +24,10 @@ from image2model.http.upload.reader import ReceivedBatch, Sink, discard, read_ba
 from image2model.jobs import accept, downloads, idempotency, lifecycle, listing, thumbnails
 from image2model.jobs.batch_request import (
     Submission,
+    check_objects,
     digests,
     fingerprint,
-    manifest_of,
+    objects_of,
     read_fields,
     read_submission,
 )
@@ -98,11 +99,12 @@ async def quote_batch(request: Request) -> Response:
     batch = await _read_batch(request, state, discard)
     endpoint = await _endpoint(state, principal, batch.fields)
     options = read_fields(batch.fields, endpoint, private_webhooks=state.settings.webhook_allow_private)
-    manifest_of(batch)  # refused as the upload would refuse it
+    objects = objects_of(batch, state.settings.max_files)
+    check_objects(endpoint, objects)
     cached = await reusable(
-        state.redis, digests(options, batch.files, owner=principal.owner, dedupe=state.settings.dedupe)
+        state.redis, digests(options, objects.good, owner=principal.owner, dedupe=state.settings.dedupe)
     )
-    return json_response(quote(options, batch.files, batch.bad, cached))
+    return json_response(quote(options, objects, cached))
 
 
 class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,18 +9,37 @@ from typing import Any, Final
 
 import msgspec
 
-from image2model.domain import Metadata
+from image2model.domain import SIDES, Metadata
 from image2model.errors import InvalidParameter
 from image2model.jobs.metadata import check_metadata
 
 _EXAMPLE: Final = '{"files": [{"part": 0, "metadata": {"sku": "A-1"}}]}'
 _FILE: Final = ("part", "metadata")
+_OBJECT: Final = ("name", "views", "metadata")
+_VIEW: Final = ("part", "side")
+_MAX_NAME: Final = 80
+
+
+class ManifestView(msgspec.Struct, frozen=True):
+    """One view of an object: the index of its file, and the side that it shows, or empty."""
+
+    part: int
+    side: str
+
+
+class ManifestObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One object. Without views it says something about an object of the form's part names."""
+
+    name: str
+    views: tuple[ManifestView, ...]
+    metadata: Metadata
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """`files`: the metadata of each file that has an entry, by the file's index."""
+    """`files`: the metadata of each file that has an entry, by the file's index. `objects`: see there."""
 
     files: Mapping[int, Metadata] = {}
+    objects: tuple[ManifestObject, ...] = ()
 
 
 def read_manifest(text: str, parts: int) -> Manifest:
@@ -46,7 +65,36 @@ def _files(value: object, parts: int) -> dict[int, Metadata]:
     return found
 
 
-_MEMBERS: Final[Mapping[str, Callable[[object, int], Any]]] = {"files": _files}
+def _objects(value: object, parts: int) -> tuple[ManifestObject, ...]:
+    return tuple(_object_entry(entry, where, parts) for where, entry in _entries(value, "objects"))
+
+
+def _object_entry(entry: object, where: str, parts: int) -> ManifestObject:
+    members = _object(entry, where, _OBJECT)
+    name = members.get("name", "")
+    if not isinstance(name, str) or len(name) > _MAX_NAME or not name.isprintable():
+        raise InvalidParameter(f"`name` of {where} must be a text of at most {_MAX_NAME} characters.")
+    views = members.get("views", [])
+    if not isinstance(views, list) or not (views or name):
+        raise InvalidParameter(
+            f'{where} needs `views`, a list such as [{{"part": 0, "side": "front"}}, {{"part": 1}}].'
+        )
+    return ManifestObject(
+        name=name.strip(),
+        views=tuple(_view(one, f"a view of {where}", parts) for one in views),
+        metadata=check_metadata(members.get("metadata", {}), f"`metadata` of {where}"),
+    )
+
+
+def _view(value: object, where: str, parts: int) -> ManifestView:
+    members = _object(value, where, _VIEW)
+    side = members.get("side") or ""
+    if side and side not in SIDES:
+        raise InvalidParameter(f"{where} has a side {str(side)[:32]!r}. The sides are: {', '.join(SIDES)}.")
+    return ManifestView(_part(members, where, parts), str(side))
+
+
+_MEMBERS: Final[Mapping[str, Callable[[object, int], Any]]] = {"files": _files, "objects": _objects}
 """How each member is read: its value and the number of files."""
 
 

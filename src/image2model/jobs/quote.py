@@ -9,14 +9,18 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
-from image2model.http.upload.reader import BadFile, ReceivedFile
+from image2model.http.documents import ViewDocument
 from image2model.jobs.batch_request import BatchRequest
+from image2model.jobs.objects import BadObject, Objects, ReceivedObject
 from image2model.money import to_usd
 from image2model.store.keys import key
 
 
 class ImageQuote(msgspec.Struct, frozen=True, kw_only=True):
-    """One file's verdict. `cost_usd` is null where only the run shows it, and 0 for a bad file."""
+    """The verdict on one object: a picture, or several `views`. Then `filename` is the object's name.
+
+    `cost_usd` is null where only the run shows it, and 0 for one with a bad file.
+    """
 
     filename: str
     ok: bool
@@ -29,6 +33,7 @@ class ImageQuote(msgspec.Struct, frozen=True, kw_only=True):
     height: int | None = None
     cached: bool = False
     cost_usd: float | None
+    views: tuple[ViewDocument, ...] = ()
 
 
 class QuoteRefusal(msgspec.Struct, frozen=True):
@@ -91,13 +96,12 @@ async def _succeeded(redis: Redis, digests: Sequence[str]) -> frozenset[str]:
     return frozenset(digest for digest, status in zip(leaders, statuses, strict=True) if status == succeeded)
 
 
-def quote(
-    request: BatchRequest, good: Sequence[ReceivedFile], bad: Sequence[BadFile], cached: frozenset[int]
-) -> Quote:
-    """The verdict on a batch that was read. `cached`: indices of pictures whose results exist."""
+def quote(request: BatchRequest, objects: Objects, cached: frozenset[int]) -> Quote:
+    """The verdict on a batch that was read. `cached`: indices of objects whose results exist."""
+    good, bad = objects.good, objects.bad
     each = request.endpoint.price(request.params)
-    to_run = sum(picture.index not in cached for picture in good)
-    verdicts = {picture.index: _good(picture, picture.index in cached, each) for picture in good}
+    to_run = sum(one.index not in cached for one in good)
+    verdicts = {one.index: _good(one, one.index in cached, each) for one in good}
     verdicts |= {one.index: _bad(one) for one in bad}
     refusal = request.refusal(len(good))
     return Quote(
@@ -117,24 +121,34 @@ def quote(
     )
 
 
-def _good(picture: ReceivedFile, cached: bool, each: int | None) -> ImageQuote:
+def _good(received: ReceivedObject, cached: bool, each: int | None) -> ImageQuote:
+    first = received.views[0]
     return ImageQuote(
-        filename=picture.filename,
+        filename=received.name,
         ok=True,
-        size=picture.size,
-        sha256=picture.sha256,
-        format=picture.format,
-        width=picture.width,
-        height=picture.height,
+        size=received.size,
+        sha256=received.sha256,
+        format=first.format,
+        width=first.width,
+        height=first.height,
         cached=cached,
         cost_usd=0.0 if cached else _usd(each),
+        views=tuple(
+            ViewDocument(
+                side=side or None,
+                filename=view.filename,
+                size=view.size,
+                sha256=view.sha256,
+                width=view.width,
+                height=view.height,
+            )
+            for side, view in zip(received.sides, received.views, strict=True)
+        ),
     )
 
 
-def _bad(file: BadFile) -> ImageQuote:
-    return ImageQuote(
-        filename=file.filename, ok=False, code=file.fault.code, detail=file.fault.detail, cost_usd=0.0
-    )
+def _bad(one: BadObject) -> ImageQuote:
+    return ImageQuote(filename=one.name, ok=False, code=one.code, detail=one.detail, cost_usd=0.0)
 
 
 def _usd(micro: int | None) -> float | None:

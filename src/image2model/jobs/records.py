@@ -12,14 +12,15 @@ from redis.asyncio import Redis
 
 from image2model.access import accounts
 from image2model.access.accounts import Allowance, Refused
-from image2model.domain import Counts, ImageStatus, Metadata, RejectedFile
-from image2model.errors import IdempotencyConflict, NotFound
+from image2model.domain import Counts, ImageStatus, Metadata, RejectedFile, StoredView
+from image2model.errors import IdempotencyConflict, NotFound, StoreUnavailable
 from image2model.jobs.metadata import tokens
 from image2model.store.connection import command
 from image2model.store.keys import key
 from image2model.store.records import ImageRow, JobRow, JobSnapshot
 from image2model.store.scripts import Script
 
+_OLD_PROCESSES_RETRY_S: Final = 60
 _CREATE: Final = Script("jobs/create_job")
 _FORBID: Final = Script("jobs/forbid_job")
 _CANCEL: Final = Script("jobs/cancel_job")
@@ -28,7 +29,10 @@ _ERASE: Final = Script("jobs/erase_job")
 
 
 class NewImage(msgspec.Struct, frozen=True, kw_only=True):
-    """One accepted picture. `source_key` is its storage object; `format` is `png`, `jpeg` or `webp`."""
+    """One accepted object. `views` is empty where it is a picture that nobody grouped.
+
+    `source_key` is the storage object of its first picture; `format` is `png`, `jpeg` or `webp`.
+    """
 
     image_id: str
     filename: str
@@ -41,6 +45,7 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     """What makes two runs the same: see `batch_request.digest`. Empty: never reused."""
     metadata: Metadata = {}
+    views: tuple[StoredView, ...] = ()
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +99,7 @@ class Retried(msgspec.Struct, frozen=True, array_like=True):
     refused: Refused | None = None
 
 
+_AS_JSON: Final = frozenset({"metadata", "views"})
 _created: Final = msgspec.msgpack.Decoder(Created)
 _retried: Final = msgspec.msgpack.Decoder(Retried)
 _cancelled: Final = msgspec.msgpack.Decoder(tuple[int, int])
@@ -120,10 +126,17 @@ async def create(
         job.unit_micro,
         accounts.script_terms(allowance),
         job.tokens,
+        any(image.views for image in job.images),
     )
     created = _created.decode(packed)
     if created.refused is None:
         return _created_job(job, created.at)
+    if created.refused.reason == "old_processes":
+        raise StoreUnavailable.after(
+            "Processes of the release before still run, which know no objects of several views. Send it "
+            "again when the last of them has ended; pictures in parts named `files` are accepted meanwhile.",
+            _OLD_PROCESSES_RETRY_S,
+        )
     if created.refused.reason == "lost":
         raise IdempotencyConflict(
             "This Idempotency-Key ran out while the upload was under way; send it again."
@@ -158,10 +171,10 @@ def _job_fields(job: NewJob) -> list[str | int]:
 def _image_fields(image: NewImage) -> list[str | int]:
     fields: list[str | int] = []
     for name, value in msgspec.structs.asdict(image).items():
-        if name != "metadata":
+        if name not in _AS_JSON:
             fields += [name, value]
-    if image.metadata:
-        fields += ["metadata", _json(image.metadata)]
+        elif value:
+            fields += [name, _json(value)]
     return fields
 
 
@@ -217,6 +230,7 @@ def _created_image(image: NewImage, index: int, at: int) -> ImageRow:
         started_at=None,
         finished_at=None,
         metadata=image.metadata,
+        views=image.views,
     )
 
 

@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 from image2model.shielded import in_thread
 from image2model.storage import layout
 from image2model.storage.errors import ObjectMissing
+from image2model.storage.layout import Owner
 from image2model.storage.objects import ObjectStorage
 from image2model.storage.zip_stream import ZipStream
 from image2model.store.connection import command
@@ -188,6 +189,7 @@ class _BackupWriter:
         self._zip = ZipStream()
         self._now_ms = int(time.time() * 1000)
         self._images: set[str] = set()
+        self._pictures_of: set[str] = set()
         self._records = self._jobs = self._files = self._bytes = 0
 
     async def write(self, redis: Redis, storage: ObjectStorage | None) -> Contents:
@@ -227,15 +229,22 @@ class _BackupWriter:
         self._records += 1
         if record.kind == "job":
             self._jobs += 1
+            self._pictures_of.add(record.name.rpartition(":")[2])
         elif record.kind == "image":
             self._images.add(record.name.rpartition(":")[2])
 
     async def _store_files(self, storage: ObjectStorage) -> None:
         async for found in storage.list():
             owner = layout.owner_of(found.key)
-            if owner is not None and owner.image_id in self._images:
+            if owner is not None and self._belongs(owner):
                 with suppress(ObjectMissing):  # deleted meanwhile, with its job
                     await self._store_file(storage, found.key)
+
+    def _belongs(self, owner: Owner) -> bool:
+        """Whether its record is in the backup: a picture's job, since an image may have many pictures."""
+        if owner.root == layout.ORIGINALS:
+            return owner.job_id in self._pictures_of
+        return owner.image_id in self._images
 
     async def _store_file(self, storage: ObjectStorage, key: str) -> None:
         reader = await storage.open(key)

@@ -18,6 +18,7 @@ from image2model.queue import reconciliation
 from image2model.queue.running import RunningTask
 from image2model.storage import layout
 from image2model.storage.errors import StorageError
+from image2model.storage.layout import Owner
 from image2model.storage.objects import ObjectMeta, ObjectStorage
 from image2model.store.connection import StoreOutage, command
 from image2model.store.keys import Queue, key
@@ -126,8 +127,14 @@ async def _pages(listing: AsyncIterator[ObjectMeta]) -> AsyncIterator[list[Objec
 async def _orphaned(redis: Redis, page: list[ObjectMeta]) -> list[tuple[str, ObjectMeta]]:
     owners = [(layout.owner_of(found.key), found) for found in page]
     known = [(owner, found) for owner, found in owners if owner is not None]
-    existing = await existing_images(redis, sorted({owner.image_id for owner, _ in known}))
-    return [(owner.job_id, found) for owner, found in known if owner.image_id not in existing]
+    holders = {_holder(owner) for owner, _ in known}
+    existing = await _existing(redis, sorted(holders))
+    return [(owner.job_id, found) for owner, found in known if _holder(owner) not in existing]
+
+
+def _holder(owner: Owner) -> tuple[str, str]:
+    """The record without which a file is an orphan: its image; a picture's job, as an image may have many."""
+    return ("job", owner.job_id) if owner.root == layout.ORIGINALS else ("image", owner.image_id)
 
 
 async def prune_owners(redis: Redis) -> int:
@@ -165,10 +172,10 @@ async def forget(redis: Redis, job_id: str) -> None:
     await command(redis, "ZREM", key("ended"), job_id)
 
 
-async def existing_images(redis: Redis, image_ids: Sequence[str]) -> frozenset[str]:
-    """The images that exist, of these."""
+async def _existing(redis: Redis, holders: Sequence[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    """Those that exist, of these records."""
     pipe = redis.pipeline(transaction=False)
-    for image_id in image_ids:
-        pipe.exists(key("image", image_id))
-    found = await pipe.execute() if image_ids else []
-    return frozenset(image_id for image_id, there in zip(image_ids, found, strict=True) if there)
+    for kind, name in holders:
+        pipe.exists(key(kind, name))
+    found = await pipe.execute() if holders else []
+    return frozenset(holder for holder, there in zip(holders, found, strict=True) if there)

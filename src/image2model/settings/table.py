@@ -184,8 +184,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "(`off`).",
     ),
     Setting("I2M_JOB_TTL", parse.duration, "7d", "How long to keep a finished job and its files."),
-    Setting("I2M_MAX_FILES", parse.whole(1, 1000), "25", "The most pictures in one batch."),
+    Setting(
+        "I2M_MAX_FILES",
+        parse.whole(1, 1000),
+        "25",
+        "The most objects in one batch: pictures of their own, and objects of up to eight views.",
+    ),
     Setting("I2M_MAX_FILE_BYTES", parse.size, "10MiB", "The most bytes of one picture."),
+    Setting("I2M_MAX_BODY", parse.size, "1GiB", "The most bytes of one batch."),
     Setting("I2M_MAX_PIXELS", _count, "50000000", "The most pixels of one picture."),
     Setting(
         "I2M_UPLOAD_MEMORY",

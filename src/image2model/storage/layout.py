@@ -7,16 +7,16 @@ ROOTS = (ORIGINALS, RESULTS, THUMBNAILS)
 
 
 class Owner(NamedTuple):
-    """The job and image that an object belongs to."""
+    """The job and image that an object belongs to; of a picture, the image whose first picture it is."""
 
     root: str
     job_id: str
     image_id: str
 
 
-def original(job_id: str, image_id: str, ext: str) -> str:
-    """The picture as it was uploaded; `ext` without the dot."""
-    return f"{ORIGINALS}/{job_id}/{image_id}.{ext}"
+def original(job_id: str, file_id: str, ext: str) -> str:
+    """A picture as it was uploaded; `ext` without the dot. An image's first picture has the image's id."""
+    return f"{ORIGINALS}/{job_id}/{file_id}.{ext}"
 
 
 def result(job_id: str, image_id: str, kind: str, ext: str) -> str:

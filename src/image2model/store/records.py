@@ -5,6 +5,7 @@ A row is a list of texts in the order of its field list.
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from pathlib import PurePath
 from typing import Final
 
 import msgspec
@@ -16,6 +17,7 @@ from image2model.domain import (
     ImageStatus,
     Metadata,
     RejectedFile,
+    StoredView,
     WaitingFor,
 )
 
@@ -41,6 +43,7 @@ IMAGE_FIELDS: Final = (
     "finished_at",
     "cost_uncertain",
     "metadata",
+    "views",
 )
 """What a client may see of an image, in the order of a row. New fields come last: readers accept the shorter
 row of an older version, and ignore what a newer version appends."""
@@ -108,6 +111,12 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: int | None
     cost_uncertain: bool = False
     metadata: Metadata = {}
+    views: tuple[StoredView, ...] = ()
+
+    @property
+    def stem(self) -> str:
+        """What its files are named by: the object's name, or its picture's without the suffix."""
+        return self.filename if self.views else PurePath(self.filename).stem
 
 
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +153,7 @@ _error = msgspec.json.Decoder(ImageError)
 _result = msgspec.json.Decoder(ImageResult)
 _rejected = msgspec.json.Decoder(tuple[RejectedFile, ...])
 _params = msgspec.json.Decoder(dict[str, object])
+_views = msgspec.json.Decoder(tuple[StoredView, ...])
 _metadata = msgspec.json.Decoder(Metadata)
 
 
@@ -181,6 +191,7 @@ def image_row(row: Sequence[str]) -> ImageRow:
         finished_at=_whole(field["finished_at"]),
         cost_uncertain=field["cost_uncertain"] == "1",
         metadata=_metadata.decode(field["metadata"]) if field["metadata"] else {},
+        views=_views.decode(field["views"]) if field["views"] else (),
     )
 
 

@@ -6,11 +6,12 @@ Pure: no I/O.
 """
 
 from image2model.fal.endpoints.catalogue import DEFAULT_MODEL, Catalogue
-from image2model.fal.endpoints.endpoint import Endpoint, Params, UnitPrice, normalise, payload
+from image2model.fal.endpoints.endpoint import Endpoint, Params, UnitPrice, normalise
 from image2model.fal.endpoints.openapi import derive
 from image2model.fal.endpoints.parameter import Json, Parameter, Scalar
 from image2model.fal.endpoints.resolve import SchemaUnreadable
 from image2model.fal.endpoints.schema import EndpointSchema, Input, Output
+from image2model.fal.endpoints.views import View, check_views, payload, takes_pictures
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -25,7 +26,10 @@ __all__ = [
     "Scalar",
     "SchemaUnreadable",
     "UnitPrice",
+    "View",
+    "check_views",
     "derive",
     "normalise",
     "payload",
+    "takes_pictures",
 ]

@@ -232,32 +232,6 @@ def normalise(
     return dict(sorted(accepted.items()))
 
 
-def payload(endpoint: Endpoint, image_url: str, params: Params) -> dict[str, object]:
-    """The input of FAL's endpoint: the picture's URL under the model's own name, and the parameters.
-
-    Values take the JSON types of the schema as it is now. Raises InvalidParameter where the endpoint takes
-    no single picture.
-    """
-    target = endpoint.picture
-    if target is None:
-        raise InvalidParameter(f"{endpoint.id} {endpoint.needs}")
-    body: dict[str, object] = {target.name: [image_url] if target.many else image_url}
-    for name, value in params.items():
-        body[name] = _in_type(endpoint.parameters.get(name), value)
-    return body
-
-
-def _in_type(parameter: Parameter | None, value: Json) -> Json:
-    """The value in the schema's JSON type. FAL may have changed the schema since the value was accepted: then
-    FAL decides whether it still takes it."""
-    if parameter is None:
-        return value
-    try:
-        return parameter.accept(value)
-    except ValueError:
-        return value
-
-
 def _takes_one_picture(one: Input) -> bool:
     if one.role == "picture" or (one.role == "side" and one.side == "front"):
         return True

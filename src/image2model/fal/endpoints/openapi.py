@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from image2model.domain import SIDES
 from image2model.fal.endpoints.parameter import Json, Kind, Parameter, Scalar, bounded
 from image2model.fal.endpoints.resolve import Document, Node, SchemaUnreadable, node, text
 from image2model.fal.endpoints.schema import EndpointSchema, Input, Output, Role
 
 _JSON: Final = "application/json"
-_SIDES: Final = "left_front|right_front|front|back|left|right|top|bottom"
+_SIDES: Final = "|".join(sorted(SIDES, key=len, reverse=True))
 _SIDE: Final = re.compile(rf"(?:input_)?({_SIDES})_(?:view_)?(?:image|view)_urls?")
 _PICTURE: Final = re.compile(r"(?:input_)?(?:image|photo|picture)_urls?|(?:image|photo|picture)s?")
 _FILE: Final = re.compile(r".*(?:_|^)(?:urls?|uri|image|mesh|model|file)s?")

@@ -4,13 +4,16 @@ Nothing here knows a store, a storage or a job: complete files go to the caller'
 their bytes are kept afterwards. A refused upload must never leave memory reserved or a sink running.
 """
 
-from image2model.http.upload.form import Inspect, Picture
-from image2model.http.upload.limits import UploadBudget, UploadLimits
-from image2model.http.upload.reader import ReceivedBatch, ReceivedFile, Sink, discard, read_batch
+from image2model.http.upload.form import Inspect, Picture, Place
+from image2model.http.upload.limits import MAX_VIEWS, UploadBudget, UploadLimits
+from image2model.http.upload.reader import BadFile, ReceivedBatch, ReceivedFile, Sink, discard, read_batch
 
 __all__ = [
+    "MAX_VIEWS",
+    "BadFile",
     "Inspect",
     "Picture",
+    "Place",
     "ReceivedBatch",
     "ReceivedFile",
     "Sink",

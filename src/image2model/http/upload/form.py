@@ -39,6 +39,18 @@ Inspect = Callable[[bytes], Picture]
 It also gets, on the event loop, the beginning of a file that carries no picture's signature."""
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where the form puts a file. `object`: the object whose view it is, by name; empty for a part `files`.
+    `side`: the named side that it shows, or empty.
+    """
+
+    object: str = ""
+    side: str = ""
+
+
+FILE: Final = Place()
+
+
 class PartStart(msgspec.Struct, frozen=True):
     """A part's own headers. `filename` and `disposition` hold the header's bytes as Latin-1."""
 
@@ -150,8 +162,11 @@ class FilePart:
     `held` is how many of its bytes the upload's reservation counts.
     """
 
-    def __init__(self, index: int, filename: str, max_bytes: int, inspect: Inspect) -> None:
+    def __init__(
+        self, index: int, filename: str, max_bytes: int, inspect: Inspect, place: Place = FILE
+    ) -> None:
         self.index = index
+        self.place = place
         self.filename = filename
         self.size = 0
         self.held = 0

@@ -19,16 +19,22 @@ from image2model.errors import BodyTooLarge, UploadTooSlow
 from image2model.http.bodies import declared_length
 
 MIB = 1 << 20
+MAX_VIEWS = 8
+"""The most views of one object: no endpoint takes more."""
 
 
 class UploadLimits(msgspec.Struct, frozen=True):
-    """Sizes in bytes, times in seconds, rates in bytes a second."""
+    """Sizes in bytes, times in seconds, rates in bytes a second.
 
-    max_files: int = 25
+    `max_objects`: pictures that become a model of their own, and objects of several views.
+    """
+
+    max_objects: int = 25
     max_file_bytes: int = 10 * MIB
     max_field_bytes: int = 64 << 10
     max_manifest_bytes: int = 256 << 10
-    max_parts: int = 64
+    max_total_bytes: int = 1 << 30
+    max_fields: int = 39
     max_header_bytes: int = 4 << 10
     max_headers: int = 8
     max_boundary_bytes: int = 200
@@ -47,8 +53,18 @@ class UploadLimits(msgspec.Struct, frozen=True):
 
     @property
     def max_body_bytes(self) -> int:
-        """The body limit: all files at their limit and 1 MiB for everything else."""
-        return self.max_files * self.max_file_bytes + MIB
+        """The body limit: all files at their limit and 1 MiB for the rest, or the limit of the whole."""
+        return min(self.max_pictures * self.max_file_bytes + MIB, self.max_total_bytes)
+
+    @property
+    def max_pictures(self) -> int:
+        """The most files of one upload."""
+        return MAX_VIEWS * self.max_objects
+
+    @property
+    def max_parts(self) -> int:
+        """The most parts of a form."""
+        return self.max_pictures + self.max_fields
 
 
 def check_declared_length(headers: Mapping[str, str], limits: UploadLimits) -> None:

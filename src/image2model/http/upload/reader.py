@@ -7,6 +7,7 @@ while the next ones still arrive. Only a few are in it at once, so a slow sink d
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,8 +15,10 @@ from typing import Any, Final, Self
 import msgspec
 from starlette.types import Receive
 
+from image2model.domain import SIDES
 from image2model.errors import FileFault, FileProblem, InvalidParameter, NoFiles, TooManyFiles
 from image2model.http.upload.form import (
+    FILE,
     FieldPart,
     FilePart,
     FormParser,
@@ -23,6 +26,7 @@ from image2model.http.upload.form import (
     Inspect,
     Part,
     PartStart,
+    Place,
     boundary_of,
     display_name,
 )
@@ -35,6 +39,7 @@ from image2model.http.upload.limits import (
 )
 from image2model.shielded import in_thread
 
+_OBJECT: Final = re.compile(r"objects\[([^\[\]]{1,80})\](?:\[([^\[\]]{0,80})\])?")
 MANIFEST: Final = "manifest"
 """A field that may be larger, since it says something about each file."""
 FIELDS: Final = frozenset(
@@ -56,7 +61,7 @@ FIELDS: Final = frozenset(
 
 
 class ReceivedFile(msgspec.Struct, frozen=True):
-    """One good file: its index among the `files` parts, its display name, and what it is."""
+    """One good file: its index among all files of the form, its display name, what and where it is."""
 
     index: int
     filename: str
@@ -65,6 +70,7 @@ class ReceivedFile(msgspec.Struct, frozen=True):
     format: str
     width: int
     height: int
+    place: Place = FILE
 
 
 class BadFile(msgspec.Struct, frozen=True):
@@ -73,6 +79,7 @@ class BadFile(msgspec.Struct, frozen=True):
     index: int
     filename: str
     problem: FileProblem
+    place: Place = FILE
 
     @property
     def fault(self) -> FileFault:
@@ -93,6 +100,14 @@ class ReceivedBatch(msgspec.Struct, frozen=True):
             return
         first = self.bad[0].problem
         raise type(first)(first.detail, errors=[each.fault for each in self.bad])
+
+
+def too_many_objects(most: int) -> TooManyFiles:
+    """The refusal of an upload of more objects than this."""
+    return TooManyFiles(
+        f"More than {most} objects. Send them as several batches. If a `manifest` makes fewer objects of the "
+        "files, send it before them."
+    )
 
 
 Sink = Callable[[ReceivedFile, bytes], Awaitable[None]]
@@ -144,6 +159,8 @@ class FormReader:
         self._reservation = reservation
         self._pipeline = pipeline
         self._names: set[str] = set()
+        self._objects: set[str] = set()
+        self._loose = 0
         self._refusal: InvalidParameter | None = None
         self._part: Part = IgnoredPart()
 
@@ -155,7 +172,7 @@ class FormReader:
         if self._refusal is not None:
             raise self._refusal
         if self.files_seen == 0:
-            raise NoFiles("The form has no part named `files`. Send at least one picture.")
+            raise NoFiles("The form has no file. Send at least one picture, in a part named `files`.")
 
     async def _parse(self, chunk: bytes) -> None:
         for event in self._parser.events(chunk):
@@ -171,22 +188,47 @@ class FormReader:
     def _begin(self, start: PartStart) -> Part:
         name = start.name
         if name == "files":
-            return self._begin_file(start)
+            return self._begin_file(start, FILE)
+        if found := _OBJECT.fullmatch(name):
+            return self._begin_view(start, Place(found[1].strip(), found[2] or ""))
         if name not in FIELDS:
-            return self._refuse(f"There is no parameter {name[:80]!r}. Files go into parts named `files`.")
+            return self._refuse(
+                f"There is no parameter {name[:80]!r}. Files go into parts named `files`, the views of one "
+                "object into parts such as `objects[chair][front]`."
+            )
         if name in self._names:
             return self._refuse(f"The parameter `{name}` came twice. Send it once.")
         self._names.add(name)
         limits = self._limits
         return FieldPart(name, limits.max_manifest_bytes if name == MANIFEST else limits.max_field_bytes)
 
-    def _begin_file(self, start: PartStart) -> FilePart:
+    def _begin_view(self, start: PartStart, place: Place) -> Part:
+        if not place.object or not place.object.isprintable():
+            return self._refuse(f"{start.name[:120]!r} names no object. Write `objects[chair][front]`.")
+        if place.side and place.side not in SIDES:
+            return self._refuse(
+                f"The object {place.object!r} has a side {place.side[:32]!r}. "
+                f"The sides are: {', '.join(SIDES)}."
+            )
+        return self._begin_file(start, place)
+
+    def _begin_file(self, start: PartStart, place: Place) -> FilePart:
         index = self.files_seen
         self.files_seen += 1
-        if self.files_seen > self._limits.max_files:
-            raise TooManyFiles(f"More than {self._limits.max_files} files. Send them as several batches.")
+        self._count_object(place)
         filename = display_name(start.filename, start.disposition, index)
-        return FilePart(index, filename, self._limits.max_file_bytes, self._pipeline.inspect)
+        return FilePart(index, filename, self._limits.max_file_bytes, self._pipeline.inspect, place)
+
+    def _count_object(self, place: Place) -> None:
+        """Raises TooManyFiles. A manifest that came before may group the files into fewer objects."""
+        limits = self._limits
+        if self.files_seen > limits.max_pictures:
+            raise TooManyFiles(f"More than {limits.max_pictures} pictures. Send them as several batches.")
+        self._loose += not place.object
+        self._objects.add(place.object)
+        objects = len(self._objects - {""}) + (0 if MANIFEST in self.fields else self._loose)
+        if objects > limits.max_objects:
+            raise too_many_objects(limits.max_objects)
 
     async def _end(self, part: Part) -> None:
         self._part = IgnoredPart()
@@ -270,7 +312,7 @@ class FilePipeline:
 
     def refuse(self, part: FilePart, problem: FileProblem) -> None:
         """Note a file that is known to be bad."""
-        self._bad.append(BadFile(part.index, part.filename, problem))
+        self._bad.append(BadFile(part.index, part.filename, problem, part.place))
 
     async def put(self, part: FilePart) -> None:
         """Accept a complete file as soon as a slot is free. Raises what an earlier file's sink raised."""
@@ -318,5 +360,6 @@ def _examine(part: FilePart, inspect: Inspect) -> tuple[ReceivedFile, bytes]:
         format=picture.format,
         width=picture.width,
         height=picture.height,
+        place=part.place,
     )
     return file, data

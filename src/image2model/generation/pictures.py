@@ -1,0 +1,97 @@
+"""From an image's stored pictures to their URLs at FAL: each is decoded, made upright and uploaded.
+
+A picture may end the process that decodes it, so it is decoded as `suspects` says.
+"""
+
+from contextlib import nullcontext
+from functools import partial
+from typing import Final
+
+import msgspec
+import structlog
+from arq.worker import Retry
+
+from image2model.errors import ImageFailure
+from image2model.fal.endpoints import View
+from image2model.generation import steps
+from image2model.generation.context import GenerationContext
+from image2model.generation.steps import Task
+from image2model.generation.suspects import DecoderDied, Suspect
+from image2model.media.preflight import Prepared, prepare
+from image2model.queue.leases import MAX_CRASHES
+from image2model.queue.probes import check_endpoint
+from image2model.storage import layout
+from image2model.storage.errors import ObjectMissing
+from image2model.store.scripts import WORKER_CRASHED
+from image2model.telemetry import tracing
+
+_log: Final = structlog.get_logger(__name__)
+
+_COPIES: Final = 2
+"""The picture as it was uploaded, and as it is sent to FAL."""
+_FIRST_GAP_S: Final = 1.0
+"""Between the first two tries of a picture that ends its decoder process; each gap is twice the last."""
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    key: str
+    file_id: str
+    size: int
+    side: str = ""
+
+
+async def upload_pictures(context: GenerationContext, task: Task, fence: str) -> tuple[list[View], bytes]:
+    """The prepared pictures at FAL, and the thumbnail of the first.
+
+    Nothing else is kept, because a permit may take long. Raises FalError, ImageFailure, StaleFence, and
+    arq.Retry after a crash of the decoder.
+    """
+    stored = [
+        _Stored(layout.original(task.job_id, one.file_id, one.format), one.file_id, one.size, one.side)
+        for one in task.views
+    ] or [_Stored(task.source_key, task.image_id, task.size)]
+    views: list[View] = []
+    thumbnails: list[bytes] = []
+    # a suspect waits before it holds any bytes, which healthy pictures need
+    async with context.suspects if task.hazard_deaths else nullcontext():
+        for one in stored:
+            async with context.picture_bytes.hold(_COPIES * one.size):
+                with tracing.span("prepare"):
+                    prepared = await _prepare(context, task, fence, one.key)
+                url = await context.fal.upload(
+                    prepared.data,
+                    filename=f"{one.file_id}.{prepared.suffix}",
+                    content_type=prepared.content_type,
+                )
+            views.append(View(url, one.side))
+            thumbnails.append(prepared.thumbnail)
+    return views, thumbnails[0]
+
+
+async def _prepare(context: GenerationContext, task: Task, fence: str, key: str) -> Prepared:
+    await check_endpoint(context, task.image_id, task.model)
+    try:
+        original = await context.storage.get(key)
+    except ObjectMissing as missing:
+        raise ImageFailure(
+            "storage_failed",
+            "The uploaded picture is gone from the storage; upload it again.",
+            retryable=False,
+        ) from missing
+    call = partial(prepare, original, max_pixels=context.settings.max_pixels)
+    async with nullcontext() if task.hazard_deaths else context.preparing:
+        await check_endpoint(context, task.image_id, task.model)  # the wait may have been long
+        try:
+            return await context.hazard.run(Suspect.of(task, fence), call)
+        except DecoderDied as died:
+            raise await _crashed(context, task, fence, died) from died
+
+
+async def _crashed(context: GenerationContext, task: Task, fence: str, died: DecoderDied) -> Exception:
+    """The picture has ended the process in which it was alone: try it later, unless this was the last try."""
+    crashes = await steps.note_crash(context.redis, task.image_id, fence)
+    _log.error("decoder_died", image_id=task.image_id, crashes=crashes, reason=str(died))
+    if crashes < MAX_CRASHES:
+        return Retry(defer=_FIRST_GAP_S * 2 ** (crashes - 1))
+    error = WORKER_CRASHED
+    return ImageFailure(error.code, error.message, retryable=error.retryable)
