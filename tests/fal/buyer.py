@@ -29,7 +29,7 @@ class Buyer:
         """One submit of that picture."""
         return await self.fal.submit(
             model,
-            payload(endpoint_of(model), self.image_url, {}),
+            payload(endpoint_of(model), "chair", [View(self.image_url)], {}),
             tags=tags,
             webhook_url=None,
             before_send=self.mark,

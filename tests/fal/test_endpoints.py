@@ -126,8 +126,8 @@ def test_face_limit_given_twice_must_agree() -> None:
 
 
 def test_payload_names_the_picture_as_the_model_does() -> None:
-    assert payload(TRIPO, "u", {"seed": 1}) == {"image_url": "u", "seed": 1}
-    assert payload(endpoint_of("fal-ai/hunyuan3d/v2"), "u", {}) == {"input_image_url": "u"}
+    assert payload(TRIPO, "chair", [View("u")], {"seed": 1}) == {"image_url": "u", "seed": 1}
+    assert payload(endpoint_of("fal-ai/hunyuan3d/v2"), "chair", [View("u")], {}) == {"input_image_url": "u"}
 
 
 def test_a_kind_of_file_is_always_a_safe_name() -> None:
@@ -195,7 +195,7 @@ PICTURE = Input(name="image_url", role="picture", required=True)
 def test_one_picture_goes_where_the_endpoint_takes_one(inputs: tuple[Input, ...], field: str) -> None:
     endpoint = endpoint_with(*inputs)
     assert endpoint.needs is None
-    sent = payload(endpoint, "https://a/b.png", {})
+    sent = payload(endpoint, "chair", [View("https://a/b.png")], {})
     assert sent == {field: ["https://a/b.png"] if field.endswith("urls") else "https://a/b.png"}
 
 
@@ -214,7 +214,7 @@ def test_what_one_picture_cannot_run_says_what_it_needs(inputs: tuple[Input, ...
     assert endpoint.picture is None
     assert words in str(endpoint.needs)
     with pytest.raises(InvalidParameter, match=words):
-        payload(endpoint, "https://a/b.png", {})
+        payload(endpoint, "chair", [View("https://a/b.png")], {})
 
 
 def test_files_besides_the_picture_are_given_by_address() -> None:
@@ -288,9 +288,9 @@ def test_a_value_follows_a_schema_that_has_changed_since(
     new: tuple[Any, ...] = tuple(map(str, numbers)) if as_text else tuple(numbers)
     chosen = data.draw(st.sampled_from(old))
     now = endpoint_with(size=Parameter(type="any", enum=new))
-    sent = payload(now, "https://a/b.png", {"size": chosen})
+    sent = payload(now, "chair", [View("https://a/b.png")], {"size": chosen})
     assert sent["size"] in new
-    assert payload(endpoint_with(), "u", {"size": chosen})["size"] == chosen
+    assert payload(endpoint_with(), "chair", [View("u")], {"size": chosen})["size"] == chosen
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ async def test_the_emulators_webhook_verifies(fal: FalGateway, buyer: Buyer) -> 
         await buyer.upload()
         request = await fal.submit(
             DEFAULT_MODEL,
-            payload(endpoint_of(DEFAULT_MODEL), buyer.image_url, {}),
+            payload(endpoint_of(DEFAULT_MODEL), "chair", [View(buyer.image_url)], {}),
             tags={},
             webhook_url=f"{server.url}/hook",
             before_send=buyer.mark,

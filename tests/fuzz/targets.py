@@ -15,7 +15,7 @@ from image2model.media.picture import PictureInfo
 from tests.support.multipart_body import CONTENT_TYPE
 
 MAX_PIXELS: Final = 50_000_000
-LIMITS: Final = UploadLimits(max_files=4, max_file_bytes=64 << 10, max_parts=12)
+LIMITS: Final = UploadLimits(max_objects=4, max_file_bytes=64 << 10, max_fields=8)
 REFUSALS: Final = frozenset({408, 413, 415, 422})
 
 
