@@ -46,19 +46,23 @@ async def until_submitted(fleet: Fleet, count: int) -> None:
 async def sent_or_next(fleet: Fleet, image_id: str) -> set[str]:
     """Wait until this image is ready for its POST; returns the images that FAL had, or had a permit, then.
 
-    How long the preparation takes is the machine's affair; from then on nobody may come before it.
+    And those whose turn came before its own and that took longer to prepare. How long that takes is
+    the machine's affair; from then on nobody else may come before it.
     """
     sent: set[str] = set()
 
     async def ready() -> bool:
+        # first what was sent, then what holds a permit: nothing is generated between the two
+        sent.update(entry["tags"]["i2m.image"] for entry in fleet.emulator.submissions())
         async with fleet.redis.pipeline(transaction=True) as pipe:
             pipe.zscore(key("prepared"), image_id)
             pipe.zrange(key("permits"), 0, -1)
-            prepared, permits = await pipe.execute()
+            pipe.zrange(key("ahead"), 0, -1, withscores=True)
+            prepared, permits, ahead = await pipe.execute()
         sent.update(one.decode() for one in permits)
+        sent.update(one.decode() for one, tag in ahead if prepared is not None and tag < prepared)
         return prepared is not None or image_id in sent
 
-    sent.update(entry["tags"]["i2m.image"] for entry in fleet.emulator.submissions())
     await until(ready, timeout=30)
     return sent
 
