@@ -1,7 +1,7 @@
 """A minimal customer of the gateway: uploads a picture and buys one generation, noting the mark."""
 
 from image2model.domain import FalRequest
-from image2model.fal.endpoints import DEFAULT_MODEL, payload
+from image2model.fal.endpoints import DEFAULT_MODEL, View, payload
 from image2model.fal.follow import FalUpdate
 from image2model.fal.gateway import FalGateway
 from tests.support.endpoints import endpoint_of

@@ -17,6 +17,7 @@ from image2model.fal.endpoints import (
     Input,
     Output,
     Parameter,
+    View,
     normalise,
     payload,
 )

@@ -6,7 +6,7 @@ import hashlib
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from image2model.fal.endpoints import DEFAULT_MODEL, payload
+from image2model.fal.endpoints import DEFAULT_MODEL, View, payload
 from image2model.fal.errors import FalUnreachable
 from image2model.fal.gateway import FalGateway
 from image2model.fal.webhooks import JwksCache, WebhookRejected, public_keys, verify_webhook

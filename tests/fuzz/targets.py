@@ -54,7 +54,7 @@ async def upload(body: bytes, pieces: int, content_type: str = CONTENT_TYPE) -> 
             inspect=lambda data: inspect(data, max_pixels=MAX_PIXELS),
             sink=sink,
         )
-        assert len(batch.files) + len(batch.bad) <= LIMITS.max_files
+        assert len(batch.files) + len(batch.bad) <= LIMITS.max_pictures
         names = [*(one.filename for one in batch.files), *(one.filename for one in batch.bad)]
         assert all(map(_harmless, names))
         status = 202

@@ -51,7 +51,7 @@ def create_app(settings: Settings, page: Sequence[BaseRoute] = ()) -> Starlette:
     limits = UploadLimits(
         max_objects=settings.max_files,
         max_file_bytes=settings.max_file_bytes,
-        max_total_bytes=settings.max_body_bytes,
+        max_total_bytes=settings.max_body,
     )
     app = Starlette(
         routes=[*routes(), *page],

@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     job_ttl: float
     max_files: int
     max_file_bytes: int
-    max_body_bytes: int
+    max_body: int
     max_pixels: int
     upload_memory: int
     rate_limit: tuple[int, int]
