@@ -201,20 +201,34 @@ def test_one_picture_goes_where_the_endpoint_takes_one(inputs: tuple[Input, ...]
 
 
 @pytest.mark.parametrize(
-    ("inputs", "words"),
+    ("inputs", "needs", "refusal"),
     [
-        ((side("front", required=True), side("back", required=True)), "its sides: front, back"),
-        ((Input(name="image_urls", role="views", required=True, many=True, min=2, max=4),), "2 pictures"),
-        ((Input(name="model_url", role="model", required=True),), "a 3D model"),
-        ((PICTURE, Input(name="mesh_url", role="model", required=True)), "a picture and a 3D model"),
-        ((PICTURE, Input(name="mask_url", role="mask", required=True)), "a mask"),
+        (
+            (side("front", required=True), side("back", required=True)),
+            "its sides: front, back",
+            "another view of the object 'chair': back",
+        ),
+        (
+            (Input(name="image_urls", role="views", required=True, many=True, min=2, max=4),),
+            "2 pictures",
+            "2 to 4 views of one object, and 'chair' has 1",
+        ),
+        ((Input(name="model_url", role="model", required=True),), "a 3D model", "a 3D model"),
+        (
+            (PICTURE, Input(name="mesh_url", role="model", required=True)),
+            "a picture and a 3D model",
+            "a picture and a 3D model",
+        ),
+        ((PICTURE, Input(name="mask_url", role="mask", required=True)), "a mask", "a mask"),
     ],
 )
-def test_what_one_picture_cannot_run_says_what_it_needs(inputs: tuple[Input, ...], words: str) -> None:
+def test_what_one_picture_cannot_run_says_what_it_needs(
+    inputs: tuple[Input, ...], needs: str, refusal: str
+) -> None:
     endpoint = endpoint_with(*inputs)
     assert endpoint.picture is None
-    assert words in str(endpoint.needs)
-    with pytest.raises(InvalidParameter, match=words):
+    assert needs in str(endpoint.needs)
+    with pytest.raises(InvalidParameter, match=refusal):
         payload(endpoint, "chair", [View("https://a/b.png")], {})
 
 

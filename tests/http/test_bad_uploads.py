@@ -123,13 +123,13 @@ def test_bad_frame_gets_its_documented_code(make_edge: Callable[..., Edge], name
 
 
 def test_body_over_the_limit_is_refused_by_its_length_and_answered(make_edge: Callable[..., Edge]) -> None:
-    edge = make_edge(max_objects=1, max_file_bytes=MIB)
+    edge = make_edge(max_file_bytes=MIB, max_total_bytes=2 * MIB)
     answer = edge.post(bytes(2 * MIB + 1))
     assert (answer.status, answer.body["code"]) == (413, "body_too_large")
 
 
 def test_chunked_body_over_the_limit_is_refused_at_the_limit(make_edge: Callable[..., Edge]) -> None:
-    edge = make_edge(max_objects=1, max_file_bytes=MIB)
+    edge = make_edge(max_file_bytes=MIB, max_total_bytes=2 * MIB)
     with edge.address.connect() as raw:
         raw.sendall(
             b"POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"

@@ -122,7 +122,10 @@ def test_bad_metadata_is_refused_with_what_to_do(service: Service, route: str, t
     [
         ("{", "`manifest` must be JSON such as"),
         ("[]", "`manifest` must be a JSON object"),
-        ('{"objects": []}', "`manifest` has a member 'objects', but this service knows `files` alone"),
+        (
+            '{"pictures": []}',
+            "`manifest` has a member 'pictures', but this service knows `files` and `objects`",
+        ),
         ('{"files": {}}', "`files` of `manifest` must be a list"),
         ('{"files": [1]}', "`files[0]` of `manifest` must be a JSON object"),
         (

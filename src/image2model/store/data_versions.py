@@ -49,10 +49,18 @@ LAYOUTS: Final = (
     Layout(
         version=3,
         since="the revision after e698190",
+        image_fields=21,
+        job_fields=13,
+        own_channels=True,
+        functions=frozenset({"delete_at_fal"}),
+    ),
+    Layout(
+        version=4,
+        since="the revision after 84e7db3",
         image_fields=len(IMAGE_FIELDS),
         job_fields=len(JOB_FIELDS),
         own_channels=True,
-        functions=frozenset({"delete_at_fal"}),
+        functions=frozenset(),
     ),
 )
 """All versions, in order: version N is row N - 1."""

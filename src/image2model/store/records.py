@@ -44,6 +44,11 @@ IMAGE_FIELDS: Final = (
     "cost_uncertain",
     "metadata",
     "views",
+    "parent_job_id",
+    "parent_image_id",
+    "variant",
+    "seed",
+    "preparation",
 )
 """What a client may see of an image, in the order of a row. New fields come last: readers accept the shorter
 row of an older version, and ignore what a newer version appends."""
@@ -62,6 +67,7 @@ JOB_FIELDS: Final = (
     "estimated_micro",
     "cost_micro",
     "metadata",
+    "comparison_id",
 )
 """What a client may see of a job, in the order of a row."""
 

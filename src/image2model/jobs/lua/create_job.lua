@@ -1,16 +1,16 @@
 -- Creates a job as a whole: its hashes, its tasks in the queue, its events, its idempotency record.
 -- {job_id, owner, job_fields, {{image_id, image_fields}, ...}, low, {idem_key, idem_token, idem_value, idem_ttl} or false,
--- unit_micro, allowance or false, tokens, whether an image has views}. `unit_micro`: micro-dollars set aside for each image; `allowance`: see
+-- unit_micro, allowance or false, tokens, newest}. `unit_micro`: micro-dollars set aside for each image; `allowance`: see
 -- `admission_refusal`; `tokens`: see `index_metadata`.
 -- Returns {when it was made}, the same for the same call again, or {0, {reason, ...}}; `lost`: the idempotency key
--- is no longer this request's, or the job was forbidden meanwhile; `old_processes`: a worker that knows no views could
--- take it, and buy a model of its first picture.
-local job_id, owner, fields, images, low, idem, unit, allowance, tokens, views = unpack(cmsgpack.unpack(ARGV[1]))
+-- is no longer this request's, or the job was forbidden meanwhile; `old_processes`: it is for processes of data
+-- version 4 only (`newest`), and a worker of an earlier one could take it, and buy something else.
+local job_id, owner, fields, images, low, idem, unit, allowance, tokens, newest = unpack(cmsgpack.unpack(ARGV[1]))
 local made_at = call('HGET', K.job(job_id), 'created_at')
 if made_at then return cmsgpack.pack({num(made_at)}) end
 if call('EXISTS', K.lock('job:' .. job_id)) == 1 then return cmsgpack.pack({0, {'lost'}}) end
 if idem and call('GET', idem[1]) ~= idem[2] then return cmsgpack.pack({0, {'lost'}}) end
-if views and data_version() < 3 then return cmsgpack.pack({0, {'old_processes'}}) end
+if newest and data_version() < 4 then return cmsgpack.pack({0, {'old_processes'}}) end
 local at = now_ms()
 local refused = admission_refusal(owner, allowance, #images, #images * unit, at)
 if refused then return cmsgpack.pack({0, refused}) end
