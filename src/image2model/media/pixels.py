@@ -7,10 +7,13 @@ threads, because a Little CMS handle is not thread-safe.
 import io
 import struct
 import zlib
+from collections.abc import Sequence
+from typing import cast
 
 from PIL import Image, ImageChops, ImageCms
 
 from image2model.errors import ImageFailure
+from image2model.media import hdr
 from image2model.media.source import StrippedSource
 
 # The colour space of a profile for each mode; with any other pairing the profile is ignored.
@@ -28,6 +31,7 @@ _BROKEN = (
 # Errors of Pillow where decoded pixels contradict the file's metadata (transparency, palette). Any other of
 # the above would be our own fault here.
 _CONTRADICTORY = (OSError, ValueError, ArithmeticError)
+_ROUNDING = 1
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -46,7 +50,7 @@ def decode(source: StrippedSource, *, draft: int | None = None) -> Image.Image:
     Raises ImageFailure `image_unreadable`.
     """
     try:
-        image = Image.open(io.BytesIO(source.data), formats=[source.format.upper()])
+        image = _opened(source.data, source.format)
         if draft is not None:
             image.draft(None, (draft, draft))
         image.load()
@@ -61,9 +65,36 @@ def converted(image: Image.Image, source: StrippedSource) -> Image.Image:
     Raises ImageFailure `image_unreadable`.
     """
     try:
+        if source.lower is not None:
+            image = _keyed(image, _opened(source.lower, "png"), source.key)
+        if source.hdr is not None:
+            return _dimmed(to_srgb(image, None, inverted=False), hdr.tables(*source.hdr))
         return to_srgb(image, source.profile, inverted=source.inverted)
     except _CONTRADICTORY as error:
         raise unreadable(f"The {source.format.upper()} contradicts itself ({_reason(error)}).") from error
+
+
+def _opened(data: bytes, name: str) -> Image.Image:
+    return Image.open(io.BytesIO(data), formats=[name.upper()])
+
+
+def _keyed(upper: Image.Image, lower: Image.Image, key: Sequence[int]) -> Image.Image:
+    """The picture of the upper bytes, transparent where upper and lower ones are the colour `key`."""
+    opaque = Image.new("L", upper.size)
+    for image, shift in ((upper, 8), (lower, 0)):
+        for band, value in zip(image.split(), key, strict=True):
+            same = value >> shift & 0xFF
+            opaque = ImageChops.lighter(opaque, band.point([255 * (index != same) for index in range(256)]))
+    image = upper.copy()
+    image.putalpha(opaque)
+    return image
+
+
+def _dimmed(image: Image.Image, tables: hdr.Tables) -> Image.Image:
+    """Values of high dynamic range as sRGB; what is transparent stays so."""
+    return image.point(tables.shape * 3 + list(range(256)) * (len(image.getbands()) - 3)).filter(
+        tables.colours
+    )
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -133,9 +164,25 @@ def _usable(profile: bytes | None, space: str) -> ImageCms.ImageCmsProfile | Non
     if profile is None:
         return None
     opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if "srgb" in (opened.profile.profile_description or "").lower():
+    if opened.profile.xcolor_space.strip() != space or (space == "RGB" and _is_srgb(opened)):
         return None
-    return opened if opened.profile.xcolor_space.strip() == space else None
+    return opened
+
+
+def _is_srgb(opened: ImageCms.ImageCmsProfile) -> bool:
+    """Whether it changes no colour by more than rounding. Its name proves nothing."""
+    ramp = Image.linear_gradient("L")
+    dark = Image.new("L", ramp.size)
+    samples = [
+        Image.merge("RGB", bands)
+        for bands in ((ramp, ramp, ramp), (ramp, dark, dark), (dark, ramp, dark), (dark, dark, ramp))
+    ]
+    differences = (ImageChops.difference(one, _transformed(one, opened)) for one in samples)
+    return all(
+        most <= _ROUNDING
+        for one in differences
+        for _, most in cast("tuple[tuple[int, int], ...]", one.getextrema())
+    )
 
 
 def _transformed(image: Image.Image, opened: ImageCms.ImageCmsProfile) -> Image.Image:

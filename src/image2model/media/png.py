@@ -5,15 +5,15 @@ number of chunks is bounded.
 """
 
 import struct
-import zlib
 
 import msgspec
 
 from image2model.errors import ImageTruncated, NotAnImage
-from image2model.media.picture import MAX_PROFILE_BYTES, PictureInfo, Span, orientation_of, picture_info
+from image2model.media.picture import PictureInfo, Span, picture_info
+from image2model.media.png_metadata import TEXTS, has_raw_exif, orientation
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-COLOUR_RGB, COLOUR_PALETTE, COLOUR_RGBA = 2, 3, 6
+COLOUR_GREY, COLOUR_RGB, COLOUR_PALETTE, COLOUR_RGBA = 0, 2, 3, 6
 # A libpng with its default 8 KiB buffer writes 1,280 chunks for 10 MiB.
 _MAX_CHUNKS = 100_000
 _HEADER = struct.Struct(">I4s")
@@ -27,11 +27,16 @@ class PngLayout(msgspec.Struct, frozen=True):
     height: int
     depth: int
     colour: int
+    interlaced: bool
     critical: list[Span]  # IHDR, PLTE, tRNS, IDAT…, IEND in their order
-    transparent: bool
     animated: bool
-    exif: Span | None
-    profile: Span | None
+    others: dict[bytes, Span]  # the first chunk of every other kind, and tRNS
+    raw_exif: Span | None  # a text chunk with EXIF in hexadecimal
+
+    @property
+    def transparent(self) -> bool:
+        """Whether a tRNS chunk names a colour, or alpha values of a palette."""
+        return b"tRNS" in self.others
 
 
 def inspect_png(data: bytes | bytearray) -> PictureInfo:
@@ -41,16 +46,17 @@ def inspect_png(data: bytes | bytearray) -> PictureInfo:
         "png",
         layout.width,
         layout.height,
-        orientation=orientation_of(_content(data, layout.exif)),
+        orientation=orientation(data, layout.others, layout.raw_exif),
         animated=layout.animated,
     )
 
 
 def read_png(data: bytes | bytearray) -> PngLayout:
     """Every chunk up to IEND; what follows it is ignored. Raises ImageTruncated or NotAnImage."""
-    width, height, depth, colour = _read_header(data)
+    width, height, depth, colour, interlaced = _read_header(data)
     critical: list[Span] = []
     found: dict[bytes, Span] = {}
+    raw_exif: Span | None = None
     position, size = len(SIGNATURE), len(data)
     unpack = _HEADER.unpack_from
     for _ in range(_MAX_CHUNKS):
@@ -65,6 +71,8 @@ def read_png(data: bytes | bytearray) -> PngLayout:
             raise ImageTruncated("The PNG ends inside one of its chunks. Send the whole file.")
         if kind == b"IDAT" or kind in (b"IHDR", b"PLTE", b"tRNS", b"IEND"):
             critical.append(span)
+        elif raw_exif is None and kind in TEXTS and has_raw_exif(data, span):
+            raw_exif = span
         found.setdefault(kind, span)
         if kind == b"IEND":
             break
@@ -73,36 +81,17 @@ def read_png(data: bytes | bytearray) -> PngLayout:
     if b"IDAT" not in found:
         raise ImageTruncated("The PNG holds no pixels (no IDAT chunk). Send the whole file.")
     return PngLayout(
-        width, height, depth, colour, critical,
-        transparent=b"tRNS" in found, animated=b"acTL" in found,
-        exif=found.get(b"eXIf"), profile=found.get(b"iCCP"),
+        width, height, depth, colour, interlaced, critical,
+        animated=b"acTL" in found, others=found, raw_exif=raw_exif,
     )  # fmt: skip
 
 
-def png_profile(data: bytes | bytearray, layout: PngLayout) -> bytes | None:
-    """The embedded ICC profile, unpacked; None if absent, damaged or unreasonably large."""
-    content = _content(data, layout.profile)
-    name_end = content.find(b"\x00", 0, 80)
-    if name_end < 0:
-        return None
-    unpacker = zlib.decompressobj()
-    try:
-        profile = unpacker.decompress(content[name_end + 2 :], MAX_PROFILE_BYTES)
-    except zlib.error:
-        return None
-    return profile if unpacker.eof else None
-
-
-def _read_header(data: bytes | bytearray) -> tuple[int, int, int, int]:
+def _read_header(data: bytes | bytearray) -> tuple[int, int, int, int, bool]:
     if len(data) < 33:
         raise ImageTruncated("The PNG ends inside its header. Send the whole file.")
     if data[8:16] != b"\x00\x00\x00\rIHDR":
         raise NotAnImage("The PNG is damaged: it does not begin with an IHDR chunk. Save the picture again.")
-    width, height, depth, colour, *_ = _IHDR.unpack_from(data, 16)
+    width, height, depth, colour, _, _, interlace = _IHDR.unpack_from(data, 16)
     if not (0 < width < 2**31 and 0 < height < 2**31):
         raise NotAnImage(f"The PNG says it is {width} × {height} pixels. Save the picture again.")
-    return width, height, depth, colour
-
-
-def _content(data: bytes | bytearray, span: Span | None) -> bytes:
-    return b"" if span is None else bytes(data[span[0] + 8 : span[1] - 4])
+    return width, height, depth, colour, interlace == 1

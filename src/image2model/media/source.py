@@ -4,12 +4,13 @@ Whole chunks and segments are kept or dropped, so the pixels stay bit for bit th
 the orientation are returned beside the bytes, so that Pillow never parses metadata of strangers.
 """
 
+import struct
 import zlib
 
 import msgspec
 
 from image2model.errors import FileProblem, ImageFailure, ImageTruncated
-from image2model.media import jpeg, png, webp
+from image2model.media import jpeg, png, png_metadata, png_sixteen, webp
 from image2model.media.inspect import contiguous, inspect
 from image2model.media.picture import PictureFormat, PictureInfo
 
@@ -23,7 +24,10 @@ class StrippedSource(msgspec.Struct, frozen=True):
     profile: bytes | None
     inverted: bool  # CMYK is stored inverted, as Adobe does
     lossless: bool
-    eight_bit_rgb: bool  # RGB or RGBA of 8 bits by its header; for a JPEG the decoder decides
+    hdr: tuple[int, int] | None = None  # the code points of PQ or HLG colours, which no profile can say
+    lower: bytes | None = None  # a PNG of the lower bytes of 16 bits, where `data` is one of the upper
+    key: tuple[int, ...] = ()  # the transparent colour of 16-bit samples
+    eight_bit_rgb: bool = False  # RGB or RGBA of 8 bits by its header; for a JPEG the decoder decides
 
 
 def read_source(data: bytes | bytearray, *, max_pixels: int) -> tuple[PictureInfo, StrippedSource]:
@@ -52,14 +56,30 @@ def _png(data: bytes | bytearray, info: PictureInfo) -> StrippedSource:
         # Pillow skips the checksums of IDAT; browsers and FAL's decoders do not.
         if zlib.crc32(view[start + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
             raise ImageTruncated("The PNG is damaged: a checksum is wrong. Save the picture again.")
+    stripped = png.SIGNATURE + b"".join([view[start:end] for start, end in layout.critical])
+    lower, key = None, _transparent_colour(data, layout)
+    if key:
+        stripped, lower = png_sixteen.split(
+            data, [span for span in layout.critical if data[span[0] + 4 : span[0] + 8] == b"IDAT"],
+            width=layout.width, height=layout.height, channels=len(key), interlaced=layout.interlaced,
+        )  # fmt: skip
     return StrippedSource(
-        png.SIGNATURE + b"".join([view[start:end] for start, end in layout.critical]),
-        "png", info.orientation, png.png_profile(data, layout),
-        inverted=False, lossless=True,
+        stripped, "png", info.orientation, png_metadata.profile(data, layout.others, layout.colour),
+        inverted=False, lossless=True, hdr=png_metadata.hdr(data, layout.others),
+        lower=lower, key=key,
         eight_bit_rgb=layout.depth == 8
         and layout.colour in (png.COLOUR_RGB, png.COLOUR_RGBA)
         and not layout.transparent,
     )  # fmt: skip
+
+
+def _transparent_colour(data: bytes | bytearray, layout: png.PngLayout) -> tuple[int, ...]:
+    """The one that a tRNS chunk names among 16-bit samples, which Pillow does not compare as a whole."""
+    channels = {png.COLOUR_GREY: 1, png.COLOUR_RGB: 3}.get(layout.colour, 0)
+    span = layout.others.get(b"tRNS")
+    if layout.depth != 16 or not channels or span is None or span[1] - span[0] != 12 + 2 * channels:
+        return ()
+    return struct.unpack_from(f">{channels}H", data, span[0] + 8)
 
 
 def _jpeg(data: bytes | bytearray, info: PictureInfo) -> StrippedSource:
