@@ -35,6 +35,8 @@ PRIMARIES: Final[dict[int, Chromaticities]] = {
 }
 """By H.273's ColourPrimaries."""
 BT2020: Final = 9
+SRGB: Final = (1, 13)
+"""H.273's code points of sRGB: primaries and transfer."""
 _POINTS: Final = 4096
 _LIKE_SRGB: Final = 0.05
 """A `gAMA` so near to 1/2.2 means sRGB, as its writers mean it."""
@@ -79,16 +81,16 @@ _CURVES: Final[dict[int, Curve]] = {
 
 
 @lru_cache(maxsize=16)
-def cicp_profile(primaries: int, transfer: int, *, grey: bool) -> bytes | None:
+def cicp_profile(primaries: int, transfer: int) -> bytes | None:
     """The profile of a `cICP` chunk with RGB values; None where it means sRGB, or nobody knows."""
     chromaticities, curve = PRIMARIES.get(primaries), _CURVES.get(transfer)
-    if chromaticities is None or curve is None or (primaries, transfer) == (1, 13):
+    if chromaticities is None or curve is None or (primaries, transfer) == SRGB:
         return None
-    return _profile(chromaticities, curve, grey=grey)
+    return _profile(chromaticities, curve)
 
 
 @lru_cache(maxsize=16)
-def gamma_profile(gamma: float, chromaticities: Chromaticities | None, *, grey: bool) -> bytes | None:
+def gamma_profile(gamma: float, chromaticities: Chromaticities | None) -> bytes | None:
     """The profile of a `gAMA` chunk (the exponent from light to values) and a `cHRM` chunk, if there is one.
 
     None where they mean sRGB, or nothing.
@@ -98,7 +100,7 @@ def gamma_profile(gamma: float, chromaticities: Chromaticities | None, *, grey: 
     if chromaticities is None and abs(gamma * 2.2 - 1) <= _LIKE_SRGB:
         return None
     try:
-        return _profile(chromaticities or _SRGB, _power(1 / gamma), grey=grey)
+        return _profile(chromaticities or _SRGB, _power(1 / gamma))
     except (ZeroDivisionError, struct.error):
         return None  # no triangle: as viewers do, it is ignored
 
@@ -114,25 +116,20 @@ def encode_srgb(light: float) -> float:
     return light * 12.92 if light <= 0.0031308 else float(1.055 * light ** (1 / 2.4) - 0.055)
 
 
-def _profile(chromaticities: Chromaticities, curve: Curve, *, grey: bool) -> bytes:
-    """An ICC profile, version 2: a curve for each channel and a matrix; of greys only the curve."""
+def _profile(chromaticities: Chromaticities, curve: Curve) -> bytes:
+    """An ICC profile, version 2: a curve for each channel and a matrix."""
     points = [round(65535 * min(1.0, max(0.0, curve(index / (_POINTS - 1))))) for index in range(_POINTS)]
     shape = struct.pack(f">4s4xI{_POINTS}H", b"curv", _POINTS, *points)
     name = b"from the PNG's chunks\x00"
     text = b"desc" + bytes(4) + struct.pack(">I", len(name)) + name + bytes(78)
     tags = [(b"desc", text), (b"cprt", b"text" + bytes(4) + b"none\x00"), (b"wtpt", _xyz(_D50))]
-    if grey:
-        tags.append((b"kTRC", shape))
-    else:
-        columns = _transposed(_to_d50(chromaticities))
-        tags += [
-            (name, _xyz(column)) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)
-        ]
-        tags += [(name, shape) for name in (b"rTRC", b"gTRC", b"bTRC")]
-    return _packed(tags, b"GRAY" if grey else b"RGB ")
+    columns = _transposed(_to_d50(chromaticities))
+    tags += [(name, _xyz(column)) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)]
+    tags += [(name, shape) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    return _packed(tags)
 
 
-def _packed(tags: list[tuple[bytes, bytes]], space: bytes) -> bytes:
+def _packed(tags: list[tuple[bytes, bytes]]) -> bytes:
     table, body = struct.pack(">I", len(tags)), b""
     start = 128 + 4 + 12 * len(tags)
     placed: dict[bytes, int] = {}
@@ -142,7 +139,7 @@ def _packed(tags: list[tuple[bytes, bytes]], space: bytes) -> bytes:
             body += content + bytes(-len(content) % 4)
         table += name + struct.pack(">II", placed[content], len(content))
     head = struct.pack(
-        ">I4xI4s4s4s12x4s20x", start + len(body), 0x02400000, b"mntr", space, b"XYZ ", b"acsp"
+        ">I4xI4s4s4s12x4s20x", start + len(body), 0x02400000, b"mntr", b"RGB ", b"XYZ ", b"acsp"
     )  # fmt: skip
     head = head.ljust(64, b"\x00") + struct.pack(">I", 1) + _xyz(_D50)[8:]
     return head.ljust(128, b"\x00") + table + body

@@ -1,7 +1,7 @@
 """High dynamic range, PQ and HLG, as a browser shows it on an ordinary screen.
 
-Such values say how many nits a pixel has, up to 10,000, where ordinary white has 203. They become sRGB by a
-table over all colours, because the largest of the three channels decides how much a pixel is dimmed.
+Such values say how many nits a pixel has, up to 10,000, where ordinary white has 203. The largest of the
+three channels decides how much a pixel is dimmed, so no colour profile can say it: it is computed.
 
 Sources: ITU-R BT.2100 (both curves), BT.2408 (203 nits). The dimming is that of Chromium 156 as measured on
 ramps of each primary colour: halved, and above white bent so that 1,000 nits are the brightest.
@@ -9,11 +9,11 @@ ramps of each primary colour: halved, and above white bent so that 1,000 nits ar
 
 import math
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final
 
-from PIL import ImageFilter
+from PIL import Image, ImageMath
 
-from image2model.media.colour import BT2020, PRIMARIES, Matrix, Vector, apply, between, encode_srgb
+from image2model.media.colour import BT2020, PRIMARIES, Matrix, between, encode_srgb
 
 PQ: Final = 16
 HLG: Final = 18
@@ -22,8 +22,11 @@ _WHITE: Final = 203.0
 _BRIGHTEST: Final = 1000.0 / _WHITE
 _BEND: Final = 1.63
 """Where the two tangents of the bent part meet."""
-_POINTS: Final = 65
-_LUMINANCE: Final[Vector] = (0.2627, 0.6780, 0.0593)
+_SQUARE: Final = 1 - 2 * _BEND + _BRIGHTEST
+_LINEAR: Final = 2 * (_BEND - 1)
+_FINE: Final = 65_535
+_ROWS: Final = 64
+"""How many rows are computed at once: each needs some 200 bytes a pixel."""
 
 
 def is_hdr(primaries: int, transfer: int) -> bool:
@@ -31,61 +34,78 @@ def is_hdr(primaries: int, transfer: int) -> bool:
     return transfer in (PQ, HLG) and primaries in PRIMARIES
 
 
-class Tables(NamedTuple):
-    """First `shape` each channel, then look up all three: in steps of what is shown, few points suffice."""
-
-    shape: list[int]
-    colours: ImageFilter.Color3DLUT
-
-
-@lru_cache(maxsize=4)
-def tables(primaries: int, transfer: int) -> Tables:
-    """The tables from 8-bit RGB values to 8-bit sRGB."""
+def shown(image: Image.Image, primaries: int, transfer: int) -> Image.Image:
+    """8-bit values of high dynamic range, RGB or RGBA, as 8-bit sRGB. What is transparent stays so."""
     wide = between(PRIMARIES[primaries], PRIMARIES[BT2020])
     narrow = between(PRIMARIES[BT2020], PRIMARIES[1])
-    curve = _pq if transfer == PQ else _hlg
-    bright = 1.0 if transfer == PQ else _BRIGHTEST
-    shape = [encode_srgb(_dimmed(bright * curve(value / 255))) for value in range(256)]
-    steps = [_light_of(index / (_POINTS - 1), bright) for index in range(_POINTS)]
-    values: list[float] = []
-    for blue in steps:
-        for green in steps:
-            for red in steps:
-                values += _shown((red, green, blue), wide, narrow, hlg=transfer == HLG)
-    return Tables([round(255 * value) for value in shape], ImageFilter.Color3DLUT(_POINTS, values))
+    light = [_pq(value / 255) if transfer == PQ else _hlg(value / 255) for value in range(256)]
+    out = Image.new(image.mode, image.size)
+    for top in range(0, image.height, _ROWS):
+        box = (0, top, image.width, min(top + _ROWS, image.height))
+        red, green, blue, *alpha = image.crop(box).split()
+        bands = [band.point(light, "F") for band in (red, green, blue)]
+        bands = _apply(wide, bands)
+        if transfer == HLG:
+            bands = _on_a_screen(bands)
+        bands = [_encoded(band) for band in _apply(narrow, _dimmed(bands))]
+        out.paste(Image.merge(image.mode, [*bands, *alpha]), box)
+    return out
 
 
-def _light_of(shaped: float, bright: float) -> float:
-    """The light that is shown so, up to the brightest that is."""
-    low, high = 0.0, _BRIGHTEST
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if encode_srgb(_dimmed(middle)) < shaped else (low, middle)
-    return high / bright
+def _evaluate(formula: Any, bands: list[Image.Image]) -> Image.Image:
+    """A formula over images of floats; Pillow has no types for the operands."""
+    return ImageMath.lambda_eval(lambda args: formula(args), r=bands[0], g=bands[1], b=bands[2])  # type: ignore[no-any-return]
 
 
-def _shown(light: Vector, wide: Matrix, narrow: Matrix, *, hlg: bool) -> Vector:
-    """sRGB values, 0 to 1, of light where 1 is white (PQ) or the brightest (HLG)."""
-    red, green, blue = apply(wide, light)
-    if hlg:
-        luminance = max(0.0, sum(a * b for a, b in zip(_LUMINANCE, (red, green, blue), strict=True)))
-        gain = luminance**0.2 * _BRIGHTEST
-        red, green, blue = red * gain, green * gain, blue * gain
-    largest = max(red, green, blue)
-    dimmed = _dimmed(largest) / largest if largest > 0 else 0.0
-    first, second, third = apply(narrow, (red * dimmed, green * dimmed, blue * dimmed))
-    return encode_srgb(first), encode_srgb(second), encode_srgb(third)
+def _apply(matrix: Matrix, bands: list[Image.Image]) -> list[Image.Image]:
+    return [
+        _evaluate(lambda args, row=row: args["r"] * row[0] + args["g"] * row[1] + args["b"] * row[2], bands)
+        for row in matrix
+    ]
 
 
-def _dimmed(light: float) -> float:
-    """What light of so many times white becomes: a straight line, then a parabola."""
-    if light <= 1:
-        return light / 2
-    if light >= _BRIGHTEST:
-        return 1.0
-    square, linear = 1 - 2 * _BEND + _BRIGHTEST, 2 * (_BEND - 1)
-    at = (math.sqrt(linear * linear + 4 * square * (light - 1)) - linear) / (2 * square)
-    return 0.5 * (1 - at) ** 2 + _BEND * at * (1 - at) + at * at
+def _scaled(bands: list[Image.Image], factor: Image.Image) -> list[Image.Image]:
+    return [
+        ImageMath.lambda_eval(lambda args: args["band"] * args["by"], band=band, by=factor) for band in bands
+    ]
+
+
+def _on_a_screen(bands: list[Image.Image]) -> list[Image.Image]:
+    """The light of an HLG scene as a screen of 1,000 nits shows it, in multiples of white."""
+
+    def gain(args: Any) -> Any:
+        luminance = args["r"] * 0.2627 + args["g"] * 0.6780 + args["b"] * 0.0593
+        return args["max"](luminance, 0.0) ** 0.2 * _BRIGHTEST
+
+    return _scaled(bands, _evaluate(gain, bands))
+
+
+def _dimmed(bands: list[Image.Image]) -> list[Image.Image]:
+    """All channels of a pixel by one factor: a straight line up to white, then a parabola."""
+
+    def factor(args: Any) -> Any:
+        most, least = args["max"], args["min"]
+        largest = most(most(args["r"], args["g"]), most(args["b"], 1e-6))
+        bent = least(most(largest, 1.0), _BRIGHTEST)
+        at = ((bent - 1.0) * (4 * _SQUARE) + _LINEAR * _LINEAR) ** 0.5
+        at = (at - _LINEAR) * (1 / (2 * _SQUARE))
+        rest = at * -1.0 + 1.0
+        parabola = rest * rest * 0.5 + at * rest * _BEND + at * at
+        return least(parabola, largest * 0.5) / largest
+
+    return _scaled(bands, _evaluate(factor, bands))
+
+
+def _encoded(band: Image.Image) -> Image.Image:
+    fine: Image.Image = ImageMath.lambda_eval(
+        lambda args: args["int"](args["max"](args["min"](args["band"], 1.0), 0.0) * _FINE + 0.5), band=band
+    )
+    return fine.point(_encoding(), "L")
+
+
+@lru_cache(maxsize=1)
+def _encoding() -> list[int]:
+    return [round(255 * encode_srgb(index / _FINE)) for index in range(_FINE + 1)]
 
 
 def _pq(value: float) -> float:

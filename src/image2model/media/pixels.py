@@ -68,7 +68,9 @@ def converted(image: Image.Image, source: StrippedSource) -> Image.Image:
         if source.lower is not None:
             image = _keyed(image, _opened(source.lower, "png"), source.key)
         if source.hdr is not None:
-            return _dimmed(to_srgb(image, None, inverted=False), hdr.tables(*source.hdr))
+            return hdr.shown(to_srgb(image, None, inverted=False), *source.hdr)
+        if source.made_profile:
+            image = to_srgb(image, None, inverted=False)
         return to_srgb(image, source.profile, inverted=source.inverted)
     except _CONTRADICTORY as error:
         raise unreadable(f"The {source.format.upper()} contradicts itself ({_reason(error)}).") from error
@@ -88,13 +90,6 @@ def _keyed(upper: Image.Image, lower: Image.Image, key: Sequence[int]) -> Image.
     image = upper.copy()
     image.putalpha(opaque)
     return image
-
-
-def _dimmed(image: Image.Image, tables: hdr.Tables) -> Image.Image:
-    """Values of high dynamic range as sRGB; what is transparent stays so."""
-    return image.point(tables.shape * 3 + list(range(256)) * (len(image.getbands()) - 3)).filter(
-        tables.colours
-    )
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:

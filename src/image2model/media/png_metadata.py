@@ -10,7 +10,9 @@ import zlib
 from collections.abc import Mapping
 from typing import Final
 
-from image2model.media.colour import cicp_profile, gamma_profile
+import msgspec
+
+from image2model.media.colour import SRGB, cicp_profile, gamma_profile
 from image2model.media.hdr import is_hdr
 from image2model.media.picture import MAX_PROFILE_BYTES, Span, orientation_of
 
@@ -18,8 +20,6 @@ TEXTS: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 """The chunks that hold text."""
 _KEYWORDS: Final = (b"Raw profile type exif\x00", b"Raw profile type APP1\x00")
 _MAX_EXIF_BYTES: Final = 1 << 20
-_GREYS: Final = (0, 4)
-"""The colour types without colours."""
 
 
 def has_raw_exif(data: bytes | bytearray, span: Span) -> bool:
@@ -35,28 +35,33 @@ def orientation(data: bytes | bytearray, chunks: Mapping[bytes, Span], raw_exif:
     return orientation_of(exif.removeprefix(b"Exif\x00\x00"))
 
 
-def hdr(data: bytes | bytearray, chunks: Mapping[bytes, Span]) -> tuple[int, int] | None:
-    """H.273's code points of primaries and transfer where the colours are of high dynamic range."""
-    cicp = _content(data, chunks.get(b"cICP"))
-    return (cicp[0], cicp[1]) if len(cicp) == 4 and cicp[2] == 0 and is_hdr(cicp[0], cicp[1]) else None
+class Colours(msgspec.Struct, frozen=True):
+    """How a PNG's values are meant. All empty: sRGB.
 
-
-def profile(data: bytes | bytearray, chunks: Mapping[bytes, Span], colour_type: int) -> bytes | None:
-    """The ICC profile of the colours: the PNG's own, or one that says what its other chunks do.
-
-    None for sRGB, and where nothing is said.
+    `made`: the profile is made from other chunks, and of RGB values also where the pixels are grey. `hdr`:
+    H.273's code points of primaries and transfer, where no profile can say it.
     """
-    grey = colour_type in _GREYS
+
+    profile: bytes | None = None
+    made: bool = False
+    hdr: tuple[int, int] | None = None
+
+
+def colours(data: bytes | bytearray, chunks: Mapping[bytes, Span]) -> Colours:
+    """By the first of cICP, iCCP, sRGB, gAMA with cHRM that says something."""
     cicp = _content(data, chunks.get(b"cICP"))
     if len(cicp) == 4 and cicp[2] == 0:  # RGB, as a PNG's values always are
-        found = cicp_profile(cicp[0], cicp[1], grey=grey)
-        if found is not None or tuple(cicp[:2]) == (1, 13):
-            return found
+        primaries, transfer = cicp[0], cicp[1]
+        if is_hdr(primaries, transfer):
+            return Colours(hdr=(primaries, transfer))
+        made = cicp_profile(primaries, transfer)
+        if made is not None or (primaries, transfer) == SRGB:
+            return Colours(made, made=True)
     if (embedded := _embedded(data, chunks.get(b"iCCP"))) is not None or b"sRGB" in chunks:
-        return embedded
+        return Colours(embedded)
     gamma = _content(data, chunks.get(b"gAMA"))
     if len(gamma) != 4:
-        return None
+        return Colours()
     corners = _content(data, chunks.get(b"cHRM"))
     chromaticities = None
     if len(corners) == 32:
@@ -64,7 +69,7 @@ def profile(data: bytes | bytearray, chunks: Mapping[bytes, Span], colour_type: 
             value / 100_000 for value in struct.unpack(">8I", corners)
         )
         chromaticities = (white_x, white_y, red_x, red_y, green_x, green_y, blue_x, blue_y)
-    return gamma_profile(int.from_bytes(gamma, "big") / 100_000, chromaticities, grey=grey)
+    return Colours(gamma_profile(int.from_bytes(gamma, "big") / 100_000, chromaticities), made=True)
 
 
 def _embedded(data: bytes | bytearray, span: Span | None) -> bytes | None:

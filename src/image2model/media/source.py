@@ -24,6 +24,7 @@ class StrippedSource(msgspec.Struct, frozen=True):
     profile: bytes | None
     inverted: bool  # CMYK is stored inverted, as Adobe does
     lossless: bool
+    made_profile: bool = False  # the profile is of RGB values, also where the pixels are grey
     hdr: tuple[int, int] | None = None  # the code points of PQ or HLG colours, which no profile can say
     lower: bytes | None = None  # a PNG of the lower bytes of 16 bits, where `data` is one of the upper
     key: tuple[int, ...] = ()  # the transparent colour of 16-bit samples
@@ -56,6 +57,7 @@ def _png(data: bytes | bytearray, info: PictureInfo) -> StrippedSource:
         # Pillow skips the checksums of IDAT; browsers and FAL's decoders do not.
         if zlib.crc32(view[start + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
             raise ImageTruncated("The PNG is damaged: a checksum is wrong. Save the picture again.")
+    colours = png_metadata.colours(data, layout.others)
     stripped = png.SIGNATURE + b"".join([view[start:end] for start, end in layout.critical])
     lower, key = None, _transparent_colour(data, layout)
     if key:
@@ -64,8 +66,9 @@ def _png(data: bytes | bytearray, info: PictureInfo) -> StrippedSource:
             width=layout.width, height=layout.height, channels=len(key), interlaced=layout.interlaced,
         )  # fmt: skip
     return StrippedSource(
-        stripped, "png", info.orientation, png_metadata.profile(data, layout.others, layout.colour),
-        inverted=False, lossless=True, hdr=png_metadata.hdr(data, layout.others),
+        stripped, "png", info.orientation, colours.profile,
+        inverted=False, lossless=True, hdr=colours.hdr,
+        made_profile=colours.made,
         lower=lower, key=key,
         eight_bit_rgb=layout.depth == 8
         and layout.colour in (png.COLOUR_RGB, png.COLOUR_RGBA)
