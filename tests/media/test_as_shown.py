@@ -30,6 +30,9 @@ _DRAW = """async data => {
   context.drawImage(image, 0, 0)
   return canvas.toDataURL('image/png').split(',')[1]
 }"""
+ADAM7 = (
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
+)  # fmt: skip
 RAMP = np.arange(256, dtype=np.uint8)
 
 
@@ -147,10 +150,7 @@ def transparent_cases() -> Iterator[tuple[str, bytes]]:
         yield f"16 bits, {channels} channels", with_chunks(plain, (b"tRNS", name))
         interlaced = b"".join(
             filtered_at_random(part.reshape(len(part), -1).view(np.uint8), 2 * channels, rng)
-            for left, top, across, down in (
-        upper = np.where(near[1] <= near[2], before, corner)
-        paeth = np.where((near[0] <= near[1]) & (near[0] <= near[2]), left, upper)
-            )
+            for left, top, across, down in ADAM7
             if (part := np.ascontiguousarray(pixels[top::down, left::across].astype(">u2"))).size
         )  # fmt: skip
         yield (
