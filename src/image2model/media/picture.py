@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-PictureFormat = Literal["png", "jpeg", "webp"]
+PictureFormat = Literal["png", "jpeg", "webp", "heic", "avif", "gif", "tiff", "bmp"]
 Span = tuple[int, int]
 """A part of a file: its first byte, and one past its last."""
 MAX_PROFILE_BYTES = 4 * 1024 * 1024
