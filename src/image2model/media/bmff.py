@@ -16,6 +16,7 @@ from image2model.media.picture import PictureInfo, Span, picture_info
 HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
 AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 _GENERIC: Final = frozenset({b"mif1", b"msf1", b"mif2", b"miaf"})
+_PICTURES: Final = frozenset({b"hvc1", b"av01", b"grid", b"iovl", b"iden"})
 _MAX_BOXES: Final = 4_096
 _MAX_ITEMS: Final = 20_000
 _ORIENTATIONS: Final = {
@@ -39,7 +40,6 @@ class BmffLayout(msgspec.Struct, frozen=True):
     orientation: int
     colour: bytes
     pictures: int
-    sequence: bool
 
 
 def kind_of(data: bytes | bytearray) -> Kind | None:
@@ -63,7 +63,7 @@ def inspect_bmff(data: bytes | bytearray) -> PictureInfo:
         layout.width,
         layout.height,
         orientation=layout.orientation,
-        animated=layout.sequence,
+        frames=layout.pictures,
     )
 
 
@@ -81,7 +81,7 @@ def read_bmff(data: bytes | bytearray) -> BmffLayout:
         primary = _primary(data, parts)
         properties = _properties(data, parts, primary)
         _check_extents(data, parts, primary, kind)
-        pictures = _count_pictures(data, parts)
+        pictures = _count_samples(data, top[b"moov"]) if b"moov" in top else _count_pictures(data, parts)
     except (struct.error, IndexError) as error:
         raise _damaged(kind) from error
     if b"ispe" not in properties:
@@ -99,7 +99,6 @@ def read_bmff(data: bytes | bytearray) -> BmffLayout:
         _ORIENTATIONS[turns, mirror],
         properties.get(b"colr", b""),
         pictures,
-        sequence=b"moov" in top,
     )
 
 
@@ -204,19 +203,44 @@ def _check_extents(data: bytes | bytearray, parts: Mapping[bytes, Span], item: i
 
 
 def _count_pictures(data: bytes | bytearray, parts: Mapping[bytes, Span]) -> int:
-    """How many pictures are not hidden: those of a grid, masks and thumbnails are parts of others."""
+    """How many pictures stand by themselves: parts of a grid, masks and thumbnails belong to others."""
     start, end = parts.get(b"iinf", (0, 0))
     if end <= start:
         return 1
-    head = 4 + (4 if data[start] else 2)
-    visible = 0
-    for kind, (at, _) in _boxes(data, start + head, end):
-        wide = data[at] == 3
-        item_type = bytes(data[at + (10 if wide else 8) : at + (14 if wide else 12)])
+    parts_of_others = set(_parts_of_others(data, parts.get(b"iref")))
+    count = 0
+    for kind, (at, _) in _boxes(data, start + (8 if data[start] else 6), end):
+        size = 4 if data[at] == 3 else 2
+        item = int.from_bytes(data[at + 4 : at + 4 + size], "big")
+        item_type = bytes(data[at + 6 + size : at + 10 + size])
         hidden = data[at + 3] & 1
-        if kind == b"infe" and not hidden and item_type in (b"hvc1", b"av01", b"grid", b"iovl", b"iden"):
-            visible += 1
-    return max(1, visible)
+        if kind == b"infe" and not hidden and item_type in _PICTURES and item not in parts_of_others:
+            count += 1
+    return max(1, count)
+
+
+def _parts_of_others(data: bytes | bytearray, span: Span | None) -> Iterator[int]:
+    if span is None:
+        return
+    size = 4 if data[span[0]] else 2
+    for kind, (at, _) in _boxes(data, span[0] + 4, span[1]):
+        count = int.from_bytes(data[at + size : at + size + 2], "big")
+        if kind in (b"auxl", b"thmb"):
+            yield int.from_bytes(data[at : at + size], "big")
+        elif kind == b"dimg":
+            for place in range(at + size + 2, at + size + 2 + size * count, size):
+                yield int.from_bytes(data[place : place + size], "big")
+
+
+def _count_samples(data: bytes | bytearray, moov: Span) -> int:
+    """The pictures of a sequence: the samples of its first track."""
+    span = moov
+    for name in (b"trak", b"mdia", b"minf", b"stbl", b"stsz"):
+        found = next((inner for kind, inner in _boxes(data, *span) if kind == name), None)
+        if found is None:
+            return 1
+        span = found
+    return max(1, int.from_bytes(data[span[0] + 8 : span[0] + 12], "big"))
 
 
 def _cropped(clap: bytes | None, width: int, height: int) -> tuple[int, int]:

@@ -8,16 +8,13 @@ and costs no more than a header and a search in C code. A picture that passes ca
 import re
 
 from image2model.errors import ImageTooLarge, ImageTruncated, NotAnImage
-from image2model.media import jpeg, png, webp
+from image2model.media import bmp, gif, jpeg, png, tiff, webp
+from image2model.media.bmff import inspect_bmff, kind_of
 from image2model.media.picture import ACCEPTED, PictureInfo
 
 _JPEG = b"\xff\xd8\xff"
-_SIGNATURES = (png.SIGNATURE, _JPEG)
+_SIGNATURES = (png.SIGNATURE, _JPEG, *gif.SIGNATURES, *tiff.SIGNATURES)
 _MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"GIF8", "a GIF"),
-    (b"BM", "a BMP"),
-    (b"II*\x00", "a TIFF or camera raw file"),
-    (b"MM\x00*", "a TIFF or camera raw file"),
     (b"8BPS", "a Photoshop document"),
     (b"%PDF", "a PDF"),
     (b"\xff\x0a", "a JPEG XL"),
@@ -29,16 +26,6 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "a gzip archive"),
     (b"\x1aE\xdf\xa3", "a video"),
 )
-_BRANDS = {
-    b"avif": "an AVIF",
-    b"avis": "an AVIF",
-    b"heic": "a HEIC",
-    b"heix": "a HEIC",
-    b"hevc": "a HEIC",
-    b"heim": "a HEIC",
-    b"mif1": "a HEIF",
-    b"msf1": "a HEIF",
-}
 _SVG = re.compile(rb"<svg[\s>]", re.IGNORECASE)
 _HTML = re.compile(rb"<(!doctype\s+html|html)", re.IGNORECASE)
 _PROBE_BYTES = 1024
@@ -76,6 +63,14 @@ def _read(data: bytes | bytearray) -> PictureInfo:
         return jpeg.inspect_jpeg(data)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return webp.inspect_webp(data)
+    if data.startswith(gif.SIGNATURES):
+        return gif.inspect_gif(data)
+    if data.startswith(tiff.SIGNATURES):
+        return tiff.inspect_tiff(data)
+    if bmp.is_bmp(data):
+        return bmp.inspect_bmp(data)
+    if kind_of(data) is not None:
+        return inspect_bmff(data)
     raise _refusal(data)
 
 
@@ -96,7 +91,7 @@ def file_type_hint(head: bytes) -> str:
     """A noun phrase for a file by its first bytes, such as "a GIF" or "text"."""
     head = head[:_PROBE_BYTES]
     if head[4:8] == b"ftyp":
-        return _BRANDS.get(head[8:12], "a video")
+        return "a camera raw file" if head[8:11] == b"crx" else "a video"
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name

@@ -15,9 +15,8 @@ MAX_PROFILE_BYTES = 4 * 1024 * 1024
 """The largest colour profile that is used."""
 # EXIF orientations that a viewer shows turned by a quarter, so width and height swap.
 QUARTER_TURNS = frozenset({5, 6, 7, 8})
-ACCEPTED = "Send a PNG, JPEG or WebP file."
-_CONTENT_TYPES: dict[PictureFormat, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
-_SUFFIXES: dict[PictureFormat, str] = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+ACCEPTED = "Send a PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP file."
+_SUFFIXES: dict[PictureFormat, str] = {"jpeg": "jpg"}
 _ORIENTATION_TAG = 0x0112
 _SHORT = 3
 _MAX_ENTRIES = 512
@@ -30,17 +29,18 @@ class PictureInfo(msgspec.Struct, frozen=True):
     width: int
     height: int
     orientation: int = 1
-    animated: bool = False
+    frames: int = 1
+    """Pictures in the file, of which the first counts; of a HEIC the primary one."""
 
     @property
     def content_type(self) -> str:
         """The MIME type of the bytes, whatever the client claimed."""
-        return _CONTENT_TYPES[self.format]
+        return f"image/{self.format}"
 
     @property
     def suffix(self) -> str:
         """The file name's ending, without the dot."""
-        return _SUFFIXES[self.format]
+        return _SUFFIXES.get(self.format, self.format)
 
 
 def picture_info(
@@ -49,12 +49,12 @@ def picture_info(
     height: int,
     *,
     orientation: int = 1,
-    animated: bool = False,
+    frames: int = 1,
 ) -> PictureInfo:
     """A `PictureInfo` from *stored* dimensions, which a quarter turn swaps."""
     if orientation in QUARTER_TURNS:
         width, height = height, width
-    return PictureInfo(format, width, height, orientation, animated)
+    return PictureInfo(format, width, height, orientation, frames)
 
 
 def orientation_of(tiff: bytes) -> int:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Sequence
 from typing import cast
 
+import pi_heif
 from PIL import Image, ImageChops, ImageCms
 
 from image2model.errors import ImageFailure
@@ -65,6 +66,9 @@ def converted(image: Image.Image, source: StrippedSource) -> Image.Image:
     Raises ImageFailure `image_unreadable`.
     """
     try:
+        inside = image.info.get("icc_profile") if source.profile_inside else None
+        if isinstance(inside, bytes) and inside:
+            return to_srgb(image, inside, inverted=source.inverted)
         if source.lower is not None:
             image = _keyed(image, _opened(source.lower, "png"), source.key)
         if source.hdr is not None:
@@ -77,6 +81,9 @@ def converted(image: Image.Image, source: StrippedSource) -> Image.Image:
 
 
 def _opened(data: bytes, name: str) -> Image.Image:
+    if name == "heic":
+        found = pi_heif.open_heif(io.BytesIO(data))
+        return found[found.primary_index].to_pillow()
     return Image.open(io.BytesIO(data), formats=[name.upper()])
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from image2model.errors import ImageTruncated, NotAnImage
 from image2model.media.picture import PictureInfo, Span, picture_info
-from image2model.media.png_metadata import TEXTS, has_raw_exif, orientation
+from image2model.media.png_metadata import TEXTS, frames_of, has_raw_exif, orientation
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_GREY, COLOUR_RGB, COLOUR_PALETTE, COLOUR_RGBA = 0, 2, 3, 6
@@ -29,7 +29,7 @@ class PngLayout(msgspec.Struct, frozen=True):
     colour: int
     interlaced: bool
     critical: list[Span]  # IHDR, PLTE, tRNS, IDAT…, IEND in their order
-    animated: bool
+    frames: int
     others: dict[bytes, Span]  # the first chunk of every other kind, and tRNS
     raw_exif: Span | None  # a text chunk with EXIF in hexadecimal
 
@@ -47,7 +47,7 @@ def inspect_png(data: bytes | bytearray) -> PictureInfo:
         layout.width,
         layout.height,
         orientation=orientation(data, layout.others, layout.raw_exif),
-        animated=layout.animated,
+        frames=layout.frames,
     )
 
 
@@ -82,7 +82,7 @@ def read_png(data: bytes | bytearray) -> PngLayout:
         raise ImageTruncated("The PNG holds no pixels (no IDAT chunk). Send the whole file.")
     return PngLayout(
         width, height, depth, colour, interlaced, critical,
-        animated=b"acTL" in found, others=found, raw_exif=raw_exif,
+        frames=frames_of(data, found), others=found, raw_exif=raw_exif,
     )  # fmt: skip
 
 

@@ -27,6 +27,11 @@ def has_raw_exif(data: bytes | bytearray, span: Span) -> bool:
     return data.startswith(_KEYWORDS, span[0] + 8)
 
 
+def frames_of(data: bytes | bytearray, chunks: Mapping[bytes, Span]) -> int:
+    """How many frames an animation says it has."""
+    return max(1, int.from_bytes(_content(data, chunks.get(b"acTL"))[:4], "big"))
+
+
 def orientation(data: bytes | bytearray, chunks: Mapping[bytes, Span], raw_exif: Span | None) -> int:
     """The EXIF orientation, 1 to 8; 1 where none is said."""
     exif = _content(data, chunks.get(b"eXIf"))
@@ -51,12 +56,9 @@ def colours(data: bytes | bytearray, chunks: Mapping[bytes, Span]) -> Colours:
     """By the first of cICP, iCCP, sRGB, gAMA with cHRM that says something."""
     cicp = _content(data, chunks.get(b"cICP"))
     if len(cicp) == 4 and cicp[2] == 0:  # RGB, as a PNG's values always are
-        primaries, transfer = cicp[0], cicp[1]
-        if is_hdr(primaries, transfer):
-            return Colours(hdr=(primaries, transfer))
-        made = cicp_profile(primaries, transfer)
-        if made is not None or (primaries, transfer) == SRGB:
-            return Colours(made, made=True)
+        found = _by_code_points(cicp[0], cicp[1])
+        if found is not None:
+            return found
     if (embedded := _embedded(data, chunks.get(b"iCCP"))) is not None or b"sRGB" in chunks:
         return Colours(embedded)
     gamma = _content(data, chunks.get(b"gAMA"))
@@ -70,6 +72,21 @@ def colours(data: bytes | bytearray, chunks: Mapping[bytes, Span]) -> Colours:
         )
         chromaticities = (white_x, white_y, red_x, red_y, green_x, green_y, blue_x, blue_y)
     return Colours(gamma_profile(int.from_bytes(gamma, "big") / 100_000, chromaticities), made=True)
+
+
+def nclx_colours(colour: bytes) -> Colours:
+    """By the code points of a HEIC's or AVIF's `colr` box, if it has such."""
+    if colour[:4] != b"nclx" or len(colour) < 8:
+        return Colours()
+    return _by_code_points(*struct.unpack_from(">HH", colour, 4)) or Colours()
+
+
+def _by_code_points(primaries: int, transfer: int) -> Colours | None:
+    """None where they say nothing."""
+    if is_hdr(primaries, transfer):
+        return Colours(hdr=(primaries, transfer))
+    made = cicp_profile(primaries, transfer)
+    return Colours(made, made=True) if made is not None or (primaries, transfer) == SRGB else None
 
 
 def _embedded(data: bytes | bytearray, span: Span | None) -> bytes | None:

@@ -10,9 +10,10 @@ import zlib
 import msgspec
 
 from image2model.errors import FileProblem, ImageFailure, ImageTruncated
-from image2model.media import jpeg, png, png_metadata, png_sixteen, webp
+from image2model.media import bmff, jpeg, png, png_metadata, png_sixteen, webp
 from image2model.media.inspect import contiguous, inspect
 from image2model.media.picture import PictureFormat, PictureInfo
+from image2model.media.png_metadata import Colours, nclx_colours
 
 
 class StrippedSource(msgspec.Struct, frozen=True):
@@ -24,6 +25,7 @@ class StrippedSource(msgspec.Struct, frozen=True):
     profile: bytes | None
     inverted: bool  # CMYK is stored inverted, as Adobe does
     lossless: bool
+    profile_inside: bool = False  # the decoder gives the file's own profile, which counts before this one
     made_profile: bool = False  # the profile is of RGB values, also where the pixels are grey
     hdr: tuple[int, int] | None = None  # the code points of PQ or HLG colours, which no profile can say
     lower: bytes | None = None  # a PNG of the lower bytes of 16 bits, where `data` is one of the upper
@@ -47,7 +49,9 @@ def stripped_source(data: bytes | bytearray, info: PictureInfo) -> StrippedSourc
     """
     if info.format == "png":
         return _png(data, info)
-    return _jpeg(data, info) if info.format == "jpeg" else _webp(data, info)
+    if info.format == "jpeg":
+        return _jpeg(data, info)
+    return _webp(data, info) if info.format == "webp" else _whole(data, info)
 
 
 def _png(data: bytes | bytearray, info: PictureInfo) -> StrippedSource:
@@ -101,4 +105,19 @@ def _webp(data: bytes | bytearray, info: PictureInfo) -> StrippedSource:
     return StrippedSource(
         bytes(data), "webp", info.orientation, webp.webp_profile(data, layout),
         inverted=False, lossless=layout.lossless, eight_bit_rgb=False,
+    )  # fmt: skip
+
+
+def _whole(data: bytes | bytearray, info: PictureInfo) -> StrippedSource:
+    """As it is: its decoder reads the metadata too, in a process of its own, and nothing of it is sent on.
+
+    Decoders of HEIC and TIFF turn the picture themselves.
+    """
+    colours = Colours()
+    if info.format in ("heic", "avif"):
+        colours = nclx_colours(bmff.read_bmff(data).colour)
+    return StrippedSource(
+        bytes(data), info.format, 1 if info.format in ("heic", "tiff") else info.orientation,
+        colours.profile, made_profile=colours.made, hdr=colours.hdr, profile_inside=True,
+        inverted=True, lossless=info.format in ("gif", "tiff", "bmp"),
     )  # fmt: skip

@@ -22,7 +22,7 @@ class WebpLayout(msgspec.Struct, frozen=True):
     width: int
     height: int
     lossless: bool
-    animated: bool
+    frames: int
     orientation: int
     profile: Span | None
 
@@ -31,20 +31,20 @@ def inspect_webp(data: bytes | bytearray) -> PictureInfo:
     """The picture of a WebP that is complete. Raises ImageTruncated or NotAnImage."""
     layout = read_webp(data)
     return picture_info(
-        "webp", layout.width, layout.height, orientation=layout.orientation, animated=layout.animated
+        "webp", layout.width, layout.height, orientation=layout.orientation, frames=layout.frames
     )
 
 
 def read_webp(data: bytes | bytearray) -> WebpLayout:
     """Every chunk inside the RIFF; what follows it is ignored. Raises ImageTruncated or NotAnImage."""
-    found = _chunks(data)
+    found, frames = _chunks(data)
     if not any(kind in found for kind in _PIXELS):
         raise ImageTruncated("The WebP holds no pixels. Send the whole file.")
     width, height = _size(data, found)
     exif = found.get(b"EXIF", (0, 0))
     return WebpLayout(
         width, height,
-        lossless=_is_lossless(data, found), animated=b"ANMF" in found,
+        lossless=_is_lossless(data, found), frames=max(1, frames),
         orientation=orientation_of(bytes(data[slice(*exif)]).removeprefix(b"Exif\x00\x00")),
         profile=found.get(b"ICCP"),
     )  # fmt: skip
@@ -55,24 +55,26 @@ def webp_profile(data: bytes | bytearray, layout: WebpLayout) -> bytes | None:
     return None if layout.profile is None else bytes(data[slice(*layout.profile)])
 
 
-def _chunks(data: bytes | bytearray) -> dict[bytes, Span]:
-    """The content of the first chunk of each kind in `_KINDS`."""
+def _chunks(data: bytes | bytearray) -> tuple[dict[bytes, Span], int]:
+    """The content of the first chunk of each kind in `_KINDS`, and the number of frames."""
     if len(data) < 20:
         raise ImageTruncated("The WebP ends inside its header. Send the whole file.")
     end = 8 + struct.unpack_from("<I", data, 4)[0]
     if end > len(data):
         raise ImageTruncated("The WebP is shorter than its header says. Send the whole file.")
     found: dict[bytes, Span] = {}
+    frames = 0
     position = 12
     for _ in range(_MAX_CHUNKS):
         if position + 8 > end:
-            return found
+            return found, frames
         kind, length = struct.unpack_from("<4sI", data, position)
         position += 8
         if position + length > end:
             raise ImageTruncated("The WebP ends inside one of its chunks. Send the whole file.")
         if kind in _KINDS:
             found.setdefault(kind, (position, position + length))
+            frames += kind == b"ANMF"
         position += length + (length & 1)  # chunks are padded to an even length
     raise NotAnImage(f"The WebP has more than {_MAX_CHUNKS:,} chunks. Save the picture again.")
 
