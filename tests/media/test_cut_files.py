@@ -23,7 +23,14 @@ FILES = {
     "webp": picture("webp", SIZE),
     "webp lossless": picture("webp", SIZE, "RGBA", lossless=True),
     "webp animated": picture("webp", SIZE, frames=2),
+    "gif": picture("gif", SIZE, "P"),
+    "bmp": picture("bmp", SIZE),
+    "tiff": picture("tiff", SIZE),
+    "avif": picture("avif", SIZE),
+    "heic": picture("heic", SIZE),
 }
+COMPLETE = {"gif": 1}
+"""How many of the last bytes nobody misses: what a GIF ends with."""
 
 
 def cuts(data: bytes, seed: int) -> list[int]:
@@ -35,6 +42,7 @@ def cuts(data: bytes, seed: int) -> list[int]:
 @pytest.mark.parametrize("name", FILES)
 def test_cut_file_never_passes(name: str) -> None:
     data = FILES[name]
+    data = data[: len(data) - COMPLETE.get(name, 0)]
     for end in cuts(data, 1):
         with pytest.raises((NotAnImage, ImageTruncated)):
             inspect(data[:end], max_pixels=LIMIT)
@@ -42,6 +50,7 @@ def test_cut_file_never_passes(name: str) -> None:
             prepare(data[:end], max_pixels=LIMIT)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow says what is odd in a TIFF
 @pytest.mark.parametrize("name", FILES)
 def test_file_with_a_hole_never_raises_anything_else(name: str) -> None:
     chance = random.Random(2)

@@ -72,12 +72,9 @@ def test_motion_is_noticed() -> None:
     ("data", "name"),
     [
         (b"", "empty"),
-        (b"GIF89a" + b"\x00" * 50, "a GIF"),
         (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG"),
         (b"just some words, nothing else\n", "text"),
         ("Grüße aus Köln, ganz ohne Bild\n".encode() * 60, "text"),
-        (b"\x00\x00\x00\x1cftypavif" + b"\x00" * 20, "an AVIF"),
-        (b"\x00\x00\x00\x1cftypheic" + b"\x00" * 20, "a HEIC"),
         (b"<!DOCTYPE html><html></html>", "a web page"),
         (b"%PDF-1.7 ...", "a PDF"),
         (bytes(range(256)) * 8, "an unknown format"),
@@ -88,7 +85,7 @@ def test_other_file_is_refused_by_its_name_and_says_what_is_taken(data: bytes, n
     with pytest.raises(NotAnImage) as refused:
         inspect(data, max_pixels=LIMIT)
     assert name in refused.value.detail
-    assert "PNG, JPEG or WebP" in refused.value.detail
+    assert "PNG, JPEG, WebP, HEIC" in refused.value.detail
 
 
 @pytest.mark.parametrize("bomb", [png_bomb, jpeg_bomb, webp_bomb])

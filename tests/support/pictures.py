@@ -10,11 +10,15 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageCms, PngImagePlugin
 
 GPS_MARK = b"N\x00\x00\x00"  # latitude reference, to be found in bytes that were not stripped
 SECRET = "taken at home"
-_FORMATS = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP", "mpo": "MPO"}
+_FORMATS = {
+    "png": "PNG", "jpeg": "JPEG", "webp": "WEBP", "mpo": "MPO", "gif": "GIF", "tiff": "TIFF", "bmp": "BMP",
+    "avif": "AVIF",
+}  # fmt: skip
 
 
 def scene(size: tuple[int, int], seed: int) -> Image.Image:
@@ -93,12 +97,16 @@ def picture(
     base: Image.Image | None = None,
     quality: int = 88,
 ) -> bytes:
-    """One encoded picture. `format`: png, jpeg, webp or mpo; `mode`: a Pillow mode, `I;16`, `RGB;16`,
+    """One encoded picture. `format`: one of `_FORMATS`, or heic; `mode`: a Pillow mode, `I;16`, `RGB;16`,
     `RGBA;16` or `LA;16` (PNG only). `frames` > 1 makes an APNG or an animated WebP."""
     image = base if base is not None else scene(size, seed)
     if mode.endswith(";16") and mode != "I;16":
         return wide_png(image, mode.removesuffix(";16")) + trailing
     image = in_mode(image, mode)
+    if format == "heic":
+        return heic(
+            image, *(in_mode(scene(image.size, seed + n), mode) for n in range(1, frames)), profile=profile
+        )
     options: dict[str, object] = {}
     if orientation is not None or gps or exif_thumbnail:
         block = exif(orientation, gps=gps, thumbnail=exif_thumbnail)
@@ -244,3 +252,64 @@ def photo_set(n: int, *, large: bool = False) -> list[tuple[str, bytes]]:
     if large and photos:
         photos[0] = ("000-large.jpg", picture("jpeg", (5472, 3648), seed=999, orientation=3, quality=80))
     return photos
+
+
+def heic(
+    image: Image.Image,
+    *others: Image.Image,
+    primary: int = 0,
+    profile: bytes | None = None,
+    turn: tuple[bytes, int] | None = None,
+) -> bytes:
+    """A HEIC. `turn` is a property that turns or mirrors it: (b"irot" or b"imir", its value)."""
+    file = pillow_heif.from_pillow(image)
+    for other in others:
+        file.add_from_pillow(other)
+    if profile is not None:
+        file[primary].info["icc_profile"] = profile
+    out = io.BytesIO()
+    file.save(out, primary_index=primary, quality=95)
+    return turned(out.getvalue(), *turn) if turn else out.getvalue()
+
+
+def turned(data: bytes, kind: bytes, value: int) -> bytes:
+    """A HEIC or AVIF whose first item has one property more. Its pixels move, so their offsets do too."""
+    added = struct.pack(">I4sB", 9, kind, value)
+    ipco, ipma = data.index(b"ipco") - 4, data.index(b"ipma") - 4
+    properties, at, end = 0, ipco + 8, ipco + struct.unpack_from(">I", data, ipco)[0]
+    while at < end:
+        properties, at = properties + 1, at + struct.unpack_from(">I", data, at)[0]
+    entry = ipma + 16
+    wider = len(added) + 1
+    out = bytearray(data)
+    count_at = entry + 2
+    out[count_at] += 1
+    last = count_at + 1 + data[count_at]
+    out[last:last] = bytes([0x80 | (properties + 1)])
+    out[end:end] = added
+    for name, more in ((b"ipco", len(added)), (b"ipma", 1), (b"iprp", wider), (b"meta", wider)):
+        place = out.index(name) - 4
+        out[place : place + 4] = struct.pack(">I", struct.unpack_from(">I", out, place)[0] + more)
+    return _moved(bytes(out), wider)
+
+
+def _moved(data: bytes, by: int) -> bytes:
+    """The same with all offsets of item data (4 bytes each, no base) increased."""
+    out = bytearray(data)
+    at = out.index(b"iloc") + 4
+    version, sizes = out[at], out[at + 4]
+    assert sizes == 0x44
+    assert version < 2
+    (items,) = struct.unpack_from(">H", out, at + 6)
+    at += 8
+    base = data[data.index(b"iloc") + 9] >> 4
+    for _ in range(items):
+        at += 2 + (2 if version else 0) + 2
+        assert base in (0, 4)
+        at += base
+        (extents,) = struct.unpack_from(">H", out, at)
+        at += 2
+        for _ in range(extents):
+            out[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", out, at)[0] + by)
+            at += 8
+    return bytes(out)

@@ -74,8 +74,12 @@ def read_bmff(data: bytes | bytearray) -> BmffLayout:
         raise NotAnImage("The file is neither a HEIC nor an AVIF. Save the picture again.")
     top = dict(_boxes(data, 0, len(data)))
     meta = top.get(b"meta")
+    if meta is None and b"moov" in top:
+        raise NotAnImage(f"The {kind.upper()} holds a video. Send a picture.")
     if meta is None:
-        raise NotAnImage(f"The {kind.upper()} holds no picture, only a video. Send a picture.")
+        raise ImageTruncated(
+            f"The {kind.upper()} ends before it says what its picture is. Send the whole file."
+        )
     parts = dict(_boxes(data, meta[0] + 4, meta[1]))
     try:
         primary = _primary(data, parts)

@@ -6,6 +6,7 @@ threads, because a Little CMS handle is not thread-safe.
 
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Sequence
 from typing import cast
@@ -24,6 +25,8 @@ _BROKEN_PROFILE = (OSError, ValueError, ImageCms.PyCMSError)
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 # Our own limit was checked on the header already; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
+# What Pillow's TIFF reader says of odd tags helps nobody who reads the log.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 # Errors of Pillow's plugins on broken data. MemoryError is not one: it is this machine's fault.
 _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, AttributeError,
@@ -83,7 +86,8 @@ def converted(image: Image.Image, source: StrippedSource) -> Image.Image:
 def _opened(data: bytes, name: str) -> Image.Image:
     if name == "heic":
         found = pi_heif.open_heif(io.BytesIO(data))
-        return found[found.primary_index].to_pillow()
+        image: Image.Image = found[found.primary_index].to_pillow()
+        return image
     return Image.open(io.BytesIO(data), formats=[name.upper()])
 
 
@@ -136,7 +140,10 @@ def to_srgb(image: Image.Image, profile: bytes | None, *, inverted: bool) -> Ima
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """The upper eight of sixteen bits: Pillow's own conversion would clip at 255."""
+    """The upper eight of sixteen bits, which Pillow would clip at 255. Floats are 0 to 1, or 0 to 255."""
+    if image.mode == "F":
+        (_, most), scale = image.getextrema(), 255.0
+        return image.point(lambda value: value * (scale if 0 < cast("float", most) <= 1 else 1)).convert("L")
     if not image.mode.startswith("I"):
         return image
     wide = image.tobytes()
