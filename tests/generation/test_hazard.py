@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from image2model.decoding.process import DecoderDied, DecoderProcess
 from image2model.errors import ImageFailure, StaleFence
 from image2model.generation import steps
-from image2model.generation.suspects import THREADS, DecoderDied, DecoderProcess, Hazard, Suspect
+from image2model.generation.suspects import THREADS, Hazard, Suspect
 from image2model.media.preflight import Prepared, prepare
 from tests.support.jobs import make_job, pick
 from tests.support.processes import is_gone

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
+from image2model.decoding.process import LONGEST_S
 from image2model.domain import Counts
-from image2model.generation.suspects import LONGEST_S
 from image2model.store.keys import key
 from tests.support.faulty_worker import SPOILT
 from tests.support.fleet import Fleet, failed_codes

@@ -16,8 +16,10 @@ from functools import partial
 from typing import Any, Final
 
 from image2model.cli import main
-from image2model.generation import context, decoder_child, generate
-from image2model.generation.suspects import LONGEST_S, DecoderProcess, Hazard
+from image2model.decoding import child
+from image2model.decoding.process import LONGEST_S, DecoderProcess
+from image2model.generation import context, generate
+from image2model.generation.suspects import Hazard
 from image2model.media import preflight
 from image2model.webhooks import deliver, deliveries
 from image2model.worker import process
@@ -78,4 +80,4 @@ if __name__ == "__main__":
         replace(context, "Hazard", partial(Hazard, longest_s=longest_s))
         main()
     else:
-        decoder_child.main()
+        child.main()

@@ -1,7 +1,7 @@
 """The process of suspects, with a short alarm: `python -m tests.support.impatient_decoder`."""
 
-from image2model.generation import decoder_child
+from image2model.decoding import child
 
 if __name__ == "__main__":
-    decoder_child.LONGEST_S = 1
-    decoder_child.main()
+    child.LONGEST_S = 1
+    child.main()

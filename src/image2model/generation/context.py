@@ -6,10 +6,12 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from image2model.catalogue.live import LiveCatalogue
+from image2model.decoding.pool import DecoderPool
+from image2model.decoding.process import DecoderProcess
 from image2model.fal.gateway import FalGateway
 from image2model.fal.privacy import FalPrivacy
 from image2model.generation.limits import ByteBudget, DiskSpace, FilePatience
-from image2model.generation.suspects import THREADS, DecoderProcess, Hazard
+from image2model.generation.suspects import THREADS, Hazard
 from image2model.queue.context import QueueContext
 from image2model.settings import Settings
 from image2model.storage.objects import ObjectStorage
@@ -32,7 +34,7 @@ _NO_ERRORS: Final = frozenset({"ok", "abandoned", "cancelled", "unfinished"})
 class GenerationContext(QueueContext):
     """The open parts.
 
-    `hazard` decodes and measures files from outside.
+    `hazard` decodes and measures files from outside; `decoders` those of formats that never are decoded here.
     `preparing` keeps the queue of `hazard` short, so that an image that waits can still be stopped;
     `suspects` is their own queue, because one that hangs must not hold up healthy pictures.
     `submissions`, `abandoned` and `thumbnails` are background tasks: POSTs under way, superseded requests
@@ -45,6 +47,7 @@ class GenerationContext(QueueContext):
         self.storage = storage
         self.catalogue = LiveCatalogue(redis)
         self.hazard = Hazard(redis, DecoderProcess())
+        self.decoders = DecoderPool()
         self.preparing = asyncio.Semaphore(THREADS + 1)
         self.suspects = asyncio.Semaphore(_SUSPECTS)
         self.fetches = asyncio.Semaphore(_FETCHES)
@@ -64,6 +67,7 @@ class GenerationContext(QueueContext):
         for thumbnail in self.thumbnails:
             thumbnail.cancel()
         self.hazard.close()
+        self.decoders.close()
 
 
 def fal_privacy(settings: Settings) -> FalPrivacy:

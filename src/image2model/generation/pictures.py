@@ -11,12 +11,14 @@ import msgspec
 import structlog
 from arq.worker import Retry
 
+from image2model.decoding.pool import is_isolated
+from image2model.decoding.process import DecoderDied
 from image2model.errors import ImageFailure
 from image2model.fal.endpoints import View
 from image2model.generation import steps
 from image2model.generation.context import GenerationContext
 from image2model.generation.steps import Task
-from image2model.generation.suspects import DecoderDied, Suspect
+from image2model.generation.suspects import Suspect
 from image2model.media.preflight import Prepared, prepare
 from image2model.queue.leases import MAX_CRASHES
 from image2model.queue.probes import check_endpoint
@@ -82,6 +84,8 @@ async def _prepare(context: GenerationContext, task: Task, fence: str, key: str)
     async with nullcontext() if task.hazard_deaths else context.preparing:
         await check_endpoint(context, task.image_id, task.model)  # the wait may have been long
         try:
+            if is_isolated(key.rpartition(".")[2]):
+                return await context.decoders.run(call)
             return await context.hazard.run(Suspect.of(task, fence), call)
         except DecoderDied as died:
             raise await _crashed(context, task, fence, died) from died

@@ -7,11 +7,15 @@ for the same picture share the work, and a fixed number of threads bounds the me
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
+import structlog
 from redis.asyncio import Redis
 
+from image2model.decoding.pool import DecoderPool, is_isolated
+from image2model.decoding.process import DecoderDied
 from image2model.errors import DiskFull, ImageFailure, NotFound
 from image2model.media.preflight import THUMBNAIL_SIDE, thumbnail
 from image2model.storage import layout
@@ -20,6 +24,7 @@ from image2model.storage.objects import ObjectStorage
 from image2model.store.connection import command
 from image2model.store.keys import key
 
+_log: Final = structlog.get_logger(__name__)
 MEDIA_TYPE: Final = "image/webp"
 _FIELDS: Final = ("job_id", "source_key", "sha256")
 
@@ -59,6 +64,7 @@ class Thumbnails:
     def __init__(self, storage: ObjectStorage, *, max_pixels: int, threads: int = 2) -> None:
         self._storage = storage
         self._max_pixels = max_pixels
+        self._decoders = DecoderPool()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="thumbnail")
         self._slots = asyncio.Semaphore(2 * threads)
         self._making: dict[str, asyncio.Task[bytes]] = {}
@@ -84,6 +90,7 @@ class Thumbnails:
         for task in self._making.values():
             task.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._decoders.close()
 
     def _made(self, image_id: str, task: "asyncio.Task[bytes]") -> None:
         del self._making[image_id]
@@ -99,12 +106,15 @@ class Thumbnails:
     async def _decoded(self, picture: UploadedPicture) -> bytes:
         try:
             original = await self._storage.get(picture.source_key)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                self._pool, lambda: thumbnail(original, size=THUMBNAIL_SIDE, max_pixels=self._max_pixels)
-            )
+            call = partial(thumbnail, original, size=THUMBNAIL_SIDE, max_pixels=self._max_pixels)
+            if is_isolated(picture.source_key.rpartition(".")[2]):
+                return await self._decoders.run(call)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
         except ObjectMissing as missing:
             raise NotFound("The uploaded picture is no longer there.") from missing
+        except DecoderDied as died:
+            _log.warning("thumbnail_not_made", image_id=picture.image_id, reason=str(died))
+            raise NotFound("This picture has no thumbnail: its decoder has failed.") from died
         except ImageFailure as failure:
             raise NotFound(f"This picture has no thumbnail. {failure.message}") from failure
 

@@ -11,11 +11,9 @@ from typing import Final, Literal
 import msgspec
 
 from image2model.errors import ImageTruncated, NotAnImage
+from image2model.media.heads import AVIF_BRANDS, GENERIC_BRANDS, HEIC_BRANDS
 from image2model.media.picture import PictureInfo, Span, picture_info
 
-HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
-AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
-_GENERIC: Final = frozenset({b"mif1", b"msf1", b"mif2", b"miaf"})
 _PICTURES: Final = frozenset({b"hvc1", b"av01", b"grid", b"iovl", b"iden"})
 _MAX_BOXES: Final = 4_096
 _MAX_ITEMS: Final = 20_000
@@ -48,9 +46,9 @@ def kind_of(data: bytes | bytearray) -> Kind | None:
         return None
     end = min(struct.unpack_from(">I", data)[0], 512, len(data))
     brands = [bytes(data[8:12]), *(bytes(data[at : at + 4]) for at in range(16, end - 3, 4))]
-    if brands[0] in HEIC_BRANDS or (brands[0] in _GENERIC and HEIC_BRANDS.intersection(brands)):
+    if brands[0] in HEIC_BRANDS or (brands[0] in GENERIC_BRANDS and HEIC_BRANDS.intersection(brands)):
         return "heic"
-    if brands[0] in AVIF_BRANDS or (brands[0] in _GENERIC and AVIF_BRANDS.intersection(brands)):
+    if brands[0] in AVIF_BRANDS or (brands[0] in GENERIC_BRANDS and AVIF_BRANDS.intersection(brands)):
         return "avif"
     return None
 

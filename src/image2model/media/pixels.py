@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Sequence
 from typing import cast
 
-import pi_heif
 from PIL import Image, ImageChops, ImageCms
 
 from image2model.errors import ImageFailure
@@ -85,6 +84,8 @@ def converted(image: Image.Image, source: StrippedSource) -> Image.Image:
 
 def _opened(data: bytes, name: str) -> Image.Image:
     if name == "heic":
+        import pi_heif  # here, because only decoder processes need it
+
         found = pi_heif.open_heif(io.BytesIO(data))
         image: Image.Image = found[found.primary_index].to_pillow()
         return image

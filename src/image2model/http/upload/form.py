@@ -20,6 +20,7 @@ from multipart import (  # type: ignore[import-untyped]  # a single module witho
 
 from image2model.errors import FileProblem, FileTooLarge, InvalidMultipart, UnsupportedMediaType
 from image2model.http.upload.limits import UploadLimits
+from image2model.media.heads import HEAD_BYTES, may_be_picture
 
 
 class Picture(Protocol):
@@ -149,8 +150,6 @@ class FieldPart:
         return self._value.decode()
 
 
-_HEAD_BYTES: Final = 12
-"""Bytes that tell PNG, JPEG and WebP from everything else."""
 _SMALL_CHUNK: Final = 16 << 10
 _GATHERED: Final = 64 << 10
 """Small chunks are gathered up to this size: kept one by one they would cost many times their bytes."""
@@ -182,7 +181,7 @@ class FilePart:
 
     def feed(self, chunk: bytes) -> None:
         """Keep the chunk, unless the file is refused by now."""
-        began_short = self.size < _HEAD_BYTES
+        began_short = self.size < HEAD_BYTES
         self.size += len(chunk)
         if self.size > self._max_bytes:
             self._refuse(
@@ -190,7 +189,7 @@ class FilePart:
             )
         elif self.problem is None:
             self._keep(chunk)
-            if began_short and self.size >= _HEAD_BYTES:
+            if began_short and self.size >= HEAD_BYTES:
                 self._check_head()
 
     def take(self) -> bytes:
@@ -209,7 +208,7 @@ class FilePart:
     def _check_head(self) -> None:
         """Refuse early what cannot be a picture. The inspection names the problem, and is quick about it."""
         begin = b"".join(self._chunks)
-        if _is_picture_head(begin[:_HEAD_BYTES]):
+        if may_be_picture(begin[:HEAD_BYTES]):
             return
         try:
             self._inspect(begin)
@@ -219,13 +218,6 @@ class FilePart:
     def _refuse(self, problem: FileProblem) -> None:
         self.problem = problem
         self._chunks.clear()
-
-
-def _is_picture_head(head: bytes) -> bool:
-    """Whether the first 12 bytes may begin a PNG, JPEG or WebP file (the formats' own signatures)."""
-    return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (
-        head[:4] == b"RIFF" and head[8:] == b"WEBP"
-    )
 
 
 MAX_NAME_BYTES: Final = 200

@@ -1,7 +1,7 @@
-"""The program that decodes suspects: `python -m image2model.generation.decoder_child`.
+"""The program that decodes what may end its process: `python -m image2model.decoding.child`.
 
-`suspects.DecoderProcess` starts it and sends it one call after another over a pipe. It has limits of its own,
-ignores the signals that are meant for its worker, and ends with it. Only its own worker writes to the pipe,
+`process.DecoderProcess` starts it and sends it one call after another over a pipe. It has limits of its own,
+ignores the signals that are meant for its owner, and ends with it. Only its own owner writes to the pipe,
 so calls are pickles.
 """
 
@@ -21,12 +21,12 @@ LENGTH_BYTES: Final = 8
 MOST_MEMORY: Final = 6 << 30
 """Bytes of address space: the largest picture takes a tenth of it."""
 LONGEST_S = 180
-"""Seconds after which a call ends this process: its worker would have killed it before, so it is gone."""
+"""Seconds after which a call ends this process: its owner would have killed it before, so it is gone."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
 def main() -> None:
-    """Serve calls until the worker closes the pipe."""
+    """Serve calls until the owner closes the pipe."""
     _die_with_parent()
     _set_limits()
     calls = sys.stdin.buffer
@@ -59,15 +59,15 @@ def write_frame(stream: BinaryIO, message: bytes) -> None:
 def _answer(call: bytes) -> tuple[str, object]:
     """`result` with the return value, `failure` with the picture's error, or `error` with a traceback."""
     try:
-        return "result", pickle.loads(call)()  # noqa: S301 - from our own worker
+        return "result", pickle.loads(call)()  # noqa: S301 - from our own parent
     except ImageFailure as failure:
         return "failure", (failure.code, failure.message, failure.retryable, failure.fal_type)
-    except Exception:  # noqa: BLE001 - the worker reports it
+    except Exception:  # noqa: BLE001 - its owner reports it
         return "error", traceback.format_exc()
 
 
 def _die_with_parent() -> None:
-    """Die with the worker: on Linux by the parent-death signal, else by the end of the pipe or the alarm."""
+    """Die with the owner: on Linux by the parent-death signal, else by the end of the pipe or the alarm."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
