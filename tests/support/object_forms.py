@@ -1,6 +1,6 @@
 """Forms with objects of several views, in each way in which a client may name them.
 
-Who calls it: the tests of objects. A way takes how many pictures of one object there are, and returns the form.
+Who calls it: the tests of objects. A way takes the number of pictures and returns the form.
 """
 
 import json
@@ -77,11 +77,11 @@ def text(body: Body, manifest: object) -> Body:
 
 
 def four_views(count: int = 1, **fields: str) -> Body:
-    """So many objects of four named sides, and these fields."""
+    """So many objects of four named sides, and these fields; they may cost $90."""
     body = Body()
     for number in range(count):
         for at, side in enumerate(SIDES[:4]):
             part(body, f"objects[o{number}][{side}]", view(at, number), f"{side}.png")
-    for name, value in fields.items():
+    for name, value in {"max_cost_usd": "90", **fields}.items():
         body.text(name, value)
     return body
