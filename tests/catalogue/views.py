@@ -21,8 +21,9 @@ def least_views(model: dict[str, Any]) -> Views | None:
         return PLAIN
     listed = _of_role(model, "views")
     if listed is not None:
-        return ("",) * max(1, listed["min"])
-    return tuple(one["side"] for one in model["inputs"] if one["role"] == "side" and one["required"])
+        return ("",) * int(max(1, listed["min"]))
+    sides = _by_side(model)
+    return tuple(side for side in sides if sides[side]["required"])
 
 
 def several_views(model: dict[str, Any]) -> Iterator[Views]:
