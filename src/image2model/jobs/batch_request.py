@@ -123,7 +123,7 @@ def read_submission(
     objects = objects_of(batch, settings.max_files)
     if not request.skip_invalid or not objects.good:
         batch.refuse_bad()
-    check_objects(endpoint, objects)
+    check_objects(request, objects)
     if (refusal := request.refusal(len(objects.good))) is not None:
         raise refusal
     return Submission(
@@ -145,10 +145,10 @@ def objects_of(batch: ReceivedBatch, most: int) -> Objects:
     return read_objects(batch, manifest, most)
 
 
-def check_objects(endpoint: Endpoint, objects: Objects) -> None:
+def check_objects(request: BatchRequest, objects: Objects) -> None:
     """Raises InvalidParameter where the endpoint does not take one of them."""
     for one in objects.good:
-        check_views(endpoint, one.name, one.sides)
+        check_views(request.endpoint, one.name, one.sides, request.params)
 
 
 def read_fields(fields: Mapping[str, str], endpoint: Endpoint, *, private_webhooks: bool) -> BatchRequest:

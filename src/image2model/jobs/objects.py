@@ -173,6 +173,6 @@ def _check_group(name: str | int, sides: Sequence[str]) -> None:
 def _bad(name: str | int, indices: Sequence[int], first: BadFile) -> BadObject:
     fault = first.fault
     if isinstance(name, str):
-        detail = f"{fault.file}: {fault.detail}"
+        detail = f"{first.filename}: {fault.detail}"
         return BadObject(index=min(indices), name=name, code=fault.code, detail=detail)
     return BadObject(index=min(indices), name=fault.file, code=fault.code, detail=fault.detail)
