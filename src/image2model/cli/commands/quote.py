@@ -16,13 +16,14 @@ import msgspec
 
 from image2model.cli.advice import advice
 from image2model.cli.connection import client, json_option, service_options
-from image2model.cli.options import own_data_options, shared_options
+from image2model.cli.options import input_options, own_data_options, shared_options
 from image2model.cli.output import print_json
 from image2model.cli.submit.board import skipped_lines
-from image2model.cli.submit.collect import Found, collect
-from image2model.cli.submit.item import Item, Outcome, printable, text_of
+from image2model.cli.submit.collect import Found
+from image2model.cli.submit.item import Item, Outcome, printable, text_of, things
 from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
 from image2model.cli.submit.manifest import read_manifest
+from image2model.cli.submit.objects import collect_with_objects
 from image2model.cli.submit.outputs import OutputFolder, assign
 from image2model.cli.submit.plan import Batch, Plan, batches, halves, make_plan
 from image2model.cli.submit.send import CostLimit, fail_blamed, find_job, is_batch_too_large
@@ -88,6 +89,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """The arguments of the command."""
 
     paths: Sequence[Path]
+    views: Path | None
     out: Path
     model: str | None
     params: dict[str, object] | None
@@ -96,7 +98,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command(short_help="Show what a submit would cost, and buy nothing.")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@input_options
 @shared_options
 @own_data_options
 @service_options
@@ -129,7 +131,7 @@ async def run(request: Request, client: AsyncClient, on_progress: OnProgress) ->
 
     Raises click.UsageError, ClientError, OSError.
     """
-    collected = await in_thread(collect, request.paths, leave_out=request.out)
+    collected = await in_thread(collect_with_objects, request.paths, request.views, leave_out=request.out)
     options = SharedOptions.of(client.url, request.model, request.params, request.face_limit)
     ledger = await in_thread(Ledger.read_copy, OutputFolder(request.out).ledger)
     with ledger:
@@ -219,7 +221,7 @@ class Quoter:
         limit = self.limit.take(len(batch.items))
         try:
             quote = await self._client.quote(
-                [item.picture for item in batch.items],
+                [item.source for item in batch.items],
                 model=self._options.model or None,
                 params=options.params,
                 face_limit=options.face_limit,
@@ -293,7 +295,8 @@ def _print(estimate: Estimate) -> None:
 def _heading(estimate: Estimate) -> str:
     files = sum(len(entry.item.stems) for entry in estimate.entries)
     pictures = len(estimate.entries)
-    heading = counted(pictures, "picture") + (f" in {files} files" if files > pictures else "")
+    thing = things([entry.item for entry in estimate.entries])
+    heading = counted(pictures, thing) + (f" in {files} files" if files > pictures else "")
     return heading + (f", models by {estimate.model}" if estimate.model else "")
 
 

@@ -10,15 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from image2model.cli.submit.item import Item
 from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
 from image2model.cli.submit.manifest import OwnData
 from image2model.cli.submit.plan import KEY_SECONDS, Batch
 from image2model.client import ApiError, AsyncClient, ClientError
 from image2model.client.documents import Job
-from image2model.client.multipart import Picture
+from image2model.client.form import Source
 from image2model.domain import Metadata
 from image2model.shielded import in_thread
 
@@ -57,9 +55,10 @@ class Sender:
         Raises BatchTooLarge, ClientError.
         """
         pictures = [(item.sha256, item.name) for item in batch.items]
+        views = {item.sha256: item.view_names for item in batch.items if item.views}
         own = OwnData.of(self._metadata, batch.items)
-        await in_thread(self._ledger.begin, batch.key, self._options, pictures, own)
-        return await self._upload(batch, [item.picture for item in batch.items], own.metadata)
+        await in_thread(self._ledger.begin, batch.key, self._options, pictures, own, views)
+        return await self._upload(batch, [item.source for item in batch.items], own.metadata)
 
     async def send_again(self, batch: Batch) -> str | None:
         """The job of a batch whose upload got no reply in an earlier run; None: there is none.
@@ -71,11 +70,12 @@ class Sender:
         key_is_kept = time.time() - (batch.begun or 0) < KEY_SECONDS
         if key_is_kept and all(sha256 in self._items for sha256, _ in sent):
             own = await in_thread(self._ledger.own_data, batch.key)
-            pictures = [
-                _as_sent(self._items[sha256].picture, name, own.pictures.get(sha256, {}))
+            views = await in_thread(self._ledger.views, batch.key)
+            sources = [
+                self._items[sha256].source_as(name, views.get(sha256, ()), own.pictures.get(sha256, {}))
                 for sha256, name in sent
             ]
-            return await self._upload(batch, pictures, own.metadata)
+            return await self._upload(batch, sources, own.metadata)
         job_id = await find_job(self._client, {sha256 for sha256, _ in sent}, since=batch.begun or 0)
         if job_id is None:
             await in_thread(self._ledger.drop, batch.key)
@@ -83,13 +83,13 @@ class Sender:
             await in_thread(self._ledger.accept, batch.key, job_id)
         return job_id
 
-    async def _upload(self, batch: Batch, pictures: Sequence[Picture], metadata: Metadata) -> str | None:
+    async def _upload(self, batch: Batch, sources: Sequence[Source], metadata: Metadata) -> str | None:
         options = Options.from_text(self._options.params)
-        limit = self._limit.take(len(pictures))
+        limit = self._limit.take(len(sources))
         try:
             async with self._uploads:
                 job = await self._client.submit(
-                    pictures,
+                    sources,
                     model=self._options.model or None,
                     params=options.params,
                     face_limit=options.face_limit,
@@ -143,10 +143,6 @@ class BatchTooLarge(Exception):
     """The service accepts less in one upload: split the batch."""
 
 
-def _as_sent(picture: Picture, name: str, metadata: Metadata) -> Picture:
-    return msgspec.structs.replace(picture, name=name, metadata=metadata)
-
-
 def is_batch_too_large(error: ApiError, items: Sequence[Item]) -> bool:
     """Whether the service accepts less in one upload, and these items can be split."""
     return error.code in _TOO_LARGE and len(items) > 1
@@ -158,7 +154,8 @@ def fail_blamed(error: ApiError, items: Sequence[Item]) -> None:
         raise error
     faults = {fault.file: fault for fault in error.errors}
     for item in items:
-        fault = faults.get(item.name)
+        names = (item.name, *item.view_names)
+        fault = next((faults[name] for name in names if name in faults), None)
         item.fail(fault.code if fault else error.code, fault.detail if fault else error.detail)
 
 

@@ -14,10 +14,11 @@ import msgspec
 
 from image2model.cli.connection import raise_first_error
 from image2model.cli.submit.board import Board, JsonBoard, PlainBoard
-from image2model.cli.submit.collect import Collected, collect
+from image2model.cli.submit.collect import Collected
 from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.ledger import Ledger, SharedOptions
 from image2model.cli.submit.manifest import attach, read_manifest
+from image2model.cli.submit.objects import collect_with_objects
 from image2model.cli.submit.outputs import OutputFolder
 from image2model.cli.submit.plan import Batch, Plan, batches, halves, prepare
 from image2model.cli.submit.save import Follower, Saver
@@ -33,6 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """The arguments of the command."""
 
     paths: Sequence[Path]
+    views: Path | None
     out: Path
     model: str | None
     params: dict[str, object] | None
@@ -47,7 +49,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run(request: Request, client: AsyncClient) -> list[Item]:
     """Every picture with its outcome. Raises click.UsageError, ClientError, FolderInUse, OSError."""
-    collected = await in_thread(collect, request.paths, leave_out=request.out)
+    collected = await in_thread(collect_with_objects, request.paths, request.views, leave_out=request.out)
     folder = OutputFolder(request.out)
     await in_thread(folder.state.mkdir, parents=True, exist_ok=True)
     lock = lock_output(folder)
