@@ -2,6 +2,7 @@
 3339 text.
 """
 
+from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
@@ -97,6 +98,12 @@ class Image(msgspec.Struct, frozen=True):
     finished_at: str | None = None
     metadata: Metadata = {}
     views: tuple[ImageView, ...] = ()
+
+    @property
+    def stem(self) -> str:
+        """What its files may be named by: an object's name, or its picture's without the suffix."""
+        is_object = len(self.views) > 1 or any(view.filename != self.filename for view in self.views)
+        return self.filename if is_object else PurePosixPath(self.filename).stem
 
     @property
     def finished(self) -> bool:
