@@ -66,7 +66,7 @@ def draw(path: Path, seed: str) -> None:
 
 def models(folder: Path) -> dict[str, bytes]:
     """The bytes of each model, by its name."""
-    return {path.name: path.read_bytes() for path in folder.glob("*.glb")}
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.glb"))}
 
 
 @pytest.mark.usefixtures("photos")
@@ -160,8 +160,28 @@ def test_object_that_the_model_does_not_take_is_told_and_nothing_bought(
     for command in ("quote", "submit"):
         done = run(command, "--views", "photos", "--model", model)
         assert done.returncode == 1
-        assert words in done.stderr + done.stdout
+        assert "photos/chair  invalid_parameter: " in done.stdout
+        assert words in done.stdout
     assert emulator.submissions() == []
+
+
+def test_objects_that_the_model_does_not_take_are_named_and_the_others_are_made(
+    run: Run, tmp_path: Path, emulator: EmulatorProcess
+) -> None:
+    for name, sides in {"good": SIDES, "topped": ("front", "top"), "backward": ("back",), "flat": ()}.items():
+        for side in sides or ("view",):
+            draw(tmp_path / "photos" / name / f"{side}.png", f"{name} {side}")
+    own = ("--views", "photos", "--model", SIDED)
+    quoted = run("quote", *own)
+    assert "2 would be bought at" in quoted.stdout
+    assert "2 would be refused:\n  photos/backward  invalid_parameter" in quoted.stdout
+    done = run("submit", *own)
+    assert done.returncode == 1
+    assert "4 objects: 2 models saved, 0 done before, 2 failed" in done.stdout
+    for name in ("topped", "backward"):
+        assert f"photos/{name}  invalid_parameter" in done.stdout
+    assert list(models(tmp_path / "models")) == ["flat.glb", "good.glb"]
+    assert len(emulator.submissions()) == 2
 
 
 def test_object_with_a_bad_picture_is_named_and_the_others_are_made(

@@ -25,7 +25,7 @@ from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
 from image2model.cli.submit.manifest import read_manifest
 from image2model.cli.submit.objects import collect_with_objects
 from image2model.cli.submit.outputs import OutputFolder, assign
-from image2model.cli.submit.plan import Batch, Plan, batches, halves, make_plan
+from image2model.cli.submit.plan import Batch, Plan, batches, halves, make_plan, new_batch
 from image2model.cli.submit.send import CostLimit, fail_blamed, find_job, is_batch_too_large
 from image2model.cli.submit.session import once_each
 from image2model.cli.text import counted
@@ -141,7 +141,7 @@ async def run(request: Request, client: AsyncClient, on_progress: OnProgress) ->
             fresh = [*plan.fresh, *await _again(quoter, plan)]
             quoter.limit = CostLimit(request.max_cost, len(fresh))
             quotes = await _quotes(quoter, fresh, on_progress)
-    last = quotes[-1] if quotes else BatchQuote([])
+    last = next((quote for quote in reversed(quotes) if quote.model), BatchQuote([]))
     return Estimate(_entries(plan, quotes), collected.skipped, last.model, last.price_note)
 
 
@@ -230,8 +230,11 @@ class Quoter:
         except ApiError as error:
             self.limit.give_back(limit)
             if not is_batch_too_large(error, batch.items):
-                fail_blamed(error, batch.items)
-                yield BatchQuote([Entry(item, Fate.REFUSED) for item in batch.items])
+                rest = fail_blamed(error, batch.items)
+                yield BatchQuote([Entry(item, Fate.REFUSED) for item in batch.items if item not in rest])
+                if rest:
+                    async for part in self._quote(new_batch(rest)):
+                        yield part
                 return
         else:
             yield _batch_quote(batch.items, quote)

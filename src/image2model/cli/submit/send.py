@@ -25,6 +25,7 @@ _TOO_LARGE: Final = frozenset({"too_many_files", "body_too_large"})
 _FILES_TO_BLAME: Final = frozenset(
     {"file_too_large", "body_too_large", "not_an_image", "image_truncated", "image_too_large"}
 )
+_NOT_TAKEN: Final = "invalid_parameter"  # with `errors`: the model does not take these objects
 _UPLOADS_AT_ONCE: Final = 2
 _LEAST_USD: Final = 0.000001
 
@@ -52,7 +53,7 @@ class Sender:
     async def send(self, batch: Batch) -> str | None:
         """Upload a new batch and return its job; None where its pictures were refused, each with its reason.
 
-        Raises BatchTooLarge, ClientError.
+        Raises BatchTooLarge, RestOfBatch, ClientError.
         """
         pictures = [(item.sha256, item.name) for item in batch.items]
         views = {item.sha256: item.view_names for item in batch.items if item.views}
@@ -110,7 +111,8 @@ class Sender:
             await in_thread(self._ledger.drop, batch.key)
         if is_batch_too_large(error, batch.items):
             raise BatchTooLarge from error
-        fail_blamed(error, batch.items)
+        if rest := fail_blamed(error, batch.items):
+            raise RestOfBatch(rest) from error
 
 
 class CostLimit:
@@ -143,13 +145,26 @@ class BatchTooLarge(Exception):
     """The service accepts less in one upload: split the batch."""
 
 
+class RestOfBatch(Exception):
+    """The service refused the batch because of some items, which have failed: send `items` without them."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        super().__init__(f"{len(items)} items are left of a refused batch")
+        self.items = items
+
+
 def is_batch_too_large(error: ApiError, items: Sequence[Item]) -> bool:
     """Whether the service accepts less in one upload, and these items can be split."""
     return error.code in _TOO_LARGE and len(items) > 1
 
 
-def fail_blamed(error: ApiError, items: Sequence[Item]) -> None:
-    """Fail each with its reason. Raises the error again where no picture is to fail_blamed."""
+def fail_blamed(error: ApiError, items: Sequence[Item]) -> list[Item]:
+    """Fail those to blame, each with its reason, and return the rest, which may be sent without them.
+
+    Raises the error again where no picture is to blame.
+    """
+    if error.code == _NOT_TAKEN and error.errors:
+        return _fail_not_taken(error, items)
     if error.code not in _FILES_TO_BLAME:
         raise error
     faults = {fault.file: fault for fault in error.errors}
@@ -157,6 +172,19 @@ def fail_blamed(error: ApiError, items: Sequence[Item]) -> None:
         names = (item.name, *item.view_names)
         fault = next((faults[name] for name in names if name in faults), None)
         item.fail(fault.code if fault else error.code, fault.detail if fault else error.detail)
+    return []
+
+
+def _fail_not_taken(error: ApiError, items: Sequence[Item]) -> list[Item]:
+    """Fail the objects that the model does not take. Raises the error again where it names none of these."""
+    faults = {fault.file: fault for fault in error.errors}
+    rest = [item for item in items if item.name not in faults]
+    if len(rest) == len(items):
+        raise error
+    for item in items:
+        if fault := faults.get(item.name):
+            item.fail(fault.code, fault.detail)
+    return rest
 
 
 async def find_job(client: AsyncClient, hashes: Collection[str], *, since: float) -> str | None:
