@@ -36,6 +36,15 @@ COMPONENTS: Mapping[str, Mapping[str, Schema]] = MappingProxyType(
             "file_size": {"type": "integer", "description": "In bytes.", "examples": [4404019]},
             "file_data": _text("File data", format="binary"),
         },
+        "Image": {
+            "url": _text("Where the file can be downloaded."),
+            "content_type": _text("The MIME type of the file.", examples=["image/png"]),
+            "file_name": _text("The name of the file.", examples=["image.png"]),
+            "file_size": {"type": "integer", "description": "In bytes.", "examples": [4404019]},
+            "file_data": _text("File data", format="binary"),
+            "width": {"type": "integer", "description": "In pixels.", "examples": [1024]},
+            "height": {"type": "integer", "description": "In pixels.", "examples": [1024]},
+        },
         "ModelUrls": {
             "glb": _file("The model as GLB."),
             "fbx": _file("The model as FBX."),

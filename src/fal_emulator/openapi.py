@@ -158,6 +158,8 @@ def _named(fields: Mapping[str, Field], style: Style) -> dict[str, Schema]:
 
 
 _REFERENCES: Mapping[str, tuple[str, bool]] = {
+    "cutout": ("Image", False),
+    "mask": ("Image", False),
     "textures": ("File", True),
     "models": ("File", True),
     "splats": ("File", True),

@@ -159,6 +159,8 @@ _CONTENTS: Mapping[str, Callable[[str, Output, Run], object]] = MappingProxyType
         "splat": lambda _name, _output, _run: _SPLAT,
         "archive": _own("zip"),
         "preview": lambda _name, _output, _run: Part("preview.jpg", "jpg", "preview"),
+        "cutout": lambda _name, _output, run: run.model,
+        "mask": lambda name, _output, run: Part(f"{name}.{run.model.format}", run.model.format),
         "texture": lambda _name, _output, _run: _TEXTURE,
         "models": _models,
         "splats": _splats,

@@ -12,6 +12,7 @@ from zlib import crc32
 
 from fal_emulator import refusals
 from fal_emulator.config import Config
+from fal_emulator.cutouts import cut_out, size_of
 from fal_emulator.endpoints import Field
 from fal_emulator.faults import Fault
 from fal_emulator.files import Files, StoredFile
@@ -32,6 +33,7 @@ _TRANSFERS = (Fault.FILE_SLOW, Fault.FILE_STUCK, Fault.FILE_EMPTY, Fault.FILE_HT
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM")
 """How the files begin that are pictures and no models."""
 
+_CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif"}
 _MAX_OBJECTS = 8
 
 
@@ -90,7 +92,8 @@ class Studio:
 
     async def _make(self, generation: Generation) -> Answer:
         sources = await self._load(generation)
-        given = self._model_files.next()
+        cutout = generation.endpoint.removes_background
+        given = None if cutout else self._model_files.next()
         run = _run(generation, given, sources)
         result = layout(run)
         wanted = {part.name: part for part in parts(result) if given is None or part != run.model}
@@ -102,7 +105,9 @@ class Studio:
             grid=self._config.grid,
             texture=self._config.texture,
         )
-        made = await asyncio.get_running_loop().run_in_executor(self._threads, build, job)
+        made = await asyncio.get_running_loop().run_in_executor(
+            self._threads, cut_out if cutout else build, job
+        )
         if generation.phase is Phase.COMPLETED:
             return refusals.cancelled()
         return Answer(200, filled(result, self._filing(generation, made, given)))
@@ -140,6 +145,9 @@ class Studio:
         def file(part: Part) -> dict[str, object]:
             if part.name not in stored:
                 stored[part.name] = self._put(generation, part, made, given)
+                if generation.endpoint.removes_background:
+                    width, height = size_of(made[part.name])
+                    stored[part.name] |= {"width": width, "height": height}
             return stored[part.name]
 
         return file
@@ -148,7 +156,8 @@ class Studio:
         self, generation: Generation, part: Part, made: dict[str, bytes], given: ModelFile | None
     ) -> dict[str, object]:
         if part.use == "model":
-            return self._put_model(generation, given or ModelFile(part.name, OCTETS, made[part.name]))
+            kind = _CONTENT_TYPES.get(part.format, OCTETS)
+            return self._put_model(generation, given or ModelFile(part.name, kind, made[part.name]))
         if part.use == "preview":
             return self._put_preview(generation, made[part.name])
         return self._put_side(generation, part, made[part.name])
@@ -176,7 +185,7 @@ class Studio:
         return _object(generation, file, self._elsewhere(generation) if elsewhere else generation.base_url)
 
     def _put_side(self, generation: Generation, part: Part, data: bytes) -> dict[str, object]:
-        kind = "image/jpeg" if part.format == "jpg" else OCTETS
+        kind = _CONTENT_TYPES.get(part.format, OCTETS)
         file = StoredFile(data, kind, part.name, transfer=_transfer(generation, "all"))
         self._store(generation, file)
         return _object(generation, file, generation.base_url)
@@ -201,8 +210,10 @@ def _run(generation: Generation, given: ModelFile | None, sources: list[bytes]) 
     """What is made, from the input with all defaults."""
     endpoint = generation.endpoint
     arguments = {**endpoint.defaults, **generation.input}
-    kind = altered_format(generation.faults) or endpoint.file_format(arguments)
-    name = f"model.{kind}"
+    kind = endpoint.file_format(arguments)
+    if not endpoint.removes_background:
+        kind = altered_format(generation.faults) or kind
+    name = f"{'image' if endpoint.removes_background else 'model'}.{kind}"
     if given is not None:
         name, kind = given.name, given.name.rpartition(".")[2].lower()
     seed = arguments.get("seed")

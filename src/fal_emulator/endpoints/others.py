@@ -148,17 +148,6 @@ _ELSEWHERE = (
         unit="credits",
         limit="face_limit",
     ),
-    Endpoint(
-        id="fal-ai/birefnet",
-        title="BiRefNet",
-        category="image-to-image",
-        description="Removes the background of a picture.",
-        license="commercial",
-        fields={"image_url": url()},
-        outputs={"image": Output(content="texture", required=True)},
-        price=0.0001,
-        unit="compute seconds",
-    ),
 )
 
 ROWS = (*_TRIPOSR, _SAM, *_ELSEWHERE)

@@ -15,12 +15,25 @@ Kind = Literal["string", "integer", "number", "boolean", "array", "object"]
 Role = Literal["picture", "side", "views", "style", "mask", "model"]
 """What a field of URLs is for. `views` is a list of pictures of one object, `side` one named view of it."""
 
-File = Literal["model", "glb", "animated", "fbx", "mtl", "splat", "archive", "preview", "texture"]
+File = Literal[
+    "model",
+    "glb",
+    "animated",
+    "fbx",
+    "mtl",
+    "splat",
+    "archive",
+    "preview",
+    "texture",
+    "cutout",
+    "mask",
+]
 Group = Literal["models", "splats", "textures", "texture_files", "model_urls", "animations"]
 Fact = Literal["seed", "task", "timings", "metadata", "echo"]
 Content = File | Group | Fact
 """What an output holds. `models`, `splats` and `textures` are lists of files, `texture_files` a list of
-objects of files, `model_urls` and `animations` objects of files; a fact is no file at all."""
+objects of files, `model_urls` and `animations` objects of files; a fact is no file at all. `cutout` is the
+picture without its background, the main file of an endpoint that makes no model, `mask` what it keeps."""
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -108,6 +121,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     def many(self) -> bool:
         """Whether that field is a list."""
         return self.fields[self.picture].kind == "array"
+
+    @property
+    def removes_background(self) -> bool:
+        """Whether its main file is the picture without its background, in place of a model."""
+        return any(output.content == "cutout" for output in self.outputs.values())
 
     @property
     def parameters(self) -> Mapping[str, Field]:
