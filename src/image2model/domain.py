@@ -65,10 +65,14 @@ class PreparedPicture(msgspec.Struct, frozen=True, kw_only=True):
     height: int
 
 
+FIRST_CUTOUT: Final = "cutout:0"
+"""The phase in which an image begins whose views are cut out. The next is `cutout:1`; the last has no name."""
+
+
 class Preparation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is done with an image's pictures before its model runs, and how far that has come.
 
-    `remove_background` is the endpoint that removes it. `cutouts` and `files` have one entry for each view, as
+    `remove_background` is the endpoint that removes it. `cutouts` and `files` have an entry for each view, as
     far as they are made. `cost_micro`: what the finished cut-outs have cost, failed tries included.
     """
 
@@ -80,6 +84,15 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     cutouts: tuple[Cutout, ...] = ()
     files: tuple[PreparedPicture, ...] = ()
     cost_micro: int = 0
+
+    def as_made(self) -> "Preparation":
+        """The same before anything of it was done."""
+        return Preparation(
+            remove_background=self.remove_background,
+            crop=self.crop,
+            pad_square=self.pad_square,
+            confirm_prepared=self.confirm_prepared,
+        )
 
     @property
     def awaits_confirmation(self) -> bool:

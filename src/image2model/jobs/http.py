@@ -32,6 +32,7 @@ from image2model.jobs.batch_request import (
     read_submission,
 )
 from image2model.jobs.idempotency import AcceptedResponse
+from image2model.jobs.preparation import remover_id
 from image2model.jobs.quote import quote, reusable
 from image2model.jobs.state import JobsState
 from image2model.media.inspect import inspect
@@ -70,13 +71,24 @@ async def _read_submission(
 ) -> Submission:
     batch = await _read_batch(request, state, sink)
     endpoint = await _endpoint(state, principal, batch.fields)
-    return read_submission(batch, endpoint, principal, state.settings)
+    remover = await _remover(state, principal, batch.fields)
+    return read_submission(batch, endpoint, principal, state.settings, remover)
 
 
 async def _endpoint(state: JobsState, principal: Principal, fields: Mapping[str, str]) -> Endpoint:
     """The endpoint of the form's `model`. Raises UnknownModel, Forbidden, InvalidParameter."""
     endpoint = await state.catalogue.find(fields.get("model", DEFAULT_MODEL))
     offer.require(endpoint, state.settings.models, principal)
+    return endpoint
+
+
+async def _remover(state: JobsState, principal: Principal, fields: Mapping[str, str]) -> Endpoint | None:
+    """The endpoint of the form's `remove_background`. Raises as `_endpoint`."""
+    name = remover_id(fields)
+    if name is None:
+        return None
+    endpoint = await state.catalogue.find(name)
+    offer.require_remover(endpoint, state.settings.models, principal)
     return endpoint
 
 
@@ -98,7 +110,9 @@ async def quote_batch(request: Request) -> Response:
     await state.gate.count(request.scope, principal)
     batch = await _read_batch(request, state, discard)
     endpoint = await _endpoint(state, principal, batch.fields)
-    options = read_fields(batch.fields, endpoint, private_webhooks=state.settings.webhook_allow_private)
+    remover = await _remover(state, principal, batch.fields)
+    private = state.settings.webhook_allow_private
+    options = read_fields(batch.fields, endpoint, private_webhooks=private, remover=remover)
     objects = objects_of(batch, state.settings.max_files)
     check_objects(endpoint, objects)
     cached = await reusable(
