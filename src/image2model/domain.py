@@ -66,7 +66,7 @@ class PreparedPicture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FIRST_CUTOUT: Final = "cutout:0"
-"""The phase in which an image begins whose views are cut out. The next is `cutout:1`; the last has no name."""
+"""The phase in which an image begins whose views are cut out. The next is `cutout:1`, the last has none."""
 
 
 class Preparation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -69,7 +69,7 @@ async def killed_at(stage: Stage, hold: Hold) -> str:
 
 async def account(redis: Redis, owner: str = "ann") -> tuple[int, int]:
     """Micro-dollars spent, and still reserved."""
-    spent, reserved = await redis.hmget(f"i2m:account:{owner}", "total_spent", "reserved")
+    spent, reserved = await redis.hmget(f"i2m:account:{owner}", ["total_spent", "reserved"])
     return int(spent or 0), int(reserved or 0)
 
 

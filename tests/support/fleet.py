@@ -15,7 +15,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from image2model.access.accounts import Allowance
-from image2model.domain import SIDES, IMAGE_UNFINISHED, ImageStatus, Metadata, Preparation, StoredView
+from image2model.domain import IMAGE_UNFINISHED, SIDES, ImageStatus, Metadata, Preparation, StoredView
 from image2model.jobs import records
 from image2model.jobs.batch_request import digest
 from image2model.settings import Settings, load

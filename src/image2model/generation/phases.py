@@ -1,8 +1,8 @@
 """The phases of an image whose pictures are prepared before its model runs: the typed store calls.
 
 Each view whose background is removed is a phase of its own, `cutout:0` and so on, with a paid request by the
-same steps as the model's run, which comes last and has no phase. `advance` ends a phase: it alone moves an image
-to the next one. All calls are fenced, and raise StaleFence and StoreOutage.
+same steps as the model's run, which comes last and has no phase. `advance` ends a phase: it alone moves an
+image to the next one. All calls are fenced, and raise StaleFence and StoreOutage.
 """
 
 from collections.abc import Awaitable, Callable
@@ -90,7 +90,7 @@ async def note_prepared(redis: Redis, task: Task, fence: str, preparation: Prepa
 
 
 async def await_confirmation(redis: Redis, task: Task, fence: str) -> Awaited:
-    """Let the image wait for its confirmation, without lease and permit. It is not held any more with WAITING."""
+    """Let the image wait for its confirmation, without lease and permit: with WAITING it is held no more."""
     done = await _AWAIT.packed(redis, task.image_id, fence, CONFIRM_WITHIN_S * 1000)
     awaited = Awaited(done)
     if awaited is Awaited.STALE:

@@ -53,7 +53,7 @@ def originals_of(task: Task) -> list[StoredPicture]:
 
 
 def _to_send(task: Task) -> list[StoredPicture]:
-    """The pictures of the next request: in a phase the view that is cut out, then the prepared ones if any."""
+    """The pictures of the next request: in a phase the view that is cut out, then the prepared ones."""
     originals = originals_of(task)
     if task.phase:
         return [originals[cutout_index(task)]]

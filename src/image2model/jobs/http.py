@@ -21,7 +21,7 @@ from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint
 from image2model.http.bodies import json_response, read_json
 from image2model.http.documents import job_document
 from image2model.http.upload.reader import ReceivedBatch, Sink, discard, read_batch
-from image2model.jobs import accept, downloads, idempotency, lifecycle, listing, thumbnails
+from image2model.jobs import accept, confirmation, downloads, idempotency, lifecycle, listing, thumbnails
 from image2model.jobs.batch_request import (
     Submission,
     check_objects,
@@ -40,6 +40,7 @@ from image2model.media.preflight import THUMBNAIL_SIDE
 
 _NO_STORE: Final = {"Cache-Control": "private, no-store"}
 _THUMBNAIL_CACHE: Final = "private, max-age=604800, immutable"
+_CONFIRM_EXAMPLE: Final = '{"accept": true}'
 _RETRY_EXAMPLE: Final = '{"image_ids": ["…"], "params": {}}'
 
 
@@ -164,6 +165,41 @@ async def retry(request: Request) -> Response:
         body.params,
     )
     return json_response(job_document(job), 202)
+
+
+class ConfirmBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether the prepared picture is accepted; otherwise its image is cancelled."""
+
+    accept: bool = True
+
+
+_confirm_body: Final = msgspec.json.Decoder(ConfirmBody)
+
+
+async def confirm(request: Request) -> Response:
+    """202: the image goes on with its prepared pictures, or is cancelled."""
+    state = state_of(request, JobsState)
+    principal = await state.authenticate(request.scope)
+    await state.gate.count(request.scope, principal)
+    body = await read_json(request, _confirm_body, _CONFIRM_EXAMPLE, empty=ConfirmBody())
+    job_id, image_id = request.path_params["job_id"], request.path_params["image_id"]
+    mark = confirmation.fingerprint(job_id, image_id, accept=body.accept)
+    headers = {}
+    name = request.headers.get("idempotency-key")
+    async with idempotency.reserved(state.redis, principal.owner, name) as reservation:
+        if isinstance(reservation, AcceptedResponse):
+            job = await confirmation.replay(state.redis, principal.owner, mark, reservation)
+            headers = {"Idempotent-Replayed": "true"}
+        else:
+            job = await confirmation.confirm(
+                state.redis,
+                principal.owner,
+                job_id,
+                image_id,
+                accept=body.accept,
+                record=confirmation.record_of(reservation, mark, job_id) if reservation else None,
+            )
+    return json_response(job_document(job), 202, headers)
 
 
 async def refresh_files(request: Request) -> Response:

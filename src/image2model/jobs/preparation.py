@@ -1,7 +1,7 @@
 """What a client wants done with its pictures before their model runs, and what that costs.
 
-The removal of a background is a paid request for each view; cropping and padding are ours and free. Pure. Raises
-InvalidParameter.
+The removal of a background is a paid request for each view; cropping and padding are ours and free. Pure.
+Raises InvalidParameter.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ class Preparing(msgspec.Struct, frozen=True, kw_only=True):
     def digests(
         self, received: ReceivedObject, *, owner: str, dedupe: str, no_cache: bool
     ) -> tuple[str, ...]:
-        """What makes two cut-outs the same, for each view of an object; empty texts: nothing may be reused."""
+        """What makes two cut-outs the same, for each view of an object; empty: nothing may be reused."""
         if self.remover is None:
             return ()
         remover, scope = self.remover.id, owner if dedupe == "owner" else ""
