@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import structlog
 
-from image2model.domain import FalRequest
+from image2model.domain import FIRST_CUTOUT, FalRequest
 from image2model.errors import (
     FalAccountFault,
     FalEndpointFault,
@@ -72,6 +72,8 @@ async def submit(context: GenerationContext, task: Task, running: RunningTask) -
     context.submissions.add(posting)
     posting.add_done_callback(lambda _: _posted(context, posting))
     request = await asyncio.shield(posting)
+    if task.phase not in ("", FIRST_CUTOUT) or (task.preparation is not None and not task.phase):
+        return request  # what was sent is not the picture that was uploaded first
     storing = asyncio.create_task(_store_thumbnail(context, task, thumbnail))
     context.thumbnails.add(storing)
     storing.add_done_callback(context.thumbnails.discard)

@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 from redis.asyncio import Redis
 
-from image2model.domain import StoredView
+from image2model.domain import Preparation, StoredView
 from image2model.errors import IdempotencyConflict, NotFound, Problem, StoreUnavailable
 from image2model.http.upload import ReceivedFile
 from image2model.jobs import idempotency, records
@@ -109,13 +109,22 @@ def _new_job(originals: "Originals", submission: Submission) -> NewJob:
         owner=submission.owner,
         model=request.endpoint.id,
         params=dict(request.params),
-        images=tuple(originals.image(one, digests[one.index]) for one in submission.objects),
+        images=tuple(
+            originals.image(
+                one,
+                digests[one.index],
+                request.preparing.wanted if request.preparing is not None else None,
+                submission.cutout_digests(one),
+            )
+            for one in submission.objects
+        ),
         rejected=submission.rejected,
         low_priority=request.low_priority,
         no_cache=request.no_cache,
         webhook_url=request.webhook_url,
-        estimated_micro=request.estimate(len(submission.objects)),
-        unit_micro=request.reservation(len(submission.objects)),
+        estimated_micro=request.estimate(len(submission.objects), submission.cutouts),
+        unit_micro=request.reservation(len(submission.objects), submission.cutouts),
+        cutout_micro=request.cutout_reservation(len(submission.objects), submission.cutouts),
         max_cost_micro=request.max_cost_micro,
         ttl_ms=submission.ttl_ms,
         traceparent=tracing.traceparent(),
@@ -158,7 +167,13 @@ class Originals:
         """The keys of these files, which no job uses. The caller is responsible for them."""
         return [self._stored.pop(index)[1] for index in sorted(indices) if index in self._stored]
 
-    def image(self, received: ReceivedObject, digest: str) -> NewImage:
+    def image(
+        self,
+        received: ReceivedObject,
+        digest: str,
+        preparation: Preparation | None = None,
+        cutout_digests: tuple[str, ...] = (),
+    ) -> NewImage:
         """The stored pictures as one image of the job. `digest` is what makes two runs the same."""
         first = received.views[0]
         image_id, key = self._stored[first.index]
@@ -174,6 +189,8 @@ class Originals:
             digest=digest,
             metadata=received.metadata,
             views=self._views(received) if received.grouped else (),
+            preparation=preparation,
+            cutout_digests=cutout_digests,
         )
 
     def _views(self, received: ReceivedObject) -> tuple[StoredView, ...]:

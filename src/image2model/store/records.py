@@ -16,6 +16,7 @@ from image2model.domain import (
     ImageResult,
     ImageStatus,
     Metadata,
+    Preparation,
     RejectedFile,
     StoredView,
     WaitingFor,
@@ -118,6 +119,7 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     cost_uncertain: bool = False
     metadata: Metadata = {}
     views: tuple[StoredView, ...] = ()
+    preparation: Preparation | None = None
 
     @property
     def stem(self) -> str:
@@ -161,6 +163,7 @@ _rejected = msgspec.json.Decoder(tuple[RejectedFile, ...])
 _params = msgspec.json.Decoder(dict[str, object])
 _views = msgspec.json.Decoder(tuple[StoredView, ...])
 _metadata = msgspec.json.Decoder(Metadata)
+_preparation = msgspec.json.Decoder(Preparation)
 
 
 def _whole(text: str) -> int | None:
@@ -198,6 +201,7 @@ def image_row(row: Sequence[str]) -> ImageRow:
         cost_uncertain=field["cost_uncertain"] == "1",
         metadata=_metadata.decode(field["metadata"]) if field["metadata"] else {},
         views=_views.decode(field["views"]) if field["views"] else (),
+        preparation=_preparation.decode(field["preparation"]) if field["preparation"] else None,
     )
 
 
