@@ -69,6 +69,11 @@ COMPONENTS: Mapping[str, Mapping[str, Schema]] = MappingProxyType(
             "running_fbx": _file("Running, as FBX."),
             "running_armature_glb": _file("The armature, running."),
         },
+        "AnimationClip": {
+            "action_id": {"type": "integer", "description": "Which animation."},
+            "animation_glb": _file("The animated model, as GLB."),
+            "animation_fbx": _file("The animated model, as FBX."),
+        },
         "SAM3DObjectMetadata": {
             "object_index": {"type": "integer", "description": "Which object, from 0."},
             "scale": _matrix("Factors for x, y and z."),

@@ -4,7 +4,6 @@ Called in a worker thread by the studio, for endpoints that make no model. The r
 picture, upright, and never the bytes of the picture.
 """
 
-import hashlib
 import io
 from typing import Final
 
@@ -27,9 +26,8 @@ def cut_out(job: Job) -> dict[str, bytes]:
     picture = read_whole(job.pictures[0])
     kept = ImageChops.multiply(_kept(picture.convert("RGB")), picture.getchannel("A"))
     picture.putalpha(kept)
-    source = hashlib.sha256(job.pictures[0]).hexdigest()
     return {
-        part.name: _written(picture if part.use == "model" else kept, part.format, source)
+        part.name: _written(picture if part.use == "model" else kept, part.format, job.mark)
         for part in job.parts
     }
 
@@ -86,12 +84,12 @@ def _white_part(mask: Image.Image) -> float:
     return mask.histogram()[255] / (mask.width * mask.height)
 
 
-def _written(picture: Image.Image, form: str, source: str) -> bytes:
-    """The file. A PNG says of what it was made, so that no picture is its own result."""
+def _written(picture: Image.Image, form: str, mark: str) -> bytes:
+    """The file. The mark in it makes a PNG that was cut out already another file again."""
     buffer = io.BytesIO()
     if form == "png":
         about = PngInfo()
-        about.add_text("Source", source)
+        about.add_text("Comment", mark)
         picture.save(buffer, "PNG", pnginfo=about, compress_level=1)
     else:
         picture.save(buffer, form.upper())

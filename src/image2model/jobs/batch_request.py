@@ -14,7 +14,7 @@ import msgspec
 from image2model.access.accounts import Allowance
 from image2model.access.principal import Principal
 from image2model.domain import Metadata, RejectedFile
-from image2model.errors import BudgetExceeded, InvalidParameter, PriceUnknown, Problem
+from image2model.errors import BudgetExceeded, FileFault, InvalidParameter, PriceUnknown, Problem
 from image2model.fal.endpoints import Endpoint, Json, check_views, normalise
 from image2model.http.upload import Place, ReceivedBatch
 from image2model.http.upload.reader import MANIFEST
@@ -50,7 +50,7 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
         Here and below `cutouts` is how many backgrounds are removed for them.
         """
-        each, cutout = self.endpoint.price(self.params), self._cutout_price()
+        each, cutout = self.endpoint.price(self.params), self.cutout_price
         if each is None or (cutout is None and cutouts):
             return None
         return each * images + (cutout or 0) * cutouts
@@ -70,7 +70,7 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
         """The same for one background that is removed. Where neither price is known, all shares are equal."""
         if not cutouts or self.preparing is None:
             return 0
-        if self.max_cost_micro is not None and self._cutout_price() is None:
+        if self.max_cost_micro is not None and self.cutout_price is None:
             each = self.endpoint.price(self.params)
             left, shares = self.max_cost_micro, cutouts
             if each is None:
@@ -80,7 +80,9 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
             return max(0, left) // shares
         return self.preparing.reservation()
 
-    def _cutout_price(self) -> int | None:
+    @property
+    def cutout_price(self) -> int | None:
+        """Micro-dollars for one background that is removed; None where only the run shows it."""
         return 0 if self.preparing is None else self.preparing.price()
 
     def refusal(self, images: int, cutouts: int = 0) -> Problem | None:
@@ -132,10 +134,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
     def cutout_digests(self, received: ReceivedObject) -> tuple[str, ...]:
         """What makes two cut-outs the same, for each view of an object whose background is removed."""
-        preparing, no_cache = self.request.preparing, self.request.no_cache
-        if preparing is None:
-            return ()
-        return preparing.digests(received, owner=self.owner, dedupe=self.dedupe, no_cache=no_cache)
+        return cutout_digests(self.request, received, owner=self.owner, dedupe=self.dedupe)
 
     def digests(self) -> dict[int, str]:
         """What makes two runs the same, for each object by its index."""
@@ -173,7 +172,7 @@ def read_submission(
     objects = objects_of(batch, settings.max_files)
     if not request.skip_invalid or not objects.good:
         batch.refuse_bad()
-    check_objects(endpoint, objects)
+    check_objects(request, objects)
     submission = Submission(
         owner=principal.owner,
         allowance=principal.allowance,
@@ -196,10 +195,17 @@ def objects_of(batch: ReceivedBatch, most: int) -> Objects:
     return read_objects(batch, manifest, most)
 
 
-def check_objects(endpoint: Endpoint, objects: Objects) -> None:
-    """Raises InvalidParameter where the endpoint does not take one of them."""
+def check_objects(request: BatchRequest, objects: Objects) -> None:
+    """Raises InvalidParameter where the endpoint does not take one of them; its `errors` name each."""
+    problems: dict[str, InvalidParameter] = {}
     for one in objects.good:
-        check_views(endpoint, one.name, one.sides)
+        try:
+            check_views(request.endpoint, one.name, one.sides, request.params)
+        except InvalidParameter as problem:
+            problems.setdefault(one.name, problem)
+    if problems:
+        faults = [FileFault(name, problem.code, problem.detail) for name, problem in problems.items()]
+        raise InvalidParameter(next(iter(problems.values())).detail, errors=faults)
 
 
 def read_fields(
@@ -273,6 +279,16 @@ def check_webhook_url(url: str, *, allow_private: bool) -> None:
     why = url_problem(url, allow_private=allow_private)
     if why is not None:
         raise InvalidParameter(f"`webhook_url` {why}")
+
+
+def cutout_digests(
+    request: BatchRequest, received: ReceivedObject, *, owner: str, dedupe: str
+) -> tuple[str, ...]:
+    """What makes two cut-outs the same, for each view of an object whose background is removed."""
+    if request.preparing is None:
+        return ()
+    no_cache = request.no_cache
+    return request.preparing.digests(received, owner=owner, dedupe=dedupe, no_cache=no_cache)
 
 
 def digests(
