@@ -50,7 +50,7 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
         Here and below `cutouts` is how many backgrounds are removed for them.
         """
-        each, cutout = self.endpoint.price(self.params), self._cutout_price()
+        each, cutout = self.endpoint.price(self.params), self.cutout_price
         if each is None or (cutout is None and cutouts):
             return None
         return each * images + (cutout or 0) * cutouts
@@ -70,7 +70,7 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
         """The same for one background that is removed. Where neither price is known, all shares are equal."""
         if not cutouts or self.preparing is None:
             return 0
-        if self.max_cost_micro is not None and self._cutout_price() is None:
+        if self.max_cost_micro is not None and self.cutout_price is None:
             each = self.endpoint.price(self.params)
             left, shares = self.max_cost_micro, cutouts
             if each is None:
@@ -80,7 +80,9 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
             return max(0, left) // shares
         return self.preparing.reservation()
 
-    def _cutout_price(self) -> int | None:
+    @property
+    def cutout_price(self) -> int | None:
+        """Micro-dollars for one background that is removed; None where only the run shows it."""
         return 0 if self.preparing is None else self.preparing.price()
 
     def refusal(self, images: int, cutouts: int = 0) -> Problem | None:
@@ -132,10 +134,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
     def cutout_digests(self, received: ReceivedObject) -> tuple[str, ...]:
         """What makes two cut-outs the same, for each view of an object whose background is removed."""
-        preparing, no_cache = self.request.preparing, self.request.no_cache
-        if preparing is None:
-            return ()
-        return preparing.digests(received, owner=self.owner, dedupe=self.dedupe, no_cache=no_cache)
+        return cutout_digests(self.request, received, owner=self.owner, dedupe=self.dedupe)
 
     def digests(self) -> dict[int, str]:
         """What makes two runs the same, for each object by its index."""
@@ -280,6 +279,16 @@ def check_webhook_url(url: str, *, allow_private: bool) -> None:
     why = url_problem(url, allow_private=allow_private)
     if why is not None:
         raise InvalidParameter(f"`webhook_url` {why}")
+
+
+def cutout_digests(
+    request: BatchRequest, received: ReceivedObject, *, owner: str, dedupe: str
+) -> tuple[str, ...]:
+    """What makes two cut-outs the same, for each view of an object whose background is removed."""
+    if request.preparing is None:
+        return ()
+    no_cache = request.no_cache
+    return request.preparing.digests(received, owner=owner, dedupe=dedupe, no_cache=no_cache)
 
 
 def digests(

@@ -25,6 +25,7 @@ from image2model.jobs import accept, confirmation, downloads, idempotency, lifec
 from image2model.jobs.batch_request import (
     Submission,
     check_objects,
+    cutout_digests,
     digests,
     fingerprint,
     objects_of,
@@ -33,7 +34,7 @@ from image2model.jobs.batch_request import (
 )
 from image2model.jobs.idempotency import AcceptedResponse
 from image2model.jobs.preparation import remover_id
-from image2model.jobs.quote import quote, reusable
+from image2model.jobs.quote import quote, reusable, to_cut_out
 from image2model.jobs.state import JobsState
 from image2model.media.inspect import inspect
 from image2model.media.preflight import THUMBNAIL_SIDE
@@ -116,10 +117,12 @@ async def quote_batch(request: Request) -> Response:
     options = read_fields(batch.fields, endpoint, private_webhooks=private, remover=remover)
     objects = objects_of(batch, state.settings.max_files)
     check_objects(options, objects)
-    cached = await reusable(
-        state.redis, digests(options, objects.good, owner=principal.owner, dedupe=state.settings.dedupe)
-    )
-    return json_response(quote(options, objects, cached))
+    terms = {"owner": principal.owner, "dedupe": state.settings.dedupe}
+    cached = await reusable(state.redis, digests(options, objects.good, **terms))
+    cut = {
+        one.index: cutout_digests(options, one, **terms) for one in objects.good if one.index not in cached
+    }
+    return json_response(quote(options, objects, cached, await to_cut_out(state.redis, cut)))
 
 
 class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
