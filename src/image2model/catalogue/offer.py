@@ -40,9 +40,11 @@ def has_price(endpoint: Endpoint) -> bool:
     return endpoint.price({}) is not None or endpoint.reservation({}) > 0
 
 
-def require(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
-    """Raises UnknownModel where the service does not offer it, Forbidden where the key may not use it,
-    InvalidParameter where pictures alone cannot run it.
+def require(
+    endpoint: Endpoint, service: Patterns, principal: "Principal", *, second_step: bool = False
+) -> None:
+    """Raises UnknownModel where the service does not offer it, Forbidden where the key may not use it, and
+    InvalidParameter where pictures alone cannot run it, unless it is for a `second_step`.
     """
     model = endpoint.id
     if endpoint.schema.retired_at is not None:
@@ -57,5 +59,5 @@ def require(endpoint: Endpoint, service: Patterns, principal: "Principal") -> No
             f"This key may not use {model}, only {', '.join(principal.models)}. Choose another model of GET "
             "/api/v1/models, or ask the operator for another key."
         )
-    if not takes_pictures(endpoint):
+    if not second_step and not takes_pictures(endpoint):
         raise InvalidParameter(f"Pictures alone cannot run {model}: it {endpoint.needs}.")

@@ -63,7 +63,7 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     """One image of a job: a picture, or an object of several `views`.
 
     Of an object `filename` is its name, `size` and `sha256` are of all views together, width and height of
-    the first. A picture has one view.
+    the first. A picture has one view. A second step names the image whose model it started from.
     """
 
     image_id: str
@@ -88,6 +88,8 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: Moment | None
     metadata: Metadata
     views: tuple[ViewDocument, ...]
+    parent_job_id: str | None
+    parent_image_id: str | None
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -178,6 +180,8 @@ def image_document(job_id: str, row: ImageRow) -> ImageDocument:
         finished_at=moment(row.finished_at),
         metadata=row.metadata,
         views=view_documents(row),
+        parent_job_id=row.parent_job_id,
+        parent_image_id=row.parent_image_id,
     )
 
 

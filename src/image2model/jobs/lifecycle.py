@@ -22,7 +22,7 @@ from image2model.errors import (
     NotReady,
     PriceUnknown,
 )
-from image2model.fal.endpoints import Endpoint, Json, normalise
+from image2model.fal.endpoints import Endpoint, Json, check_step_params, normalise
 from image2model.jobs import records
 from image2model.money import to_usd
 from image2model.queue import reconciliation
@@ -66,10 +66,13 @@ async def retry(
     before = await job_reads.read_job(redis, job_id)
     _check_ids(before, image_ids)
     endpoint = await catalogue.find(before.job.model)
-    offer.require(endpoint, service, principal)
+    second_step = any(image.parent_image_id for image in before.images)
+    offer.require(endpoint, service, principal, second_step=second_step)
     checked, unit_micro = None, None
     if params is not None:
         checked = normalise(endpoint, params)
+        if second_step:
+            check_step_params(endpoint, checked)
         unit_micro = await _price_again(redis, before, endpoint, checked)
     retried = await records.retry(
         redis,

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from image2model.access import accounts
 from image2model.access.accounts import Allowance, Refused
-from image2model.domain import Counts, ImageStatus, Metadata, RejectedFile, StoredView
+from image2model.domain import Counts, ImageStatus, Metadata, ModelInput, RejectedFile, StoredView
 from image2model.errors import IdempotencyConflict, NotFound, StoreUnavailable
 from image2model.jobs.metadata import tokens
 from image2model.store.connection import command
@@ -46,6 +46,10 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     """What makes two runs the same: see `batch_request.digest`. Empty: never reused."""
     metadata: Metadata = {}
     views: tuple[StoredView, ...] = ()
+    parent_job_id: str = ""
+    parent_image_id: str = ""
+    model_input: ModelInput | None = None
+    """What a second step starts from."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +103,7 @@ class Retried(msgspec.Struct, frozen=True, array_like=True):
     refused: Refused | None = None
 
 
-_AS_JSON: Final = frozenset({"metadata", "views"})
+_AS_JSON: Final = frozenset({"metadata", "views", "model_input"})
 _created: Final = msgspec.msgpack.Decoder(Created)
 _retried: Final = msgspec.msgpack.Decoder(Retried)
 _cancelled: Final = msgspec.msgpack.Decoder(tuple[int, int])
@@ -126,15 +130,16 @@ async def create(
         job.unit_micro,
         accounts.script_terms(allowance),
         job.tokens,
-        any(image.views for image in job.images),
+        any(image.views or image.model_input for image in job.images),
     )
     created = _created.decode(packed)
     if created.refused is None:
         return _created_job(job, created.at)
     if created.refused.reason == "old_processes":
         raise StoreUnavailable.after(
-            "Processes of the release before still run, which know no objects of several views. Send it "
-            "again when the last of them has ended; pictures in parts named `files` are accepted meanwhile.",
+            "Processes of the release before still run, which know no objects of several views and no second "
+            "steps. Send it again when the last of them has ended; pictures in parts named `files` are "
+            "accepted meanwhile.",
             _OLD_PROCESSES_RETRY_S,
         )
     if created.refused.reason == "lost":
@@ -231,6 +236,8 @@ def _created_image(image: NewImage, index: int, at: int) -> ImageRow:
         finished_at=None,
         metadata=image.metadata,
         views=image.views,
+        parent_job_id=image.parent_job_id or None,
+        parent_image_id=image.parent_image_id or None,
     )
 
 
