@@ -1,8 +1,9 @@
 """From a stored picture to FAL's `request_id`: the call that costs money.
 
 In this order: prepare the picture and upload it to FAL (for a second step, the model too), get a permit,
-mark in the store that the POST begins, POST, store FAL's id. Once the POST may have begun, the process waits for its end, even if the image's own
-task is stopped: a worker that loses the image meanwhile is the only one that knows the id.
+mark in the store that the POST begins, POST, store FAL's id. Once the POST may have begun, the process waits
+for its end, even if the image's own task is stopped: a worker that loses the image meanwhile is the only one
+that knows the id.
 """
 
 import asyncio

@@ -22,8 +22,8 @@ _FORM: Final[Schema] = {
         },
         "file": {
             "type": "string",
-            "description": "The kind of the parent's file to start from, such as `model`. As a part with a file "
-            "name it is the picture.",
+            "description": "The kind of the parent's file to start from, such as `model`. As a part with a "
+            "file name it is the picture.",
         },
         **{name: schema for name, schema in TEXTS.items() if name in STEP_FIELDS},
         "model": {
@@ -40,9 +40,9 @@ DERIVE_OPERATIONS: Final = (
         tag="Jobs",
         id="deriveImage",
         summary="Run a second step on a finished image",
-        description="An endpoint that takes a 3D model (retexture, remesh, split into parts, rig) runs on this "
-        "image's model. The answer is a new job of one image, with its own cost, events and files: it names "
-        "its parent in `parent_job_id` and `parent_image_id`, and stays when the parent is deleted.\n\n"
+        description="An endpoint that takes a 3D model (retexture, remesh, split into parts, rig) runs on "
+        "this image's model. The answer is a new job of one image, with its own cost, events and files: it "
+        "names its parent in `parent_job_id` and `parent_image_id`, and stays when the parent is deleted.\n\n"
         "Of the image's files the best one that the endpoint takes is sent; `file` names another. Where the "
         "endpoint takes a picture too, it gets the one of this request, else the image's first. An optional "
         "picture of the parent is left out where `params` have a prompt. "
