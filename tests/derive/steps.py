@@ -24,6 +24,9 @@ TRELLIS = "fal-ai/trellis-2/retexture"
 TOPOLOGY = "fal-ai/hunyuan-3d/v3.1/smart-topology"
 """Takes a model as GLB or OBJ, and no picture."""
 PART = "fal-ai/hunyuan-3d/v3.1/part"
+"""Takes a model as FBX, and nothing else."""
+SEGMENTS = "fal-ai/hunyuan-part"
+"""Takes a model of any format, and no picture."""
 LIMIT = 0.5
 """No price of these is known before the run."""
 

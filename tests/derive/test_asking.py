@@ -12,6 +12,7 @@ from image2model.store.keys import key
 from tests.derive.steps import (
     PART,
     RETEXTURE,
+    SEGMENTS,
     TOPOLOGY,
     TRELLIS,
     body,
@@ -95,7 +96,7 @@ async def test_picture_of_the_parent_goes_where_one_is_taken(service: Service, r
     assert await sends_picture(body(RETEXTURE))
     assert not await sends_picture(body(RETEXTURE, params={"text_style_prompt": "oak"}))
     assert not await sends_picture(body(RETEXTURE, params={"image_style_url": "https://example.com/a.png"}))
-    assert not await sends_picture(body(PART))
+    assert not await sends_picture(body(SEGMENTS))
 
 
 async def test_child_of_an_object_has_its_name_and_its_first_view(service: Service, redis: Redis) -> None:
@@ -260,12 +261,12 @@ async def test_key_that_may_not_use_the_model_is_forbidden(
 ) -> None:
     service = make_keyed_service(models="*")
     admin = Caller(service, ADMIN)
-    given = {"name": "ann", "models": ["tripo3d/*", PART]}
+    given = {"name": "ann", "models": ["tripo3d/*", SEGMENTS]}
     ann = Caller(service, admin.post("admin/keys", json.dumps(given).encode()).text("key"))
     one = await parent(service, redis, ann)
     answer = derive(ann, one)
     assert (answer.status, answer.code) == (403, "forbidden")
-    assert derive(ann, one, body(PART)).status == 202
+    assert derive(ann, one, body(SEGMENTS)).status == 202
 
 
 async def test_same_key_gives_the_first_answer_again(service: Service, redis: Redis) -> None:
@@ -316,7 +317,7 @@ async def test_digest_is_of_the_model_the_picture_and_the_parameters(service: Se
     different = {
         await digest(other, body(TOPOLOGY)),
         await digest(one, body(TOPOLOGY, params={"face_level": "low"})),
-        await digest(one, body(PART)),
+        await digest(one, body(SEGMENTS)),
         with_picture,
         await digest(twin, body(TRELLIS)),
         await digest(one, image_part(form(TRELLIS), picture(fmt="PNG", seed=5))),
@@ -342,6 +343,9 @@ GLB, OBJ, FBX = ResultFile("model", "glb"), ResultFile("obj", "obj"), ResultFile
         ((FBX,), body(TOPOLOGY), "takes glb or obj, and this image has: model (fbx)"),
         ((FBX,), body(TOPOLOGY, file="model"), "takes glb or obj here"),
         ((GLB, OBJ), body(TOPOLOGY, file="obj", params={"input_file_type": "glb"}), "takes glb here"),
+        ((GLB, OBJ), body(PART), "takes fbx, and this image has: model (glb), obj (obj)"),
+        ((GLB, ResultFile("fbx", "fbx")), body(PART), "fbx.fbx"),
+        ((GLB,), body(PART, file="model"), "model.glb"),
         ((ResultFile("model", "spz"),), body(RETEXTURE), "takes a mesh"),
         ((ResultFile("model", "spz"),), body(RETEXTURE, file="model"), "model.spz"),
         ((GLB, ResultFile("preview", "jpg")), body(RETEXTURE, file="preview"), "no 3D model"),

@@ -29,7 +29,7 @@ _PICTURE_ROLES: Final = ("picture", "views", "side", "style")
 class SecondStep(msgspec.Struct, frozen=True, kw_only=True):
     """How one request is filled. `picture` is None where no picture of ours is sent.
 
-    `formats`: the model formats that the schema names, empty where it names none. `strict`: the endpoint is
+    `formats`: the model formats that it takes, empty where nobody names them. `strict`: the endpoint is
     told the format by a parameter, so another one cannot be sent.
     """
 
@@ -74,7 +74,7 @@ def second_step(endpoint: Endpoint, params: Params, *, own_picture: bool = False
         )
     name, choices = _format_parameter(endpoint)
     given = str(params[name]).lower() if name in params else None
-    formats = (given,) if given else choices or _described(model)
+    formats = (given,) if given else choices or endpoint.row.takes or _described(model)
     return SecondStep(model=model, picture=picture, formats=formats, strict=bool(choices))
 
 
