@@ -146,6 +146,8 @@ async def test_step_outlives_its_parent(world: World, moment: str) -> None:
             return bool(ann.get(f"status/{child}").items("images")[0]["fal_request_id"])
 
         await until(at_fal, timeout=60)
+    if moment == "before":
+        assert ann.get(f"status/{child}").items("images")[0]["status"] == "queued"
     if moment != "after":
         await delete_wholly(world, ann, made["job_id"])
         world.fleet.emulator.settings(concurrency=100)
