@@ -3,6 +3,8 @@
 Pure: no I/O and no clock. The store generates tables of its Lua scripts from this module.
 """
 
+import hashlib
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -26,6 +28,18 @@ def metadata_text(value: MetadataValue) -> str:
 
 SIDES: Final = ("front", "back", "left", "right", "top", "bottom", "left_front", "right_front")
 """The sides of an object that a view can show, in the order in which endpoints get them."""
+
+
+def object_digest(sides: Sequence[str], hashes: Sequence[str]) -> str:
+    """What identifies an object: hex SHA-256 over the SHA-256 of its views with their sides, in order.
+
+    That of one picture without a side is the picture's own. In order: named sides as in `SIDES`, then the
+    others, whose side is empty, as they were given.
+    """
+    if list(sides) == [""]:
+        return hashes[0]
+    lines = [f"{side}:{sha256}" for side, sha256 in zip(sides, hashes, strict=True)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 class StoredView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

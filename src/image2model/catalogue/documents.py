@@ -193,7 +193,11 @@ class EncodedModels:
     """The models on offer in one version of the catalogue, the default first. Making it takes a while."""
 
     def __init__(self, catalogue: Catalogue, service: Patterns) -> None:
-        offered = [one for one in catalogue.endpoints.values() if offer.on_offer(one, service)]
+        offered = [
+            one
+            for one in catalogue.endpoints.values()
+            if offer.on_offer(one, service) and not one.removes_background
+        ]
         offered.sort(key=lambda one: (one.id != DEFAULT_MODEL, one.needs is not None, one.id))
         self.version = catalogue.version
         self._priced = any(one.unit_price is not None for one in offered)

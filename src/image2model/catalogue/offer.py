@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from image2model.errors import Forbidden, InvalidParameter, UnknownModel
-from image2model.fal.endpoints import Endpoint, takes_pictures
+from image2model.fal.endpoints import DEFAULT_REMOVER, Endpoint, takes_pictures
+from image2model.fal.endpoints.overlay import REMOVERS
 
 if TYPE_CHECKING:  # it loads the HTTP server's types, which a worker does not need
     from image2model.access.principal import Principal
@@ -40,12 +41,39 @@ def has_price(endpoint: Endpoint) -> bool:
     return endpoint.price({}) is not None or endpoint.reservation({}) > 0
 
 
+<<<<<<< HEAD
 def require(
     endpoint: Endpoint, service: Patterns, principal: "Principal", *, second_step: bool = False
 ) -> None:
     """Raises UnknownModel where the service does not offer it, Forbidden where the key may not use it, and
     InvalidParameter where pictures alone cannot run it, unless it is for a `second_step`.
+=======
+def require(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
+    """Raises UnknownModel where the service does not offer it, Forbidden where the key may not use it,
+    InvalidParameter where pictures alone cannot run it, or no model comes out.
+>>>>>>> objects
     """
+    _require_offered(endpoint, service, principal)
+    if endpoint.removes_background:
+        raise InvalidParameter(
+            f"{endpoint.id} makes no model: it removes the background of a picture. Name it in "
+            "remove_background, and a model of GET /api/v1/models as the model."
+        )
+    if not takes_pictures(endpoint):
+        raise InvalidParameter(f"Pictures alone cannot run {endpoint.id}: it {endpoint.needs}.")
+
+
+def require_remover(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
+    """Raises as `require`, and InvalidParameter where the endpoint removes no background."""
+    if not endpoint.removes_background:
+        raise InvalidParameter(
+            f"{endpoint.id} removes no background. Choose one of {', '.join(REMOVERS)} for "
+            f"remove_background, or `true`, which is {DEFAULT_REMOVER}."
+        )
+    _require_offered(endpoint, service, principal)
+
+
+def _require_offered(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
     model = endpoint.id
     if endpoint.schema.retired_at is not None:
         raise UnknownModel(f"FAL no longer lists {model}. Choose another model of GET /api/v1/models.")
@@ -59,5 +87,8 @@ def require(
             f"This key may not use {model}, only {', '.join(principal.models)}. Choose another model of GET "
             "/api/v1/models, or ask the operator for another key."
         )
+<<<<<<< HEAD
     if not second_step and not takes_pictures(endpoint):
         raise InvalidParameter(f"Pictures alone cannot run {model}: it {endpoint.needs}.")
+=======
+>>>>>>> objects

@@ -14,7 +14,7 @@ import msgspec
 from image2model.access.accounts import Allowance
 from image2model.access.principal import Principal
 from image2model.domain import Metadata, RejectedFile
-from image2model.errors import BudgetExceeded, InvalidParameter, PriceUnknown, Problem
+from image2model.errors import BudgetExceeded, FileFault, InvalidParameter, PriceUnknown, Problem
 from image2model.fal.endpoints import Endpoint, Json, check_views, normalise
 from image2model.http.upload import Place, ReceivedBatch
 from image2model.http.upload.reader import MANIFEST
@@ -123,7 +123,7 @@ def read_submission(
     objects = objects_of(batch, settings.max_files)
     if not request.skip_invalid or not objects.good:
         batch.refuse_bad()
-    check_objects(endpoint, objects)
+    check_objects(request, objects)
     if (refusal := request.refusal(len(objects.good))) is not None:
         raise refusal
     return Submission(
@@ -145,10 +145,17 @@ def objects_of(batch: ReceivedBatch, most: int) -> Objects:
     return read_objects(batch, manifest, most)
 
 
-def check_objects(endpoint: Endpoint, objects: Objects) -> None:
-    """Raises InvalidParameter where the endpoint does not take one of them."""
+def check_objects(request: BatchRequest, objects: Objects) -> None:
+    """Raises InvalidParameter where the endpoint does not take one of them; its `errors` name each."""
+    problems: dict[str, InvalidParameter] = {}
     for one in objects.good:
-        check_views(endpoint, one.name, one.sides)
+        try:
+            check_views(request.endpoint, one.name, one.sides, request.params)
+        except InvalidParameter as problem:
+            problems.setdefault(one.name, problem)
+    if problems:
+        faults = [FileFault(name, problem.code, problem.detail) for name, problem in problems.items()]
+        raise InvalidParameter(next(iter(problems.values())).detail, errors=faults)
 
 
 def read_fields(fields: Mapping[str, str], endpoint: Endpoint, *, private_webhooks: bool) -> BatchRequest:

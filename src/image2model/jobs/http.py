@@ -100,7 +100,7 @@ async def quote_batch(request: Request) -> Response:
     endpoint = await _endpoint(state, principal, batch.fields)
     options = read_fields(batch.fields, endpoint, private_webhooks=state.settings.webhook_allow_private)
     objects = objects_of(batch, state.settings.max_files)
-    check_objects(endpoint, objects)
+    check_objects(options, objects)
     cached = await reusable(
         state.redis, digests(options, objects.good, owner=principal.owner, dedupe=state.settings.dedupe)
     )

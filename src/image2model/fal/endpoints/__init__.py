@@ -5,8 +5,8 @@ CONTRIBUTING.md says what a new endpoint needs: nothing, or a row of the overlay
 Pure: no I/O.
 """
 
-from image2model.fal.endpoints.catalogue import DEFAULT_MODEL, Catalogue
-from image2model.fal.endpoints.endpoint import Endpoint, Params, UnitPrice, normalise
+from image2model.fal.endpoints.catalogue import DEFAULT_MODEL, DEFAULT_REMOVER, Catalogue
+from image2model.fal.endpoints.endpoint import CUTOUT, Endpoint, Params, UnitPrice, normalise
 from image2model.fal.endpoints.openapi import derive
 from image2model.fal.endpoints.parameter import Json, Parameter, Scalar
 from image2model.fal.endpoints.resolve import SchemaUnreadable
@@ -21,7 +21,9 @@ from image2model.fal.endpoints.second_step import (
 from image2model.fal.endpoints.views import View, check_views, payload, takes_pictures
 
 __all__ = [
+    "CUTOUT",
     "DEFAULT_MODEL",
+    "DEFAULT_REMOVER",
     "Catalogue",
     "Endpoint",
     "EndpointSchema",

@@ -83,8 +83,10 @@ class BadFile(msgspec.Struct, frozen=True):
 
     @property
     def fault(self) -> FileFault:
-        """Its entry in a problem's `errors`, or in a job's `rejected`."""
-        return self.problem.fault(self.filename)
+        """Its entry in a problem's `errors`, or in a job's `rejected`. Of a view: `chair/front.png`."""
+        return self.problem.fault(
+            f"{self.place.object}/{self.filename}" if self.place.object else self.filename
+        )
 
 
 class ReceivedBatch(msgspec.Struct, frozen=True):
@@ -100,6 +102,13 @@ class ReceivedBatch(msgspec.Struct, frozen=True):
             return
         first = self.bad[0].problem
         raise type(first)(first.detail, errors=[each.fault for each in self.bad])
+
+
+def _no_object(name: str) -> str:
+    return (
+        f"{name[:120]!r} names no object. Write `objects[chair][front]`, or `objects[chair]` for a view "
+        "without a side. A name is 1 to 80 visible characters without brackets."
+    )
 
 
 def too_many_objects(most: int) -> TooManyFiles:
@@ -196,6 +205,8 @@ class FormReader:
             return self._begin_file(start, FILE)
         if found := _OBJECT.fullmatch(name):
             return self._begin_view(start, Place(found[1].strip(), found[2] or ""))
+        if name.startswith("objects"):
+            return self._refuse(_no_object(name))
         if name not in FIELDS:
             return self._refuse(
                 f"There is no parameter {name[:80]!r}. Files go into parts named `files`, the views of one "
@@ -212,7 +223,7 @@ class FormReader:
 
     def _begin_view(self, start: PartStart, place: Place) -> Part:
         if not place.object or not place.object.isprintable():
-            return self._refuse(f"{start.name[:120]!r} names no object. Write `objects[chair][front]`.")
+            return self._refuse(_no_object(start.name))
         if place.side and place.side not in SIDES:
             return self._refuse(
                 f"The object {place.object!r} has a side {place.side[:32]!r}. "
