@@ -63,6 +63,13 @@ async def test_chain_of_three_sends_each_model_on_and_its_costs_add_up(world: Wo
     }
     addresses = [second["model_url"], third["input_file_url"]]
     assert not {url for url in addresses if any(one["request_id"] in url for one in bought)}  # uploaded anew
+    made_by = [{one["field"]: one["request_id"] for one in entry["inputs"]} for entry in bought]
+    first_id, second_id, _ = (one["request_id"] for one in bought)
+    assert made_by == [
+        {"image_url": None},
+        {"model_url": first_id, "image_style_url": None},
+        {"input_file_url": second_id},
+    ]
 
     costs = [micro(job["cost_usd"]) for job in jobs]
     assert costs[0] == TRIPO_MICRO

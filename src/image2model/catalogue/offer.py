@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from image2model.errors import Forbidden, InvalidParameter, UnknownModel
-from image2model.fal.endpoints import DEFAULT_REMOVER, Endpoint, takes_pictures
+from image2model.fal.endpoints import DEFAULT_REMOVER, Endpoint, takes_model, takes_pictures
 from image2model.fal.endpoints.overlay import REMOVERS
 
 if TYPE_CHECKING:  # it loads the HTTP server's types, which a worker does not need
@@ -41,17 +41,9 @@ def has_price(endpoint: Endpoint) -> bool:
     return endpoint.price({}) is not None or endpoint.reservation({}) > 0
 
 
-<<<<<<< HEAD
-def require(
-    endpoint: Endpoint, service: Patterns, principal: "Principal", *, second_step: bool = False
-) -> None:
-    """Raises UnknownModel where the service does not offer it, Forbidden where the key may not use it, and
-    InvalidParameter where pictures alone cannot run it, unless it is for a `second_step`.
-=======
 def require(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
     """Raises UnknownModel where the service does not offer it, Forbidden where the key may not use it,
     InvalidParameter where pictures alone cannot run it, or no model comes out.
->>>>>>> objects
     """
     _require_offered(endpoint, service, principal)
     if endpoint.removes_background:
@@ -61,6 +53,15 @@ def require(endpoint: Endpoint, service: Patterns, principal: "Principal") -> No
         )
     if not takes_pictures(endpoint):
         raise InvalidParameter(f"Pictures alone cannot run {endpoint.id}: it {endpoint.needs}.")
+
+
+def require_second_step(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
+    """Raises as `require`, and InvalidParameter where the endpoint takes no model."""
+    _require_offered(endpoint, service, principal)
+    if not takes_model(endpoint):
+        raise InvalidParameter(
+            f"{endpoint.id} takes no 3D model. `takes_model` in GET /api/v1/models shows which ones do."
+        )
 
 
 def require_remover(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
@@ -87,8 +88,3 @@ def _require_offered(endpoint: Endpoint, service: Patterns, principal: "Principa
             f"This key may not use {model}, only {', '.join(principal.models)}. Choose another model of GET "
             "/api/v1/models, or ask the operator for another key."
         )
-<<<<<<< HEAD
-    if not second_step and not takes_pictures(endpoint):
-        raise InvalidParameter(f"Pictures alone cannot run {model}: it {endpoint.needs}.")
-=======
->>>>>>> objects

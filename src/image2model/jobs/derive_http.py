@@ -51,7 +51,7 @@ async def _create(
     async with state.lost_replies.holding(StepOriginals(state.storage)) as originals:
         asked = await read_request(request, state, originals.put)
         endpoint = await state.catalogue.find(asked.model)
-        offer.require(endpoint, state.settings.models, principal, second_step=True)
+        offer.require_second_step(endpoint, state.settings.models, principal)
         submission = await read_step(
             state.redis, originals, (job_id, row), asked, endpoint, principal, state.settings
         )

@@ -67,7 +67,8 @@ async def retry(
     _check_ids(before, image_ids)
     endpoint = await catalogue.find(before.job.model)
     second_step = any(image.parent_image_id for image in before.images)
-    offer.require(endpoint, service, principal, second_step=second_step)
+    require = offer.require_second_step if second_step else offer.require
+    require(endpoint, service, principal)
     checked, unit_micro = None, None
     if params is not None:
         checked = normalise(endpoint, params)

@@ -40,12 +40,9 @@ class Row:
     kinds: Mapping[str, str] = field(default_factory=dict)
     license: str | None = None
     unit_micro: int = 0
-<<<<<<< HEAD
     takes: tuple[str, ...] = ()
     """The formats of a model that it takes, where its schema names none."""
-=======
     cutout: str = ""
->>>>>>> objects
 
 
 def _flat(dollars: str, note: str, *, face_limit: str | None = None) -> Row:
