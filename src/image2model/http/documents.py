@@ -80,7 +80,7 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     """One image of a job: a picture, or an object of several `views`.
 
     Of an object `filename` is its name, `size` and `sha256` are of all views together, width and height of
-    the first. A picture has one view.
+    the first. A picture has one view. A second step names the image whose model it started from.
     """
 
     image_id: str
@@ -105,8 +105,10 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: Moment | None
     metadata: Metadata
     views: tuple[ViewDocument, ...]
-    waiting_for: WaitingFor | None = None
-    preparation: PreparationDocument | None = None
+    waiting_for: WaitingFor | None
+    preparation: PreparationDocument | None
+    parent_job_id: str | None
+    parent_image_id: str | None
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -199,6 +201,8 @@ def image_document(job_id: str, row: ImageRow) -> ImageDocument:
         views=view_documents(row),
         waiting_for=_waiting_for(row),
         preparation=_preparation(job_id, row, row.preparation) if row.preparation else None,
+        parent_job_id=row.parent_job_id,
+        parent_image_id=row.parent_image_id,
     )
 
 

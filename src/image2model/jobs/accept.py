@@ -9,9 +9,9 @@ leaves a job without its pictures.
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -149,18 +149,30 @@ class Originals:
         self.job_id = _new_id()
         self.storage = storage
         self._stored: dict[int, tuple[str, str]] = {}
+        self._extra: list[str] = []
+        """Keys of what is stored beside the pictures."""
 
     async def put(self, picture: ReceivedFile, data: bytes) -> None:
         """Store one picture. Raises DiskFull, StorageError."""
+        key = self.claim(picture)
+        await self.storage.put(key, data, content_type=f"image/{picture.format}", filename=picture.filename)
+
+    def claim(self, picture: ReceivedFile) -> str:
+        """The key for a picture that is to be stored; it is deleted with the others."""
         file_id = _new_id()
         key = layout.original(self.job_id, file_id, picture.format)
         self._stored[picture.index] = (file_id, key)
-        await self.storage.put(key, data, content_type=f"image/{picture.format}", filename=picture.filename)
+        return key
+
+    def id_of(self, index: int) -> str:
+        """The id of a stored picture; of an image's first one it is the image's."""
+        return self._stored[index][0]
 
     def release(self) -> list[str]:
         """The keys of what is stored. From now on the caller is responsible for them."""
-        keys = [key for _, key in self._stored.values()]
+        keys = [*(key for _, key in self._stored.values()), *self._extra]
         self._stored.clear()
+        self._extra.clear()
         return keys
 
     def take(self, indices: Collection[int]) -> list[str]:
@@ -209,6 +221,9 @@ class Originals:
         )
 
 
+OriginalsT = TypeVar("OriginalsT", bound=Originals)
+
+
 def _new_id() -> str:
     """An id that cannot be guessed: 128 random bits in hexadecimal."""
     return secrets.token_hex(16)
@@ -227,10 +242,13 @@ class LostReplies:
         self._open: set[asyncio.Future[None]] = set()
         self._tasks: dict[asyncio.Task[None], str] = {}
 
-    @asynccontextmanager
-    async def originals(self) -> AsyncIterator[Originals]:
+    def originals(self) -> AbstractAsyncContextManager[Originals]:
         """The pictures of a new batch; they are deleted when the block fails."""
-        originals = Originals(self._storage)
+        return self.holding(Originals(self._storage))
+
+    @asynccontextmanager
+    async def holding(self, originals: OriginalsT) -> AsyncIterator[OriginalsT]:
+        """The same for files that are kept in another way."""
         ended = asyncio.get_running_loop().create_future()
         self._open.add(ended)
         try:

@@ -17,6 +17,7 @@ from image2model.domain import (
     Counts,
     ImageStatus,
     Metadata,
+    ModelInput,
     Preparation,
     RejectedFile,
     StoredView,
@@ -57,6 +58,10 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     preparation: Preparation | None = None
     cutout_digests: tuple[str, ...] = ()
     """One for each view whose background is removed first, as `digest`."""
+    parent_job_id: str = ""
+    parent_image_id: str = ""
+    model_input: ModelInput | None = None
+    """What a second step starts from."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +117,7 @@ class Retried(msgspec.Struct, frozen=True, array_like=True):
     refused: Refused | None = None
 
 
-_AS_JSON: Final = frozenset({"metadata", "views", "preparation"})
+_AS_JSON: Final = frozenset({"metadata", "views", "preparation", "model_input"})
 _created: Final = msgspec.msgpack.Decoder(Created)
 _retried: Final = msgspec.msgpack.Decoder(Retried)
 _cancelled: Final = msgspec.msgpack.Decoder(tuple[int, int])
@@ -142,16 +147,16 @@ async def create(
         job.unit_micro,
         accounts.script_terms(allowance),
         job.tokens,
-        any(image.views or image.preparation for image in job.images),
+        any(image.views or image.preparation or image.model_input for image in job.images),
     )
     created = _created.decode(packed)
     if created.refused is None:
         return _created_job(job, created.at)
     if created.refused.reason == "old_processes":
         raise StoreUnavailable.after(
-            "Processes of the release before still run, which know no objects of several views and no "
-            "prepared pictures. Send it again when the last of them has ended; pictures in parts named "
-            "`files`, to be sent as they are, are accepted meanwhile.",
+            "Processes of the release before still run, which know no objects of several views, no prepared "
+            "pictures and no second steps. Send it again when the last of them has ended; pictures in parts "
+            "named `files`, to be sent as they are, are accepted meanwhile.",
             _OLD_PROCESSES_RETRY_S,
         )
     if created.refused.reason == "lost":
@@ -277,6 +282,8 @@ def _created_image(image: NewImage, index: int, at: int) -> ImageRow:
         metadata=image.metadata,
         views=image.views,
         preparation=image.preparation,
+        parent_job_id=image.parent_job_id or None,
+        parent_image_id=image.parent_image_id or None,
     )
 
 
