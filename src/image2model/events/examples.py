@@ -5,7 +5,7 @@ They are instances of the Structs in the code, so they always have the documents
 
 from typing import Final
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from image2model.domain import Counts, ImageError, ImageStatus, JobStatus, Mesh, RejectedFile
 from image2model.events.documents import ImageEvent
@@ -54,6 +54,8 @@ QUEUED_IMAGE: Final = ImageDocument(
     views=(
         ViewDocument(side=None, filename="chair.jpg", size=482133, sha256=SHA256, width=1024, height=768),
     ),
+    variant=None,
+    seed=None,
 )
 GENERATING_IMAGE: Final = replace(
     QUEUED_IMAGE,
@@ -109,14 +111,16 @@ def _job(status: JobStatus, progress: float, counts: Counts, *images: ImageDocum
         finished_at=ENDED if over else None,
         expires_at=EXPIRES if over else None,
         metadata={"shop": "berlin", "order": 1001},
+        comparison_id=None,
         links=job_links(JOB),
+        warnings=(),
         images=images,
     )
 
 
 def without_images(job: JobDocument) -> JobHead:
     """The same job without its images."""
-    return JobHead(**{name: value for name, value in asdict(job).items() if name != "images"})
+    return JobHead(**{name: getattr(job, name) for name in JobHead.__struct_fields__})
 
 
 _WAITING: Final = replace(QUEUED_IMAGE, image_id=_OTHER, index=1, filename="lamp.png")

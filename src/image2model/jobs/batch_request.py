@@ -21,6 +21,7 @@ from image2model.http.upload.reader import MANIFEST
 from image2model.jobs.manifest import read_manifest
 from image2model.jobs.metadata import read_metadata
 from image2model.jobs.objects import Objects, ReceivedObject, read_objects
+from image2model.jobs.variants import Variant, numbered, params_of, read_variants
 from image2model.money import to_micro, to_usd
 from image2model.network.public_addresses import url_problem
 from image2model.settings import Settings
@@ -42,6 +43,12 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     webhook_url: str | None
     skip_invalid: bool
     metadata: Metadata
+    variants: int | None = None
+    """How many models are made of each object; None: one, as it comes."""
+
+    def images(self, objects: int) -> int:
+        """How many images so many objects make."""
+        return objects * (self.variants or 1)
 
     def estimate(self, images: int) -> int | None:
         """Micro-dollars for so many images by the price list; None where only the run shows it."""
@@ -68,11 +75,17 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
                 "request may cost; it is set aside until they have ended."
             )
         if self.max_cost_micro is not None and each * images > self.max_cost_micro:
-            return BudgetExceeded(
-                f"{images} pictures would cost ${to_usd(each * images):.2f}, which is more than the "
-                f"`max_cost_usd` of ${to_usd(self.max_cost_micro):.2f}. Send fewer pictures, or raise it."
-            )
+            return over_limit(images, each * images, self.max_cost_micro, many=self.variants is not None)
         return None
+
+
+def over_limit(images: int, micro: int, limit: int, *, many: bool) -> BudgetExceeded:
+    """The refusal of images that cost more than `max_cost_usd`; `many`: several of one picture."""
+    what, fewer = ("models", "Make fewer of them") if many else ("pictures", "Send fewer pictures")
+    return BudgetExceeded(
+        f"{images} {what} would cost ${to_usd(micro):.2f}, which is more than the `max_cost_usd` of "
+        f"${to_usd(limit):.2f}. {fewer}, or raise it."
+    )
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,9 +109,16 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         """What makes two runs the same, for each object by its index."""
         return digests(self.request, self.objects, owner=self.owner, dedupe=self.dedupe)
 
+    def digest_of(self, received: ReceivedObject, variant: Variant) -> str:
+        """The same for one variant of an object."""
+        request = msgspec.structs.replace(self.request, params=params_of(self.request, variant))
+        alone = msgspec.structs.replace(self, request=request, objects=(received,))
+        return numbered(alone.digests()[received.index], variant)
+
 
 def fingerprint(batch: ReceivedBatch) -> str:
-    """The same for the same form: the fields, and (index, file name, SHA-256 or code, place) of each file.
+    """The same for the same form: the fields, (index, file name, SHA-256 or code, place) of each file, and
+    the models where there are several.
 
     It follows from the form alone: whether the model is still on offer, and at what price, must not change
     the answer to a request that was accepted. Without `max_cost_usd`: what was accepted under one limit is
@@ -107,7 +127,8 @@ def fingerprint(batch: ReceivedBatch) -> str:
     good = [(one.index, one.filename, one.sha256, *_place(one.place)) for one in batch.files]
     bad = [(one.index, one.fault.file, one.fault.code, *_place(one.place)) for one in batch.bad]
     fields = {name: value for name, value in batch.fields.items() if name != "max_cost_usd"}
-    text = msgspec.json.encode([sorted(fields.items()), sorted([*good, *bad])])
+    compared = [batch.models] if len(batch.models) > 1 else []
+    text = msgspec.json.encode([sorted(fields.items()), sorted([*good, *bad]), *compared])
     return hashlib.sha256(text).hexdigest()
 
 
@@ -120,11 +141,18 @@ def read_submission(
 ) -> Submission:
     """The batch as a submission. Raises the problem for which it is refused."""
     request = read_fields(batch.fields, endpoint, private_webhooks=settings.webhook_allow_private)
+    return submission_of(batch, request, principal, settings)
+
+
+def submission_of(
+    batch: ReceivedBatch, request: BatchRequest, principal: Principal, settings: Settings
+) -> Submission:
+    """The same for a request that was read. Raises the problem for which it is refused."""
     objects = objects_of(batch, settings.max_files)
     if not request.skip_invalid or not objects.good:
         batch.refuse_bad()
-    check_objects(endpoint, objects)
-    if (refusal := request.refusal(len(objects.good))) is not None:
+    check_objects(request.endpoint, objects)
+    if (refusal := request.refusal(request.images(len(objects.good)))) is not None:
         raise refusal
     return Submission(
         owner=principal.owner,
@@ -155,7 +183,7 @@ def read_fields(fields: Mapping[str, str], endpoint: Endpoint, *, private_webhoo
     """Read the form's fields and check them, for the endpoint of its `model`. Raises InvalidParameter."""
     face_limit = _face_limit(fields.get("face_limit"))
     strict = not _choice(fields, "params_strict", {"true": False, "false": True})
-    params = normalise(endpoint, _json_params(fields.get("params", "{}")), face_limit, strict=strict)
+    params = normalise(endpoint, read_params(fields.get("params", "{}")), face_limit, strict=strict)
     webhook_url = fields.get("webhook_url")
     if webhook_url is not None:
         check_webhook_url(webhook_url, allow_private=private_webhooks)
@@ -168,6 +196,7 @@ def read_fields(fields: Mapping[str, str], endpoint: Endpoint, *, private_webhoo
         webhook_url=webhook_url,
         skip_invalid=_choice(fields, "on_invalid", {"reject": False, "skip": True}),
         metadata=read_metadata(fields.get("metadata", "")),
+        variants=read_variants(fields),
     )
 
 
@@ -195,7 +224,8 @@ def _max_cost(text: str | None) -> int | None:
     return to_micro(text)
 
 
-def _json_params(text: str) -> dict[str, object]:
+def read_params(text: str) -> dict[str, object]:
+    """The form's `params`. Raises InvalidParameter where it is no JSON object."""
     try:
         return _params.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:

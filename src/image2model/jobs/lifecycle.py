@@ -24,6 +24,7 @@ from image2model.errors import (
 )
 from image2model.fal.endpoints import Endpoint, Json, normalise
 from image2model.jobs import records
+from image2model.jobs.records import SeededParams
 from image2model.money import to_usd
 from image2model.queue import reconciliation
 from image2model.storage import layout
@@ -67,10 +68,11 @@ async def retry(
     _check_ids(before, image_ids)
     endpoint = await catalogue.find(before.job.model)
     offer.require(endpoint, service, principal)
-    checked, unit_micro = None, None
+    checked, unit_micro, own = None, None, None
     if params is not None:
         checked = normalise(endpoint, params)
         unit_micro = await _price_again(redis, before, endpoint, checked)
+        own = _with_seeds(before, endpoint, checked)
     retried = await records.retry(
         redis,
         job_id,
@@ -79,10 +81,27 @@ async def retry(
         low_priority=access.low_priority,
         unit_micro=unit_micro,
         allowance=principal.allowance,
+        own=own,
     )
     if not retried:
         raise AlreadyFinished("None of these images has failed; there is nothing to run again.")
     return await job_reads.read_job(redis, job_id)
+
+
+def _with_seeds(job: JobSnapshot, endpoint: Endpoint, params: dict[str, Json]) -> dict[str, SeededParams]:
+    """Parameters of a retry for each variant: it keeps its seed, unless they name one."""
+    name = endpoint.seed_param
+    given = params.get(name) if name is not None else None
+    found = {}
+    for image in job.images:
+        if image.variant is None:
+            continue
+        if name is None or isinstance(given, int):
+            found[image.image_id] = SeededParams(params, given if isinstance(given, int) else None)
+        elif image.seed is not None:
+            own = dict(sorted({**params, name: image.seed}.items()))
+            found[image.image_id] = SeededParams(own, image.seed)
+    return found
 
 
 async def _price_again(

@@ -118,11 +118,19 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     cost_uncertain: bool = False
     metadata: Metadata = {}
     views: tuple[StoredView, ...] = ()
+    variant: int | None = None
+    """Which of the variants of its object it is, from 1; None: there are none."""
+    seed: int | None = None
 
     @property
     def stem(self) -> str:
-        """What its files are named by: the object's name, or its picture's without the suffix."""
-        return self.filename if self.views else PurePath(self.filename).stem
+        """What its files are named by: the object's name, or its picture's without the suffix.
+
+        Further variants have their number behind it.
+        """
+        alone = len(self.views) == 1 and self.views[0].filename == self.filename
+        name = self.filename if self.views and not alone else PurePath(self.filename).stem
+        return name if self.variant in (None, 1) else f"{name or 'model'}-{self.variant}"
 
 
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +149,8 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     estimated_micro: int | None
     cost_micro: int
     metadata: Metadata = {}
+    comparison_id: str | None = None
+    """What it has in common with the jobs of other models that came with the same request."""
 
 
 class JobSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +208,8 @@ def image_row(row: Sequence[str]) -> ImageRow:
         cost_uncertain=field["cost_uncertain"] == "1",
         metadata=_metadata.decode(field["metadata"]) if field["metadata"] else {},
         views=_views.decode(field["views"]) if field["views"] else (),
+        variant=_whole(field["variant"]),
+        seed=_whole(field["seed"]),
     )
 
 
@@ -218,4 +230,5 @@ def job_row(row: Sequence[str]) -> JobRow:
         estimated_micro=_whole(field["estimated_micro"]),
         cost_micro=_whole(field["cost_micro"]) or 0,
         metadata=_metadata.decode(field["metadata"]) if field["metadata"] else {},
+        comparison_id=field["comparison_id"] or None,
     )
