@@ -11,6 +11,7 @@ from image2model.domain import Counts, ImageError, ImageStatus, JobStatus, Mesh,
 from image2model.events.documents import ImageEvent
 from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.http.documents import (
+    ComparisonDocument,
     FileDocument,
     ImageDocument,
     JobDocument,
@@ -118,6 +119,15 @@ def _job(status: JobStatus, progress: float, counts: Counts, *images: ImageDocum
     )
 
 
+COMPARISON: Final = "8c1f0a5be2d94f37a6c0de5b9714c2e8"
+
+
+def _compared(job: JobDocument, model: str) -> JobDocument:
+    return replace(
+        job, job_id=_OTHER, model=model, params={}, comparison_id=COMPARISON, links=job_links(_OTHER)
+    )
+
+
 def without_images(job: JobDocument) -> JobHead:
     """The same job without its images."""
     return JobHead(**{name: getattr(job, name) for name in JobHead.__struct_fields__})
@@ -125,6 +135,10 @@ def without_images(job: JobDocument) -> JobHead:
 
 _WAITING: Final = replace(QUEUED_IMAGE, image_id=_OTHER, index=1, filename="lamp.png")
 QUEUED_JOB: Final = _job(JobStatus.QUEUED, 0.0, Counts(queued=2), QUEUED_IMAGE, _WAITING)
+QUEUED_COMPARISON: Final = ComparisonDocument(
+    comparison_id=COMPARISON,
+    jobs=(replace(QUEUED_JOB, comparison_id=COMPARISON), _compared(QUEUED_JOB, "fal-ai/trellis")),
+)
 SKIPPED_JOB: Final = replace(
     _job(JobStatus.QUEUED, 0.0, Counts(queued=1), QUEUED_IMAGE),
     rejected=(RejectedFile("notes.txt", "not_an_image", "The content is not PNG, JPEG or WebP."),),

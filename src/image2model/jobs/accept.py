@@ -69,9 +69,9 @@ async def create_all(
     """Make the jobs of one request, one for each model: all or none. Returns them as they were made.
 
     Raises StoreUnavailable where the store does not confirm that they are made, StoreOutage where it refuses
-    to make them, IdempotencyConflict where the key was lost meanwhile; BudgetExceeded, QueueFull, Unauthenticated
-    where the allowance does not suffice; DiskFull and StorageError where the storage has no room for the
-    pictures of each job.
+    to make them, IdempotencyConflict where the key was lost meanwhile; BudgetExceeded, QueueFull,
+    Unauthenticated where the allowance does not suffice; DiskFull and StorageError where the storage has no
+    room for the pictures of each job.
     """
     pictures = [originals, *[await originals.copied(one) for one in submissions[1:]]]
     comparison_id = _new_id() if len(submissions) > 1 else ""
