@@ -101,7 +101,7 @@ async def _succeeded(redis: Redis, digests: Sequence[str]) -> frozenset[str]:
 
 
 async def to_cut_out(redis: Redis, digests: Mapping[int, Sequence[str]]) -> dict[int, int]:
-    """How many backgrounds must be removed for each object: the others are removed already, or for an earlier one.
+    """How many backgrounds must be removed for each object: not those that were, or are for an earlier one.
 
     `digests` holds those of each object's views by its index; an empty one is never reused.
     """
