@@ -7,16 +7,17 @@ import json
 
 from hypothesis import strategies as st
 
-from tests.support.multipart_body import BOUNDARY
+from tests.support.multipart_body import BOUNDARY, Body
 from tests.support.sketches import picture
 
 GOOD_PICTURES = tuple(picture(seed, (16, 12), fmt=fmt) for seed, fmt in enumerate(("PNG", "JPEG", "WEBP")))
 _OBJECTS = ("a", "b", "\u202e", "a b", "é", "x" * 90)
 _SIDES = ("front", "back", "left", "top", "rear", "")
+_PLACES = ("objects[a]", "objects[a][front]", "objects[a][back]", "objects[b][front]")
 _NAMES = (
     *("files", "model", "params", "priority", "no_cache", "on_invalid", "face_limit", "webhook_url", "x"),
-    *("objects[a]", "objects[a][front]", "objects[a][back]", "objects[b][front]", "objects", "objects[]"),
-    *("objects[a][rear]", "objects[a][front][x]", "objects[[a]]", "manifest"),
+    *_PLACES,
+    *("objects", "objects[]", "objects[a][rear]", "objects[a][front][x]", "objects[[a]]", "manifest"),
 )
 _ODD_NAMES = (
     *("../../etc/passwd", "a\u202egpj.exe", "nul\x00.png", "C:\\x\\y.png", "\r\n", '"', ";", "%00", "é"),
@@ -89,7 +90,20 @@ def _damaged(draw: st.DrawFn) -> bytes:
     return bytes(body)
 
 
-bodies = st.one_of(_damaged(), st.binary(max_size=2000))
+@st.composite
+def _objects(draw: st.DrawFn) -> bytes:
+    """A form that is right but for what it says of objects."""
+    body = Body()
+    for place in draw(st.lists(st.sampled_from(("files", *_PLACES)), min_size=1, max_size=6)):
+        disposition = f'Content-Disposition: form-data; name="{place}"; filename="v.png"'
+        body.part(disposition, draw(st.sampled_from(GOOD_PICTURES)))
+    if draw(st.booleans()):
+        at = draw(st.integers(0, len(body.parts)))
+        body.parts.insert(at, Body().text("manifest", json.dumps(draw(_members))).open_ended())
+    return bytes(body)
+
+
+bodies = st.one_of(_damaged(), _damaged(), _objects(), st.binary(max_size=2000))
 """Any body: most of them nearly right."""
 
 
