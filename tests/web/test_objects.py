@@ -195,6 +195,7 @@ async def test_what_a_model_does_not_take_is_said_and_not_sent(page: Page, servi
     sofa = _object(page, "sofa").locator(".field-error")
     await expect(sofa).to_contain_text("no view of this side: top. Its sides are: front, back, left, right.")
     await expect(said).to_contain_text("1 object does not fit the model")
+    await expect(send).to_be_disabled()
     await picture_of(page, "objects-refused")
     await page.get_by_label("Side of sofa_top.png").select_option("")
     await expect(sofa).to_contain_text("Say what each view shows: front, back, left, right.")
