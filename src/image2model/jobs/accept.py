@@ -9,14 +9,14 @@ leaves a job without its pictures.
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from redis.asyncio import Redis
 
-from image2model.domain import StoredView
+from image2model.domain import Preparation, StoredView
 from image2model.errors import IdempotencyConflict, NotFound, Problem, StoreUnavailable
 from image2model.http.upload import ReceivedFile
 from image2model.jobs import idempotency, records
@@ -109,13 +109,22 @@ def _new_job(originals: "Originals", submission: Submission) -> NewJob:
         owner=submission.owner,
         model=request.endpoint.id,
         params=dict(request.params),
-        images=tuple(originals.image(one, digests[one.index]) for one in submission.objects),
+        images=tuple(
+            originals.image(
+                one,
+                digests[one.index],
+                request.preparing.wanted if request.preparing is not None else None,
+                submission.cutout_digests(one),
+            )
+            for one in submission.objects
+        ),
         rejected=submission.rejected,
         low_priority=request.low_priority,
         no_cache=request.no_cache,
         webhook_url=request.webhook_url,
-        estimated_micro=request.estimate(len(submission.objects)),
-        unit_micro=request.reservation(len(submission.objects)),
+        estimated_micro=request.estimate(len(submission.objects), submission.cutouts),
+        unit_micro=request.reservation(len(submission.objects), submission.cutouts),
+        cutout_micro=request.cutout_reservation(len(submission.objects), submission.cutouts),
         max_cost_micro=request.max_cost_micro,
         ttl_ms=submission.ttl_ms,
         traceparent=tracing.traceparent(),
@@ -140,25 +149,43 @@ class Originals:
         self.job_id = _new_id()
         self.storage = storage
         self._stored: dict[int, tuple[str, str]] = {}
+        self._extra: list[str] = []
+        """Keys of what is stored beside the pictures."""
 
     async def put(self, picture: ReceivedFile, data: bytes) -> None:
         """Store one picture. Raises DiskFull, StorageError."""
+        key = self.claim(picture)
+        await self.storage.put(key, data, content_type=f"image/{picture.format}", filename=picture.filename)
+
+    def claim(self, picture: ReceivedFile) -> str:
+        """The key for a picture that is to be stored; it is deleted with the others."""
         file_id = _new_id()
         key = layout.original(self.job_id, file_id, picture.format)
         self._stored[picture.index] = (file_id, key)
-        await self.storage.put(key, data, content_type=f"image/{picture.format}", filename=picture.filename)
+        return key
+
+    def id_of(self, index: int) -> str:
+        """The id of a stored picture; of an image's first one it is the image's."""
+        return self._stored[index][0]
 
     def release(self) -> list[str]:
         """The keys of what is stored. From now on the caller is responsible for them."""
-        keys = [key for _, key in self._stored.values()]
+        keys = [*(key for _, key in self._stored.values()), *self._extra]
         self._stored.clear()
+        self._extra.clear()
         return keys
 
     def take(self, indices: Collection[int]) -> list[str]:
         """The keys of these files, which no job uses. The caller is responsible for them."""
         return [self._stored.pop(index)[1] for index in sorted(indices) if index in self._stored]
 
-    def image(self, received: ReceivedObject, digest: str) -> NewImage:
+    def image(
+        self,
+        received: ReceivedObject,
+        digest: str,
+        preparation: Preparation | None = None,
+        cutout_digests: tuple[str, ...] = (),
+    ) -> NewImage:
         """The stored pictures as one image of the job. `digest` is what makes two runs the same."""
         first = received.views[0]
         image_id, key = self._stored[first.index]
@@ -174,6 +201,8 @@ class Originals:
             digest=digest,
             metadata=received.metadata,
             views=self._views(received) if received.grouped else (),
+            preparation=preparation,
+            cutout_digests=cutout_digests,
         )
 
     def _views(self, received: ReceivedObject) -> tuple[StoredView, ...]:
@@ -190,6 +219,9 @@ class Originals:
             )
             for side, view in zip(received.sides, received.views, strict=True)
         )
+
+
+OriginalsT = TypeVar("OriginalsT", bound=Originals)
 
 
 def _new_id() -> str:
@@ -210,10 +242,13 @@ class LostReplies:
         self._open: set[asyncio.Future[None]] = set()
         self._tasks: dict[asyncio.Task[None], str] = {}
 
-    @asynccontextmanager
-    async def originals(self) -> AsyncIterator[Originals]:
+    def originals(self) -> AbstractAsyncContextManager[Originals]:
         """The pictures of a new batch; they are deleted when the block fails."""
-        originals = Originals(self._storage)
+        return self.holding(Originals(self._storage))
+
+    @asynccontextmanager
+    async def holding(self, originals: OriginalsT) -> AsyncIterator[OriginalsT]:
+        """The same for files that are kept in another way."""
         ended = asyncio.get_running_loop().create_future()
         self._open.add(ended)
         try:

@@ -21,6 +21,7 @@ from image2model.http.upload.reader import MANIFEST
 from image2model.jobs.manifest import read_manifest
 from image2model.jobs.metadata import read_metadata
 from image2model.jobs.objects import Objects, ReceivedObject, read_objects
+from image2model.jobs.preparation import Preparing, read_preparation
 from image2model.money import to_micro, to_usd
 from image2model.network.public_addresses import url_problem
 from image2model.settings import Settings
@@ -42,34 +43,67 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     webhook_url: str | None
     skip_invalid: bool
     metadata: Metadata
+    preparing: Preparing | None = None
 
-    def estimate(self, images: int) -> int | None:
-        """Micro-dollars for so many images by the price list; None where only the run shows it."""
-        each = self.endpoint.price(self.params)
-        return None if each is None else each * images
+    def estimate(self, images: int, cutouts: int = 0) -> int | None:
+        """Micro-dollars for so many images by the price list; None where only the run shows it.
 
-    def reservation(self, images: int) -> int:
-        """Micro-dollars that a budget sets aside for each of so many images.
+        Here and below `cutouts` is how many backgrounds are removed for them.
+        """
+        each, cutout = self.endpoint.price(self.params), self.cutout_price
+        if each is None or (cutout is None and cutouts):
+            return None
+        return each * images + (cutout or 0) * cutouts
+
+    def reservation(self, images: int, cutouts: int = 0) -> int:
+        """Micro-dollars that a budget sets aside for the model of each of so many images.
 
         The price. Where it is not known: the client's `max_cost_usd` in equal shares, else what FAL lists for
         one unit.
         """
         if self.max_cost_micro is not None and self.endpoint.price(self.params) is None:
-            return self.max_cost_micro // max(1, images)
+            left = self.max_cost_micro - cutouts * self.cutout_reservation(images, cutouts)
+            return max(0, left) // max(1, images)
         return self.endpoint.reservation(self.params)
 
-    def refusal(self, images: int) -> Problem | None:
+    def cutout_reservation(self, images: int, cutouts: int) -> int:
+        """The same for one background that is removed. Where neither price is known, all shares are equal."""
+        if not cutouts or self.preparing is None:
+            return 0
+        if self.max_cost_micro is not None and self.cutout_price is None:
+            each = self.endpoint.price(self.params)
+            left, shares = self.max_cost_micro, cutouts
+            if each is None:
+                shares += images
+            else:
+                left -= each * images
+            return max(0, left) // shares
+        return self.preparing.reservation()
+
+    @property
+    def cutout_price(self) -> int | None:
+        """Micro-dollars for one background that is removed; None where only the run shows it."""
+        return 0 if self.preparing is None else self.preparing.price()
+
+    def refusal(self, images: int, cutouts: int = 0) -> Problem | None:
         """Why so many images cannot be bought under this request; None where they can."""
         each = self.endpoint.reservation(self.params)
+        remover = self.preparing.remover if self.preparing is not None and cutouts else None
+        if remover is not None and self.max_cost_micro is None and not remover.reservation({}):
+            return PriceUnknown(
+                f"Nobody can say before the run what {remover.id} costs: {remover.price_note}. Give "
+                "`max_cost_usd`, the most that all pictures of this request may cost."
+            )
         if not each and self.max_cost_micro is None and self.endpoint.price(self.params) is None:
             return PriceUnknown(
                 f"Nobody can say before the run what {self.endpoint.id} costs with these parameters: "
                 f"{self.endpoint.price_note}. Give `max_cost_usd`, the most that all pictures of this "
                 "request may cost; it is set aside until they have ended."
             )
-        if self.max_cost_micro is not None and each * images > self.max_cost_micro:
+        micro = each * images + (remover.reservation({}) * cutouts if remover is not None else 0)
+        if self.max_cost_micro is not None and micro > self.max_cost_micro:
             return BudgetExceeded(
-                f"{images} pictures would cost ${to_usd(each * images):.2f}, which is more than the "
+                f"{images} pictures would cost ${to_usd(micro):.2f}, which is more than the "
                 f"`max_cost_usd` of ${to_usd(self.max_cost_micro):.2f}. Send fewer pictures, or raise it."
             )
         return None
@@ -91,6 +125,16 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """Indices of stored files that no object uses."""
     dedupe: str
     ttl_ms: int
+
+    @property
+    def cutouts(self) -> int:
+        """How many backgrounds are removed."""
+        preparing = self.request.preparing
+        return 0 if preparing is None else preparing.cutouts(self.objects)
+
+    def cutout_digests(self, received: ReceivedObject) -> tuple[str, ...]:
+        """What makes two cut-outs the same, for each view of an object whose background is removed."""
+        return cutout_digests(self.request, received, owner=self.owner, dedupe=self.dedupe)
 
     def digests(self) -> dict[int, str]:
         """What makes two runs the same, for each object by its index."""
@@ -116,17 +160,20 @@ def _place(place: Place) -> tuple[str, ...]:
 
 
 def read_submission(
-    batch: ReceivedBatch, endpoint: Endpoint, principal: Principal, settings: Settings
+    batch: ReceivedBatch,
+    endpoint: Endpoint,
+    principal: Principal,
+    settings: Settings,
+    remover: Endpoint | None = None,
 ) -> Submission:
     """The batch as a submission. Raises the problem for which it is refused."""
-    request = read_fields(batch.fields, endpoint, private_webhooks=settings.webhook_allow_private)
+    private = settings.webhook_allow_private
+    request = read_fields(batch.fields, endpoint, private_webhooks=private, remover=remover)
     objects = objects_of(batch, settings.max_files)
     if not request.skip_invalid or not objects.good:
         batch.refuse_bad()
     check_objects(request, objects)
-    if (refusal := request.refusal(len(objects.good))) is not None:
-        raise refusal
-    return Submission(
+    submission = Submission(
         owner=principal.owner,
         allowance=principal.allowance,
         request=request,
@@ -137,6 +184,9 @@ def read_submission(
         dedupe=settings.dedupe,
         ttl_ms=int(settings.job_ttl * 1000),
     )
+    if (refusal := request.refusal(len(objects.good), submission.cutouts)) is not None:
+        raise refusal
+    return submission
 
 
 def objects_of(batch: ReceivedBatch, most: int) -> Objects:
@@ -158,8 +208,17 @@ def check_objects(request: BatchRequest, objects: Objects) -> None:
         raise InvalidParameter(next(iter(problems.values())).detail, errors=faults)
 
 
-def read_fields(fields: Mapping[str, str], endpoint: Endpoint, *, private_webhooks: bool) -> BatchRequest:
-    """Read the form's fields and check them, for the endpoint of its `model`. Raises InvalidParameter."""
+def read_fields(
+    fields: Mapping[str, str],
+    endpoint: Endpoint,
+    *,
+    private_webhooks: bool,
+    remover: Endpoint | None = None,
+) -> BatchRequest:
+    """Read the form's fields and check them, for the endpoint of its `model`, and the `remover` of its
+    `remove_background`. Raises InvalidParameter.
+    """
+    preparation = read_preparation(fields)
     face_limit = _face_limit(fields.get("face_limit"))
     strict = not _choice(fields, "params_strict", {"true": False, "false": True})
     params = normalise(endpoint, _json_params(fields.get("params", "{}")), face_limit, strict=strict)
@@ -175,6 +234,7 @@ def read_fields(fields: Mapping[str, str], endpoint: Endpoint, *, private_webhoo
         webhook_url=webhook_url,
         skip_invalid=_choice(fields, "on_invalid", {"reject": False, "skip": True}),
         metadata=read_metadata(fields.get("metadata", "")),
+        preparing=None if preparation is None else Preparing(wanted=preparation, remover=remover),
     )
 
 
@@ -221,6 +281,16 @@ def check_webhook_url(url: str, *, allow_private: bool) -> None:
         raise InvalidParameter(f"`webhook_url` {why}")
 
 
+def cutout_digests(
+    request: BatchRequest, received: ReceivedObject, *, owner: str, dedupe: str
+) -> tuple[str, ...]:
+    """What makes two cut-outs the same, for each view of an object whose background is removed."""
+    if request.preparing is None:
+        return ()
+    no_cache = request.no_cache
+    return request.preparing.digests(received, owner=owner, dedupe=dedupe, no_cache=no_cache)
+
+
 def digests(
     request: BatchRequest, objects: Sequence[ReceivedObject], *, owner: str, dedupe: str
 ) -> dict[int, str]:
@@ -233,13 +303,21 @@ def digests(
             owner=owner,
             dedupe=dedupe,
             no_cache=request.no_cache,
+            preparing=request.preparing,
         )
         for one in objects
     }
 
 
 def digest(
-    sha256: str, model: str, params: Mapping[str, object], *, owner: str, dedupe: str, no_cache: bool
+    sha256: str,
+    model: str,
+    params: Mapping[str, object],
+    *,
+    owner: str,
+    dedupe: str,
+    no_cache: bool,
+    preparing: Preparing | None = None,
 ) -> str:
     """Hex SHA-256 over all that decides a result; empty where nothing may be reused.
 
@@ -248,5 +326,8 @@ def digest(
     if no_cache or dedupe == "off":
         return ""
     scope = owner if dedupe == "owner" else ""
-    text = msgspec.json.encode([scope, model, dict(params), sha256], order="sorted")
+    decides: list[object] = [scope, model, dict(params), sha256]
+    if preparing is not None and any(preparing.terms):
+        decides.append(preparing.terms)
+    text = msgspec.json.encode(decides, order="sorted")
     return hashlib.sha256(text).hexdigest()

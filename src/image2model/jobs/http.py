@@ -21,10 +21,11 @@ from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint
 from image2model.http.bodies import json_response, read_json
 from image2model.http.documents import job_document
 from image2model.http.upload.reader import ReceivedBatch, Sink, discard, read_batch
-from image2model.jobs import accept, downloads, idempotency, lifecycle, listing, thumbnails
+from image2model.jobs import accept, confirmation, downloads, idempotency, lifecycle, listing, thumbnails
 from image2model.jobs.batch_request import (
     Submission,
     check_objects,
+    cutout_digests,
     digests,
     fingerprint,
     objects_of,
@@ -32,13 +33,15 @@ from image2model.jobs.batch_request import (
     read_submission,
 )
 from image2model.jobs.idempotency import AcceptedResponse
-from image2model.jobs.quote import quote, reusable
+from image2model.jobs.preparation import remover_id
+from image2model.jobs.quote import quote, reusable, to_cut_out
 from image2model.jobs.state import JobsState
 from image2model.media.inspect import inspect
 from image2model.media.preflight import THUMBNAIL_SIDE
 
 _NO_STORE: Final = {"Cache-Control": "private, no-store"}
 _THUMBNAIL_CACHE: Final = "private, max-age=604800, immutable"
+_CONFIRM_EXAMPLE: Final = '{"accept": true}'
 _RETRY_EXAMPLE: Final = '{"image_ids": ["…"], "params": {}}'
 
 
@@ -70,13 +73,24 @@ async def _read_submission(
 ) -> Submission:
     batch = await _read_batch(request, state, sink)
     endpoint = await _endpoint(state, principal, batch.fields)
-    return read_submission(batch, endpoint, principal, state.settings)
+    remover = await _remover(state, principal, batch.fields)
+    return read_submission(batch, endpoint, principal, state.settings, remover)
 
 
 async def _endpoint(state: JobsState, principal: Principal, fields: Mapping[str, str]) -> Endpoint:
     """The endpoint of the form's `model`. Raises UnknownModel, Forbidden, InvalidParameter."""
     endpoint = await state.catalogue.find(fields.get("model", DEFAULT_MODEL))
     offer.require(endpoint, state.settings.models, principal)
+    return endpoint
+
+
+async def _remover(state: JobsState, principal: Principal, fields: Mapping[str, str]) -> Endpoint | None:
+    """The endpoint of the form's `remove_background`. Raises as `_endpoint`."""
+    name = remover_id(fields)
+    if name is None:
+        return None
+    endpoint = await state.catalogue.find(name)
+    offer.require_remover(endpoint, state.settings.models, principal)
     return endpoint
 
 
@@ -98,13 +112,17 @@ async def quote_batch(request: Request) -> Response:
     await state.gate.count(request.scope, principal)
     batch = await _read_batch(request, state, discard)
     endpoint = await _endpoint(state, principal, batch.fields)
-    options = read_fields(batch.fields, endpoint, private_webhooks=state.settings.webhook_allow_private)
+    remover = await _remover(state, principal, batch.fields)
+    private = state.settings.webhook_allow_private
+    options = read_fields(batch.fields, endpoint, private_webhooks=private, remover=remover)
     objects = objects_of(batch, state.settings.max_files)
     check_objects(options, objects)
-    cached = await reusable(
-        state.redis, digests(options, objects.good, owner=principal.owner, dedupe=state.settings.dedupe)
-    )
-    return json_response(quote(options, objects, cached))
+    terms = {"owner": principal.owner, "dedupe": state.settings.dedupe}
+    cached = await reusable(state.redis, digests(options, objects.good, **terms))
+    cut = {
+        one.index: cutout_digests(options, one, **terms) for one in objects.good if one.index not in cached
+    }
+    return json_response(quote(options, objects, cached, await to_cut_out(state.redis, cut)))
 
 
 class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,6 +168,41 @@ async def retry(request: Request) -> Response:
         body.params,
     )
     return json_response(job_document(job), 202)
+
+
+class ConfirmBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether the prepared picture is accepted; otherwise its image is cancelled."""
+
+    accept: bool = True
+
+
+_confirm_body: Final = msgspec.json.Decoder(ConfirmBody)
+
+
+async def confirm(request: Request) -> Response:
+    """202: the image goes on with its prepared pictures, or is cancelled."""
+    state = state_of(request, JobsState)
+    principal = await state.authenticate(request.scope)
+    await state.gate.count(request.scope, principal)
+    body = await read_json(request, _confirm_body, _CONFIRM_EXAMPLE, empty=ConfirmBody())
+    job_id, image_id = request.path_params["job_id"], request.path_params["image_id"]
+    mark = confirmation.fingerprint(job_id, image_id, accept=body.accept)
+    headers = {}
+    name = request.headers.get("idempotency-key")
+    async with idempotency.reserved(state.redis, principal.owner, name) as reservation:
+        if isinstance(reservation, AcceptedResponse):
+            job = await confirmation.replay(state.redis, principal.owner, mark, reservation)
+            headers = {"Idempotent-Replayed": "true"}
+        else:
+            job = await confirmation.confirm(
+                state.redis,
+                principal.owner,
+                job_id,
+                image_id,
+                accept=body.accept,
+                record=confirmation.record_of(reservation, mark, job_id) if reservation else None,
+            )
+    return json_response(job_document(job), 202, headers)
 
 
 async def refresh_files(request: Request) -> Response:

@@ -22,7 +22,7 @@ from image2model.errors import (
     NotReady,
     PriceUnknown,
 )
-from image2model.fal.endpoints import Endpoint, Json, check_views, normalise
+from image2model.fal.endpoints import Endpoint, Json, check_step_params, check_views, normalise
 from image2model.jobs import records
 from image2model.money import to_usd
 from image2model.queue import reconciliation
@@ -66,11 +66,16 @@ async def retry(
     before = await job_reads.read_job(redis, job_id)
     _check_ids(before, image_ids)
     endpoint = await catalogue.find(before.job.model)
-    offer.require(endpoint, service, principal)
+    second_step = any(image.parent_image_id for image in before.images)
+    require = offer.require_second_step if second_step else offer.require
+    require(endpoint, service, principal)
     checked, unit_micro = None, None
     if params is not None:
         checked = normalise(endpoint, params)
-        _check_views(before, image_ids, endpoint, checked)
+        if second_step:
+            check_step_params(endpoint, checked)
+        else:
+            _check_views(before, image_ids, endpoint, checked)
         unit_micro = await _price_again(redis, before, endpoint, checked)
     retried = await records.retry(
         redis,

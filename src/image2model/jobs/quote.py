@@ -19,7 +19,8 @@ from image2model.store.keys import key
 class ImageQuote(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one object: a picture, or several `views`. Then `filename` is the object's name.
 
-    `cost_usd` is null where only the run shows it, and 0 for one with a bad file.
+    `cost_usd` is null where only the run shows it, and 0 for one with a bad file. It contains
+    `preparation_cost_usd`: what removing the backgrounds of its views costs, as far as they are not cut out.
     """
 
     filename: str
@@ -33,6 +34,7 @@ class ImageQuote(msgspec.Struct, frozen=True, kw_only=True):
     height: int | None = None
     cached: bool = False
     cost_usd: float | None
+    preparation_cost_usd: float | None = 0.0
     views: tuple[ViewDocument, ...] = ()
 
 
@@ -49,6 +51,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     `accepted`: whether the same request to `/upload/batch` would become a job; `refusal` says why it would
     not because of its price. `cost_usd_each` is the price of one picture that has to run; a `cached` one
     costs nothing, because its result exists. `price_source`: whose price it is, null where none is known.
+    `preparation_cost_usd_each`: what removing the background of one view costs, 0 where none is removed.
     """
 
     model: str
@@ -61,6 +64,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     total_cost_usd: float | None
     price_note: str
     price_source: str | None = None
+    preparation_cost_usd_each: float | None = 0.0
     max_cost_usd: float | None = None
     refusal: QuoteRefusal | None = None
     images: tuple[ImageQuote, ...]
@@ -96,14 +100,55 @@ async def _succeeded(redis: Redis, digests: Sequence[str]) -> frozenset[str]:
     return frozenset(digest for digest, status in zip(leaders, statuses, strict=True) if status == succeeded)
 
 
-def quote(request: BatchRequest, objects: Objects, cached: frozenset[int]) -> Quote:
-    """The verdict on a batch that was read. `cached`: indices of objects whose results exist."""
+async def to_cut_out(redis: Redis, digests: Mapping[int, Sequence[str]]) -> dict[int, int]:
+    """How many backgrounds must be removed for each object; others are removed already, or for an earlier one.
+
+    `digests` holds those of each object's views by its index; an empty one is never reused.
+    """
+    named = sorted({digest for views in digests.values() for digest in views if digest})
+    seen = set(await _cut_out(redis, named))
+    counts: dict[int, int] = {}
+    for index, views in sorted(digests.items()):
+        counts[index] = 0
+        for digest in views:
+            counts[index] += digest not in seen
+            if digest:
+                seen.add(digest)
+    return counts
+
+
+async def _cut_out(redis: Redis, digests: Sequence[str]) -> frozenset[str]:
+    """Those of the digests whose cut-out an image has."""
+    if not digests:
+        return frozenset()
+    pipe = redis.pipeline(transaction=False)
+    for digest in digests:
+        pipe.get(key("cutout", digest))
+    holders = {digest: one.decode() for digest, one in zip(digests, await pipe.execute(), strict=True) if one}
+    for holder in holders.values():
+        pipe.exists(key("image", holder))
+    there = await pipe.execute() if holders else []
+    return frozenset(digest for digest, exists in zip(holders, there, strict=True) if exists)
+
+
+def quote(
+    request: BatchRequest, objects: Objects, cached: frozenset[int], cutouts: Mapping[int, int]
+) -> Quote:
+    """The verdict on a batch that was read. `cached`: indices of objects whose results exist; `cutouts`: how
+    many backgrounds are removed for each of the others.
+    """
     good, bad = objects.good, objects.bad
-    each = request.endpoint.price(request.params)
-    to_run = sum(one.index not in cached for one in good)
-    verdicts = {one.index: _good(one, one.index in cached, each) for one in good}
+    each, each_cutout = request.endpoint.price(request.params), request.cutout_price
+    to_run = [one.index for one in good if one.index not in cached]
+    to_cut = sum(cutouts.get(index, 0) for index in to_run)
+    total = _sum(each, len(to_run), each_cutout, to_cut)
+    verdicts = {
+        one.index: _good(one, one.index in cached, each, each_cutout, cutouts.get(one.index, 0))
+        for one in good
+    }
     verdicts |= {one.index: _bad(one) for one in bad}
-    refusal = request.refusal(len(good))
+    preparing = request.preparing
+    refusal = request.refusal(len(good), 0 if preparing is None else preparing.cutouts(good))
     return Quote(
         model=request.endpoint.id,
         params=dict(request.params),
@@ -112,17 +157,28 @@ def quote(request: BatchRequest, objects: Objects, cached: frozenset[int]) -> Qu
         good=len(good),
         bad=len(bad),
         cost_usd_each=_usd(each),
-        total_cost_usd=_usd(None if each is None and to_run else (each or 0) * to_run),
+        total_cost_usd=_usd(total),
         price_note=request.endpoint.price_note,
         price_source=None if each is None else request.endpoint.price_source,
+        preparation_cost_usd_each=_usd(each_cutout),
         max_cost_usd=_usd(request.max_cost_micro),
         refusal=None if refusal is None else QuoteRefusal(refusal.code, refusal.detail),
         images=tuple(verdict for _, verdict in sorted(verdicts.items())),
     )
 
 
-def _good(received: ReceivedObject, cached: bool, each: int | None) -> ImageQuote:
+def _sum(each: int | None, runs: int, each_cutout: int | None, cutouts: int) -> int | None:
+    """Micro-dollars for so many of both; None where a price that is needed is not known."""
+    if (each is None and runs) or (each_cutout is None and cutouts):
+        return None
+    return (each or 0) * runs + (each_cutout or 0) * cutouts
+
+
+def _good(
+    received: ReceivedObject, cached: bool, each: int | None, each_cutout: int | None, cutouts: int
+) -> ImageQuote:
     first = received.views[0]
+    runs, to_cut = (0, 0) if cached else (1, cutouts)
     return ImageQuote(
         filename=received.name,
         ok=True,
@@ -132,7 +188,8 @@ def _good(received: ReceivedObject, cached: bool, each: int | None) -> ImageQuot
         width=first.width,
         height=first.height,
         cached=cached,
-        cost_usd=0.0 if cached else _usd(each),
+        cost_usd=_usd(_sum(each, runs, each_cutout, to_cut)),
+        preparation_cost_usd=_usd(_sum(0, 0, each_cutout, to_cut)),
         views=tuple(
             ViewDocument(
                 side=side or None,

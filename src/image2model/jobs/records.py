@@ -12,7 +12,16 @@ from redis.asyncio import Redis
 
 from image2model.access import accounts
 from image2model.access.accounts import Allowance, Refused
-from image2model.domain import Counts, ImageStatus, Metadata, RejectedFile, StoredView
+from image2model.domain import (
+    FIRST_CUTOUT,
+    Counts,
+    ImageStatus,
+    Metadata,
+    ModelInput,
+    Preparation,
+    RejectedFile,
+    StoredView,
+)
 from image2model.errors import IdempotencyConflict, NotFound, StoreUnavailable
 from image2model.jobs.metadata import tokens
 from image2model.store.connection import command
@@ -46,6 +55,13 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     """What makes two runs the same: see `batch_request.digest`. Empty: never reused."""
     metadata: Metadata = {}
     views: tuple[StoredView, ...] = ()
+    preparation: Preparation | None = None
+    cutout_digests: tuple[str, ...] = ()
+    """One for each view whose background is removed first, as `digest`."""
+    parent_job_id: str = ""
+    parent_image_id: str = ""
+    model_input: ModelInput | None = None
+    """What a second step starts from."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +79,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     estimated_micro: int | None
     unit_micro: int = 0
     """Micro-dollars that are set aside for each image until it is final."""
+    cutout_micro: int = 0
+    """The same for each background that is removed for it."""
     max_cost_micro: int | None = None
     """The client's own limit for the whole batch, which a retry keeps."""
     ttl_ms: int
@@ -99,7 +117,7 @@ class Retried(msgspec.Struct, frozen=True, array_like=True):
     refused: Refused | None = None
 
 
-_AS_JSON: Final = frozenset({"metadata", "views"})
+_AS_JSON: Final = frozenset({"metadata", "views", "preparation", "model_input"})
 _created: Final = msgspec.msgpack.Decoder(Created)
 _retried: Final = msgspec.msgpack.Decoder(Retried)
 _cancelled: Final = msgspec.msgpack.Decoder(tuple[int, int])
@@ -120,21 +138,25 @@ async def create(
         job.job_id,
         job.owner,
         _job_fields(job),
-        [(image.image_id, _image_fields(image)) for image in job.images],
+        [
+            (image.image_id, _image_fields(image, job), job.cutout_micro * len(image.cutout_digests))
+            for image in job.images
+        ],
         job.low_priority,
         (record.key, record.token, record.value, record.ttl_ms) if record else False,
         job.unit_micro,
         accounts.script_terms(allowance),
         job.tokens,
-        any(image.views for image in job.images),
+        any(image.views or image.preparation or image.model_input for image in job.images),
     )
     created = _created.decode(packed)
     if created.refused is None:
         return _created_job(job, created.at)
     if created.refused.reason == "old_processes":
         raise StoreUnavailable.after(
-            "Processes of the release before still run, which know no objects of several views. Send it "
-            "again when the last of them has ended; pictures in parts named `files` are accepted meanwhile.",
+            "Processes of the release before still run, which know no objects of several views, no prepared "
+            "pictures and no second steps. Send it again when the last of them has ended; pictures in parts "
+            "named `files`, to be sent as they are, are accepted meanwhile.",
             _OLD_PROCESSES_RETRY_S,
         )
     if created.refused.reason == "lost":
@@ -165,17 +187,45 @@ def _job_fields(job: NewJob) -> list[str | int]:
         *(("max_cost_micro", job.max_cost_micro) if job.max_cost_micro is not None else ()),
         *(("traceparent", job.traceparent) if job.traceparent else ()),
         *(("metadata", _json(job.metadata)) if job.metadata else ()),
+        *(("prepared", "1") if any(image.preparation for image in job.images) else ()),
     ]
 
 
-def _image_fields(image: NewImage) -> list[str | int]:
+def _image_fields(image: NewImage, job: NewJob) -> list[str | int]:
     fields: list[str | int] = []
     for name, value in msgspec.structs.asdict(image).items():
+        if name == "cutout_digests":
+            continue
         if name not in _AS_JSON:
             fields += [name, value]
         elif value:
             fields += [name, _json(value)]
-    return fields
+    return [*fields, *_phase_fields(image, job)]
+
+
+def _phase_fields(image: NewImage, job: NewJob) -> list[str | int]:
+    """The first phase of an image whose backgrounds are removed: what it buys now, and what comes later."""
+    digests = image.cutout_digests
+    if image.preparation is None or image.preparation.remove_background is None:
+        return []
+    return [
+        "phase",
+        FIRST_CUTOUT,
+        "phase_model",
+        image.preparation.remove_background,
+        "digest",
+        digests[0],
+        "main_digest",
+        image.digest,
+        "cutout_digests",
+        " ".join(digests),
+        "cutout_micro",
+        job.cutout_micro,
+        "main_micro",
+        job.unit_micro,
+        "later_micro",
+        job.unit_micro + job.cutout_micro * (len(digests) - 1),
+    ]
 
 
 def _json(value: object) -> str:
@@ -231,6 +281,9 @@ def _created_image(image: NewImage, index: int, at: int) -> ImageRow:
         finished_at=None,
         metadata=image.metadata,
         views=image.views,
+        preparation=image.preparation,
+        parent_job_id=image.parent_job_id or None,
+        parent_image_id=image.parent_image_id or None,
     )
 
 
@@ -264,6 +317,7 @@ def _image_as_made(image: ImageRow) -> ImageRow:
         result=None,
         started_at=None,
         finished_at=None,
+        preparation=None if image.preparation is None else image.preparation.as_made(),
     )
 
 

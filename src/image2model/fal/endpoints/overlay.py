@@ -40,6 +40,8 @@ class Row:
     kinds: Mapping[str, str] = field(default_factory=dict)
     license: str | None = None
     unit_micro: int = 0
+    takes: tuple[str, ...] = ()
+    """The formats of a model that it takes, where its schema names none."""
     cutout: str = ""
 
 
@@ -148,6 +150,8 @@ OVERLAY: Final[Mapping[str, Row]] = MappingProxyType(
         "fal-ai/hunyuan3d-v3/sketch-to-3d": Row(face_limit="face_count"),
         "fal-ai/hunyuan-3d/v3.1/pro/image-to-3d": Row(face_limit="face_count"),
         "fal-ai/hunyuan3d-v21": Row(model=("model_glb_pbr", "model_glb", "model_mesh")),
+        # FAL's page shows an FBX; Tencent's own documentation of the job says that it takes no other format
+        "fal-ai/hunyuan-3d/v3.1/part": Row(takes=("fbx",)),
         "fal-ai/triposr": _flat("0.07", "$0.07 a model"),
         "fal-ai/meshy/v6/image-to-3d": _flat("0.80", "$0.80 a model", face_limit="target_polycount"),
         "fal-ai/meshy/v5/multi-image-to-3d": Row(face_limit="target_polycount"),

@@ -52,6 +52,10 @@ FIELDS: Final = frozenset(
         "webhook_url",
         "priority",
         "no_cache",
+        "remove_background",
+        "crop",
+        "pad_square",
+        "confirm_prepared",
         "on_invalid",
         "metadata",
         MANIFEST,
@@ -135,11 +139,13 @@ async def read_batch(
     budget: UploadBudget,
     inspect: Inspect,
     sink: Sink = discard,
+    reader: "type[FormReader] | None" = None,
 ) -> ReceivedBatch:
     """Read a whole upload, passing each good file to `sink` as it completes.
 
     `headers` are the request's, looked up by lower-case name. Files that are bad one by one do not
     raise: they are in `bad`, because `on_invalid` may come after them; see `ReceivedBatch.refuse_bad`.
+    `reader`: that of a form of another kind.
     When this raises, no sink runs any more, and the caller deletes what its sink had stored.
 
     Raises `UnsupportedMediaType`, `BodyTooLarge`, `InvalidMultipart`, `InvalidParameter`, `NoFiles`,
@@ -150,7 +156,7 @@ async def read_batch(
     check_declared_length(headers, limits)
     with budget.open() as reservation:
         async with FilePipeline(inspect, sink, reservation, limits.files_in_flight) as pipeline:
-            form = FormReader(parser, limits, reservation, pipeline)
+            form = (reader or FormReader)(parser, limits, reservation, pipeline)
             await form.read(PacedBody(receive, limits, crowded=lambda: budget.waiting > 0))
     return ReceivedBatch(files=pipeline.good, bad=pipeline.bad, fields=form.fields)
 
@@ -180,6 +186,9 @@ class FormReader:
         self._parser.close()
         if self._refusal is not None:
             raise self._refusal
+        self._check_files()
+
+    def _check_files(self) -> None:
         if self.files_seen == 0:
             raise NoFiles("The form has no file. Send at least one picture, in a part named `files`.")
 
@@ -207,6 +216,9 @@ class FormReader:
                 f"There is no parameter {name[:80]!r}. Files go into parts named `files`, the views of one "
                 "object into parts such as `objects[chair][front]`."
             )
+        return self._begin_field(name)
+
+    def _begin_field(self, name: str) -> Part:
         if name in self._names:
             return self._refuse(f"The parameter `{name}` came twice. Send it once.")
         self._names.add(name)
