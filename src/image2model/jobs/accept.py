@@ -73,7 +73,7 @@ async def create_all(
     Unauthenticated where the allowance does not suffice; DiskFull and StorageError where the storage has no
     room for the pictures of each job.
     """
-    pictures = [originals, *[await originals.copied(one) for one in submissions[1:]]]
+    pictures = [originals, *[await originals.copied(one.objects) for one in submissions[1:]]]
     comparison_id = _new_id() if len(submissions) > 1 else ""
     jobs = [_new_job(*pair, comparison_id) for pair in zip(pictures, submissions, strict=True)]
     record = (
@@ -194,7 +194,7 @@ class Originals:
         self._stored[picture.index] = (file_id, key)
         return key
 
-    async def copied(self, submission: Submission) -> "Originals":
+    async def copied(self, objects: Sequence[ReceivedObject]) -> "Originals":
         """The pictures of all objects for another job of the same request, which owns its own files.
 
         They are deleted with these. Raises DiskFull, StorageError.
@@ -209,7 +209,7 @@ class Originals:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for one in submission.objects:
+                for one in objects:
                     for view in one.views:
                         group.create_task(put(view))
         except ExceptionGroup as failed:  # the group has waited for all of them
