@@ -14,6 +14,7 @@ from image2model.jobs.idempotency import AcceptedResponse
 from image2model.jobs.objects import ReceivedObject
 from image2model.storage.address import open_storage
 from image2model.storage.errors import ObjectMissing
+from image2model.storage.objects import ObjectStorage
 from tests.support import worker_steps
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.served_api import Answer, MakeService, Service, batch
@@ -210,16 +211,34 @@ async def test_what_is_left_of_the_limit_is_for_models_without_a_price(
 async def test_storage_that_fails_leaves_nothing(redis: Redis, tmp_path: Path) -> None:
     storage = open_storage(tmp_path.as_uri())
     lost = LostReplies(redis, storage)
-    files = [ReceivedFile(number, f"{number}.png", 3, "0", "png", 1, 1) for number in range(9)]
-    objects = [ReceivedObject(name=one.filename, views=(one,), sides=("",), grouped=False) for one in files]
     with pytest.raises(ObjectMissing):
-        async with lost.originals() as originals:
-            for one in files:
-                await originals.put(one, b"png")
-            await originals.copied(objects)
-            (first, *_) = [found.key async for found in storage.list(f"originals/{originals.job_id}")]
-            await storage.delete([first])
-            assert len([found async for found in storage.list()]) == 17
-            await originals.copied(objects)
+        await _copy_after_a_loss(lost, storage)
     await lost.finish()
     assert [found.key async for found in storage.list()] == []
+
+
+async def _copy_after_a_loss(lost: LostReplies, storage: ObjectStorage) -> None:
+    """Nine pictures and a job's copies of them; one is lost before those of the next job are made."""
+    files = [ReceivedFile(number, f"{number}.png", 3, "0", "png", 1, 1) for number in range(9)]
+    objects = [ReceivedObject(name=one.filename, views=(one,), sides=("",), grouped=False) for one in files]
+    async with lost.originals() as originals:
+        for one in files:
+            await originals.put(one, b"png")
+        await originals.copied(objects)
+        (first, *_) = [found.key async for found in storage.list(f"originals/{originals.job_id}")]
+        await storage.delete([first])
+        assert len([found async for found in storage.list()]) == 17
+        await originals.copied(objects)
+
+
+async def test_processes_of_the_release_before_get_none_of_it(service: Service, redis: Redis) -> None:
+    await redis.hset("i2m:store", "version", "3")
+    keys = await redis.dbsize()
+    for body in (form(), batch(1, variants="2")):
+        refused = service.upload(body)
+        assert (refused.status, refused.code) == (503, "store_unavailable")
+        assert "variants and comparisons" in refused.text("detail")
+    assert (service.stored(), await redis.dbsize()) == ([], keys)
+    assert service.upload(batch(1)).status == 202
+    await redis.hset("i2m:store", "version", "4")
+    assert service.upload(form()).status == 202
