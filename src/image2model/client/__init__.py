@@ -8,6 +8,7 @@ from image2model.client.aio import AsyncClient
 from image2model.client.documents import (
     File,
     Image,
+    ImageView,
     Job,
     JobPage,
     Mesh,
@@ -20,6 +21,7 @@ from image2model.client.documents import (
 from image2model.client.errors import ApiError, BadDownload, ClientError, Unreachable
 from image2model.client.events import Complete, Event, ImageChanged, Snapshot
 from image2model.client.multipart import Picture
+from image2model.client.objects import Object, View
 from image2model.client.sync import Client
 
 __all__ = [
@@ -33,15 +35,18 @@ __all__ = [
     "File",
     "Image",
     "ImageChanged",
+    "ImageView",
     "Job",
     "JobPage",
     "Mesh",
     "Model",
     "ModelList",
+    "Object",
     "Picture",
     "Quote",
     "QuotedImage",
     "Result",
     "Snapshot",
     "Unreachable",
+    "View",
 ]

@@ -4,10 +4,8 @@ Every call has a deadline. `patience` is how long a call or a lost stream is tri
 see `transport` for the calls that may be repeated.
 """
 
-import json
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote as escaped
@@ -28,7 +26,8 @@ from image2model.client.documents import (
 )
 from image2model.client.errors import BadDownload, ClientError, Unreachable
 from image2model.client.events import Event, EventStream, OnConnection
-from image2model.client.multipart import MultipartBody, Picture
+from image2model.client.form import Source, form
+from image2model.client.multipart import MultipartBody
 from image2model.client.save import save
 from image2model.client.transport import Call, OnTrouble, Patience, Reply, Transport
 from image2model.domain import MetadataValue, metadata_text
@@ -36,10 +35,8 @@ from image2model.domain import MetadataValue, metadata_text
 _BASE: Final = "/api/v1"
 _MIN_UPLOAD_SPEED: Final = 32 * 1024  # bytes a second: a slower try times out
 _IDLE_DOWNLOAD: Final = 60.0
-_MICRO: Final = Decimal("0.000001")
 
 _T = TypeVar("_T")
-Source = str | os.PathLike[str] | Picture
 
 
 class AsyncClient:
@@ -84,12 +81,14 @@ class AsyncClient:
     ) -> Job:
         """Upload one batch. A lost reply is recovered with the same idempotency key, never paid twice.
 
-        `metadata`: the caller's own data on the job; that on a picture goes with `Picture`.
+        Each of `pictures` becomes one model: a path, a `Picture`, or an `Object` of several views.
+        `metadata`: the caller's own data on the job; that on one goes with `Picture` or `Object`.
         `max_cost_usd`: the most that all pictures may cost together; needed where the price is not known
         before the run. Without `params_strict`, parameters that the model's schema does not have go to FAL as
-        they are. Without a key a random one is made. Raises ApiError, Unreachable, ClientError.
+        they are. Without a key a random one is made. Raises ApiError, Unreachable, ClientError, and
+        ValueError for two objects of one name.
         """
-        body = _form(
+        body = form(
             pictures,
             model=model,
             params=params,
@@ -120,7 +119,7 @@ class AsyncClient:
 
         Raises ApiError where the whole upload would be refused, such as for an unknown model.
         """
-        body = _form(
+        body = form(
             pictures,
             model=model,
             params=params,
@@ -287,51 +286,6 @@ class AsyncClient:
 
 class _DownloadList(msgspec.Struct, frozen=True):
     images: tuple[Download, ...] = ()
-
-
-def _picture(source: Source) -> Picture:
-    return source if isinstance(source, Picture) else Picture.from_path(source)
-
-
-def _form(
-    pictures: Sequence[Source],
-    *,
-    params: Mapping[str, Any] | None,
-    face_limit: int | None,
-    no_cache: bool,
-    metadata: Mapping[str, MetadataValue] | None = None,
-    params_strict: bool,
-    max_cost_usd: float | None,
-    **texts: str | None,
-) -> MultipartBody:
-    files = [_picture(source) for source in pictures]
-    fields = {
-        **texts,
-        "params": json.dumps(params) if params else None,
-        "face_limit": str(face_limit) if face_limit is not None else None,
-        "no_cache": "true" if no_cache else None,
-        "metadata": json.dumps(dict(metadata)) if metadata else None,
-        "manifest": _manifest(files),
-        "params_strict": None if params_strict else "false",
-        "max_cost_usd": None if max_cost_usd is None else _dollars(max_cost_usd),
-    }
-    given = {name: value for name, value in fields.items() if value is not None}
-    return MultipartBody(given, files)
-
-
-def _manifest(pictures: Sequence[Picture]) -> str | None:
-    """What is said about single pictures, by their index; None where nothing is."""
-    files = [
-        {"part": part, "metadata": dict(picture.metadata)}
-        for part, picture in enumerate(pictures)
-        if picture.metadata
-    ]
-    return json.dumps({"files": files}) if files else None
-
-
-def _dollars(amount: float) -> str:
-    """Micro-dollars are the smallest that counts; a limit is rounded down."""
-    return str((Decimal(str(amount)) // _MICRO) * _MICRO)
 
 
 def _multipart(path: str, body: MultipartBody, headers: Mapping[str, str] | None = None) -> Call:

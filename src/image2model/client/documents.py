@@ -2,6 +2,7 @@
 3339 text.
 """
 
+from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ __all__ = [
     "File",
     "Image",
     "ImageError",
+    "ImageView",
     "Job",
     "JobPage",
     "Mesh",
@@ -55,9 +57,22 @@ class Result(msgspec.Struct, frozen=True):
         return next((file for file in self.files if file.kind == "model"), None)
 
 
+class ImageView(msgspec.Struct, frozen=True):
+    """One picture of an object. `side` is None where none was named; `size` in bytes."""
+
+    filename: str
+    side: str | None = None
+    size: int = 0
+    sha256: str = ""
+    width: int | None = None
+    height: int | None = None
+
+
 class Image(msgspec.Struct, frozen=True):
     """One image of a job. `progress` is 0 to 1, `cost_usd` in dollars, `size` in bytes.
 
+    `views`: its pictures, one or more; empty in the documents of an earlier service. Of an object `filename`
+    is its name, `size` and `sha256` are of all views together, width and height of the first.
     `cost_usd` is the cost of all its attempts; `cost_uncertain`: FAL gave no amount for one of them.
     """
 
@@ -82,6 +97,13 @@ class Image(msgspec.Struct, frozen=True):
     started_at: str | None = None
     finished_at: str | None = None
     metadata: Metadata = {}
+    views: tuple[ImageView, ...] = ()
+
+    @property
+    def stem(self) -> str:
+        """What its files may be named by: an object's name, or its picture's without the suffix."""
+        is_object = len(self.views) > 1 or any(view.filename != self.filename for view in self.views)
+        return self.filename if is_object else PurePosixPath(self.filename).stem
 
     @property
     def finished(self) -> bool:
@@ -263,7 +285,8 @@ class ModelList(msgspec.Struct, frozen=True):
 
 
 class QuotedImage(msgspec.Struct, frozen=True):
-    """The check of one picture: `ok`, or the `code` and `detail` with which an upload would be refused.
+    """The check of a picture or an object: `ok`, or the `code` and `detail` with which an upload would be
+    refused.
 
     `cached`: its result exists already, and costs nothing. `size` in bytes.
     """
@@ -279,6 +302,7 @@ class QuotedImage(msgspec.Struct, frozen=True):
     height: int | None = None
     cached: bool = False
     cost_usd: float | None = None
+    views: tuple[ImageView, ...] = ()
 
 
 class QuoteRefusal(msgspec.Struct, frozen=True):

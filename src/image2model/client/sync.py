@@ -9,9 +9,10 @@ import threading
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
-from image2model.client.aio import AsyncClient, Source
+from image2model.client.aio import AsyncClient
 from image2model.client.documents import Download, Job, JobPage, Model, ModelList, Quote
 from image2model.client.events import Event
+from image2model.client.form import Source
 from image2model.client.transport import OnTrouble
 
 _T = TypeVar("_T")

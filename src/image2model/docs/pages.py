@@ -67,7 +67,8 @@ def _operation(operation: Operation) -> str:
         rows = ((f"`{one.name}`", one.where, one.description) for one in operation.parameters)
         parts.append(table(("Parameter", "In", ""), rows))
     if operation.body is not None:
-        parts.append(f"Body, `{operation.body.media_type}`: {operation.body.description}\n")
+        form = " or `multipart/form-data`" if operation.body.form else ""
+        parts.append(f"Body, `{operation.body.media_type}`{form}: {operation.body.description}\n")
     answers = ((str(one.status), one.description, _shape(one)) for one in operation.answers)
     parts.append(table(("Status", "", "Body"), answers))
     codes = ", ".join(f"`{one.code}`" for one in problems_of(operation))

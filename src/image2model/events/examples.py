@@ -29,6 +29,7 @@ EXPIRES: Final = "2026-12-01T09:40:21.167Z"
 SHA256: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 FAL_REQUEST: Final = "764cabcf-b745-4b3e-ae38-1200304cf45b"
 _OTHER: Final = "0f9d1c2b3a4958677685940312a1b0c9"
+_PARENT_JOB: Final = "9d2f6c1be04a4d0c8f1e7b3a5c6d8e90"
 
 QUEUED_IMAGE: Final = ImageDocument(
     image_id=IMAGE,
@@ -55,6 +56,10 @@ QUEUED_IMAGE: Final = ImageDocument(
     views=(
         ViewDocument(side=None, filename="chair.jpg", size=482133, sha256=SHA256, width=1024, height=768),
     ),
+    waiting_for=None,
+    preparation=None,
+    parent_job_id=None,
+    parent_image_id=None,
     variant=None,
     seed=None,
 )
@@ -142,6 +147,17 @@ QUEUED_COMPARISON: Final = ComparisonDocument(
 SKIPPED_JOB: Final = replace(
     _job(JobStatus.QUEUED, 0.0, Counts(queued=1), QUEUED_IMAGE),
     rejected=(RejectedFile("notes.txt", "not_an_image", "The content is not PNG, JPEG or WebP."),),
+)
+DERIVED_JOB: Final = replace(
+    _job(
+        JobStatus.QUEUED,
+        0.0,
+        Counts(queued=1),
+        replace(QUEUED_IMAGE, image_id=_OTHER, metadata={}, parent_job_id=_PARENT_JOB, parent_image_id=IMAGE),
+    ),
+    model="fal-ai/hunyuan-3d/v3.1/smart-topology",
+    params={"face_level": "low"},
+    estimated_cost_usd=None,
 )
 RUNNING_JOB: Final = _job(JobStatus.RUNNING, 0.25, Counts(queued=1, generating=1), GENERATING_IMAGE, _WAITING)
 PARTIAL_JOB: Final = _job(

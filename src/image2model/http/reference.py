@@ -36,7 +36,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's body: JSON in the shape of a Struct, or by `schema`."""
+    """A request's body: JSON in the shape of a Struct, or by `schema`. `form`: the same as multipart."""
 
     description: str
     examples: Mapping[str, object]
@@ -44,6 +44,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str = "application/json"
     schema: Schema | None = None
     encoding: Schema | None = None
+    form: Schema | None = None
     required: bool = True
 
 

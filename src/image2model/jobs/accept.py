@@ -10,14 +10,14 @@ leaves a job without its pictures.
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from redis.asyncio import Redis
 
-from image2model.domain import StoredView
+from image2model.domain import Preparation, StoredView
 from image2model.errors import IdempotencyConflict, NotFound, Problem, StoreUnavailable
 from image2model.http.upload import ReceivedFile
 from image2model.jobs import idempotency, records, variants
@@ -138,8 +138,9 @@ def _new_job(originals: "Originals", submission: Submission, comparison_id: str)
         low_priority=request.low_priority,
         no_cache=request.no_cache,
         webhook_url=request.webhook_url,
-        estimated_micro=request.estimate(count),
-        unit_micro=request.reservation(count),
+        estimated_micro=request.estimate(count, submission.cutouts),
+        unit_micro=request.reservation(count, submission.reserved_cutouts),
+        cutout_micro=request.cutout_reservation(count, submission.reserved_cutouts),
         max_cost_micro=request.max_cost_micro,
         ttl_ms=submission.ttl_ms,
         traceparent=tracing.traceparent(),
@@ -150,11 +151,17 @@ def _new_job(originals: "Originals", submission: Submission, comparison_id: str)
 
 def _images(originals: "Originals", submission: Submission) -> tuple[NewImage, ...]:
     """The images of all objects, those of one object's variants after each other."""
-    digests, images = submission.digests(), list[NewImage]()
+    digests, images, preparing = submission.digests(), list[NewImage](), submission.request.preparing
     for one in submission.objects:
         drawn = variants.draw(submission.request)
         own = [submission.digest_of(one, variant) for variant in drawn]
-        images += variants.spread(originals.image(one, digests[one.index]), submission.request, drawn, own)
+        first = originals.image(
+            one,
+            digests[one.index],
+            preparing.wanted if preparing is not None else None,
+            submission.cutout_digests(one),
+        )
+        images += variants.spread(first, submission.request, drawn, own)
     return tuple(images)
 
 
@@ -175,6 +182,8 @@ class Originals:
         self.job_id = _new_id()
         self.storage = storage
         self._stored: dict[int, tuple[str, str]] = {}
+        self._extra: list[str] = []
+        """Keys of what is stored beside the pictures."""
         self._copies: list[Originals] = []
 
     @property
@@ -184,15 +193,19 @@ class Originals:
 
     async def put(self, picture: ReceivedFile, data: bytes) -> None:
         """Store one picture. Raises DiskFull, StorageError."""
-        key = self._claim(picture)
+        key = self.claim(picture)
         await self.storage.put(key, data, content_type=f"image/{picture.format}", filename=picture.filename)
 
-    def _claim(self, picture: ReceivedFile) -> str:
+    def claim(self, picture: ReceivedFile) -> str:
         """The key for a picture that is to be stored; it is deleted with the others."""
         file_id = _new_id()
         key = layout.original(self.job_id, file_id, picture.format)
         self._stored[picture.index] = (file_id, key)
         return key
+
+    def id_of(self, index: int) -> str:
+        """The id of a stored picture; of an image's first one it is the image's."""
+        return self._stored[index][0]
 
     async def copied(self, objects: Sequence[ReceivedObject]) -> "Originals":
         """The pictures of all objects for another job of the same request, which owns its own files.
@@ -205,7 +218,7 @@ class Originals:
 
         async def put(picture: ReceivedFile) -> None:
             async with slots:
-                await self.storage.copy(self._stored[picture.index][1], copy._claim(picture))
+                await self.storage.copy(self._stored[picture.index][1], copy.claim(picture))
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -218,15 +231,22 @@ class Originals:
 
     def release(self) -> list[str]:
         """The keys of what is stored. From now on the caller is responsible for them."""
-        keys = [key for _, key in self._stored.values()]
+        keys = [*(key for _, key in self._stored.values()), *self._extra]
         self._stored.clear()
+        self._extra.clear()
         return [*keys, *(key for copy in self._copies for key in copy.release())]
 
     def take(self, indices: Collection[int]) -> list[str]:
         """The keys of these files, which no job uses. The caller is responsible for them."""
         return [self._stored.pop(index)[1] for index in sorted(indices) if index in self._stored]
 
-    def image(self, received: ReceivedObject, digest: str) -> NewImage:
+    def image(
+        self,
+        received: ReceivedObject,
+        digest: str,
+        preparation: Preparation | None = None,
+        cutout_digests: tuple[str, ...] = (),
+    ) -> NewImage:
         """The stored pictures as one image of the job. `digest` is what makes two runs the same."""
         first = received.views[0]
         image_id, key = self._stored[first.index]
@@ -242,6 +262,8 @@ class Originals:
             digest=digest,
             metadata=received.metadata,
             views=self._views(received) if received.grouped else (),
+            preparation=preparation,
+            cutout_digests=cutout_digests,
         )
 
     def _views(self, received: ReceivedObject) -> tuple[StoredView, ...]:
@@ -258,6 +280,9 @@ class Originals:
             )
             for side, view in zip(received.sides, received.views, strict=True)
         )
+
+
+OriginalsT = TypeVar("OriginalsT", bound=Originals)
 
 
 def _new_id() -> str:
@@ -278,10 +303,13 @@ class LostReplies:
         self._open: set[asyncio.Future[None]] = set()
         self._tasks: dict[asyncio.Task[None], str] = {}
 
-    @asynccontextmanager
-    async def originals(self) -> AsyncIterator[Originals]:
+    def originals(self) -> AbstractAsyncContextManager[Originals]:
         """The pictures of a new batch; they are deleted when the block fails."""
-        originals = Originals(self._storage)
+        return self.holding(Originals(self._storage))
+
+    @asynccontextmanager
+    async def holding(self, originals: OriginalsT) -> AsyncIterator[OriginalsT]:
+        """The same for files that are kept in another way."""
         ended = asyncio.get_running_loop().create_future()
         self._open.add(ended)
         try:

@@ -22,6 +22,7 @@ from image2model.jobs.batch_request import (
     read_params,
     submission_of,
 )
+from image2model.jobs.objects import ReceivedObject
 from image2model.settings import Settings
 
 _PARAMS: Final = "params"
@@ -39,17 +40,21 @@ def models_of(batch: ReceivedBatch) -> tuple[str, ...]:
 
 
 def read_requests(
-    fields: Mapping[str, str], endpoints: Sequence[Endpoint], *, private_webhooks: bool
+    fields: Mapping[str, str],
+    endpoints: Sequence[Endpoint],
+    *,
+    private_webhooks: bool,
+    remover: Endpoint | None = None,
 ) -> tuple[BatchRequest, ...]:
     """What is requested of each endpoint. Raises InvalidParameter, which names the endpoint."""
     if len(endpoints) == 1:
-        return (read_fields(fields, endpoints[0], private_webhooks=private_webhooks),)
+        return (read_fields(fields, endpoints[0], private_webhooks=private_webhooks, remover=remover),)
     params = _params_by_model(fields, [one.id for one in endpoints])
     requests = []
     for endpoint in endpoints:
         own = {**fields, _PARAMS: params[endpoint.id]}
         try:
-            requests.append(read_fields(own, endpoint, private_webhooks=private_webhooks))
+            requests.append(read_fields(own, endpoint, private_webhooks=private_webhooks, remover=remover))
         except InvalidParameter as problem:
             raise InvalidParameter(f"For {endpoint.id}: {problem.detail}") from problem
     return tuple(requests)
@@ -67,58 +72,69 @@ def _params_by_model(fields: Mapping[str, str], models: Sequence[str]) -> dict[s
     return {model: msgspec.json.encode(given.get(model, {})).decode() for model in models}
 
 
-def refusal(requests: Sequence[BatchRequest], objects: int) -> Problem | None:
+def refusal(
+    requests: Sequence[BatchRequest], objects: Sequence[ReceivedObject], *, dedupe: str
+) -> Problem | None:
     """Why the whole cannot be bought; None where it can."""
     limit = requests[0].max_cost_micro
-    if len(requests) == 1:
-        return requests[0].refusal(requests[0].images(objects))
     for one in requests:
-        if limit is None and (problem := one.refusal(one.images(objects))) is not None:
-            return problem
-    micro = sum(_least(one, objects) for one in requests)
+        if limit is None or len(requests) == 1:
+            problem = one.refusal(one.images(len(objects)), one.cutouts(objects, dedupe=dedupe))
+            if problem is not None:
+                return problem
+    micro = sum(_least(one, objects, dedupe) for one in requests)
     if limit is not None and micro > limit:
-        return over_limit(sum(one.images(objects) for one in requests), micro, limit, many=True)
+        return over_limit(sum(one.images(len(objects)) for one in requests), micro, limit, many=True)
     return None
 
 
-def share_out(requests: Sequence[BatchRequest], objects: int) -> tuple[BatchRequest, ...]:
+def share_out(
+    requests: Sequence[BatchRequest], objects: Sequence[ReceivedObject], *, dedupe: str
+) -> tuple[BatchRequest, ...]:
     """The same with its part of `max_cost_usd` for each: its price and an equal share of what is left over.
 
     What is left over goes to the images whose price nobody knows, if there are any, else to all. The whole
     must not be refused.
     """
-    limit = requests[0].max_cost_micro
+    limit, count = requests[0].max_cost_micro, len(objects)
     if limit is None or len(requests) == 1:
         return tuple(requests)
-    unknown = [one for one in requests if one.endpoint.price(one.params) is None]
+    unknown = [one for one in requests if one.estimate(1, one.cutouts(objects, dedupe=dedupe)) is None]
     sharing = {one.endpoint.id for one in unknown or requests}
-    images = sum(one.images(objects) for one in requests if one.endpoint.id in sharing)
-    share = (limit - sum(_least(one, objects) for one in requests)) // max(1, images)
+    images = sum(one.images(count) for one in requests if one.endpoint.id in sharing)
+    share = (limit - sum(_least(one, objects, dedupe) for one in requests)) // max(1, images)
     return tuple(
         msgspec.structs.replace(
             one,
-            max_cost_micro=_least(one, objects) + share * one.images(objects) * (one.endpoint.id in sharing),
+            max_cost_micro=_least(one, objects, dedupe)
+            + share * one.images(count) * (one.endpoint.id in sharing),
         )
         for one in requests
     )
 
 
-def _least(request: BatchRequest, objects: int) -> int:
+def _least(request: BatchRequest, objects: Sequence[ReceivedObject], dedupe: str) -> int:
     """Micro-dollars that are set aside in any case."""
-    return request.endpoint.reservation(request.params) * request.images(objects)
+    cutouts = request.cutouts(objects, dedupe=dedupe)
+    each = 0 if request.preparing is None else request.preparing.reservation()
+    return request.endpoint.reservation(request.params) * request.images(len(objects)) + each * cutouts
 
 
 def read_submissions(
-    batch: ReceivedBatch, endpoints: Sequence[Endpoint], principal: Principal, settings: Settings
+    batch: ReceivedBatch,
+    endpoints: Sequence[Endpoint],
+    principal: Principal,
+    settings: Settings,
+    remover: Endpoint | None = None,
 ) -> tuple[Submission, ...]:
     """The batch as a submission for each endpoint. Raises the problem for which it is refused as a whole."""
     private = settings.webhook_allow_private
-    requests = read_requests(batch.fields, endpoints, private_webhooks=private)
+    requests = read_requests(batch.fields, endpoints, private_webhooks=private, remover=remover)
     if len(requests) > 1:
-        objects = len(objects_of(batch, settings.max_files).good)
+        objects = objects_of(batch, settings.max_files).good
         if not requests[0].skip_invalid or not objects:
             batch.refuse_bad()
-        if (problem := refusal(requests, objects)) is not None:
+        if (problem := refusal(requests, objects, dedupe=settings.dedupe)) is not None:
             raise problem
-        requests = share_out(requests, objects)
+        requests = share_out(requests, objects, dedupe=settings.dedupe)
     return tuple(submission_of(batch, one, principal, settings) for one in requests)

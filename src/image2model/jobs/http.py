@@ -4,7 +4,7 @@ They read a request, call a use case and send its document; they decide nothing 
 archive and the signed files have handlers of their own, in `status`, `archive` and `files`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -21,11 +21,27 @@ from image2model.fal.endpoints import Endpoint
 from image2model.http.bodies import json_response, read_json
 from image2model.http.documents import API, comparison_document, job_document
 from image2model.http.upload.reader import ReceivedBatch, Sink, discard, read_batch
-from image2model.jobs import accept, comparisons, downloads, idempotency, lifecycle, listing, thumbnails
-from image2model.jobs.batch_request import BatchRequest, check_objects, fingerprint, objects_of
+from image2model.jobs import (
+    accept,
+    comparisons,
+    confirmation,
+    downloads,
+    idempotency,
+    lifecycle,
+    listing,
+    thumbnails,
+)
+from image2model.jobs.batch_request import (
+    BatchRequest,
+    check_objects,
+    cutout_digests,
+    fingerprint,
+    objects_of,
+)
 from image2model.jobs.idempotency import AcceptedResponse
 from image2model.jobs.objects import Objects
-from image2model.jobs.quote import Quote, compared, quote, reusable, run_digests
+from image2model.jobs.preparation import remover_id
+from image2model.jobs.quote import Quote, compared, quote, reusable, run_digests, to_cut_out
 from image2model.jobs.state import JobsState
 from image2model.media.inspect import inspect
 from image2model.media.preflight import THUMBNAIL_SIDE
@@ -33,6 +49,7 @@ from image2model.store.records import JobSnapshot
 
 _NO_STORE: Final = {"Cache-Control": "private, no-store"}
 _THUMBNAIL_CACHE: Final = "private, max-age=604800, immutable"
+_CONFIRM_EXAMPLE: Final = '{"accept": true}'
 _RETRY_EXAMPLE: Final = '{"image_ids": ["…"], "params": {}}'
 
 
@@ -52,7 +69,10 @@ async def upload_batch(request: Request) -> Response:
             async with state.lost_replies.originals() as originals:
                 batch = await _read_batch(request, state, originals.put)
                 endpoints = await _endpoints(state, principal, batch)
-                submissions = comparisons.read_submissions(batch, endpoints, principal, state.settings)
+                remover = await _remover(state, principal, batch.fields)
+                submissions = comparisons.read_submissions(
+                    batch, endpoints, principal, state.settings, remover
+                )
                 jobs = await accept.create_all(
                     state.redis, state.lost_replies, originals, submissions, reservation
                 )
@@ -77,6 +97,16 @@ async def _endpoints(state: JobsState, principal: Principal, batch: ReceivedBatc
     return endpoints
 
 
+async def _remover(state: JobsState, principal: Principal, fields: Mapping[str, str]) -> Endpoint | None:
+    """The endpoint of the form's `remove_background`. Raises as `_endpoint`."""
+    name = remover_id(fields)
+    if name is None:
+        return None
+    endpoint = await state.catalogue.find(name)
+    offer.require_remover(endpoint, state.settings.models, principal)
+    return endpoint
+
+
 async def _read_batch(request: Request, state: JobsState, sink: Sink) -> ReceivedBatch:
     return await read_batch(
         request.receive,
@@ -95,21 +125,34 @@ async def quote_batch(request: Request) -> Response:
     await state.gate.count(request.scope, principal)
     batch = await _read_batch(request, state, discard)
     endpoints = await _endpoints(state, principal, batch)
+    remover = await _remover(state, principal, batch.fields)
     private = state.settings.webhook_allow_private
-    requests = comparisons.read_requests(batch.fields, endpoints, private_webhooks=private)
+    requests = comparisons.read_requests(batch.fields, endpoints, private_webhooks=private, remover=remover)
     objects = objects_of(batch, state.settings.max_files)
-    for endpoint in endpoints:
-        check_objects(endpoint, objects)
-    quotes = [await _quote(state, principal, one, objects) for one in requests]
+    for one in requests:
+        check_objects(one, objects)
+    cut_out: set[str] = set()
+    quotes = [await _quote(state, principal, one, objects, cut_out) for one in requests]
     if len(quotes) == 1:
         return json_response(quotes[0])
-    return json_response(compared(quotes, comparisons.refusal(requests, len(objects.good))))
+    refusal = comparisons.refusal(requests, objects.good, dedupe=state.settings.dedupe)
+    return json_response(compared(quotes, refusal))
 
 
-async def _quote(state: JobsState, principal: Principal, request: BatchRequest, objects: Objects) -> Quote:
+async def _quote(
+    state: JobsState, principal: Principal, request: BatchRequest, objects: Objects, cut_out: set[str]
+) -> Quote:
+    """`cut_out`: the digests of what is cut out for earlier requests of the same form; these are added."""
     owner, dedupe = principal.owner, state.settings.dedupe
     runs = run_digests(request, objects.good, owner=owner, dedupe=dedupe)
-    return quote(request, objects, await reusable(state.redis, runs))
+    cached = await reusable(state.redis, runs)
+    to_run = {index for index, _ in runs.keys() - cached}
+    views = {
+        one.index: cutout_digests(request, one, owner=owner, dedupe=dedupe) * request.images(1)
+        for one in objects.good
+        if one.index in to_run
+    }
+    return quote(request, objects, cached, await to_cut_out(state.redis, views, cut_out), dedupe=dedupe)
 
 
 class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,6 +198,41 @@ async def retry(request: Request) -> Response:
         body.params,
     )
     return json_response(job_document(job), 202)
+
+
+class ConfirmBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether the prepared picture is accepted; otherwise its image is cancelled."""
+
+    accept: bool = True
+
+
+_confirm_body: Final = msgspec.json.Decoder(ConfirmBody)
+
+
+async def confirm(request: Request) -> Response:
+    """202: the image goes on with its prepared pictures, or is cancelled."""
+    state = state_of(request, JobsState)
+    principal = await state.authenticate(request.scope)
+    await state.gate.count(request.scope, principal)
+    body = await read_json(request, _confirm_body, _CONFIRM_EXAMPLE, empty=ConfirmBody())
+    job_id, image_id = request.path_params["job_id"], request.path_params["image_id"]
+    mark = confirmation.fingerprint(job_id, image_id, accept=body.accept)
+    headers = {}
+    name = request.headers.get("idempotency-key")
+    async with idempotency.reserved(state.redis, principal.owner, name) as reservation:
+        if isinstance(reservation, AcceptedResponse):
+            job = await confirmation.replay(state.redis, principal.owner, mark, reservation)
+            headers = {"Idempotent-Replayed": "true"}
+        else:
+            job = await confirmation.confirm(
+                state.redis,
+                principal.owner,
+                job_id,
+                image_id,
+                accept=body.accept,
+                record=confirmation.record_of(reservation, mark, job_id) if reservation else None,
+            )
+    return json_response(job_document(job), 202, headers)
 
 
 async def refresh_files(request: Request) -> Response:

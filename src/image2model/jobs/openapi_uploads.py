@@ -34,7 +34,7 @@ MANIFEST_SCHEMA: Final[Schema] = {
         }
     },
 }
-_TEXTS: Final[Schema] = {
+TEXTS: Final[Schema] = {
     "model": {
         "type": "string",
         "default": DEFAULT_MODEL,
@@ -120,7 +120,7 @@ _SCHEMA: Final[Schema] = {
             "description": "The pictures: PNG, JPEG or WebP by content. Their number, size and pixels are "
             "limited by `I2M_MAX_FILES`, `I2M_MAX_FILE_BYTES` and `I2M_MAX_PIXELS`.",
         },
-        **_TEXTS,
+        **TEXTS,
         MODEL: {
             "type": "array",
             "minItems": 1,
@@ -153,13 +153,13 @@ _FORM_PROBLEMS: Final = (
     errors.Forbidden,
     errors.InvalidParameter,
 )
-_FILE_PROBLEMS: Final = (
+FILE_PROBLEMS: Final = (
     errors.FileTooLarge,
     errors.NotAnImage,
     errors.ImageTruncated,
     errors.ImageTooLarge,
 )
-_IDEMPOTENCY_KEY: Final = Parameter(
+IDEMPOTENCY_KEY: Final = Parameter(
     name="Idempotency-Key",
     where="header",
     description="1 to 255 visible ASCII characters. The same request with the same key gives the first "
@@ -167,7 +167,7 @@ _IDEMPOTENCY_KEY: Final = Parameter(
     example="2f1c5c1e-chairs",
     schema={"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]{1,255}$"},
 )
-_REPLAYED: Final = Header(
+REPLAYED: Final = Header(
     name="Idempotent-Replayed",
     description="`true` where this is the first answer of the `Idempotency-Key` again.",
     example="true",
@@ -219,7 +219,7 @@ UPLOAD_OPERATIONS: Final = (
         "also where it is for several models: it is accepted for all of them, or for none; "
         "where files are to blame, `errors` of the answer names each. 404 is for an `Idempotency-Key` "
         "whose job has been deleted since.",
-        parameters=(_IDEMPOTENCY_KEY,),
+        parameters=(IDEMPOTENCY_KEY,),
         body=BATCH_FORM,
         answers=(
             Answer(
@@ -229,7 +229,7 @@ UPLOAD_OPERATIONS: Final = (
                 shape=JobDocument,
                 example=QUEUED_JOB,
                 otherwise=QUEUED_COMPARISON,
-                headers=(LOCATION, _REPLAYED),
+                headers=(LOCATION, REPLAYED),
             ),
         ),
         problems=(
@@ -240,7 +240,7 @@ UPLOAD_OPERATIONS: Final = (
             errors.IdempotencyConflict,
             errors.IdempotencyInProgress,
             *_FORM_PROBLEMS,
-            *_FILE_PROBLEMS,
+            *FILE_PROBLEMS,
             errors.DiskFull,
         ),
         counted=True,

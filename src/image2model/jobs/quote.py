@@ -22,7 +22,8 @@ class ImageQuote(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one object: a picture, or several `views`. Then `filename` is the object's name.
 
     `cost_usd` is that of all its variants, null where only the run shows it, and 0 for one with a bad file.
-    `cached`: nothing has to run for it.
+    It contains `preparation_cost_usd`: what removing the backgrounds of its views costs, as far as they are
+    not cut out. `cached`: nothing has to run for it.
     """
 
     filename: str
@@ -36,6 +37,7 @@ class ImageQuote(msgspec.Struct, frozen=True, kw_only=True):
     height: int | None = None
     cached: bool = False
     cost_usd: float | None
+    preparation_cost_usd: float | None = 0.0
     views: tuple[ViewDocument, ...] = ()
 
 
@@ -52,6 +54,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     `accepted`: whether the same request to `/upload/batch` would become a job; `refusal` says why it would
     not because of its price. `cost_usd_each` is the price of one picture that has to run; a `cached` one
     costs nothing, because its result exists. `price_source`: whose price it is, null where none is known.
+    `preparation_cost_usd_each`: what removing the background of one view costs, 0 where none is removed.
     `variants`: how many models are made of each picture, null where the form does not say.
     """
 
@@ -65,6 +68,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     total_cost_usd: float | None
     price_note: str
     price_source: str | None = None
+    preparation_cost_usd_each: float | None = 0.0
     max_cost_usd: float | None = None
     refusal: QuoteRefusal | None = None
     variants: int | None = None
@@ -134,15 +138,59 @@ async def _succeeded(redis: Redis, digests: Sequence[str]) -> frozenset[str]:
     return frozenset(digest for digest, status in zip(leaders, statuses, strict=True) if status == succeeded)
 
 
-def quote(request: BatchRequest, objects: Objects, cached: frozenset[Run]) -> Quote:
-    """The verdict on a batch that was read. `cached`: runs whose results exist."""
+async def to_cut_out(redis: Redis, digests: Mapping[int, Sequence[str]], seen: set[str]) -> dict[int, int]:
+    """How many backgrounds must be removed for each object.
+
+    `digests` holds those of each object's views by its index; an empty one is never reused. `seen`: those
+    that are removed for an earlier object; these are added.
+    """
+    named = sorted({digest for views in digests.values() for digest in views if digest})
+    seen |= await _cut_out(redis, named)
+    counts: dict[int, int] = {}
+    for index, views in sorted(digests.items()):
+        counts[index] = 0
+        for digest in views:
+            counts[index] += digest not in seen
+            if digest:
+                seen.add(digest)
+    return counts
+
+
+async def _cut_out(redis: Redis, digests: Sequence[str]) -> frozenset[str]:
+    """Those of the digests whose cut-out an image has."""
+    if not digests:
+        return frozenset()
+    pipe = redis.pipeline(transaction=False)
+    for digest in digests:
+        pipe.get(key("cutout", digest))
+    holders = {digest: one.decode() for digest, one in zip(digests, await pipe.execute(), strict=True) if one}
+    for holder in holders.values():
+        pipe.exists(key("image", holder))
+    there = await pipe.execute() if holders else []
+    return frozenset(digest for digest, exists in zip(holders, there, strict=True) if exists)
+
+
+def quote(
+    request: BatchRequest,
+    objects: Objects,
+    cached: frozenset[Run],
+    cutouts: Mapping[int, int],
+    *,
+    dedupe: str,
+) -> Quote:
+    """The verdict on a batch that was read. `cached`: runs whose results exist; `cutouts`: how many
+    backgrounds are removed for each object by its index.
+    """
     good, bad = objects.good, objects.bad
-    each, runs = request.endpoint.price(request.params), request.images(1)
+    each, each_cutout, runs = request.endpoint.price(request.params), request.cutout_price, request.images(1)
     missing = {one.index: runs - sum(index == one.index for index, _ in cached) for one in good}
-    to_run = sum(missing.values())
-    verdicts = {one.index: _good(one, missing[one.index], each) for one in good}
+    total = _sum(each, sum(missing.values()), each_cutout, sum(cutouts.values()))
+    verdicts = {
+        one.index: _good(one, missing[one.index], each, each_cutout, cutouts.get(one.index, 0))
+        for one in good
+    }
     verdicts |= {one.index: _bad(one) for one in bad}
-    refusal = request.refusal(request.images(len(good)))
+    refusal = request.refusal(request.images(len(good)), request.cutouts(good, dedupe=dedupe))
     chance = runs > 1 and request.endpoint.seed_param is None
     return Quote(
         model=request.endpoint.id,
@@ -152,9 +200,10 @@ def quote(request: BatchRequest, objects: Objects, cached: frozenset[Run]) -> Qu
         good=len(good),
         bad=len(bad),
         cost_usd_each=_usd(each),
-        total_cost_usd=_usd(None if each is None and to_run else (each or 0) * to_run),
+        total_cost_usd=_usd(total),
         price_note=request.endpoint.price_note,
         price_source=None if each is None else request.endpoint.price_source,
+        preparation_cost_usd_each=_usd(each_cutout),
         max_cost_usd=_usd(request.max_cost_micro),
         refusal=_refusal(refusal),
         variants=request.variants,
@@ -178,7 +227,16 @@ def _refusal(problem: Problem | None) -> QuoteRefusal | None:
     return None if problem is None else QuoteRefusal(problem.code, problem.detail)
 
 
-def _good(received: ReceivedObject, runs: int, each: int | None) -> ImageQuote:
+def _sum(each: int | None, runs: int, each_cutout: int | None, cutouts: int) -> int | None:
+    """Micro-dollars for so many of both; None where a price that is needed is not known."""
+    if (each is None and runs) or (each_cutout is None and cutouts):
+        return None
+    return (each or 0) * runs + (each_cutout or 0) * cutouts
+
+
+def _good(
+    received: ReceivedObject, runs: int, each: int | None, each_cutout: int | None, cutouts: int
+) -> ImageQuote:
     first = received.views[0]
     return ImageQuote(
         filename=received.name,
@@ -189,7 +247,8 @@ def _good(received: ReceivedObject, runs: int, each: int | None) -> ImageQuote:
         width=first.width,
         height=first.height,
         cached=not runs,
-        cost_usd=_usd(None if each is None and runs else (each or 0) * runs),
+        cost_usd=_usd(_sum(each, runs, each_cutout, cutouts)),
+        preparation_cost_usd=_usd(_sum(0, 0, each_cutout, cutouts)),
         views=tuple(
             ViewDocument(
                 side=side or None,

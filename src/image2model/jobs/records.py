@@ -12,7 +12,16 @@ from redis.asyncio import Redis
 
 from image2model.access import accounts
 from image2model.access.accounts import Allowance, Refused
-from image2model.domain import Counts, ImageStatus, Metadata, RejectedFile, StoredView
+from image2model.domain import (
+    FIRST_CUTOUT,
+    Counts,
+    ImageStatus,
+    Metadata,
+    ModelInput,
+    Preparation,
+    RejectedFile,
+    StoredView,
+)
 from image2model.errors import IdempotencyConflict, NotFound, StoreUnavailable
 from image2model.fal.endpoints import Json
 from image2model.jobs.metadata import comparison_token, tokens
@@ -47,6 +56,13 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     """What makes two runs the same: see `batch_request.digest`. Empty: never reused."""
     metadata: Metadata = {}
     views: tuple[StoredView, ...] = ()
+    preparation: Preparation | None = None
+    cutout_digests: tuple[str, ...] = ()
+    """One for each view whose background is removed first, as `digest`."""
+    parent_job_id: str = ""
+    parent_image_id: str = ""
+    model_input: ModelInput | None = None
+    """What a second step starts from."""
     variant: int | None = None
     seed: int | None = None
     params: dict[str, Json] | None = None
@@ -68,6 +84,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     estimated_micro: int | None
     unit_micro: int = 0
     """Micro-dollars that are set aside for each image until it is final."""
+    cutout_micro: int = 0
+    """The same for each background that is removed for it."""
     max_cost_micro: int | None = None
     """The client's own limit for the whole batch, which a retry keeps."""
     ttl_ms: int
@@ -85,7 +103,9 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs_newest(self) -> bool:
         """Whether processes of an earlier data version would run or show it wrongly."""
-        return bool(self.comparison_id) or any(image.views or image.variant for image in self.images)
+        return bool(self.comparison_id) or any(
+            image.views or image.variant or image.preparation or image.model_input for image in self.images
+        )
 
 
 class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +138,7 @@ class SeededParams(msgspec.Struct, frozen=True):
     seed: int | None
 
 
-_AS_JSON: Final = frozenset({"metadata", "views", "params"})
+_AS_JSON: Final = frozenset({"metadata", "views", "preparation", "model_input", "params"})
 _created: Final = msgspec.msgpack.Decoder(Created)
 _retried: Final = msgspec.msgpack.Decoder(Retried)
 _cancelled: Final = msgspec.msgpack.Decoder(tuple[int, int])
@@ -158,9 +178,9 @@ async def create_all(
         return tuple(_created_job(job, created.at) for job in jobs)
     if created.refused.reason == "old_processes":
         raise StoreUnavailable.after(
-            "Processes of the release before still run, which know neither objects of several views nor "
-            "variants and comparisons. Send it again when the last of them has ended; single pictures for "
-            "one model are accepted meanwhile.",
+            "Processes of the release before still run, which know no objects of several views, variants, "
+            "comparisons, prepared pictures and second steps. Send it again when the last of them has ended; "
+            "pictures in parts named `files`, for one model and sent as they are, are accepted meanwhile.",
             _OLD_PROCESSES_RETRY_S,
         )
     if created.refused.reason == "lost":
@@ -174,7 +194,10 @@ def _packed(job: NewJob) -> tuple[object, ...]:
     return (
         job.job_id,
         _job_fields(job),
-        [(image.image_id, _image_fields(image)) for image in job.images],
+        [
+            (image.image_id, _image_fields(image, job), job.cutout_micro * len(image.cutout_digests))
+            for image in job.images
+        ],
         job.low_priority,
         job.unit_micro,
         job.tokens,
@@ -202,20 +225,46 @@ def _job_fields(job: NewJob) -> list[str | int]:
         *(("max_cost_micro", job.max_cost_micro) if job.max_cost_micro is not None else ()),
         *(("traceparent", job.traceparent) if job.traceparent else ()),
         *(("metadata", _json(job.metadata)) if job.metadata else ()),
+        *(("prepared", "1") if any(image.preparation for image in job.images) else ()),
         *(("comparison_id", job.comparison_id) if job.comparison_id else ()),
     ]
 
 
-def _image_fields(image: NewImage) -> list[str | int]:
+def _image_fields(image: NewImage, job: NewJob) -> list[str | int]:
     fields: list[str | int] = []
     for name, value in msgspec.structs.asdict(image).items():
-        if value is None:
+        if value is None or name == "cutout_digests":
             continue
         if name not in _AS_JSON:
             fields += [name, value]
         elif value:
             fields += [name, _json(value)]
-    return fields
+    return [*fields, *_phase_fields(image, job)]
+
+
+def _phase_fields(image: NewImage, job: NewJob) -> list[str | int]:
+    """The first phase of an image whose backgrounds are removed: what it buys now, and what comes later."""
+    digests = image.cutout_digests
+    if image.preparation is None or image.preparation.remove_background is None:
+        return []
+    return [
+        "phase",
+        FIRST_CUTOUT,
+        "phase_model",
+        image.preparation.remove_background,
+        "digest",
+        digests[0],
+        "main_digest",
+        image.digest,
+        "cutout_digests",
+        " ".join(digests),
+        "cutout_micro",
+        job.cutout_micro,
+        "main_micro",
+        job.unit_micro,
+        "later_micro",
+        job.unit_micro + job.cutout_micro * (len(digests) - 1),
+    ]
 
 
 def _json(value: object) -> str:
@@ -272,6 +321,9 @@ def _created_image(image: NewImage, index: int, at: int) -> ImageRow:
         finished_at=None,
         metadata=image.metadata,
         views=image.views,
+        preparation=image.preparation,
+        parent_job_id=image.parent_job_id or None,
+        parent_image_id=image.parent_image_id or None,
         variant=image.variant,
         seed=image.seed,
     )
@@ -307,6 +359,7 @@ def _image_as_made(image: ImageRow) -> ImageRow:
         result=None,
         started_at=None,
         finished_at=None,
+        preparation=None if image.preparation is None else image.preparation.as_made(),
     )
 
 

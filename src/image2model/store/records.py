@@ -16,6 +16,7 @@ from image2model.domain import (
     ImageResult,
     ImageStatus,
     Metadata,
+    Preparation,
     RejectedFile,
     StoredView,
     WaitingFor,
@@ -93,6 +94,10 @@ ATTEMPT_FIELDS: Final = (
 """The fields of one attempt, which are cleared when the next one begins."""
 
 
+_PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+"""An object may be named by a picture: a second step has its parent's name, and a picture of its own."""
+
+
 class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     """One image as a client may see it. Times are ms since the epoch, costs micro-dollars."""
 
@@ -118,6 +123,10 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     cost_uncertain: bool = False
     metadata: Metadata = {}
     views: tuple[StoredView, ...] = ()
+    preparation: Preparation | None = None
+    parent_job_id: str | None = None
+    parent_image_id: str | None = None
+    """The image whose model this one's run starts from."""
     variant: int | None = None
     """Which of the variants of its object it is, from 1; None: there are none."""
     seed: int | None = None
@@ -128,8 +137,9 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
 
         Further variants have their number behind it.
         """
-        alone = len(self.views) == 1 and self.views[0].filename == self.filename
-        name = self.filename if self.views and not alone else PurePath(self.filename).stem
+        path = PurePath(self.filename)
+        named = self.views and path.suffix.lower() not in _PICTURE_SUFFIXES
+        name = self.filename if named else path.stem
         return name if self.variant in (None, 1) else f"{name or 'model'}-{self.variant}"
 
 
@@ -171,6 +181,7 @@ _rejected = msgspec.json.Decoder(tuple[RejectedFile, ...])
 _params = msgspec.json.Decoder(dict[str, object])
 _views = msgspec.json.Decoder(tuple[StoredView, ...])
 _metadata = msgspec.json.Decoder(Metadata)
+_preparation = msgspec.json.Decoder(Preparation)
 
 
 def _whole(text: str) -> int | None:
@@ -208,6 +219,9 @@ def image_row(row: Sequence[str]) -> ImageRow:
         cost_uncertain=field["cost_uncertain"] == "1",
         metadata=_metadata.decode(field["metadata"]) if field["metadata"] else {},
         views=_views.decode(field["views"]) if field["views"] else (),
+        preparation=_preparation.decode(field["preparation"]) if field["preparation"] else None,
+        parent_job_id=field["parent_job_id"] or None,
+        parent_image_id=field["parent_image_id"] or None,
         variant=_whole(field["variant"]),
         seed=_whole(field["seed"]),
     )

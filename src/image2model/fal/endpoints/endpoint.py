@@ -21,6 +21,8 @@ from image2model.money import MICRO, to_micro
 Params = Mapping[str, Json]
 Outputs = Mapping[str, tuple[str, ...]]
 
+CUTOUT: Final = "cutout"
+"""The kind of file that is a picture without its background."""
 _MODEL_FIELDS: Final = ("pbr_model", "model_glb", "model_mesh", "base_model", "model", "mesh", "glb")
 _PREVIEW_FIELDS: Final = ("rendered_image", "thumbnail", "preview", "preview_image", "preview_render")
 _KIND: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
@@ -102,6 +104,11 @@ class Endpoint:
         return f"needs {' and '.join(parts)}" if parts else "takes no picture"
 
     @property
+    def removes_background(self) -> bool:
+        """Whether it makes no model but a picture without its background, a file of the kind `cutout`."""
+        return bool(self.row.cutout)
+
+    @property
     def face_limit_param(self) -> str | None:
         """The parameter that limits the model's faces."""
         name = self.row.face_limit
@@ -122,6 +129,8 @@ class Endpoint:
 
         A dot enters an object. Files in other fields are found without it.
         """
+        if self.row.cutout:
+            return {CUTOUT: (self.row.cutout,)}
         named = {one.name: one for one in self.schema.outputs}
         models = self.row.model or tuple(name for name in _MODEL_FIELDS if name in named)
         found: dict[str, tuple[str, ...]] = {"model": (*models, "model_urls.glb")}

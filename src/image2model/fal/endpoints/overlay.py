@@ -6,7 +6,7 @@ out, and is unknown then. An endpoint without a row works: `endpoint` derives wh
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -28,6 +28,8 @@ class Row:
     price stays as it was written.
     `model`: the output fields that may hold the model, the best first. `kinds`: the kind of file in other
     output fields. `unit_micro`: what one unit costs where only the run shows how many there are.
+    `cutout`: the endpoint makes no model, it removes the background of a picture, and this output field holds
+    the picture without it.
     """
 
     price: Price | None = None
@@ -38,6 +40,9 @@ class Row:
     kinds: Mapping[str, str] = field(default_factory=dict)
     license: str | None = None
     unit_micro: int = 0
+    takes: tuple[str, ...] = ()
+    """The formats of a model that it takes, where its schema names none."""
+    cutout: str = ""
 
 
 def _flat(dollars: str, note: str, *, face_limit: str | None = None) -> Row:
@@ -145,6 +150,8 @@ OVERLAY: Final[Mapping[str, Row]] = MappingProxyType(
         "fal-ai/hunyuan3d-v3/sketch-to-3d": Row(face_limit="face_count"),
         "fal-ai/hunyuan-3d/v3.1/pro/image-to-3d": Row(face_limit="face_count"),
         "fal-ai/hunyuan3d-v21": Row(model=("model_glb_pbr", "model_glb", "model_mesh")),
+        # FAL's page shows an FBX; Tencent's own documentation of the job says that it takes no other format
+        "fal-ai/hunyuan-3d/v3.1/part": Row(takes=("fbx",)),
         "fal-ai/triposr": _flat("0.07", "$0.07 a model"),
         "fal-ai/meshy/v6/image-to-3d": _flat("0.80", "$0.80 a model", face_limit="target_polycount"),
         "fal-ai/meshy/v5/multi-image-to-3d": Row(face_limit="target_polycount"),
@@ -160,7 +167,16 @@ OVERLAY: Final[Mapping[str, Row]] = MappingProxyType(
             kinds=MappingProxyType({"gaussian_splat": "splat"}),
             unit_micro=to_micro("0.02"),
         ),
+        "fal-ai/bria/background/remove": replace(
+            _flat("0.018", "$0.018 a picture"), cutout="image", license="commercial"
+        ),
+        # Their pages say "$0 per compute seconds", which is a rounded price: it counts as unknown.
+        "fal-ai/birefnet": Row(cutout="image", license="commercial"),
+        "fal-ai/birefnet/v2": Row(cutout="image", license="commercial"),
     }
 )
 
 NO_ROW: Final = Row()
+
+REMOVERS: Final = tuple(model for model, row in OVERLAY.items() if row.cutout)
+"""The ids of the endpoints that remove backgrounds: known here alone, for no document says it."""

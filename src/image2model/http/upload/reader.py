@@ -58,6 +58,10 @@ FIELDS: Final = frozenset(
         "webhook_url",
         "priority",
         "no_cache",
+        "remove_background",
+        "crop",
+        "pad_square",
+        "confirm_prepared",
         "on_invalid",
         "metadata",
         MANIFEST,
@@ -89,8 +93,10 @@ class BadFile(msgspec.Struct, frozen=True):
 
     @property
     def fault(self) -> FileFault:
-        """Its entry in a problem's `errors`, or in a job's `rejected`."""
-        return self.problem.fault(self.filename)
+        """Its entry in a problem's `errors`, or in a job's `rejected`. Of a view: `chair/front.png`."""
+        return self.problem.fault(
+            f"{self.place.object}/{self.filename}" if self.place.object else self.filename
+        )
 
 
 class ReceivedBatch(msgspec.Struct, frozen=True):
@@ -110,6 +116,13 @@ class ReceivedBatch(msgspec.Struct, frozen=True):
             return
         first = self.bad[0].problem
         raise type(first)(first.detail, errors=[each.fault for each in self.bad])
+
+
+def _no_object(name: str) -> str:
+    return (
+        f"{name[:120]!r} names no object. Write `objects[chair][front]`, or `objects[chair]` for a view "
+        "without a side. A name is 1 to 80 visible characters without brackets."
+    )
 
 
 def too_many_objects(most: int) -> TooManyFiles:
@@ -136,11 +149,13 @@ async def read_batch(
     budget: UploadBudget,
     inspect: Inspect,
     sink: Sink = discard,
+    reader: "type[FormReader] | None" = None,
 ) -> ReceivedBatch:
     """Read a whole upload, passing each good file to `sink` as it completes.
 
     `headers` are the request's, looked up by lower-case name. Files that are bad one by one do not
     raise: they are in `bad`, because `on_invalid` may come after them; see `ReceivedBatch.refuse_bad`.
+    `reader`: that of a form of another kind.
     When this raises, no sink runs any more, and the caller deletes what its sink had stored.
 
     Raises `UnsupportedMediaType`, `BodyTooLarge`, `InvalidMultipart`, `InvalidParameter`, `NoFiles`,
@@ -151,7 +166,7 @@ async def read_batch(
     check_declared_length(headers, limits)
     with budget.open() as reservation:
         async with FilePipeline(inspect, sink, reservation, limits.files_in_flight) as pipeline:
-            form = FormReader(parser, limits, reservation, pipeline)
+            form = (reader or FormReader)(parser, limits, reservation, pipeline)
             await form.read(PacedBody(receive, limits, crowded=lambda: budget.waiting > 0))
     return ReceivedBatch(files=pipeline.good, bad=pipeline.bad, fields=form.fields, models=tuple(form.models))
 
@@ -182,6 +197,9 @@ class FormReader:
         self._parser.close()
         if self._refusal is not None:
             raise self._refusal
+        self._check_files()
+
+    def _check_files(self) -> None:
         if self.files_seen == 0:
             raise NoFiles("The form has no file. Send at least one picture, in a part named `files`.")
 
@@ -202,11 +220,16 @@ class FormReader:
             return self._begin_file(start, FILE)
         if found := _OBJECT.fullmatch(name):
             return self._begin_view(start, Place(found[1].strip(), found[2] or ""))
+        if name.startswith("objects"):
+            return self._refuse(_no_object(name))
         if name not in FIELDS:
             return self._refuse(
                 f"There is no parameter {name[:80]!r}. Files go into parts named `files`, the views of one "
                 "object into parts such as `objects[chair][front]`."
             )
+        return self._begin_field(name)
+
+    def _begin_field(self, name: str) -> Part:
         self._names[name] += 1
         if self._names[name] > (MAX_MODELS if name == MODEL else 1):
             return self._refuse(_too_often(name))
@@ -215,7 +238,7 @@ class FormReader:
 
     def _begin_view(self, start: PartStart, place: Place) -> Part:
         if not place.object or not place.object.isprintable():
-            return self._refuse(f"{start.name[:120]!r} names no object. Write `objects[chair][front]`.")
+            return self._refuse(_no_object(start.name))
         if place.side and place.side not in SIDES:
             return self._refuse(
                 f"The object {place.object!r} has a side {place.side[:32]!r}. "

@@ -1,8 +1,9 @@
 -- Creates the jobs of one request as a whole: their hashes, their tasks in the queue, their events, the request's
 -- idempotency record. All are made, or none.
--- {owner, {{job_id, job_fields, {{image_id, image_fields}, ...}, low, unit_micro, tokens}, ...},
+-- {owner, {{job_id, job_fields, {{image_id, image_fields, more_micro}, ...}, low, unit_micro, tokens}, ...},
 -- {idem_key, idem_token, idem_value, idem_ttl} or false, allowance or false, newest}. `unit_micro`: micro-dollars set aside
--- for each image; `tokens`: see `index_metadata`; `allowance`: see `admission_refusal`.
+-- for each image, and `more_micro` for the preparation of this one; `tokens`: see `index_metadata`; `allowance`: see
+-- `admission_refusal`.
 -- Returns {when they were made}, the same for the same call again, or {0, {reason, ...}}; `lost`: the idempotency key
 -- is no longer this request's, or a job was forbidden meanwhile; `old_processes`: it is for processes of data
 -- version 4 only (`newest`), and a worker of an earlier one could take it, and buy something else.
@@ -13,7 +14,8 @@ local count, micro = 0, 0
 for _, job in ipairs(jobs) do
   local job_id, _, images, _, unit = unpack(job)
   if call('EXISTS', K.lock('job:' .. job_id)) == 1 then return cmsgpack.pack({0, {'lost'}}) end
-  count, micro = count + #images, micro + #images * unit
+  count = count + #images
+  for _, image in ipairs(images) do micro = micro + unit + image[3] end
 end
 if idem and call('GET', idem[1]) ~= idem[2] then return cmsgpack.pack({0, {'lost'}}) end
 if newest and data_version() < 4 then return cmsgpack.pack({0, {'old_processes'}}) end
@@ -32,7 +34,7 @@ local function create(job_id, fields, images, low, unit, tokens)
   for i, image in ipairs(images) do
     call('HSET', K.image(image[1]), 'job_id', job_id, 'owner', owner, 'image_id', image[1], 'index', i - 1,
       'status', 'queued', 'attempt', 1, 'created_at', at, unpack(image[2]))
-    open_account(image[1], owner, unit)
+    open_account(image[1], owner, unit + image[3])
     note_budget(image[1], allowance)
     count_at_address(image[1], allowance)
     enqueue(GENERATION, image[1], 'generate_model', image[1], next_start_tag(owner, low), at)
