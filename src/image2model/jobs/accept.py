@@ -23,6 +23,7 @@ from image2model.http.upload import ReceivedFile
 from image2model.jobs import idempotency, records, variants
 from image2model.jobs.batch_request import Submission
 from image2model.jobs.idempotency import AcceptedResponse, Reservation
+from image2model.jobs.made import as_made
 from image2model.jobs.objects import ReceivedObject
 from image2model.jobs.records import IdempotencyRecord, NewImage, NewJob
 from image2model.storage import layout
@@ -114,7 +115,7 @@ async def replay(redis: Redis, fingerprint: str, accepted: AcceptedResponse) -> 
         raise IdempotencyConflict(
             "This Idempotency-Key was used with other files or fields. Use a new key for a new batch."
         )
-    return tuple([records.as_made(await job_reads.read_job(redis, one)) for one in accepted.job_ids])
+    return tuple([as_made(await job_reads.read_job(redis, one)) for one in accepted.job_ids])
 
 
 def _idempotency_record(
