@@ -58,6 +58,62 @@ class StoredView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     side: str = ""
 
 
+class Cutout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One view without its background, in our storage, as the remover returned it.
+
+    `request_id` is empty where it was taken from another image; `digest` where nothing may be reused.
+    """
+
+    key: str
+    digest: str = ""
+    request_id: str = ""
+
+
+class PreparedPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """One picture as it is sent to the model, in our storage; `size` in bytes, sides in pixels."""
+
+    key: str
+    format: str
+    size: int
+    width: int
+    height: int
+
+
+FIRST_CUTOUT: Final = "cutout:0"
+"""The phase in which an image begins whose views are cut out. The next is `cutout:1`, the last has none."""
+
+
+class Preparation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is done with an image's pictures before its model runs, and how far that has come.
+
+    `remove_background` is the endpoint that removes it. `cutouts` and `files` have an entry for each view, as
+    far as they are made. `cost_micro`: what the finished cut-outs have cost, failed tries included.
+    """
+
+    remove_background: str | None = None
+    crop: bool = False
+    pad_square: bool = False
+    confirm_prepared: bool = False
+    confirmed: bool = False
+    cutouts: tuple[Cutout, ...] = ()
+    files: tuple[PreparedPicture, ...] = ()
+    cost_micro: int = 0
+
+    def as_made(self) -> "Preparation":
+        """The same before anything of it was done."""
+        return Preparation(
+            remove_background=self.remove_background,
+            crop=self.crop,
+            pad_square=self.pad_square,
+            confirm_prepared=self.confirm_prepared,
+        )
+
+    @property
+    def awaits_confirmation(self) -> bool:
+        """Whether the pictures are prepared, and a client has yet to look at them."""
+        return bool(self.files) and self.confirm_prepared and not self.confirmed
+
+
 class ModelInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The finished model that a second step starts from.
 
@@ -105,6 +161,7 @@ class WaitingFor(StrEnum):
     FAL = "fal"
     PAUSED = "paused"
     ENDPOINT = "endpoint"
+    CONFIRMATION = "confirmation"
 
 
 IMAGE_FINISHED: Final = frozenset({ImageStatus.SUCCEEDED, ImageStatus.FAILED, ImageStatus.CANCELLED})

@@ -39,6 +39,11 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/jobs/{{job_id}}/cancel", jobs_http.cancel, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}/retry", jobs_http.retry, methods=["POST"]),
         Route(
+            f"{API}/jobs/{{job_id}}/images/{{image_id}}/confirm",
+            jobs_http.confirm,
+            methods=["POST"],
+        ),
+        Route(
             f"{API}/jobs/{{job_id}}/images/{{image_id}}/files/refresh",
             jobs_http.refresh_files,
             methods=["POST"],

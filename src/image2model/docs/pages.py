@@ -78,7 +78,8 @@ def _operation(operation: Operation) -> str:
 
 def _shape(answer: Answer) -> str:
     if answer.shape is not None:
-        return f"`{answer.shape.__name__}`"
+        other = f" or `{type(answer.otherwise).__name__}`" if answer.otherwise is not None else ""
+        return f"`{answer.shape.__name__}`{other}"
     return f"`{answer.media_type}`" if answer.media_type else ""
 
 

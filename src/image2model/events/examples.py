@@ -5,12 +5,13 @@ They are instances of the Structs in the code, so they always have the documents
 
 from typing import Final
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from image2model.domain import Counts, ImageError, ImageStatus, JobStatus, Mesh, RejectedFile
 from image2model.events.documents import ImageEvent
 from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.http.documents import (
+    ComparisonDocument,
     FileDocument,
     ImageDocument,
     JobDocument,
@@ -55,8 +56,12 @@ QUEUED_IMAGE: Final = ImageDocument(
     views=(
         ViewDocument(side=None, filename="chair.jpg", size=482133, sha256=SHA256, width=1024, height=768),
     ),
+    waiting_for=None,
+    preparation=None,
     parent_job_id=None,
     parent_image_id=None,
+    variant=None,
+    seed=None,
 )
 GENERATING_IMAGE: Final = replace(
     QUEUED_IMAGE,
@@ -112,18 +117,33 @@ def _job(status: JobStatus, progress: float, counts: Counts, *images: ImageDocum
         finished_at=ENDED if over else None,
         expires_at=EXPIRES if over else None,
         metadata={"shop": "berlin", "order": 1001},
+        comparison_id=None,
         links=job_links(JOB),
+        warnings=(),
         images=images,
+    )
+
+
+COMPARISON: Final = "8c1f0a5be2d94f37a6c0de5b9714c2e8"
+
+
+def _compared(job: JobDocument, model: str) -> JobDocument:
+    return replace(
+        job, job_id=_OTHER, model=model, params={}, comparison_id=COMPARISON, links=job_links(_OTHER)
     )
 
 
 def without_images(job: JobDocument) -> JobHead:
     """The same job without its images."""
-    return JobHead(**{name: value for name, value in asdict(job).items() if name != "images"})
+    return JobHead(**{name: getattr(job, name) for name in JobHead.__struct_fields__})
 
 
 _WAITING: Final = replace(QUEUED_IMAGE, image_id=_OTHER, index=1, filename="lamp.png")
 QUEUED_JOB: Final = _job(JobStatus.QUEUED, 0.0, Counts(queued=2), QUEUED_IMAGE, _WAITING)
+QUEUED_COMPARISON: Final = ComparisonDocument(
+    comparison_id=COMPARISON,
+    jobs=(replace(QUEUED_JOB, comparison_id=COMPARISON), _compared(QUEUED_JOB, "fal-ai/trellis")),
+)
 SKIPPED_JOB: Final = replace(
     _job(JobStatus.QUEUED, 0.0, Counts(queued=1), QUEUED_IMAGE),
     rejected=(RejectedFile("notes.txt", "not_an_image", "The content is not PNG, JPEG or WebP."),),

@@ -15,7 +15,7 @@ from image2model.fal.endpoints import Endpoint
 from image2model.fal.hosts import escaped
 
 MODEL: Final = "model"
-_RESERVED: Final = frozenset({MODEL, "original"})
+_RESERVED: Final = frozenset({MODEL, "original", "prepared"})
 """Kinds with a meaning of their own in downloads."""
 _MAX_FILES: Final = 256
 _MAX_NODES: Final = 200_000

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import msgspec
 import structlog
 
-from image2model.domain import FalRequest
+from image2model.domain import FIRST_CUTOUT, FalRequest
 from image2model.errors import (
     FalAccountFault,
     FalEndpointFault,
@@ -88,11 +88,16 @@ async def submit(context: GenerationContext, task: Task, running: RunningTask) -
     context.submissions.add(posting)
     posting.add_done_callback(lambda _: _posted(context, posting))
     request = await asyncio.shield(posting)
-    if sources.thumbnail is not None:
+    if sources.thumbnail is not None and _sends_first_picture(task):
         storing = asyncio.create_task(_store_thumbnail(context, task, sources.thumbnail))
         context.thumbnails.add(storing)
         storing.add_done_callback(context.thumbnails.discard)
     return request
+
+
+def _sends_first_picture(task: Task) -> bool:
+    """Whether what is sent first is the picture that was uploaded first, which the thumbnail shows."""
+    return task.phase == FIRST_CUTOUT or (not task.phase and task.preparation is None)
 
 
 async def _upload(context: GenerationContext, task: Task, fence: str) -> _Sources:

@@ -61,13 +61,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """One answer that is not a refusal.
 
     With a `shape` the body is that Struct as JSON, with `media_type` alone it is text or bytes, and
-    without either there is none.
+    without either there is none. `otherwise`: an example of the other Struct that it may be instead.
     """
 
     status: int
     description: str
     shape: type[msgspec.Struct] | None = None
     example: msgspec.Struct | str | None = None
+    otherwise: msgspec.Struct | None = None
     media_type: str | None = None
     binary: bool = False
     headers: tuple[Header, ...] = ()

@@ -12,7 +12,7 @@ import structlog
 from redis.asyncio import Redis
 
 from image2model.access import lookup
-from image2model.domain import ModelInput, ResultFile
+from image2model.domain import ModelInput, Preparation, ResultFile
 from image2model.errors import Expired, FalError, FalResultGone
 from image2model.fal.endpoints import Endpoint, SecondStep, second_step
 from image2model.fal.errors import FalAddressRefused
@@ -102,11 +102,17 @@ class StepOriginals(Originals):
         """What the image's record says of its start: job and image, and the model."""
         self._parent, self._model = parent, model
 
-    def image(self, received: ReceivedObject, digest: str) -> NewImage:
+    def image(
+        self,
+        received: ReceivedObject,
+        digest: str,
+        preparation: Preparation | None = None,
+        cutout_digests: tuple[str, ...] = (),
+    ) -> NewImage:
         """The image of the job."""
         job_id, image_id = self._parent
         return msgspec.structs.replace(
-            super().image(received, digest),
+            super().image(received, digest, preparation, cutout_digests),
             parent_job_id=job_id,
             parent_image_id=image_id,
             model_input=self._model,

@@ -34,7 +34,7 @@ async def derive(request: Request) -> Response:
     async with idempotency.reserved(state.redis, principal.owner, key) as reservation:
         if isinstance(reservation, AcceptedResponse):
             asked = await read_request(request, state, discard)
-            job = await accept.replay(state.redis, asked.fingerprint(job_id, image_id), reservation)
+            (job,) = await accept.replay(state.redis, asked.fingerprint(job_id, image_id), reservation)
         else:
             job = await _create(request, state, principal, reservation)
     document = job_document(job)
