@@ -25,7 +25,10 @@ def bill(generation: Generation, answer: Answer) -> Answer:
         units = told
     price = generation.endpoint.price
     entry.billable_units = units
-    entry.billed_usd = None if units is None or price is None else round(units * price, 6)
+    if units == 0:
+        entry.billed_usd = 0.0
+    else:
+        entry.billed_usd = None if units is None or price is None else round(units * price, 6)
     return answer if units is None or told == "none" else answer.with_header(HEADER, f"{units:.12g}")
 
 

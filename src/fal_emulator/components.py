@@ -36,6 +36,15 @@ COMPONENTS: Mapping[str, Mapping[str, Schema]] = MappingProxyType(
             "file_size": {"type": "integer", "description": "In bytes.", "examples": [4404019]},
             "file_data": _text("File data", format="binary"),
         },
+        "Image": {
+            "url": _text("Where the file can be downloaded."),
+            "content_type": _text("The MIME type of the file.", examples=["image/png"]),
+            "file_name": _text("The name of the file.", examples=["image.png"]),
+            "file_size": {"type": "integer", "description": "In bytes.", "examples": [4404019]},
+            "file_data": _text("File data", format="binary"),
+            "width": {"type": "integer", "description": "In pixels.", "examples": [1024]},
+            "height": {"type": "integer", "description": "In pixels.", "examples": [1024]},
+        },
         "ModelUrls": {
             "glb": _file("The model as GLB."),
             "fbx": _file("The model as FBX."),
@@ -59,6 +68,11 @@ COMPONENTS: Mapping[str, Mapping[str, Schema]] = MappingProxyType(
             "running_glb": _file("Running, as GLB."),
             "running_fbx": _file("Running, as FBX."),
             "running_armature_glb": _file("The armature, running."),
+        },
+        "AnimationClip": {
+            "action_id": {"type": "integer", "description": "Which animation."},
+            "animation_glb": _file("The animated model, as GLB."),
+            "animation_fbx": _file("The animated model, as FBX."),
         },
         "SAM3DObjectMetadata": {
             "object_index": {"type": "integer", "description": "Which object, from 0."},

@@ -41,7 +41,7 @@ def write_fbx(relief: Relief) -> bytes:
         Node("Connections", "", [_connection(_MODEL, _SCENE), _connection(_GEOMETRY, _MODEL)]),
     )
     lines = [line for node in nodes for line in node.lines()]
-    return ("; FBX 7.4.0 project file\n" + "\n".join(lines) + "\n").encode()
+    return (f"; FBX 7.4.0 project file\n; {relief.mark}\n" + "\n".join(lines) + "\n").encode()
 
 
 def _axes() -> list[Node]:

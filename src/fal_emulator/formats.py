@@ -41,7 +41,7 @@ def write_obj(relief: Relief, materials: str | None = None) -> bytes:
     ]
     indices = [f"{i + 1}/{i + 1}/{i + 1}" for i in relief.lattice.triangles]
     lines += [f"f {a} {b} {c}" for a, b, c in zip(indices[0::3], indices[1::3], indices[2::3], strict=True)]
-    return ("\n".join(lines) + "\n").encode()
+    return ("\n".join([*lines, f"# {relief.mark}"]) + "\n").encode()
 
 
 def write_mtl(texture: str) -> bytes:
@@ -54,7 +54,11 @@ def write_stl(relief: Relief) -> bytes:
     points, indices = points_of(relief), relief.lattice.triangles
     corners = zip(indices[0::3], indices[1::3], indices[2::3], strict=True)
     faces = [struct.pack("<12fH", 0, 0, 0, *points[a], *points[b], *points[c], 0) for a, b, c in corners]
-    return b"fal_emulator".ljust(80) + struct.pack("<I", len(faces)) + b"".join(faces)
+    return (
+        f"fal_emulator {relief.mark}".encode().ljust(80)[:80]
+        + struct.pack("<I", len(faces))
+        + b"".join(faces)
+    )
 
 
 def write_splat(relief: Relief, texture: Image.Image) -> bytes:
@@ -62,7 +66,7 @@ def write_splat(relief: Relief, texture: Image.Image) -> bytes:
     flat = relief.lattice
     colours = texture.resize((flat.columns + 1, flat.rows + 1)).tobytes()
     points = points_of(relief)
-    header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n"
+    header = f"ply\nformat binary_little_endian 1.0\ncomment {relief.mark}\nelement vertex {len(points)}\n"
     header += "".join(f"property float {name}\n" for name in _SPLAT_FIELDS.split()) + "end_header\n"
     scale = (-4.0, -4.0, -6.0)  # natural logarithms of the radii
     rows = []

@@ -13,6 +13,7 @@ from fal_emulator.access import NO_PREFERENCE, Lifecycle
 from fal_emulator.endpoints import Endpoint
 from fal_emulator.fault_rules import NONE, Faults
 from fal_emulator.faults import Fault
+from fal_emulator.relations import InputFile, OutputFile
 
 
 class Phase(StrEnum):
@@ -27,7 +28,8 @@ class LedgerEntry(msgspec.Struct):
     """One line of the ledger, as api.md shows it. `outcome`: succeeded, failed, cancelled, or null.
 
     `billable_units` and `billed_usd` are what FAL takes for it, null until it has ended and where FAL does
-    not say.
+    not say. `inputs` are the files that it was made of, with the requests that made those; `outputs` are the
+    files of its result.
     """
 
     request_id: str
@@ -40,6 +42,8 @@ class LedgerEntry(msgspec.Struct):
     outcome: str | None = None
     billable_units: float | None = None
     billed_usd: float | None = None
+    inputs: tuple[InputFile, ...] = ()
+    outputs: tuple[OutputFile, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -87,7 +87,7 @@ class _Views:
 
 def _document(relief: Relief, views: _Views) -> dict[str, object]:
     return {
-        "asset": {"version": "2.0", "generator": "fal_emulator"},
+        "asset": {"version": "2.0", "generator": "fal_emulator", "extras": {"mark": relief.mark}},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, "name": "relief"}],

@@ -26,9 +26,15 @@ _SMALL = 16
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What is made: the pictures, the main one first, and `parts`, each once. `limit`: of the triangles."""
+    """What is made: the pictures, the main one first, and `parts`, each once. `limit`: of the triangles.
+
+    `shape`: the picture whose relief the model has, where that is not the main one. `mark` is in every file
+    that has a place for it.
+    """
 
     pictures: tuple[bytes, ...]
+    shape: bytes | None
+    mark: str
     parts: tuple[Part, ...]
     faults: Faults
     limit: int | None
@@ -48,14 +54,16 @@ def build(job: Job) -> dict[str, bytes]:
     picture = read_picture(job.pictures[0], job.texture)
     for other in job.pictures[1:]:
         read_picture(other, _SMALL)
-    reliefs = {0: make_relief(picture, job.grid, job.limit)}
+    shape = None if job.shape is None else read_picture(job.shape, job.texture)
+    reliefs = {0: make_relief(picture, job.grid, job.limit, shape=shape, mark=job.mark)}
     materials = next((part.name for part in job.parts if part.format == "mtl"), None)
     made: dict[str, bytes] = {}
     for part in job.parts:
         if part.format == "zip":
             continue
         if part.piece not in reliefs:
-            reliefs[part.piece] = make_relief(picture, max(1, job.grid >> part.piece), job.limit)
+            cells = max(1, job.grid >> part.piece)
+            reliefs[part.piece] = make_relief(picture, cells, job.limit, shape=shape, mark=job.mark)
         relief = reliefs[part.piece]
         whole = _altered(relief, picture, job.faults) if part.use == "model" else None
         made[part.name] = whole or _written(part, relief, picture, materials)

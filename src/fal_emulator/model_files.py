@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from fal_emulator.relations import sha256
+
 OCTETS: Final = "application/octet-stream"
 """What FAL often says of a GLB."""
 
@@ -46,6 +48,7 @@ class ModelFiles:
     def __init__(self, files: tuple[ModelFile, ...]) -> None:
         self._files = list(files)
         self._turn = 0
+        self._digests: dict[int, str] = {}
 
     def add(self, file: ModelFile) -> None:
         """One more."""
@@ -53,7 +56,14 @@ class ModelFiles:
 
     def clear(self) -> None:
         """None: models are made."""
-        self._files, self._turn = [], 0
+        self._files, self._turn, self._digests = [], 0, {}
+
+    def digest(self, file: ModelFile) -> str:
+        """The file's SHA-256, computed once: it may be large."""
+        found = self._digests.get(id(file)) or sha256(file.data)
+        if any(one is file for one in self._files):
+            self._digests[id(file)] = found
+        return found
 
     def names(self) -> list[str]:
         """Their names, in their order."""

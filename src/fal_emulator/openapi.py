@@ -128,6 +128,7 @@ def _typed(field: Field, style: Style) -> Schema:
         "exclusiveMaximum": field.below,
         "minItems": field.min_items,
         "maxItems": field.max_items,
+        "maxLength": field.max_length,
     }
     return schema | {name: _plain(bound) for name, bound in bounds.items() if bound is not None}
 
@@ -158,11 +159,14 @@ def _named(fields: Mapping[str, Field], style: Style) -> dict[str, Schema]:
 
 
 _REFERENCES: Mapping[str, tuple[str, bool]] = {
+    "cutout": ("Image", False),
+    "mask": ("Image", False),
     "textures": ("File", True),
     "models": ("File", True),
     "splats": ("File", True),
     "texture_files": ("TextureFiles", True),
     "metadata": ("SAM3DObjectMetadata", True),
+    "clips": ("AnimationClip", True),
     "model_urls": ("ModelUrls", False),
     "animations": ("BasicAnimations", False),
 }
@@ -172,6 +176,8 @@ _PLAIN: Mapping[str, Schema] = {
     "seed": {"type": "integer"},
     "task": {"type": "string"},
     "echo": {"type": "string"},
+    "scores": {"type": "array", "items": {"type": "number"}},
+    "index": {"type": "integer"},
     "timings": {"type": "object", "additionalProperties": {"type": "number"}},
 }
 

@@ -59,13 +59,17 @@ def layout(run: Run) -> dict[str, object]:
     result = {
         name: _CONTENTS[output.content](name, output, run)
         for name, output in run.endpoint.outputs.items()
-        if all(run.arguments.get(parameter) == value for parameter, value in output.when.items())
+        if all(_holds(run.arguments.get(parameter), value) for parameter, value in output.when.items())
     }
     if run.null_mesh:
         name = next((name for name, one in run.endpoint.outputs.items() if one.content == "model"), None)
         if name is not None:
             result |= {name: None, "pbr_model": run.model}
     return result
+
+
+def _holds(given: object, value: object) -> bool:
+    return value in given if isinstance(given, list) else given == value
 
 
 def parts(value: object) -> Iterator[Part]:
@@ -122,12 +126,14 @@ def _channels(run: Run) -> dict[str, Part]:
 
 
 def _model_urls(_name: str, output: Output, run: Run) -> dict[str, object]:
-    """The model's own format first; FAL may leave a format null, and nobody here writes Blender's."""
-    others = {
-        name: None if name == "blend" else _URLS.get(name) or Part(f"model.{name}", name)
-        for name in output.formats
+    """FAL may leave a format null, and nobody here writes Blender's. Only what `target_formats` asks for,
+    where the endpoint has it."""
+    asked = run.arguments.get("target_formats")
+    formats = asked if isinstance(asked, list) else [*output.formats, run.model.format]
+    found: dict[str, object] = {
+        name: None if name == "blend" else _URLS.get(name) or Part(f"model.{name}", name) for name in formats
     }
-    return {**others, run.model.format: run.model}
+    return found | ({run.model.format: run.model} if run.model.format in formats else {})
 
 
 def _animations(_name: str, _output: Output, _run: Run) -> dict[str, object]:
@@ -137,6 +143,19 @@ def _animations(_name: str, _output: Output, _run: Run) -> dict[str, object]:
         found[f"{name}_fbx"] = Part(f"{name}.fbx", "fbx")
         found[f"{name}_armature_glb"] = Part(f"{name}_armature.glb", "glb", animated=True)
     return found
+
+
+def _clips(_name: str, _output: Output, run: Run) -> list[dict[str, object]]:
+    """One for each id that is asked for, however often."""
+    ids = run.arguments.get("animation_action_ids")
+    return [
+        {
+            "action_id": one,
+            "animation_glb": Part(f"action_{one}.glb", "glb", animated=True),
+            "animation_fbx": Part(f"action_{one}.fbx", "fbx"),
+        }
+        for one in dict.fromkeys(ids if isinstance(ids, list) else [])
+    ]
 
 
 def _metadata(_name: str, _output: Output, run: Run) -> list[dict[str, object]]:
@@ -159,6 +178,8 @@ _CONTENTS: Mapping[str, Callable[[str, Output, Run], object]] = MappingProxyType
         "splat": lambda _name, _output, _run: _SPLAT,
         "archive": _own("zip"),
         "preview": lambda _name, _output, _run: Part("preview.jpg", "jpg", "preview"),
+        "cutout": lambda _name, _output, run: run.model,
+        "mask": lambda name, _output, run: Part(f"{name}.{run.model.format}", run.model.format),
         "texture": lambda _name, _output, _run: _TEXTURE,
         "models": _models,
         "splats": _splats,
@@ -166,10 +187,13 @@ _CONTENTS: Mapping[str, Callable[[str, Output, Run], object]] = MappingProxyType
         "texture_files": lambda _name, _output, run: [_channels(run)],
         "model_urls": _model_urls,
         "animations": _animations,
+        "clips": _clips,
         "seed": lambda _name, _output, run: run.seed,
         "task": lambda _name, _output, run: run.request_id,
         "timings": lambda _name, _output, run: {"generation": run.seconds},
         "metadata": _metadata,
+        "scores": lambda _name, _output, _run: [0.5, 0.75, 0.25],
+        "index": lambda _name, _output, _run: 2,
         "echo": lambda name, _output, run: run.arguments.get(name),
     }
 )

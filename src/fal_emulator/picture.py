@@ -6,6 +6,8 @@ Called in a worker thread by the model builder. Pillow does the decoding; nothin
 import hashlib
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -34,14 +36,34 @@ def read_picture(data: bytes, longest: int) -> Picture:
 
     Raises PictureError for anything that Pillow cannot decode whole.
     """
+    with _decoding():
+        return _read(data, longest)
+
+
+def read_whole(data: bytes) -> Image.Image:
+    """Decodes `data` at its own size, upright, with its alpha: RGBA. Raises PictureError."""
+    with _decoding(), Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+        _check_size(opened)
+        opened.load()
+        return ImageOps.exif_transpose(_eight_bits(opened)).convert("RGBA")
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Pillow's errors become PictureError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata is no reason to refuse a picture
-            return _read(data, longest)
+            yield
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise PictureError(str(error) or "not an image") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
         raise PictureError(f"the image cannot be decoded: {error}") from error
+
+
+def _check_size(opened: Image.Image) -> None:
+    if opened.width * opened.height > MAX_PIXELS:
+        raise PictureError(f"{opened.width} x {opened.height} pixels are too many")
 
 
 def drawing(subject: bytes) -> bytes:
@@ -56,8 +78,7 @@ def drawing(subject: bytes) -> bytes:
 
 def _read(data: bytes, longest: int) -> Picture:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
-        if opened.width * opened.height > MAX_PIXELS:
-            raise PictureError(f"{opened.width} x {opened.height} pixels are too many")
+        _check_size(opened)
         width, height = opened.size
         turned = opened.getexif().get(_ORIENTATION, 1)
         if turned in {5, 6, 7, 8}:

@@ -79,6 +79,23 @@ def _rodin_v25(arguments: Arguments) -> float:
     return (0.80 if arguments.get("tier") == "Gen-2.5-Extreme-High" else 0.40) + pack
 
 
+def _retexture(arguments: Arguments) -> float:
+    """By resolution."""
+    return 0.20 if str(arguments.get("resolution")) == "512" else 0.24
+
+
+def _rigging(arguments: Arguments) -> float:
+    """More for each animation."""
+    ids = arguments.get("animation_action_ids")
+    clips = len(set(ids)) if isinstance(ids, list) else int(arguments.get("enable_animation") is True)
+    return 0.20 + 0.12 * clips
+
+
+def _fifty_units(_arguments: Arguments) -> float:
+    """A guess: one public program says what a run costs."""
+    return 0.75
+
+
 _COSTS: Mapping[str, Callable[[Arguments], float]] = MappingProxyType(
     {
         "tripo3d/tripo/v2.5/image-to-3d": _tripo_v2,
@@ -90,6 +107,12 @@ _COSTS: Mapping[str, Callable[[Arguments], float]] = MappingProxyType(
         "tripo3d/p2/image-to-3d": _tripo_p1,
         "fal-ai/trellis-2": _trellis_2,
         "fal-ai/trellis-2-lora": _trellis_2,
+        "fal-ai/trellis-2/retexture": _retexture,
+        "fal-ai/meshy/rigging": _rigging,
+        "meshy/rigging": _rigging,
+        "fal-ai/meshy/rigging/multi-animation": _rigging,
+        "fal-ai/hunyuan-3d/v3.1/smart-topology": _fifty_units,
+        "fal-ai/hunyuan-3d/v3.1/part": _fifty_units,
         "fal-ai/pixal3d": _pixal,
         "fal-ai/hunyuan3d/v2": _hunyuan_v2,
         "fal-ai/meshy/v6-preview/multi-image-to-3d": _meshy_preview,

@@ -40,7 +40,10 @@ class Lattice(msgspec.Struct, frozen=True):
 
 
 class Relief(msgspec.Struct, frozen=True):
-    """Vertex buffers as float32 arrays (x, y, z and u, v interleaved), and the JPEG on it."""
+    """Vertex buffers as float32 arrays (x, y, z and u, v interleaved), and the JPEG on it.
+
+    `mark` goes into every format that has a place for words.
+    """
 
     lattice: Lattice
     positions: array[float]
@@ -48,6 +51,7 @@ class Relief(msgspec.Struct, frozen=True):
     low: float
     high: float
     jpeg: bytes
+    mark: str
 
 
 def grid_for(width: int, height: int, cells: int, limit: int | None) -> tuple[int, int]:
@@ -84,14 +88,20 @@ def _corners(columns: int, rows: int) -> list[tuple[int, int, int, int]]:
     return [(at, at + stride, at + stride + 1, at + 1) for at in starts]
 
 
-def make_relief(picture: Picture, cells: int, limit: int | None) -> Relief:
-    """The relief of a picture: `cells` on its long side, at most `limit` triangles (at least 2)."""
-    columns, rows = grid_for(picture.width, picture.height, cells, limit)
-    long = max(picture.width, picture.height)
-    width = max(_FLATTEST, round(picture.width / long, 3))
-    height = max(_FLATTEST, round(picture.height / long, 3))
+def make_relief(
+    picture: Picture, cells: int, limit: int | None, *, shape: Picture | None, mark: str
+) -> Relief:
+    """The relief of a picture: `cells` on its long side, at most `limit` triangles (at least 2).
+
+    With a `shape`, the relief is that one's, and the picture is only its texture.
+    """
+    form = shape or picture
+    columns, rows = grid_for(form.width, form.height, cells, limit)
+    long = max(form.width, form.height)
+    width = max(_FLATTEST, round(form.width / long, 3))
+    height = max(_FLATTEST, round(form.height / long, 3))
     flat = lattice(columns, rows, width, height)
-    grey = picture.texture.resize((columns + 1, rows + 1), Image.Resampling.BILINEAR).convert("L").tobytes()
+    grey = form.texture.resize((columns + 1, rows + 1), Image.Resampling.BILINEAR).convert("L").tobytes()
     positions = array("f", flat.positions)
     positions[2::3] = array("f", map(_HEIGHTS.__getitem__, grey))
     return Relief(
@@ -101,6 +111,7 @@ def make_relief(picture: Picture, cells: int, limit: int | None) -> Relief:
         low=_HEIGHTS[min(grey)],
         high=_HEIGHTS[max(grey)],
         jpeg=_jpeg(picture.texture),
+        mark=mark,
     )
 
 

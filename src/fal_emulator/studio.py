@@ -5,45 +5,44 @@ Called by the runners when a generation starts; its answer becomes the generatio
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 from zlib import crc32
 
+import msgspec
+
 from fal_emulator import refusals
 from fal_emulator.config import Config
-from fal_emulator.endpoints import Field
+from fal_emulator.cutouts import cut_out, size_of
 from fal_emulator.faults import Fault
 from fal_emulator.files import Files, StoredFile
 from fal_emulator.generation import Answer, Generation, Phase
+from fal_emulator.loading import Loaded, LoadError, load
 from fal_emulator.making import Job, altered_format, build
 from fal_emulator.model_files import OCTETS, ModelFile, ModelFiles
 from fal_emulator.outputs import Part, Run, file_object, filled, layout, parts
-from fal_emulator.picture import PictureError, drawing
-from fal_emulator.source import SourceError, load_picture
-from fal_emulator.validation import InputError, Mistake, accept, given_urls
+from fal_emulator.picture import PictureError
+from fal_emulator.relations import Origins, OutputFile, mark_of, sha256
+from fal_emulator.validation import InputError, accept
 
 _BREATH = 1.0
 """Seconds, at most, before the work begins: a burst of submits is answered before models are made."""
 
 _TRANSFERS = (Fault.FILE_SLOW, Fault.FILE_STUCK, Fault.FILE_EMPTY, Fault.FILE_HTML, Fault.FILE_REDIRECT)
 
-
-_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM")
-"""How the files begin that are pictures and no models."""
-
+_CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif"}
+_LEVELS = {"low": 128, "medium": 512, "high": 1024}
+"""Triangles by `face_level`."""
 _MAX_OBJECTS = 8
 
 
-class _LoadError(Exception):
-    """There is not what belongs there behind a URL of the input."""
+class _Made(msgspec.Struct, frozen=True):
+    """One file of a result; a caller's own file has a content type of its own."""
 
-    def __init__(self, loc: tuple[str | int, ...], field: Field, url: str, reason: str) -> None:
-        model = field.role == "model"
-        super().__init__(f"Failed to {'download the file' if model else 'load the image'}: {reason}")
-        self.kind = "file_download_error" if model else "image_load_error"
-        self.loc = loc
-        self.given = url
+    data: bytes | memoryview
+    sha256: str
+    content_type: str = ""
 
 
 class Studio:
@@ -53,6 +52,7 @@ class Studio:
         self._files = files
         self._model_files = model_files
         self._config = config
+        self._origins = Origins()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="relief")
         self._tasks: set[asyncio.Task[Answer]] = set()
 
@@ -81,7 +81,7 @@ class Studio:
             return await self._make(generation)
         except InputError as error:
             return refusals.invalid_fields(error.mistakes)
-        except _LoadError as error:
+        except LoadError as error:
             return refusals.invalid_input(str(error), error.kind, ("body", *error.loc), error.given)
         except PictureError as error:
             return refusals.invalid_input(
@@ -89,99 +89,93 @@ class Studio:
             )
 
     async def _make(self, generation: Generation) -> Answer:
-        sources = await self._load(generation)
-        given = self._model_files.next()
-        run = _run(generation, given, sources)
+        loaded = await load(generation, self._files, self._origins)
+        given = None if generation.endpoint.removes_background else self._model_files.next()
+        run = _run(generation, given, loaded.pictures[0])
         result = layout(run)
         wanted = {part.name: part for part in parts(result) if given is None or part != run.model}
         job = Job(
-            pictures=tuple(sources),
+            pictures=loaded.pictures,
+            shape=loaded.shape,
+            mark=_mark(run, loaded),
             parts=tuple(sorted(wanted.values(), key=lambda part: part.use != "model")),
             faults=generation.faults,
             limit=_limit(run),
             grid=self._config.grid,
             texture=self._config.texture,
         )
-        made = await asyncio.get_running_loop().run_in_executor(self._threads, build, job)
+        make = cut_out if generation.endpoint.removes_background else build
+        made = await asyncio.get_running_loop().run_in_executor(self._threads, self._made, make, job, given)
         if generation.phase is Phase.COMPLETED:
             return refusals.cancelled()
-        return Answer(200, filled(result, self._filing(generation, made, given)))
+        return Answer(200, filled(result, self._filing(generation, made)))
 
-    async def _load(self, generation: Generation) -> list[bytes]:
-        """The pictures to make the model of, the main one first: drawn where there are none but words or a
-        model. Raises _LoadError for the first URL behind which there is not what belongs there,
-        InputError where there is nothing at all."""
-        pictures: list[tuple[str, bytes]] = []
-        subject = str(generation.input.get("prompt", "")).encode()
-        for loc, field, url in given_urls(generation.endpoint, generation.input):
-            try:
-                data = await load_picture(url, self._files, generation.base_url)
-            except SourceError as error:
-                raise _LoadError(loc, field, url, str(error)) from error
-            if field.role == "model":
-                if not data or data.startswith(_PICTURES):
-                    raise _LoadError(loc, field, url, "it is no 3D model")
-                subject = data
-            elif field.role != "mask":
-                pictures.append((str(loc[0]), data))
-        main = generation.endpoint.picture
-        if not pictures and not subject and main not in generation.endpoint.defaults:
-            words = "Value error, either a prompt or a picture must be given"
-            raise InputError([Mistake(words, "value_error", (main,), None)])
-        pictures.sort(key=lambda picture: picture[0] != main)
-        return [data for _, data in pictures] or [drawing(subject)]
+    def _made(
+        self, make: Callable[[Job], dict[str, bytes]], job: Job, given: ModelFile | None
+    ) -> dict[str, _Made]:
+        """Every file of the result by its name. Runs in the thread."""
+        made = {name: _Made(data, sha256(data)) for name, data in make(job).items()}
+        if given is not None:
+            made[given.name] = _Made(given.data, self._model_files.digest(given), given.content_type)
+        return made
 
     def _filing(
-        self, generation: Generation, made: dict[str, bytes], given: ModelFile | None
+        self, generation: Generation, made: Mapping[str, _Made]
     ) -> Callable[[Part], dict[str, object]]:
         """Stores each file of the result once, and says FAL's File of it."""
         stored: dict[str, dict[str, object]] = {}
 
         def file(part: Part) -> dict[str, object]:
             if part.name not in stored:
-                stored[part.name] = self._put(generation, part, made, given)
+                stored[part.name] = self._put(generation, part, made[part.name])
             return stored[part.name]
 
         return file
 
-    def _put(
-        self, generation: Generation, part: Part, made: dict[str, bytes], given: ModelFile | None
-    ) -> dict[str, object]:
+    def _put(self, generation: Generation, part: Part, made: _Made) -> dict[str, object]:
         if part.use == "model":
-            return self._put_model(generation, given or ModelFile(part.name, OCTETS, made[part.name]))
-        if part.use == "preview":
-            return self._put_preview(generation, made[part.name])
-        return self._put_side(generation, part, made[part.name])
+            said = self._put_model(generation, part, made)
+        elif part.use == "preview":
+            said = self._put_preview(generation, made)
+        else:
+            said = self._put_side(generation, part, made)
+        if generation.endpoint.removes_background:
+            width, height = size_of(bytes(made.data))
+            said |= {"width": width, "height": height}
+        return said
 
-    def _put_model(self, generation: Generation, model: ModelFile) -> dict[str, object]:
+    def _put_model(self, generation: Generation, part: Part, made: _Made) -> dict[str, object]:
         """The model; one that is cut is announced with its whole size."""
-        data, faults = model.data, generation.faults
+        data, faults = made.data, generation.faults
         if Fault.MODEL_TRUNCATED in faults:
             data = data[: len(data) // 2]
-        file = StoredFile(data, model.content_type, model.name, transfer=_transfer(generation, "model"))
+        kind = made.content_type or _CONTENT_TYPES.get(part.format, OCTETS)
+        file = StoredFile(data, kind, part.name, transfer=_transfer(generation, "model"))
         file.shared = isinstance(data, memoryview)
         if Fault.MODEL_MISSING not in faults:
-            self._store(generation, file)
-        return _object(generation, file, generation.base_url, len(model.data))
+            self._store(generation, file, made.sha256 if data is made.data else sha256(data))
+        return _object(generation, file, generation.base_url, len(made.data))
 
-    def _put_preview(self, generation: Generation, data: bytes) -> dict[str, object]:
+    def _put_preview(self, generation: Generation, made: _Made) -> dict[str, object]:
         transfer = _transfer(generation, "preview")
-        file = StoredFile(data, "image/jpeg", "preview.jpg", transfer=transfer)
+        file = StoredFile(made.data, "image/jpeg", "preview.jpg", transfer=transfer)
         elsewhere = Fault.PREVIEW_ELSEWHERE in generation.faults
         file.partner = elsewhere
         if (late := generation.faults.get(Fault.PREVIEW_LATE)) is not None:
             file.visible_at = time.monotonic() + float(late)
         if Fault.PREVIEW_MISSING not in generation.faults:
-            self._store(generation, file)
+            self._store(generation, file, made.sha256)
         return _object(generation, file, self._elsewhere(generation) if elsewhere else generation.base_url)
 
-    def _put_side(self, generation: Generation, part: Part, data: bytes) -> dict[str, object]:
-        kind = "image/jpeg" if part.format == "jpg" else OCTETS
-        file = StoredFile(data, kind, part.name, transfer=_transfer(generation, "all"))
-        self._store(generation, file)
+    def _put_side(self, generation: Generation, part: Part, made: _Made) -> dict[str, object]:
+        kind = _CONTENT_TYPES.get(part.format, OCTETS)
+        file = StoredFile(made.data, kind, part.name, transfer=_transfer(generation, "all"))
+        self._store(generation, file, made.sha256)
         return _object(generation, file, generation.base_url)
 
-    def _store(self, generation: Generation, file: StoredFile) -> None:
+    def _store(self, generation: Generation, file: StoredFile, digest: str) -> None:
+        self._origins.add(digest, generation.request_id)
+        generation.entry.outputs += (OutputFile(file.name, digest, len(file.data)),)
         path = _path(generation, file.name)
         file.request_id = generation.request_id
         file.acl = generation.lifecycle.acl
@@ -197,12 +191,21 @@ class Studio:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _run(generation: Generation, given: ModelFile | None, sources: list[bytes]) -> Run:
+def _mark(run: Run, loaded: Loaded) -> str:
+    """Another one for each endpoint, input file and parameter, the seed included; the same for the same."""
+    fields = run.endpoint.parameters
+    given = {name: value for name, value in run.arguments.items() if name in fields}
+    return mark_of(run.endpoint.id, given, loaded.digests)
+
+
+def _run(generation: Generation, given: ModelFile | None, picture: bytes) -> Run:
     """What is made, from the input with all defaults."""
     endpoint = generation.endpoint
     arguments = {**endpoint.defaults, **generation.input}
-    kind = altered_format(generation.faults) or endpoint.file_format(arguments)
-    name = f"model.{kind}"
+    kind = endpoint.file_format(arguments)
+    if not endpoint.removes_background:
+        kind = altered_format(generation.faults) or kind
+    name = f"{'image' if endpoint.removes_background else 'model'}.{kind}"
     if given is not None:
         name, kind = given.name, given.name.rpartition(".")[2].lower()
     seed = arguments.get("seed")
@@ -213,7 +216,7 @@ def _run(generation: Generation, given: ModelFile | None, sources: list[bytes]) 
         arguments=arguments,
         request_id=generation.request_id,
         seconds=generation.latency,
-        seed=seed if isinstance(seed, int) else crc32(sources[0]),
+        seed=seed if isinstance(seed, int) else crc32(picture),
         objects=min(_MAX_OBJECTS, max([1, *(len(found) for found in prompts if isinstance(found, list))])),
         null_mesh=Fault.NULL_MESH in generation.faults,
     )
@@ -221,6 +224,8 @@ def _run(generation: Generation, given: ModelFile | None, sources: list[bytes]) 
 
 def _limit(run: Run) -> int | None:
     """How many triangles the input allows; a row's default is far more than any relief has."""
+    if (level := run.arguments.get("face_level")) is not None:
+        return _LEVELS.get(str(level))
     limit = run.arguments.get(run.endpoint.limit) if run.endpoint.limit else None
     return limit if isinstance(limit, int) else None
 

@@ -22,6 +22,7 @@ _TEXTURE = "texture.jpg"
 _LAYER = """#usda 1.0
 (
     defaultPrim = "Relief"
+    doc = "{mark}"
     metersPerUnit = 1
     upAxis = "Y"
 )
@@ -82,6 +83,7 @@ def write_usdz(relief: Relief) -> bytes:
         normals=_tuples(zip(normals[0::3], normals[1::3], normals[2::3], strict=True)),
         uvs=_tuples(texture_points(flat)),
         texture=_TEXTURE,
+        mark=relief.mark,
     )
     return _package({"model.usda": layer.encode(), _TEXTURE: relief.jpeg})
 

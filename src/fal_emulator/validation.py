@@ -95,10 +95,16 @@ def _value(field: Field, value: object, loc: Loc, mistakes: list[Mistake]) -> ob
             return _array(field, value, loc, mistakes)
         if field.kind == "object":
             return _object(field, value, loc, mistakes)
-        return _choice(field, value) if field.choices else _bounded(field, _SCALARS[field.kind](value))
+        return _scalar(field, value)
     except _WrongError as wrong:
         mistakes.append(Mistake(wrong.message, wrong.kind, loc, value, wrong.ctx))
         return None
+
+
+def _scalar(field: Field, value: object) -> object:
+    if field.choices:
+        return _choice(field, value)
+    return _short(field, _bounded(field, _SCALARS[field.kind](value)))
 
 
 def _array(field: Field, value: object, loc: Loc, mistakes: list[Mistake]) -> object:
@@ -145,6 +151,14 @@ def _choice(field: Field, value: object) -> object:
     names = [repr(choice) for choice in field.choices]
     expected = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
     raise _WrongError(f"Input should be {expected}", "literal_error", expected=expected)
+
+
+def _short(field: Field, value: object) -> object:
+    most = field.max_length
+    if most is not None and isinstance(value, str) and len(value) > most:
+        words = f"String should have at most {most} character{'' if most == 1 else 's'}"
+        raise _WrongError(words, "string_too_long", max_length=most)
+    return value
 
 
 def _string(value: object) -> object:

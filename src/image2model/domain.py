@@ -3,6 +3,8 @@
 Pure: no I/O and no clock. The store generates tables of its Lua scripts from this module.
 """
 
+import hashlib
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -28,6 +30,18 @@ SIDES: Final = ("front", "back", "left", "right", "top", "bottom", "left_front",
 """The sides of an object that a view can show, in the order in which endpoints get them."""
 
 
+def object_digest(sides: Sequence[str], hashes: Sequence[str]) -> str:
+    """What identifies an object: hex SHA-256 over the SHA-256 of its views with their sides, in order.
+
+    That of one picture without a side is the picture's own. In order: named sides as in `SIDES`, then the
+    others, whose side is empty, as they were given.
+    """
+    if list(sides) == [""]:
+        return hashes[0]
+    lines = [f"{side}:{sha256}" for side, sha256 in zip(sides, hashes, strict=True)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 class StoredView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One picture of an object of several, as it was uploaded. `file_id` names it in the storage.
 
@@ -42,6 +56,76 @@ class StoredView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     height: int
     format: str
     side: str = ""
+
+
+class Cutout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One view without its background, in our storage, as the remover returned it.
+
+    `request_id` is empty where it was taken from another image; `digest` where nothing may be reused.
+    """
+
+    key: str
+    digest: str = ""
+    request_id: str = ""
+
+
+class PreparedPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """One picture as it is sent to the model, in our storage; `size` in bytes, sides in pixels."""
+
+    key: str
+    format: str
+    size: int
+    width: int
+    height: int
+
+
+FIRST_CUTOUT: Final = "cutout:0"
+"""The phase in which an image begins whose views are cut out. The next is `cutout:1`, the last has none."""
+
+
+class Preparation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is done with an image's pictures before its model runs, and how far that has come.
+
+    `remove_background` is the endpoint that removes it. `cutouts` and `files` have an entry for each view, as
+    far as they are made. `cost_micro`: what the finished cut-outs have cost, failed tries included.
+    """
+
+    remove_background: str | None = None
+    crop: bool = False
+    pad_square: bool = False
+    confirm_prepared: bool = False
+    confirmed: bool = False
+    cutouts: tuple[Cutout, ...] = ()
+    files: tuple[PreparedPicture, ...] = ()
+    cost_micro: int = 0
+
+    def as_made(self) -> "Preparation":
+        """The same before anything of it was done."""
+        return Preparation(
+            remove_background=self.remove_background,
+            crop=self.crop,
+            pad_square=self.pad_square,
+            confirm_prepared=self.confirm_prepared,
+        )
+
+    @property
+    def awaits_confirmation(self) -> bool:
+        """Whether the pictures are prepared, and a client has yet to look at them."""
+        return bool(self.files) and self.confirm_prepared and not self.confirmed
+
+
+class ModelInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The finished model that a second step starts from.
+
+    `key` is the step's own copy in the storage. Where it is empty, the model is at FAL only, at `url`.
+    `picture`: whether the image's picture is sent too.
+    """
+
+    format: str
+    size: int = 0
+    key: str = ""
+    url: str = ""
+    picture: bool = False
 
 
 class ImageStatus(StrEnum):
@@ -77,6 +161,7 @@ class WaitingFor(StrEnum):
     FAL = "fal"
     PAUSED = "paused"
     ENDPOINT = "endpoint"
+    CONFIRMATION = "confirmation"
 
 
 IMAGE_FINISHED: Final = frozenset({ImageStatus.SUCCEEDED, ImageStatus.FAILED, ImageStatus.CANCELLED})

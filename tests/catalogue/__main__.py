@@ -1,4 +1,4 @@
-"""`python -m tests.catalogue --draws 10`: every endpoint with each of its parameters; a table."""
+"""`python -m tests.catalogue --draws 10`: every endpoint with each parameter and its views; a table."""
 
 import argparse
 import random
@@ -6,7 +6,9 @@ import sys
 
 from tests.catalogue.every_parameter import run_every_parameter
 
-_HEADING = "| endpoint | runs | files | kinds | cost, USD | wrong |\n|---|---|---|---|---|---|"
+_HEADING = (
+    "| endpoint | runs | of objects | files | kinds | cost, USD | wrong |\n|---|---|---|---|---|---|---|"
+)
 
 
 def _say(text: str) -> None:
@@ -24,8 +26,16 @@ def main() -> int:
         rows = run_every_parameter(seed)
         _say(f"\ndraw {seed}\n{_HEADING}")
         for row in rows:
-            shown = row.needs or ", ".join(sorted(row.kinds))
-            cells = (row.model, row.runs, row.files, shown, f"{row.cost_usd:.3f}", len(row.wrong))
+            shown = ", ".join(sorted(row.kinds)) or row.needs
+            cells = (
+                row.model,
+                row.runs,
+                row.objects,
+                row.files,
+                shown,
+                f"{row.cost_usd:.3f}",
+                len(row.wrong),
+            )
             _say(f"| {' | '.join(map(str, cells))} |")
         for row in rows:
             for line in row.wrong:

@@ -1,8 +1,10 @@
-"""Every endpoint on offer, run with each of its parameters set once at a value that is not its default.
+"""Every endpoint on offer, run with each of its parameters set once at a value that is not its default, and
+with objects of several views in each way that it takes.
 
 It knows the HTTP interface of the service and the emulator's own documents, nothing of our code: a parameter
-must reach FAL in the JSON type that FAL's document names, the cost must be the quote, and every file of FAL's
-result must be stored. `python -m tests.catalogue` runs it with as many draws of the JSON types as it is told.
+must reach FAL in the JSON type that FAL's document names, a view in the field of its side, the cost must be
+the quote, and every file of FAL's result must be stored. `python -m tests.catalogue` runs it with as many
+draws of the JSON types as it is told.
 """
 
 import io
@@ -21,10 +23,12 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from tests.catalogue.views import PLAIN, Views, expected, least_views, several_views
 from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
 from tests.support.up_process import Up
 
 _AT_ONCE: Final = 12
+_WIDTH: Final = 64
 _PATIENCE_S: Final = 60.0
 _ADDRESS: Final = "https://pictures.example.com/file.png"
 _ENDED: Final = ("succeeded", "failed", "cancelled")
@@ -37,6 +41,8 @@ class Row:
 
     model: str
     runs: int = 0
+    objects: int = 0
+    """Of the runs, those with several views."""
     files: int = 0
     kinds: set[str] = field(default_factory=set)
     cost_usd: float = 0.0
@@ -76,21 +82,17 @@ class _Session:
     def run(self) -> list[Row]:
         models = self._catalogue()
         rows = {model["id"]: Row(model["id"], needs=model.get("needs") or "") for model in models}
-        cases = [
-            (model, name, value)
-            for model in models
-            if not model.get("needs")
-            for name, value in [("", None), *_values(model["params"])]
-        ]
+        cases = [case for model in models for case in _cases(model)]
         random.shuffle(cases)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for (model, name, value), outcome in zip(cases, pool.map(self._case, cases), strict=True):
-                row = rows[model["id"]]
+            for case, outcome in zip(cases, pool.map(self._case, cases), strict=True):
+                row = rows[case.model["id"]]
                 row.runs += 1
+                row.objects += len(case.views) > 1
                 row.files += len(outcome.kinds)
                 row.kinds |= outcome.kinds
                 row.cost_usd += outcome.cost_usd
-                row.wrong += [f"{name}={value!r}: {one}" for one in outcome.wrong]
+                row.wrong += [f"{case}: {one}" for one in outcome.wrong]
         return list(rows.values())
 
     def _catalogue(self) -> list[dict[str, Any]]:
@@ -103,18 +105,19 @@ class _Session:
             time.sleep(0.1)  # over HTTP there is nothing to wait for
         raise AssertionError("the service has not read FAL's catalogue")
 
-    def _case(self, case: tuple[dict[str, Any], str, object]) -> "_Outcome":
-        model, name, value = case
-        params = {**_required(model["params"]), **({name: value} if name else {})}
+    def _case(self, case: "_Case") -> "_Outcome":
+        model = case.model
+        params = {**_required(model["params"]), **case.params}
+        pictures = self._pictures(case.views)
         form = {"model": model["id"], "params": json.dumps(params)}
         outcome = _Outcome()
-        quoted = self._service.post("/quote", data=form, files=self._picture())
+        quoted = self._service.post("/quote", data=form, files=pictures)
         price = quoted.json()["cost_usd_each"] if quoted.is_success else None
         if price is None:
             form["max_cost_usd"] = "5"
         elif quoted.json()["price_source"] != "table":
             price = None  # FAL lists one price, whatever the parameters: what it bills may differ
-        posted = self._service.post("/upload/batch", data=form, files=self._picture())
+        posted = self._service.post("/upload/batch", data=form, files=pictures)
         if posted.status_code != 202:
             outcome.wrong.append(f"refused: {posted.text[:300]}")
             return outcome
@@ -123,6 +126,7 @@ class _Session:
             outcome.wrong.append(f"{image['status']}: {image['error']}")
             return outcome
         self._check(model["id"], params, image, price, outcome)
+        self._check_views(case, image, outcome)
         return outcome
 
     def _check(
@@ -154,6 +158,27 @@ class _Session:
         if "model" not in outcome.kinds:
             outcome.wrong.append("no model")
 
+    def _check_views(self, case: "_Case", image: dict[str, Any], outcome: "_Outcome") -> None:
+        """Every view is in FAL's input, where its side belongs, and no other picture."""
+        sent = self._submitted(image["fal_request_id"])["input"]
+        names = [one["name"] for one in case.model["inputs"] if one["name"] not in case.params]
+        fields = {name: sent[name] for name in names if name in sent}
+        widths = {
+            name: [self._width(one) for one in value] if isinstance(value, list) else self._width(value)
+            for name, value in fields.items()
+        }
+        if widths != expected(case.model, case.views):
+            outcome.wrong.append(f"FAL got the views {widths}, not {expected(case.model, case.views)}")
+        if len(image["views"]) != len(case.views):
+            outcome.wrong.append(f"the document has {len(image['views'])} views")
+
+    def _width(self, url: str) -> int:
+        """Which view of the form it is."""
+        with self._lock:
+            answer = self._emulator.http.get(url).raise_for_status()
+        with Image.open(io.BytesIO(answer.content)) as picture:
+            return picture.width - _WIDTH
+
     def _ended(self, job_id: str) -> dict[str, Any]:
         until = time.monotonic() + _PATIENCE_S
         while time.monotonic() < until:
@@ -184,13 +209,42 @@ class _Session:
         name = next(one for one in schemas if one.endswith("Input"))
         return dict(schemas[name]["properties"])
 
-    def _picture(self) -> list[tuple[str, tuple[str, bytes, str]]]:
+    def _pictures(self, views: Views) -> list[tuple[str, tuple[str, bytes, str]]]:
+        """One picture for each view, which is known at FAL by its width."""
         with self._lock:
             number = next(self._numbers)
-        pixels = np.random.default_rng(number).integers(0, 255, (64, 64, 3), np.uint8)
-        data = io.BytesIO()
-        Image.fromarray(pixels).save(data, "PNG")
-        return [("files", (f"{number}.png", data.getvalue(), "image/png"))]
+        random_ = np.random.default_rng(number)
+        parts = []
+        for at, side in enumerate(views):
+            pixels = random_.integers(0, 255, (_WIDTH, _WIDTH + at, 3), np.uint8)
+            data = io.BytesIO()
+            Image.fromarray(pixels).save(data, "PNG")
+            name = "files" if views == PLAIN else f"objects[{number}]" + (f"[{side}]" if side else "")
+            parts.append((name, (f"{number}-{at}.png", data.getvalue(), "image/png")))
+        return parts
+
+
+@dataclass(frozen=True)
+class _Case:
+    model: dict[str, Any]
+    views: Views
+    params: dict[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{list(self.views)} {self.params}"
+
+
+def _cases(model: dict[str, Any]) -> Iterator[_Case]:
+    least = least_views(model)
+    if least is None:
+        return
+    yield _Case(model, least)
+    taken = expected(model, least)
+    for name, value in _values(model["params"]):
+        if name not in taken:
+            yield _Case(model, least, {name: value})
+    for views in several_views(model):
+        yield _Case(model, views)
 
 
 @dataclass

@@ -126,12 +126,15 @@ class _Explanations:
 def _nobodys(root: Path, images: dict[str, ImageRow]) -> dict[str, list[float]]:
     """The times of the files that are nobody's, by the folder of their job."""
     found: defaultdict[str, list[float]] = defaultdict(list)
+    pictures = {view.file_id for image in images.values() for view in image.views} | set(images)
     for path in root.rglob("*"):
-        if path.is_file() and not _owned(name := path.relative_to(root).as_posix(), images):
+        if path.is_file() and not _owned(name := path.relative_to(root).as_posix(), images, pictures):
             found["/".join(name.split("/")[:2])].append(path.stat().st_mtime)
     return dict(found)
 
 
-def _owned(name: str, images: dict[str, ImageRow]) -> bool:
+def _owned(name: str, images: dict[str, ImageRow], pictures: set[str]) -> bool:
     owner = layout.owner_of(name)
-    return owner is not None and owner.image_id in images
+    if owner is None:
+        return False
+    return owner.image_id in (pictures if owner.root == layout.ORIGINALS else images)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from tests.support.sketches import picture
+from tests.chaos.forms import Form, draw
 
 _BATCH = 25
 _DEADLINE = aiohttp.ClientTimeout(total=15)
@@ -52,24 +52,21 @@ class Uploads:
 
     async def _batch(self, start: int, on_accepted: Callable[[str], None]) -> None:
         count = min(_BATCH, self._images - start)
-        made = await asyncio.to_thread(lambda: [_picture(self._seed, start + i) for i in range(count)])
+        form = await asyncio.to_thread(draw, self._seed, start, count)
         while True:
-            pause = await self._try(start, made, on_accepted)
+            pause = await self._try(start, form, on_accepted)
             if pause is None:
                 return
             await asyncio.sleep(pause)
 
-    async def _try(self, start: int, made: list[bytes], on_accepted: Callable[[str], None]) -> float | None:
+    async def _try(self, start: int, form: Form, on_accepted: Callable[[str], None]) -> float | None:
         """Seconds until the next try; None when it is accepted, or refused for good."""
-        form = aiohttp.FormData()
-        for number, data in enumerate(made):
-            form.add_field("files", data, filename=f"{start + number}.png", content_type="image/png")
         this = Try(next(self._bases), time.time())
         self.tries.append(this)
         url = f"{this.base}/api/v1/upload/batch"
         headers = {"Idempotency-Key": f"chaos-{self._seed}-{start}"}
         try:
-            async with self._http.post(url, data=form, headers=headers, timeout=_DEADLINE) as reply:
+            async with self._http.post(url, data=form.data(), headers=headers, timeout=_DEADLINE) as reply:
                 document = await reply.json(content_type=None)
                 status = this.status = reply.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -79,7 +76,7 @@ class Uploads:
             this.ended = time.time()
         self.answers[str(status)] += 1
         if status == 202:
-            self._accept(document, len(made), on_accepted)
+            self._accept(document, form.objects, on_accepted)
             return None
         if status == 503 or document.get("code") == "idempotency_in_progress":
             return min(float(reply.headers["Retry-After"]), 1.0)
@@ -93,7 +90,3 @@ class Uploads:
             self.faults.append(f"job {job_id} holds {len(images)} images of {count}")
         self.accepted[job_id] = [str(image["image_id"]) for image in images]
         on_accepted(job_id)
-
-
-def _picture(seed: int, number: int) -> bytes:
-    return picture(seed * 1_000_000 + number, (24, 16))

@@ -14,7 +14,7 @@ from image2model.domain import ImageStatus
 from image2model.store import job_reads
 from image2model.store.keys import Queue, key
 from image2model.store.records import ImageRow, JobSnapshot
-from tests.chaos import money
+from tests.chaos import money, views
 from tests.chaos.history import JobHistory
 from tests.chaos.leftovers import files_of, leftovers
 from tests.chaos.listener import FINAL
@@ -72,6 +72,7 @@ async def judge(run: "Run", redis: Redis, told: Seen, times: dict[str, float]) -
         *unknown_jobs(await job_ids(redis), set(accepted)),
         *money.submissions(ledger, images),
         *money.bills(ledger, images),
+        *views.sent(ledger, images),
         *money.documents(found, await money.spent(redis)),
         *await money.reservations(redis),
         *counters(await hashes(redis, found), found),
@@ -175,6 +176,7 @@ def numbers(
         "seed": run.world.size.seed,
         "images": run.world.size.images,
         "accepted": len(images),
+        "objects of several views": sum(len(image.views) > 1 for image in images.values()),
         "succeeded": statuses["succeeded"],
         "warnings": dict(warned.most_common()),
         "failed": dict(failed.most_common()),

@@ -78,6 +78,7 @@ class World:
             "FAL_KEY": KEY,
             "I2M_PUBLIC_URL": self.bases[0],
             "I2M_AUTH": "none",
+            "I2M_MODELS": "*",
             "I2M_LEASE_SECONDS": str(self.size.lease),
             "I2M_UNCONFIRMED_GRACE": str(self.size.grace),
             "I2M_SHUTDOWN_GRACE": "5",

@@ -156,7 +156,7 @@ async def test_ledger_counts_submissions_tags_and_most_in_flight(emulator: Runni
     assert set(lines[0]) == {
         *("request_id", "endpoint", "input", "tags"),
         *("accepted_at", "started_at", "finished_at", "outcome"),
-        *("billable_units", "billed_usd"),
+        *("billable_units", "billed_usd", "inputs", "outputs"),
     }
 
     await emulator.http.delete("/_emulator/ledger")

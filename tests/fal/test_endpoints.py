@@ -44,7 +44,7 @@ def test_every_default_is_a_value_that_its_own_schema_accepts(model: str) -> Non
             given_params = {**required, name: parameter.default}
             assert normalise(endpoint, given_params)[name] == parameter.default
     assert endpoint.face_limit_param is None or endpoint.face_limit_param in endpoint.parameters
-    assert next(iter(endpoint.outputs)) == "model"
+    assert next(iter(endpoint.outputs)) == ("cutout" if endpoint.removes_background else "model")
     assert endpoint.params_schema["additionalProperties"] is False
     assert (endpoint.picture is None) == (endpoint.needs is not None)
     json.dumps(endpoint.params_schema)

@@ -49,7 +49,10 @@ def service() -> Iterator[Up]:
 def folder(tmp_path: Path) -> Path:
     """The pictures that the pages name; new ones for each test, so that none has a model already."""
     (tmp_path / "photos/set").mkdir(parents=True)
-    for name in ("chair.jpg", "lamp.jpg", "photos/one.jpg", "photos/set/cup.jpg"):
+    (tmp_path / "products/chair").mkdir(parents=True)
+    views = ("chair/front.jpg", "chair/back.jpg", "chair/left.jpg", "lamp_front.jpg", "lamp-back.jpg")
+    pictures = ("chair.jpg", "lamp.jpg", "photos/one.jpg", "photos/set/cup.jpg")
+    for name in (*pictures, *(f"products/{view}" for view in views)):
         (tmp_path / name).write_bytes(picture(fmt="JPEG", seed=next(_seeds)))
     return tmp_path
 
@@ -107,9 +110,18 @@ def test_a_folder_of_pictures(service: Up, folder: Path) -> None:
     assert list((folder / "again").glob("*.glb"))
 
 
+def test_objects_of_several_views(service: Up, folder: Path) -> None:
+    said = run("howto/objects.md", service.url, folder)
+    assert "2 would be bought at" in said
+    assert "2 objects: 2 models saved" in said
+    assert "office chair ['front', 'back'] succeeded" in said
+    for made in ("models/chair.glb", "models/lamp.glb", "from-views/office chair.glb"):
+        assert is_model(folder / made)
+
+
 def test_the_integration_by_http(service: Up, folder: Path) -> None:
     said = run("howto/http.md", service.url, folder)
-    assert "event: complete" in said
+    assert said.count("event: complete") >= 2  # the job's, and that of a second step on it
     assert "\n304\n" in said
     assert is_model(folder / "chair.glb")
     for made in ("from-python", "from-node"):

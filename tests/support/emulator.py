@@ -110,12 +110,24 @@ class RunningEmulator(msgspec.Struct, frozen=True):
         (await self.http.post("/_emulator/settings", json=changes)).raise_for_status()
 
 
+FBX = "data:application/octet-stream,%3B%20FBX%207.4.0"
+"""The smallest file that is taken for an FBX."""
+
+
 def smallest_input(row: Endpoint, picture: str, model: str) -> dict[str, Any]:
-    """What the endpoint needs at least, from the URL of a picture and that of a 3D model."""
-    needed = {name: field for name, field in row.fields.items() if field.required or name == row.picture}
-    return {
-        name: _smallest(field, model if field.role == "model" else picture) for name, field in needed.items()
-    }
+    """What the endpoint needs at least, from the URL of a picture and that of a GLB.
+
+    Where FBX alone is taken, it is one of its own.
+    """
+    names = {row.picture, *row.one_of[:1]}
+    needed = {name: field for name, field in row.fields.items() if field.required or name in names}
+    return {name: _smallest(field, _url(field, picture, model)) for name, field in needed.items()}
+
+
+def _url(field: Field, picture: str, model: str) -> str:
+    if field.role != "model":
+        return picture
+    return model if not field.formats or "glb" in field.formats else FBX
 
 
 def _as_drawn(field: Field | None, value: Any) -> Any:
@@ -125,7 +137,8 @@ def _as_drawn(field: Field | None, value: Any) -> Any:
 
 def _smallest(field: Field, url: str) -> Any:
     if field.kind == "array":
-        return [url] * (field.min_items or 1)
+        item = url if field.role is not None or field.items is None else field.items.minimum
+        return [item] * (field.min_items or 1)
     return url if field.role is not None else "a chair"
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from image2model.domain import IMAGE_UNFINISHED, ImageStatus, Metadata
+from image2model.access.accounts import Allowance
+from image2model.domain import IMAGE_UNFINISHED, SIDES, ImageStatus, Metadata, Preparation, StoredView
 from image2model.jobs import records
 from image2model.jobs.batch_request import digest
 from image2model.settings import Settings, load
@@ -98,11 +99,18 @@ class Fleet:
         webhook_url: str | None = None,
         model: str = MODEL,
         metadata: Metadata | None = None,
+        preparation: Preparation | None = None,
+        unit_micro: int = 0,
+        cutout_micro: int = 0,
+        allowance: Allowance | None = None,
+        views: int = 0,
         **params: object,
     ) -> str:
         """A job of `count` small pictures; its id. `reuse`: results may serve several images.
 
-        `metadata` is the job's, and each image's.
+        `metadata` is the job's, and each image's. `preparation`: what is done with each picture before its
+        model runs; `unit_micro` and `cutout_micro` are set aside for a model and for a background. With
+        `views` each image is an object of so many pictures.
         """
         job_id = uuid.uuid4().hex
         if pictures is None:
@@ -112,6 +120,12 @@ class Fleet:
             image_id = uuid.uuid4().hex
             key = layout.original(job_id, image_id, "png")
             await self.storage.put(key, data, content_type="image/png")
+            sides = [
+                await self._view(job_id, image_id if n == 0 else uuid.uuid4().hex, 1000 * number + n)
+                for n in range(views)
+            ]
+            cut = [one.sha256 for one in sides] or [hashlib.sha256(data).hexdigest()]
+            removes = preparation is not None and preparation.remove_background is not None
             image = records.NewImage(
                 image_id=image_id,
                 filename=f"{number}.png",
@@ -130,6 +144,9 @@ class Fleet:
                     no_cache=not reuse,
                 ),
                 metadata=metadata or {},
+                views=tuple(sides),
+                preparation=preparation,
+                cutout_digests=tuple(f"cut-{one}" if reuse else "" for one in cut) if removes else (),
             )
             images.append(image)
         await records.create(
@@ -145,11 +162,29 @@ class Fleet:
                 no_cache=True,
                 webhook_url=webhook_url,
                 estimated_micro=None,
+                unit_micro=unit_micro,
+                cutout_micro=cutout_micro,
                 ttl_ms=3_600_000,
                 metadata=metadata or {},
             ),
+            None,
+            allowance,
         )
         return job_id
+
+    async def _view(self, job_id: str, file_id: str, seed: int) -> StoredView:
+        data = picture(seed, (48, 32))
+        await self.storage.put(layout.original(job_id, file_id, "png"), data, content_type="image/png")
+        return StoredView(
+            file_id=file_id,
+            filename=f"{seed}.png",
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            width=48,
+            height=32,
+            format="png",
+            side=SIDES[seed % 1000],
+        )
 
     async def job(self, job_id: str) -> JobSnapshot:
         """The job as it is now."""

@@ -142,6 +142,18 @@ def calls(script: str, *words: bytes) -> Matches:
     return lambda message: sha in message and all(word in message for word in words)
 
 
+def nth(number: int, matches: Matches) -> Matches:
+    """The message that is the so manieth to match, from 1."""
+    seen = 0
+
+    def this_one(message: bytes) -> bool:
+        nonlocal seen
+        seen += matches(message)
+        return seen == number
+
+    return this_one
+
+
 def sha_of(script: str) -> str:
     """How EVALSHA names a script of the store."""
     found = Script(script)

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import io
 import json
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -49,6 +50,8 @@ class Service:
     uploads: list[list[str]] = field(default_factory=list)
     fields: list[dict[str, str]] = field(default_factory=list)
     """Of each upload, the repeated ones too."""
+    parts: list[list[tuple[str, str]]] = field(default_factory=list)
+    """The name and the filename of each file of each upload, the repeated ones too."""
     quotes: list[list[str]] = field(default_factory=list)
     price: float | None = 0.3
     cached: set[str] = field(default_factory=set)
@@ -103,15 +106,16 @@ class _Api:
     async def upload(self, request: Request) -> Response:
         service = self.service
         service.headers.append(dict(request.headers))
-        files, fields = await _form(request)
+        files, fields, parts = await _form(request)
         service.fields.append(fields)
+        service.parts.append(parts)
         if service.refuse_with:
             return service.refuse_with.pop(0)
         key = request.headers["idempotency-key"]
         if key not in service.keys:
             if len(files) > service.max_files:
                 return problem(422, "too_many_files", f"at most {service.max_files}")
-            service.uploads.append([name for name, _ in files])
+            service.uploads.append([one.name for one in files])
             service.keys[key] = self._accept(files)
         if service.lose_replies:
             service.lose_replies -= 1
@@ -120,7 +124,7 @@ class _Api:
 
     async def quote(self, request: Request) -> Response:
         service = self.service
-        names = [name for name, _ in (await _form(request))[0]]
+        names = [one.name for one in (await _form(request))[0]]
         if service.refuse_with:
             return service.refuse_with.pop(0)
         if len(names) > service.max_files:
@@ -142,25 +146,25 @@ class _Api:
             "cost_usd": 0.0 if cached else self.service.price,
         }
 
-    def _accept(self, files: list[tuple[str, bytes]]) -> str:
+    def _accept(self, files: list["Sent"]) -> str:
         job_id = uuid4().hex
-        good = [one for one in files if one[0] not in self.service.refused]
+        good = [one for one in files if one.name not in self.service.refused]
         images = [
             {
                 "image_id": uuid4().hex,
                 "index": index,
-                "filename": name,
-                "size": len(data),
-                "sha256": hashlib.sha256(data).hexdigest(),
+                "filename": one.name,
+                "size": sum(map(len, one.data)),
+                "sha256": one.sha256,
                 "status": "queued",
                 "attempt": 1,
             }
-            for index, (name, data) in enumerate(good)
+            for index, one in enumerate(good)
         ]
         rejected = [
-            {"file": name, "code": "image_truncated", "detail": "The file ends early."}
-            for name, _ in files
-            if name in self.service.refused
+            {"file": one.name, "code": "image_truncated", "detail": "The file ends early."}
+            for one in files
+            if one.name in self.service.refused
         ]
         document = {"job_id": job_id, "images": images, "rejected": rejected, "model": "m"}
         document["created_at"] = datetime.now(UTC).isoformat()
@@ -270,16 +274,39 @@ class _Api:
         return Response(status_code=204) if found else problem(404, "not_found", "No such job.")
 
 
-async def _form(request: Request) -> tuple[list[tuple[str, bytes]], dict[str, str]]:
-    """The files and the other fields."""
+@dataclass
+class Sent:
+    """A picture, or an object of several views."""
+
+    name: str
+    sides: list[str] = field(default_factory=list)
+    data: list[bytes] = field(default_factory=list)
+
+    @property
+    def sha256(self) -> str:
+        """As the interface's page says it."""
+        hashes = [hashlib.sha256(one).hexdigest() for one in self.data]
+        lines = [f"{side}:{one}" for side, one in zip(self.sides, hashes, strict=True)]
+        return hashes[0] if self.sides == [""] else hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+async def _form(request: Request) -> tuple[list[Sent], dict[str, str], list[tuple[str, str]]]:
+    """The pictures and objects, the other fields, and the names of the parts with files."""
     body = await request.body()
     boundary = multipart.parse_options_header(request.headers["content-type"])[1]["boundary"]
     parts = multipart.MultipartParser(io.BytesIO(body), boundary, content_length=len(body)).parts()
-    files = [(part.filename, part.raw) for part in parts if part.name == "files"]
-    fields = {part.name: part.raw.decode() for part in parts if part.name != "files"}
+    sent: dict[str, Sent] = {}
+    for index, part in enumerate(parts):
+        view = re.fullmatch(r"objects\[([^]]+)\](?:\[([^]]+)\])?", part.name)
+        if view or part.name == "files":
+            one = sent.setdefault(view[1] if view else str(index), Sent(view[1] if view else part.filename))
+            one.sides.append((view[2] or "") if view else "")
+            one.data.append(part.raw)
+    fields = {part.name: part.raw.decode() for part in parts if part.filename is None}
+    names = [(part.name, part.filename) for part in parts if part.filename is not None]
     for part in parts:
         part.close()
-    return files, fields
+    return list(sent.values()), fields, names
 
 
 def model_of(image_id: str) -> bytes:

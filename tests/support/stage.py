@@ -15,7 +15,15 @@ from tests.support.fleet import Fleet, fleet_on
 from tests.support.gate import Gate, Hold, calls, gate_to
 from tests.support.service_process import ServiceProcess
 
-SCRIPTS = ("generation/write", "generation/commit_submission", "generation/step", "jobs/create_job")
+SCRIPTS = (
+    "generation/write",
+    "generation/commit_submission",
+    "generation/step",
+    "generation/book_cost",
+    "generation/advance",
+    "generation/await_confirmation",
+    "jobs/create_job",
+)
 
 
 class Stage:

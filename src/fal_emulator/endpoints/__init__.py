@@ -7,11 +7,15 @@ read. The catalogue takes its rows from here at each start. Nothing here knows H
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from fal_emulator.endpoints import hunyuan, meshy, others, rodin, trellis, tripo
+from fal_emulator.endpoints import backgrounds, hunyuan, meshy, others, rigging, rodin, trellis, tripo
 from fal_emulator.endpoints.row import Content, Endpoint, Field, Kind, Output, Role, drawn
 
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
-    {row.id: row for family in (tripo, trellis, hunyuan, meshy, rodin, others) for row in family.ROWS}
+    {
+        row.id: row
+        for family in (tripo, trellis, hunyuan, meshy, rodin, rigging, backgrounds, others)
+        for row in family.ROWS
+    }
 )
 
 __all__ = ["ENDPOINTS", "Content", "Endpoint", "Field", "Kind", "Output", "Role", "drawn"]

@@ -30,10 +30,17 @@ DESCRIPTIONS = {
 
 
 def url(
-    role: Role = "picture", text: str = "", *, required: bool = True, default: str | None = None
+    role: Role = "picture",
+    text: str = "",
+    *,
+    required: bool = True,
+    default: str | None = None,
+    formats: tuple[str, ...] = (),
 ) -> Field:
-    """One URL."""
-    return Field(role=role, required=required, default=default, description=text or _ROLES[role])
+    """One URL; `formats` of a 3D model."""
+    return Field(
+        role=role, required=required, default=default, formats=formats, description=text or _ROLES[role]
+    )
 
 
 def side(name: str, *, required: bool = False) -> Field:
@@ -92,9 +99,11 @@ def flag(*, default: bool = False, text: str = "") -> Field:
     return Field(kind="boolean", default=default, description=text)
 
 
-def text(default: str | None = None, *, required: bool = False, what: str = "") -> Field:
-    """Any text."""
-    return Field(default=default, required=required, description=what)
+def text(
+    default: str | None = None, *, required: bool = False, what: str = "", most: int | None = None
+) -> Field:
+    """Any text, of at most so many characters."""
+    return Field(default=default, required=required, description=what, max_length=most)
 
 
 def choice(default: str | None, *choices: str, text: str = "") -> Field:

@@ -1,7 +1,8 @@
 """Tencent's Hunyuan3D endpoints: version 2 and its variants, 2.1, 3, and 3.1.
 
 The prices of 2.1, of version 2's variants and of 3.1 could not be read. The variants are billed by the
-compute second here, at a price of our own, and 3.1 has none, so that both kinds can be tried.
+compute second here, at a price of our own, and 3.1 has none, so that both kinds can be tried; but for what
+takes a model, of which others quote FAL's price of a unit. How many units a run is, nobody says.
 """
 
 from fal_emulator.endpoints.fields import (
@@ -23,6 +24,8 @@ from fal_emulator.endpoints.row import Endpoint, Field, Output
 
 _SECOND = 0.00125
 """USD for a compute second. Made up."""
+_UNIT = 0.015
+"""USD for a unit of 3.1."""
 
 _V2 = {
     "num_inference_steps": integer(50, 1, 50),
@@ -170,7 +173,9 @@ _VERSION_31 = (
         fields={
             "input_file_url": url(
                 "model",
+                "URL of a GLB or an OBJ.",
                 required=False,
+                formats=("glb", "obj"),
                 default="https://v3b.fal.media/files/b/0a8c09c0/VYDiCTcDGK55qY2-idGbX_model.glb",
             ),
             "input_file_type": choice("glb", "glb", "obj", text="Format of the file."),
@@ -178,6 +183,8 @@ _VERSION_31 = (
             "polygon_type": choice("triangle", "triangle", "quadrilateral", text="What the faces become."),
         },
         outputs={"model_glb": MODEL, "model_urls": _V3_URLS},
+        price=_UNIT,
+        unit="units",
         license="commercial",
         tags=_TAGS,
     ),
@@ -186,15 +193,19 @@ _VERSION_31 = (
         title="Hunyuan 3D Part",
         category="3d-to-3d",
         description="Splits an FBX model into its parts.",
-        fields={"input_file_url": url("model")},
+        fields={
+            "input_file_url": url("model", "URL of an FBX, the only format that is taken.", formats=("fbx",))
+        },
         outputs={
             "result_files": Output(content="models", required=True, description="One file for each part.")
         },
         model_format="fbx",
+        price=_UNIT,
+        unit="units",
         license="commercial",
         tags=_TAGS,
     ),
-    # What its pages show beyond the model's field could not be read: the points are those of a reseller.
+    # Its page as others quote it, the price too.
     Endpoint(
         id="fal-ai/hunyuan-part",
         title="Hunyuan Part",
@@ -202,17 +213,23 @@ _VERSION_31 = (
         description="Finds the parts of a mesh.",
         license="research",
         fields={
-            "model_file_url": url("model"),
-            "point_prompt_x": number(None, -1, 1),
-            "point_prompt_y": number(None, -1, 1),
-            "point_prompt_z": number(None, -1, 1),
+            "model_file_url": url("model", "URL of a GLB or an OBJ.", formats=("glb", "obj")),
+            "point_prompt_x": number(0, -1, 1),
+            "point_prompt_y": number(0, -1, 1),
+            "point_prompt_z": number(0, -1, 1),
             "point_num": integer(100000, 1),
+            "noise_std": number(0, 0),
             "use_normal": flag(default=True),
-            "seed": integer(42),
+            "seed": integer(),
         },
-        outputs={"segmented_mesh": MODEL, "seed": SEED},
-        price=_SECOND,
-        unit="compute seconds",
+        outputs={
+            "segmented_mesh": MODEL,
+            **{f"mask_{at}_mesh": given("glb", "The model with one mask.") for at in (1, 2, 3)},
+            "iou_scores": given("scores", "How good each mask is."),
+            "best_mask_index": given("index", "Which mask is the best, from 1."),
+            "seed": SEED,
+        },
+        price=0.04,
     ),
 )
 
@@ -247,7 +264,7 @@ _ULTRASHAPE = Endpoint(
     license="commercial",
     fields={
         "image_url": url(),
-        "model_url": url("model"),
+        "model_url": url("model", "URL of the coarse mesh, a GLB or an OBJ.", formats=("glb", "obj")),
         "num_inference_steps": integer(50, 1, 50),
         "octree_resolution": integer(1024, 128, 1024),
         "seed": integer(42),

@@ -65,6 +65,9 @@ def _model(version: str, kind: str, title: str, picture: dict[str, Field], price
     )
 
 
+_FORMATS = ("glb", "gltf", "obj", "fbx", "stl")
+_TAKEN = "GLB, GLTF, OBJ, FBX or STL"
+
 # The pages: more than four pictures are taken, and only the first four are used.
 _VIEWS = {"image_urls": urls(text="1 to 4 pictures of the same object. AVIF and HEIF are converted.")}
 
@@ -81,9 +84,9 @@ ROWS = (
         tags=("3d-to-3d",),
         license="commercial",
         fields={
-            "model_url": url("model"),
-            "text_style_prompt": text(what="The style in words. Needed without image_style_url."),
-            "image_style_url": url("style", required=False),
+            "model_url": url("model", f"URL of the model: {_TAKEN}.", formats=_FORMATS),
+            "text_style_prompt": text(what="The style in words. Needed without image_style_url.", most=600),
+            "image_style_url": url("style", "URL of a picture of the style.", required=False),
             "enable_original_uv": flag(default=True, text="Keeps the model's own UV map."),
             "enable_pbr": flag(),
             "enable_safety_checker": flag(default=True),
@@ -97,5 +100,33 @@ ROWS = (
             "image_style_url": Output(content="echo", description="As it was given."),
         },
         price=0.30,
+        one_of=("text_style_prompt", "image_style_url"),
+    ),
+    Endpoint(
+        id="fal-ai/meshy/v5/remesh",
+        title="Meshy 5 Remesh",
+        category="3d-to-3d",
+        description="Remeshes a model, and exports it in several formats.",
+        tags=("3d-to-3d",),
+        license="commercial",
+        fields={
+            "model_url": url("model", f"URL of the model: {_TAKEN}.", formats=_FORMATS),
+            "target_formats": Field(
+                kind="array",
+                default=["glb"],
+                items=choice(None, "glb", "fbx", "obj", "usdz", "blend", "stl"),
+                description="The formats of the result.",
+            ),
+            "topology": choice("triangle", "quad", "triangle"),
+            "target_polycount": integer(30000, 100, 300000),
+            "resize_height": number(0, 0, None, "Height of the result in metres, 0: as it is."),
+            "origin_at": choice(None, "bottom", "center", text="Where the origin is."),
+        },
+        outputs={
+            "model_glb": Output(content="model", when={"target_formats": "glb"}, description="As GLB."),
+            "model_urls": _URLS,
+        },
+        price=0.20,
+        limit="target_polycount",
     ),
 )

@@ -40,6 +40,7 @@ _TRIPOSR = (
         format_by="output_format",
     ),
     # The page shows the field's name and that it is billed by the second, whose price it rounds to nothing.
+    # The client's types have a fifth format, USDC, which nobody here writes.
     Endpoint(
         id="fal-ai/triposr/remeshing",
         title="Remeshing",
@@ -48,10 +49,10 @@ _TRIPOSR = (
         license="commercial",
         fields={
             "object_url": url("model"),
-            "output_format": _FORMAT,
-            "faces": integer(None, 1, text="Target number of faces."),
+            "output_format": choice("glb", "glb", "fbx", "obj", "stl", text="Format of the model file."),
+            "faces": integer(5000, 1, text="Target number of faces."),
             "merge": flag(default=True, text="Merges duplicate vertices first."),
-            "preserve_uvs": flag(text="Keeps the model's own UV map."),
+            "preserve_uvs": flag(default=True, text="Keeps the model's own UV map."),
         },
         outputs={"model_mesh": MODEL, "remeshing_dir": _REMESHING},
         price=0.0001,
@@ -147,17 +148,6 @@ _ELSEWHERE = (
         price=0.01,
         unit="credits",
         limit="face_limit",
-    ),
-    Endpoint(
-        id="fal-ai/birefnet",
-        title="BiRefNet",
-        category="image-to-image",
-        description="Removes the background of a picture.",
-        license="commercial",
-        fields={"image_url": url()},
-        outputs={"image": Output(content="texture", required=True)},
-        price=0.0001,
-        unit="compute seconds",
     ),
 )
 

@@ -15,19 +15,34 @@ Kind = Literal["string", "integer", "number", "boolean", "array", "object"]
 Role = Literal["picture", "side", "views", "style", "mask", "model"]
 """What a field of URLs is for. `views` is a list of pictures of one object, `side` one named view of it."""
 
-File = Literal["model", "glb", "animated", "fbx", "mtl", "splat", "archive", "preview", "texture"]
-Group = Literal["models", "splats", "textures", "texture_files", "model_urls", "animations"]
-Fact = Literal["seed", "task", "timings", "metadata", "echo"]
+File = Literal[
+    "model",
+    "glb",
+    "animated",
+    "fbx",
+    "mtl",
+    "splat",
+    "archive",
+    "preview",
+    "texture",
+    "cutout",
+    "mask",
+]
+Group = Literal["models", "splats", "textures", "texture_files", "model_urls", "animations", "clips"]
+Fact = Literal["seed", "task", "timings", "metadata", "echo", "scores", "index"]
 Content = File | Group | Fact
 """What an output holds. `models`, `splats` and `textures` are lists of files, `texture_files` a list of
-objects of files, `model_urls` and `animations` objects of files; a fact is no file at all."""
+objects of files, `clips` one of numbered animations, `model_urls` and `animations` objects of files; a fact
+is no file at all. `cutout` is the picture without its background, the main file of an endpoint that makes no
+model, `mask` what it keeps."""
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One field of the input. `kind` is JSON Schema's type; a field with a `role` holds URLs.
 
     `drawn`: whether the numbers in `choices` are numbers or strings on the wire is drawn at each start. The
-    bounds `above` and `below` are exclusive. `name` is the component under which an object's schema stands.
+    bounds `above` and `below` are exclusive. `max_length` bounds a text. `formats` are those of a 3D model;
+    empty: any. `name` is the component under which an object's schema stands.
     """
 
     kind: Kind = "string"
@@ -43,6 +58,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     below: float | None = None
     min_items: int | None = None
     max_items: int | None = None
+    max_length: int | None = None
+    formats: tuple[str, ...] = ()
     items: "Field | None" = None
     fields: dict[str, "Field"] = {}
     name: str = ""
@@ -56,7 +73,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One field of the result. It is there when every parameter in `when` has its value, or always.
+    """One field of the result. It is there when every parameter in `when` has its value, or has it in its
+    list, or always.
 
     `formats` are the fields of `model_urls`, besides the model's own format.
     """
@@ -73,7 +91,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
 
     `price` is USD for one `unit`; without one FAL lists none. `limit` names the field that bounds the number
     of triangles, `format_by` the one that says the model's format, `quads` the one that makes it FBX.
-    `model_format` is the format without them.
+    `model_format` is the format without them. `one_of`: fields of which at least one must be given.
     """
 
     id: str
@@ -91,6 +109,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     format_by: str | None = None
     quads: str | None = None
     model_format: str = "glb"
+    one_of: tuple[str, ...] = ()
 
     @property
     def app(self) -> str:
@@ -108,6 +127,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     def many(self) -> bool:
         """Whether that field is a list."""
         return self.fields[self.picture].kind == "array"
+
+    @property
+    def removes_background(self) -> bool:
+        """Whether its main file is the picture without its background, in place of a model."""
+        return any(output.content == "cutout" for output in self.outputs.values())
 
     @property
     def parameters(self) -> Mapping[str, Field]:

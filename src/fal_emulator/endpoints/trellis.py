@@ -66,12 +66,10 @@ def _two(
     price: float,
     *,
     unit: str = "generations",
-    category: str = "image-to-3d",
 ) -> Endpoint:
     return Endpoint(
         id=f"fal-ai/{suffix}",
         title=title,
-        category=category,
         description="A native 3D generative model for assets of high quality.",
         tags=("stylized", "transform"),
         license="commercial",
@@ -127,21 +125,21 @@ ROWS = (
         _SECOND,
         unit="compute seconds",
     ),
-    # Its price could not be read.
+    # Its page calls it image-to-3d.
     _two(
         "trellis-2/retexture",
         "Trellis 2 Retexture",
         {
-            "mesh_url": url("model"),
+            "mesh_url": url(
+                "model", "URL of the mesh: GLB, OBJ, PLY or STL.", formats=("glb", "obj", "ply", "stl")
+            ),
             "image_url": url("style", required=True),
             **_SEEDED,
             "resolution": quoted(1024, 512, 1024),
             **_TEXTURE,
             "texture_size": quoted(2048, 1024, 2048, 4096),
         },
-        _SECOND,
-        unit="compute seconds",
-        category="3d-to-3d",
+        0.24,
     ),
     # The fields after the sparse structure's could not be read: TRELLIS.2's own.
     _two(

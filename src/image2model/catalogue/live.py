@@ -16,9 +16,11 @@ import structlog
 from redis.asyncio import Redis
 
 from image2model.catalogue import stored
-from image2model.catalogue.stored import Head
+from image2model.catalogue.stored import CatalogueCopy, Head
 from image2model.errors import UnknownModel
 from image2model.fal.endpoints import Catalogue, Endpoint, EndpointSchema
+from image2model.fal.endpoints.builtin import built_in_schemas
+from image2model.fal.endpoints.overlay import REMOVERS
 from image2model.store.connection import StoreOutage
 from image2model.telemetry.unexpected import keep_running
 
@@ -166,4 +168,11 @@ async def following(catalogue: LiveCatalogue, on_failed: Callable[[], None]) -> 
 
 def _decoded(head: Head, body: bytes) -> Catalogue:
     found = stored.decode(body)
-    return Catalogue.of(found.schemas, found.prices, updated_at=head.updated_at, version=head.version)
+    schemas = (*found.schemas, *_missing_removers(found))
+    return Catalogue.of(schemas, found.prices, updated_at=head.updated_at, version=head.version)
+
+
+def _missing_removers(copy: CatalogueCopy) -> list[EndpointSchema]:
+    """Those of the built-in copy, where a release that knew none of them wrote the store's."""
+    known = {schema.id for schema in copy.schemas}
+    return [one for one in built_in_schemas() if one.id in REMOVERS and one.id not in known]

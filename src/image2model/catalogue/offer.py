@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from image2model.errors import Forbidden, InvalidParameter, UnknownModel
-from image2model.fal.endpoints import Endpoint, takes_pictures
+from image2model.fal.endpoints import DEFAULT_REMOVER, Endpoint, takes_model, takes_pictures
+from image2model.fal.endpoints.overlay import REMOVERS
 
 if TYPE_CHECKING:  # it loads the HTTP server's types, which a worker does not need
     from image2model.access.principal import Principal
@@ -42,8 +43,38 @@ def has_price(endpoint: Endpoint) -> bool:
 
 def require(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
     """Raises UnknownModel where the service does not offer it, Forbidden where the key may not use it,
-    InvalidParameter where pictures alone cannot run it.
+    InvalidParameter where pictures alone cannot run it, or no model comes out.
     """
+    _require_offered(endpoint, service, principal)
+    if endpoint.removes_background:
+        raise InvalidParameter(
+            f"{endpoint.id} makes no model: it removes the background of a picture. Name it in "
+            "remove_background, and a model of GET /api/v1/models as the model."
+        )
+    if not takes_pictures(endpoint):
+        raise InvalidParameter(f"Pictures alone cannot run {endpoint.id}: it {endpoint.needs}.")
+
+
+def require_second_step(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
+    """Raises as `require`, and InvalidParameter where the endpoint takes no model."""
+    _require_offered(endpoint, service, principal)
+    if not takes_model(endpoint):
+        raise InvalidParameter(
+            f"{endpoint.id} takes no 3D model. `takes_model` in GET /api/v1/models shows which ones do."
+        )
+
+
+def require_remover(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
+    """Raises as `require`, and InvalidParameter where the endpoint removes no background."""
+    if not endpoint.removes_background:
+        raise InvalidParameter(
+            f"{endpoint.id} removes no background. Choose one of {', '.join(REMOVERS)} for "
+            f"remove_background, or `true`, which is {DEFAULT_REMOVER}."
+        )
+    _require_offered(endpoint, service, principal)
+
+
+def _require_offered(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
     model = endpoint.id
     if endpoint.schema.retired_at is not None:
         raise UnknownModel(f"FAL no longer lists {model}. Choose another model of GET /api/v1/models.")
@@ -57,5 +88,3 @@ def require(endpoint: Endpoint, service: Patterns, principal: "Principal") -> No
             f"This key may not use {model}, only {', '.join(principal.models)}. Choose another model of GET "
             "/api/v1/models, or ask the operator for another key."
         )
-    if not takes_pictures(endpoint):
-        raise InvalidParameter(f"Pictures alone cannot run {model}: it {endpoint.needs}.")

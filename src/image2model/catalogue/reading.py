@@ -15,7 +15,7 @@ import structlog
 from image2model.catalogue.stored import CatalogueCopy
 from image2model.errors import FalError, FalTransient
 from image2model.fal.endpoints import EndpointSchema, SchemaUnreadable, UnitPrice, derive
-from image2model.fal.endpoints.overlay import OVERLAY
+from image2model.fal.endpoints.overlay import OVERLAY, REMOVERS
 from image2model.fal.wire import ModelEntry, Price, decode
 
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -139,7 +139,10 @@ def _kept(
     for one in retired:
         if known[one.id].retired_at is None and one.source == "fal":
             _log.warning("endpoint_retired", model=one.id)
-    return [one for one in retired if now_ms - (one.retired_at or now_ms) < _RETIRED_KEPT_MS]
+    # What removes backgrounds is never forgotten: the built-in copy would bring it back as one that works.
+    return [
+        one for one in retired if one.id in REMOVERS or now_ms - (one.retired_at or now_ms) < _RETIRED_KEPT_MS
+    ]
 
 
 async def _prices(

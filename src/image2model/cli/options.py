@@ -1,5 +1,5 @@
-"""The options that the commands with pictures share: `--out`, `--model`, `--params`, `--face-limit`,
-`--max-cost`, `--jobs`.
+"""The options that the commands with pictures share: the paths, `--views`, `--out`, `--model`, `--params`,
+`--face-limit`, `--max-cost`, `--jobs`.
 """
 
 from collections.abc import Callable
@@ -55,6 +55,17 @@ _OPTIONS: Final = (
 )
 
 
+def input_options(command: _F) -> _F:
+    """Adds the paths and `--views`."""
+    command = click.option(
+        "--views",
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Folder of objects: each folder in it is an object of several views, which becomes one model.",
+    )(command)
+    return click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))(command)
+
+
 def parallel_option(command: _F) -> _F:
     """Adds `--jobs`."""
     return click.option(
@@ -82,7 +93,7 @@ def own_data_options(command: _F) -> _F:
         "--manifest",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help='JSON file with metadata of single pictures, by their paths relative to it: {"files": [{"file": '
-        '"chair.png", "metadata": {"sku": "A-1"}}]}.',
+        '"chair.png", "metadata": {"sku": "A-1"}}]}. An object is named by its folder.',
     )(command)
     return metadata_option("Your own data on the jobs, which `jobs --metadata` finds; may be repeated.")(
         command

@@ -6,13 +6,17 @@ ignored, and statuses are plain text. It imports nothing of the service except t
 
 from image2model.client.aio import AsyncClient
 from image2model.client.documents import (
+    Comparison,
+    ComparisonQuote,
     File,
     Image,
+    ImageView,
     Job,
     JobPage,
     Mesh,
     Model,
     ModelList,
+    Preparation,
     Quote,
     QuotedImage,
     Result,
@@ -20,6 +24,7 @@ from image2model.client.documents import (
 from image2model.client.errors import ApiError, BadDownload, ClientError, Unreachable
 from image2model.client.events import Complete, Event, ImageChanged, Snapshot
 from image2model.client.multipart import Picture
+from image2model.client.objects import Object, View
 from image2model.client.sync import Client
 
 __all__ = [
@@ -28,20 +33,26 @@ __all__ = [
     "BadDownload",
     "Client",
     "ClientError",
+    "Comparison",
+    "ComparisonQuote",
     "Complete",
     "Event",
     "File",
     "Image",
     "ImageChanged",
+    "ImageView",
     "Job",
     "JobPage",
     "Mesh",
     "Model",
     "ModelList",
+    "Object",
     "Picture",
+    "Preparation",
     "Quote",
     "QuotedImage",
     "Result",
     "Snapshot",
     "Unreachable",
+    "View",
 ]

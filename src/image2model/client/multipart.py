@@ -62,13 +62,20 @@ class Picture(msgspec.Struct, frozen=True):
             raise ClientError(f"{self.path} changed while it was being sent; submit it again")
 
 
-class MultipartBody:
-    """Text fields first, then `files` parts. It may be sent any number of times."""
+class Part(msgspec.Struct, frozen=True):
+    """A picture under its name in the form, such as `files`."""
 
-    def __init__(self, fields: Mapping[str, str], pictures: Sequence[Picture]) -> None:
+    name: str
+    picture: Picture
+
+
+class MultipartBody:
+    """Text fields first, then the files. It may be sent any number of times."""
+
+    def __init__(self, fields: Sequence[tuple[str, str]], parts: Sequence[Part]) -> None:
         self._boundary = secrets.token_hex(16)
-        self._fields = b"".join(self._field(name, value) for name, value in fields.items())
-        self._parts = [(self._file_head(picture.name), picture) for picture in pictures]
+        self._fields = b"".join(self._field(name, value) for name, value in fields)
+        self._parts = [(self._file_head(part), part.picture) for part in parts]
         self._end = f"--{self._boundary}--\r\n".encode()
 
     @property
@@ -97,10 +104,11 @@ class MultipartBody:
         head = f'--{self._boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n'
         return f"{head}{value}\r\n".encode()
 
-    def _file_head(self, filename: str) -> bytes:
+    def _file_head(self, part: Part) -> bytes:
+        name, filename = _escaped(part.name), _escaped(part.picture.name)
         return (
             f"--{self._boundary}\r\n"
-            f'Content-Disposition: form-data; name="files"; filename="{_escaped(filename)}"\r\n'
+            f'Content-Disposition: form-data; name="{name}"; filename="{filename}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode(errors="replace")
 

@@ -9,18 +9,16 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from image2model.decoding.process import DecoderProcess
-from image2model.media.picture import PictureFormat
+from image2model.media.heads import HEAD_BYTES, is_png_jpeg_or_webp
 
 _PROCESSES: Final = 2
 _IDLE_S: Final = 60.0
-_ISOLATED: Final[frozenset[PictureFormat]] = frozenset({"heic", "avif", "gif", "tiff", "bmp"})
-
 T = TypeVar("T")
 
 
-def is_isolated(format: str) -> bool:  # noqa: A002 - the name of the field
-    """Whether pictures of this format are decoded in a process of their own."""
-    return format in _ISOLATED
+def is_isolated(data: bytes) -> bool:
+    """Whether this picture is decoded in a process of its own: one of any format but PNG, JPEG and WebP."""
+    return not is_png_jpeg_or_webp(data[:HEAD_BYTES])
 
 
 class DecoderPool:

@@ -15,7 +15,7 @@ from image2model.fal.endpoints import Endpoint
 from image2model.fal.hosts import escaped
 
 MODEL: Final = "model"
-_RESERVED: Final = frozenset({MODEL, "original"})
+_RESERVED: Final = frozenset({MODEL, "original", "prepared"})
 """Kinds with a meaning of their own in downloads."""
 _MAX_FILES: Final = 256
 _MAX_NODES: Final = 200_000
@@ -93,7 +93,8 @@ def files_of(endpoint: Endpoint, output: object) -> tuple[FalFile, ...]:
     """The output's files, the model first where there is one.
 
     Files of the endpoint's mapping come in its order, then all others in the order of the output. Each URL
-    occurs once, under its first kind. There are at most 256, plus a better model found after them.
+    occurs once, under its first kind. There are at most 256, plus a better model found after them. What
+    removes backgrounds makes no model, whatever its files look like.
     """
     found = _Found()
     for kind, paths in endpoint.outputs.items():
@@ -106,7 +107,8 @@ def files_of(endpoint: Endpoint, output: object) -> tuple[FalFile, ...]:
             break
         if (file := _file(value, path)) is not None:
             found.add(name, file, mapped=False)
-    return _model_first(tuple(found.by_url.values()))
+    files = tuple(found.by_url.values())
+    return files if endpoint.removes_background else _model_first(files)
 
 
 def format_of(file_name: str | None, url: str, content_type: str | None) -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from image2model.domain import FalRequest
 from image2model.errors import FalError, FalRejected, FalResultGone, FalTransient
-from image2model.fal.endpoints import Endpoint
+from image2model.fal.endpoints import CUTOUT, Endpoint
 from image2model.fal.errors import (
     FalCancelled,
     FalMessage,
@@ -54,6 +54,11 @@ class FalResult(msgspec.Struct, frozen=True):
     def model(self) -> FalFile | None:
         """The 3D model, if there is one."""
         return next((file for file in self.files if file.kind == "model"), None)
+
+    @property
+    def cutout(self) -> FalFile | None:
+        """The picture without its background, where the endpoint removes backgrounds."""
+        return next((file for file in self.files if file.kind == CUTOUT), None)
 
 
 class Results:

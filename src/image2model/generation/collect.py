@@ -28,6 +28,15 @@ _log = structlog.get_logger(__name__)
 
 async def collect(context: GenerationContext, task: Task, fence: str, request: FalRequest) -> None:
     """End the image as a success. Raises FalError as the gateway does, ImageFailure, StaleFence."""
+    found = await paid_result(context, task, request)
+    if found.model is None:
+        raise await no_file(context, task, request, found, "model")
+    fetcher = ResultFetcher(context, task.job_id, task.image_id, Suspect.of(task, fence))
+    await steps.succeed(context.redis, task.image_id, fence, await fetcher.fetch(found.files))
+
+
+async def paid_result(context: GenerationContext, task: Task, request: FalRequest) -> FalResult:
+    """What FAL has made, and its cost is booked. Raises FalError as the gateway does, ImageFailure."""
     try:
         found = await _result(context, task, request, await context.catalogue.find_bought(task.model))
     except FalError as error:
@@ -36,10 +45,7 @@ async def collect(context: GenerationContext, task: Task, fence: str, request: F
             raise
         raise explanation from error
     await costs.book_result(context, task, request, found.billable_units)
-    if found.model is None:
-        raise await _no_model(context, task, request, found)
-    fetcher = ResultFetcher(context, task.job_id, task.image_id, Suspect.of(task, fence))
-    await steps.succeed(context.redis, task.image_id, fence, await fetcher.fetch(found.files))
+    return found
 
 
 async def _result(
@@ -83,10 +89,10 @@ async def _without_result(
     return ImageFailure("result_invalid", text, retryable=True)
 
 
-async def _no_model(
-    context: GenerationContext, task: Task, request: FalRequest, found: FalResult
+async def no_file(
+    context: GenerationContext, task: Task, request: FalRequest, found: FalResult, wanted: str
 ) -> ImageFailure:
-    """The failure of a result that names no model, with FAL's message if there is one."""
+    """The failure of a result that lacks what was bought, with FAL's message if there is one."""
     message = found.error
     if message is None:
         message = await stored_error(context.redis, task.image_id, request)
@@ -95,5 +101,5 @@ async def _no_model(
         text = message.message or str(message.type)
         return ImageFailure(code, text, retryable=not message.is_policy, fal_type=message.type)
     named = ", ".join(file.field or file.kind for file in found.files[:5])
-    text = f"FAL's result names no model, only: {named}." if named else "FAL's result names no file."
+    text = f"FAL's result names no {wanted}, only: {named}." if named else "FAL's result names no file."
     return ImageFailure("result_invalid", text, retryable=True)

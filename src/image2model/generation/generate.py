@@ -28,10 +28,13 @@ from image2model.errors import (
 from image2model.fal.errors import UNCONFIRMED, FalCancelled, FalThrottled, to_image_failure
 from image2model.fal.prices import is_free
 from image2model.generation import costs, steps
+from image2model.generation.arrange import CancelledMeanwhile, NotConfirmedYet, arrange_pictures
 from image2model.generation.collect import collect
 from image2model.generation.context import GenerationContext
+from image2model.generation.cutouts import collect_cutout, reuse_cutout
 from image2model.generation.follow import follow
 from image2model.generation.limits import NoDiskSpace
+from image2model.generation.phases import Advanced
 from image2model.generation.reuse import reuse_result
 from image2model.generation.steps import Task
 from image2model.generation.submit import submit
@@ -48,6 +51,8 @@ from image2model.telemetry import metrics, tracing
 
 _log = structlog.get_logger(__name__)
 
+AWAITING_CONFIRMATION: Final = "awaiting_confirmation"
+"""How a run ended whose image now waits for a client."""
 _OUTAGE_PAUSE_S: Final = 1.0
 _NO_DISK_SPACE_PAUSE_S: Final = 10.0
 
@@ -92,7 +97,13 @@ class ImageRun:
         task = await steps.load(self._context.redis, self._image_id)
         structlog.contextvars.bind_contextvars(image_id=task.image_id, job_id=task.job_id)
         with _run_span(task) as span:
-            ended = await self._generate(task)
+            try:
+                ended = await self._generate(task)
+            except NotConfirmedYet:
+                self._running.final = True  # the store has released the image
+                ended = AWAITING_CONFIRMATION
+            except CancelledMeanwhile:
+                ended = self._end(task, ImageStatus.CANCELLED)
             span.set(tracing.OUTCOME, ended)
             if self._failed_with:
                 span.fail(self._failed_with)
@@ -102,10 +113,11 @@ class ImageRun:
         request = task.request
         try:
             if task.reuse_of:
-                await self._reuse(task)
-                return self._end(task, ImageStatus.SUCCEEDED)
+                return await self._reuse(task)
             request = request or await self._submit(task)
-            await self._finish(task, request)
+            advanced = await self._finish(task, request)
+            if advanced is not None:
+                return self._advanced(task, advanced)
         except ImageFailure as failure:
             if request is not None:
                 await costs.book_lost(self._context, task, request)  # unless its result is booked already
@@ -122,11 +134,25 @@ class ImageRun:
             return await self._fail(task, to_image_failure(failure))
         return self._end(task, ImageStatus.SUCCEEDED)
 
-    async def _reuse(self, task: Task) -> None:
+    def _advanced(self, task: Task, advanced: Advanced) -> str:
+        """A phase of the preparation has ended. Raises arq.Retry for the next one."""
+        if advanced is Advanced.CANCELLED:
+            return self._end(task, ImageStatus.CANCELLED)
+        if advanced is Advanced.NO_BUDGET:
+            self._failed_with = "budget_exceeded"
+            _log.info("image_failed", code=self._failed_with)
+            return self._end(task, ImageStatus.FAILED)
+        raise Retry(defer=0)
+
+    async def _reuse(self, task: Task) -> str:
         """Take another image's result. Raises arq.Retry if it is gone: then this image runs itself."""
         try:
-            if await reuse_result(self._context, task, self._fence):
-                return
+            if task.phase and not task.reuse_main:
+                advanced = await reuse_cutout(self._context, task, self._fence)
+                if advanced is not None:
+                    return self._advanced(task, advanced)
+            elif await reuse_result(self._context, task, self._fence):
+                return self._end(task, ImageStatus.SUCCEEDED)
         except StorageError as error:
             _log.warning("result_not_copied", reason=str(error))
             raise Retry(defer=full_jitter(2)) from error
@@ -137,7 +163,8 @@ class ImageRun:
         if task.posting_at:
             return await confirm_submission(self._context, task, self._fence)
         try:
-            return await submit(self._context, task, self._running)
+            arranged = await arrange_pictures(self._context, task, self._fence)
+            return await submit(self._context, arranged, self._running)
         except Paused as paused:
             raise Retry(defer=0) from paused
         except NoDiskSpace as full:
@@ -188,15 +215,19 @@ class ImageRun:
         _log.info("submission_refused", wait_s=round(wait, 2), reason=failure.message)
         return Retry(defer=wait)
 
-    async def _finish(self, task: Task, request: FalRequest) -> None:
+    async def _finish(self, task: Task, request: FalRequest) -> Advanced | None:
+        """Follow the request to its end, and take what it made; what comes next where that was a cut-out."""
         if task.status is not ImageStatus.STORING:
             await follow(self._context, task, self._running, request)
         self._running.release_slot()
         try:
+            if task.phase:
+                return await collect_cutout(self._context, task, self._fence, request)
             await collect(self._context, task, self._fence, request)
         except FalRejected as refused:
             await self._count_result(task, refused)
             raise
+        return None
 
     async def _count_result(self, task: Task, failure: FalError) -> bool:
         """Count for the endpoint's circuit that its result is a failure. Returns whether it is open now."""

@@ -3,6 +3,7 @@
 A picture may end the process that decodes it, so it is decoded as `suspects` says.
 """
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from typing import Final
@@ -17,6 +18,7 @@ from image2model.errors import ImageFailure
 from image2model.fal.endpoints import View
 from image2model.generation import steps
 from image2model.generation.context import GenerationContext
+from image2model.generation.phases import cutout_index
 from image2model.generation.steps import Task
 from image2model.generation.suspects import Suspect
 from image2model.media.preflight import Prepared, prepare
@@ -35,11 +37,35 @@ _FIRST_GAP_S: Final = 1.0
 """Between the first two tries of a picture that ends its decoder process; each gap is twice the last."""
 
 
-class _Stored(msgspec.Struct, frozen=True):
+class StoredPicture(msgspec.Struct, frozen=True):
+    """One picture of an image in our storage; `size` is that of the uploaded one, in bytes."""
+
     key: str
     file_id: str
     size: int
     side: str = ""
+
+
+def originals_of(task: Task) -> list[StoredPicture]:
+    """The pictures as they were uploaded, in the order in which FAL gets them."""
+    return [
+        StoredPicture(layout.original(task.job_id, one.file_id, one.format), one.file_id, one.size, one.side)
+        for one in task.views
+    ] or [StoredPicture(task.source_key, task.image_id, task.size)]
+
+
+def _to_send(task: Task) -> list[StoredPicture]:
+    """The pictures of the next request: in a phase the view that is cut out, then the prepared ones."""
+    originals = originals_of(task)
+    if task.phase:
+        return [originals[cutout_index(task)]]
+    files = task.preparation.files if task.preparation is not None else ()
+    if not files:
+        return originals
+    return [
+        StoredPicture(file.key, one.file_id, max(one.size, file.size), one.side)
+        for one, file in zip(originals, files, strict=True)
+    ]
 
 
 async def upload_pictures(context: GenerationContext, task: Task, fence: str) -> tuple[list[View], bytes]:
@@ -48,15 +74,11 @@ async def upload_pictures(context: GenerationContext, task: Task, fence: str) ->
     Nothing else is kept, because a permit may take long. Raises FalError, ImageFailure, StaleFence, and
     arq.Retry after a crash of the decoder.
     """
-    stored = [
-        _Stored(layout.original(task.job_id, one.file_id, one.format), one.file_id, one.size, one.side)
-        for one in task.views
-    ] or [_Stored(task.source_key, task.image_id, task.size)]
     views: list[View] = []
     thumbnails: list[bytes] = []
     # a suspect waits before it holds any bytes, which healthy pictures need
     async with context.suspects if task.hazard_deaths else nullcontext():
-        for one in stored:
+        for one in _to_send(task):
             async with context.picture_bytes.hold(_COPIES * one.size):
                 with tracing.span("prepare"):
                     prepared = await _prepare(context, task, fence, one.key)
@@ -72,23 +94,45 @@ async def upload_pictures(context: GenerationContext, task: Task, fence: str) ->
 
 async def _prepare(context: GenerationContext, task: Task, fence: str, key: str) -> Prepared:
     await check_endpoint(context, task.image_id, task.model)
+    data = await loaded(context, key)
+    call = partial(prepare, data, max_pixels=context.settings.max_pixels)
+    async with nullcontext() if task.hazard_deaths else context.preparing:
+        await check_endpoint(context, task.image_id, task.model)  # the wait may have been long
+        return await _decoded(context, task, fence, data, call)
+
+
+async def loaded(context: GenerationContext, key: str) -> bytes:
+    """A picture from the storage. Raises ImageFailure if it is gone, StorageError."""
     try:
-        original = await context.storage.get(key)
+        return await context.storage.get(key)
     except ObjectMissing as missing:
         raise ImageFailure(
             "storage_failed",
             "The uploaded picture is gone from the storage; upload it again.",
             retryable=False,
         ) from missing
-    call = partial(prepare, original, max_pixels=context.settings.max_pixels)
+
+
+async def decoded(
+    context: GenerationContext, task: Task, fence: str, data: bytes, call: Callable[[], Prepared]
+) -> Prepared:
+    """What `call` makes of the picture `data`, run as `suspects` says.
+
+    Raises ImageFailure, StaleFence, arq.Retry after a crash.
+    """
     async with nullcontext() if task.hazard_deaths else context.preparing:
-        await check_endpoint(context, task.image_id, task.model)  # the wait may have been long
-        try:
-            if is_isolated(key.rpartition(".")[2]):
-                return await context.decoders.run(call)
-            return await context.hazard.run(Suspect.of(task, fence), call)
-        except DecoderDied as died:
-            raise await _crashed(context, task, fence, died) from died
+        return await _decoded(context, task, fence, data, call)
+
+
+async def _decoded(
+    context: GenerationContext, task: Task, fence: str, data: bytes, call: Callable[[], Prepared]
+) -> Prepared:
+    try:
+        if is_isolated(data):
+            return await context.decoders.run(call)
+        return await context.hazard.run(Suspect.of(task, fence), call)
+    except DecoderDied as died:
+        raise await _crashed(context, task, fence, died) from died
 
 
 async def _crashed(context: GenerationContext, task: Task, fence: str, died: DecoderDied) -> Exception:

@@ -9,7 +9,7 @@ import structlog
 
 from image2model.domain import ImageResult, ResultFile, ResultWarning, WarningCode
 from image2model.fal.files import MODEL
-from image2model.generation import steps
+from image2model.generation import phases, steps
 from image2model.generation.context import GenerationContext
 from image2model.generation.steps import Task
 from image2model.storage import layout
@@ -28,7 +28,8 @@ async def reuse_result(context: GenerationContext, task: Task, fence: str) -> bo
         result = await _copied(context, task, found)
     except ObjectMissing:
         return False
-    await steps.take_result(context.redis, task.image_id, fence, result)
+    leaving = phases.leaving(task) if task.phase else ()
+    await steps.take_result(context.redis, task.image_id, fence, result, *leaving)
     _log.info("result_reused", image_id=task.image_id, source=task.reuse_of)
     return True
 

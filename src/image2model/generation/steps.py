@@ -15,7 +15,15 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, StoredView
+from image2model.domain import (
+    FalRequest,
+    ImageError,
+    ImageResult,
+    ImageStatus,
+    ModelInput,
+    Preparation,
+    StoredView,
+)
 from image2model.errors import NoBudgetLeft, StaleFence
 from image2model.fal.endpoints import Params
 from image2model.generation.fal_deletions import KeptAtFal
@@ -56,7 +64,8 @@ def _until_stored(step: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coro
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a worker needs to know about one image to continue with it.
 
-    Times are in ms by the store's clock, `size` is in bytes. Texts are empty when not set.
+    Times are in ms by the store's clock, `size` is in bytes. Texts are empty when not set. `model`, `params`
+    and `digest` are those of the next request: in a `phase` of the preparation, of the remover's.
     """
 
     image_id: str
@@ -72,6 +81,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     source_key: str
     views: tuple[StoredView, ...]
     """The pictures of an object; empty where it is a picture that nobody grouped."""
+    model_input: ModelInput | None
+    """The model that a second step starts from."""
     attempt: int
     attempts_used: int
     attempt_token: str
@@ -84,6 +95,12 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested: bool
     digest: str
     reuse_of: str
+    phase: str
+    preparation: Preparation | None
+    main_digest: str
+    cutout_digests: tuple[str, ...]
+    reuse_main: bool
+    """Whether `reuse_of` has the model of this image, not only the cut-out of its phase."""
     hazard_deaths: int
     crashes: int
     traceparent: str
@@ -109,7 +126,9 @@ class Replaced(IntEnum):
 
 _params: Final = msgspec.json.Decoder(dict[str, object])
 _views: Final = msgspec.json.Decoder(tuple[StoredView, ...])
+_model_input: Final = msgspec.json.Decoder(ModelInput)
 _result: Final = msgspec.json.Decoder(ImageResult)
+_preparation: Final = msgspec.json.Decoder(Preparation)
 _JOB: Final = ("model", "params", "priority", "traceparent")
 _IMAGE: Final = (
     "job_id",
@@ -121,6 +140,7 @@ _IMAGE: Final = (
     "size",
     "source_key",
     "views",
+    "model_input",
     "attempt",
     "attempts_used",
     "attempt_token",
@@ -133,6 +153,12 @@ _IMAGE: Final = (
     "cancel_requested",
     "digest",
     "reuse_of",
+    "phase",
+    "phase_model",
+    "preparation",
+    "main_digest",
+    "cutout_digests",
+    "reuse_main",
     "hazard_deaths",
     "crashes",
     "request_id",
@@ -159,14 +185,15 @@ async def load(redis: Redis, image_id: str) -> Task:
         job_id=image["job_id"],
         owner=image["owner"],
         status=ImageStatus(image["status"]),
-        model=model,
-        params=cast("Params", _params.decode(image["params"] or params or "{}")),  # validated at the upload
+        model=image["phase_model"] or model,
+        params=_params_of(image["phase"], image["params"] or params),
         priority=priority,
         filename=image["filename"],
         format=image["format"],
         size=int(image["size"] or 0),
         source_key=image["source_key"],
         views=_views.decode(image["views"]) if image["views"] else (),
+        model_input=_model_input.decode(image["model_input"]) if image["model_input"] else None,
         attempt=int(image["attempt"] or 1),
         attempts_used=int(image["attempts_used"] or 0),
         attempt_token=image["attempt_token"],
@@ -179,12 +206,22 @@ async def load(redis: Redis, image_id: str) -> Task:
         cancel_requested=image["cancel_requested"] == "1",
         digest=image["digest"],
         reuse_of=image["reuse_of"],
+        phase=image["phase"],
+        preparation=_preparation.decode(image["preparation"]) if image["preparation"] else None,
+        main_digest=image["main_digest"],
+        cutout_digests=tuple(image["cutout_digests"].split(" ")),
+        reuse_main=image["reuse_main"] == "1",
         hazard_deaths=int(image["hazard_deaths"] or 0),
         crashes=int(image["crashes"] or 0),
         traceparent=traceparent,
         request=request,
         loaded_at=int(now),
     )
+
+
+def _params_of(phase: str, params: str) -> Params:
+    """The parameters of the model's run, validated at the upload; a remover gets none."""
+    return cast("Params", {} if phase else _params.decode(params or "{}"))
 
 
 async def move(
@@ -326,15 +363,17 @@ async def result_of(redis: Redis, image_id: str) -> ImageResult | None:
     return _result.decode(text) if text else None
 
 
-async def take_result(redis: Redis, image_id: str, fence: str, result: ImageResult) -> None:
+async def take_result(redis: Redis, image_id: str, fence: str, result: ImageResult, *leaving: Field) -> None:
     """End the image with another image's result, without a run. What earlier attempts cost stays booked."""
     text = msgspec.json.encode(result).decode()
-    await move(redis, image_id, fence, ImageStatus.SUCCEEDED, "result", text, "cached", 1, "error", "")
+    fields = ("result", text, "cached", 1, "error", "", *leaving)
+    await move(redis, image_id, fence, ImageStatus.SUCCEEDED, *fields)
 
 
 async def give_up_reuse(redis: Redis, image_id: str, fence: str, task: Task) -> None:
     """The result to reuse is gone: this image starts a run of its own. Raises StaleFence."""
-    if await _NO_REUSE.packed(redis, image_id, fence, task.digest, task.reuse_of) != 1:
+    digest = task.main_digest if task.reuse_main else task.digest
+    if await _NO_REUSE.packed(redis, image_id, fence, digest, task.reuse_of) != 1:
         raise StaleFence(f"image {image_id} is held by another worker")
 
 

@@ -83,11 +83,14 @@ def locate(job: JobSnapshot, image_id: str, kind: str, hosts: FalHosts) -> Store
         raise NotFound("This job has no such image.")
     if (original := _original(job.job_id, row, kind)) is not None:
         return original
+    if (prepared := _prepared(row, kind)) is not None:
+        return prepared
     if row.result is None:
         raise _not_ready(row)
     file = next((file for file in row.result.files if file.kind == kind), None)
     if file is None:
-        kinds = ", ".join([*(file.kind for file in row.result.files), *_originals(row)])
+        others = [*_originals(row), *documents.prepared_kinds(row)]
+        kinds = ", ".join([*(file.kind for file in row.result.files), *others])
         raise NotFound(f"This image has no file {kind[:32]!r}; it has: {kinds}.")
     return _result_file(row, file, hosts)
 
@@ -118,6 +121,16 @@ def _original(job_id: str, row: ImageRow, kind: str) -> StoredFile | None:
     view = row.views[kinds.index(kind)]
     key = layout.original(job_id, view.file_id, view.format)
     return StoredFile(key=key, filename=view.filename, media_type=media_type(view.format))
+
+
+def _prepared(row: ImageRow, kind: str) -> StoredFile | None:
+    """A picture as it is sent to the model."""
+    kinds = documents.prepared_kinds(row)
+    if row.preparation is None or kind not in kinds:
+        return None
+    file = row.preparation.files[kinds.index(kind)]
+    name = f"{row.stem or 'picture'}-{kind}.{file.format}"
+    return StoredFile(key=file.key, filename=name, media_type=media_type(file.format))
 
 
 def _not_ready(row: ImageRow) -> NotReady:

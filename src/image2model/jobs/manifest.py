@@ -72,15 +72,18 @@ def _objects(value: object, parts: int) -> tuple[ManifestObject, ...]:
 def _object_entry(entry: object, where: str, parts: int) -> ManifestObject:
     members = _object(entry, where, _OBJECT)
     name = members.get("name", "")
-    if not isinstance(name, str) or len(name) > _MAX_NAME or not name.isprintable():
-        raise InvalidParameter(f"`name` of {where} must be a text of at most {_MAX_NAME} characters.")
+    if not isinstance(name, str) or len(name) > _MAX_NAME or not name.isprintable() or set(name) & set("[]"):
+        raise InvalidParameter(
+            f"`name` of {where} must be a text of 1 to {_MAX_NAME} visible characters without brackets."
+        )
+    name = name.strip()
     views = members.get("views", [])
     if not isinstance(views, list) or not (views or name):
         raise InvalidParameter(
             f'{where} needs `views`, a list such as [{{"part": 0, "side": "front"}}, {{"part": 1}}].'
         )
     return ManifestObject(
-        name=name.strip(),
+        name=name,
         views=tuple(_view(one, f"a view of {where}", parts) for one in views),
         metadata=check_metadata(members.get("metadata", {}), f"`metadata` of {where}"),
     )
@@ -123,7 +126,7 @@ def _part(members: Mapping[str, object], where: str, parts: int) -> int:
     """The index of a file. Raises InvalidParameter."""
     part = members.get("part")
     if isinstance(part, bool) or not isinstance(part, int):
-        raise InvalidParameter(f"{where} needs `part`: the index of a `files` part, the first is 0.")
+        raise InvalidParameter(f"{where} needs `part`: the index of a file, the first is 0.")
     if not 0 <= part < parts:
         raise InvalidParameter(
             f"{where} names part {part}, but the upload has {parts} files, which count from 0 to {parts - 1}."

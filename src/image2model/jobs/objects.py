@@ -4,14 +4,13 @@ A picture in a part `files` that no manifest groups is an object of one view. Pu
 with what to do instead, and TooManyFiles.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Final
 
 import msgspec
 
-from image2model.domain import SIDES, Metadata, RejectedFile
+from image2model.domain import SIDES, Metadata, RejectedFile, object_digest
 from image2model.errors import InvalidParameter
 from image2model.http.upload import MAX_VIEWS, BadFile, Place, ReceivedBatch, ReceivedFile
 from image2model.http.upload.reader import too_many_objects
@@ -45,10 +44,7 @@ class ReceivedObject(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sha256(self) -> str:
         """The picture's own where it is one without a side, else of all views with their sides."""
-        if self.sides == ("",):
-            return self.views[0].sha256
-        lines = [f"{side}:{view.sha256}" for side, view in zip(self.sides, self.views, strict=True)]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return object_digest(self.sides, [view.sha256 for view in self.views])
 
 
 class BadObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +169,6 @@ def _check_group(name: str | int, sides: Sequence[str]) -> None:
 def _bad(name: str | int, indices: Sequence[int], first: BadFile) -> BadObject:
     fault = first.fault
     if isinstance(name, str):
-        detail = f"{fault.file}: {fault.detail}"
+        detail = f"{first.filename}: {fault.detail}"
         return BadObject(index=min(indices), name=name, code=fault.code, detail=detail)
     return BadObject(index=min(indices), name=fault.file, code=fault.code, detail=fault.detail)

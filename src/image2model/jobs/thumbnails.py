@@ -107,7 +107,7 @@ class Thumbnails:
         try:
             original = await self._storage.get(picture.source_key)
             call = partial(thumbnail, original, size=THUMBNAIL_SIDE, max_pixels=self._max_pixels)
-            if is_isolated(picture.source_key.rpartition(".")[2]):
+            if is_isolated(original):
                 return await self._decoders.run(call)
             return await asyncio.get_running_loop().run_in_executor(self._pool, call)
         except ObjectMissing as missing:

@@ -9,8 +9,6 @@ AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 GENERIC_BRANDS: Final = frozenset({b"mif1", b"msf1", b"mif2", b"miaf"})
 """HEIF files of either codec begin with these too."""
 _SIGNATURES: Final = (
-    b"\x89PNG\r\n\x1a\n",
-    b"\xff\xd8\xff",
     b"GIF87a",
     b"GIF89a",
     b"II*\x00",
@@ -23,8 +21,13 @@ _SIGNATURES: Final = (
 
 def may_be_picture(head: bytes) -> bool:
     """Whether the first `HEAD_BYTES` may begin a file of a format that is accepted."""
-    if head.startswith(_SIGNATURES):
+    if is_png_jpeg_or_webp(head) or head.startswith(_SIGNATURES):
         return True
-    if head[:4] == b"RIFF":
-        return head[8:12] == b"WEBP"
     return head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS | AVIF_BRANDS | GENERIC_BRANDS
+
+
+def is_png_jpeg_or_webp(head: bytes) -> bool:
+    """Whether the first `HEAD_BYTES` begin a file of one of these formats."""
+    return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (
+        head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    )

@@ -53,6 +53,11 @@ def prepare(data: bytes, *, max_pixels: int) -> Prepared:
     return _encode(upright(plain, source.orientation), small, lossless=source.lossless)
 
 
+def encoded(image: Image.Image, *, lossless: bool) -> Prepared:
+    """A decoded, upright picture in sRGB as a file, with its thumbnail."""
+    return _encode(image, _to_webp(_shrunk(image, 1)), lossless=lossless)
+
+
 def _unchanged(data: bytes, info: PictureInfo, image: Image.Image, small: bytes) -> Prepared:
     if image.size != (info.width, info.height):
         raise unreadable("The picture does not have the size in its header.")

@@ -11,7 +11,7 @@ import structlog
 
 from image2model.domain import ImageStatus, WaitingFor
 from image2model.errors import FalAccountFault, FalEndpointFault, FalError
-from image2model.queue import circuits
+from image2model.queue import circuits, confirmations
 from image2model.queue.circuits import Fault
 from image2model.queue.context import QueueContext
 from image2model.queue.permits import EndpointRefused
@@ -72,11 +72,15 @@ async def check_endpoint(context: QueueContext, image_id: str, model: str) -> No
 
 
 async def probe_forever(context: QueueContext) -> None:
-    """While a circuit is open: let images probe their endpoints, and probe FAL itself for free."""
+    """While a circuit is open: let images probe their endpoints, and probe FAL itself for free.
+
+    Also ends what nobody has confirmed in time.
+    """
     while True:
         await asyncio.sleep(_INTERVAL_S)
         try:
             await _maintain_endpoints(context)
+            await confirmations.expire(context.redis)
             if await circuits.claim_probe(context.redis):
                 await _probe(context)
         except StoreOutage as error:

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-ORIGINALS, RESULTS, THUMBNAILS = "originals", "results", "thumbnails"
-ROOTS = (ORIGINALS, RESULTS, THUMBNAILS)
+ORIGINALS, RESULTS, THUMBNAILS, PREPARED = "originals", "results", "thumbnails", "prepared"
+ROOTS = (ORIGINALS, RESULTS, THUMBNAILS, PREPARED)
 
 
 class Owner(NamedTuple):
@@ -19,6 +19,11 @@ def original(job_id: str, file_id: str, ext: str) -> str:
     return f"{ORIGINALS}/{job_id}/{file_id}.{ext}"
 
 
+def parent_model(job_id: str, image_id: str, ext: str) -> str:
+    """The copy of another image's model, which this image's run starts from."""
+    return f"{ORIGINALS}/{job_id}/{image_id}-model.{ext}"
+
+
 def result(job_id: str, image_id: str, kind: str, ext: str) -> str:
     """One file of an image's result: `kind` is `model`, `preview`, `base` …"""
     return f"{RESULTS}/{job_id}/{image_id}/{kind}.{ext}"
@@ -27,6 +32,16 @@ def result(job_id: str, image_id: str, kind: str, ext: str) -> str:
 def thumbnail(job_id: str, image_id: str) -> str:
     """The small WebP of a picture."""
     return f"{THUMBNAILS}/{job_id}/{image_id}.webp"
+
+
+def cutout(job_id: str, image_id: str, index: int, ext: str) -> str:
+    """An image's view of this index without its background, as it came from FAL."""
+    return f"{PREPARED}/{job_id}/{image_id}/cutout-{index + 1}.{ext}"
+
+
+def prepared(job_id: str, image_id: str, index: int, ext: str) -> str:
+    """The same view as it is sent to the model."""
+    return f"{PREPARED}/{job_id}/{image_id}/prepared-{index + 1}.{ext}"
 
 
 def job_prefixes(job_id: str) -> tuple[str, ...]:
@@ -43,7 +58,7 @@ def owner_of(key: str) -> Owner | None:
     """The job and image that an object belongs to; None for a key of another layout."""
     parts = key.split("/")
     root = parts[0]
-    if root == RESULTS and len(parts) == 4:
+    if root in (RESULTS, PREPARED) and len(parts) == 4:
         return Owner(root, parts[1], parts[2])
     if root in (ORIGINALS, THUMBNAILS) and len(parts) == 3:
         return Owner(root, parts[1], parts[2].partition(".")[0])

@@ -33,6 +33,8 @@ AWAITING_ENDPOINT: Final = 8_500_000_000_000_000
 """Score of an image that waits for FAL's endpoint. Its place in the fair order is in the endpoint's set."""
 AWAITING_WINDOW: Final = 8_700_000_000_000_000
 """Score of an image that waits until FAL runs fewer of its endpoint. Its place is in the endpoint's set."""
+AWAITING_CONFIRMATION: Final = 8_800_000_000_000_000
+"""Score of an image whose prepared pictures a client has to confirm first."""
 RUNNING: Final = 9_000_000_000_000_000
 """Score of a running task, which no pick sees."""
 

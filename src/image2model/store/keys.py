@@ -84,6 +84,14 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
     "fal_account": ("fal:account", Ttl.FLEET),  # the balance that was read last
     "reuse": ("reuse:{}", Ttl.OWNER),
     "reuse_waiting": ("reuse:{}:waiting", Ttl.OWNER),
+    "cutout": (
+        "cutout:{}",
+        Ttl.OWNER,
+    ),  # digest of a picture and its remover -> an image that has it
+    "confirmations": (
+        "confirmations",
+        Ttl.FLEET,
+    ),  # image -> until when its pictures can be confirmed
     "idempotency": ("idempotency:{}:{}", Ttl.SHORT),
     "lock": ("lock:{}", Ttl.SHORT),
     "unexpected": ("unexpected:{}", Ttl.SHORT),

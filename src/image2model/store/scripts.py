@@ -127,6 +127,7 @@ def library() -> str:
         "AWAITING_REUSE": _lua(arq_keys.AWAITING_REUSE),
         "AWAITING_ENDPOINT": _lua(arq_keys.AWAITING_ENDPOINT),
         "AWAITING_WINDOW": _lua(arq_keys.AWAITING_WINDOW),
+        "AWAITING_CONFIRMATION": _lua(arq_keys.AWAITING_CONFIRMATION),
         "RUNNING": _lua(arq_keys.RUNNING),
         "GENERATION": _lua(keys.Queue.GENERATION.value),
         "BATCH": _lua(keys.Queue.BATCH.value),

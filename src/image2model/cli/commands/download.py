@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from itertools import count
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import click
 
@@ -62,7 +62,7 @@ def model_names(job: Job) -> Mapping[str, str]:
     taken: set[str] = set()
     for image in sorted(job.images, key=lambda image: image.index):
         if image.result and image.result.model:
-            name = _free(PurePosixPath(image.filename).stem or "model", image.result.model.format, taken)
+            name = _free(image.stem or "model", image.result.model.format, taken)
             taken.add(name.casefold())
             names[image.image_id] = name
     return names

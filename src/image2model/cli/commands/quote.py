@@ -16,15 +16,16 @@ import msgspec
 
 from image2model.cli.advice import advice
 from image2model.cli.connection import client, json_option, service_options
-from image2model.cli.options import own_data_options, shared_options
+from image2model.cli.options import input_options, own_data_options, shared_options
 from image2model.cli.output import print_json
 from image2model.cli.submit.board import skipped_lines
-from image2model.cli.submit.collect import Found, collect
-from image2model.cli.submit.item import Item, Outcome, printable, text_of
+from image2model.cli.submit.collect import Found
+from image2model.cli.submit.item import Item, Outcome, printable, text_of, things
 from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
 from image2model.cli.submit.manifest import read_manifest
+from image2model.cli.submit.objects import collect_with_objects
 from image2model.cli.submit.outputs import OutputFolder, assign
-from image2model.cli.submit.plan import Batch, Plan, batches, halves, make_plan
+from image2model.cli.submit.plan import Batch, Plan, batches, halves, make_plan, new_batch
 from image2model.cli.submit.send import CostLimit, fail_blamed, find_job, is_batch_too_large
 from image2model.cli.submit.session import once_each
 from image2model.cli.text import counted
@@ -88,6 +89,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """The arguments of the command."""
 
     paths: Sequence[Path]
+    views: Path | None
     out: Path
     model: str | None
     params: dict[str, object] | None
@@ -96,7 +98,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command(short_help="Show what a submit would cost, and buy nothing.")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@input_options
 @shared_options
 @own_data_options
 @service_options
@@ -129,7 +131,7 @@ async def run(request: Request, client: AsyncClient, on_progress: OnProgress) ->
 
     Raises click.UsageError, ClientError, OSError.
     """
-    collected = await in_thread(collect, request.paths, leave_out=request.out)
+    collected = await in_thread(collect_with_objects, request.paths, request.views, leave_out=request.out)
     options = SharedOptions.of(client.url, request.model, request.params, request.face_limit)
     ledger = await in_thread(Ledger.read_copy, OutputFolder(request.out).ledger)
     with ledger:
@@ -139,7 +141,7 @@ async def run(request: Request, client: AsyncClient, on_progress: OnProgress) ->
             fresh = [*plan.fresh, *await _again(quoter, plan)]
             quoter.limit = CostLimit(request.max_cost, len(fresh))
             quotes = await _quotes(quoter, fresh, on_progress)
-    last = quotes[-1] if quotes else BatchQuote([])
+    last = next((quote for quote in reversed(quotes) if quote.model), BatchQuote([]))
     return Estimate(_entries(plan, quotes), collected.skipped, last.model, last.price_note)
 
 
@@ -219,7 +221,7 @@ class Quoter:
         limit = self.limit.take(len(batch.items))
         try:
             quote = await self._client.quote(
-                [item.picture for item in batch.items],
+                [item.source for item in batch.items],
                 model=self._options.model or None,
                 params=options.params,
                 face_limit=options.face_limit,
@@ -228,8 +230,11 @@ class Quoter:
         except ApiError as error:
             self.limit.give_back(limit)
             if not is_batch_too_large(error, batch.items):
-                fail_blamed(error, batch.items)
-                yield BatchQuote([Entry(item, Fate.REFUSED) for item in batch.items])
+                rest = fail_blamed(error, batch.items)
+                yield BatchQuote([Entry(item, Fate.REFUSED) for item in batch.items if item not in rest])
+                if rest:
+                    async for part in self._quote(new_batch(rest)):
+                        yield part
                 return
         else:
             yield _batch_quote(batch.items, quote)
@@ -293,7 +298,8 @@ def _print(estimate: Estimate) -> None:
 def _heading(estimate: Estimate) -> str:
     files = sum(len(entry.item.stems) for entry in estimate.entries)
     pictures = len(estimate.entries)
-    heading = counted(pictures, "picture") + (f" in {files} files" if files > pictures else "")
+    thing = things([entry.item for entry in estimate.entries])
+    heading = counted(pictures, thing) + (f" in {files} files" if files > pictures else "")
     return heading + (f", models by {estimate.model}" if estimate.model else "")
 
 

@@ -2,19 +2,18 @@
 
 import asyncio
 import time
-from pathlib import Path
 from typing import Any
 
 import click
 
 from image2model.cli.connection import client, json_option, service_options
-from image2model.cli.options import own_data_options, parallel_option, shared_options
+from image2model.cli.options import input_options, own_data_options, parallel_option, shared_options
 from image2model.cli.submit.session import Request, run
 from image2model.cli.submit.summary import report
 
 
 @click.command(short_help="Upload pictures and download their models.")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@input_options
 @shared_options
 @click.option(
     "--retry-failed", is_flag=True, help="Run the failures of earlier runs again. Each is a new paid attempt."
@@ -29,6 +28,12 @@ def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> in
     PATH is a picture or a folder. A folder is searched for PNG, JPEG and WebP pictures, which are recognised
     by their content. Each model is saved in --out under its picture's path relative to the folder (or under
     the name of a picture given by itself), with `.glb`; a second one of the same name gets `-2`.
+
+    With --views each folder in DIR is an object of one model, named by the folder, and its pictures are the
+    views. A name that ends in front, back, left, right, top, bottom, left_front or right_front after `_`, `-`
+    or a space, or is such a word alone, shows that side. Pictures in DIR itself are one object where their
+    names begin alike and end in a side (`chair_front.jpg`, `chair-back.png`: `chair`); others are a model
+    each. An object has at most 8 views, and each side once; the model decides which it takes.
 
     After an interruption, run the same command again: the jobs continue at the service, and the command
     picks them up. A saved picture is not sent again, and a picture with many names is sent once. A failed

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from image2model.cli.advice import waiting_message
-from image2model.cli.submit.item import Item, Outcome, printable, text_of
+from image2model.cli.submit.item import Item, Outcome, printable, text_of, things
 from image2model.cli.text import counted, dollars, seconds, span
 from image2model.client.documents import Image
 
@@ -103,7 +103,7 @@ class PlainBoard:
     def begin(self, items: list[Item]) -> None:
         """How many there are."""
         kept = sum(item.outcome is Outcome.KEPT for item in items)
-        click.echo(f"{counted(len(items), 'picture')}, {kept} done before")
+        click.echo(f"{counted(len(items), things(items))}, {kept} done before")
 
     def skipped(self, paths: Sequence[Path]) -> None:
         """A line on each of the first, and the number of the rest."""

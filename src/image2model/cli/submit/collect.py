@@ -13,7 +13,7 @@ from typing import Final
 import click
 import msgspec
 
-from image2model.cli.submit.item import printable, text_of
+from image2model.cli.submit.item import FileView, printable, text_of
 
 LEDGER_FOLDER: Final = ".image2model"
 _SYSTEM_FILES: Final = frozenset({"thumbs.db", "desktop.ini"})
@@ -22,9 +22,10 @@ _HASHERS: Final = 2
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A picture on disk. `default_stem` is its model's path below the output folder, without a suffix.
+    """A picture on disk, or an object of several `views`. `default_stem` is its model's path below the output
+    folder, without a suffix.
 
-    `path` is absolute and identifies the picture; `given` is the path as the person wrote it.
+    `path` is absolute and identifies the picture or object; `given` is the path as the person wrote it.
     """
 
     path: Path
@@ -32,10 +33,13 @@ class Found(msgspec.Struct, frozen=True):
     default_stem: str
     size: int
     sha256: str
+    views: tuple[FileView, ...] = ()
 
 
 class Collected(msgspec.Struct, frozen=True):
-    """The pictures, and the skipped files of folders, without hidden files and those of the system."""
+    """The pictures and objects, and the skipped files of folders, without hidden files and those of the
+    system.
+    """
 
     pictures: tuple[Found, ...]
     skipped: tuple[Path, ...]
@@ -54,7 +58,7 @@ def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
             if is_picture(path):
                 found.setdefault(absolute(path), (path, default_stem))
             elif argument.is_dir():
-                if not _is_hidden(path.relative_to(argument)):
+                if not is_hidden(path.relative_to(argument)):
                     skipped.add(path)
             else:
                 wrong.append(printable(argument))
@@ -66,7 +70,7 @@ def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
         raise click.UsageError(f"{names} {kind}")
     with ThreadPoolExecutor(_HASHERS) as pool:
         pictures = tuple(pool.map(lambda one: found_at(*one), found.values()))
-    return Collected(tuple(sorted(pictures, key=_order)), tuple(sorted(skipped)))
+    return Collected(tuple(sorted(pictures, key=order)), tuple(sorted(skipped)))
 
 
 def is_picture(path: Path) -> bool:
@@ -85,19 +89,20 @@ def below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:
         return
     for folder, folders, files in os.walk(argument):
         here = Path(folder)
-        folders[:] = sorted(name for name in folders if _is_input(here / name, leave_out))
+        folders[:] = sorted(name for name in folders if is_input(here / name, leave_out))
         for name in sorted(files):
             path = here / name
             if path.is_file():
                 yield path, text_of(str(PurePosixPath(path.relative_to(argument)).with_suffix("")))
 
 
-def _is_hidden(path: Path) -> bool:
+def is_hidden(path: Path) -> bool:
     """Hidden, or a file that Windows leaves in folders."""
     return path.name.lower() in _SYSTEM_FILES or any(part.startswith(".") for part in path.parts)
 
 
-def _is_input(folder: Path, leave_out: Path) -> bool:
+def is_input(folder: Path, leave_out: Path) -> bool:
+    """Whether the folder may hold pictures; `leave_out`, the output folder, is absolute."""
     return folder.name != LEDGER_FOLDER and absolute(folder) != leave_out
 
 
@@ -115,5 +120,6 @@ def found_at(path: Path, default_stem: str) -> Found:
     )
 
 
-def _order(picture: Found) -> tuple[str, str]:
+def order(picture: Found) -> tuple[str, str]:
+    """The key of an order that does not depend on the arguments."""
     return picture.default_stem, str(picture.path)

@@ -1,4 +1,4 @@
-"""One picture of a run, and file names as text.
+"""One picture or object of a run, and file names as text.
 
 A file system holds names as bytes: not all of them are UTF-8, and some contain commands to a terminal. Names
 are converted here before they go to the ledger, to the service or to the screen.
@@ -6,6 +6,7 @@ are converted here before they go to the ledger, to the service or to the screen
 
 import os
 import unicodedata
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -14,11 +15,14 @@ import msgspec
 
 from image2model.client.documents import Image
 from image2model.client.multipart import Picture
+from image2model.client.objects import Object, View
 from image2model.domain import Metadata
 
 _MAX_NAME_BYTES: Final = 200
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _INVISIBLE: Final = frozenset({"Cc", "Zl", "Zp"})
+_BRACKETS: Final = {"[": "(", "]": ")"}
+_MAX_OBJECT_NAME: Final = 80
 _REPLACEMENT: Final = "\ufffd"
 
 
@@ -31,8 +35,19 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+class FileView(msgspec.Struct, frozen=True):
+    """One picture of an object on disk, `size` in bytes. `side`: the side that its name says, or empty."""
+
+    path: Path
+    size: int
+    side: str = ""
+
+
 class Item(msgspec.Struct, eq=False):
-    """`stems`: where its model goes, once for each file with this content. `cost_usd` in dollars.
+    """What becomes one model: a picture, or an object of several `views`.
+
+    `sha256` and `size` are of all views. `stems`: where its model goes, once for each picture with this
+    content. `cost_usd` in dollars.
 
     `own`: this run sends it, or runs it again after `before_usd` were spent; else an earlier run sent it.
     `given`: its path as the person wrote it, for messages; `path` is absolute.
@@ -53,16 +68,34 @@ class Item(msgspec.Struct, eq=False):
     image: Image | None = None
     job_id: str | None = None
     metadata: Metadata = {}
+    views: tuple[FileView, ...] = ()
 
     @property
     def name(self) -> str:
         """Its name at the service."""
-        return upload_name(self.path)
+        return object_name(self.path) if self.views else upload_name(self.path)
 
     @property
-    def picture(self) -> Picture:
-        """The picture to upload."""
-        return Picture(name=self.name, size=self.size, path=self.path, metadata=self.metadata)
+    def view_names(self) -> list[str]:
+        """The names of an object's pictures at the service; none of a plain picture."""
+        return [upload_name(view.path) for view in self.views]
+
+    @property
+    def source(self) -> Picture | Object:
+        """What to upload."""
+        return self.source_as(self.name, self.view_names, self.metadata)
+
+    def source_as(self, name: str, view_names: Sequence[str], metadata: Metadata) -> Picture | Object:
+        """What to upload, under the names that an earlier run has sent it with."""
+        views = self.views or (FileView(self.path, self.size),)
+        if not view_names:
+            (only,) = views
+            return Picture(name=name, size=only.size, path=only.path, metadata=metadata)
+        pictures = [
+            View(Picture(name=one, size=view.size, path=view.path), view.side)
+            for one, view in zip(view_names, views, strict=True)
+        ]
+        return Object(name, pictures, metadata)
 
     @property
     def bought_usd(self) -> float:
@@ -104,6 +137,18 @@ def upload_name(path: Path) -> str:
         .decode(errors="ignore")
     )
     return (stem + suffix).strip() or "picture"
+
+
+def object_name(path: Path) -> str:
+    """The name of the object of a folder: one that part names of the form can hold, at most 80 characters."""
+    spaced = "".join(" " if char.isspace() else char for char in upload_name(path))
+    name = "".join(_BRACKETS.get(char, char) for char in spaced if char.isprintable())
+    return name[:_MAX_OBJECT_NAME].strip() or "object"
+
+
+def things(items: Sequence[Item]) -> str:
+    """What to call them: pictures, or objects where some have several views."""
+    return "object" if any(item.views for item in items) else "picture"
 
 
 def _is_invisible(char: str) -> bool:

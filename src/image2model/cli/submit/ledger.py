@@ -28,6 +28,9 @@ CREATE TABLE IF NOT EXISTS pictures (
     key TEXT NOT NULL REFERENCES batches ON DELETE CASCADE, position INTEGER NOT NULL,
     sha256 TEXT NOT NULL, filename TEXT NOT NULL, PRIMARY KEY (key, position));
 CREATE INDEX IF NOT EXISTS pictures_by_hash ON pictures (sha256);
+CREATE TABLE IF NOT EXISTS views (
+    key TEXT NOT NULL REFERENCES batches ON DELETE CASCADE, sha256 TEXT NOT NULL, position INTEGER NOT NULL,
+    filename TEXT NOT NULL, PRIMARY KEY (key, sha256, position));
 CREATE TABLE IF NOT EXISTS own_data (
     key TEXT PRIMARY KEY REFERENCES batches ON DELETE CASCADE, data TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS places (
@@ -135,8 +138,12 @@ class Ledger:
         options: SharedOptions,
         pictures: Sequence[tuple[str, str]],
         own: OwnData | None = None,
+        views: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """Write down a batch of (sha256, filename) before its upload."""
+        """Write down a batch of (sha256, filename) before its upload.
+
+        `views`: the filenames of the pictures of its objects, by the object's sha256.
+        """
         with self._lock, self._database:
             self._database.execute("BEGIN")
             self._database.execute(
@@ -146,6 +153,14 @@ class Ledger:
             self._database.executemany(
                 "INSERT INTO pictures VALUES (?, ?, ?, ?)",
                 [(key, position, *picture) for position, picture in enumerate(pictures)],
+            )
+            self._database.executemany(
+                "INSERT INTO views VALUES (?, ?, ?, ?)",
+                [
+                    (key, sha256, position, filename)
+                    for sha256, filenames in (views or {}).items()
+                    for position, filename in enumerate(filenames)
+                ],
             )
             if own:
                 data = msgspec.json.encode(own).decode()
@@ -176,6 +191,14 @@ class Ledger:
         """The (sha256, filename) of a batch, in the order in which they were sent."""
         rows = self._all("SELECT sha256, filename FROM pictures WHERE key = ? ORDER BY position", (key,))
         return [(row[0], row[1]) for row in rows]
+
+    def views(self, key: str) -> dict[str, list[str]]:
+        """The filenames of the pictures of a batch's objects, by the object's sha256, as they were sent."""
+        found: dict[str, list[str]] = {}
+        rows = self._all("SELECT sha256, filename FROM views WHERE key = ? ORDER BY position", (key,))
+        for sha256, filename in rows:
+            found.setdefault(sha256, []).append(filename)
+        return found
 
     def own_data(self, key: str) -> OwnData:
         """The caller's own data with which a batch was sent: the same key stands for the same data."""

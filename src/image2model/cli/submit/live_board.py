@@ -15,7 +15,7 @@ from rich.text import Text
 
 from image2model.cli.advice import waiting_message
 from image2model.cli.submit.board import end_line, skipped_lines
-from image2model.cli.submit.item import Item, Outcome
+from image2model.cli.submit.item import Item, Outcome, things
 from image2model.cli.submit.progress import MOVING, Pace, Tally, by_job, clock, has_failed, tally
 from image2model.cli.text import dollars, seconds
 from image2model.client.documents import Image
@@ -91,7 +91,9 @@ class LiveBoard:
         whole = tally(self._items)
         cost = sum(item.bought_usd for item in self._items)
         spent = time.monotonic() - self._began
-        line = run_line(whole, cost, clock(spent), self._pace.text(whole.total - whole.ended))
+        line = run_line(
+            whole, cost, clock(spent), self._pace.text(whole.total - whole.ended), things(self._items)
+        )
         batches = [(job_id, tally(items)) for job_id, items in by_job(self._items).items()]
         rows = max(4, self._console.height - _LOG_LINES - 7)
         shown = max(2, min(len(batches), rows // 2))
@@ -117,10 +119,10 @@ class LiveBoard:
         return [Text(remark, style="yellow") for remark in remarks]
 
 
-def run_line(whole: Tally, cost: float, spent: str, pace: str) -> Table:
+def run_line(whole: Tally, cost: float, spent: str, pace: str, thing: str = "picture") -> Table:
     """The whole run on one line."""
     line = Table.grid(padding=(0, 2))
-    counts = Text(f"{whole.ended}/{whole.total} pictures", style="bold")
+    counts = Text(f"{whole.ended}/{whole.total} {thing}s", style="bold")
     facts = [counts, Text(dollars(cost)), Text(spent)]
     if whole.failed:
         facts.insert(1, Text(f"{whole.failed} failed", style="red"))

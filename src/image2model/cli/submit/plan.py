@@ -17,12 +17,12 @@ from image2model.cli.submit.ledger import Ledger, Sent, SharedOptions
 from image2model.cli.submit.outputs import assign, copy_model
 
 MAX_FILES: Final = 25
-MAX_BYTES: Final = 25 * 10 * 1024**2  # the default body limit, without the allowance for the parts' headers
+MAX_BYTES: Final = (1024 - 1) * 1024**2  # the default body limit, without an allowance for the parts' headers
 KEY_SECONDS: Final = 23 * 3600.0  # the service keeps an idempotency key for 24 h
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Pictures of one upload under `key`, sent or not. `job_id`: the job that it became."""
+    """Pictures and objects of one upload under `key`, sent or not. `job_id`: the job that it became."""
 
     key: str
     items: tuple[Item, ...]
@@ -115,7 +115,9 @@ def _items(pictures: Sequence[Found], stems: Mapping[Path, str]) -> list[Item]:
     for found in pictures:
         item = items.get(found.sha256)
         if item is None:
-            items[found.sha256] = Item(found.sha256, found.path, found.given, found.size, [stems[found.path]])
+            items[found.sha256] = Item(
+                found.sha256, found.path, found.given, found.size, [stems[found.path]], views=found.views
+            )
         else:
             item.stems.append(stems[found.path])
     return list(items.values())

@@ -10,15 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from image2model.cli.submit.item import Item
 from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
 from image2model.cli.submit.manifest import OwnData
 from image2model.cli.submit.plan import KEY_SECONDS, Batch
 from image2model.client import ApiError, AsyncClient, ClientError
 from image2model.client.documents import Job
-from image2model.client.multipart import Picture
+from image2model.client.form import Source
 from image2model.domain import Metadata
 from image2model.shielded import in_thread
 
@@ -27,6 +25,7 @@ _TOO_LARGE: Final = frozenset({"too_many_files", "body_too_large"})
 _FILES_TO_BLAME: Final = frozenset(
     {"file_too_large", "body_too_large", "not_an_image", "image_truncated", "image_too_large"}
 )
+_NOT_TAKEN: Final = "invalid_parameter"  # with `errors`: the model does not take these objects
 _UPLOADS_AT_ONCE: Final = 2
 _LEAST_USD: Final = 0.000001
 
@@ -54,12 +53,13 @@ class Sender:
     async def send(self, batch: Batch) -> str | None:
         """Upload a new batch and return its job; None where its pictures were refused, each with its reason.
 
-        Raises BatchTooLarge, ClientError.
+        Raises BatchTooLarge, RestOfBatch, ClientError.
         """
         pictures = [(item.sha256, item.name) for item in batch.items]
+        views = {item.sha256: item.view_names for item in batch.items if item.views}
         own = OwnData.of(self._metadata, batch.items)
-        await in_thread(self._ledger.begin, batch.key, self._options, pictures, own)
-        return await self._upload(batch, [item.picture for item in batch.items], own.metadata)
+        await in_thread(self._ledger.begin, batch.key, self._options, pictures, own, views)
+        return await self._upload(batch, [item.source for item in batch.items], own.metadata)
 
     async def send_again(self, batch: Batch) -> str | None:
         """The job of a batch whose upload got no reply in an earlier run; None: there is none.
@@ -71,11 +71,12 @@ class Sender:
         key_is_kept = time.time() - (batch.begun or 0) < KEY_SECONDS
         if key_is_kept and all(sha256 in self._items for sha256, _ in sent):
             own = await in_thread(self._ledger.own_data, batch.key)
-            pictures = [
-                _as_sent(self._items[sha256].picture, name, own.pictures.get(sha256, {}))
+            views = await in_thread(self._ledger.views, batch.key)
+            sources = [
+                self._items[sha256].source_as(name, views.get(sha256, ()), own.pictures.get(sha256, {}))
                 for sha256, name in sent
             ]
-            return await self._upload(batch, pictures, own.metadata)
+            return await self._upload(batch, sources, own.metadata)
         job_id = await find_job(self._client, {sha256 for sha256, _ in sent}, since=batch.begun or 0)
         if job_id is None:
             await in_thread(self._ledger.drop, batch.key)
@@ -83,13 +84,13 @@ class Sender:
             await in_thread(self._ledger.accept, batch.key, job_id)
         return job_id
 
-    async def _upload(self, batch: Batch, pictures: Sequence[Picture], metadata: Metadata) -> str | None:
+    async def _upload(self, batch: Batch, sources: Sequence[Source], metadata: Metadata) -> str | None:
         options = Options.from_text(self._options.params)
-        limit = self._limit.take(len(pictures))
+        limit = self._limit.take(len(sources))
         try:
             async with self._uploads:
                 job = await self._client.submit(
-                    pictures,
+                    sources,
                     model=self._options.model or None,
                     params=options.params,
                     face_limit=options.face_limit,
@@ -110,7 +111,8 @@ class Sender:
             await in_thread(self._ledger.drop, batch.key)
         if is_batch_too_large(error, batch.items):
             raise BatchTooLarge from error
-        fail_blamed(error, batch.items)
+        if rest := fail_blamed(error, batch.items):
+            raise RestOfBatch(rest) from error
 
 
 class CostLimit:
@@ -143,8 +145,12 @@ class BatchTooLarge(Exception):
     """The service accepts less in one upload: split the batch."""
 
 
-def _as_sent(picture: Picture, name: str, metadata: Metadata) -> Picture:
-    return msgspec.structs.replace(picture, name=name, metadata=metadata)
+class RestOfBatch(Exception):
+    """The service refused the batch because of some items, which have failed: send `items` without them."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        super().__init__(f"{len(items)} items are left of a refused batch")
+        self.items = items
 
 
 def is_batch_too_large(error: ApiError, items: Sequence[Item]) -> bool:
@@ -152,14 +158,33 @@ def is_batch_too_large(error: ApiError, items: Sequence[Item]) -> bool:
     return error.code in _TOO_LARGE and len(items) > 1
 
 
-def fail_blamed(error: ApiError, items: Sequence[Item]) -> None:
-    """Fail each with its reason. Raises the error again where no picture is to fail_blamed."""
+def fail_blamed(error: ApiError, items: Sequence[Item]) -> list[Item]:
+    """Fail those to blame, each with its reason, and return the rest, which may be sent without them.
+
+    Raises the error again where no picture is to blame.
+    """
+    if error.code == _NOT_TAKEN and error.errors:
+        return _fail_not_taken(error, items)
     if error.code not in _FILES_TO_BLAME:
         raise error
     faults = {fault.file: fault for fault in error.errors}
     for item in items:
-        fault = faults.get(item.name)
+        names = (item.name, *item.view_names)
+        fault = next((faults[name] for name in names if name in faults), None)
         item.fail(fault.code if fault else error.code, fault.detail if fault else error.detail)
+    return []
+
+
+def _fail_not_taken(error: ApiError, items: Sequence[Item]) -> list[Item]:
+    """Fail the objects that the model does not take. Raises the error again where it names none of these."""
+    faults = {fault.file: fault for fault in error.errors}
+    rest = [item for item in items if item.name not in faults]
+    if len(rest) == len(items):
+        raise error
+    for item in items:
+        if fault := faults.get(item.name):
+            item.fail(fault.code, fault.detail)
+    return rest
 
 
 async def find_job(client: AsyncClient, hashes: Collection[str], *, since: float) -> str | None:

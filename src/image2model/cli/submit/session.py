@@ -14,14 +14,15 @@ import msgspec
 
 from image2model.cli.connection import raise_first_error
 from image2model.cli.submit.board import Board, JsonBoard, PlainBoard
-from image2model.cli.submit.collect import Collected, collect
+from image2model.cli.submit.collect import Collected
 from image2model.cli.submit.item import Item, Outcome
 from image2model.cli.submit.ledger import Ledger, SharedOptions
 from image2model.cli.submit.manifest import attach, read_manifest
+from image2model.cli.submit.objects import collect_with_objects
 from image2model.cli.submit.outputs import OutputFolder
-from image2model.cli.submit.plan import Batch, Plan, batches, halves, prepare
+from image2model.cli.submit.plan import Batch, Plan, batches, halves, new_batch, prepare
 from image2model.cli.submit.save import Follower, Saver
-from image2model.cli.submit.send import BatchTooLarge, CostLimit, Sender
+from image2model.cli.submit.send import BatchTooLarge, CostLimit, RestOfBatch, Sender
 from image2model.client import ApiError, AsyncClient
 from image2model.domain import ImageStatus, Metadata
 from image2model.shielded import in_thread
@@ -33,6 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """The arguments of the command."""
 
     paths: Sequence[Path]
+    views: Path | None
     out: Path
     model: str | None
     params: dict[str, object] | None
@@ -47,7 +49,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run(request: Request, client: AsyncClient) -> list[Item]:
     """Every picture with its outcome. Raises click.UsageError, ClientError, FolderInUse, OSError."""
-    collected = await in_thread(collect, request.paths, leave_out=request.out)
+    collected = await in_thread(collect_with_objects, request.paths, request.views, leave_out=request.out)
     folder = OutputFolder(request.out)
     await in_thread(folder.state.mkdir, parents=True, exist_ok=True)
     lock = lock_output(folder)
@@ -142,6 +144,10 @@ class BatchRunner:
             for half in halves(batch.items):
                 await self._send(half)
             return
+        except RestOfBatch as rest:
+            self._finish([item for item in batch.items if item not in rest.items])
+            await self._send(new_batch(rest.items))
+            return
         if job_id is not None:
             await self._follower.follow(job_id, batch.items)
         self._finish(batch.items)
@@ -150,10 +156,15 @@ class BatchRunner:
         self._board.note(
             f"looking for the job of an upload of {len(batch.items)} whose reply an earlier run lost"
         )
-        job_id = await self._sender.send_again(batch)
-        if job_id is None:
-            return [item for item in batch.items if item.outcome is Outcome.PENDING]
-        return await self._resume(batch, job_id)
+        try:
+            job_id = await self._sender.send_again(batch)
+        except (BatchTooLarge, RestOfBatch):
+            job_id = None
+        if job_id is not None:
+            return await self._resume(batch, job_id)
+        again = [item for item in batch.items if item.outcome is Outcome.PENDING]
+        self._finish([item for item in batch.items if item not in again])
+        return again
 
     async def _resume(self, batch: Batch, job_id: str) -> list[Item]:
         try:

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from image2model.cli.advice import advice
-from image2model.cli.submit.item import Item, Outcome, printable
+from image2model.cli.submit.item import Item, Outcome, printable, things
 from image2model.cli.submit.progress import by_job, clock
 from image2model.cli.text import counted
 from image2model.domain import ImageStatus
@@ -34,7 +34,7 @@ def _print(items: Sequence[Item], counts: Counter[Outcome], seconds: float) -> N
         return
     failed = [item for item in items if item.outcome is Outcome.FAILED]
     click.echo(
-        f"{counted(len(items), 'picture')}: {counted(counts[Outcome.SAVED], 'model')} saved, "
+        f"{counted(len(items), things(items))}: {counted(counts[Outcome.SAVED], 'model')} saved, "
         f"{counts[Outcome.KEPT]} done before, {len(failed)} failed; {_cost(items)}; {clock(seconds)}"
     )
     for item in failed:

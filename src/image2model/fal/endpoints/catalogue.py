@@ -11,10 +11,12 @@ from typing import Final, Literal
 from image2model.errors import UnknownModel
 from image2model.fal.endpoints.builtin import built_in_schemas
 from image2model.fal.endpoints.endpoint import Endpoint, UnitPrice
-from image2model.fal.endpoints.overlay import NO_ROW, OVERLAY
+from image2model.fal.endpoints.overlay import NO_ROW, OVERLAY, REMOVERS
 from image2model.fal.endpoints.schema import EndpointSchema
 
 DEFAULT_MODEL: Final = "tripo3d/tripo/v2.5/image-to-3d"
+DEFAULT_REMOVER: Final = "fal-ai/bria/background/remove"
+"""The endpoint that removes backgrounds where a caller names none."""
 _MAX_NAME: Final = 128
 
 Source = Literal["fal", "built-in"]
@@ -77,12 +79,21 @@ class Catalogue:
         """The copy that comes with the release, for a service that FAL has not answered yet."""
         return _built_in()
 
+    @property
+    def removers(self) -> tuple[Endpoint, ...]:
+        """The endpoints that remove backgrounds, also retired ones; the default first."""
+        known = (self.endpoints[model] for model in REMOVERS if model in self.endpoints)
+        return tuple(sorted(known, key=lambda one: one.id != DEFAULT_REMOVER))
+
     def find(self, model: str) -> Endpoint:
-        """The endpoint of this id. Raises UnknownModel, which names the nearest ones."""
+        """The endpoint of this id, also one that removes backgrounds. Raises UnknownModel, which names the
+        nearest models.
+        """
         try:
             return self.endpoints[model]
         except KeyError:
-            near = difflib.get_close_matches(model[:_MAX_NAME], list(self.endpoints), n=3, cutoff=0.4)
+            models = [one for one in self.endpoints if one not in REMOVERS]
+            near = difflib.get_close_matches(model[:_MAX_NAME], models, n=3, cutoff=0.4)
             advice = f"did you mean {' or '.join(near)}?" if near else "GET /api/v1/models lists what is."
             raise UnknownModel(f"{model[:_MAX_NAME]!r} is not on offer; {advice}") from None
 

@@ -21,12 +21,17 @@ from image2model.money import MICRO, to_micro
 Params = Mapping[str, Json]
 Outputs = Mapping[str, tuple[str, ...]]
 
+CUTOUT: Final = "cutout"
+"""The kind of file that is a picture without its background."""
 _MODEL_FIELDS: Final = ("pbr_model", "model_glb", "model_mesh", "base_model", "model", "mesh", "glb")
 _PREVIEW_FIELDS: Final = ("rendered_image", "thumbnail", "preview", "preview_image", "preview_render")
 _KIND: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 """A kind is a part of a path. Files under other names are found all the same, under a name that is safe."""
 _TAKEN_KINDS: Final = frozenset({"glb", "model", "original"})
 """`model_urls.glb` is the model, and `original` is the picture."""
+_SEEDS: Final = ("seed", "model_seed", "geometry_seed", "mesh_seed", "random_seed")
+"""Names of the parameter that decides what a run makes of the same inputs, the first present one. The seed of
+a texture alone is none: the shape would be the same."""
 _PER_RUN: Final = re.compile(
     r"(?:per[ _-])?(?:generations?|requests?|runs?|images?|(?:3d[ _-])?models?|mesh(?:es)?|outputs?|assets?|"
     r"objects?|splats?)",
@@ -99,10 +104,24 @@ class Endpoint:
         return f"needs {' and '.join(parts)}" if parts else "takes no picture"
 
     @property
+    def removes_background(self) -> bool:
+        """Whether it makes no model but a picture without its background, a file of the kind `cutout`."""
+        return bool(self.row.cutout)
+
+    @property
     def face_limit_param(self) -> str | None:
         """The parameter that limits the model's faces."""
         name = self.row.face_limit
         return name if name in self.parameters else None
+
+    @cached_property
+    def seed_param(self) -> str | None:
+        """The parameter whose value makes another model of the same picture."""
+        for name in _SEEDS:
+            one = self.parameters.get(name)
+            if one is not None and one.type == "integer" and not one.enum:
+                return name
+        return None
 
     @cached_property
     def outputs(self) -> Outputs:
@@ -110,6 +129,8 @@ class Endpoint:
 
         A dot enters an object. Files in other fields are found without it.
         """
+        if self.row.cutout:
+            return {CUTOUT: (self.row.cutout,)}
         named = {one.name: one for one in self.schema.outputs}
         models = self.row.model or tuple(name for name in _MODEL_FIELDS if name in named)
         found: dict[str, tuple[str, ...]] = {"model": (*models, "model_urls.glb")}

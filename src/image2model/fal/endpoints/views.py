@@ -34,9 +34,12 @@ def takes_pictures(endpoint: Endpoint) -> bool:
     )
 
 
-def check_views(endpoint: Endpoint, name: str, sides: Sequence[str]) -> None:
-    """Raises InvalidParameter where the endpoint does not take an object `name` with views of these sides."""
-    _arranged(endpoint, name, sides)
+def check_views(endpoint: Endpoint, name: str, sides: Sequence[str], params: Params) -> None:
+    """Raises InvalidParameter where the endpoint does not take an object `name` with views of these sides.
+
+    Parameters may hold the addresses of other views.
+    """
+    _arranged(endpoint, name, sides, params)
 
 
 def payload(endpoint: Endpoint, name: str, views: Sequence[View], params: Params) -> dict[str, object]:
@@ -44,7 +47,7 @@ def payload(endpoint: Endpoint, name: str, views: Sequence[View], params: Params
 
     Values take the JSON types of the schema as it is now. Raises InvalidParameter as `check_views`.
     """
-    fields = _arranged(endpoint, name, [view.side for view in views])
+    fields = _arranged(endpoint, name, [view.side for view in views], params)
     urls: dict[str, list[str]] = {}
     for field, view in zip(fields, views, strict=True):
         urls.setdefault(field.name, []).append(view.url)
@@ -52,11 +55,11 @@ def payload(endpoint: Endpoint, name: str, views: Sequence[View], params: Params
         field.name: urls[field.name] if field.many else urls[field.name][0] for field in fields
     }
     for param, value in params.items():
-        body[param] = _in_type(endpoint.parameters.get(param), value)
+        body[param] = in_type(endpoint.parameters.get(param), value)
     return body
 
 
-def _in_type(parameter: Parameter | None, value: Json) -> Json:
+def in_type(parameter: Parameter | None, value: Json) -> Json:
     """The value in the schema's JSON type. FAL may have changed the schema since the value was accepted: then
     FAL decides whether it still takes it."""
     if parameter is None:
@@ -67,18 +70,20 @@ def _in_type(parameter: Parameter | None, value: Json) -> Json:
         return value
 
 
-def _arranged(endpoint: Endpoint, name: str, sides: Sequence[str]) -> list[Input]:
+def _arranged(endpoint: Endpoint, name: str, sides: Sequence[str], params: Params) -> list[Input]:
     """The input of each view."""
     if not takes_pictures(endpoint):
         raise InvalidParameter(f"Pictures alone cannot run {endpoint.id}: it {endpoint.needs}.")
-    fields = [_single(endpoint, sides[0])] if len(sides) == 1 else _several(endpoint, name, sides)
-    _check(endpoint, name, fields)
+    # a side that a model with named sides does not know is refused, and never sent as another
+    alone = len(sides) == 1 and not (sides[0] and _by_side(endpoint))
+    fields = [_single(endpoint)] if alone else _several(endpoint, name, sides)
+    _check(endpoint, name, fields, params)
     return fields
 
 
-def _single(endpoint: Endpoint, side: str) -> Input:
-    by_side = _by_side(endpoint)
-    field = by_side.get(side) or endpoint.picture or by_side.get("front") or _of_role(endpoint, "views")
+def _single(endpoint: Endpoint) -> Input:
+    """The input of one picture, whichever side it shows."""
+    field = endpoint.picture or _by_side(endpoint).get("front") or _of_role(endpoint, "views")
     if field is None:
         raise InvalidParameter(f"One picture cannot run {endpoint.id}: it {endpoint.needs}.")
     return field
@@ -112,14 +117,19 @@ def _several(endpoint: Endpoint, name: str, sides: Sequence[str]) -> list[Input]
     )
 
 
-def _check(endpoint: Endpoint, name: str, fields: Sequence[Input]) -> None:
+def _check(endpoint: Endpoint, name: str, fields: Sequence[Input], params: Params) -> None:
     used = {field.name for field in fields}
-    missing = [one for one in endpoint.schema.inputs if one.required and one.name not in used]
-    if missing:
-        words = ", ".join((one.side or one.role).replace("_", " ") for one in missing)
+    if both := sorted(used & params.keys()):
         raise InvalidParameter(
-            f"{endpoint.id} needs another view of the object {name!r}: {words}. Add it, as in "
-            f"`objects[{name}][{missing[0].side or 'front'}]`."
+            f"{both[0]} is a view of the object {name!r} already: leave it out of `params`, or leave out the "
+            "view."
+        )
+    missing = [one for one in endpoint.schema.inputs if one.required and one.name not in {*used, *params}]
+    if missing:
+        sides = [one.side or "front" for one in missing]
+        raise InvalidParameter(
+            f"{endpoint.id} needs another view of the object {name!r}: {', '.join(sides)}. Add it, as in "
+            f"`objects[{name}][{sides[0]}]`."
         )
     for field in {id(field): field for field in fields}.values():
         count = sum(one is field for one in fields)

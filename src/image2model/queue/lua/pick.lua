@@ -55,9 +55,22 @@ end
 local function start(id, score)
   if not check_unfinished(id) then return end
   if sent(id) then return follow(id, score) end
-  local digest, blocked_by = text(call('HGET', K.image(id), 'digest')), blocking_endpoint(id)
+  local row = call('HMGET', K.image(id), 'digest', 'phase', 'main_digest')
+  local digest, blocked_by = text(row[1]), blocking_endpoint(id)
   local source
-  if blocked_by then
+  if text(row[2]) ~= '' then
+    -- nothing is cut out for a model that exists
+    local leader, status = leader_of(text(row[3]), id)
+    if status == 'succeeded' then
+      stop_leading(id, digest)
+      call('HSET', K.image(id), 'reuse_of', leader, 'reuse_main', 1)
+      return follow(id, score)
+    end
+    source = cutout_source(digest)
+  end
+  if source then
+    -- its cut-out is copied
+  elseif blocked_by then
     -- reusing a result needs no endpoint; a run that is not at FAL yet is blocked just as this image is
     local leader, status = leader_of(digest, id)
     if status == 'succeeded' then
@@ -72,6 +85,7 @@ local function start(id, score)
   end
   if source == 'wait' then return await_reuse(id, digest) end
   call('HSET', K.image(id), 'reuse_of', source or '')
+  if text(row[2]) ~= '' then call('HSET', K.image(id), 'reuse_main', '') end
   if source then return follow(id, score) end
   local model = next(window.limits) and model_of(id)
   local most = model and window.limits[model]

@@ -16,7 +16,7 @@ end
 local states, workers = {}, {}
 for i, queue in ipairs(queues) do
   local zset = ARQ_QUEUE .. queue
-  local last = queue == GENERATION and '(' .. RUNNING or at
+  local last = queue == GENERATION and '(' .. AWAITING_CONFIRMATION or at
   local waiting = call('ZCOUNT', zset, '-inf', last)
   -- the age shows whether the fleet keeps up; an endpoint's trouble is reported separately
   if queue == GENERATION then last = '(' .. AWAITING_ENDPOINT end

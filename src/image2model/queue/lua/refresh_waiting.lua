@@ -27,11 +27,27 @@ local function reason_of(model)
   return reason
 end
 
+-- The first unfinished image that waits for anything but a confirmation, or nothing: then all of them wait for theirs.
+local function first_to_run(job_id)
+  for _, id in ipairs(image_ids(job_id)) do
+    local score = tonumber(call('ZSCORE', ARQ_QUEUE .. GENERATION, id))
+    if score and score ~= AWAITING_CONFIRMATION then return id end
+  end
+end
+
+-- The same for a job whose pictures are prepared first: it may wait for a client, or for the remover's endpoint.
+local function reason_of_prepared(job_id)
+  local id = first_to_run(job_id)
+  if not id then return 'confirmation' end
+  return reason_of(text(model_of(id)))
+end
+
 -- The counts come first, as `total_in` expects them.
 local FIELDS = {unpack(COUNT_FIELDS)}
 FIELDS[#FIELDS + 1] = 'owner'
 FIELDS[#FIELDS + 1] = 'waiting_for'
 FIELDS[#FIELDS + 1] = 'model'
+FIELDS[#FIELDS + 1] = 'prepared'
 
 local function write_reason(job_id, waiting)
   call('HSET', K.job(job_id), 'waiting_for', waiting)
@@ -42,9 +58,12 @@ end
 
 for _, job_id in ipairs(call('ZRANGE', K.unfinished(), 0, max_jobs - 1)) do
   local row = call('HMGET', K.job(job_id), unpack(FIELDS))
-  local counts, exists, before = numbers(row), row[#FIELDS - 2], text(row[#FIELDS - 1])
+  local counts, exists, before = numbers(row), row[#FIELDS - 3], text(row[#FIELDS - 2])
   local waits = total_in(counts, UNFINISHED) > 0 and total_in(counts, ADVANCING) == 0
-  local waiting = waits and reason_of(row[#FIELDS]) or ''
+  local waiting = ''
+  if waits then
+    waiting = text(row[#FIELDS]) ~= '' and reason_of_prepared(job_id) or reason_of(row[#FIELDS - 1])
+  end
   if exists and before ~= waiting then
     write_reason(job_id, waiting)
     changed = changed + 1

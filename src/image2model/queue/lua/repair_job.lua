@@ -20,10 +20,11 @@ for _, id in ipairs(image_ids(job_id)) do
       lost = lost or not (leads and UNFINISHED[leads])
     end
     if score == AWAITING_WINDOW then
-      local model = call('HGET', job, 'model')
+      local model = text(model_of(id))
       lost = lost or not call('ZSCORE', K.window_waiting(model), id)
       call('SADD', K.window_models(), model)
     end
+    if score == AWAITING_CONFIRMATION then lost = lost or not call('ZSCORE', K.confirmations(), id) end
     if score == AWAITING_ENDPOINT then lost = lost or not endpoint_has_waiter(id) end
     if lost and call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then
       local new_score = sent(id) and FOLLOW_NOW or START_NEXT

@@ -138,11 +138,15 @@ local function budget_left(image_id, owner, at)
   return num(budget[1]) - usage[2] - usage[3]
 end
 
--- How much must be reserved before the next attempt; `held`: the present reservation stays with the present attempt.
+-- An image reserves the price of its next attempt, and of the phases after the present one (`later_micro`): `unit_micro`
+-- is both together. Without a phase nothing comes later.
+
+-- How much must be reserved before the next attempt; `held`: the present attempt's part of the reservation stays with it.
 local function reservation_shortfall(image_id, held)
-  local row = call('HMGET', K.image(image_id), 'unit_micro', 'reserved_micro')
+  local row = call('HMGET', K.image(image_id), 'unit_micro', 'reserved_micro', 'later_micro')
   if text(row[2]) == '' then return 0 end
-  return math.max(0, num(row[1]) - (held and 0 or num(row[2])))
+  local kept = held and math.min(num(row[2]), num(row[3])) or num(row[2])
+  return math.max(0, num(row[1]) - kept)
 end
 
 -- Whether the budget covers `micro` more; never when it is overrun already.
@@ -163,12 +167,12 @@ end
 local function hold_of(image_id, attempt) return image_id .. ':' .. attempt end
 
 local function hold(image_id, attempt, at)
-  local row = call('HMGET', K.image(image_id), 'owner', 'job_id', 'reserved_micro')
-  if num(row[3]) == 0 then return end
-  local model = text(call('HGET', K.job(row[2]), 'model'))
-  call('HSET', K.image(image_id), 'reserved_micro', 0)
+  local row = call('HMGET', K.image(image_id), 'owner', 'reserved_micro', 'later_micro')
+  local later = math.min(num(row[2]), num(row[3]))
+  if num(row[2]) == later then return end
+  call('HSET', K.image(image_id), 'reserved_micro', later)
   local name = hold_of(image_id, attempt)
-  call('HSET', K.held(), name, cjson.encode({row[1], model, num(row[3])}))
+  call('HSET', K.held(), name, cjson.encode({row[1], text(model_of(image_id)), num(row[2]) - later}))
   call('ZADD', K.holds(), at + HOLD_TTL, name)
   call('PEXPIRE', K.held(), FLEET_TTL)
   call('PEXPIRE', K.holds(), FLEET_TTL)
@@ -230,7 +234,8 @@ end
 -- | -1 no known attempt, micro, overrun, model}. The overrun is by how much the owner's budget was exceeded because FAL
 -- charged more than was reserved.
 local function book(image_id, owner, model, request_id, attempt, micro, uncertain, nonce, at)
-  local row = call('HMGET', K.image(image_id), 'job_id', 'request_id', 'attempt_token', 'unit_micro', 'owner')
+  local row = call('HMGET', K.image(image_id), 'job_id', 'request_id', 'attempt_token', 'unit_micro', 'owner',
+    'later_micro')
   if attempt == '' and row[2] == request_id then attempt = text(row[3]) end
   local bookings = bookings_of(image_id)
   local before = booking_of(bookings, request_id, attempt)
@@ -238,9 +243,9 @@ local function book(image_id, owner, model, request_id, attempt, micro, uncertai
   local present = attempt ~= '' and attempt == row[3]
   local held = attempt ~= '' and release_hold(hold_of(image_id, attempt))
   owner = owner or (held and held[1]) or row[5]
-  model = model or (held and held[2]) or (row[1] and call('HGET', K.job(row[1]), 'model')) or ''
+  model = model or (held and held[2]) or model_of(image_id) or ''
   if not owner or not (micro or held or present) then return {-1, 0, 0, ''} end
-  micro = micro or (held and held[3]) or num(row[4])
+  micro = micro or (held and held[3]) or num(row[4]) - num(row[6])
   local released = held and held[3] or 0
   if not held and present then released = release_reservation(image_id, owner, micro) end
   if row[1] then add_cost(image_id, row[1], micro, uncertain) end

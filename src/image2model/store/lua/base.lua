@@ -10,3 +10,10 @@ end
 
 local function num(value) return tonumber(value or 0) or 0 end
 local function text(value) if value then return value end return '' end
+
+-- The endpoint that an image's next request is for: its job's model, or in a phase of its preparation the remover.
+local function model_of(image_id)
+  local row = call('HMGET', K.image(image_id), 'job_id', 'phase_model')
+  if text(row[2]) ~= '' then return row[2] end
+  return row[1] and call('HGET', K.job(row[1]), 'model') or nil
+end

@@ -42,10 +42,7 @@ local function await_endpoint(image_id, model, score, at)
   call('ZADD', K.endpoint_waiting(model), kept_score, image_id)
   call('ZADD', K.endpoint_since(model), since, image_id)
   renew_endpoint(model)
-  if digest ~= '' and call('GET', K.reuse(digest)) == image_id then
-    call('DEL', K.reuse(digest))
-    release_reuse_waiters(digest)
-  end
+  stop_leading(image_id, digest)
 end
 
 -- All images that wait for an endpoint return to their places in the fair order.

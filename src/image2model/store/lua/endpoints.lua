@@ -1,11 +1,6 @@
 -- Which endpoints have an open circuit, and which images wait for them. An endpoint is named by the model. What opens
 -- and closes its circuit is in circuits.lua. Needs base.lua.
 
-local function model_of(image_id)
-  local job_id = call('HGET', K.image(image_id), 'job_id')
-  return job_id and call('HGET', K.job(job_id), 'model') or nil
-end
-
 local cached_circuits
 
 -- Each endpoint with an open circuit -> the image that may probe it, or ''. Read once in a script; whatever changes a

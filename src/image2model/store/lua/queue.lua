@@ -42,6 +42,7 @@ local function dequeue(queue, task_id)
     local score = tonumber(call('ZSCORE', ARQ_QUEUE .. queue, task_id))
     if score == AWAITING_ENDPOINT then remove_endpoint_waiter(task_id, model_of(task_id)) end
     if score == AWAITING_WINDOW then call('ZREM', K.window_waiting(text(model_of(task_id))), task_id) end
+    if score == AWAITING_CONFIRMATION then call('ZREM', K.confirmations(), task_id) end
   end
   call('ZREM', ARQ_QUEUE .. queue, task_id)
   call('ZREM', K.leases(queue), task_id)
@@ -162,6 +163,13 @@ local function leader_of(digest, image_id)
   return leader, row[1] or nil
 end
 
+-- An image that has the cut-out of this content, or nothing. Its leader may have gone on to its next phase, and has
+-- another content by now.
+local function cutout_source(digest)
+  local source = digest ~= '' and call('GET', K.cutout(digest))
+  return source and call('EXISTS', K.image(source)) == 1 and source or nil
+end
+
 -- The image whose result this one may reuse, 'wait' while the leader still runs, or nothing: then this image leads from
 -- now on.
 local function reuse_source(digest, image_id)
@@ -188,4 +196,11 @@ local function release_reuse_waiters(digest)
   end
   call('DEL', K.reuse_waiting(digest))
   if #waiting > 0 then notify_queue(GENERATION) end
+end
+
+-- The image runs no more for this content: those that waited for it start next.
+local function stop_leading(image_id, digest)
+  if digest == '' or call('GET', K.reuse(digest)) ~= image_id then return end
+  call('DEL', K.reuse(digest))
+  release_reuse_waiters(digest)
 end

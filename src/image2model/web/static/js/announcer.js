@@ -14,6 +14,11 @@ export function start() {
   jobs.onChange(({ pictures }) => pictures.forEach(note));
 }
 
+// What a person has just done, for those who do not see it.
+export function announce(text) {
+  byId('announcer').textContent = text;
+}
+
 function note(picture) {
   const before = seen.get(picture);
   seen.set(picture, picture.status);
@@ -27,6 +32,6 @@ function note(picture) {
 
 function tell() {
   const parts = [done && `${plural(done, 'model')} done`, failed && `${plural(failed, 'picture')} failed`].filter(Boolean);
-  byId('announcer').textContent = `${parts.join(', ')}.`;
+  announce(`${parts.join(', ')}.`);
   done = failed = timer = 0;
 }

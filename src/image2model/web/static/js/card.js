@@ -3,6 +3,7 @@
 import { BASE } from './api.js';
 import * as actions from './actions.js';
 import { button, element, say, show } from './dom.js';
+import { viewWords } from './sides.js';
 import { isMoving, place, words } from './states.js';
 
 const SHARE = { queued: 0, preparing: 0.05, submitted: 0.1, generating: 0.5, storing: 0.9 };
@@ -20,10 +21,11 @@ export class Card {
     this.badge = element('span', { class: 'card-badge', hidden: true });
     this.media.append(this.image, this.badge, this.progress);
     this.name = element('p', { class: 'card-name' });
+    this.views = element('p', { class: 'card-views', hidden: true });
     this.state = element('p', { class: 'card-state' });
     this.open = element('button', { class: 'card-open', type: 'button', tabIndex: -1, on: { click: () => opened(this.picture) } });
     this.retry = button('Try again', { kind: 'quiet small card-retry', symbol: 'retry', hidden: true, on: { click: () => actions.retry(this.picture.job, [this.picture]) } });
-    this.text = element('div', { class: 'card-text' }, this.name, this.state, this.retry);
+    this.text = element('div', { class: 'card-text' }, this.name, this.views, this.state, this.retry);
     this.element = element('li', { class: 'card' }, this.media, this.text, this.open);
     this.element.card = this;
     this.update();
@@ -38,6 +40,10 @@ export class Card {
     if (data.moving !== moving) data.moving = moving;
     say(this.name, picture.filename);
     this.name.title = picture.filename;
+    const views = viewWords(picture.views);
+    say(this.views, views);
+    this.views.title = views;
+    show(this.views, Boolean(views));
     this.source();
     const share = status === 'uploading' ? picture.sent : SHARE[status];
     show(this.progress, share !== undefined);
@@ -53,11 +59,12 @@ export class Card {
   tell() {
     const text = words(this.picture);
     const queued = place(this.picture);
-    if (this.said === text) return;
-    this.said = text;
+    const views = viewWords(this.picture.views);
+    if (this.said === text + views) return;
+    this.said = text + views;
     say(this.state, text);
     this.state.title = text;
-    this.open.setAttribute('aria-label', `${this.picture.filename}: ${text}${queued && `, ${queued.toLowerCase()}`}`);
+    this.open.setAttribute('aria-label', `${this.picture.filename}${views && `, ${views}`}: ${text}${queued && `, ${queued.toLowerCase()}`}`);
   }
 
   source() {

@@ -1,7 +1,8 @@
 // The side panel: pictures that were taken in, the model, its parameters, the price, and the button.
 
-import { byId, element, icon, say, show } from './dom.js';
+import { byId, element, say, show } from './dom.js';
 import { expected } from './expected.js';
+import { takesOne } from './fits.js';
 import { bytes, names, number, plural, seconds, usd } from './format.js';
 import { atOnce, onFound, onWrites } from './health.js';
 import * as intake from './intake.js';
@@ -10,13 +11,12 @@ import * as catalogue from './models.js';
 import { modelOf, standardModel } from './models.js';
 import { ParameterForm } from './parameters.js';
 import { priceOf } from './price.js';
-import { thumbnail } from './thumbnails.js';
+import * as staged from './staged.js';
 import { toast } from './toasts.js';
 import * as uploads from './uploads.js';
 
 const LARGEST = 10 * 1024 * 1024;
 const ASK_AFTER_MS = 350;
-const staged = [];
 let form = null;
 let each = null;
 let asking = 0;
@@ -25,6 +25,7 @@ let taken = true; // whether the service takes pictures in
 
 export function start() {
   intake.start(take);
+  staged.start(price);
   onWrites((on) => {
     taken = on;
     price();
@@ -34,7 +35,7 @@ export function start() {
   window.addEventListener('focus', look);
   byId('model').addEventListener('focus', look);
   onFound(() => form && price());
-  byId('clear').addEventListener('click', clear);
+  byId('clear').addEventListener('click', staged.clear);
   byId('composer').addEventListener('submit', (event) => {
     event.preventDefault();
     send();
@@ -120,24 +121,25 @@ function time(count) {
 
 function price() {
   const line = byId('price');
-  const count = staged.length;
+  const count = staged.count();
   const unknown = Boolean(form && each && (each.usd === null || each.usd === undefined));
+  const fits = staged.judge(form && form.model);
   show(byId('max-cost-field'), unknown);
-  byId('send').disabled = !count || !form || !taken || (unknown && each.limit && !limit());
+  byId('send').disabled = !count || !form || !taken || !fits || (unknown && each.limit && !limit());
   const action = count ? `Generate ${plural(count, 'model')}` : 'Generate models';
   say(byId('send'), taken ? action : 'Uploads are off for now');
   show(byId('clear'), count > 0);
   if (!each) return line.replaceChildren('Asking for the price…');
   if (unknown) return line.replaceChildren(each.note);
-  const one = `${usd(each.usd)} a picture`;
-  if (!count) return line.replaceChildren(one);
-  const batches = Math.ceil(count / uploads.BATCH);
+  const what = staged.anyGrouped() || !takesOne(form.model) ? 'object' : 'picture';
+  if (!count) return line.replaceChildren(`${usd(each.usd)} ${what === 'object' ? 'an object' : 'a picture'}`);
+  const batches = uploads.split(staged.ready()).length;
   const split = batches > 1 ? ` in ${batches} batches` : '';
   return line.replaceChildren(
-    element('span', {}, `${plural(count, 'picture')}${split} × ${usd(each.usd)}`),
+    element('span', {}, `${plural(count, what)}${split} × ${usd(each.usd)}`),
     element('strong', {}, usd(each.usd * count)),
     ...time(count),
-    element('small', {}, 'Pictures that were done before with these parameters cost nothing.'),
+    element('small', {}, `${what === 'object' ? 'Objects' : 'Pictures'} that were done before with these parameters cost nothing.`),
   );
 }
 
@@ -147,59 +149,24 @@ function limit() {
   return byId('max-cost-field').hidden || !(given > 0) ? null : given;
 }
 
-function take(files, others) {
+function take(files, others, target) {
   const tooLarge = files.filter((file) => file.size > LARGEST);
   const empty = files.filter((file) => !file.size);
-  const good = files.filter((file) => file.size && file.size <= LARGEST);
-  const list = byId('staged');
-  list.append(...good.map(add));
-  show(list, staged.length > 0);
+  staged.add(files.filter((file) => file.size && file.size <= LARGEST), target);
   if (others.length) toast(`${plural(others.length, 'file')} left out: only PNG, JPEG and WebP become models. ${names(others)}`);
   if (tooLarge.length) toast(`${names(tooLarge)}: over ${bytes(LARGEST)}, left out.`);
   if (empty.length) toast(`${names(empty)}: empty, left out.`);
-  price();
-}
-
-function add(file) {
-  const one = { file, thumbnail: null };
-  staged.push(one);
-  const item = element('li', { title: file.name });
-  const remove = element('button', { type: 'button', 'aria-label': `Remove ${file.name}`, on: { click: () => drop(one, item) } }, icon('close'));
-  item.append(remove);
-  thumbnail(file).then((url) => {
-    one.thumbnail = url;
-    if (url) item.prepend(element('img', { src: url, alt: '' }));
-  });
-  return item;
-}
-
-function drop(one, item) {
-  const place = staged.indexOf(one);
-  if (place < 0) return;
-  staged.splice(place, 1);
-  const next = item.nextElementSibling || item.previousElementSibling;
-  item.remove();
-  (next?.querySelector('button') || byId('pick-files')).focus();
-  show(byId('staged'), staged.length > 0);
-  price();
-}
-
-function clear() {
-  staged.length = 0;
-  byId('staged').replaceChildren();
-  show(byId('staged'), false);
-  price();
 }
 
 function send() {
-  if (!staged.length || !form || !taken) return;
+  if (!staged.count() || !form || !taken || !staged.judge(form.model)) return;
   if (!form.check()) {
     byId('params-box').open = true;
     byId('params').querySelector('[aria-invalid="true"]')?.focus();
     return;
   }
-  uploads.send([...staged], { model: form.model.id, params: form.values(), maxCost: limit() });
-  clear();
+  uploads.send(staged.ready(), { model: form.model.id, params: form.values(), maxCost: limit() });
+  staged.clear();
   byId('gallery').focus({ preventScroll: true });
   if (matchMedia('(max-width: 900px)').matches) byId('gallery').scrollIntoView({ behavior: 'smooth' });
 }

@@ -7,9 +7,14 @@ const TYPES = new Set(['image/png', 'image/jpeg', 'image/webp']);
 
 const isPicture = (file) => TYPES.has(file.type) || PICTURES.test(file.name);
 
-// `take(pictures, others)`: the pictures among what came in, and the other files.
+const folders = new WeakMap();
+
+// The folder that a file came in, with slashes; empty where it came by itself.
+export const folderOf = (file) => folders.get(file) ?? file.webkitRelativePath.split('/').slice(0, -1).join('/');
+
+// `take(pictures, others, target)`: the pictures among what came in, the other files, and where they were let go.
 export function start(take) {
-  const give = (files) => take(files.filter(isPicture), files.filter((file) => !isPicture(file)));
+  const give = (files, target = null) => take(files.filter(isPicture), files.filter((file) => !isPicture(file)), target);
   chooser('pick-files', 'files', give);
   chooser('pick-folder', 'folder', give);
   dropping(give);
@@ -62,7 +67,8 @@ function dropping(give) {
     if (!carries(event)) return;
     event.preventDefault();
     cover(false);
-    give(await dropped(event.dataTransfer));
+    const { target } = event;
+    give(await dropped(event.dataTransfer), target);
   });
 }
 
@@ -70,12 +76,12 @@ function dropping(give) {
 async function dropped(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
-  const found = await Promise.all(entries.map(walk));
+  const found = await Promise.all(entries.map((entry) => walk(entry, '')));
   return found.flat();
 }
 
-async function walk(entry) {
-  if (entry.isFile) return [await new Promise((take, refuse) => entry.file(take, refuse))];
+async function walk(entry, folder) {
+  if (entry.isFile) return [kept(await new Promise((take, refuse) => entry.file(take, refuse)), folder)];
   const reader = entry.createReader();
   const found = [];
   for (;;) {
@@ -84,5 +90,11 @@ async function walk(entry) {
     found.push(...some);
   }
   found.sort((a, b) => inOrder(a.name, b.name));
-  return (await Promise.all(found.map(walk))).flat();
+  const inside = folder ? `${folder}/${entry.name}` : entry.name;
+  return (await Promise.all(found.map((one) => walk(one, inside)))).flat();
+}
+
+function kept(file, folder) {
+  folders.set(file, folder);
+  return file;
 }

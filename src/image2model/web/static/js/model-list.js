@@ -1,7 +1,8 @@
-// The field in which a model is chosen: by maker, narrowed by a search, with what one picture cannot run shown
-// and not to be chosen.
+// The field in which a model is chosen: by maker, narrowed by a search, with what pictures cannot run shown and not
+// to be chosen.
 
 import { byId, element, say, show } from './dom.js';
+import { smallest, takesSeveral } from './fits.js';
 import { usd } from './format.js';
 import { models } from './models.js';
 
@@ -33,8 +34,12 @@ function group(maker, some) {
 
 function label(one) {
   if (one.needs) return `${one.title} (${one.needs})`;
-  return one.price === null || one.price === undefined ? one.title : `${one.title} · ${usd(one.price)}`;
+  const price = one.price === null || one.price === undefined ? '' : usd(one.price);
+  return [one.title, price, views(one)].filter(Boolean).join(' · ');
 }
+
+// How many pictures of one object it takes, where that may be several.
+const views = (one) => (takesSeveral(one) ? `${smallest(one).length}+ views` : '');
 
 export function describe(model) {
   const license = model.license ? `License: ${model.license}.` : '';

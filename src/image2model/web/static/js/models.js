@@ -26,7 +26,7 @@ export async function refresh() {
 }
 
 function read(one) {
-  const schema = one.params || {};
+  const schema = withoutPictures(one.params || {}, one.inputs || []);
   return {
     id: one.id,
     title: one.title || one.id,
@@ -34,12 +34,20 @@ function read(one) {
     price: one.price_usd,
     note: one.price_note || '',
     license: one.license || '',
-    needs: one.available === false ? one.needs || 'needs more than one picture' : '',
+    needs: one.available === false ? one.needs || 'takes no picture' : '',
     down: Boolean(one.fal?.status && !['active', 'ACTIVE'].includes(one.fal.status)) ? one.fal.status : '',
     properties: schema.properties || {},
     required: new Set(schema.required || []),
+    inputs: one.inputs || [],
     schema: JSON.stringify(schema),
   };
+}
+
+// The addresses of pictures are parameters too, for those who have no files; on the page the files fill them.
+function withoutPictures(schema, inputs) {
+  const filled = new Set(inputs.filter(({ role }) => ['picture', 'side', 'views'].includes(role)).map(({ name }) => name));
+  const properties = Object.entries(schema.properties || {}).filter(([name]) => !filled.has(name));
+  return { ...schema, properties: Object.fromEntries(properties) };
 }
 
 // FAL's own ids begin with `fal-ai/`; then the family's name says who made it.

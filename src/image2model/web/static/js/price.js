@@ -2,6 +2,8 @@
 // because the price does not depend on what is in it.
 
 import { call } from './api.js';
+import { smallest } from './fits.js';
+import { partOf } from './objects.js';
 
 const known = new Map();
 let probe = null;
@@ -19,7 +21,9 @@ async function ask(model, params) {
   const form = new FormData();
   form.append('model', model.id);
   form.append('params', JSON.stringify(params));
-  form.append('files', (probe ??= await blank()), 'price.png');
+  probe ??= await blank();
+  const sides = smallest(model);
+  for (const side of sides) form.append(sides.length > 1 ? partOf('price', side) : 'files', probe, 'price.png');
   const quote = await call('POST', '/quote', { form });
   return { usd: quote.cost_usd_each, note: quote.price_note, limit: quote.refusal?.code === 'price_unknown' };
 }

@@ -5,10 +5,12 @@ import { ApiError, BASE, Unreachable, refused } from './api.js';
 import { fetchJob } from './documents.js';
 import * as health from './health.js';
 import * as jobs from './jobs.js';
+import { partOf } from './objects.js';
 import * as outbox from './outbox.js';
 import { thumbnail } from './thumbnails.js';
 
-export const BATCH = 25;
+const BATCH = 25;
+const LARGEST_BATCH = 1e9; // the service takes 1 GiB
 const AT_ONCE = 2;
 const LONGEST_WAIT_S = 30;
 const PASSING = new Set([429, 502, 503, 504]);
@@ -17,14 +19,32 @@ let running = 0;
 
 const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
-// `pictures`: `{file, thumbnail, metadata}`. Each 25 become a batch of their own, with its share of `maxCost`.
-export function send(pictures, { model, params, metadata = {}, maxCost = null }) {
-  const rounds = Math.ceil(pictures.length / BATCH);
-  for (let round = rounds - 1; round >= 0; round -= 1) {
-    const some = pictures.slice(round * BATCH, (round + 1) * BATCH);
-    const share = maxCost === null ? null : Math.floor((maxCost * 1e6 * some.length) / pictures.length) / 1e6;
-    const batch = { key: newKey(), model, params, metadata, own: some.map((one) => one.metadata || {}), maxCost: share, made: Date.now() + round, files: some.map((one) => one.file) };
-    begin(batch, some.map((one) => one.thumbnail), true);
+// The objects by batches, each as large as the service takes.
+export function split(objects) {
+  const batches = [];
+  let room = 0;
+  for (const one of objects) {
+    const size = sizeOf(one);
+    if (!batches.length || batches.at(-1).length === BATCH || size > room) {
+      batches.push([]);
+      room = LARGEST_BATCH;
+    }
+    batches.at(-1).push(one);
+    room -= size;
+  }
+  return batches;
+}
+
+const sizeOf = (object) => object.views.reduce((sum, view) => sum + view.file.size, 0);
+
+// `objects`: see objects.js, `ready`. Each batch has its share of `maxCost`.
+export function send(objects, { model, params, metadata = {}, maxCost = null }) {
+  const made = Date.now();
+  for (const [round, some] of [...split(objects).entries()].reverse()) {
+    const share = maxCost === null ? null : Math.floor((maxCost * 1e6 * some.length) / objects.length) / 1e6;
+    const kept = some.map((one) => ({ ...one, views: one.views.map(({ file, side }) => ({ file, side })) }));
+    const batch = { key: newKey(), model, params, metadata, maxCost: share, made: made + round, objects: kept };
+    begin(batch, some.map((one) => one.views[0].thumbnail), true);
   }
   pump();
 }
@@ -32,21 +52,29 @@ export function send(pictures, { model, params, metadata = {}, maxCost = null })
 // What an earlier page did not get through with.
 export async function resume() {
   const batches = await outbox.kept();
-  for (const batch of batches.sort((a, b) => b.made - a.made)) begin(batch, [], false);
+  for (const batch of batches.sort((a, b) => b.made - a.made)) begin({ ...batch, objects: batch.objects || single(batch) }, [], false);
   pump();
 }
 
+// What a page kept that knew no objects.
+const single = ({ files, own = [] }) =>
+  files.map((file, index) => ({ name: file.name, grouped: false, metadata: own[index] || {}, views: [{ file, side: '' }] }));
+
 function begin(batch, thumbnails, fresh) {
   const job = {
-    job_id: null, status: 'uploading', model: batch.model, params: batch.params, total: batch.files.length, counts: {}, progress: 0,
+    job_id: null, status: 'uploading', model: batch.model, params: batch.params, total: batch.objects.length, counts: {}, progress: 0,
     cost_usd: 0, estimated_cost_usd: null, waiting_for: null, rejected: [], created_at: new Date(batch.made).toISOString(),
     heard: 0, images: null, upload: { batch, error: null, request: null },
   };
-  job.images = batch.files.map((file, index) =>
-    jobs.picture(job, { index, filename: file.name, size: file.size, thumbnail: thumbnails[index] || null }));
-  for (const [index, one] of job.images.entries()) if (!one.thumbnail) drawn(one, batch.files[index]);
+  job.images = batch.objects.map((object, index) => pictureOf(job, object, index, thumbnails[index] || null));
+  for (const [index, one] of job.images.entries()) if (!one.thumbnail) drawn(one, batch.objects[index].views[0].file);
   jobs.addLocal(job);
   waiting.unshift({ job, fresh });
+}
+
+function pictureOf(job, object, index, small) {
+  const views = object.views.map(({ file, side }) => ({ side: side || null, filename: file.name, size: file.size }));
+  return jobs.picture(job, { index, filename: object.name, size: sizeOf(object), thumbnail: small, views });
 }
 
 async function drawn(picture, file) {
@@ -101,7 +129,9 @@ function transfer(job) {
   for (const [name, text] of own(batch)) form.append(name, text);
   if (batch.maxCost) form.append('max_cost_usd', batch.maxCost.toFixed(6));
   form.append('on_invalid', 'skip');
-  for (const file of batch.files) form.append('files', file, file.name);
+  for (const { name, grouped, views } of batch.objects) {
+    for (const { file, side } of views) form.append(grouped ? partOf(name, side) : 'files', file, file.name);
+  }
   return new Promise((done, fail) => {
     const request = new XMLHttpRequest();
     job.upload.request = request;
@@ -114,12 +144,21 @@ function transfer(job) {
   });
 }
 
-// The fields with the caller's own data, where there is any; a batch that an older page kept has none.
-function own({ metadata = {}, own: pictures = [] }) {
-  const files = pictures.map((one, part) => ({ part, metadata: one })).filter((entry) => Object.keys(entry.metadata).length);
+// The fields with the caller's own data, where there is any. A file's `part` is its place among all files.
+function own({ metadata = {}, objects }) {
+  const manifest = {};
+  let part = 0;
+  for (const one of objects) {
+    const { name, grouped, metadata: said } = one;
+    if (Object.keys(said).length) {
+      if (grouped) (manifest.objects ??= []).push({ name, metadata: said });
+      else (manifest.files ??= []).push({ part, metadata: said });
+    }
+    part += one.views.length;
+  }
   return [
     ...(Object.keys(metadata).length ? [['metadata', JSON.stringify(metadata)]] : []),
-    ...(files.length ? [['manifest', JSON.stringify({ files })]] : []),
+    ...(Object.keys(manifest).length ? [['manifest', JSON.stringify(manifest)]] : []),
   ];
 }
 
@@ -151,7 +190,7 @@ async function refuse(job, error) {
   job.status = 'refused';
   const faults = error instanceof ApiError ? error.errors : [];
   for (const one of job.images) {
-    const fault = faults.find((found) => found.file === one.filename);
+    const fault = faults.find(({ file }) => file === one.filename || one.views.some((view) => view.filename === file));
     one.status = fault ? 'rejected' : 'waiting';
     one.error = fault ? { message: fault.detail } : null;
     jobs.changed({ picture: one });

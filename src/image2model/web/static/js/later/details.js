@@ -7,6 +7,7 @@ import { between, bytes, moment, number, seconds, usd } from '../format.js';
 import { rows } from '../metadata.js';
 import { modelOf, titleOf } from '../models.js';
 import { ParameterForm } from '../parameters.js';
+import { sideTitle } from '../sides.js';
 import { isFinished, words } from '../states.js';
 import { failed } from '../toasts.js';
 import * as uploads from '../uploads.js';
@@ -69,7 +70,7 @@ export class Details {
   async retry(picture, params) {
     try {
       if (picture.status === 'failed') await actions.retry(picture.job, [picture], params);
-      else uploads.send([{ file: await originalFile(picture), thumbnail: null, metadata: picture.metadata }], { model: picture.job.model, params, metadata: picture.job.metadata });
+      else uploads.send([await originalObject(picture)], { model: picture.job.model, params, metadata: picture.job.metadata });
       this.shown = '';
       this.sent();
     } catch (error) {
@@ -80,19 +81,40 @@ export class Details {
 
 const fileUrl = (picture, kind) => `${BASE}/download/${picture.job.job_id}/${picture.image_id}?file=${kind}`;
 
-async function originalFile(picture) {
-  const answer = await fetch(fileUrl(picture, 'original'));
+// Of an object every view has its own.
+const originalKind = (index) => (index ? `original-${index + 1}` : 'original');
+
+// As it was sent, to be sent once more.
+async function originalObject(picture) {
+  const { filename, metadata } = picture;
+  const known = picture.views || [];
+  const grouped = known.length > 1 || Boolean(known[0]?.side);
+  const views = known.length ? known : [{ filename, side: null }];
+  const files = await Promise.all(views.map((view, index) => originalFile(picture, view.filename, index)));
+  return { name: filename, grouped, metadata, views: files.map((file, index) => ({ file, side: views[index].side || '', thumbnail: null })) };
+}
+
+async function originalFile(picture, name, index) {
+  const answer = await fetch(fileUrl(picture, originalKind(index)));
   if (!answer.ok) throw new Error('The original picture is no longer there.');
-  return new File([await answer.blob()], picture.filename, { type: answer.headers.get('Content-Type') || '' });
+  return new File([await answer.blob()], name, { type: answer.headers.get('Content-Type') || '' });
 }
 
 function original(picture) {
-  const { image_id: id, thumbnail } = picture;
+  const { image_id: id, thumbnail, views = [] } = picture;
   if (!id && !thumbnail) return null;
+  if (id && views.length > 1) return element('div', { class: 'viewer-views' }, ...views.map((view, index) => viewOf(picture, view, index)));
   const size = picture.width ? `${picture.width} × ${picture.height}, ${bytes(picture.size)}` : bytes(picture.size);
   return element('figure', { class: 'viewer-original' },
     element('img', { src: id ? fileUrl(picture, 'original') : thumbnail, alt: `The original: ${picture.filename}` }),
     element('figcaption', {}, `Original · ${size}`));
+}
+
+function viewOf(picture, { side, filename }, index) {
+  const shows = side ? sideTitle(side) : `View ${index + 1}`;
+  return element('figure', { class: 'viewer-original', title: filename },
+    element('img', { src: fileUrl(picture, originalKind(index)), alt: `The original, ${shows.toLowerCase()}: ${filename}`, loading: 'lazy' }),
+    element('figcaption', {}, shows));
 }
 
 function problem(picture) {

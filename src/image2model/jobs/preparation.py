@@ -1,0 +1,81 @@
+"""What a client wants done with its pictures before their model runs, and what that costs.
+
+The removal of a background is a paid request for each view; cropping and padding are ours and free. Pure.
+Raises InvalidParameter.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from image2model.domain import Preparation
+from image2model.errors import InvalidParameter
+from image2model.fal.endpoints import DEFAULT_REMOVER, Endpoint
+from image2model.jobs.objects import ReceivedObject
+
+FIELDS: Final = ("remove_background", "crop", "pad_square", "confirm_prepared")
+_FLAGS: Final = {"true": True, "false": False}
+
+
+def remover_id(fields: Mapping[str, str]) -> str | None:
+    """The endpoint that removes the backgrounds; None where they stay."""
+    text = fields.get("remove_background", "false")
+    if text == "false":
+        return None
+    return DEFAULT_REMOVER if text == "true" else text
+
+
+def read_preparation(fields: Mapping[str, str]) -> Preparation | None:
+    """What the form wants prepared; None where the pictures are sent as they are."""
+    wanted = Preparation(
+        remove_background=remover_id(fields),
+        crop=_flag(fields, "crop"),
+        pad_square=_flag(fields, "pad_square"),
+        confirm_prepared=_flag(fields, "confirm_prepared"),
+    )
+    return None if wanted == Preparation() else wanted
+
+
+def _flag(fields: Mapping[str, str], name: str) -> bool:
+    text = fields.get(name, "false")
+    if text not in _FLAGS:
+        raise InvalidParameter(f"`{name}` must be false or true, not {text[:32]!r}.")
+    return _FLAGS[text]
+
+
+class Preparing(msgspec.Struct, frozen=True, kw_only=True):
+    """What is prepared, and the endpoint that removes backgrounds, None where they stay."""
+
+    wanted: Preparation
+    remover: Endpoint | None
+
+    def cutouts(self, objects: Sequence[ReceivedObject]) -> int:
+        """How many backgrounds are removed."""
+        return sum(len(one.views) for one in objects) if self.remover is not None else 0
+
+    def price(self) -> int | None:
+        """Micro-dollars for one view; None where only the run shows it."""
+        return 0 if self.remover is None else self.remover.price({})
+
+    def reservation(self) -> int:
+        """Micro-dollars to set aside for one view."""
+        return 0 if self.remover is None else self.remover.reservation({})
+
+    @property
+    def terms(self) -> list[object]:
+        """What of it decides what a model looks like."""
+        return [self.wanted.remove_background, self.wanted.crop, self.wanted.pad_square]
+
+    def digests(
+        self, received: ReceivedObject, *, owner: str, dedupe: str, no_cache: bool
+    ) -> tuple[str, ...]:
+        """What makes two cut-outs the same, for each view of an object; empty: nothing may be reused."""
+        if self.remover is None:
+            return ()
+        remover, scope = self.remover.id, owner if dedupe == "owner" else ""
+        if no_cache or dedupe == "off":
+            return ("",) * len(received.views)
+        texts = (msgspec.json.encode(["cutout", scope, remover, view.sha256]) for view in received.views)
+        return tuple(hashlib.sha256(text).hexdigest() for text in texts)

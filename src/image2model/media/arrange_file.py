@@ -1,0 +1,23 @@
+"""A picture file cropped to its object and padded to a square, encoded as it is sent to a model.
+
+Every function here decodes pixels: run it in a thread.
+"""
+
+from image2model.media.arrange import arrange
+from image2model.media.pixels import converted, decode, upright
+from image2model.media.preflight import Prepared, encoded, prepare
+from image2model.media.source import read_source
+
+
+def arrange_file(data: bytes, *, max_pixels: int, crop: bool, pad_square: bool) -> Prepared:
+    """The file as PNG or JPEG, 8-bit sRGB, upright, without metadata; arranged by its shown sides.
+
+    With neither `crop` nor `pad_square` it is what `prepare` makes of it. Raises ImageFailure
+    `image_unreadable` (not retryable).
+    """
+    if not crop and not pad_square:
+        return prepare(data, max_pixels=max_pixels)
+    _, source = read_source(data, max_pixels=max_pixels)
+    picture = upright(converted(decode(source), source), source.orientation)
+    arranged = arrange(picture, crop=crop, pad_square=pad_square, max_pixels=max_pixels)
+    return encoded(arranged, lossless=source.lossless)
