@@ -4,7 +4,7 @@ from typing import Final
 
 from image2model import errors
 from image2model.events.examples import QUEUED_JOB, SHA256
-from image2model.fal.endpoints import DEFAULT_MODEL
+from image2model.fal.endpoints import DEFAULT_MODEL, DEFAULT_REMOVER
 from image2model.http.documents import JobDocument
 from image2model.http.reference import LOCATION, Answer, Body, Header, Operation, Parameter, Schema
 from image2model.jobs.metadata import MAX_KEY
@@ -72,6 +72,32 @@ _TEXTS: Final[Schema] = {
         "default": "false",
         "description": "`true`: make every model anew, even where the same one exists already.",
     },
+    "remove_background": {
+        "type": "string",
+        "default": "false",
+        "description": f"`true` (which is `{DEFAULT_REMOVER}`), or the endpoint that removes the background "
+        "of each picture before its model is made: one paid request for each view, priced by the quote. "
+        "Equal pictures are cut out once.",
+    },
+    "crop": {
+        "type": "string",
+        "enum": ["false", "true"],
+        "default": "false",
+        "description": "`true`: cut each picture to its object, free of charge.",
+    },
+    "pad_square": {
+        "type": "string",
+        "enum": ["false", "true"],
+        "default": "false",
+        "description": "`true`: pad each picture to a square, free of charge.",
+    },
+    "confirm_prepared": {
+        "type": "string",
+        "enum": ["false", "true"],
+        "default": "false",
+        "description": "`true`: each image waits with its prepared pictures (`waiting_for: confirmation`) "
+        "until it is confirmed, for 24 hours at most.",
+    },
     "on_invalid": {
         "type": "string",
         "enum": ["reject", "skip"],
@@ -137,7 +163,7 @@ _FILE_PROBLEMS: Final = (
     errors.ImageTruncated,
     errors.ImageTooLarge,
 )
-_IDEMPOTENCY_KEY: Final = Parameter(
+IDEMPOTENCY_KEY: Final = Parameter(
     name="Idempotency-Key",
     where="header",
     description="1 to 255 visible ASCII characters. The same request with the same key gives the first "
@@ -145,7 +171,7 @@ _IDEMPOTENCY_KEY: Final = Parameter(
     example="2f1c5c1e-chairs",
     schema={"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]{1,255}$"},
 )
-_REPLAYED: Final = Header(
+REPLAYED: Final = Header(
     name="Idempotent-Replayed",
     description="`true` where this is the first answer of the `Idempotency-Key` again.",
     example="true",
@@ -192,7 +218,7 @@ UPLOAD_OPERATIONS: Final = (
         description="A batch that got 202 is stored and will run. A refused batch leaves nothing behind; "
         "where files are to blame, `errors` of the answer names each. 404 is for an `Idempotency-Key` "
         "whose job has been deleted since.",
-        parameters=(_IDEMPOTENCY_KEY,),
+        parameters=(IDEMPOTENCY_KEY,),
         body=BATCH_FORM,
         answers=(
             Answer(
@@ -200,7 +226,7 @@ UPLOAD_OPERATIONS: Final = (
                 description="The job, with one image for each good file.",
                 shape=JobDocument,
                 example=QUEUED_JOB,
-                headers=(LOCATION, _REPLAYED),
+                headers=(LOCATION, REPLAYED),
             ),
         ),
         problems=(
