@@ -115,6 +115,20 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return bool(self.files) and self.confirm_prepared and not self.confirmed
 
 
+class ModelInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The finished model that a second step starts from.
+
+    `key` is the step's own copy in the storage. Where it is empty, the model is at FAL only, at `url`.
+    `picture`: whether the image's picture is sent too.
+    """
+
+    format: str
+    size: int = 0
+    key: str = ""
+    url: str = ""
+    picture: bool = False
+
+
 class ImageStatus(StrEnum):
     """The status of one image. The API reference explains each of them."""
 

@@ -23,7 +23,7 @@ from image2model.events.examples import ENDED, PARTIAL_JOB
 from image2model.http.problems import ProblemDocument
 from image2model.http.reference import Body, Operation, Parameter
 from image2model.jobs import openapi as jobs_openapi
-from image2model.jobs import openapi_uploads
+from image2model.jobs import openapi_derive, openapi_uploads
 from image2model.jobs.archive import Manifest
 from image2model.operations import openapi as operations_openapi
 from image2model.webhooks import http as webhooks_http
@@ -32,6 +32,7 @@ from image2model.webhooks.deliveries import EVENT, Payload
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *openapi_uploads.UPLOAD_OPERATIONS,
     *jobs_openapi.JOB_OPERATIONS,
+    *openapi_derive.DERIVE_OPERATIONS,
     *events_openapi.OPERATIONS,
     *jobs_openapi.RESULT_OPERATIONS,
     *catalogue_openapi.OPERATIONS,
@@ -148,7 +149,10 @@ def _body(body: Body) -> dict[str, Any]:
         media["encoding"] = dict(body.encoding)
     if body.examples:
         media["examples"] = {name: {"value": as_json(value)} for name, value in body.examples.items()}
-    return {"description": body.description, "required": body.required, "content": {body.media_type: media}}
+    content = {body.media_type: media}
+    if body.form is not None:
+        content["multipart/form-data"] = {"schema": dict(body.form)}
+    return {"description": body.description, "required": body.required, "content": content}
 
 
 def _webhooks() -> dict[str, Any]:

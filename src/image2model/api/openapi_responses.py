@@ -163,6 +163,13 @@ def _answer(answer: Answer, *, counted: bool) -> dict[str, Any]:
 def _content(answer: Answer) -> dict[str, Any] | None:
     if answer.shape is not None:
         media: dict[str, Any] = {"schema": reference(answer.shape), "example": as_json(answer.example)}
+        if (other := answer.otherwise) is not None:
+            shapes = (answer.shape, type(other))
+            named = zip(shapes, (answer.example, other), strict=True)
+            media = {
+                "schema": {"oneOf": [reference(shape) for shape in shapes]},
+                "examples": {shape.__name__: {"value": as_json(example)} for shape, example in named},
+            }
         return {"application/json": media}
     if answer.media_type is None:
         return None
@@ -246,6 +253,8 @@ def _answered(operations: Iterable[Operation]) -> Iterator[Shape]:
     for answer in (answer for one in operations for answer in one.answers):
         if answer.shape is not None:
             yield answer.shape
+        if answer.otherwise is not None:
+            yield type(answer.otherwise)
         yield from (event.shape for event in answer.events)
 
 

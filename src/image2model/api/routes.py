@@ -17,7 +17,7 @@ from image2model.events.http import StreamGate
 from image2model.events.http import routes as event_routes
 from image2model.events.relay import EventRelay
 from image2model.http.documents import API
-from image2model.jobs import archive, files, status
+from image2model.jobs import archive, derive_http, files, status
 from image2model.jobs import http as jobs_http
 from image2model.operations import health, metrics
 from image2model.operations import http as operations_http
@@ -48,6 +48,7 @@ def routes() -> list[BaseRoute]:
             jobs_http.refresh_files,
             methods=["POST"],
         ),
+        Route(f"{API}/jobs/{{job_id}}/images/{{image_id}}/derive", derive_http.derive, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}", jobs_http.delete, methods=["DELETE"]),
         Route(f"{API}/models", catalogue_http.list_models),
         Route(f"{API}/models/{{model:path}}", catalogue_http.show_model),

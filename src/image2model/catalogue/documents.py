@@ -14,7 +14,7 @@ import msgspec
 from image2model import __version__
 from image2model.catalogue import offer
 from image2model.catalogue.offer import Patterns
-from image2model.fal.endpoints import DEFAULT_MODEL, Catalogue, Endpoint, takes_pictures
+from image2model.fal.endpoints import DEFAULT_MODEL, Catalogue, Endpoint, takes_model, takes_pictures
 from image2model.fal.endpoints.schema import Role, Shape
 from image2model.http.documents import Moment, moment
 from image2model.money import to_usd
@@ -80,7 +80,8 @@ class ModelDocument(msgspec.Struct, frozen=True, kw_only=True):
     `price_usd` is for one picture with the default parameters; null where only the run shows it. `price`
     says more of it, null where it is not known. `face_limit` names the parameter that the form's `face_limit`
     becomes. `available`: pictures can run it, one or several views of an object; `needs` says what it needs
-    where one picture is not enough. `fal` is null in the built-in copy.
+    where one picture is not enough. `takes_model`: it runs on a finished image, as a second step. `fal` is
+    null in the built-in copy.
     """
 
     id: str
@@ -88,6 +89,7 @@ class ModelDocument(msgspec.Struct, frozen=True, kw_only=True):
     default: bool
     available: bool
     needs: str | None
+    takes_model: bool
     category: str
     description: str
     license: str | None
@@ -137,6 +139,7 @@ def document(endpoint: Endpoint) -> ModelDocument:
         default=endpoint.id == DEFAULT_MODEL,
         available=takes_pictures(endpoint),
         needs=endpoint.needs,
+        takes_model=takes_model(endpoint),
         category=schema.category,
         description=schema.description,
         license=endpoint.license,

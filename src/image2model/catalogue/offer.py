@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from image2model.errors import Forbidden, InvalidParameter, UnknownModel
-from image2model.fal.endpoints import DEFAULT_REMOVER, Endpoint, takes_pictures
+from image2model.fal.endpoints import DEFAULT_REMOVER, Endpoint, takes_model, takes_pictures
 from image2model.fal.endpoints.overlay import REMOVERS
 
 if TYPE_CHECKING:  # it loads the HTTP server's types, which a worker does not need
@@ -53,6 +53,15 @@ def require(endpoint: Endpoint, service: Patterns, principal: "Principal") -> No
         )
     if not takes_pictures(endpoint):
         raise InvalidParameter(f"Pictures alone cannot run {endpoint.id}: it {endpoint.needs}.")
+
+
+def require_second_step(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:
+    """Raises as `require`, and InvalidParameter where the endpoint takes no model."""
+    _require_offered(endpoint, service, principal)
+    if not takes_model(endpoint):
+        raise InvalidParameter(
+            f"{endpoint.id} takes no 3D model. `takes_model` in GET /api/v1/models shows which ones do."
+        )
 
 
 def require_remover(endpoint: Endpoint, service: Patterns, principal: "Principal") -> None:

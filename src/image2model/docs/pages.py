@@ -67,7 +67,8 @@ def _operation(operation: Operation) -> str:
         rows = ((f"`{one.name}`", one.where, one.description) for one in operation.parameters)
         parts.append(table(("Parameter", "In", ""), rows))
     if operation.body is not None:
-        parts.append(f"Body, `{operation.body.media_type}`: {operation.body.description}\n")
+        form = " or `multipart/form-data`" if operation.body.form else ""
+        parts.append(f"Body, `{operation.body.media_type}`{form}: {operation.body.description}\n")
     answers = ((str(one.status), one.description, _shape(one)) for one in operation.answers)
     parts.append(table(("Status", "", "Body"), answers))
     codes = ", ".join(f"`{one.code}`" for one in problems_of(operation))
@@ -77,7 +78,8 @@ def _operation(operation: Operation) -> str:
 
 def _shape(answer: Answer) -> str:
     if answer.shape is not None:
-        return f"`{answer.shape.__name__}`"
+        other = f" or `{type(answer.otherwise).__name__}`" if answer.otherwise is not None else ""
+        return f"`{answer.shape.__name__}`{other}"
     return f"`{answer.media_type}`" if answer.media_type else ""
 
 

@@ -5,12 +5,13 @@ They are instances of the Structs in the code, so they always have the documents
 
 from typing import Final
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from image2model.domain import Counts, ImageError, ImageStatus, JobStatus, Mesh, RejectedFile
 from image2model.events.documents import ImageEvent
 from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.http.documents import (
+    ComparisonDocument,
     FileDocument,
     ImageDocument,
     JobDocument,
@@ -28,6 +29,7 @@ EXPIRES: Final = "2026-12-01T09:40:21.167Z"
 SHA256: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 FAL_REQUEST: Final = "764cabcf-b745-4b3e-ae38-1200304cf45b"
 _OTHER: Final = "0f9d1c2b3a4958677685940312a1b0c9"
+_PARENT_JOB: Final = "9d2f6c1be04a4d0c8f1e7b3a5c6d8e90"
 
 QUEUED_IMAGE: Final = ImageDocument(
     image_id=IMAGE,
@@ -54,6 +56,12 @@ QUEUED_IMAGE: Final = ImageDocument(
     views=(
         ViewDocument(side=None, filename="chair.jpg", size=482133, sha256=SHA256, width=1024, height=768),
     ),
+    waiting_for=None,
+    preparation=None,
+    parent_job_id=None,
+    parent_image_id=None,
+    variant=None,
+    seed=None,
 )
 GENERATING_IMAGE: Final = replace(
     QUEUED_IMAGE,
@@ -109,21 +117,47 @@ def _job(status: JobStatus, progress: float, counts: Counts, *images: ImageDocum
         finished_at=ENDED if over else None,
         expires_at=EXPIRES if over else None,
         metadata={"shop": "berlin", "order": 1001},
+        comparison_id=None,
         links=job_links(JOB),
+        warnings=(),
         images=images,
+    )
+
+
+COMPARISON: Final = "8c1f0a5be2d94f37a6c0de5b9714c2e8"
+
+
+def _compared(job: JobDocument, model: str) -> JobDocument:
+    return replace(
+        job, job_id=_OTHER, model=model, params={}, comparison_id=COMPARISON, links=job_links(_OTHER)
     )
 
 
 def without_images(job: JobDocument) -> JobHead:
     """The same job without its images."""
-    return JobHead(**{name: value for name, value in asdict(job).items() if name != "images"})
+    return JobHead(**{name: getattr(job, name) for name in JobHead.__struct_fields__})
 
 
 _WAITING: Final = replace(QUEUED_IMAGE, image_id=_OTHER, index=1, filename="lamp.png")
 QUEUED_JOB: Final = _job(JobStatus.QUEUED, 0.0, Counts(queued=2), QUEUED_IMAGE, _WAITING)
+QUEUED_COMPARISON: Final = ComparisonDocument(
+    comparison_id=COMPARISON,
+    jobs=(replace(QUEUED_JOB, comparison_id=COMPARISON), _compared(QUEUED_JOB, "fal-ai/trellis")),
+)
 SKIPPED_JOB: Final = replace(
     _job(JobStatus.QUEUED, 0.0, Counts(queued=1), QUEUED_IMAGE),
     rejected=(RejectedFile("notes.txt", "not_an_image", "The content is not PNG, JPEG or WebP."),),
+)
+DERIVED_JOB: Final = replace(
+    _job(
+        JobStatus.QUEUED,
+        0.0,
+        Counts(queued=1),
+        replace(QUEUED_IMAGE, image_id=_OTHER, metadata={}, parent_job_id=_PARENT_JOB, parent_image_id=IMAGE),
+    ),
+    model="fal-ai/hunyuan-3d/v3.1/smart-topology",
+    params={"face_level": "low"},
+    estimated_cost_usd=None,
 )
 RUNNING_JOB: Final = _job(JobStatus.RUNNING, 0.25, Counts(queued=1, generating=1), GENERATING_IMAGE, _WAITING)
 PARTIAL_JOB: Final = _job(

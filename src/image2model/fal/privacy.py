@@ -14,6 +14,7 @@ from image2model.errors import FalError, FalResultGone, FalTransient
 from image2model.fal.errors import FalAdminRefused, FalFilesLeft, FalUnreachable, message_of
 from image2model.fal.session import FalSession, Reply, decode_reply
 from image2model.fal.wire import DeletedPayloads, SignedAddress
+from image2model.settings import Settings
 
 _PREFERENCE: Final = "X-Fal-Object-Lifecycle-Preference"
 _OF_UPLOADS: Final = "X-Fal-Object-Lifecycle"
@@ -48,6 +49,16 @@ class FalPrivacy(msgspec.Struct, frozen=True):
         if self.restricted:
             preference["initial_acl"] = {"default": "forbid", "rules": []}
         return {_PREFERENCE: _json(preference)}
+
+
+def fal_privacy(settings: Settings) -> FalPrivacy:
+    """What FAL keeps, as the settings say. The admin key deletes also what an earlier setting left."""
+    expires = settings.fal_privacy != "default"
+    return FalPrivacy(
+        retention_s=int(settings.fal_retention) if expires else None,
+        restricted=settings.fal_privacy == "private",
+        admin_key=settings.fal_admin_key,
+    )
 
 
 class AddressSigner:

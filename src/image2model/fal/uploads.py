@@ -1,4 +1,4 @@
-"""Uploads pictures to FAL's media host, and to its older storage where that fails.
+"""Uploads pictures and models to FAL's media host, and to its older storage where that fails.
 
 Each name is made unique, so that a URL belongs to one attempt alone.
 """
@@ -16,7 +16,8 @@ from image2model.fal.errors import FalUnreachable
 from image2model.fal.session import FalSession, Reply, decode_reply
 from image2model.fal.wire import Uploaded, UploadSlot, UploadToken
 
-_TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=10, sock_read=60)
+_SLOWEST = 1 << 20
+"""Bytes a second at which a large file must at least go, beyond the first two minutes."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MARGIN = timedelta(seconds=60)
 
@@ -66,7 +67,7 @@ class Uploader:
         }
         url = f"{self._session.hosts.cdn}/files/upload"
         return await self._session.call(
-            "POST", url, body=data, headers=headers, keyed=False, timeout=_TIMEOUT, tries=2
+            "POST", url, body=data, headers=headers, keyed=False, timeout=_timeout(data), tries=2
         )
 
     async def _to_storage(self, data: bytes, name: str, content_type: str) -> str:
@@ -77,7 +78,7 @@ class Uploader:
             body=data,
             headers={"Content-Type": content_type},
             keyed=False,
-            timeout=_TIMEOUT,
+            timeout=_timeout(data),
         )
         if reply.status >= 300:
             # A 403 of the storage is about the URL, not about the account.
@@ -119,6 +120,10 @@ class TokenCache:
         url = f"{self._session.hosts.rest}/storage/auth/token"
         reply = await self._session.call("POST", url, params={"storage_type": "fal-cdn-v3"}, json={}, tries=2)
         return decode_reply(reply, UploadToken)
+
+
+def _timeout(data: bytes) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=120 + len(data) / _SLOWEST, sock_connect=10, sock_read=60)
 
 
 def _header(token: UploadToken) -> str:

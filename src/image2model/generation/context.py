@@ -7,7 +7,6 @@ from redis.asyncio import Redis
 
 from image2model.catalogue.live import LiveCatalogue
 from image2model.fal.gateway import FalGateway
-from image2model.fal.privacy import FalPrivacy
 from image2model.generation.limits import ByteBudget, DiskSpace, FilePatience
 from image2model.generation.suspects import THREADS, DecoderProcess, Hazard
 from image2model.queue.context import QueueContext
@@ -64,16 +63,6 @@ class GenerationContext(QueueContext):
         for thumbnail in self.thumbnails:
             thumbnail.cancel()
         self.hazard.close()
-
-
-def fal_privacy(settings: Settings) -> FalPrivacy:
-    """What FAL keeps, as the settings say. The admin key deletes also what an earlier setting left."""
-    expires = settings.fal_privacy != "default"
-    return FalPrivacy(
-        retention_s=int(settings.fal_retention) if expires else None,
-        restricted=settings.fal_privacy == "private",
-        admin_key=settings.fal_admin_key,
-    )
 
 
 def observe_fal_request(operation: str, outcome: str, seconds: float) -> None:

@@ -13,7 +13,15 @@ from typing import Final, cast
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, Preparation, StoredView
+from image2model.domain import (
+    FalRequest,
+    ImageError,
+    ImageResult,
+    ImageStatus,
+    ModelInput,
+    Preparation,
+    StoredView,
+)
 from image2model.errors import NoBudgetLeft, StaleFence
 from image2model.fal.endpoints import Params
 from image2model.generation.fal_deletions import KeptAtFal
@@ -59,6 +67,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     source_key: str
     views: tuple[StoredView, ...]
     """The pictures of an object; empty where it is a picture that nobody grouped."""
+    model_input: ModelInput | None
+    """The model that a second step starts from."""
     attempt: int
     attempts_used: int
     attempt_token: str
@@ -102,6 +112,7 @@ class Replaced(IntEnum):
 
 _params: Final = msgspec.json.Decoder(dict[str, object])
 _views: Final = msgspec.json.Decoder(tuple[StoredView, ...])
+_model_input: Final = msgspec.json.Decoder(ModelInput)
 _result: Final = msgspec.json.Decoder(ImageResult)
 _preparation: Final = msgspec.json.Decoder(Preparation)
 _JOB: Final = ("model", "params", "priority", "traceparent")
@@ -115,6 +126,7 @@ _IMAGE: Final = (
     "size",
     "source_key",
     "views",
+    "model_input",
     "attempt",
     "attempts_used",
     "attempt_token",
@@ -168,6 +180,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         size=int(image["size"] or 0),
         source_key=image["source_key"],
         views=_views.decode(image["views"]) if image["views"] else (),
+        model_input=_model_input.decode(image["model_input"]) if image["model_input"] else None,
         attempt=int(image["attempt"] or 1),
         attempts_used=int(image["attempts_used"] or 0),
         attempt_token=image["attempt_token"],

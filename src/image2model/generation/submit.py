@@ -1,8 +1,9 @@
 """From a stored picture to FAL's `request_id`: the call that costs money.
 
-In this order: prepare the picture and upload it to FAL, get a permit, mark in the store that the POST begins,
-POST, store FAL's id. Once the POST may have begun, the process waits for its end, even if the image's own
-task is stopped: a worker that loses the image meanwhile is the only one that knows the id.
+In this order: prepare the picture and upload it to FAL (for a second step, the model too), get a permit,
+mark in the store that the POST begins, POST, store FAL's id. Once the POST may have begun, the process waits
+for its end, even if the image's own task is stopped: a worker that loses the image meanwhile is the only one
+that knows the id.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from contextlib import aclosing
 from typing import Final
 from urllib.parse import urlencode
 
+import msgspec
 import structlog
 
 from image2model.domain import FIRST_CUTOUT, FalRequest
@@ -28,11 +30,12 @@ from image2model.errors import (
     StaleFence,
     UnknownModel,
 )
-from image2model.fal.endpoints import Endpoint, View, payload
+from image2model.fal.endpoints import Endpoint, View, payload, step_payload
 from image2model.fal.prices import is_free
 from image2model.generation import costs, fal_deletions, steps
 from image2model.generation.context import GenerationContext
 from image2model.generation.fal_deletions import kept_at_fal
+from image2model.generation.parent_model import upload_model
 from image2model.generation.pictures import upload_pictures
 from image2model.generation.steps import Committed, Task
 from image2model.jobs import thumbnails
@@ -50,6 +53,19 @@ _LONGEST_MARK_S: Final = 1.0
 """If the mark took longer, the connection to FAL may be closed by now, and a POST over it would be lost."""
 
 
+class _Sources(msgspec.Struct, frozen=True):
+    """What is at FAL for this attempt: the model of a second step, and pictures."""
+
+    model_url: str
+    views: Sequence[View]
+    thumbnail: bytes | None
+
+    @property
+    def url(self) -> str:
+        """By which FAL's listing finds the request."""
+        return self.model_url or self.views[0].url
+
+
 class MarkTooLate(Exception):
     """The mark is set, and nothing was sent."""
 
@@ -61,23 +77,38 @@ async def submit(context: GenerationContext, task: Task, running: RunningTask) -
     crash of the decoder.
     """
     await context.disk_space.check()
-    views, thumbnail = await upload_pictures(context, task, running.token)
+    sources = await _upload(context, task, running.token)
     attempt_token = secrets.token_hex(12)
     # each URL belongs to this attempt alone, so any of them finds a request whose reply was lost
-    permit = PermitRequest(task.image_id, running.token, attempt_token, views[0].url)
+    permit = PermitRequest(task.image_id, running.token, attempt_token, sources.url)
     await context.permits.take(permit, running)
     await context.disk_space.check()  # the wait may have been long
-    body = await _payload(context, task, views)
+    body = await _payload(context, task, sources)
     posting = asyncio.create_task(_post(context, task, running.token, attempt_token, body))
     context.submissions.add(posting)
     posting.add_done_callback(lambda _: _posted(context, posting))
     request = await asyncio.shield(posting)
-    if task.phase not in ("", FIRST_CUTOUT) or (task.preparation is not None and not task.phase):
-        return request  # what was sent is not the picture that was uploaded first
-    storing = asyncio.create_task(_store_thumbnail(context, task, thumbnail))
-    context.thumbnails.add(storing)
-    storing.add_done_callback(context.thumbnails.discard)
+    if sources.thumbnail is not None and _sends_first_picture(task):
+        storing = asyncio.create_task(_store_thumbnail(context, task, sources.thumbnail))
+        context.thumbnails.add(storing)
+        storing.add_done_callback(context.thumbnails.discard)
     return request
+
+
+def _sends_first_picture(task: Task) -> bool:
+    """Whether what is sent first is the picture that was uploaded first, which the thumbnail shows."""
+    return task.phase == FIRST_CUTOUT or (not task.phase and task.preparation is None)
+
+
+async def _upload(context: GenerationContext, task: Task, fence: str) -> _Sources:
+    """Raises as `upload_pictures` and `upload_model`."""
+    step = task.model_input
+    if step is None:
+        return _Sources("", *await upload_pictures(context, task, fence))
+    model_url = await upload_model(context, task, step)
+    if not step.picture:
+        return _Sources(model_url, [], None)
+    return _Sources(model_url, *await upload_pictures(context, task, fence))
 
 
 async def _endpoint(context: GenerationContext, task: Task) -> Endpoint:
@@ -88,10 +119,14 @@ async def _endpoint(context: GenerationContext, task: Task) -> Endpoint:
         raise ImageFailure("generation_failed", unknown.detail, retryable=True) from unknown
 
 
-async def _payload(context: GenerationContext, task: Task, views: Sequence[View]) -> dict[str, object]:
-    """FAL's input. Raises ImageFailure where the endpoint takes such pictures no more."""
+async def _payload(context: GenerationContext, task: Task, sources: _Sources) -> dict[str, object]:
+    """FAL's input. Raises ImageFailure where the endpoint takes such files no more."""
+    endpoint, step = await _endpoint(context, task), task.model_input
     try:
-        return payload(await _endpoint(context, task), task.filename, views, task.params)
+        if step is None:
+            return payload(endpoint, task.filename, sources.views, task.params)
+        picture_url = sources.views[0].url if sources.views else None
+        return step_payload(endpoint, sources.model_url, step.format, picture_url, task.params)
     except InvalidParameter as refused:
         raise ImageFailure("generation_failed", refused.detail, retryable=True) from refused
 

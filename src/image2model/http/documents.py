@@ -3,8 +3,9 @@
 Responses, events and webhooks use the same ones. Pure: rows in, Structs out.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -80,7 +81,10 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     """One image of a job: a picture, or an object of several `views`.
 
     Of an object `filename` is its name, `size` and `sha256` are of all views together, width and height of
-    the first. A picture has one view.
+    the first. A picture has one view. A second step names the image whose model it started from.
+
+    `variant` is the number of the variant, from 1, and `seed` the one that it was made with; both are null
+    where the upload asked for no variants, and the seed also where the endpoint has none.
     """
 
     image_id: str
@@ -105,8 +109,12 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: Moment | None
     metadata: Metadata
     views: tuple[ViewDocument, ...]
-    waiting_for: WaitingFor | None = None
-    preparation: PreparationDocument | None = None
+    waiting_for: WaitingFor | None
+    preparation: PreparationDocument | None
+    parent_job_id: str | None
+    parent_image_id: str | None
+    variant: int | None
+    seed: int | None
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -139,13 +147,35 @@ class JobHead(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: Moment | None
     expires_at: Moment | None
     metadata: Metadata
+    comparison_id: str | None
     links: Links
+
+
+class RequestWarning(msgspec.Struct, frozen=True):
+    """What may not come out as the client expects. Nothing is refused because of it."""
+
+    code: str
+    message: str
+
+
+NO_SEED: Final = RequestWarning(
+    "no_seed",
+    "This model has no seed. Its variants differ by chance alone, and none of them can be made again.",
+)
 
 
 class JobDocument(JobHead, frozen=True, kw_only=True):
     """The whole job."""
 
+    warnings: tuple[RequestWarning, ...]
     images: tuple[ImageDocument, ...]
+
+
+class ComparisonDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The jobs of one upload for several models, in the order of its fields `model`."""
+
+    comparison_id: str
+    jobs: tuple[JobDocument, ...]
 
 
 def moment(ms: int | None) -> str | None:
@@ -199,6 +229,10 @@ def image_document(job_id: str, row: ImageRow) -> ImageDocument:
         views=view_documents(row),
         waiting_for=_waiting_for(row),
         preparation=_preparation(job_id, row, row.preparation) if row.preparation else None,
+        parent_job_id=row.parent_job_id,
+        parent_image_id=row.parent_image_id,
+        variant=row.variant,
+        seed=row.seed,
     )
 
 
@@ -295,6 +329,7 @@ def _head(job_id: str, job: JobRow, counts: Counts) -> dict[str, object]:
         "finished_at": moment(job.finished_at),
         "expires_at": moment(job.expires_at),
         "metadata": job.metadata,
+        "comparison_id": job.comparison_id,
         "links": job_links(job_id),
     }
 
@@ -308,4 +343,15 @@ def job_document(snapshot: JobSnapshot) -> JobDocument:
     """The whole job; `snapshot` must hold its images."""
     images = tuple(image_document(snapshot.job_id, row) for row in snapshot.images)
     head = _head(snapshot.job_id, snapshot.job, snapshot.counts)
-    return JobDocument(**head, images=images)  # type: ignore[arg-type]
+    return JobDocument(**head, warnings=_warnings(snapshot), images=images)  # type: ignore[arg-type]
+
+
+def _warnings(snapshot: JobSnapshot) -> tuple[RequestWarning, ...]:
+    chance = any(row.seed is None and (row.variant or 1) > 1 for row in snapshot.images)
+    return (NO_SEED,) if chance else ()
+
+
+def comparison_document(jobs: Sequence[JobSnapshot]) -> ComparisonDocument:
+    """The jobs of one comparison."""
+    documents = tuple(map(job_document, jobs))
+    return ComparisonDocument(comparison_id=documents[0].comparison_id or "", jobs=documents)

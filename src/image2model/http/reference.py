@@ -36,7 +36,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's body: JSON in the shape of a Struct, or by `schema`."""
+    """A request's body: JSON in the shape of a Struct, or by `schema`. `form`: the same as multipart."""
 
     description: str
     examples: Mapping[str, object]
@@ -44,6 +44,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str = "application/json"
     schema: Schema | None = None
     encoding: Schema | None = None
+    form: Schema | None = None
     required: bool = True
 
 
@@ -60,13 +61,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """One answer that is not a refusal.
 
     With a `shape` the body is that Struct as JSON, with `media_type` alone it is text or bytes, and
-    without either there is none.
+    without either there is none. `otherwise`: an example of the other Struct that it may be instead.
     """
 
     status: int
     description: str
     shape: type[msgspec.Struct] | None = None
     example: msgspec.Struct | str | None = None
+    otherwise: msgspec.Struct | None = None
     media_type: str | None = None
     binary: bool = False
     headers: tuple[Header, ...] = ()

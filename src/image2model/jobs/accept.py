@@ -1,4 +1,5 @@
-"""The acceptance of a batch: its pictures are stored first, then one script makes the job.
+"""The acceptance of a batch: its pictures are stored first, then one script makes its job, or its jobs where
+several models are compared.
 
 A refused batch leaves nothing behind, and a job that was reported to a client is safe in the store. Where the
 script's reply is lost, the job may exist or not: `LostReplies` finds out in the background and deletes what
@@ -8,10 +9,10 @@ leaves a job without its pictures.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -19,9 +20,10 @@ from redis.asyncio import Redis
 from image2model.domain import Preparation, StoredView
 from image2model.errors import IdempotencyConflict, NotFound, Problem, StoreUnavailable
 from image2model.http.upload import ReceivedFile
-from image2model.jobs import idempotency, records
+from image2model.jobs import idempotency, records, variants
 from image2model.jobs.batch_request import Submission
 from image2model.jobs.idempotency import AcceptedResponse, Reservation
+from image2model.jobs.made import as_made
 from image2model.jobs.objects import ReceivedObject
 from image2model.jobs.records import IdempotencyRecord, NewImage, NewJob
 from image2model.storage import layout
@@ -39,6 +41,8 @@ _PAUSE_S: Final = 0.5
 """Short: until a batch that no client can ask for again is cancelled, workers may begin to buy it."""
 _DELETE_S: Final = 5.0
 """How long a refusal waits for the deletion of stored pictures; it goes on in the background."""
+_COPIES_AT_ONCE: Final = 8
+"""Pictures of one job that are copied at the same time for a comparison."""
 _FINISH_S: Final = 1.5
 """How long a process that has no deadline of its own waits at its end."""
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -51,22 +55,41 @@ async def create(
     submission: Submission,
     reservation: Reservation | None,
 ) -> JobSnapshot:
-    """Make the job. Returns it as it was made.
+    """Make one job: see `create_all`."""
+    (made,) = await create_all(redis, lost_replies, originals, [submission], reservation)
+    return made
 
-    Raises StoreUnavailable where the store does not confirm that it is made, StoreOutage where it refuses to
-    make it, IdempotencyConflict where the key was lost meanwhile; BudgetExceeded, QueueFull, Unauthenticated
-    where the allowance does not suffice.
+
+async def create_all(
+    redis: Redis,
+    lost_replies: "LostReplies",
+    originals: "Originals",
+    submissions: Sequence[Submission],
+    reservation: Reservation | None,
+) -> tuple[JobSnapshot, ...]:
+    """Make the jobs of one request, one for each model: all or none. Returns them as they were made.
+
+    Raises StoreUnavailable where the store does not confirm that they are made, StoreOutage where it refuses
+    to make them, IdempotencyConflict where the key was lost meanwhile; BudgetExceeded, QueueFull,
+    Unauthenticated where the allowance does not suffice; DiskFull and StorageError where the storage has no
+    room for the pictures of each job.
     """
-    record = _idempotency_record(reservation, submission, originals.job_id) if reservation else None
-    job = _new_job(originals, submission)
+    pictures = [originals, *[await originals.copied(one.objects) for one in submissions[1:]]]
+    comparison_id = _new_id() if len(submissions) > 1 else ""
+    jobs = [_new_job(*pair, comparison_id) for pair in zip(pictures, submissions, strict=True)]
+    record = (
+        _idempotency_record(reservation, submissions[0].fingerprint, originals.job_ids)
+        if reservation
+        else None
+    )
     try:
-        made = await records.create(redis, job, record, submission.allowance)
+        made = await records.create_all(redis, jobs, record, submissions[0].allowance)
     except Problem:
         raise  # the script made nothing
     except StoreOutage as error:
-        if await _provably_not_made(redis, job.job_id, error):
+        if await _provably_not_made(redis, originals.job_id, error):
             raise  # and the pictures are deleted
-        _log.error("batch_not_confirmed", job_id=job.job_id, reason=str(error))
+        _log.error("batch_not_confirmed", job_ids=originals.job_ids, reason=str(error))
         lost_replies.resolve(originals, keyed=reservation is not None)
         reason = describe(condition_of(error) or StoreCondition.AWAY)
         raise StoreUnavailable.after(
@@ -75,61 +98,72 @@ async def create(
             _RETRY_SECONDS,
         ) from error
     except BaseException:
-        # cancelled, or a fault of ours: the job may exist, and must not lose its pictures
+        # cancelled, or a fault of ours: the jobs may exist, and must not lose their pictures
         lost_replies.resolve(originals, keyed=reservation is not None)
         raise
-    if unused := originals.take(submission.unused):
+    if unused := originals.take(submissions[0].unused):
         lost_replies.delete(originals.job_id, unused)
     return made
 
 
-async def replay(redis: Redis, fingerprint: str, accepted: AcceptedResponse) -> JobSnapshot:
-    """The first response again: the job as it was made. `fingerprint` is that of the form that came now.
+async def replay(redis: Redis, fingerprint: str, accepted: AcceptedResponse) -> tuple[JobSnapshot, ...]:
+    """The first response again: the jobs as they were made. `fingerprint` is that of the form that came now.
 
-    Raises IdempotencyConflict for another request, NotFound once the job is deleted.
+    Raises IdempotencyConflict for another request, NotFound once one of the jobs is deleted.
     """
     if fingerprint != accepted.fingerprint:
         raise IdempotencyConflict(
             "This Idempotency-Key was used with other files or fields. Use a new key for a new batch."
         )
-    return records.as_made(await job_reads.read_job(redis, accepted.job_id))
+    return tuple([as_made(await job_reads.read_job(redis, one)) for one in accepted.job_ids])
 
 
-def _idempotency_record(reservation: Reservation, submission: Submission, job_id: str) -> IdempotencyRecord:
-    value = idempotency.encode(AcceptedResponse(submission.fingerprint, job_id))
+def _idempotency_record(
+    reservation: Reservation, fingerprint: str, job_ids: Sequence[str]
+) -> IdempotencyRecord:
+    value = idempotency.encode(AcceptedResponse(fingerprint, job_ids[0], tuple(job_ids[1:])))
     return IdempotencyRecord(
         key=reservation.key, token=reservation.token, value=value, ttl_ms=idempotency.KEPT_MS
     )
 
 
-def _new_job(originals: "Originals", submission: Submission) -> NewJob:
-    request, digests = submission.request, submission.digests()
+def _new_job(originals: "Originals", submission: Submission, comparison_id: str) -> NewJob:
+    request, count = submission.request, submission.request.images(len(submission.objects))
     return NewJob(
         job_id=originals.job_id,
         owner=submission.owner,
         model=request.endpoint.id,
         params=dict(request.params),
-        images=tuple(
-            originals.image(
-                one,
-                digests[one.index],
-                request.preparing.wanted if request.preparing is not None else None,
-                submission.cutout_digests(one),
-            )
-            for one in submission.objects
-        ),
+        images=_images(originals, submission),
         rejected=submission.rejected,
         low_priority=request.low_priority,
         no_cache=request.no_cache,
         webhook_url=request.webhook_url,
-        estimated_micro=request.estimate(len(submission.objects), submission.cutouts),
-        unit_micro=request.reservation(len(submission.objects), submission.cutouts),
-        cutout_micro=request.cutout_reservation(len(submission.objects), submission.cutouts),
+        estimated_micro=request.estimate(count, submission.cutouts),
+        unit_micro=request.reservation(count, submission.reserved_cutouts),
+        cutout_micro=request.cutout_reservation(count, submission.reserved_cutouts),
         max_cost_micro=request.max_cost_micro,
         ttl_ms=submission.ttl_ms,
         traceparent=tracing.traceparent(),
         metadata=request.metadata,
+        comparison_id=comparison_id,
     )
+
+
+def _images(originals: "Originals", submission: Submission) -> tuple[NewImage, ...]:
+    """The images of all objects, those of one object's variants after each other."""
+    digests, images, preparing = submission.digests(), list[NewImage](), submission.request.preparing
+    for one in submission.objects:
+        drawn = variants.draw(submission.request)
+        own = [submission.digest_of(one, variant) for variant in drawn]
+        first = originals.image(
+            one,
+            digests[one.index],
+            preparing.wanted if preparing is not None else None,
+            submission.cutout_digests(one),
+        )
+        images += variants.spread(first, submission.request, drawn, own)
+    return tuple(images)
 
 
 async def _provably_not_made(redis: Redis, job_id: str, error: StoreOutage) -> bool:
@@ -149,19 +183,59 @@ class Originals:
         self.job_id = _new_id()
         self.storage = storage
         self._stored: dict[int, tuple[str, str]] = {}
+        self._extra: list[str] = []
+        """Keys of what is stored beside the pictures."""
+        self._copies: list[Originals] = []
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """The jobs that are to be made: this one, and those of the copies."""
+        return (self.job_id, *(one.job_id for one in self._copies))
 
     async def put(self, picture: ReceivedFile, data: bytes) -> None:
         """Store one picture. Raises DiskFull, StorageError."""
+        key = self.claim(picture)
+        await self.storage.put(key, data, content_type=f"image/{picture.format}", filename=picture.filename)
+
+    def claim(self, picture: ReceivedFile) -> str:
+        """The key for a picture that is to be stored; it is deleted with the others."""
         file_id = _new_id()
         key = layout.original(self.job_id, file_id, picture.format)
         self._stored[picture.index] = (file_id, key)
-        await self.storage.put(key, data, content_type=f"image/{picture.format}", filename=picture.filename)
+        return key
+
+    def id_of(self, index: int) -> str:
+        """The id of a stored picture; of an image's first one it is the image's."""
+        return self._stored[index][0]
+
+    async def copied(self, objects: Sequence[ReceivedObject]) -> "Originals":
+        """The pictures of all objects for another job of the same request, which owns its own files.
+
+        They are deleted with these. Raises DiskFull, StorageError.
+        """
+        copy = Originals(self.storage)
+        self._copies.append(copy)
+        slots = asyncio.Semaphore(_COPIES_AT_ONCE)
+
+        async def put(picture: ReceivedFile) -> None:
+            async with slots:
+                await self.storage.copy(self._stored[picture.index][1], copy.claim(picture))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for one in objects:
+                    for view in one.views:
+                        group.create_task(put(view))
+        except ExceptionGroup as failed:  # the group has waited for all of them
+            raise failed.exceptions[0] from None
+        return copy
 
     def release(self) -> list[str]:
         """The keys of what is stored. From now on the caller is responsible for them."""
-        keys = [key for _, key in self._stored.values()]
+        keys = [*(key for _, key in self._stored.values()), *self._extra]
         self._stored.clear()
-        return keys
+        self._extra.clear()
+        return [*keys, *(key for copy in self._copies for key in copy.release())]
 
     def take(self, indices: Collection[int]) -> list[str]:
         """The keys of these files, which no job uses. The caller is responsible for them."""
@@ -209,6 +283,9 @@ class Originals:
         )
 
 
+OriginalsT = TypeVar("OriginalsT", bound=Originals)
+
+
 def _new_id() -> str:
     """An id that cannot be guessed: 128 random bits in hexadecimal."""
     return secrets.token_hex(16)
@@ -227,10 +304,13 @@ class LostReplies:
         self._open: set[asyncio.Future[None]] = set()
         self._tasks: dict[asyncio.Task[None], str] = {}
 
-    @asynccontextmanager
-    async def originals(self) -> AsyncIterator[Originals]:
+    def originals(self) -> AbstractAsyncContextManager[Originals]:
         """The pictures of a new batch; they are deleted when the block fails."""
-        originals = Originals(self._storage)
+        return self.holding(Originals(self._storage))
+
+    @asynccontextmanager
+    async def holding(self, originals: OriginalsT) -> AsyncIterator[OriginalsT]:
+        """The same for files that are kept in another way."""
         ended = asyncio.get_running_loop().create_future()
         self._open.add(ended)
         try:
@@ -245,14 +325,15 @@ class LostReplies:
             ended.set_result(None)
 
     def resolve(self, originals: Originals, *, keyed: bool) -> None:
-        """After a creation without a reply: keep the pictures of a job that exists, delete all others.
+        """After a creation without a reply: keep the pictures of jobs that exist, delete all others.
 
         Runs in the background until the store answers. `keyed`: the client sends it again under its
         idempotency key. Without a key no client would ever learn of the job, so a job that was made is
         deleted before it costs anything.
         """
-        job_id, keys = originals.job_id, originals.release()
-        self._start(job_id, _until_done(job_id, lambda: self._keep_or_delete(job_id, keys, keyed=keyed)))
+        job_ids, keys = originals.job_ids, originals.release()
+        job_id = job_ids[0]
+        self._start(job_id, _until_done(job_id, lambda: self._keep_or_delete(job_ids, keys, keyed=keyed)))
 
     def delete(self, job_id: str, keys: list[str]) -> None:
         """Delete files of a batch that its job does not use, in the background."""
@@ -280,16 +361,17 @@ class LostReplies:
     async def _delete(self, job_id: str, keys: list[str]) -> None:
         await _until_done(job_id, lambda: self._storage.delete(keys))
 
-    async def _keep_or_delete(self, job_id: str, keys: list[str], *, keyed: bool) -> None:
-        made = await records.forbid(self._redis, job_id)
+    async def _keep_or_delete(self, job_ids: Sequence[str], keys: list[str], *, keyed: bool) -> None:
+        made = await records.forbid(self._redis, job_ids[0])  # all of them are made, or none
         if not made:
             await self._storage.delete(keys)
         elif not keyed:
-            try:
-                await records.cancel(self._redis, job_id, delete=True)
-            except NotFound:
-                _log.info("batch_deleted_already", job_id=job_id)
-        _log.warning("batch_resolved", job_id=job_id, made=made, kept=made and keyed)
+            for job_id in job_ids:
+                try:
+                    await records.cancel(self._redis, job_id, delete=True)
+                except NotFound:
+                    _log.info("batch_deleted_already", job_id=job_id)
+        _log.warning("batch_resolved", job_ids=job_ids, made=made, kept=made and keyed)
 
 
 async def _until_done(job_id: str, step: Callable[[], Awaitable[None]]) -> None:

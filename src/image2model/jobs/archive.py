@@ -87,6 +87,8 @@ class ManifestImage(msgspec.Struct, frozen=True, kw_only=True):
     error: ImageError | None
     metadata: Metadata
     views: tuple[documents.ViewDocument, ...]
+    variant: int | None
+    seed: int | None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +102,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str | None
     finished_at: str | None
     metadata: Metadata
+    comparison_id: str | None
     images: tuple[ManifestImage, ...]
 
 
@@ -177,6 +180,7 @@ def manifest(job: JobSnapshot, packed: dict[str, Packed]) -> Manifest:
         created_at=documents.moment(job.job.created_at),
         finished_at=documents.moment(job.job.finished_at),
         metadata=job.job.metadata,
+        comparison_id=job.job.comparison_id,
         images=tuple(_image(row, packed.get(row.image_id)) for row in job.images),
     )
 
@@ -201,6 +205,8 @@ def _image(row: ImageRow, packed: Packed | None) -> ManifestImage:
         error=row.error,
         metadata=row.metadata,
         views=documents.view_documents(row),
+        variant=row.variant,
+        seed=row.seed,
     )
 
 

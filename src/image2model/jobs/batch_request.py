@@ -22,6 +22,7 @@ from image2model.jobs.manifest import read_manifest
 from image2model.jobs.metadata import read_metadata
 from image2model.jobs.objects import Objects, ReceivedObject, read_objects
 from image2model.jobs.preparation import Preparing, read_preparation
+from image2model.jobs.variants import Variant, numbered, params_of, read_variants
 from image2model.money import to_micro, to_usd
 from image2model.network.public_addresses import url_problem
 from image2model.settings import Settings
@@ -44,6 +45,17 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     skip_invalid: bool
     metadata: Metadata
     preparing: Preparing | None = None
+    variants: int | None = None
+    """How many models are made of each object; None: one, as it comes."""
+
+    def images(self, objects: int) -> int:
+        """How many images so many objects make."""
+        return objects * (self.variants or 1)
+
+    def cutouts(self, objects: Sequence[ReceivedObject], *, dedupe: str) -> int:
+        """How many backgrounds are removed for these. Variants share them, unless nothing is reused."""
+        views = 0 if self.preparing is None else self.preparing.cutouts(objects)
+        return views if dedupe != "off" and not self.no_cache else self.images(views)
 
     def estimate(self, images: int, cutouts: int = 0) -> int | None:
         """Micro-dollars for so many images by the price list; None where only the run shows it.
@@ -102,11 +114,17 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
             )
         micro = each * images + (remover.reservation({}) * cutouts if remover is not None else 0)
         if self.max_cost_micro is not None and micro > self.max_cost_micro:
-            return BudgetExceeded(
-                f"{images} pictures would cost ${to_usd(micro):.2f}, which is more than the "
-                f"`max_cost_usd` of ${to_usd(self.max_cost_micro):.2f}. Send fewer pictures, or raise it."
-            )
+            return over_limit(images, micro, self.max_cost_micro, many=self.variants is not None)
         return None
+
+
+def over_limit(images: int, micro: int, limit: int, *, many: bool) -> BudgetExceeded:
+    """The refusal of images that cost more than `max_cost_usd`; `many`: several of one picture."""
+    what, fewer = ("models", "Make fewer of them") if many else ("pictures", "Send fewer pictures")
+    return BudgetExceeded(
+        f"{images} {what} would cost ${to_usd(micro):.2f}, which is more than the `max_cost_usd` of "
+        f"${to_usd(limit):.2f}. {fewer}, or raise it."
+    )
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,8 +147,12 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def cutouts(self) -> int:
         """How many backgrounds are removed."""
-        preparing = self.request.preparing
-        return 0 if preparing is None else preparing.cutouts(self.objects)
+        return self.request.cutouts(self.objects, dedupe=self.dedupe)
+
+    @property
+    def reserved_cutouts(self) -> int:
+        """For how many a budget sets money aside: for each variant, as any of them may run first."""
+        return self.request.cutouts(self.objects, dedupe="off")
 
     def cutout_digests(self, received: ReceivedObject) -> tuple[str, ...]:
         """What makes two cut-outs the same, for each view of an object whose background is removed."""
@@ -140,9 +162,16 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         """What makes two runs the same, for each object by its index."""
         return digests(self.request, self.objects, owner=self.owner, dedupe=self.dedupe)
 
+    def digest_of(self, received: ReceivedObject, variant: Variant) -> str:
+        """The same for one variant of an object."""
+        request = msgspec.structs.replace(self.request, params=params_of(self.request, variant))
+        alone = msgspec.structs.replace(self, request=request, objects=(received,))
+        return numbered(alone.digests()[received.index], variant)
+
 
 def fingerprint(batch: ReceivedBatch) -> str:
-    """The same for the same form: the fields, and (index, file name, SHA-256 or code, place) of each file.
+    """The same for the same form: the fields, (index, file name, SHA-256 or code, place) of each file, and
+    the models where there are several.
 
     It follows from the form alone: whether the model is still on offer, and at what price, must not change
     the answer to a request that was accepted. Without `max_cost_usd`: what was accepted under one limit is
@@ -151,7 +180,8 @@ def fingerprint(batch: ReceivedBatch) -> str:
     good = [(one.index, one.filename, one.sha256, *_place(one.place)) for one in batch.files]
     bad = [(one.index, one.fault.file, one.fault.code, *_place(one.place)) for one in batch.bad]
     fields = {name: value for name, value in batch.fields.items() if name != "max_cost_usd"}
-    text = msgspec.json.encode([sorted(fields.items()), sorted([*good, *bad])])
+    compared = [batch.models] if len(batch.models) > 1 else []
+    text = msgspec.json.encode([sorted(fields.items()), sorted([*good, *bad]), *compared])
     return hashlib.sha256(text).hexdigest()
 
 
@@ -169,6 +199,13 @@ def read_submission(
     """The batch as a submission. Raises the problem for which it is refused."""
     private = settings.webhook_allow_private
     request = read_fields(batch.fields, endpoint, private_webhooks=private, remover=remover)
+    return submission_of(batch, request, principal, settings)
+
+
+def submission_of(
+    batch: ReceivedBatch, request: BatchRequest, principal: Principal, settings: Settings
+) -> Submission:
+    """The same for a request that was read. Raises the problem for which it is refused."""
     objects = objects_of(batch, settings.max_files)
     if not request.skip_invalid or not objects.good:
         batch.refuse_bad()
@@ -184,7 +221,8 @@ def read_submission(
         dedupe=settings.dedupe,
         ttl_ms=int(settings.job_ttl * 1000),
     )
-    if (refusal := request.refusal(len(objects.good), submission.cutouts)) is not None:
+    images = request.images(len(objects.good))
+    if (refusal := request.refusal(images, submission.cutouts)) is not None:
         raise refusal
     return submission
 
@@ -221,7 +259,7 @@ def read_fields(
     preparation = read_preparation(fields)
     face_limit = _face_limit(fields.get("face_limit"))
     strict = not _choice(fields, "params_strict", {"true": False, "false": True})
-    params = normalise(endpoint, _json_params(fields.get("params", "{}")), face_limit, strict=strict)
+    params = normalise(endpoint, read_params(fields.get("params", "{}")), face_limit, strict=strict)
     webhook_url = fields.get("webhook_url")
     if webhook_url is not None:
         check_webhook_url(webhook_url, allow_private=private_webhooks)
@@ -235,6 +273,7 @@ def read_fields(
         skip_invalid=_choice(fields, "on_invalid", {"reject": False, "skip": True}),
         metadata=read_metadata(fields.get("metadata", "")),
         preparing=None if preparation is None else Preparing(wanted=preparation, remover=remover),
+        variants=read_variants(fields),
     )
 
 
@@ -262,7 +301,8 @@ def _max_cost(text: str | None) -> int | None:
     return to_micro(text)
 
 
-def _json_params(text: str) -> dict[str, object]:
+def read_params(text: str) -> dict[str, object]:
+    """The form's `params`. Raises InvalidParameter where it is no JSON object."""
     try:
         return _params.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:

@@ -4,7 +4,7 @@ They read a request, call a use case and send its document; they decide nothing 
 archive and the signed files have handlers of their own, in `status`, `archive` and `files`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -17,27 +17,35 @@ from image2model.access.principal import Principal
 from image2model.access.state import AccessState, state_of
 from image2model.catalogue import offer
 from image2model.errors import NotFound
-from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint
+from image2model.fal.endpoints import Endpoint
 from image2model.http.bodies import json_response, read_json
-from image2model.http.documents import job_document
+from image2model.http.documents import API, comparison_document, job_document
 from image2model.http.upload.reader import ReceivedBatch, Sink, discard, read_batch
-from image2model.jobs import accept, confirmation, downloads, idempotency, lifecycle, listing, thumbnails
+from image2model.jobs import (
+    accept,
+    comparisons,
+    confirmation,
+    downloads,
+    idempotency,
+    lifecycle,
+    listing,
+    thumbnails,
+)
 from image2model.jobs.batch_request import (
-    Submission,
+    BatchRequest,
     check_objects,
     cutout_digests,
-    digests,
     fingerprint,
     objects_of,
-    read_fields,
-    read_submission,
 )
 from image2model.jobs.idempotency import AcceptedResponse
+from image2model.jobs.objects import Objects
 from image2model.jobs.preparation import remover_id
-from image2model.jobs.quote import quote, reusable, to_cut_out
+from image2model.jobs.quote import Quote, compared, quote, reusable, run_digests, to_cut_out
 from image2model.jobs.state import JobsState
 from image2model.media.inspect import inspect
 from image2model.media.preflight import THUMBNAIL_SIDE
+from image2model.store.records import JobSnapshot
 
 _NO_STORE: Final = {"Cache-Control": "private, no-store"}
 _THUMBNAIL_CACHE: Final = "private, max-age=604800, immutable"
@@ -46,7 +54,7 @@ _RETRY_EXAMPLE: Final = '{"image_ids": ["…"], "params": {}}'
 
 
 async def upload_batch(request: Request) -> Response:
-    """202 with the job's document, or the first response of its idempotency key again."""
+    """202 with the job's document, or the jobs' of a comparison, or the first response of its key again."""
     state = state_of(request, JobsState)
     principal = await state.authenticate(request.scope)
     await state.gate.count(request.scope, principal)
@@ -55,33 +63,38 @@ async def upload_batch(request: Request) -> Response:
     async with idempotency.reserved(state.redis, principal.owner, key) as reservation:
         if isinstance(reservation, AcceptedResponse):
             batch = await _read_batch(request, state, discard)
-            job = await accept.replay(state.redis, fingerprint(batch), reservation)
+            jobs = await accept.replay(state.redis, fingerprint(batch), reservation)
         else:
             await accounts.check_usage(state.redis, principal.owner, principal.allowance)
             async with state.lost_replies.originals() as originals:
-                submission = await _read_submission(request, state, principal, originals.put)
-                job = await accept.create(state.redis, state.lost_replies, originals, submission, reservation)
-    document = job_document(job)
-    headers = {"Location": document.links.self}
-    if isinstance(reservation, AcceptedResponse):
-        headers["Idempotent-Replayed"] = "true"
-    return json_response(document, 202, headers)
+                batch = await _read_batch(request, state, originals.put)
+                endpoints = await _endpoints(state, principal, batch)
+                remover = await _remover(state, principal, batch.fields)
+                submissions = comparisons.read_submissions(
+                    batch, endpoints, principal, state.settings, remover
+                )
+                jobs = await accept.create_all(
+                    state.redis, state.lost_replies, originals, submissions, reservation
+                )
+    return _accepted(jobs, replayed=isinstance(reservation, AcceptedResponse))
 
 
-async def _read_submission(
-    request: Request, state: JobsState, principal: Principal, sink: Sink
-) -> Submission:
-    batch = await _read_batch(request, state, sink)
-    endpoint = await _endpoint(state, principal, batch.fields)
-    remover = await _remover(state, principal, batch.fields)
-    return read_submission(batch, endpoint, principal, state.settings, remover)
+def _accepted(jobs: Sequence[JobSnapshot], *, replayed: bool) -> Response:
+    headers = {"Idempotent-Replayed": "true"} if replayed else {}
+    if len(jobs) == 1:
+        document = job_document(jobs[0])
+        return json_response(document, 202, {"Location": document.links.self, **headers})
+    comparison = comparison_document(jobs)
+    location = f"{API}/jobs?{listing.COMPARISON}={comparison.comparison_id}"
+    return json_response(comparison, 202, {"Location": location, **headers})
 
 
-async def _endpoint(state: JobsState, principal: Principal, fields: Mapping[str, str]) -> Endpoint:
-    """The endpoint of the form's `model`. Raises UnknownModel, Forbidden, InvalidParameter."""
-    endpoint = await state.catalogue.find(fields.get("model", DEFAULT_MODEL))
-    offer.require(endpoint, state.settings.models, principal)
-    return endpoint
+async def _endpoints(state: JobsState, principal: Principal, batch: ReceivedBatch) -> list[Endpoint]:
+    """The endpoints of the form's fields `model`. Raises UnknownModel, Forbidden, InvalidParameter."""
+    endpoints = [await state.catalogue.find(model) for model in comparisons.models_of(batch)]
+    for endpoint in endpoints:
+        offer.require(endpoint, state.settings.models, principal)
+    return endpoints
 
 
 async def _remover(state: JobsState, principal: Principal, fields: Mapping[str, str]) -> Endpoint | None:
@@ -111,18 +124,35 @@ async def quote_batch(request: Request) -> Response:
     principal = await state.authenticate(request.scope)
     await state.gate.count(request.scope, principal)
     batch = await _read_batch(request, state, discard)
-    endpoint = await _endpoint(state, principal, batch.fields)
+    endpoints = await _endpoints(state, principal, batch)
     remover = await _remover(state, principal, batch.fields)
     private = state.settings.webhook_allow_private
-    options = read_fields(batch.fields, endpoint, private_webhooks=private, remover=remover)
+    requests = comparisons.read_requests(batch.fields, endpoints, private_webhooks=private, remover=remover)
     objects = objects_of(batch, state.settings.max_files)
-    check_objects(options, objects)
-    terms = {"owner": principal.owner, "dedupe": state.settings.dedupe}
-    cached = await reusable(state.redis, digests(options, objects.good, **terms))
-    cut = {
-        one.index: cutout_digests(options, one, **terms) for one in objects.good if one.index not in cached
+    for one in requests:
+        check_objects(one, objects)
+    cut_out: set[str] = set()
+    quotes = [await _quote(state, principal, one, objects, cut_out) for one in requests]
+    if len(quotes) == 1:
+        return json_response(quotes[0])
+    refusal = comparisons.refusal(requests, objects.good, dedupe=state.settings.dedupe)
+    return json_response(compared(quotes, refusal))
+
+
+async def _quote(
+    state: JobsState, principal: Principal, request: BatchRequest, objects: Objects, cut_out: set[str]
+) -> Quote:
+    """`cut_out`: the digests of what is cut out for earlier requests of the same form; these are added."""
+    owner, dedupe = principal.owner, state.settings.dedupe
+    runs = run_digests(request, objects.good, owner=owner, dedupe=dedupe)
+    cached = await reusable(state.redis, runs)
+    to_run = {index for index, _ in runs.keys() - cached}
+    views = {
+        one.index: cutout_digests(request, one, owner=owner, dedupe=dedupe) * request.images(1)
+        for one in objects.good
+        if one.index in to_run
     }
-    return json_response(quote(options, objects, cached, await to_cut_out(state.redis, cut)))
+    return quote(request, objects, cached, await to_cut_out(state.redis, views, cut_out), dedupe=dedupe)
 
 
 class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

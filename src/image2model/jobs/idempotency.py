@@ -37,10 +37,19 @@ _releases: Final[set[asyncio.Task[None]]] = set()
 
 
 class AcceptedResponse(msgspec.Struct, frozen=True, array_like=True):
-    """What a bound key stands for: the fingerprint of the request that was accepted, and its job."""
+    """What a bound key stands for: the fingerprint of the request that was accepted, and its jobs.
+
+    `further`: those of a comparison after its first one.
+    """
 
     fingerprint: str
     job_id: str
+    further: tuple[str, ...] = ()
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """All jobs, in the order of the answer."""
+        return (self.job_id, *self.further)
 
 
 _accepted: Final = msgspec.json.Decoder(AcceptedResponse)

@@ -22,8 +22,9 @@ from image2model.errors import (
     NotReady,
     PriceUnknown,
 )
-from image2model.fal.endpoints import Endpoint, Json, check_views, normalise
+from image2model.fal.endpoints import Endpoint, Json, check_step_params, check_views, normalise
 from image2model.jobs import records
+from image2model.jobs.records import SeededParams
 from image2model.money import to_usd
 from image2model.queue import reconciliation
 from image2model.storage import layout
@@ -66,12 +67,18 @@ async def retry(
     before = await job_reads.read_job(redis, job_id)
     _check_ids(before, image_ids)
     endpoint = await catalogue.find(before.job.model)
-    offer.require(endpoint, service, principal)
-    checked, unit_micro = None, None
+    second_step = any(image.parent_image_id for image in before.images)
+    require = offer.require_second_step if second_step else offer.require
+    require(endpoint, service, principal)
+    checked, unit_micro, own = None, None, None
     if params is not None:
         checked = normalise(endpoint, params)
-        _check_views(before, image_ids, endpoint, checked)
+        if second_step:
+            check_step_params(endpoint, checked)
+        else:
+            _check_views(before, image_ids, endpoint, checked)
         unit_micro = await _price_again(redis, before, endpoint, checked)
+        own = _with_seeds(before, endpoint, checked)
     retried = await records.retry(
         redis,
         job_id,
@@ -80,10 +87,27 @@ async def retry(
         low_priority=access.low_priority,
         unit_micro=unit_micro,
         allowance=principal.allowance,
+        own=own,
     )
     if not retried:
         raise AlreadyFinished("None of these images has failed; there is nothing to run again.")
     return await job_reads.read_job(redis, job_id)
+
+
+def _with_seeds(job: JobSnapshot, endpoint: Endpoint, params: dict[str, Json]) -> dict[str, SeededParams]:
+    """Parameters of a retry for each variant: it keeps its seed, unless they name one."""
+    name = endpoint.seed_param
+    given = params.get(name) if name is not None else None
+    found = {}
+    for image in job.images:
+        if image.variant is None:
+            continue
+        if name is None or isinstance(given, int):
+            found[image.image_id] = SeededParams(params, given if isinstance(given, int) else None)
+        elif image.seed is not None:
+            own = dict(sorted({**params, name: image.seed}.items()))
+            found[image.image_id] = SeededParams(own, image.seed)
+    return found
 
 
 async def _price_again(

@@ -17,10 +17,11 @@ from image2model.access.lookup import is_job_id
 from image2model.domain import Counts, JobStatus
 from image2model.errors import InvalidParameter
 from image2model.http import documents
-from image2model.jobs.metadata import read_filters
+from image2model.jobs.metadata import comparison_token, read_filters
 from image2model.store.records import JobSnapshot, job_row
 from image2model.store.scripts import Script
 
+COMPARISON: Final = "comparison"
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = 100
 _SLICE: Final = 200
@@ -39,7 +40,8 @@ class Position(NamedTuple):
 class Query(msgspec.Struct, frozen=True):
     """Which page. `statuses` is empty for all, `after` None for the first page.
 
-    `tokens`: only jobs that have all of these pairs of key and value in their metadata or their images'.
+    `tokens`: only jobs that have all of these pairs of key and value in their metadata or their images', and
+    are of this comparison.
     """
 
     statuses: frozenset[JobStatus] = frozenset()
@@ -75,7 +77,7 @@ def read_query(given: QueryParams) -> Query:
         statuses=_read_statuses(given.get("status")),
         limit=_read_limit(given.get("limit")),
         after=_read_cursor(cursor) if cursor else None,
-        tokens=read_filters(given.multi_items()),
+        tokens=(*_read_comparison(given.get(COMPARISON)), *read_filters(given.multi_items())),
     )
 
 
@@ -177,6 +179,14 @@ def _read_statuses(text: str | None) -> frozenset[JobStatus]:
     except ValueError:
         known = ", ".join(status.value for status in JobStatus)
         raise InvalidParameter(f"`status` must be of {known}, not {str(text)[:64]!r}.") from None
+
+
+def _read_comparison(text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    if not is_job_id(text):
+        raise InvalidParameter(f"`{COMPARISON}` must be a `comparison_id`, not {text[:64]!r}.")
+    return (comparison_token(text),)
 
 
 def _read_limit(text: str | None) -> int:

@@ -79,6 +79,13 @@ def tokens(*objects: Metadata) -> list[str]:
     return sorted({_token(name, metadata_text(value)) for one in objects for name, value in one.items()})
 
 
+def comparison_token(comparison_id: str) -> str:
+    """By which the store finds the jobs of one comparison. No pair of key and value has it."""
+    return hashlib.sha256(msgspec.json.encode(["comparison", comparison_id, None])).hexdigest()[
+        :METADATA_TOKEN_DIGITS
+    ]
+
+
 def _token(name: str, text: str) -> str:
     """64 bits in hexadecimal. Two pairs with one token could only mix up one owner's own list."""
     return hashlib.sha256(msgspec.json.encode([name, text])).hexdigest()[:METADATA_TOKEN_DIGITS]

@@ -32,7 +32,7 @@ from image2model.http.reference import (
 )
 from image2model.jobs.downloads import Downloads, ImageFiles
 from image2model.jobs.http import ConfirmBody, RetryBody
-from image2model.jobs.listing import DEFAULT_LIMIT, MAX_LIMIT, JobPage
+from image2model.jobs.listing import COMPARISON, DEFAULT_LIMIT, MAX_LIMIT, JobPage
 from image2model.jobs.metadata import MAX_FILTERS
 from image2model.jobs.openapi_uploads import IDEMPOTENCY_KEY, REPLAYED
 
@@ -52,6 +52,13 @@ METADATA: Final = Parameter(
     "their images: `metadata.sku=CHAIR-7`. Anything but a string is written as in JSON. A job must "
     f"pass every such filter; at most {MAX_FILTERS}.",
     example="CHAIR-7",
+)
+_COMPARISON: Final = Parameter(
+    name=COMPARISON,
+    where="query",
+    description="Only the jobs of one upload for several models, by their `comparison_id`.",
+    example=JOB,
+    schema={"type": "string", "pattern": "^[0-9a-f]{32}$"},
 )
 _PAGE: Final = JobPage(jobs=(without_images(PARTIAL_JOB),), next_cursor="kssBk2EyYjNj")
 
@@ -84,7 +91,7 @@ JOB_OPERATIONS: Final = (
         id="listJobs",
         summary="The caller's jobs, newest first",
         description="A page may be short of its limit; only a null `next_cursor` is the end.",
-        parameters=(STATUS, METADATA, limit(MAX_LIMIT, DEFAULT_LIMIT), CURSOR),
+        parameters=(STATUS, METADATA, _COMPARISON, limit(MAX_LIMIT, DEFAULT_LIMIT), CURSOR),
         answers=(Answer(status=200, description="One page, without images.", shape=JobPage, example=_PAGE),),
         problems=(errors.InvalidParameter,),
     ),
@@ -109,7 +116,7 @@ JOB_OPERATIONS: Final = (
         id="retryJob",
         summary="Run failed images again",
         description="Each is a new attempt that is paid for. Without a body every failed image runs again, "
-        "with the parameters as before.",
+        "with the parameters as before. A variant keeps its seed, unless the parameters name one.",
         parameters=(JOB_ID,),
         body=Body(
             description="Which images, and parameters in place of the job's. Both are optional.",

@@ -2,13 +2,17 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from image2model import errors
-from image2model.events.examples import QUEUED_JOB, SHA256
+from image2model.events.examples import QUEUED_COMPARISON, QUEUED_JOB, SHA256
 from image2model.fal.endpoints import DEFAULT_MODEL, DEFAULT_REMOVER
 from image2model.http.documents import JobDocument
 from image2model.http.reference import LOCATION, Answer, Body, Header, Operation, Parameter, Schema
+from image2model.http.upload.reader import MAX_MODELS, MODEL, VARIANTS
 from image2model.jobs.metadata import MAX_KEY
-from image2model.jobs.quote import ImageQuote, Quote
+from image2model.jobs.quote import ImageQuote, Quote, compared
+from image2model.jobs.variants import MAX_VARIANTS
 
 METADATA_SCHEMA: Final[Schema] = {
     "type": "object",
@@ -30,7 +34,7 @@ MANIFEST_SCHEMA: Final[Schema] = {
         }
     },
 }
-_TEXTS: Final[Schema] = {
+TEXTS: Final[Schema] = {
     "model": {
         "type": "string",
         "default": DEFAULT_MODEL,
@@ -45,7 +49,15 @@ _TEXTS: Final[Schema] = {
         "type": "string",
         "contentMediaType": "application/json",
         "contentSchema": {"type": "object"},
-        "description": "A JSON object of the model's parameters, by its schema in `GET /api/v1/models`.",
+        "description": "A JSON object of the model's parameters, by its schema in `GET /api/v1/models`. Of "
+        "several models: the same parameters for all, or an object of them for each, by the model's id.",
+    },
+    VARIANTS: {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_VARIANTS,
+        "description": "How many models are made of each picture, each with a seed of its own, which the "
+        "image's document shows. They count as so many images.",
     },
     "params_strict": {
         "type": "string",
@@ -134,7 +146,17 @@ _SCHEMA: Final[Schema] = {
             "description": "The pictures: PNG, JPEG or WebP by content. Their number, size and pixels are "
             "limited by `I2M_MAX_FILES`, `I2M_MAX_FILE_BYTES` and `I2M_MAX_PIXELS`.",
         },
-        **_TEXTS,
+        **TEXTS,
+        MODEL: {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MAX_MODELS,
+            "uniqueItems": True,
+            "default": [DEFAULT_MODEL],
+            "items": {"type": "string"},
+            "description": "The endpoint that makes the models: one of `GET /api/v1/models`. Several parts: "
+            "one job for each of them.",
+        },
     },
 }
 
@@ -157,7 +179,7 @@ _FORM_PROBLEMS: Final = (
     errors.Forbidden,
     errors.InvalidParameter,
 )
-_FILE_PROBLEMS: Final = (
+FILE_PROBLEMS: Final = (
     errors.FileTooLarge,
     errors.NotAnImage,
     errors.ImageTruncated,
@@ -208,6 +230,10 @@ _QUOTE: Final = Quote(
     images=(_GOOD, _BAD),
 )
 
+_COMPARED: Final = compared(
+    [_QUOTE, replace(_QUOTE, model="fal-ai/trellis", cost_usd_each=0.02, total_cost_usd=0.02)], None
+)
+
 UPLOAD_OPERATIONS: Final = (
     Operation(
         method="POST",
@@ -215,7 +241,8 @@ UPLOAD_OPERATIONS: Final = (
         tag="Batches",
         id="uploadBatch",
         summary="Upload pictures as one job",
-        description="A batch that got 202 is stored and will run. A refused batch leaves nothing behind; "
+        description="A batch that got 202 is stored and will run. A refused batch leaves nothing behind, "
+        "also where it is for several models: it is accepted for all of them, or for none; "
         "where files are to blame, `errors` of the answer names each. 404 is for an `Idempotency-Key` "
         "whose job has been deleted since.",
         parameters=(IDEMPOTENCY_KEY,),
@@ -223,9 +250,11 @@ UPLOAD_OPERATIONS: Final = (
         answers=(
             Answer(
                 status=202,
-                description="The job, with one image for each good file.",
+                description="The job, with one image for each good file, or for each of its variants. For "
+                "several models: a job for each, of one `comparison_id`.",
                 shape=JobDocument,
                 example=QUEUED_JOB,
+                otherwise=QUEUED_COMPARISON,
                 headers=(LOCATION, REPLAYED),
             ),
         ),
@@ -237,7 +266,7 @@ UPLOAD_OPERATIONS: Final = (
             errors.IdempotencyConflict,
             errors.IdempotencyInProgress,
             *_FORM_PROBLEMS,
-            *_FILE_PROBLEMS,
+            *FILE_PROBLEMS,
             errors.DiskFull,
         ),
         counted=True,
@@ -250,7 +279,15 @@ UPLOAD_OPERATIONS: Final = (
         summary="Ask what a batch would cost and what is wrong with it",
         description="Takes the same form as the upload, keeps nothing and runs nothing.",
         body=BATCH_FORM,
-        answers=(Answer(status=200, description="A verdict on each file.", shape=Quote, example=_QUOTE),),
+        answers=(
+            Answer(
+                status=200,
+                description="A verdict on each file; for several models one of each, and the total.",
+                shape=Quote,
+                example=_QUOTE,
+                otherwise=_COMPARED,
+            ),
+        ),
         problems=_FORM_PROBLEMS,
         counted=True,
     ),

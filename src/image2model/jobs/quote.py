@@ -9,18 +9,21 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
-from image2model.http.documents import ViewDocument
-from image2model.jobs.batch_request import BatchRequest
+from image2model.errors import Problem
+from image2model.http.documents import NO_SEED, RequestWarning, ViewDocument
+from image2model.jobs.batch_request import BatchRequest, digests
 from image2model.jobs.objects import BadObject, Objects, ReceivedObject
-from image2model.money import to_usd
+from image2model.jobs.variants import Variant, given_seed, numbered
+from image2model.money import to_micro, to_usd
 from image2model.store.keys import key
 
 
 class ImageQuote(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one object: a picture, or several `views`. Then `filename` is the object's name.
 
-    `cost_usd` is null where only the run shows it, and 0 for one with a bad file. It contains
-    `preparation_cost_usd`: what removing the backgrounds of its views costs, as far as they are not cut out.
+    `cost_usd` is that of all its variants, null where only the run shows it, and 0 for one with a bad file.
+    It contains `preparation_cost_usd`: what removing the backgrounds of its views costs, as far as they are
+    not cut out. `cached`: nothing has to run for it.
     """
 
     filename: str
@@ -52,6 +55,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     not because of its price. `cost_usd_each` is the price of one picture that has to run; a `cached` one
     costs nothing, because its result exists. `price_source`: whose price it is, null where none is known.
     `preparation_cost_usd_each`: what removing the background of one view costs, 0 where none is removed.
+    `variants`: how many models are made of each picture, null where the form does not say.
     """
 
     model: str
@@ -67,22 +71,56 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     preparation_cost_usd_each: float | None = 0.0
     max_cost_usd: float | None = None
     refusal: QuoteRefusal | None = None
+    variants: int | None = None
+    warnings: tuple[RequestWarning, ...] = ()
     images: tuple[ImageQuote, ...]
 
 
-async def reusable(redis: Redis, digests: Mapping[int, str]) -> frozenset[int]:
-    """Indices of the pictures that need no run: their result exists, or an earlier one of them makes it.
+class ComparisonQuote(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on one request for several models, with one quote for each.
 
-    `digests` holds each picture's digest by its index; an empty one is never reused.
+    `accepted` and `refusal` are of the whole: `max_cost_usd` is the limit of all models together.
     """
-    seen = set(await _succeeded(redis, sorted({digest for digest in digests.values() if digest})))
-    indices = set()
-    for index, digest in sorted(digests.items()):
+
+    quotes: tuple[Quote, ...]
+    accepted: bool
+    total_cost_usd: float | None
+    refusal: QuoteRefusal | None
+
+
+Run = tuple[int, int]
+"""The index of an object, and the number of its variant."""
+
+
+def run_digests(
+    request: BatchRequest, objects: Sequence[ReceivedObject], *, owner: str, dedupe: str
+) -> dict[Run, str]:
+    """What makes two runs the same; empty where the seed is yet to be drawn, so that nothing is reused."""
+    plain = digests(request, objects, owner=owner, dedupe=dedupe)
+    drawn = request.endpoint.seed_param is not None
+    given = given_seed(request.endpoint, request.params) is not None
+    found: dict[Run, str] = {}
+    for index, digest in plain.items():
+        for number in range(1, (request.variants or 1) + 1):
+            fixed = request.variants is None or not drawn or (given and number == 1)
+            variant = Variant(number=number, seed=None)
+            found[index, number] = numbered(digest, variant) if fixed else ""
+    return found
+
+
+async def reusable(redis: Redis, runs: Mapping[Run, str]) -> frozenset[Run]:
+    """The runs that are not needed: their result exists, or an earlier one of them makes it.
+
+    `runs` holds the digest of each run; an empty one is never reused.
+    """
+    seen = set(await _succeeded(redis, sorted({digest for digest in runs.values() if digest})))
+    found = set()
+    for run, digest in sorted(runs.items()):
         if digest in seen:
-            indices.add(index)
+            found.add(run)
         elif digest:
             seen.add(digest)
-    return frozenset(indices)
+    return frozenset(found)
 
 
 async def _succeeded(redis: Redis, digests: Sequence[str]) -> frozenset[str]:
@@ -100,13 +138,14 @@ async def _succeeded(redis: Redis, digests: Sequence[str]) -> frozenset[str]:
     return frozenset(digest for digest, status in zip(leaders, statuses, strict=True) if status == succeeded)
 
 
-async def to_cut_out(redis: Redis, digests: Mapping[int, Sequence[str]]) -> dict[int, int]:
+async def to_cut_out(redis: Redis, digests: Mapping[int, Sequence[str]], seen: set[str]) -> dict[int, int]:
     """How many backgrounds must be removed for each object: not those that were, or are for an earlier one.
 
-    `digests` holds those of each object's views by its index; an empty one is never reused.
+    `digests` holds those of each object's views by its index; an empty one is never reused. `seen`: those
+    that are removed for an earlier object; these are added.
     """
     named = sorted({digest for views in digests.values() for digest in views if digest})
-    seen = set(await _cut_out(redis, named))
+    seen |= await _cut_out(redis, named)
     counts: dict[int, int] = {}
     for index, views in sorted(digests.items()):
         counts[index] = 0
@@ -132,23 +171,27 @@ async def _cut_out(redis: Redis, digests: Sequence[str]) -> frozenset[str]:
 
 
 def quote(
-    request: BatchRequest, objects: Objects, cached: frozenset[int], cutouts: Mapping[int, int]
+    request: BatchRequest,
+    objects: Objects,
+    cached: frozenset[Run],
+    cutouts: Mapping[int, int],
+    *,
+    dedupe: str,
 ) -> Quote:
-    """The verdict on a batch that was read. `cached`: indices of objects whose results exist; `cutouts`: how
-    many backgrounds are removed for each of the others.
+    """The verdict on a batch that was read. `cached`: runs whose results exist; `cutouts`: how many
+    backgrounds are removed for each object by its index.
     """
     good, bad = objects.good, objects.bad
-    each, each_cutout = request.endpoint.price(request.params), request.cutout_price
-    to_run = [one.index for one in good if one.index not in cached]
-    to_cut = sum(cutouts.get(index, 0) for index in to_run)
-    total = _sum(each, len(to_run), each_cutout, to_cut)
+    each, each_cutout, runs = request.endpoint.price(request.params), request.cutout_price, request.images(1)
+    missing = {one.index: runs - sum(index == one.index for index, _ in cached) for one in good}
+    total = _sum(each, sum(missing.values()), each_cutout, sum(cutouts.values()))
     verdicts = {
-        one.index: _good(one, one.index in cached, each, each_cutout, cutouts.get(one.index, 0))
+        one.index: _good(one, missing[one.index], each, each_cutout, cutouts.get(one.index, 0))
         for one in good
     }
     verdicts |= {one.index: _bad(one) for one in bad}
-    preparing = request.preparing
-    refusal = request.refusal(len(good), 0 if preparing is None else preparing.cutouts(good))
+    refusal = request.refusal(request.images(len(good)), request.cutouts(good, dedupe=dedupe))
+    chance = runs > 1 and request.endpoint.seed_param is None
     return Quote(
         model=request.endpoint.id,
         params=dict(request.params),
@@ -162,9 +205,26 @@ def quote(
         price_source=None if each is None else request.endpoint.price_source,
         preparation_cost_usd_each=_usd(each_cutout),
         max_cost_usd=_usd(request.max_cost_micro),
-        refusal=None if refusal is None else QuoteRefusal(refusal.code, refusal.detail),
+        refusal=_refusal(refusal),
+        variants=request.variants,
+        warnings=(NO_SEED,) if chance else (),
         images=tuple(verdict for _, verdict in sorted(verdicts.items())),
     )
+
+
+def compared(quotes: Sequence[Quote], refusal: Problem | None) -> ComparisonQuote:
+    """The quotes of several models as one. `refusal`: why the whole cannot be bought."""
+    totals = [one.total_cost_usd for one in quotes]
+    return ComparisonQuote(
+        quotes=tuple(quotes),
+        accepted=refusal is None and all(one.accepted for one in quotes),
+        total_cost_usd=None if None in totals else to_usd(sum(to_micro(one) for one in totals if one)),
+        refusal=_refusal(refusal),
+    )
+
+
+def _refusal(problem: Problem | None) -> QuoteRefusal | None:
+    return None if problem is None else QuoteRefusal(problem.code, problem.detail)
 
 
 def _sum(each: int | None, runs: int, each_cutout: int | None, cutouts: int) -> int | None:
@@ -175,10 +235,9 @@ def _sum(each: int | None, runs: int, each_cutout: int | None, cutouts: int) -> 
 
 
 def _good(
-    received: ReceivedObject, cached: bool, each: int | None, each_cutout: int | None, cutouts: int
+    received: ReceivedObject, runs: int, each: int | None, each_cutout: int | None, cutouts: int
 ) -> ImageQuote:
     first = received.views[0]
-    runs, to_cut = (0, 0) if cached else (1, cutouts)
     return ImageQuote(
         filename=received.name,
         ok=True,
@@ -187,9 +246,9 @@ def _good(
         format=first.format,
         width=first.width,
         height=first.height,
-        cached=cached,
-        cost_usd=_usd(_sum(each, runs, each_cutout, to_cut)),
-        preparation_cost_usd=_usd(_sum(0, 0, each_cutout, to_cut)),
+        cached=not runs,
+        cost_usd=_usd(_sum(each, runs, each_cutout, cutouts)),
+        preparation_cost_usd=_usd(_sum(0, 0, each_cutout, cutouts)),
         views=tuple(
             ViewDocument(
                 side=side or None,

@@ -4,7 +4,7 @@ Every function is one round trip, and every change is one script. A script check
 write, so a refused call has changed nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -14,18 +14,19 @@ from image2model.access import accounts
 from image2model.access.accounts import Allowance, Refused
 from image2model.domain import (
     FIRST_CUTOUT,
-    Counts,
-    ImageStatus,
     Metadata,
+    ModelInput,
     Preparation,
     RejectedFile,
     StoredView,
 )
 from image2model.errors import IdempotencyConflict, NotFound, StoreUnavailable
-from image2model.jobs.metadata import tokens
+from image2model.fal.endpoints import Json
+from image2model.jobs.made import created_job
+from image2model.jobs.metadata import comparison_token, tokens
 from image2model.store.connection import command
 from image2model.store.keys import key
-from image2model.store.records import ImageRow, JobRow, JobSnapshot
+from image2model.store.records import JobSnapshot
 from image2model.store.scripts import Script
 
 _OLD_PROCESSES_RETRY_S: Final = 60
@@ -57,6 +58,14 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     preparation: Preparation | None = None
     cutout_digests: tuple[str, ...] = ()
     """One for each view whose background is removed first, as `digest`."""
+    parent_job_id: str = ""
+    parent_image_id: str = ""
+    model_input: ModelInput | None = None
+    """What a second step starts from."""
+    variant: int | None = None
+    seed: int | None = None
+    params: dict[str, Json] | None = None
+    """Parameters of its own, in place of the job's."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,11 +91,20 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str = ""
     """The trace of the upload (W3C), which the runs of its images continue. Empty: none."""
     metadata: Metadata = {}
+    comparison_id: str = ""
 
     @property
     def tokens(self) -> list[str]:
-        """By which the store finds it: of its own metadata and of its images'."""
-        return tokens(self.metadata, *(image.metadata for image in self.images))
+        """By which the store finds it: its comparison, its own metadata and its images'."""
+        own = [comparison_token(self.comparison_id)] if self.comparison_id else []
+        return [*own, *tokens(self.metadata, *(image.metadata for image in self.images))]
+
+    @property
+    def needs_newest(self) -> bool:
+        """Whether processes of an earlier data version would run or show it wrongly."""
+        return bool(self.comparison_id) or any(
+            image.views or image.variant or image.preparation or image.model_input for image in self.images
+        )
 
 
 class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +130,14 @@ class Retried(msgspec.Struct, frozen=True, array_like=True):
     refused: Refused | None = None
 
 
-_AS_JSON: Final = frozenset({"metadata", "views", "preparation"})
+class SeededParams(msgspec.Struct, frozen=True):
+    """What a retry runs one variant with, and the seed in it."""
+
+    params: dict[str, Json]
+    seed: int | None
+
+
+_AS_JSON: Final = frozenset({"metadata", "views", "preparation", "model_input", "params"})
 _created: Final = msgspec.msgpack.Decoder(Created)
 _retried: Final = msgspec.msgpack.Decoder(Retried)
 _cancelled: Final = msgspec.msgpack.Decoder(tuple[int, int])
@@ -121,37 +146,40 @@ _cancelled: Final = msgspec.msgpack.Decoder(tuple[int, int])
 async def create(
     redis: Redis, job: NewJob, record: IdempotencyRecord | None = None, allowance: Allowance | None = None
 ) -> JobSnapshot:
-    """Make the job and queue its images, in one step. The same call again changes nothing.
+    """Make one job: see `create_all`."""
+    (made,) = await create_all(redis, [job], record, allowance)
+    return made
 
-    Returns the job as it was made; the snapshot's version is 0.
+
+async def create_all(
+    redis: Redis,
+    jobs: Sequence[NewJob],
+    record: IdempotencyRecord | None = None,
+    allowance: Allowance | None = None,
+) -> tuple[JobSnapshot, ...]:
+    """Make the jobs of one request and queue their images, in one step: all or none of them.
+
+    The same call again changes nothing. Returns the jobs as they were made; a snapshot's version is 0.
 
     Raises IdempotencyConflict where the key was lost to another request, and what `accounts.refusal`
     returns where the allowance does not suffice.
     """
     packed = await _CREATE.packed(
         redis,
-        job.job_id,
-        job.owner,
-        _job_fields(job),
-        [
-            (image.image_id, _image_fields(image, job), job.cutout_micro * len(image.cutout_digests))
-            for image in job.images
-        ],
-        job.low_priority,
+        jobs[0].owner,
+        [_packed(job) for job in jobs],
         (record.key, record.token, record.value, record.ttl_ms) if record else False,
-        job.unit_micro,
         accounts.script_terms(allowance),
-        job.tokens,
-        any(image.views or image.preparation for image in job.images),
+        any(job.needs_newest for job in jobs),
     )
     created = _created.decode(packed)
     if created.refused is None:
-        return _created_job(job, created.at)
+        return tuple(created_job(job, created.at) for job in jobs)
     if created.refused.reason == "old_processes":
         raise StoreUnavailable.after(
-            "Processes of the release before still run, which know no objects of several views and no "
-            "prepared pictures. Send it again when the last of them has ended; pictures in parts named "
-            "`files`, to be sent as they are, are accepted meanwhile.",
+            "Processes of the release before still run, which know no objects of several views, variants, "
+            "comparisons, prepared pictures and second steps. Send it again when the last of them has ended; "
+            "pictures in parts named `files`, for one model and sent as they are, are accepted meanwhile.",
             _OLD_PROCESSES_RETRY_S,
         )
     if created.refused.reason == "lost":
@@ -159,6 +187,20 @@ async def create(
             "This Idempotency-Key ran out while the upload was under way; send it again."
         )
     raise accounts.refusal(created.refused, allowance)
+
+
+def _packed(job: NewJob) -> tuple[object, ...]:
+    return (
+        job.job_id,
+        _job_fields(job),
+        [
+            (image.image_id, _image_fields(image, job), job.cutout_micro * len(image.cutout_digests))
+            for image in job.images
+        ],
+        job.low_priority,
+        job.unit_micro,
+        job.tokens,
+    )
 
 
 def _job_fields(job: NewJob) -> list[str | int]:
@@ -183,13 +225,14 @@ def _job_fields(job: NewJob) -> list[str | int]:
         *(("traceparent", job.traceparent) if job.traceparent else ()),
         *(("metadata", _json(job.metadata)) if job.metadata else ()),
         *(("prepared", "1") if any(image.preparation for image in job.images) else ()),
+        *(("comparison_id", job.comparison_id) if job.comparison_id else ()),
     ]
 
 
 def _image_fields(image: NewImage, job: NewJob) -> list[str | int]:
     fields: list[str | int] = []
     for name, value in msgspec.structs.asdict(image).items():
-        if name == "cutout_digests":
+        if value is None or name == "cutout_digests":
             continue
         if name not in _AS_JSON:
             fields += [name, value]
@@ -227,93 +270,6 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _created_job(job: NewJob, at: int) -> JobSnapshot:
-    return JobSnapshot(
-        job_id=job.job_id,
-        version=0,
-        owner=job.owner,
-        deleted=False,
-        job=JobRow(
-            model=job.model,
-            params=job.params,
-            total=len(job.images),
-            created_at=at,
-            updated_at=at,
-            finished_at=None,
-            expires_at=None,
-            waiting_for=None,
-            cancel_requested=False,
-            rejected=job.rejected,
-            estimated_micro=job.estimated_micro,
-            cost_micro=0,
-            metadata=job.metadata,
-        ),
-        counts=Counts(queued=len(job.images)),
-        images=tuple(_created_image(image, index, at) for index, image in enumerate(job.images)),
-    )
-
-
-def _created_image(image: NewImage, index: int, at: int) -> ImageRow:
-    return ImageRow(
-        image_id=image.image_id,
-        index=index,
-        filename=image.filename,
-        size=image.size,
-        sha256=image.sha256,
-        width=image.width,
-        height=image.height,
-        format=image.format,
-        status=ImageStatus.QUEUED,
-        queue_position=None,
-        attempt=1,
-        cached=False,
-        request_id=None,
-        cost_micro=None,
-        error=None,
-        result=None,
-        created_at=at,
-        started_at=None,
-        finished_at=None,
-        metadata=image.metadata,
-        views=image.views,
-        preparation=image.preparation,
-    )
-
-
-def as_made(job: JobSnapshot) -> JobSnapshot:
-    """A job that may have come far since, as `create` returned it."""
-    row = msgspec.structs.replace(
-        job.job,
-        updated_at=job.job.created_at,
-        finished_at=None,
-        expires_at=None,
-        waiting_for=None,
-        cancel_requested=False,
-        cost_micro=0,
-    )
-    images = tuple(map(_image_as_made, job.images))
-    counts = Counts(queued=len(images))
-    return msgspec.structs.replace(job, version=0, job=row, counts=counts, images=images)
-
-
-def _image_as_made(image: ImageRow) -> ImageRow:
-    return msgspec.structs.replace(
-        image,
-        status=ImageStatus.QUEUED,
-        queue_position=None,
-        attempt=1,
-        cached=False,
-        request_id=None,
-        cost_micro=None,
-        cost_uncertain=False,
-        error=None,
-        result=None,
-        started_at=None,
-        finished_at=None,
-        preparation=None if image.preparation is None else image.preparation.as_made(),
-    )
-
-
 async def forbid(redis: Redis, job_id: str) -> bool:
     """After a creation without a reply: whether the job exists. If not, it never will."""
     return bool(await _FORBID(redis, job_id))
@@ -343,9 +299,11 @@ async def retry(
     low_priority: bool,
     unit_micro: int | None = None,
     allowance: Allowance | None = None,
+    own: Mapping[str, SeededParams] | None = None,
 ) -> list[str]:
     """Queue failed images again (None: all of them); returns their ids.
 
+    With `params` in place of those of before; variants have them with a seed of their `own`, by image.
     `unit_micro` is what to set aside for each, None: as before. Raises NotFound, and what `accounts.refusal`
     returns where the allowance does not suffice: then none runs.
     """
@@ -357,6 +315,10 @@ async def retry(
         low_priority,
         False if unit_micro is None else unit_micro,
         accounts.script_terms(allowance),
+        {
+            name: (_json(one.params), "" if one.seed is None else one.seed)
+            for name, one in (own or {}).items()
+        },
     )
     if packed is None:
         raise NotFound("There is no such job.")

@@ -19,6 +19,11 @@ def original(job_id: str, file_id: str, ext: str) -> str:
     return f"{ORIGINALS}/{job_id}/{file_id}.{ext}"
 
 
+def parent_model(job_id: str, image_id: str, ext: str) -> str:
+    """The copy of another image's model, which this image's run starts from."""
+    return f"{ORIGINALS}/{job_id}/{image_id}-model.{ext}"
+
+
 def result(job_id: str, image_id: str, kind: str, ext: str) -> str:
     """One file of an image's result: `kind` is `model`, `preview`, `base` …"""
     return f"{RESULTS}/{job_id}/{image_id}/{kind}.{ext}"

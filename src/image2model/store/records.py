@@ -94,6 +94,10 @@ ATTEMPT_FIELDS: Final = (
 """The fields of one attempt, which are cleared when the next one begins."""
 
 
+_PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+"""An object may be named by a picture: a second step has its parent's name, and a picture of its own."""
+
+
 class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     """One image as a client may see it. Times are ms since the epoch, costs micro-dollars."""
 
@@ -120,11 +124,23 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Metadata = {}
     views: tuple[StoredView, ...] = ()
     preparation: Preparation | None = None
+    parent_job_id: str | None = None
+    parent_image_id: str | None = None
+    """The image whose model this one's run starts from."""
+    variant: int | None = None
+    """Which of the variants of its object it is, from 1; None: there are none."""
+    seed: int | None = None
 
     @property
     def stem(self) -> str:
-        """What its files are named by: the object's name, or its picture's without the suffix."""
-        return self.filename if self.views else PurePath(self.filename).stem
+        """What its files are named by: the object's name, or its picture's without the suffix.
+
+        Further variants have their number behind it.
+        """
+        path = PurePath(self.filename)
+        named = self.views and path.suffix.lower() not in _PICTURE_SUFFIXES
+        name = self.filename if named else path.stem
+        return name if self.variant in (None, 1) else f"{name or 'model'}-{self.variant}"
 
 
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,6 +159,8 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     estimated_micro: int | None
     cost_micro: int
     metadata: Metadata = {}
+    comparison_id: str | None = None
+    """What it has in common with the jobs of other models that came with the same request."""
 
 
 class JobSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,6 +220,10 @@ def image_row(row: Sequence[str]) -> ImageRow:
         metadata=_metadata.decode(field["metadata"]) if field["metadata"] else {},
         views=_views.decode(field["views"]) if field["views"] else (),
         preparation=_preparation.decode(field["preparation"]) if field["preparation"] else None,
+        parent_job_id=field["parent_job_id"] or None,
+        parent_image_id=field["parent_image_id"] or None,
+        variant=_whole(field["variant"]),
+        seed=_whole(field["seed"]),
     )
 
 
@@ -222,4 +244,5 @@ def job_row(row: Sequence[str]) -> JobRow:
         estimated_micro=_whole(field["estimated_micro"]),
         cost_micro=_whole(field["cost_micro"]) or 0,
         metadata=_metadata.decode(field["metadata"]) if field["metadata"] else {},
+        comparison_id=field["comparison_id"] or None,
     )

@@ -27,8 +27,9 @@ from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.fal.follow import FollowPace
 from image2model.fal.gateway import FalGateway, other_hosts_session
 from image2model.fal.hosts import FalHosts
+from image2model.fal.privacy import fal_privacy
 from image2model.generation import costs, fal_deletions
-from image2model.generation.context import GenerationContext, fal_privacy, observe_fal_request
+from image2model.generation.context import GenerationContext, observe_fal_request
 from image2model.generation.delete_at_fal import delete_at_fal
 from image2model.generation.generate import generate_model
 from image2model.generation.refresh import refresh_files

@@ -11,6 +11,13 @@ from image2model.fal.endpoints.openapi import derive
 from image2model.fal.endpoints.parameter import Json, Parameter, Scalar
 from image2model.fal.endpoints.resolve import SchemaUnreadable
 from image2model.fal.endpoints.schema import EndpointSchema, Input, Output
+from image2model.fal.endpoints.second_step import (
+    SecondStep,
+    check_step_params,
+    second_step,
+    step_payload,
+    takes_model,
+)
 from image2model.fal.endpoints.views import View, check_views, payload, takes_pictures
 
 __all__ = [
@@ -27,11 +34,16 @@ __all__ = [
     "Params",
     "Scalar",
     "SchemaUnreadable",
+    "SecondStep",
     "UnitPrice",
     "View",
+    "check_step_params",
     "check_views",
     "derive",
     "normalise",
     "payload",
+    "second_step",
+    "step_payload",
+    "takes_model",
     "takes_pictures",
 ]

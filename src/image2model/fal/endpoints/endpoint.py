@@ -29,6 +29,9 @@ _KIND: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 """A kind is a part of a path. Files under other names are found all the same, under a name that is safe."""
 _TAKEN_KINDS: Final = frozenset({"glb", "model", "original"})
 """`model_urls.glb` is the model, and `original` is the picture."""
+_SEEDS: Final = ("seed", "model_seed", "geometry_seed", "mesh_seed", "random_seed")
+"""Names of the parameter that decides what a run makes of the same inputs, the first present one. The seed of
+a texture alone is none: the shape would be the same."""
 _PER_RUN: Final = re.compile(
     r"(?:per[ _-])?(?:generations?|requests?|runs?|images?|(?:3d[ _-])?models?|mesh(?:es)?|outputs?|assets?|"
     r"objects?|splats?)",
@@ -110,6 +113,15 @@ class Endpoint:
         """The parameter that limits the model's faces."""
         name = self.row.face_limit
         return name if name in self.parameters else None
+
+    @cached_property
+    def seed_param(self) -> str | None:
+        """The parameter whose value makes another model of the same picture."""
+        for name in _SEEDS:
+            one = self.parameters.get(name)
+            if one is not None and one.type == "integer" and not one.enum:
+                return name
+        return None
 
     @cached_property
     def outputs(self) -> Outputs:

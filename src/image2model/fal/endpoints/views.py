@@ -55,11 +55,11 @@ def payload(endpoint: Endpoint, name: str, views: Sequence[View], params: Params
         field.name: urls[field.name] if field.many else urls[field.name][0] for field in fields
     }
     for param, value in params.items():
-        body[param] = _in_type(endpoint.parameters.get(param), value)
+        body[param] = in_type(endpoint.parameters.get(param), value)
     return body
 
 
-def _in_type(parameter: Parameter | None, value: Json) -> Json:
+def in_type(parameter: Parameter | None, value: Json) -> Json:
     """The value in the schema's JSON type. FAL may have changed the schema since the value was accepted: then
     FAL decides whether it still takes it."""
     if parameter is None:

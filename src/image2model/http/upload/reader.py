@@ -8,6 +8,7 @@ while the next ones still arrive. Only a few are in it at once, so a slow sink d
 import asyncio
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
@@ -42,9 +43,14 @@ from image2model.shielded import in_thread
 _OBJECT: Final = re.compile(r"objects\[([^\[\]]{1,80})\](?:\[([^\[\]]{0,80})\])?")
 MANIFEST: Final = "manifest"
 """A field that may be larger, since it says something about each file."""
+MODEL: Final = "model"
+"""The field that may come several times, once for each model that is to be compared."""
+MAX_MODELS: Final = 8
+VARIANTS: Final = "variants"
 FIELDS: Final = frozenset(
     {
-        "model",
+        MODEL,
+        VARIANTS,
         "face_limit",
         "params",
         "params_strict",
@@ -61,7 +67,7 @@ FIELDS: Final = frozenset(
         MANIFEST,
     }
 )
-"""The part names besides `files`; each may come once."""
+"""The part names besides `files`; each may come once, except `model`."""
 
 
 class ReceivedFile(msgspec.Struct, frozen=True):
@@ -94,11 +100,15 @@ class BadFile(msgspec.Struct, frozen=True):
 
 
 class ReceivedBatch(msgspec.Struct, frozen=True):
-    """A whole batch, read to its end. Both tuples are in the order of the body."""
+    """A whole batch, read to its end. All tuples are in the order of the body.
+
+    `models`: every value of the field `model`, of which `fields` has the first.
+    """
 
     files: tuple[ReceivedFile, ...]
     bad: tuple[BadFile, ...]
     fields: dict[str, str]
+    models: tuple[str, ...] = ()
 
     def refuse_bad(self) -> None:
         """Raise the first bad file's problem, naming every bad file; nothing where all are good."""
@@ -139,11 +149,13 @@ async def read_batch(
     budget: UploadBudget,
     inspect: Inspect,
     sink: Sink = discard,
+    reader: "type[FormReader] | None" = None,
 ) -> ReceivedBatch:
     """Read a whole upload, passing each good file to `sink` as it completes.
 
     `headers` are the request's, looked up by lower-case name. Files that are bad one by one do not
     raise: they are in `bad`, because `on_invalid` may come after them; see `ReceivedBatch.refuse_bad`.
+    `reader`: that of a form of another kind.
     When this raises, no sink runs any more, and the caller deletes what its sink had stored.
 
     Raises `UnsupportedMediaType`, `BodyTooLarge`, `InvalidMultipart`, `InvalidParameter`, `NoFiles`,
@@ -154,24 +166,25 @@ async def read_batch(
     check_declared_length(headers, limits)
     with budget.open() as reservation:
         async with FilePipeline(inspect, sink, reservation, limits.files_in_flight) as pipeline:
-            form = FormReader(parser, limits, reservation, pipeline)
+            form = (reader or FormReader)(parser, limits, reservation, pipeline)
             await form.read(PacedBody(receive, limits, crowded=lambda: budget.waiting > 0))
-    return ReceivedBatch(files=pipeline.good, bad=pipeline.bad, fields=form.fields)
+    return ReceivedBatch(files=pipeline.good, bad=pipeline.bad, fields=form.fields, models=tuple(form.models))
 
 
 class FormReader:
-    """Reads one form. `fields` and `files_seen` are complete after `read`."""
+    """Reads one form. `fields`, `models` and `files_seen` are complete after `read`."""
 
     def __init__(
         self, parser: FormParser, limits: UploadLimits, reservation: Reservation, pipeline: "FilePipeline"
     ) -> None:
         self.fields: dict[str, str] = {}
+        self.models: list[str] = []
         self.files_seen = 0
         self._parser = parser
         self._limits = limits
         self._reservation = reservation
         self._pipeline = pipeline
-        self._names: set[str] = set()
+        self._names: Counter[str] = Counter()
         self._objects: set[str] = set()
         self._loose = 0
         self._refusal: InvalidParameter | None = None
@@ -184,6 +197,9 @@ class FormReader:
         self._parser.close()
         if self._refusal is not None:
             raise self._refusal
+        self._check_files()
+
+    def _check_files(self) -> None:
         if self.files_seen == 0:
             raise NoFiles("The form has no file. Send at least one picture, in a part named `files`.")
 
@@ -211,9 +227,12 @@ class FormReader:
                 f"There is no parameter {name[:80]!r}. Files go into parts named `files`, the views of one "
                 "object into parts such as `objects[chair][front]`."
             )
-        if name in self._names:
-            return self._refuse(f"The parameter `{name}` came twice. Send it once.")
-        self._names.add(name)
+        return self._begin_field(name)
+
+    def _begin_field(self, name: str) -> Part:
+        self._names[name] += 1
+        if self._names[name] > (MAX_MODELS if name == MODEL else 1):
+            return self._refuse(_too_often(name))
         limits = self._limits
         return FieldPart(name, limits.max_manifest_bytes if name == MANIFEST else limits.max_field_bytes)
 
@@ -270,14 +289,24 @@ class FormReader:
             self._refuse(f"`{field.name}` is longer than {field.max_bytes} bytes.")
             return
         try:
-            self.fields[field.name] = field.text()
+            text = field.text()
         except UnicodeDecodeError:
             self._refuse(f"`{field.name}` is not UTF-8 text.")
+            return
+        self.fields.setdefault(field.name, text)
+        if field.name == MODEL:
+            self.models.append(text)
 
     def _refuse(self, detail: str) -> IgnoredPart:
         self._refusal = self._refusal or InvalidParameter(detail)
         self._pipeline.stop()
         return IgnoredPart()
+
+
+def _too_often(name: str) -> str:
+    if name == MODEL:
+        return f"More than {MAX_MODELS} fields `{MODEL}`. Compare at most {MAX_MODELS} models at once."
+    return f"The parameter `{name}` came twice. Send it once."
 
 
 class FilePipeline:

@@ -1,4 +1,5 @@
--- Runs failed images again. {job_id, {image ids} or false, params json or false, low, unit_micro or false, allowance or false}
+-- Runs failed images again. {job_id, {image ids} or false, params json or false, low, unit_micro or false, allowance or false,
+-- {[image id] = {params json, seed or ''}}}: the last ones are for variants, which have a seed of their own.
 -- `unit_micro`: micro-dollars set aside for each; without it the same as before. `allowance`: see `admission_refusal`. A retry
 -- counts for the address that requests it: the upload's address was forgotten when the image ended, and the
 -- requester is the one that fills the queue. A replay by an admin has no allowance and counts for no address.
@@ -7,7 +8,7 @@
 -- What earlier attempts have cost stays booked, and what may yet be billed for them stays set aside.
 -- An image that failed in a phase of its preparation goes on in it: what it has prepared is kept.
 -- Returns {{image ids}}, {{}, {reason, ...}}, or nothing when there is no such job.
-local job_id, requested, params, low, unit, allowance = unpack(cmsgpack.unpack(ARGV[1]))
+local job_id, requested, params, low, unit, allowance, own = unpack(cmsgpack.unpack(ARGV[1]))
 local job, at, retried = call('HMGET', K.job(job_id), 'owner', 'deleted'), now_ms(), {}
 local owner = job[1]
 if not owner or text(job[2]) == '1' then return false end
@@ -68,7 +69,11 @@ for _, id in ipairs(image_ids(job_id)) do
       fields[#fields + 1] = phase == '' and 'digest' or 'main_digest'
       fields[#fields + 1] = ''
       fields[#fields + 1] = 'params'
-      fields[#fields + 1] = params
+      fields[#fields + 1] = own[id] and own[id][1] or params
+      if own[id] then
+        fields[#fields + 1] = 'seed'
+        fields[#fields + 1] = own[id][2]
+      end
     end
     if kept then note_model(id) end
     move(id, kept and 'submitted' or 'queued', fields, at)

@@ -1,0 +1,42 @@
+"""The form of a second step: fields, and at most one picture."""
+
+from typing import Final
+
+from image2model.http.upload.form import FILE, Part, PartStart
+from image2model.http.upload.reader import FormReader
+
+STEP_FIELDS: Final = frozenset(
+    {
+        "model",
+        "params",
+        "params_strict",
+        "face_limit",
+        "file",
+        "max_cost_usd",
+        "metadata",
+        "webhook_url",
+        "priority",
+        "no_cache",
+    }
+)
+"""What a second step can be told, in a form or as JSON."""
+_PICTURES: Final = frozenset({"files", "file", "image"})
+
+
+class StepFormReader(FormReader):
+    """Reads one. A part `file` with a file name is the picture, without one it names the parent's file."""
+
+    def _begin(self, start: PartStart) -> Part:
+        if start.name in _PICTURES and (start.filename is not None or start.name not in STEP_FIELDS):
+            if self.files_seen:
+                return self._refuse("A second step takes one picture beside the model. Send one.")
+            return self._begin_file(start, FILE)
+        if start.name not in STEP_FIELDS:
+            return self._refuse(
+                f"There is no parameter {start.name[:80]!r}. A second step has one picture at most, in a "
+                f"part named `image`, and: {', '.join(sorted(STEP_FIELDS))}."
+            )
+        return self._begin_field(start.name)
+
+    def _check_files(self) -> None:
+        """Any number will do: the picture is the parent's where there is none."""
