@@ -29,7 +29,7 @@ class Row:
     `model`: the output fields that may hold the model, the best first. `kinds`: the kind of file in other
     output fields. `unit_micro`: what one unit costs where only the run shows how many there are.
     `cutout`: the endpoint makes no model, it removes the background of a picture, and this output field holds
-    the picture without it.
+    the picture without it. `takes`: the formats of a model that it takes, where its schema names none.
     """
 
     price: Price | None = None
@@ -41,7 +41,6 @@ class Row:
     license: str | None = None
     unit_micro: int = 0
     takes: tuple[str, ...] = ()
-    """The formats of a model that it takes, where its schema names none."""
     cutout: str = ""
 
 
