@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from image2model.cli.submit.ledger import Ledger, SharedOptions
+from image2model.cli.submit.ledger import Ledger
+from image2model.cli.submit.options import SharedOptions
 from tests.cli.conftest import Cli, MakePicture
 from tests.support.service import Service, problem
 
@@ -174,6 +175,7 @@ def test_json_is_one_document(cli: Cli, picture: MakePicture, photos: Path, serv
         "model": "m",
         "total_cost_usd": 0.0,
         "price_note": "",
+        "warnings": [],
         "left_out": [str(photos / "notes.txt")],
     }
 
