@@ -65,7 +65,7 @@ async def test_three_models_times_four_variants_of_two_pictures_stand_side_by_si
     assert len({box["y"] for box in boxes if box}) == 1
     assert len({box["x"] for box in boxes if box}) == 3
     for column in await columns.all():
-        texts = await column.locator(".card-views").all_inner_texts()
+        texts = await column.locator(".card-views").all_text_contents()  # some are not drawn yet
         assert texts == [f"Variant {number}" for number in (1, 2, 3, 4)] * 2
     tops = [
         [(await card.bounding_box() or {})["y"] for card in await column.locator(".card").all()]
@@ -131,6 +131,7 @@ async def test_prepared_pictures_are_shown_and_wait_for_a_word(page: Page, servi
     await page.locator(".card[data-status=queued] .card-open").click()
     await expect(page.locator(".viewer .prepared")).to_have_count(1)
     await until(page, "document.querySelector('.viewer .prepared img').naturalWidth > 0")
+    await page.locator(".viewer .card-ask").scroll_into_view_if_needed()
     await picture_of(page, "prepared-viewer")
     await page.locator(".viewer").get_by_role("button", name="Leave out bad.png").click()
     await settled(page, "cancelled", 1)

@@ -23,6 +23,12 @@ function begin(holder, picture, sent) {
   form.select.focus();
 }
 
+// The picture that can be chosen is the style's.
+function withoutStyle(model) {
+  const style = new Set(model.inputs.filter(({ role }) => role === 'style').map(({ name }) => name));
+  return { ...model, properties: Object.fromEntries(Object.entries(model.properties).filter(([name]) => !style.has(name))) };
+}
+
 class StepForm {
   constructor(picture, sent) {
     this.picture = picture;
@@ -51,7 +57,7 @@ class StepForm {
 
   choose() {
     this.model = modelOf(this.select.value);
-    this.parameters = new ParameterForm(this.fields, this.model);
+    this.parameters = new ParameterForm(this.fields, withoutStyle(this.model));
     this.mostField.hidden = this.model.price !== null && this.model.price !== undefined;
     this.fileField.hidden = !this.model.inputs.some(({ role }) => role === 'picture' || role === 'style');
   }
