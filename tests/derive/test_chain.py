@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from image2model.access import accounts
 from image2model.access.accounts import Allowance
@@ -295,11 +296,11 @@ async def test_chain_of_four_from_a_cut_out_picture_with_a_kill_between_each_two
     assert [one["endpoint"] for one in bought][1:] == [made["model"], RETEXTURE, TOPOLOGY]
     made_by = [{one["field"]: one["request_id"] for one in entry["inputs"]} for entry in bought]
     ids = [one["request_id"] for one in bought]
-    assert made_by[1:] == [
-        {"image_url": ids[0]},
-        {"model_url": ids[1], "image_style_url": None},
-        {"input_file_url": ids[2]},
-    ]
+    assert made_by[2:] == [{"model_url": ids[1], "image_style_url": None}, {"input_file_url": ids[2]}]
+    # the picture is encoded anew on its way to the model, so only its pixels are those of the cut-out
+    sent, kept = world.sent(bought[1]["input"]["image_url"]), world.download(ann, made, "prepared")
+    assert pixels(sent) == pixels(kept)
+    assert len(set(pixels(sent)[3::4])) > 1
     costs = [micro(job["cost_usd"]) for job in jobs]
     cutout = micro(made["images"][0]["preparation"]["cost_usd"])
     assert cutout
@@ -312,6 +313,10 @@ async def test_chain_of_four_from_a_cut_out_picture_with_a_kill_between_each_two
     assert micro(stats.body["total_cost_usd"]) == sum(costs)
     usage = await accounts.usage(world.fleet.redis, ann.owner, Allowance(key="", max_queued=9, budget=None))
     assert (usage.unfinished, usage.spent, usage.reserved) == (0, sum(costs), 0)
+
+
+def pixels(data: bytes) -> bytes:
+    return Image.open(io.BytesIO(data)).convert("RGBA").tobytes()
 
 
 def accepted(world: World, count: int) -> Callable[[], Awaitable[bool]]:
