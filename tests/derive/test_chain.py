@@ -12,6 +12,7 @@ from PIL import Image
 
 from image2model.access import accounts
 from image2model.access.accounts import Allowance
+from image2model.client import Client, Picture
 from tests.derive.conftest import World, first
 from tests.derive.steps import (
     LIMIT,
@@ -326,3 +327,29 @@ def accepted(world: World, count: int) -> Callable[[], Awaitable[bool]]:
         return len(world.fleet.emulator.submissions()) >= count
 
     return condition
+
+
+async def test_python_client_derives_with_and_without_a_picture(world: World) -> None:
+    await world.start_worker()
+    ann = world.caller()
+    made = await world.ended(ann, ann.upload(batch(1)))
+    address = world.service.address
+    style = Picture.from_bytes("oak.png", picture(fmt="PNG", seed=41))
+    with Client(f"http://{address.host}:{address.port}", key=ann.key) as client:
+        plain = client.derive(
+            *first(made),
+            model=RETEXTURE,
+            params={"text_style_prompt": "oak"},
+            max_cost_usd=LIMIT,
+            no_cache=True,
+        )
+        styled = client.derive(*first(made), model=RETEXTURE, picture=style, metadata={"sku": "A-1"})
+    jobs = [await world.ended(ann, one.job_id) for one in (plain, styled)]
+    assert [job["status"] for job in jobs] == ["succeeded"] * 2
+    assert jobs[1]["metadata"] == {"sku": "A-1"}
+    assert jobs[1]["images"][0]["views"][0]["filename"] == "oak.png"
+    assert styled.images[0].parent_image_id == made["images"][0]["image_id"]
+    inputs = {one["request_id"]: one["input"] for one in world.fleet.emulator.submissions()}
+    sent = [inputs[job["images"][0]["fal_request_id"]] for job in jobs]
+    assert ["image_style_url" in one for one in sent] == [False, True]
+    assert sent[0]["text_style_prompt"] == "oak"
