@@ -11,6 +11,7 @@ import click
 import pytest
 
 from image2model.cli.submit.objects import collect_objects, side_of
+from image2model.media.heads import WORDS
 from tests.cli.conftest import Cli, MakePicture
 from tests.cli.test_submit import killed_before_the_answer
 from tests.support.service import Service
@@ -114,7 +115,7 @@ def test_view_that_is_no_picture_is_refused(
     (photos / name).write_text("")
     done = cli("submit", "--views", photos)
     assert done.returncode == 2
-    assert f"{Path(name).name} is not a PNG, JPEG or WebP picture, so its object would lack a" in done.stderr
+    assert f"{Path(name).name} is not a {WORDS} picture, so its object would lack a" in done.stderr
     assert service.uploads == []
 
 

@@ -103,7 +103,7 @@ def test_file_argument_that_is_no_picture_is_wrong_usage(cli: Cli, photos: Path,
     text.write_text("hello")
     done = cli("submit", text)
     assert done.returncode == 2
-    assert "not a PNG, JPEG or WebP picture" in done.stderr
+    assert "not a PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP picture" in done.stderr
     assert service.uploads == []
 
 
@@ -115,7 +115,7 @@ def test_file_arguments_that_are_no_pictures_are_all_named(
     done = cli("submit", photos / "text.png", picture("good.png"), photos / "empty.jpg")
     assert done.returncode == 2
     assert "text.png, " in done.stderr
-    assert "empty.jpg are not PNG, JPEG or WebP pictures" in done.stderr
+    assert "empty.jpg are not PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP pictures" in done.stderr
     assert service.uploads == []
 
 
@@ -358,7 +358,7 @@ def test_what_nobody_takes_for_a_picture_is_left_out_without_a_word(
         path.write_text("no picture")
     done = cli("submit", photos)
     assert [line for line in done.stdout.splitlines() if line.startswith("skipped")] == [
-        f"skipped {photos}/notes.txt: not a PNG, JPEG or WebP picture"
+        f"skipped {photos}/notes.txt: not a PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP picture"
     ]
 
 
@@ -368,7 +368,7 @@ def test_of_many_files_left_out_five_are_named(cli: Cli, picture: MakePicture, p
         (photos / f"{number}.glb").write_text("an earlier model")
     words = [line for line in cli("submit", photos).stdout.splitlines() if line.startswith("skipped")]
     assert len(words) == 6
-    assert words[0] == f"skipped {photos}/0.glb: not a PNG, JPEG or WebP picture"
+    assert words[0] == f"skipped {photos}/0.glb: not a PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP picture"
     assert words[-1] == "skipped 2 more such files"
     notes = [json.loads(line) for line in cli("submit", photos, "--json").stdout.splitlines()]
     assert len([one for one in notes if one["type"] == "note" and "skipped" in one["text"]]) == 7

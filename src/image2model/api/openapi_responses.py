@@ -50,7 +50,8 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
         "invalid_parameter": "A field, parameter or header has an invalid value; `detail` says which values "
         "are valid.",
         "file_too_large": "A file is larger than `I2M_MAX_FILE_BYTES`. Make the picture smaller.",
-        "not_an_image": "A file is empty, or its content is not PNG, JPEG or WebP. Convert the picture.",
+        "not_an_image": "A file is empty, or its content is not PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or "
+        "BMP. Convert the picture.",
         "image_truncated": "A picture is incomplete. Save or copy it again.",
         "image_too_large": "A picture has more pixels than `I2M_MAX_PIXELS`. Make the picture smaller.",
         "internal_error": "The service has a fault. Report it to the operator with the `request_id`.",

@@ -13,7 +13,8 @@ _SMALLER: Final = "Make the picture smaller and submit it again."
 _ADVICE: Final = {
     "image_unreadable": _PICTURE,
     "image_truncated": "The file is incomplete: copy or export it again, then submit it.",
-    "not_an_image": "Only PNG, JPEG and WebP are accepted: convert it, then submit it.",
+    "not_an_image": "Only PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF and BMP are accepted: convert it, "
+    "then submit it.",
     "image_too_large": _SMALLER,
     "file_too_large": _SMALLER,
     "body_too_large": _SMALLER,

@@ -146,7 +146,7 @@ QUEUED_COMPARISON: Final = ComparisonDocument(
 )
 SKIPPED_JOB: Final = replace(
     _job(JobStatus.QUEUED, 0.0, Counts(queued=1), QUEUED_IMAGE),
-    rejected=(RejectedFile("notes.txt", "not_an_image", "The content is not PNG, JPEG or WebP."),),
+    rejected=(RejectedFile("notes.txt", "not_an_image", "The file looks like text. Send a picture."),),
 )
 DERIVED_JOB: Final = replace(
     _job(

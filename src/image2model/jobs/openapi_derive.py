@@ -18,7 +18,8 @@ _FORM: Final[Schema] = {
         "image": {
             "type": "string",
             "format": "binary",
-            "description": "A picture for the endpoint, in place of the parent's: PNG, JPEG or WebP.",
+            "description": "A picture for the endpoint, in place of the parent's: "
+            "PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP.",
         },
         "file": {
             "type": "string",

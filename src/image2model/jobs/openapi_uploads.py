@@ -190,7 +190,8 @@ _SCHEMA: Final[Schema] = {
             "minItems": 1,
             "maxItems": 200,
             "items": _VIEW,
-            "description": "The pictures: PNG, JPEG or WebP by content. Each becomes a model, unless "
+            "description": "The pictures: PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP by content. "
+            "Each becomes a model, unless "
             "`manifest` makes it a view of an object. Their number, size and pixels are limited by "
             "`I2M_MAX_FILES` (of objects, and eight times as many pictures), `I2M_MAX_FILE_BYTES` and "
             "`I2M_MAX_PIXELS`, and the whole form by `I2M_MAX_BODY`.",

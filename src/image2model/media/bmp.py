@@ -6,17 +6,8 @@ from typing import Final
 from image2model.errors import ImageTruncated, NotAnImage
 from image2model.media.picture import PictureInfo, picture_info
 
-SIGNATURE: Final = b"BM"
 _CORE_HEADER: Final = 12
-_HEADERS: Final = frozenset({_CORE_HEADER, 16, 40, 52, 56, 64, 108, 124})
 _UNCOMPRESSED: Final = frozenset({0, 3, 6})
-
-
-def is_bmp(data: bytes | bytearray) -> bool:
-    """Whether it begins like a BMP: two letters alone would take any text for one."""
-    return (
-        data.startswith(SIGNATURE) and len(data) >= 18 and struct.unpack_from("<I", data, 14)[0] in _HEADERS
-    )
 
 
 def inspect_bmp(data: bytes | bytearray) -> PictureInfo:

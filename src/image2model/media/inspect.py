@@ -10,6 +10,7 @@ import re
 from image2model.errors import ImageTooLarge, ImageTruncated, NotAnImage
 from image2model.media import bmp, gif, jpeg, png, tiff, webp
 from image2model.media.bmff import inspect_bmff, kind_of
+from image2model.media.heads import is_bmp
 from image2model.media.picture import ACCEPTED, PictureInfo
 
 _JPEG = b"\xff\xd8\xff"
@@ -67,7 +68,7 @@ def _read(data: bytes | bytearray) -> PictureInfo:
         return gif.inspect_gif(data)
     if data.startswith(tiff.SIGNATURES):
         return tiff.inspect_tiff(data)
-    if bmp.is_bmp(data):
+    if is_bmp(data):
         return bmp.inspect_bmp(data)
     if kind_of(data) is not None:
         return inspect_bmff(data)

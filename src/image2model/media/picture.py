@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from image2model.media.heads import WORDS
+
 PictureFormat = Literal["png", "jpeg", "webp", "heic", "avif", "gif", "tiff", "bmp"]
 Span = tuple[int, int]
 """A part of a file: its first byte, and one past its last."""
@@ -15,7 +17,7 @@ MAX_PROFILE_BYTES = 4 * 1024 * 1024
 """The largest colour profile that is used."""
 # EXIF orientations that a viewer shows turned by a quarter, so width and height swap.
 QUARTER_TURNS = frozenset({5, 6, 7, 8})
-ACCEPTED = "Send a PNG, JPEG, WebP, HEIC, AVIF, GIF, TIFF or BMP file."
+ACCEPTED = f"Send a {WORDS} file."
 _SUFFIXES: dict[PictureFormat, str] = {"jpeg": "jpg"}
 _ORIENTATION_TAG = 0x0112
 _SHORT = 3

@@ -94,7 +94,9 @@ ATTEMPT_FIELDS: Final = (
 """The fields of one attempt, which are cleared when the next one begins."""
 
 
-_PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+_PICTURE_SUFFIXES: Final = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".bmp"}
+)
 """An object may be named by a picture: a second step has its parent's name, and a picture of its own."""
 
 

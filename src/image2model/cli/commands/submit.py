@@ -34,7 +34,7 @@ from image2model.cli.submit.summary import report
 def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> int:
     """Upload pictures and download their models.
 
-    PATH is a picture or a folder. A folder is searched for PNG, JPEG and WebP pictures, which are recognised
+    PATH is a picture or a folder. A folder is searched for pictures, which are recognised
     by their content. Each model is saved in --out under its picture's path relative to the folder (or under
     the name of a picture given by itself), with `.glb`; a second one of the same name gets `-2`.
 

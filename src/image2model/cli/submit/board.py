@@ -11,6 +11,7 @@ from image2model.cli.advice import waiting_message
 from image2model.cli.submit.item import Item, Outcome, printable, text_of, things
 from image2model.cli.text import counted, dollars, seconds, span
 from image2model.client.documents import Image
+from image2model.media.heads import WORDS
 
 _MAX_LISTED: Final = 5
 
@@ -144,7 +145,7 @@ def skipped_lines(paths: Sequence[Path]) -> list[str]:
 
 
 def _skipped_line(path: Path) -> str:
-    return f"skipped {printable(path)}: not a PNG, JPEG or WebP picture"
+    return f"skipped {printable(path)}: not a {WORDS} picture"
 
 
 def end_line(item: Item) -> str:

@@ -14,10 +14,11 @@ import click
 import msgspec
 
 from image2model.cli.submit.item import FileView, printable, text_of
+from image2model.media.heads import WORDS, may_be_picture
 
 LEDGER_FOLDER: Final = ".image2model"
 _SYSTEM_FILES: Final = frozenset({"thumbs.db", "desktop.ini"})
-_HEAD: Final = 16
+_HEAD: Final = 32
 _HASHERS: Final = 2
 
 
@@ -64,9 +65,7 @@ def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
                 wrong.append(printable(argument))
     if wrong:  # all at once: a shell's `*.jpg` may name hundreds
         names = ", ".join(dict.fromkeys(wrong))
-        kind = (
-            "is not a PNG, JPEG or WebP picture" if len(wrong) == 1 else "are not PNG, JPEG or WebP pictures"
-        )
+        kind = f"is not a {WORDS} picture" if len(wrong) == 1 else f"are not {WORDS} pictures"
         raise click.UsageError(f"{names} {kind}")
     with ThreadPoolExecutor(_HASHERS) as pool:
         pictures = tuple(pool.map(lambda one: found_at(*one), found.values()))
@@ -74,12 +73,9 @@ def collect(arguments: Sequence[Path], *, leave_out: Path) -> Collected:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether the file begins as a PNG, JPEG or WebP picture does. Raises OSError."""
+    """Whether the file begins as a picture does. Raises OSError."""
     with path.open("rb") as file:
-        head = file.read(_HEAD)
-    return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (
-        head.startswith(b"RIFF") and head[8:12] == b"WEBP"
-    )
+        return may_be_picture(file.read(_HEAD))
 
 
 def below(argument: Path, leave_out: Path) -> Iterator[tuple[Path, str]]:

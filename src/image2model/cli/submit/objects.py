@@ -27,6 +27,7 @@ from image2model.cli.submit.collect import (
 from image2model.cli.submit.item import FileView, object_name, printable, text_of
 from image2model.client.objects import MAX_VIEWS
 from image2model.domain import SIDES, object_digest
+from image2model.media.heads import WORDS
 
 _HASHERS: Final = 2
 _LISTED: Final = 20
@@ -123,9 +124,7 @@ def _views_in(folder: Path) -> list[Path]:
 def _check_picture(path: Path) -> None:
     """Raises _Unclear, OSError."""
     if not is_picture(path):
-        raise _Unclear(
-            f"{printable(path)} is not a PNG, JPEG or WebP picture, so its object would lack a view"
-        )
+        raise _Unclear(f"{printable(path)} is not a {WORDS} picture, so its object would lack a view")
 
 
 def _group(path: Path) -> str | None:

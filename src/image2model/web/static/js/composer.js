@@ -173,7 +173,7 @@ function take(files, others, target) {
   const tooLarge = files.filter((file) => file.size > LARGEST);
   const empty = files.filter((file) => !file.size);
   staged.add(files.filter((file) => file.size && file.size <= LARGEST), target);
-  if (others.length) toast(`${plural(others.length, 'file')} left out: only PNG, JPEG and WebP become models. ${names(others)}`);
+  if (others.length) toast(`${plural(others.length, 'file')} left out: they are no pictures. ${names(others)}`);
   if (tooLarge.length) toast(`${names(tooLarge)}: over ${bytes(LARGEST)}, left out.`);
   if (empty.length) toast(`${names(empty)}: empty, left out.`);
 }

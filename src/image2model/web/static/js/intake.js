@@ -2,8 +2,8 @@
 
 import { byId, show } from './dom.js';
 
-const PICTURES = /\.(png|jpe?g|jfif|webp)$/i;
-const TYPES = new Set(['image/png', 'image/jpeg', 'image/webp']);
+const PICTURES = /\.(png|jpe?g|jfif|webp|heic|heif|avif|gif|tiff?|bmp)$/i;
+const TYPES = new Set('png jpeg webp heic heif avif gif tiff bmp'.split(' ').map((name) => `image/${name}`));
 
 const isPicture = (file) => TYPES.has(file.type) || PICTURES.test(file.name);
 

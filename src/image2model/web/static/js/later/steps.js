@@ -39,7 +39,7 @@ class StepForm {
     this.fields = element('div', { class: 'params-fields' });
     this.most = element('input', { id: 'step-most', type: 'number', min: '0.01', step: '0.01', inputMode: 'decimal', autocomplete: 'off' });
     this.mostField = element('div', { class: 'field' }, element('label', { for: 'step-most' }, 'The most that it may cost, in dollars'), this.most);
-    this.file = element('input', { id: 'step-picture', type: 'file', accept: 'image/png,image/jpeg,image/webp' });
+    this.file = element('input', { id: 'step-picture', type: 'file', accept: 'image/*,.heic,.heif' });
     this.fileField = element('div', { class: 'field' }, element('label', { for: 'step-picture' }, 'A picture for it'),
       this.file, element('p', { class: 'field-help' }, 'Without one it gets the original picture.'));
     this.go = element('button', { class: 'button primary', type: 'submit' }, icon('right'), 'Run');
