@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from image2model.decoding.process import DecoderProcess
+from image2model.decoding.process import LONGEST_S, DecoderProcess
 from image2model.media.heads import HEAD_BYTES, is_png_jpeg_or_webp
 
 _PROCESSES: Final = 2
@@ -24,8 +24,10 @@ def is_isolated(data: bytes) -> bool:
 class DecoderPool:
     """Belongs to one event loop; close it at the end. `processes` bounds what is decoded at once."""
 
-    def __init__(self, processes: int = _PROCESSES, *, idle_s: float = _IDLE_S) -> None:
-        self._free = [DecoderProcess() for _ in range(processes)]
+    def __init__(
+        self, processes: int = _PROCESSES, *, idle_s: float = _IDLE_S, longest_s: float = LONGEST_S
+    ) -> None:
+        self._free = [DecoderProcess(longest_s=longest_s) for _ in range(processes)]
         self._all = tuple(self._free)
         self._slots = asyncio.Semaphore(processes)
         self._idle_s = idle_s
