@@ -21,6 +21,7 @@ from playwright.async_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Locator,
     Page,
     Route,
     async_playwright,
@@ -180,10 +181,16 @@ async def open_page(context: BrowserContext) -> Page:
 
 async def drop(page: Page, names: list[str], seed: int = 0, *, different: int = 1000) -> None:
     """Drag pictures from outside and let them go over the page; after `different` ones they repeat."""
+    await drop_onto(page.locator("#dropzone"), names, seed, different=different)
+    await expect(page.locator("#staged > li")).to_have_count(len(names))
+
+
+async def drop_onto(place: Locator, names: list[str], seed: int = 0, *, different: int = 1000) -> None:
+    """The same over one place of the page."""
     pictures = [picture("png", (96, 96), seed=seed + index) for index in range(min(different, len(names)))]
     encoded = [base64.b64encode(one).decode() for one in pictures]
     files = [{"name": name, "data": encoded[index % different]} for index, name in enumerate(names)]
-    transfer = await page.evaluate_handle(
+    transfer = await place.page.evaluate_handle(
         """files => { const transfer = new DataTransfer();
         for (const { name, data } of files) {
           const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
@@ -192,8 +199,7 @@ async def drop(page: Page, names: list[str], seed: int = 0, *, different: int = 
         files,
     )
     for kind in ("dragenter", "dragover", "drop"):
-        await page.dispatch_event("#dropzone", kind, {"dataTransfer": transfer})
-    await expect(page.locator("#staged li")).to_have_count(len(names))
+        await place.dispatch_event(kind, {"dataTransfer": transfer})
 
 
 async def generate(page: Page, names: list[str], seed: int = 0, *, different: int = 1000) -> None:

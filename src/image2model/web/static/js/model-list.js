@@ -2,7 +2,7 @@
 // to be chosen.
 
 import { byId, element, say, show } from './dom.js';
-import { takesOne, takesSeveral } from './fits.js';
+import { smallest, takesSeveral } from './fits.js';
 import { usd } from './format.js';
 import { models } from './models.js';
 
@@ -38,7 +38,8 @@ function label(one) {
   return [one.title, price, views(one)].filter(Boolean).join(' · ');
 }
 
-const views = (one) => (!takesSeveral(one) ? '' : takesOne(one) ? '1 or more views' : 'several views');
+// How many pictures of one object it takes, where that may be several.
+const views = (one) => (takesSeveral(one) ? `${smallest(one).length}+ views` : '');
 
 export function describe(model) {
   const license = model.license ? `License: ${model.license}.` : '';

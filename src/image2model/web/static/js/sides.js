@@ -7,6 +7,7 @@ export const SIDES = ['front', 'back', 'left', 'right', 'top', 'bottom', 'left_f
 const AT_END = /(?:^|[\s_-])(left[\s_-]front|right[\s_-]front|front|back|left|right|top|bottom)$/i;
 
 export const sideWords = (side) => side.replace('_', ' ');
+export const sideTitle = (side) => sideWords(`${side[0].toUpperCase()}${side.slice(1)}`);
 export const stemOf = (name) => name.replace(/\.[^.]*$/, '');
 
 // `chair_front.jpg` is the front of `chair`; `{stem, side}` with an empty side where the name tells none.

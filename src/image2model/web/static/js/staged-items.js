@@ -1,7 +1,7 @@
 // One picture, or one object with its views, as it is shown before it is sent.
 
 import { button, element, icon, say, show } from './dom.js';
-import { SIDES, sideWords } from './sides.js';
+import { SIDES, sideTitle } from './sides.js';
 
 let made = 0;
 
@@ -77,7 +77,7 @@ export class ObjectItem extends Item {
     const { name } = view.file;
     const select = element('select', { 'aria-label': `Side of ${name}`, on: { change: () => this.turn(view, select.value) } },
       element('option', { value: '' }, 'No side'),
-      ...SIDES.map((side) => element('option', { value: side }, sideWords(side))));
+      ...SIDES.map((side) => element('option', { value: side }, sideTitle(side))));
     select.value = view.side;
     this.selects.set(view, select);
     const node = element('li', { title: name, draggable: true },

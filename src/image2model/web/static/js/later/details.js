@@ -7,7 +7,7 @@ import { between, bytes, moment, number, seconds, usd } from '../format.js';
 import { rows } from '../metadata.js';
 import { modelOf, titleOf } from '../models.js';
 import { ParameterForm } from '../parameters.js';
-import { sideWords } from '../sides.js';
+import { sideTitle } from '../sides.js';
 import { isFinished, words } from '../states.js';
 import { failed } from '../toasts.js';
 import * as uploads from '../uploads.js';
@@ -111,9 +111,9 @@ function original(picture) {
 }
 
 function viewOf(picture, { side, filename }, index) {
-  const shows = side ? sideWords(side) : `view ${index + 1}`;
+  const shows = side ? sideTitle(side) : `View ${index + 1}`;
   return element('figure', { class: 'viewer-original', title: filename },
-    element('img', { src: fileUrl(picture, originalKind(index)), alt: `The original, ${shows}: ${filename}`, loading: 'lazy' }),
+    element('img', { src: fileUrl(picture, originalKind(index)), alt: `The original, ${shows.toLowerCase()}: ${filename}`, loading: 'lazy' }),
     element('figcaption', {}, shows));
 }
 
