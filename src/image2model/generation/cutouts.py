@@ -79,6 +79,10 @@ def _with(task: Task, made: Cutout, cost_micro: int) -> Preparation:
     return msgspec.structs.replace(before, cutouts=cutouts, cost_micro=cost_micro)
 
 
+class _Unreadable(Exception):
+    """The file came whole and is no picture: perhaps a host's passing error."""
+
+
 class _Fetching:
     """One cut-out on its way into our storage, for as long as FAL may have it."""
 
@@ -96,6 +100,10 @@ class _Fetching:
         for tries in count(1):
             try:
                 return await self._once()
+            except _Unreadable as error:
+                if tries >= patience.cut_tries:
+                    raise self._unusable(str(error)) from error
+                reason, until, code = str(error), began + patience.model, "result_invalid"
             except FalAddressRefused as error:
                 raise self._unusable(f"it must not be fetched: {error}") from error
             except FalResultGone as error:
@@ -132,7 +140,7 @@ class _Fetching:
         except ImageFailure as failure:
             if failure.code != "image_unreadable":
                 raise
-            raise self._unusable(failure.message) from failure
+            raise _Unreadable(failure.message) from failure
 
     async def _store(self, picture: Prepared) -> tuple[str, int]:
         task = self._task
