@@ -68,6 +68,7 @@ class ImageView(msgspec.Struct, frozen=True):
     sha256: str = ""
     width: int | None = None
     height: int | None = None
+    warnings: tuple[Warned, ...] = ()
 
 
 class Preparation(msgspec.Struct, frozen=True):
