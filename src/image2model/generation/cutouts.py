@@ -32,6 +32,8 @@ _log: Final = structlog.get_logger(__name__)
 
 _MOST_BYTES: Final = 128 << 20
 """A larger file is no picture that a model would take."""
+_USUAL_BYTES: Final = 16 << 20
+"""Held where FAL does not say how large it is."""
 _COPIES: Final = 2
 """The cut-out as FAL has it, and as it is stored."""
 
@@ -121,17 +123,21 @@ class _Fetching:
         raise AssertionError("unreachable: the loop has no end")
 
     async def _once(self) -> tuple[str, int]:
-        async with self._context.fetches, self._context.fal.download(self._file.url) as download:
-            size = download.size or _MOST_BYTES
-            if size > _MOST_BYTES:
-                raise self._unusable(f"it has {size:,} bytes")
-            async with self._context.result_bytes.hold(_COPIES * size):
-                data = bytearray()
-                async for chunk in download.chunks():
-                    data += chunk
-                    if len(data) > _MOST_BYTES:
-                        raise self._unusable(f"it has more than {_MOST_BYTES:,} bytes")
-                return await self._store(await self._checked(bytes(data)))
+        size = min(self._file.file_size or _USUAL_BYTES, _MOST_BYTES)
+        async with self._context.result_bytes.hold(_COPIES * size):
+            # models that are fetched need not wait for the decoder
+            async with self._context.fetches:
+                data = await self._read()
+            return await self._store(await self._checked(data))
+
+    async def _read(self) -> bytes:
+        data = bytearray()
+        async with self._context.fal.download(self._file.url) as download:
+            async for chunk in download.chunks():
+                data += chunk
+                if len(data) > _MOST_BYTES:
+                    raise self._unusable(f"it has more than {_MOST_BYTES:,} bytes")
+        return bytes(data)
 
     async def _checked(self, data: bytes) -> Prepared:
         call = partial(prepare, data, max_pixels=self._context.settings.max_pixels)
