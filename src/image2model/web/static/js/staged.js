@@ -3,7 +3,7 @@
 
 import { announce } from './announcer.js';
 import { byId, element, say, show } from './dom.js';
-import { MOST_VIEWS, fault, takesOne } from './fits.js';
+import { MOST_VIEWS, fault } from './fits.js';
 import { plural } from './format.js';
 import * as objects from './objects.js';
 import { ObjectItem, PictureItem } from './staged-items.js';
@@ -12,7 +12,6 @@ import { toast } from './toasts.js';
 
 const items = [];
 let changed = () => {};
-let model = null;
 let dragged = null; // the view that moves, and the object that it is of
 
 // `told` is called after each change.
@@ -31,6 +30,7 @@ export function start(told) {
 }
 
 export const count = () => items.length;
+export const viewCount = () => items.reduce((sum, one) => sum + one.object.views.length, 0);
 export const anyGrouped = () => items.some((one) => one.object.grouped);
 export const ready = () => items.map((one) => objects.ready(one.object));
 
@@ -49,23 +49,25 @@ export function clear() {
   update();
 }
 
-// Says beside each what the chosen model does not take. True where all can be sent.
+// Says beside each what the chosen models do not take. True where all can be sent.
 export function judge(chosen) {
-  model = chosen;
   let single = 0;
   let wrong = 0;
   for (const one of items) {
-    const words = model ? fault(model, objects.sidesOf(one.object)) : '';
+    const words = refusal(chosen, objects.sidesOf(one.object));
     one.judged(words);
     if (words && one.object.grouped) wrong += 1;
     else if (words) single += 1;
   }
-  const advice = single ? `${fault(model, [''])} Group pictures of the same object: select them, or drop one onto another.` : '';
+  const advice = single ? `${refusal(chosen, [''])} Group pictures of the same object: select them, or drop one onto another.` : '';
   const more = wrong ? `${plural(wrong, 'object does', 'objects do')} not fit the model, as said beside ${wrong === 1 ? 'it' : 'them'}.` : '';
   say(byId('staged-fault'), [advice, more].filter(Boolean).join(' '));
   show(byId('staged-fault'), Boolean(advice || more));
   return !advice && !more;
 }
+
+// Of the first model that refuses it.
+const refusal = (chosen, sides) => chosen.map((model) => fault(model, sides)).find(Boolean) || '';
 
 function viewOf(file) {
   const view = { file, side: '', thumbnail: null, image: element('img', { alt: '', draggable: false, hidden: true }) };
