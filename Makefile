@@ -80,8 +80,9 @@ chaos: $(DEV_DONE) ## thousands of pictures while everything breaks; the seed is
 FUZZ_SECONDS ?= 600
 
 .PHONY: fuzz
-fuzz: $(DEV_DONE) ## ten minutes each of enemies' bodies and files, guided by coverage (FUZZ_SECONDS)
+fuzz: $(DEV_DONE) ## ten minutes each of enemies' bodies, manifests and files, guided by coverage (FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.long_run multipart $(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz.long_run manifest $(FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.long_run sniffer $(FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.over_http $(FUZZ_SECONDS)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/reference/test_schemathesis.py

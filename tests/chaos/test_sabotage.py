@@ -249,6 +249,19 @@ async def test_a_job_that_was_never_answered_and_one_that_is_gone(kept: Kept) ->
     assert "job stranger exists and was never answered" in said
 
 
+async def test_a_view_that_fal_was_not_sent(kept: Kept) -> None:
+    images = (await job_reads.read_job(kept.redis, kept.job_id)).images
+    one = next(image for image in images if len(image.views) > 1)
+    name = key("image", one.image_id)
+    before = bytes(await kept.redis.hget(name, "views") or b"").decode()
+    more = before[:-1] + "," + before[1:].replace('"side":"front"', '"side":"top"', 1)
+    await kept.redis.hset(name, "views", more)
+    said = await kept.broken()
+    await kept.redis.hset(name, "views", before)
+    assert f"image {one.image_id} was sent as" in said
+    assert "'top_image_url'" in said
+
+
 async def test_a_permit_that_is_held(kept: Kept) -> None:
     await kept.redis.zadd(key("permits"), {"x": 1})
     await kept.redis.expire(key("permits"), 3600)

@@ -27,8 +27,10 @@ PART = "fal-ai/hunyuan-3d/v3.1/part"
 """Takes a model as FBX, and nothing else."""
 SEGMENTS = "fal-ai/hunyuan-part"
 """Takes a model of any format, and no picture."""
+REMESHING = "fal-ai/triposr/remeshing"
+"""Takes a model, and names no format."""
 LIMIT = 0.5
-"""No price of these is known before the run."""
+"""The price of `TOPOLOGY`, `PART`, `SEGMENTS` and `REMESHING` is not known before the run."""
 
 Sender = Service | Caller
 

@@ -2,7 +2,9 @@
 
 import io
 import json
+import signal
 import zipfile
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -257,3 +259,65 @@ def expire(world: World, request_id: str) -> None:
     headers = {"Authorization": f"Key {ADMIN_KEY}"}
     url = f"/v1/models/requests/{request_id}/payloads"
     world.fleet.emulator.http.delete(url, headers=headers).raise_for_status()
+
+
+async def test_chain_of_four_from_a_cut_out_picture_with_a_kill_between_each_two(world: World) -> None:
+    await world.start_worker()
+    ann = world.caller(budget="5.00/month")
+
+    async def killed() -> None:
+        """The worker is gone without a word, and another begins."""
+        worker = world.fleet.workers[-1]
+        worker.send(signal.SIGKILL)
+        await worker.exit_code()
+        await world.start_worker()
+
+    emulator = world.fleet.emulator
+    emulator.settings(concurrency=0)
+    asked = ann.upload(batch(1, remove_background="true"))
+    assert asked.status == 202, asked.body
+    await until(accepted(world, 1), timeout=60)
+    await killed()
+    emulator.settings(concurrency=100)
+    await until(accepted(world, 2), timeout=60)
+    await killed()
+    made = await world.ended(ann, asked)
+    jobs = [made]
+    for model in (RETEXTURE, TOPOLOGY):
+        emulator.settings(concurrency=0)
+        step = derive(ann, first(jobs[-1]), body(model))
+        await until(accepted(world, len(jobs) + 2), timeout=60)
+        await killed()
+        emulator.settings(concurrency=100)
+        jobs.append(await world.ended(ann, step))
+    assert [job["status"] for job in jobs] == ["succeeded"] * 3, jobs
+    bought = emulator.submissions()
+    assert [one["endpoint"] for one in bought][1:] == [made["model"], RETEXTURE, TOPOLOGY]
+    made_by = [{one["field"]: one["request_id"] for one in entry["inputs"]} for entry in bought]
+    ids = [one["request_id"] for one in bought]
+    assert made_by[1:] == [
+        {"image_url": ids[0]},
+        {"model_url": ids[1], "image_style_url": None},
+        {"input_file_url": ids[2]},
+    ]
+    costs = [micro(job["cost_usd"]) for job in jobs]
+    cutout = micro(made["images"][0]["preparation"]["cost_usd"])
+    assert cutout
+    assert costs[0] == TRIPO_MICRO + cutout
+    stats = world.admin.get("admin/stats")
+    spending = {row["model"]: micro(row["cost_usd"]) for row in stats.items("spending")}
+    assert spending == dict(
+        zip([one["endpoint"] for one in bought], [cutout, TRIPO_MICRO, *costs[1:]], strict=True)
+    )
+    assert micro(stats.body["total_cost_usd"]) == sum(costs)
+    usage = await accounts.usage(world.fleet.redis, ann.owner, Allowance(key="", max_queued=9, budget=None))
+    assert (usage.unfinished, usage.spent, usage.reserved) == (0, sum(costs), 0)
+
+
+def accepted(world: World, count: int) -> Callable[[], Awaitable[bool]]:
+    """Whether FAL has so many requests."""
+
+    async def condition() -> bool:
+        return len(world.fleet.emulator.submissions()) >= count
+
+    return condition

@@ -19,14 +19,27 @@ from tests.support.raw_server import Exchange, raw_server
 TRIPO = endpoint_of(DEFAULT_MODEL)
 
 
-@pytest.mark.parametrize(
-    "model", [one.id for one in ENDPOINTS.values() if one.picture and not one.params_schema.get("required")]
-)
+RUN_BY_A_PICTURE = [
+    one for one in ENDPOINTS.values() if one.picture and not one.params_schema.get("required")
+]
+
+
+@pytest.mark.parametrize("model", [one.id for one in RUN_BY_A_PICTURE if not one.removes_background])
 async def test_every_endpoints_result_has_a_model_first(model: str, buyer: Buyer, fal: FalGateway) -> None:
     result = await fal.result(endpoint_of(model), await buyer.buy(model))
     assert result.files[0].kind == "model"
     assert result.model is result.files[0]
     assert len({file.url for file in result.files}) == len(result.files)
+
+
+@pytest.mark.parametrize("model", [one.id for one in RUN_BY_A_PICTURE if one.removes_background])
+async def test_what_removes_backgrounds_gives_a_picture_and_no_model(
+    model: str, buyer: Buyer, fal: FalGateway
+) -> None:
+    result = await fal.result(endpoint_of(model), await buyer.buy(model))
+    assert result.model is None
+    assert result.cutout is result.files[0]
+    assert (result.cutout.kind, result.cutout.field) == ("cutout", "image")
 
 
 async def test_null_mesh_is_found_in_the_pbr_model(

@@ -1,4 +1,4 @@
-"""The long run: `python -m tests.fuzz.long_run multipart|sniffer SECONDS`, guided by coverage.
+"""The long run: `python -m tests.fuzz.long_run multipart|manifest|sniffer SECONDS`, guided by coverage.
 
 With atheris where it is installed, else with hypothesis alone. It ends with 1 at the first finding, whose
 input is kept by atheris; with 2 where memory has grown by more than 64 MiB after the first tenth; with 3
@@ -22,12 +22,16 @@ Target = Callable[[bytes], bool]
 def targets() -> dict[str, tuple[Target, list[bytes]]]:
     """What can be run, and inputs to begin with. Imported late, so that atheris can instrument it."""
     from tests.fuzz.bodies import GOOD_PICTURES
-    from tests.fuzz.targets import sniff, upload_now
+    from tests.fuzz.targets import manifest, sniff, upload_now
     from tests.support.multipart_body import Body
+    from tests.support.object_forms import four_views, manifest_of_parts
 
     forms = [b"\x01" + bytes(Body().text("model", "x").file("a.png", one)) for one in GOOD_PICTURES]
+    forms += [b"\x01" + bytes(four_views(1)), b"\x01" + bytes(manifest_of_parts(2))]
+    said = b'{"objects":[{"name":"a","views":[{"part":0,"side":"front"},{"part":1}],"metadata":{"b":1}}]}'
     return {
         "multipart": (lambda data: upload_now(data[1:], 1 + data[0] % 9 if data else 1) == 202, forms),
+        "manifest": (lambda data: manifest(data.decode("utf-8", "replace"), 2), [said]),
         "sniffer": (lambda data: sniff(data) is not None, list(GOOD_PICTURES)),
     }
 
@@ -105,7 +109,7 @@ def main() -> None:
 def _by_hypothesis(name: str, watched: Watched) -> None:
     from hypothesis import HealthCheck, Phase, given, settings
 
-    from tests.fuzz.bodies import bodies, pictures
+    from tests.fuzz.bodies import bodies, manifests, pictures
 
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
     rules = settings(
@@ -115,8 +119,12 @@ def _by_hypothesis(name: str, watched: Watched) -> None:
         phases=[Phase.generate],
         suppress_health_check=checks,
     )
-    strategy = pictures if name == "sniffer" else bodies.map(lambda body: b"\x02" + body)
-    rules(given(strategy)(watched.__call__))()
+    strategies = {
+        "sniffer": pictures,
+        "manifest": manifests.map(lambda text: text.encode("utf-8", "replace")),
+        "multipart": bodies.map(lambda body: b"\x02" + body),
+    }
+    rules(given(strategies[name])(watched.__call__))()
 
 
 if __name__ == "__main__":

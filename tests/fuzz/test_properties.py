@@ -5,8 +5,8 @@ import os
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.bodies import GOOD_PICTURES, bodies, pictures
-from tests.fuzz.targets import sniff, upload
+from tests.fuzz.bodies import GOOD_PICTURES, bodies, manifests, pictures
+from tests.fuzz.targets import manifest, sniff, upload
 from tests.support import pictures as makers
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
@@ -22,6 +22,13 @@ SHORT = settings(
 @given(body=bodies, pieces=st.integers(1, 9))
 async def test_any_body_is_read_or_refused(body: bytes, pieces: int) -> None:
     await upload(body, pieces)
+
+
+@SHORT
+@given(text=manifests, parts=st.integers(1, 6))
+@example('{"objects": [' + '{"views": [' * 5_000, 1)
+def test_any_manifest_is_read_or_refused(text: str, parts: int) -> None:
+    manifest(text, parts)
 
 
 @SHORT

@@ -6,12 +6,13 @@ from redis.asyncio import Redis
 from image2model.domain import FalRequest, ImageStatus
 from image2model.errors import StaleFence
 from image2model.generation import steps
-from image2model.queue import circuits, leases, permits
+from image2model.queue import circuits, confirmations, leases, permits
 from image2model.store import arq_keys
 from image2model.store.durability import Replicas
 from image2model.store.keys import Queue, key
 from tests.support.invariants import QUEUE, check
 from tests.support.jobs import RESULT
+from tests.support.prepared_steps import PreparedSequence, finish
 from tests.support.random_steps import PACE, Sequence
 
 S = ImageStatus
@@ -55,12 +56,15 @@ async def succeed(redis: Redis, claim: leases.Claim) -> None:
 
 
 async def drain(redis: Redis) -> None:
-    """FAL is well again: every image that is left comes to an end."""
+    """FAL is well again, and nobody confirms anything: every image that is left comes to an end."""
     await circuits.resume_queue(redis, Queue.GENERATION)
     for _ in range(200):
         if not await redis.zcard(QUEUE):
             return
         await all_come_due(redis)
+        for image_id in await redis.zrange(key("confirmations"), 0, -1):
+            await redis.zadd(key("confirmations"), {image_id: 1})
+        await confirmations.expire(redis)
         await circuits.maintain_endpoints(redis, patience_s=PATIENT, pace=PACE)
         if await circuits.claim_probe(redis):
             await circuits.allow_trial(redis)
@@ -69,10 +73,21 @@ async def drain(redis: Redis) -> None:
         )
         for claim in claims:
             try:
-                await succeed(redis, claim)
+                if not await finish(redis, claim):
+                    await succeed(redis, claim)
             except StaleFence:  # a cancel was asked for
                 continue
     pytest.fail(f"left: {await redis.zrange(QUEUE, 0, -1, withscores=True)}")
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_money_adds_up_where_pictures_are_prepared(redis: Redis, seed: int) -> None:
+    sequence = PreparedSequence(redis, seed)
+    for _ in range(STEPS):
+        await sequence.step()
+        sequence.fences = await check(redis, "ann", sequence.jobs, sum(sequence.booked.values()))
+    await drain(redis)
+    await check(redis, "ann", sequence.jobs, sum(sequence.booked.values()))
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -52,7 +52,7 @@ async def _check_job(redis: Redis, job_id: str, sums: Sums) -> set[str]:
         sums.reserved += int(image.get("reserved_micro") or 0)
         cost += int(image.get("cost_micro") or 0)
         fences.add(image.get("fence", ""))
-        await _check_place(redis, image_id, image, job["model"])
+        await _check_place(redis, image_id, image, image.get("phase_model") or job["model"])
     assert int(job.get("cost_micro") or 0) == cost
     return fences
 
@@ -68,6 +68,8 @@ async def _check_place(redis: Redis, image_id: str, image: Hash, model: str) -> 
     assert await redis.exists(arq_keys.JOB + image_id)
     if score == arq_keys.AWAITING_REUSE:
         await _check_leader(redis, image_id, image["digest"])
+    waits = await redis.zscore(key("confirmations"), image_id) is not None
+    assert waits is (score == arq_keys.AWAITING_CONFIRMATION)
     if score == arq_keys.AWAITING_ENDPOINT:
         assert await redis.sismember(key("endpoints"), model)
         for name in ("endpoint_waiting", "endpoint_since"):

@@ -8,7 +8,15 @@ import uuid
 from redis.asyncio import Redis
 
 from image2model.access.accounts import Allowance
-from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, Metadata, ResultFile
+from image2model.domain import (
+    FalRequest,
+    ImageError,
+    ImageResult,
+    ImageStatus,
+    Metadata,
+    Preparation,
+    ResultFile,
+)
 from image2model.generation import costs, steps
 from image2model.generation.costs import Booked, Booking
 from image2model.jobs import records
@@ -43,6 +51,35 @@ async def make_job(
     `unit_micro`: what is set aside for each image, `image_metadata`: that of each image. With a `digest` all
     its pictures are the same one.
     """
+    job = new_job(
+        count,
+        owner,
+        low=low,
+        model=model,
+        digest=digest,
+        unit_micro=unit_micro,
+        metadata=metadata,
+        image_metadata=image_metadata,
+    )
+    await records.create(redis, job, None, allowance)
+    return job
+
+
+def new_job(
+    count: int,
+    owner: str,
+    *,
+    low: bool = False,
+    model: str,
+    digest: str = "",
+    unit_micro: int = 0,
+    cutout_micro: int = 0,
+    metadata: Metadata | None = None,
+    image_metadata: Metadata | None = None,
+    preparation: Preparation | None = None,
+    cutout_digests: tuple[str, ...] = (),
+) -> records.NewJob:
+    """One that is not made yet; `preparation` and `cutout_digests` are those of each image."""
     job_id = uuid.uuid4().hex
     new = tuple(
         records.NewImage(
@@ -56,10 +93,12 @@ async def make_job(
             source_key=f"originals/{job_id}/{i}.png",
             digest=digest,
             metadata=image_metadata or {},
+            preparation=preparation,
+            cutout_digests=cutout_digests,
         )
         for i in range(count)
     )
-    job = records.NewJob(
+    return records.NewJob(
         job_id=job_id,
         owner=owner,
         model=model,
@@ -71,11 +110,10 @@ async def make_job(
         webhook_url=None,
         estimated_micro=count * 400_000,
         unit_micro=unit_micro,
+        cutout_micro=cutout_micro,
         ttl_ms=60_000,
         metadata=metadata or {},
     )
-    await records.create(redis, job, None, allowance)
-    return job
 
 
 async def pick(redis: Redis, free: int = 100) -> list[leases.Claim]:

@@ -15,6 +15,7 @@ from image2model.domain import FalRequest, ImageError, ImageStatus
 from image2model.errors import NoBudgetLeft, NotFound, Problem, StaleFence
 from image2model.generation import costs, steps
 from image2model.generation.costs import Booking, Outcome
+from image2model.generation.steps import Task
 from image2model.jobs import records
 from image2model.operations import housekeeping
 from image2model.queue import circuits, leases, permits, reconciliation
@@ -116,7 +117,9 @@ class Sequence:
 
     async def send(self) -> None:
         """The usual way, which may break off."""
-        claim = self.claim()
+        await self.send_one(self.claim())
+
+    async def send_one(self, claim: leases.Claim) -> None:
         task = await steps.load(self.redis, claim.task_id)
         if task.request or task.posting_at or task.reuse_of:
             return
@@ -158,6 +161,9 @@ class Sequence:
     async def book(self) -> None:
         claim = self.claim()
         task = await steps.load(self.redis, claim.task_id)
+        await self._take_money(task)
+
+    async def _take_money(self, task: Task) -> None:
         if task.request is None:
             return
         booking = Booking(

@@ -55,6 +55,8 @@ class Service:
     quotes: list[list[str]] = field(default_factory=list)
     price: float | None = 0.3
     cached: set[str] = field(default_factory=set)
+    quote_warnings: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    """Of each picture, by its name; under "" those of the whole."""
     retries: list[list[str] | None] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
@@ -131,7 +133,12 @@ class _Api:
             return problem(422, "too_many_files", f"at most {service.max_files}")
         service.quotes.append(names)
         return JSONResponse(
-            {"model": "m", "accepted": True, "images": [self._verdict(name) for name in names]}
+            {
+                "model": "m",
+                "accepted": True,
+                "warnings": service.quote_warnings.get("", []),
+                "images": [self._verdict(name) for name in names],
+            }
         )
 
     def _verdict(self, name: str) -> dict[str, Any]:
@@ -144,6 +151,7 @@ class _Api:
             "ok": True,
             "cached": cached,
             "cost_usd": 0.0 if cached else self.service.price,
+            "warnings": self.service.quote_warnings.get(name, []),
         }
 
     def _accept(self, files: list["Sent"]) -> str:

@@ -6,6 +6,8 @@ ignored, and statuses are plain text. It imports nothing of the service except t
 
 from image2model.client.aio import AsyncClient
 from image2model.client.documents import (
+    Comparison,
+    ComparisonQuote,
     File,
     Image,
     ImageView,
@@ -14,6 +16,7 @@ from image2model.client.documents import (
     Mesh,
     Model,
     ModelList,
+    Preparation,
     Quote,
     QuotedImage,
     Result,
@@ -30,6 +33,8 @@ __all__ = [
     "BadDownload",
     "Client",
     "ClientError",
+    "Comparison",
+    "ComparisonQuote",
     "Complete",
     "Event",
     "File",
@@ -43,6 +48,7 @@ __all__ = [
     "ModelList",
     "Object",
     "Picture",
+    "Preparation",
     "Quote",
     "QuotedImage",
     "Result",

@@ -7,7 +7,7 @@ see `transport` for the calls that may be repeated.
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, Unpack
 from urllib.parse import quote as escaped
 from uuid import uuid4
 
@@ -15,6 +15,8 @@ import aiohttp
 import msgspec
 
 from image2model.client.documents import (
+    Comparison,
+    ComparisonQuote,
     DeadPage,
     Download,
     Job,
@@ -26,14 +28,13 @@ from image2model.client.documents import (
 )
 from image2model.client.errors import BadDownload, ClientError, Unreachable
 from image2model.client.events import Event, EventStream, OnConnection
-from image2model.client.form import Source, form
-from image2model.client.multipart import MultipartBody
+from image2model.client.form import QuoteOptions, Source, UploadOptions, form
+from image2model.client.multipart import MultipartBody, Picture
+from image2model.client.requests import BASE, StepOptions, multipart_call, second_step
 from image2model.client.save import save
 from image2model.client.transport import Call, OnTrouble, Patience, Reply, Transport
 from image2model.domain import MetadataValue, metadata_text
 
-_BASE: Final = "/api/v1"
-_MIN_UPLOAD_SPEED: Final = 32 * 1024  # bytes a second: a slower try times out
 _IDLE_DOWNLOAD: Final = 60.0
 
 _T = TypeVar("_T")
@@ -68,67 +69,87 @@ class AsyncClient:
         pictures: Sequence[Source],
         *,
         model: str | None = None,
-        params: Mapping[str, Any] | None = None,
-        face_limit: int | None = None,
-        priority: str | None = None,
-        webhook_url: str | None = None,
-        on_invalid: str | None = None,
-        no_cache: bool = False,
-        metadata: Mapping[str, MetadataValue] | None = None,
-        params_strict: bool = True,
-        max_cost_usd: float | None = None,
         idempotency_key: str | None = None,
+        **options: Unpack[UploadOptions],
     ) -> Job:
         """Upload one batch. A lost reply is recovered with the same idempotency key, never paid twice.
 
-        Each of `pictures` becomes one model: a path, a `Picture`, or an `Object` of several views.
-        `metadata`: the caller's own data on the job; that on one goes with `Picture` or `Object`.
-        `max_cost_usd`: the most that all pictures may cost together; needed where the price is not known
-        before the run. Without `params_strict`, parameters that the model's schema does not have go to FAL as
-        they are. Without a key a random one is made. Raises ApiError, Unreachable, ClientError, and
-        ValueError for two objects of one name.
+        Each of `pictures` becomes one model: a path, a `Picture`, or an `Object` of several views. Without a
+        key a random one is made. `options`: see `UploadOptions`. Raises ApiError, Unreachable, ClientError,
+        and ValueError for two objects of one name.
         """
-        body = form(
-            pictures,
-            model=model,
-            params=params,
-            face_limit=face_limit,
-            priority=priority,
-            webhook_url=webhook_url,
-            on_invalid=on_invalid,
-            no_cache=no_cache,
-            metadata=metadata,
-            params_strict=params_strict,
-            max_cost_usd=max_cost_usd,
-        )
-        call = _multipart("/upload/batch", body, {"Idempotency-Key": idempotency_key or uuid4().hex})
-        return _decoded(await self._transport.send(call), Job)
+        body = form(pictures, [model] if model else [], options)
+        return _decoded(await self._upload(body, idempotency_key), Job)
 
-    async def quote(
+    async def compare(
         self,
         pictures: Sequence[Source],
+        models: Sequence[str],
         *,
-        model: str | None = None,
-        params: Mapping[str, Any] | None = None,
-        face_limit: int | None = None,
-        no_cache: bool = False,
-        params_strict: bool = True,
-        max_cost_usd: float | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> Comparison:
+        """Upload one batch for two or more models: a job for each, by one decision and one key.
+
+        `params` are common to all models, or one object for each model by its id. Otherwise as `submit`.
+        """
+        if len(models) < 2:
+            raise ValueError("a comparison needs two models or more; use submit for one")
+        body = form(pictures, models, options)
+        return _decoded(await self._upload(body, idempotency_key), Comparison)
+
+    async def _upload(self, body: MultipartBody, key: str | None) -> Reply:
+        return await self._transport.send(multipart_call("/upload/batch", body, _key(key)))
+
+    async def quote(
+        self, pictures: Sequence[Source], *, model: str | None = None, **options: Unpack[QuoteOptions]
     ) -> Quote:
         """What the same `submit` would cost, and what is wrong with each picture. It runs and keeps nothing.
 
         Raises ApiError where the whole upload would be refused, such as for an unknown model.
         """
-        body = form(
-            pictures,
-            model=model,
-            params=params,
-            face_limit=face_limit,
-            no_cache=no_cache,
-            params_strict=params_strict,
-            max_cost_usd=max_cost_usd,
-        )
-        return _decoded(await self._transport.send(_multipart("/quote", body)), Quote)
+        body = form(pictures, [model] if model else [], options)
+        return _decoded(await self._transport.send(multipart_call("/quote", body)), Quote)
+
+    async def quote_comparison(
+        self, pictures: Sequence[Source], models: Sequence[str], **options: Unpack[QuoteOptions]
+    ) -> ComparisonQuote:
+        """What the same `compare` would cost; see `quote`."""
+        if len(models) < 2:
+            raise ValueError("a comparison needs two models or more; use quote for one")
+        body = form(pictures, models, options)
+        return _decoded(await self._transport.send(multipart_call("/quote", body)), ComparisonQuote)
+
+    async def derive(
+        self,
+        job_id: str,
+        image_id: str,
+        *,
+        model: str,
+        picture: str | os.PathLike[str] | Picture | None = None,
+        file: str | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[StepOptions],
+    ) -> Job:
+        """Run a second step on a finished image, by a model that takes a model: a new job of one image.
+
+        `picture`: for models that take one too; otherwise the parent's. `file`: the kind of the parent's
+        file to start from, by default its model. A lost reply is recovered with the same key, as in `submit`.
+        Raises ApiError: `not_ready` for an image without a model, `expired` where the model is gone,
+        `invalid_parameter` for a `model` that takes none; Unreachable, ClientError.
+        """
+        fields = {"model": model, "file": file, **options}
+        call = second_step(f"{_image_path(job_id, image_id)}/derive", fields, picture, _key(idempotency_key))
+        return _decoded(await self._transport.send(call), Job)
+
+    async def confirm(self, job_id: str, image_id: str, *, accept: bool = True) -> Job:
+        """Let an image go on that waits with its prepared pictures (`confirm_prepared`), or cancel it.
+
+        Nothing is bought twice by a second confirmation. Raises ApiError: `not_ready` while the pictures are
+        being prepared, `already_finished`.
+        """
+        path = f"{_image_path(job_id, image_id)}/confirm"
+        return await self._post(path, {"accept": accept}, Job, safe=True)
 
     async def models(self) -> ModelList:
         """The models on offer, the default first, with their parameters and prices."""
@@ -140,7 +161,7 @@ class AsyncClient:
 
     async def refresh_models(self) -> None:
         """Let the service read FAL's list of models now. For admins."""
-        await self._transport.send(Call(method="POST", path=f"{_BASE}/admin/models/refresh", safe=True))
+        await self._transport.send(Call(method="POST", path=f"{BASE}/admin/models/refresh", safe=True))
 
     async def job(self, job_id: str) -> Job:
         """The job document."""
@@ -151,14 +172,15 @@ class AsyncClient:
         *,
         status: str | None = None,
         metadata: Mapping[str, MetadataValue] | None = None,
+        comparison: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> JobPage:
-        """One page of the caller's jobs, newest first.
+        """One page of the caller's jobs, newest first. `comparison`: only those of this comparison.
 
         `metadata`: only jobs that have all of it, in their own metadata or in that of their images.
         """
-        query = {"limit": str(limit), "status": status, "cursor": cursor}
+        query = {"limit": str(limit), "status": status, "comparison": comparison, "cursor": cursor}
         given = {name: value for name, value in query.items() if value}
         for name, value in (metadata or {}).items():
             given[f"metadata.{name}"] = metadata_text(value)
@@ -179,7 +201,7 @@ class AsyncClient:
         path = "/events" if job_id is None else f"/status/stream/{escaped(job_id, safe='')}"
         stream = EventStream(
             self._transport,
-            _BASE + path,
+            BASE + path,
             ends=job_id is not None,
             last_event_id=last_event_id,
             on_connection=on_connection,
@@ -205,9 +227,7 @@ class AsyncClient:
 
         `size`: the size in the job document. Raises ApiError, Unreachable, BadDownload, OSError.
         """
-        path = (
-            f"{_BASE}/download/{escaped(job_id, safe='')}/{escaped(image_id, safe='')}?file={escaped(file)}"
-        )
+        path = f"{BASE}/download/{escaped(job_id, safe='')}/{escaped(image_id, safe='')}?file={escaped(file)}"
         patience = Patience(self._transport.patience)
         while True:
             try:
@@ -222,7 +242,7 @@ class AsyncClient:
 
     async def thumbnail(self, job_id: str, image_id: str) -> bytes:
         """The uploaded picture as a WebP of at most 256 px. Raises ApiError `not_found`."""
-        path = f"{_BASE}/images/{escaped(job_id, safe='')}/{escaped(image_id, safe='')}/thumbnail"
+        path = f"{BASE}/images/{escaped(job_id, safe='')}/{escaped(image_id, safe='')}/thumbnail"
         return (await self._transport.send(Call(method="GET", path=path, safe=True))).body
 
     async def cancel(self, job_id: str) -> Job:
@@ -245,12 +265,12 @@ class AsyncClient:
 
         Raises ApiError `not_ready` for an image that has not succeeded.
         """
-        path = f"/jobs/{escaped(job_id, safe='')}/images/{escaped(image_id, safe='')}/files/refresh"
+        path = f"{_image_path(job_id, image_id)}/files/refresh"
         return await self._post(path, None, Job)
 
     async def delete(self, job_id: str) -> None:
         """Erase a job; running images are cancelled first. A job that is already gone is no error."""
-        call = Call(method="DELETE", path=f"{_BASE}/jobs/{escaped(job_id, safe='')}", safe=True)
+        call = Call(method="DELETE", path=f"{BASE}/jobs/{escaped(job_id, safe='')}", safe=True)
         await self._transport.send(call)
 
     async def dead(
@@ -274,13 +294,15 @@ class AsyncClient:
         return await self._post("/admin/dead/replay", body, Replayed)
 
     async def _get(self, path: str, kind: type[_T], query: dict[str, str] | None = None) -> _T:
-        call = Call(method="GET", path=_BASE + path, query=query or {}, safe=True)
+        call = Call(method="GET", path=BASE + path, query=query or {}, safe=True)
         return _decoded(await self._transport.send(call), kind)
 
-    async def _post(self, path: str, body: dict[str, Any] | None, kind: type[_T]) -> _T:
+    async def _post(
+        self, path: str, body: dict[str, Any] | None, kind: type[_T], *, safe: bool = False
+    ) -> _T:
         headers = {"Content-Type": "application/json"} if body else {}
         data = msgspec.json.encode(body) if body else None
-        call = Call(method="POST", path=_BASE + path, headers=headers, body=data)
+        call = Call(method="POST", path=BASE + path, headers=headers, body=data, safe=safe)
         return _decoded(await self._transport.send(call), kind)
 
 
@@ -288,19 +310,12 @@ class _DownloadList(msgspec.Struct, frozen=True):
     images: tuple[Download, ...] = ()
 
 
-def _multipart(path: str, body: MultipartBody, headers: Mapping[str, str] | None = None) -> Call:
-    return Call(
-        method="POST",
-        path=_BASE + path,
-        headers={
-            "Content-Type": body.content_type,
-            "Content-Length": str(body.length),
-            **(headers or {}),
-        },
-        body=body.chunks,
-        safe=True,
-        deadline=60 + body.length / _MIN_UPLOAD_SPEED,
-    )
+def _key(given: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": given or uuid4().hex}
+
+
+def _image_path(job_id: str, image_id: str) -> str:
+    return f"/jobs/{escaped(job_id, safe='')}/images/{escaped(image_id, safe='')}"
 
 
 def _decoded(reply: Reply, kind: type[_T]) -> _T:

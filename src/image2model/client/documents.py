@@ -37,7 +37,9 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Warned(msgspec.Struct, frozen=True):
-    """A file that FAL named but that could not be fetched or understood; `file` is its kind."""
+    """What may not be as expected, and is no reason to fail or to refuse. `file`: the file that it is about,
+    by its kind in a result, by its name in a quote; empty where it is about the whole.
+    """
 
     code: str
     file: str = ""
@@ -66,6 +68,23 @@ class ImageView(msgspec.Struct, frozen=True):
     sha256: str = ""
     width: int | None = None
     height: int | None = None
+    warnings: tuple[Warned, ...] = ()
+
+
+class Preparation(msgspec.Struct, frozen=True):
+    """What is done with an image's pictures before its model runs.
+
+    `remove_background` is the endpoint that does it, or None. `files`: the pictures as they are sent, once
+    they are prepared; `download(..., file=…)` takes their `kind`. `cost_usd` is of the paid requests so far.
+    """
+
+    remove_background: str | None = None
+    crop: bool = False
+    pad_square: bool = False
+    confirm_prepared: bool = False
+    files: tuple[File, ...] = ()
+    cost_usd: float = 0.0
+    fal_request_ids: tuple[str, ...] = ()
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -73,6 +92,8 @@ class Image(msgspec.Struct, frozen=True):
 
     `views`: its pictures, one or more; empty in the documents of an earlier service. Of an object `filename`
     is its name, `size` and `sha256` are of all views together, width and height of the first.
+    `variant` counts from 1, None without variants; `seed` is what it was made with, where that is known.
+    `parent_image_id`: the image whose model a second step started from.
     `cost_usd` is the cost of all its attempts; `cost_uncertain`: FAL gave no amount for one of them.
     """
 
@@ -98,6 +119,12 @@ class Image(msgspec.Struct, frozen=True):
     finished_at: str | None = None
     metadata: Metadata = {}
     views: tuple[ImageView, ...] = ()
+    variant: int | None = None
+    seed: int | None = None
+    parent_job_id: str | None = None
+    parent_image_id: str | None = None
+    waiting_for: str | None = None
+    preparation: Preparation | None = None
 
     @property
     def stem(self) -> str:
@@ -133,11 +160,20 @@ class Job(msgspec.Struct, frozen=True):
     images: tuple[Image, ...] = ()
     links: dict[str, str] = {}
     metadata: Metadata = {}
+    comparison_id: str | None = None
+    warnings: tuple["Warned", ...] = ()
 
     @property
     def finished(self) -> bool:
         """Whether all its images are final."""
         return self.status in JOB_FINISHED
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """The jobs of one upload for several models, in the order of the models."""
+
+    comparison_id: str
+    jobs: tuple[Job, ...] = ()
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -250,7 +286,8 @@ class Model(msgspec.Struct, frozen=True):
     """One model on offer. `params` is the JSON Schema of its parameters.
 
     `available`: one picture can run it; `needs` says what it needs otherwise. `price_usd`: one picture with
-    the default parameters, None where only the run shows it. `face_limit`: the parameter that
+    the default parameters, None where only the run shows it. `takes_model`: it runs on a finished image, by
+    `derive`. `face_limit`: the parameter that
     `submit(face_limit=…)` sets, None where faces cannot be limited. `fal` is None while FAL was never read.
     """
 
@@ -270,6 +307,7 @@ class Model(msgspec.Struct, frozen=True):
     price: ModelPrice | None = None
     inputs: tuple[ModelInput, ...] = ()
     outputs: tuple[ModelOutput, ...] = ()
+    takes_model: bool = False
 
 
 class ModelList(msgspec.Struct, frozen=True):
@@ -286,7 +324,7 @@ class ModelList(msgspec.Struct, frozen=True):
 
 class QuotedImage(msgspec.Struct, frozen=True):
     """The check of a picture or an object: `ok`, or the `code` and `detail` with which an upload would be
-    refused.
+    refused. `warnings`: why it will hardly become a good model.
 
     `cached`: its result exists already, and costs nothing. `size` in bytes.
     """
@@ -303,6 +341,7 @@ class QuotedImage(msgspec.Struct, frozen=True):
     cached: bool = False
     cost_usd: float | None = None
     views: tuple[ImageView, ...] = ()
+    warnings: tuple[Warned, ...] = ()
 
 
 class QuoteRefusal(msgspec.Struct, frozen=True):
@@ -329,4 +368,16 @@ class Quote(msgspec.Struct, frozen=True):
     images: tuple[QuotedImage, ...] = ()
     price_source: str | None = None
     max_cost_usd: float | None = None
+    refusal: QuoteRefusal | None = None
+    variants: int | None = None
+    preparation_cost_usd_each: float | None = None
+    warnings: tuple[Warned, ...] = ()
+
+
+class ComparisonQuote(msgspec.Struct, frozen=True):
+    """What an upload for several models would cost: a quote for each, and the verdict on the whole."""
+
+    quotes: tuple[Quote, ...] = ()
+    accepted: bool = False
+    total_cost_usd: float | None = None
     refusal: QuoteRefusal | None = None

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from image2model.client.multipart import MultipartBody, Part, Picture
 from image2model.client.objects import Object
@@ -16,17 +16,43 @@ Source = str | os.PathLike[str] | Picture | Object
 """What becomes one model: a picture by its path or as bytes, or an object of several views."""
 
 
-def form(
-    sources: Sequence[Source],
-    *,
-    params: Mapping[str, Any] | None,
-    face_limit: int | None,
-    no_cache: bool,
-    metadata: Mapping[str, MetadataValue] | None = None,
-    params_strict: bool,
-    max_cost_usd: float | None,
-    **texts: str | None,
-) -> MultipartBody:
+class QuoteOptions(TypedDict, total=False):
+    """What a price depends on.
+
+    `params`: the model's; for several models also one object for each, by its id. `face_limit`: the most
+    faces. `variants`: how many models of each picture, with other seeds (1 to 10). `remove_background`: True,
+    or the id of the endpoint that does it, is a paid request for each picture; `crop` to the object and
+    `pad_square` are free. With `confirm_prepared` an image then waits for `confirm`. `no_cache`: make a new
+    model even if there is one of the same picture. Without `params_strict`, parameters that the model's
+    schema does not have go to FAL as they are. `max_cost_usd`: the most that all pictures may cost together;
+    needed where the price is not known before the run.
+    """
+
+    params: Mapping[str, Any] | None
+    face_limit: int | None
+    variants: int | None
+    remove_background: bool | str
+    crop: bool
+    pad_square: bool
+    confirm_prepared: bool
+    no_cache: bool
+    params_strict: bool
+    max_cost_usd: float | None
+
+
+class UploadOptions(QuoteOptions, total=False):
+    """And what it does not depend on. `priority`: `normal` or `low`. `webhook_url` is called when a job ends.
+    `on_invalid`: `skip` runs the good pictures beside bad ones. `metadata`: the caller's own data on the job;
+    that on one picture goes with `Picture` or `Object`.
+    """
+
+    priority: str | None
+    webhook_url: str | None
+    on_invalid: str | None
+    metadata: Mapping[str, MetadataValue] | None
+
+
+def form(sources: Sequence[Source], models: Sequence[str], options: Mapping[str, object]) -> MultipartBody:
     """The body. The same arguments give the same fields, in the same order.
 
     Raises ValueError for two objects of one name, which the form could not tell apart.
@@ -35,18 +61,24 @@ def form(
     names = [thing.name for thing in things if isinstance(thing, Object)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"two objects are named {twice[0]!r}; give each a name of its own")
-    fields = {
-        **texts,
-        "params": json.dumps(params) if params else None,
-        "face_limit": str(face_limit) if face_limit is not None else None,
-        "no_cache": "true" if no_cache else None,
-        "metadata": json.dumps(dict(metadata)) if metadata else None,
-        "manifest": _manifest(things),
-        "params_strict": None if params_strict else "false",
-        "max_cost_usd": None if max_cost_usd is None else _dollars(max_cost_usd),
-    }
-    given = {name: value for name, value in fields.items() if value is not None}
-    return MultipartBody(given, [part for thing in things for part in _parts(thing)])
+    fields = [("model", model) for model in models]
+    fields += [(name, text) for name, value in options.items() if (text := field_text(name, value))]
+    if manifest := _manifest(things):
+        fields.append(("manifest", manifest))
+    return MultipartBody(fields, [part for thing in things for part in _parts(thing)])
+
+
+def field_text(name: str, value: object) -> str | None:
+    """The value of a field as the form has it; None where it says nothing."""
+    if name == "params_strict":
+        return None if value else "false"
+    if name == "max_cost_usd" and isinstance(value, float | int):
+        return _dollars(value)
+    if value is None or value is False or value == {}:
+        return None
+    if isinstance(value, Mapping):
+        return json.dumps(dict(value))
+    return "true" if value is True else str(value)
 
 
 def _thing(source: Source) -> Picture | Object:

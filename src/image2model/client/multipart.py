@@ -72,9 +72,9 @@ class Part(msgspec.Struct, frozen=True):
 class MultipartBody:
     """Text fields first, then the files. It may be sent any number of times."""
 
-    def __init__(self, fields: Mapping[str, str], parts: Sequence[Part]) -> None:
+    def __init__(self, fields: Sequence[tuple[str, str]], parts: Sequence[Part]) -> None:
         self._boundary = secrets.token_hex(16)
-        self._fields = b"".join(self._field(name, value) for name, value in fields.items())
+        self._fields = b"".join(self._field(name, value) for name, value in fields)
         self._parts = [(self._file_head(part), part.picture) for part in parts]
         self._end = f"--{self._boundary}--\r\n".encode()
 

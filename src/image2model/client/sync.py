@@ -10,7 +10,16 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mappin
 from typing import Any, Self, TypeVar
 
 from image2model.client.aio import AsyncClient
-from image2model.client.documents import Download, Job, JobPage, Model, ModelList, Quote
+from image2model.client.documents import (
+    Comparison,
+    ComparisonQuote,
+    Download,
+    Job,
+    JobPage,
+    Model,
+    ModelList,
+    Quote,
+)
 from image2model.client.events import Event
 from image2model.client.form import Source
 from image2model.client.transport import OnTrouble
@@ -56,6 +65,24 @@ class Client:
     def quote(self, pictures: Sequence[Source], **options: Any) -> Quote:
         """What a `submit` would cost; `options` are those of `AsyncClient.quote`."""
         return self._run(self._client.quote(pictures, **options))
+
+    def compare(self, pictures: Sequence[Source], models: Sequence[str], **options: Any) -> Comparison:
+        """Upload one batch for several models; see `AsyncClient.compare`."""
+        return self._run(self._client.compare(pictures, models, **options))
+
+    def quote_comparison(
+        self, pictures: Sequence[Source], models: Sequence[str], **options: Any
+    ) -> ComparisonQuote:
+        """What a `compare` would cost; see `AsyncClient.quote_comparison`."""
+        return self._run(self._client.quote_comparison(pictures, models, **options))
+
+    def derive(self, job_id: str, image_id: str, **options: Any) -> Job:
+        """Run a second step on a finished image; see `AsyncClient.derive`."""
+        return self._run(self._client.derive(job_id, image_id, **options))
+
+    def confirm(self, job_id: str, image_id: str, *, accept: bool = True) -> Job:
+        """Let an image go on with its prepared pictures, or cancel it; see `AsyncClient.confirm`."""
+        return self._run(self._client.confirm(job_id, image_id, accept=accept))
 
     def models(self) -> ModelList:
         """The models on offer, with their parameters and prices."""

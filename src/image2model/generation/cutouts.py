@@ -44,9 +44,9 @@ async def collect_cutout(context: GenerationContext, task: Task, fence: str, req
     found = await paid_result(context, task, request)
     if found.cutout is None:
         raise await no_file(context, task, request, found, "picture")
-    key = await _Fetching(context, task, fence, found.cutout).run()
+    key, size = await _Fetching(context, task, fence, found.cutout).run()
     cost = await phases.cost_so_far(context.redis, task.image_id)
-    made = Cutout(key=key, digest=task.digest, request_id=request.request_id)
+    made = Cutout(key=key, size=size, digest=task.digest, request_id=request.request_id)
     advanced = await phases.advance(context.redis, task, fence, _with(task, made, cost))
     _log.info("cutout_stored", image_id=task.image_id, phase=task.phase, fal_request_id=request.request_id)
     return advanced
@@ -65,7 +65,7 @@ async def reuse_cutout(context: GenerationContext, task: Task, fence: str) -> Ad
         await context.storage.copy(found.key, key)
     except ObjectMissing:
         return None
-    made = Cutout(key=key, digest=task.digest)
+    made = Cutout(key=key, size=found.size, digest=task.digest)
     cost = await phases.cost_so_far(context.redis, task.image_id)
     advanced = await phases.advance(context.redis, task, fence, _with(task, made, cost))
     _log.info("cutout_reused", image_id=task.image_id, phase=task.phase, source=task.reuse_of)
@@ -88,8 +88,8 @@ class _Fetching:
         self._fence = fence
         self._file = file
 
-    async def run(self) -> str:
-        """The key of the stored picture. Raises as `collect_cutout`."""
+    async def run(self) -> tuple[str, int]:
+        """The key of the stored picture, and its bytes. Raises as `collect_cutout`."""
         patience = self._context.patience
         began = time.monotonic()
         denied_at: float | None = None
@@ -112,7 +112,7 @@ class _Fetching:
             await asyncio.sleep(full_jitter(tries, cap_s=patience.longest_pause))
         raise AssertionError("unreachable: the loop has no end")
 
-    async def _once(self) -> str:
+    async def _once(self) -> tuple[str, int]:
         async with self._context.fetches, self._context.fal.download(self._file.url) as download:
             size = download.size or _MOST_BYTES
             if size > _MOST_BYTES:
@@ -134,7 +134,7 @@ class _Fetching:
                 raise
             raise self._unusable(failure.message) from failure
 
-    async def _store(self, picture: Prepared) -> str:
+    async def _store(self, picture: Prepared) -> tuple[str, int]:
         task = self._task
         key = layout.cutout(task.job_id, task.image_id, cutout_index(task), picture.suffix)
         await self._context.disk_space.check_result(len(picture.data))
@@ -142,7 +142,7 @@ class _Fetching:
             await self._context.storage.put(key, picture.data, content_type=picture.content_type)
         except DiskFull as full:
             raise StorageError("the disk is full") from full
-        return key
+        return key, len(picture.data)
 
     def _unusable(self, reason: str) -> ImageFailure:
         text = f"{self._task.model} made no usable picture without background: {reason}"

@@ -25,7 +25,7 @@ _UNKNOWN_SIZE: Final = 64 << 20
 async def upload_model(context: GenerationContext, task: Task, step: ModelInput) -> str:
     """The model's URL at FAL. Raises FalError, ImageFailure, StaleFence, StorageError."""
     await check_endpoint(context, task.image_id, task.model)
-    async with context.result_bytes.hold((step.size or _UNKNOWN_SIZE) * (1 if step.key else 2)):
+    async with context.picture_bytes.hold((step.size or _UNKNOWN_SIZE) * (1 if step.key else 2)):
         await check_endpoint(context, task.image_id, task.model)  # the wait may have been long
         with tracing.span("prepare_model"):
             data = await (_stored(context, step) if step.key else _at_fal(context, step))

@@ -23,6 +23,7 @@ from image2model.http.upload import ReceivedFile
 from image2model.jobs import idempotency, records, variants
 from image2model.jobs.batch_request import Submission
 from image2model.jobs.idempotency import AcceptedResponse, Reservation
+from image2model.jobs.made import as_made
 from image2model.jobs.objects import ReceivedObject
 from image2model.jobs.records import IdempotencyRecord, NewImage, NewJob
 from image2model.storage import layout
@@ -73,7 +74,7 @@ async def create_all(
     Unauthenticated where the allowance does not suffice; DiskFull and StorageError where the storage has no
     room for the pictures of each job.
     """
-    pictures = [originals, *[await originals.copied(one) for one in submissions[1:]]]
+    pictures = [originals, *[await originals.copied(one.objects) for one in submissions[1:]]]
     comparison_id = _new_id() if len(submissions) > 1 else ""
     jobs = [_new_job(*pair, comparison_id) for pair in zip(pictures, submissions, strict=True)]
     record = (
@@ -114,7 +115,7 @@ async def replay(redis: Redis, fingerprint: str, accepted: AcceptedResponse) -> 
         raise IdempotencyConflict(
             "This Idempotency-Key was used with other files or fields. Use a new key for a new batch."
         )
-    return tuple([records.as_made(await job_reads.read_job(redis, one)) for one in accepted.job_ids])
+    return tuple([as_made(await job_reads.read_job(redis, one)) for one in accepted.job_ids])
 
 
 def _idempotency_record(
@@ -207,7 +208,7 @@ class Originals:
         """The id of a stored picture; of an image's first one it is the image's."""
         return self._stored[index][0]
 
-    async def copied(self, submission: Submission) -> "Originals":
+    async def copied(self, objects: Sequence[ReceivedObject]) -> "Originals":
         """The pictures of all objects for another job of the same request, which owns its own files.
 
         They are deleted with these. Raises DiskFull, StorageError.
@@ -222,7 +223,7 @@ class Originals:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for one in submission.objects:
+                for one in objects:
                     for view in one.views:
                         group.create_task(put(view))
         except ExceptionGroup as failed:  # the group has waited for all of them

@@ -139,7 +139,7 @@ async def _succeeded(redis: Redis, digests: Sequence[str]) -> frozenset[str]:
 
 
 async def to_cut_out(redis: Redis, digests: Mapping[int, Sequence[str]], seen: set[str]) -> dict[int, int]:
-    """How many backgrounds must be removed for each object.
+    """How many backgrounds must be removed for each object: not those that were, or are for an earlier one.
 
     `digests` holds those of each object's views by its index; an empty one is never reused. `seen`: those
     that are removed for an earlier object; these are added.

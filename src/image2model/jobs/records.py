@@ -14,8 +14,6 @@ from image2model.access import accounts
 from image2model.access.accounts import Allowance, Refused
 from image2model.domain import (
     FIRST_CUTOUT,
-    Counts,
-    ImageStatus,
     Metadata,
     ModelInput,
     Preparation,
@@ -24,10 +22,11 @@ from image2model.domain import (
 )
 from image2model.errors import IdempotencyConflict, NotFound, StoreUnavailable
 from image2model.fal.endpoints import Json
+from image2model.jobs.made import created_job
 from image2model.jobs.metadata import comparison_token, tokens
 from image2model.store.connection import command
 from image2model.store.keys import key
-from image2model.store.records import ImageRow, JobRow, JobSnapshot
+from image2model.store.records import JobSnapshot
 from image2model.store.scripts import Script
 
 _OLD_PROCESSES_RETRY_S: Final = 60
@@ -175,7 +174,7 @@ async def create_all(
     )
     created = _created.decode(packed)
     if created.refused is None:
-        return tuple(_created_job(job, created.at) for job in jobs)
+        return tuple(created_job(job, created.at) for job in jobs)
     if created.refused.reason == "old_processes":
         raise StoreUnavailable.after(
             "Processes of the release before still run, which know no objects of several views, variants, "
@@ -269,98 +268,6 @@ def _phase_fields(image: NewImage, job: NewJob) -> list[str | int]:
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _created_job(job: NewJob, at: int) -> JobSnapshot:
-    return JobSnapshot(
-        job_id=job.job_id,
-        version=0,
-        owner=job.owner,
-        deleted=False,
-        job=JobRow(
-            model=job.model,
-            params=job.params,
-            total=len(job.images),
-            created_at=at,
-            updated_at=at,
-            finished_at=None,
-            expires_at=None,
-            waiting_for=None,
-            cancel_requested=False,
-            rejected=job.rejected,
-            estimated_micro=job.estimated_micro,
-            cost_micro=0,
-            metadata=job.metadata,
-            comparison_id=job.comparison_id or None,
-        ),
-        counts=Counts(queued=len(job.images)),
-        images=tuple(_created_image(image, index, at) for index, image in enumerate(job.images)),
-    )
-
-
-def _created_image(image: NewImage, index: int, at: int) -> ImageRow:
-    return ImageRow(
-        image_id=image.image_id,
-        index=index,
-        filename=image.filename,
-        size=image.size,
-        sha256=image.sha256,
-        width=image.width,
-        height=image.height,
-        format=image.format,
-        status=ImageStatus.QUEUED,
-        queue_position=None,
-        attempt=1,
-        cached=False,
-        request_id=None,
-        cost_micro=None,
-        error=None,
-        result=None,
-        created_at=at,
-        started_at=None,
-        finished_at=None,
-        metadata=image.metadata,
-        views=image.views,
-        preparation=image.preparation,
-        parent_job_id=image.parent_job_id or None,
-        parent_image_id=image.parent_image_id or None,
-        variant=image.variant,
-        seed=image.seed,
-    )
-
-
-def as_made(job: JobSnapshot) -> JobSnapshot:
-    """A job that may have come far since, as `create` returned it."""
-    row = msgspec.structs.replace(
-        job.job,
-        updated_at=job.job.created_at,
-        finished_at=None,
-        expires_at=None,
-        waiting_for=None,
-        cancel_requested=False,
-        cost_micro=0,
-    )
-    images = tuple(map(_image_as_made, job.images))
-    counts = Counts(queued=len(images))
-    return msgspec.structs.replace(job, version=0, job=row, counts=counts, images=images)
-
-
-def _image_as_made(image: ImageRow) -> ImageRow:
-    return msgspec.structs.replace(
-        image,
-        status=ImageStatus.QUEUED,
-        queue_position=None,
-        attempt=1,
-        cached=False,
-        request_id=None,
-        cost_micro=None,
-        cost_uncertain=False,
-        error=None,
-        result=None,
-        started_at=None,
-        finished_at=None,
-        preparation=None if image.preparation is None else image.preparation.as_made(),
-    )
 
 
 async def forbid(redis: Redis, job_id: str) -> bool:

@@ -74,7 +74,7 @@ def has_clear_pixels(image: Image.Image) -> bool:
 def border(image: Image.Image) -> Border:
     """The colour of the picture's outermost pixels, whatever their alpha."""
     edge = _edge(image)
-    red, green, blue = (_median(edge.getchannel(band).histogram()) for band in "RGB")
+    red, green, blue = (median_of(edge.getchannel(band).histogram()) for band in "RGB")
     colour = (red, green, blue)
     return Border(colour, off(edge, colour).histogram()[0] / edge.width)
 
@@ -86,6 +86,11 @@ def off(image: Image.Image, colour: Colour, tolerance: int = TOLERANCE) -> Image
         for band, value in zip("RGB", colour, strict=True)
     )
     return reduce(ImageChops.lighter, bands)
+
+
+def median_of(counts: list[int]) -> int:
+    """The median level of a histogram; 0 for an empty one."""
+    return bisect_left(list(accumulate(counts)), (sum(counts) + 1) // 2)
 
 
 def _edge(image: Image.Image) -> Image.Image:
@@ -100,11 +105,6 @@ def _edge(image: Image.Image) -> Image.Image:
         turned = column.convert("RGB").transpose(Image.Transpose.ROTATE_90)
         edge.paste(turned, (2 * width + index * height, 0))
     return edge
-
-
-def _median(counts: list[int]) -> int:
-    half = (sum(counts) + 1) // 2
-    return bisect_left(list(accumulate(counts)), half)
 
 
 def _fill(image: Image.Image) -> tuple[int, ...]:

@@ -199,13 +199,18 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "256MiB",
         "The most bytes of uploads that a process holds in memory at once.",
     ),
-    Setting("I2M_RATE_LIMIT", parse.rate, "60/min", "The rate of uploads, quotes and retries for each key."),
+    Setting(
+        "I2M_RATE_LIMIT",
+        parse.rate,
+        "60/min",
+        "The rate of uploads, second steps, quotes and retries for each key.",
+    ),
     Setting(
         "I2M_ADDRESS_RATE_LIMIT",
         parse.rate,
         "1200/min",
-        "The rate of uploads, quotes and retries for each address. A key with a higher rate of its own is "
-        "exempt.",
+        "The rate of uploads, second steps, quotes and retries for each address. A key with a higher rate "
+        "of its own is exempt.",
     ),
     Setting("I2M_MAX_QUEUED", _count, "2500", "The most unfinished images of each key."),
     Setting(

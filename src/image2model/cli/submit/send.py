@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from image2model.cli.submit.item import Item
-from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
+from image2model.cli.submit.ledger import Ledger
 from image2model.cli.submit.manifest import OwnData
 from image2model.cli.submit.plan import KEY_SECONDS, Batch
 from image2model.client import ApiError, AsyncClient, ClientError
@@ -37,7 +37,6 @@ class Sender:
         self,
         client: AsyncClient,
         ledger: Ledger,
-        options: SharedOptions,
         items: Sequence[Item],
         limit: "CostLimit",
         metadata: Metadata | None = None,
@@ -45,7 +44,6 @@ class Sender:
         self._limit = limit
         self._client = client
         self._ledger = ledger
-        self._options = options
         self._metadata = metadata or {}
         self._items: Mapping[str, Item] = {item.sha256: item for item in items}
         self._uploads = asyncio.Semaphore(_UPLOADS_AT_ONCE)
@@ -55,11 +53,12 @@ class Sender:
 
         Raises BatchTooLarge, RestOfBatch, ClientError.
         """
-        pictures = [(item.sha256, item.name) for item in batch.items]
-        views = {item.sha256: item.view_names for item in batch.items if item.views}
-        own = OwnData.of(self._metadata, batch.items)
-        await in_thread(self._ledger.begin, batch.key, self._options, pictures, own, views)
-        return await self._upload(batch, [item.source for item in batch.items], own.metadata)
+        objects = batch.objects
+        pictures = [(item.sha256, item.name) for item in objects]
+        views = {item.sha256: item.view_names for item in objects if item.views}
+        own = OwnData.of(self._metadata, objects)
+        await in_thread(self._ledger.begin, batch.key, batch.options, pictures, own, views)
+        return await self._upload(batch, [item.source for item in objects], own.metadata)
 
     async def send_again(self, batch: Batch) -> str | None:
         """The job of a batch whose upload got no reply in an earlier run; None: there is none.
@@ -85,19 +84,16 @@ class Sender:
         return job_id
 
     async def _upload(self, batch: Batch, sources: Sequence[Source], metadata: Metadata) -> str | None:
-        options = Options.from_text(self._options.params)
-        limit = self._limit.take(len(sources))
+        limit = self._limit.take(len(sources) * (batch.options.variants or 1))
         try:
             async with self._uploads:
                 job = await self._client.submit(
                     sources,
-                    model=self._options.model or None,
-                    params=options.params,
-                    face_limit=options.face_limit,
+                    model=batch.options.model or None,
                     on_invalid="skip",
                     metadata=metadata,
-                    max_cost_usd=limit,
                     idempotency_key=batch.key,
+                    **batch.options.options.fields(limit),
                 )
         except ApiError as error:
             self._limit.give_back(limit)
@@ -155,7 +151,7 @@ class RestOfBatch(Exception):
 
 def is_batch_too_large(error: ApiError, items: Sequence[Item]) -> bool:
     """Whether the service accepts less in one upload, and these items can be split."""
-    return error.code in _TOO_LARGE and len(items) > 1
+    return error.code in _TOO_LARGE and len({item.sha256 for item in items}) > 1
 
 
 def fail_blamed(error: ApiError, items: Sequence[Item]) -> list[Item]:

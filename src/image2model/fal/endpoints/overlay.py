@@ -29,7 +29,7 @@ class Row:
     `model`: the output fields that may hold the model, the best first. `kinds`: the kind of file in other
     output fields. `unit_micro`: what one unit costs where only the run shows how many there are.
     `cutout`: the endpoint makes no model, it removes the background of a picture, and this output field holds
-    the picture without it.
+    the picture without it. `takes`: the formats of a model that it takes, where its schema names none.
     """
 
     price: Price | None = None
@@ -41,7 +41,6 @@ class Row:
     license: str | None = None
     unit_micro: int = 0
     takes: tuple[str, ...] = ()
-    """The formats of a model that it takes, where its schema names none."""
     cutout: str = ""
 
 
@@ -99,6 +98,23 @@ def _meshy_preview(setting: Setting) -> int:
     return base + rigging + (to_micro("0.30") if setting("enable_animation") else 0)
 
 
+def _trellis_2_retexture(setting: Setting) -> int:
+    return to_micro("0.20" if str(setting("resolution")) == "512" else "0.24")
+
+
+def _meshy_rigging(setting: Setting) -> int:
+    return to_micro("0.20") + (to_micro("0.12") if setting("enable_animation") else 0)
+
+
+def _meshy_animations(setting: Setting) -> int:
+    asked = setting("animation_action_ids")
+    return to_micro("0.20") + to_micro("0.12") * (len(set(map(str, asked))) if isinstance(asked, list) else 0)
+
+
+_RIGGED: Final = ("rigged_character_glb", "rigged_character_fbx")
+_MESHY_RIGGING: Final = Row(
+    price=_meshy_rigging, note="$0.20 a model; an animation adds $0.12", model=_RIGGED, license="commercial"
+)
 _TRIPO_KINDS: Final = MappingProxyType({"base_model": "base", "pbr_model": "pbr"})
 
 OVERLAY: Final[Mapping[str, Row]] = MappingProxyType(
@@ -160,6 +176,23 @@ OVERLAY: Final[Mapping[str, Row]] = MappingProxyType(
             note="$2 untextured, $3 textured; rigging adds $0.50, animation $0.30",
             face_limit="target_polycount",
         ),
+        "fal-ai/meshy/v5/retexture": _flat("0.30", "$0.30 a model"),
+        "fal-ai/meshy/v5/remesh": _flat("0.20", "$0.20 a model", face_limit="target_polycount"),
+        "fal-ai/meshy/rigging": _MESHY_RIGGING,
+        "meshy/rigging": _MESHY_RIGGING,
+        "fal-ai/meshy/rigging/multi-animation": Row(
+            price=_meshy_animations,
+            note="$0.20 a model; each animation adds $0.12",
+            model=_RIGGED,
+            license="commercial",
+        ),
+        "hyper3d/rigging": _flat("0.20", "$0.20 a model"),
+        "fal-ai/trellis-2/retexture": Row(
+            price=_trellis_2_retexture, note="$0.20 at resolution 512, $0.24 at 1024"
+        ),
+        "fal-ai/ultrashape": _flat("0.15", "$0.15 a model"),
+        "fal-ai/hunyuan-part": Row(model=("segmented_mesh",)),
+        "fal-ai/triposr/remeshing": Row(face_limit="faces"),
         "fal-ai/omnipart": Row(model=("full_model_mesh", "model_mesh")),
         "fal-ai/sam-3/3d-objects": Row(
             note="$0.02 a unit; the number of units is known after the run",
