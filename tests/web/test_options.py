@@ -1,4 +1,4 @@
-"""What the page offers besides a model and its parameters: variants, comparisons, prepared pictures, second steps."""
+"""What the page offers besides parameters: variants, comparisons, prepared pictures, second steps."""
 
 import io
 import json
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from PIL import Image
-from playwright.async_api import FilePayload, Page, Request, expect
+from playwright.async_api import FilePayload, Locator, Page, Request, expect
 
 from tests.support.pictures import picture
 from tests.web.conftest import Service, drop, generate, live_models, picture_of, settled, until
@@ -27,6 +27,12 @@ async def page(page: Page) -> Page:
 async def _get(page: Page, path: str) -> dict[str, Any]:
     document: dict[str, Any] = await (await page.request.get(f"/api/v1{path}")).json()
     return document
+
+
+async def _box(node: Locator) -> tuple[float, float]:
+    box = await node.bounding_box()
+    assert box is not None
+    return box["x"], box["y"]
 
 
 async def _option(page: Page, label: str) -> None:
@@ -64,14 +70,14 @@ async def test_three_models_times_four_variants_of_two_pictures_stand_side_by_si
     columns = page.locator(".comparison .batch")
     await expect(columns).to_have_count(3)
     await expect(page.locator(".comparison > h2")).to_have_text("Comparison of 3 models")
-    boxes = [await one.bounding_box() for one in await columns.all()]
-    assert len({box["y"] for box in boxes if box}) == 1
-    assert len({box["x"] for box in boxes if box}) == 3
+    boxes = [await _box(one) for one in await columns.all()]
+    assert len({y for _, y in boxes}) == 1
+    assert len({x for x, _ in boxes}) == 3
     for column in await columns.all():
         texts = await column.locator(".card-views").all_text_contents()  # some are not drawn yet
         assert texts == [f"Variant {number}" for number in (1, 2, 3, 4)] * 2
     tops = [
-        [(await card.bounding_box() or {})["y"] for card in await column.locator(".card").all()]
+        [(await _box(card))[1] for card in await column.locator(".card").all()]
         for column in await columns.all()
     ]
     assert tops[0] == tops[1] == tops[2]  # a row is of one picture
