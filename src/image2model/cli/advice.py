@@ -31,7 +31,6 @@ _ADVICE: Final = {
     "Then run `image2model retry JOB`.",
     "worker_crashed": "Ask the service's operator to look at the workers' log. "
     "Then run `image2model retry JOB`.",
-    "not_confirmed": "`image2model retry JOB` prepares nothing anew, and waits for the confirmation again.",
     "cancelled": "It was cancelled: submit it again if you still need it.",
     "price_unknown": "Give `--max-cost USD`, the most that these pictures may cost together.",
     "budget_exceeded": "Send fewer pictures, raise `--max-cost`, or ask the operator for a larger budget.",
