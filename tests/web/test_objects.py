@@ -262,8 +262,11 @@ async def test_a_batch_that_an_earlier_page_kept_is_sent(page: Page, service: Se
           const request = indexedDB.open('image2model-outbox', 1);
           request.onupgradeneeded = () => request.result.createObjectStore('batches', { keyPath: 'key' });
           request.onsuccess = () => {
-            const files = [new File([new Uint8Array(bytes)], 'kept.webp', { type: 'image/webp' })];
-            const batch = { key: 'k'.repeat(32), model: 'fal-ai/trellis', params: {}, metadata: {}, own: [{ sku: 'A-1' }], maxCost: null, made: Date.now(), files };
+            const batch = {
+              key: 'k'.repeat(32), model: 'fal-ai/trellis', params: {}, maxCost: null, made: Date.now(),
+              metadata: {}, own: [{ sku: 'A-1' }],
+              files: [new File([new Uint8Array(bytes)], 'kept.webp', { type: 'image/webp' })],
+            };
             const transaction = request.result.transaction('batches', 'readwrite');
             transaction.objectStore('batches').put(batch);
             transaction.oncomplete = () => { request.result.close(); done(); };

@@ -1,12 +1,15 @@
-"""What the page offers besides a model and its parameters: variants, comparisons, prepared pictures, second steps."""
+"""What the page offers besides parameters: variants, comparisons, prepared pictures, second steps."""
 
+import io
 import json
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, Request, expect
+from PIL import Image
+from playwright.async_api import FilePayload, Locator, Page, Request, expect
 
+from tests.support.pictures import picture
 from tests.web.conftest import Service, drop, generate, live_models, picture_of, settled, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -24,6 +27,12 @@ async def page(page: Page) -> Page:
 async def _get(page: Page, path: str) -> dict[str, Any]:
     document: dict[str, Any] = await (await page.request.get(f"/api/v1{path}")).json()
     return document
+
+
+async def _box(node: Locator) -> tuple[float, float]:
+    box = await node.bounding_box()
+    assert box is not None
+    return box["x"], box["y"]
 
 
 async def _option(page: Page, label: str) -> None:
@@ -61,14 +70,14 @@ async def test_three_models_times_four_variants_of_two_pictures_stand_side_by_si
     columns = page.locator(".comparison .batch")
     await expect(columns).to_have_count(3)
     await expect(page.locator(".comparison > h2")).to_have_text("Comparison of 3 models")
-    boxes = [await one.bounding_box() for one in await columns.all()]
-    assert len({box["y"] for box in boxes if box}) == 1
-    assert len({box["x"] for box in boxes if box}) == 3
+    boxes = [await _box(one) for one in await columns.all()]
+    assert len({y for _, y in boxes}) == 1
+    assert len({x for x, _ in boxes}) == 3
     for column in await columns.all():
         texts = await column.locator(".card-views").all_text_contents()  # some are not drawn yet
         assert texts == [f"Variant {number}" for number in (1, 2, 3, 4)] * 2
     tops = [
-        [(await card.bounding_box() or {})["y"] for card in await column.locator(".card").all()]
+        [(await _box(card))[1] for card in await column.locator(".card").all()]
         for column in await columns.all()
     ]
     assert tops[0] == tops[1] == tops[2]  # a row is of one picture
@@ -175,3 +184,50 @@ async def test_a_finished_model_takes_a_next_step(page: Page, service: Service) 
     await page.locator(".card-open").first.click()
     await expect(page.locator(".facts")).to_contain_text("Made froma model of")
     await picture_of(page, "next-step-done")
+
+
+async def test_variants_without_a_seed_are_told_before_the_money(page: Page) -> None:
+    models = (await _get(page, "/models"))["models"]
+    without = next(
+        one["id"]
+        for one in models
+        if one["available"]
+        and one["price_usd"]
+        and [image["role"] for image in one["inputs"]] == ["picture"]
+        and not any("seed" in name for name in one["params"]["properties"])
+    )
+    await page.select_option("#model", without)
+    await drop(page, ["chance.png"], seed=5500)
+    await page.click("#options-box summary")
+    await page.get_by_label("Variants", exact=True).fill("2")
+    await expect(page.locator(".price-warning")).to_contain_text("This model has no seed.")
+    await expect(page.locator("#send")).to_have_text("Generate 2 models")
+    await page.get_by_label("Variants", exact=True).fill("1")
+    await expect(page.locator(".price-warning")).to_have_count(0)
+
+
+async def test_a_picture_that_will_hardly_work_is_told_and_can_be_sent(page: Page) -> None:
+    grey = io.BytesIO()
+    Image.new("RGB", (1600, 1200), (127, 127, 127)).save(grey, "PNG")
+    good = picture("jpeg", (1600, 1200), seed=5600)
+    await page.set_input_files(
+        "#files",
+        [
+            FilePayload(name="grey.png", mimeType="image/png", buffer=grey.getvalue()),
+            FilePayload(name="good.jpg", mimeType="image/jpeg", buffer=good),
+        ],
+    )
+    told = page.locator("#staged-advice p")
+    await expect(told).to_have_count(1)
+    await expect(told).to_contain_text("grey.png")
+    await expect(page.locator(".tile[title='grey.png'] .warning-mark")).to_be_visible()
+    await expect(page.locator(".tile[title='good.jpg'] .warning-mark")).to_be_hidden()
+    await picture_of(page, "advice")
+    await page.get_by_label("Select grey.png").check()
+    await page.get_by_label("Select good.jpg").check()
+    await page.get_by_role("button", name="Group as one object").click()
+    await expect(page.locator(".object .warning-mark:visible")).to_have_count(1)
+    await page.get_by_role("button", name="Ungroup").click()
+    await page.get_by_role("button", name="Remove grey.png").click()
+    await expect(told).to_have_count(0)
+    await expect(page.locator("#send")).to_be_enabled()

@@ -13,8 +13,9 @@ from image2model.http.reference import LOCATION, Answer, Body, Header, Operation
 from image2model.http.upload import MAX_VIEWS
 from image2model.http.upload.reader import MAX_MODELS, MODEL, VARIANTS
 from image2model.jobs.metadata import MAX_KEY
-from image2model.jobs.quote import ImageQuote, Quote, compared
+from image2model.jobs.quote import ImageQuote, PictureWarning, Quote, compared
 from image2model.jobs.variants import MAX_VARIANTS
+from image2model.media.advice import SEVERAL_OBJECTS
 
 METADATA_SCHEMA: Final[Schema] = {
     "type": "object",
@@ -260,6 +261,7 @@ _GOOD: Final = ImageQuote(
     width=1024,
     height=768,
     cost_usd=0.3,
+    warnings=(PictureWarning(SEVERAL_OBJECTS.code, "chair.jpg", SEVERAL_OBJECTS.message),),
 )
 _BAD: Final = ImageQuote(
     filename="lamp.png",
@@ -329,7 +331,9 @@ UPLOAD_OPERATIONS: Final = (
         tag="Batches",
         id="quoteBatch",
         summary="Ask what a batch would cost and what is wrong with it",
-        description="Takes the same form as the upload, keeps nothing and runs nothing.",
+        description="Takes the same form as the upload, keeps nothing and runs nothing. An image's "
+        "`warnings` say why it will hardly become a good model. They refuse nothing, and while the service "
+        "is busy some are missing.",
         body=BATCH_FORM,
         answers=(
             Answer(

@@ -15,8 +15,9 @@ from PIL import Image, ImageStat
 from image2model.errors import ImageFailure
 from image2model.media.arrange import Box, has_clear_pixels, object_box
 from image2model.media.parts import has_several_objects
+from image2model.media.picture import PictureInfo
 from image2model.media.pixels import converted, decode, upright
-from image2model.media.source import read_source
+from image2model.media.source import StrippedSource, read_source
 from image2model.media.text_lines import text_share
 
 
@@ -52,9 +53,11 @@ _UNIFORM_SIDE: Final = 64
 _SPAN: Final = 8
 _OUTERMOST: Final = 0.001
 _DEVIATION: Final = 12
-# What the pixels of a picture may take. A progressive JPEG is held whole, whatever its draft: with colours that
-# are subsampled, as those of cameras, its coefficients take three bytes a pixel.
+# What the pixels of a picture may take. A progressive JPEG is held whole, whatever its draft: with subsampled
+# colours, as cameras write them, its coefficients take three bytes a pixel.
 _MAX_BYTES: Final = 160_000_000
+_MAX_DECODED: Final = 600_000_000
+_JPEG_SCAN: Final = b"\xff\xda"
 _BYTES: Final = {"jpeg": 3, "png": 4, "webp": 4}
 _BANDS: Final = ("RGB", "RGBA", "L", "CMYK")
 
@@ -65,12 +68,19 @@ def advice(data: bytes, *, max_pixels: int) -> Advice | None:
         info, source = read_source(data, max_pixels=max_pixels)
         if max(info.width, info.height) < _TINY:
             return _tiny("picture", info.width, info.height)
-        if info.width * info.height * _BYTES[info.format] > _MAX_BYTES:
+        if not _is_affordable(info, source):
             return None
         image = upright(converted(_reduced(decode(source, draft=_DRAFT)), source), source.orientation)
     except ImageFailure:
         return None
     return _measured(_scaled(image, _TEXT_SIDE), full_side=max(info.width, info.height))
+
+
+def _is_affordable(info: PictureInfo, source: StrippedSource) -> bool:
+    """Whether decoding takes little memory, and little time: each scan of a JPEG goes over all its pixels."""
+    pixels = info.width * info.height
+    scans = source.data.count(_JPEG_SCAN) if info.format == "jpeg" else 1
+    return pixels * _BYTES[info.format] <= _MAX_BYTES and pixels * scans <= _MAX_DECODED
 
 
 def _measured(image: Image.Image, *, full_side: int) -> Advice | None:
@@ -85,7 +95,7 @@ def _measured(image: Image.Image, *, full_side: int) -> Advice | None:
         return _UNIFORM_PICTURE
     if text_share(_grey(image)) > _TEXT_SHARE:
         return _TEXT_PICTURE
-    return _SEVERAL if has_several_objects(small) else None
+    return SEVERAL_OBJECTS if has_several_objects(small) else None
 
 
 def _is_uniform(image: Image.Image, box: Box | None) -> bool:
@@ -144,7 +154,7 @@ _UNIFORM_PICTURE: Final = Advice(
 _TEXT_PICTURE: Final = Advice(
     AdviceCode.TEXT, "The picture is full of text, like a screenshot or a page. Send a picture of one object."
 )
-_SEVERAL: Final = Advice(
+SEVERAL_OBJECTS: Final = Advice(
     AdviceCode.SEVERAL_OBJECTS,
     "The picture shows several objects, and all become one model. Crop it to one of them. If they are views "
     "of one object, send each as a view.",

@@ -107,11 +107,11 @@ async function ask() {
   each = null;
   if (form.check()) {
     try {
-      const cut = options.removesBackground();
-      const found = await Promise.all(chosen().map((model) => priceOf(model, model === form.model ? form.values() : {}, cut)));
+      const wanted = { removesBackground: options.removesBackground(), variants: options.variants() };
+      const found = await Promise.all(chosen().map((model) => priceOf(model, model === form.model ? form.values() : {}, wanted)));
       if (round === asking) each = together(found);
     } catch (error) {
-      if (round === asking) each = { usd: null, note: `The price is not known: ${error.message}` };
+      if (round === asking) each = { usd: null, warnings: [], note: `The price is not known: ${error.message}` };
     }
   }
   if (round === asking) price();
@@ -159,6 +159,7 @@ function sum(count, made) {
     element('span', {}, `${plural(count, what)}${split} × ${times}${removed}`),
     element('strong', {}, usd(cost)),
     ...time(made),
+    ...each.warnings.map((text) => element('small', { class: 'price-warning' }, text)),
     element('small', {}, `${what === 'object' ? 'Objects' : 'Pictures'} that were done before with these parameters cost nothing.`),
   ];
 }

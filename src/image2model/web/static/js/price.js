@@ -10,24 +10,27 @@ let probe = null;
 
 // `{usd, note, limit, preparation}`; `usd` is null where only the run tells, and with `limit` the upload must name the
 // most that it may cost. `preparation`: what removing one background costs, null where it is not known.
-export async function priceOf(model, params, removesBackground) {
-  if (!Object.keys(params).length && model.price !== null && !removesBackground) return { usd: model.price, note: model.note, limit: false, preparation: 0 };
-  const question = JSON.stringify([model.id, params, model.price, model.note, removesBackground]);
-  if (!known.has(question)) known.set(question, await ask(model, params, removesBackground));
+// `warnings` are the service's words.
+export async function priceOf(model, params, { removesBackground, variants }) {
+  const several = variants > 1;
+  if (!Object.keys(params).length && model.price !== null && !removesBackground && !several) return { usd: model.price, note: model.note, limit: false, preparation: 0, warnings: [] };
+  const question = JSON.stringify([model.id, params, model.price, model.note, removesBackground, several]);
+  if (!known.has(question)) known.set(question, await ask(model, params, removesBackground, several));
   return known.get(question);
 }
 
-async function ask(model, params, removesBackground) {
+async function ask(model, params, removesBackground, several) {
   const form = new FormData();
   form.append('model', model.id);
   form.append('params', JSON.stringify(params));
   if (removesBackground) form.append('remove_background', 'true');
+  if (several) form.append('variants', '2');
   probe ??= await blank();
   const sides = smallest(model);
   for (const side of sides) form.append(sides.length > 1 ? partOf('price', side) : 'files', probe, 'price.png');
   const quote = await call('POST', '/quote', { form });
   const preparation = quote.preparation_cost_usd_each;
-  return { usd: quote.cost_usd_each, note: quote.price_note, limit: quote.refusal?.code === 'price_unknown', preparation: preparation === undefined ? 0 : preparation };
+  return { usd: quote.cost_usd_each, note: quote.price_note, limit: quote.refusal?.code === 'price_unknown', preparation: preparation === undefined ? 0 : preparation, warnings: (quote.warnings || []).map(({ message }) => `${model.title}: ${message}`) };
 }
 
 function blank() {
@@ -44,5 +47,6 @@ export function together(prices) {
     note: (unknown || prices[0]).note,
     limit: prices.some((one) => one.limit),
     preparation: prices[0].preparation,
+    warnings: prices.flatMap((one) => one.warnings),
   };
 }

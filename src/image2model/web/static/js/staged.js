@@ -1,6 +1,7 @@
 // The pictures that were taken in and not sent yet. They become objects here: by a selection, by dropping one onto
 // another, or by their names. Whatever the mouse does, the keyboard does too.
 
+import * as advice from './advice.js';
 import { announce } from './announcer.js';
 import { byId, element, say, show } from './dom.js';
 import { MOST_VIEWS, fault } from './fits.js';
@@ -10,6 +11,7 @@ import { ObjectItem, PictureItem } from './staged-items.js';
 import { thumbnail } from './thumbnails.js';
 import { toast } from './toasts.js';
 
+const MOST_WARNINGS = 3;
 const items = [];
 let changed = () => {};
 let dragged = null; // the view that moves, and the object that it is of
@@ -44,6 +46,7 @@ export function add(files, target) {
 }
 
 export function clear() {
+  advice.forget();
   items.length = 0;
   byId('staged').replaceChildren();
   update();
@@ -70,11 +73,15 @@ export function judge(chosen) {
 const refusal = (chosen, sides) => chosen.map((model) => fault(model, sides)).find(Boolean) || '';
 
 function viewOf(file) {
-  const view = { file, side: '', thumbnail: null, image: element('img', { alt: '', draggable: false, hidden: true }) };
+  const view = { file, side: '', thumbnail: null, warning: '', image: element('img', { alt: '', draggable: false, hidden: true }) };
   thumbnail(file).then((url) => {
     view.thumbnail = url;
     if (url) view.image.src = url;
     show(view.image, Boolean(url));
+  });
+  advice.ask(file, ([first]) => {
+    view.warning = first.message;
+    warn();
   });
   return view;
 }
@@ -97,7 +104,18 @@ function take(item) {
 function update() {
   show(byId('staged'), items.length > 0);
   tools();
+  warn();
   changed();
+}
+
+// The warnings in words; a few, and how many more.
+function warn() {
+  for (const one of items) one.warned();
+  const found = items.flatMap((one) => one.object.views).filter((view) => view.warning);
+  const lines = found.slice(0, MOST_WARNINGS).map((view) => element('p', {}, element('strong', {}, view.file.name), ` ${view.warning}`));
+  if (found.length > MOST_WARNINGS) lines.push(element('p', {}, `${plural(found.length - MOST_WARNINGS, 'more picture has a warning', 'more pictures have warnings')}; see the marks.`));
+  byId('staged-advice').replaceChildren(...lines);
+  show(byId('staged-advice'), lines.length > 0);
 }
 
 const picked = () => items.filter((one) => one.picked);
