@@ -1,7 +1,7 @@
 """Warnings about the pictures of a quote, measured while the quote's form still arrives.
 
-A fixed number of threads bounds the memory: each decodes one picture at a time. The time for each quote is
-bounded: when it is used up, the pictures that follow get no warnings. So a busy service answers with fewer
+A fixed number of threads bounds the memory: each decodes one picture at a time, those of the newer formats in
+a process of their own. The time for each quote is bounded: when it is used up, the pictures that follow get no warnings. So a busy service answers with fewer
 warnings, not much later.
 """
 
@@ -14,6 +14,8 @@ from typing import Final
 
 import structlog
 
+from image2model.decoding.pool import DecoderPool, is_isolated
+from image2model.decoding.process import DecoderDied
 from image2model.http.upload import ReceivedFile
 from image2model.media.advice import Advice, advice
 
@@ -30,6 +32,7 @@ class Advisor:
         self._measure = partial(advice, max_pixels=max_pixels)
         self._seconds = seconds_for_quote
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="advice")
+        self._decoders = DecoderPool(threads)
         self._slots = asyncio.Semaphore(threads)
 
     def begin(self) -> "QuoteAdvice":
@@ -37,8 +40,9 @@ class Advisor:
         return QuoteAdvice(self, self._seconds)
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads and the processes."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._decoders.close()
 
     async def of(self, data: bytes, deadline: float) -> Advice | None:
         """The warning about a picture; None also where no thread is free before the deadline.
@@ -51,7 +55,12 @@ class Advisor:
         except TimeoutError:
             return None
         try:
+            if is_isolated(data):
+                return await self._decoders.run(partial(self._measure, bytes(data)))
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._measure, data)
+        except DecoderDied as died:
+            _log.warning("advice_given_up", reason=str(died))
+            return None
         except Exception:  # noqa: BLE001 - reported; without the warning, the quote is right all the same
             _log.exception("advice_failed")
             return None
