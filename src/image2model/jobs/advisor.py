@@ -1,8 +1,8 @@
 """Warnings about the pictures of a quote, measured while the quote's form still arrives.
 
-A fixed number of threads bounds the memory: each decodes one picture at a time, those of the newer formats in
-a process of their own. The time for each quote is bounded: when it is used up, the pictures that follow get no warnings. So a busy service answers with fewer
-warnings, not much later.
+A fixed number of threads bounds the memory: each decodes one picture at a time, those of the newer formats
+in a process of their own. The time for each quote is bounded: when it is used up, the pictures that follow
+get no warnings. So a busy service answers with fewer warnings, not much later.
 """
 
 import asyncio

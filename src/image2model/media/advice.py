@@ -59,6 +59,8 @@ _MAX_BYTES: Final = 160_000_000
 _MAX_DECODED: Final = 600_000_000
 _JPEG_SCAN: Final = b"\xff\xda"
 _BYTES: Final = {"jpeg": 3, "png": 4, "webp": 4}
+# Decoders of the newer formats take up to 4.5 times the picture's colours.
+_OTHER_BYTES: Final = 13
 _BANDS: Final = ("RGB", "RGBA", "L", "CMYK")
 
 
@@ -80,7 +82,7 @@ def _is_affordable(info: PictureInfo, source: StrippedSource) -> bool:
     """Whether decoding takes little memory, and little time: each scan of a JPEG goes over all its pixels."""
     pixels = info.width * info.height
     scans = source.data.count(_JPEG_SCAN) if info.format == "jpeg" else 1
-    return pixels * _BYTES[info.format] <= _MAX_BYTES and pixels * scans <= _MAX_DECODED
+    return pixels * _BYTES.get(info.format, _OTHER_BYTES) <= _MAX_BYTES and pixels * scans <= _MAX_DECODED
 
 
 def _measured(image: Image.Image, *, full_side: int) -> Advice | None:
