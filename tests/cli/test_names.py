@@ -6,7 +6,7 @@ from pathlib import Path
 
 from image2model.cli.submit.item import printable, upload_name
 from image2model.cli.submit.outputs import copy_model
-from image2model.http.upload.form import display_name
+from image2model.http.upload.names import display_name
 from tests.cli.conftest import Cli, MakePicture
 from tests.support.service import Service
 
@@ -52,7 +52,7 @@ def test_refusal_finds_its_picture_whatever_the_service_shows_of_the_name(
 ) -> None:
     path = picture("two\nlines.png")
     picture("good.png")
-    service.refused = {display_name(path.name, "", 0)}
+    service.refused = {display_name(path.name, 0)}
     done = cli("submit", photos)
     assert "two\ufffdlines.png  image_truncated: The file ends early." in done.stdout
 
@@ -61,7 +61,7 @@ def test_sent_name_is_one_that_the_service_leaves_alone() -> None:
     odd = ("a\nb.png", "a\\b.png", " a .png", LATIN, "ü" * 200 + ".jpeg", "a." + "b" * 240, "\u202egnp.exe")
     for name in odd:
         sent = upload_name(Path(name))
-        assert display_name(sent.encode().decode("latin-1"), "", 0) == sent
+        assert display_name(sent, 0) == sent
     assert upload_name(Path("\u202e")) == "picture"
 
 

@@ -17,6 +17,7 @@ from image2model.domain import Metadata, RejectedFile
 from image2model.errors import BudgetExceeded, FileFault, InvalidParameter, PriceUnknown, Problem
 from image2model.fal.endpoints import Endpoint, Json, check_views, normalise
 from image2model.http.upload import Place, ReceivedBatch
+from image2model.http.upload.fields import read_choice, read_flag
 from image2model.http.upload.reader import MANIFEST
 from image2model.jobs.manifest import read_manifest
 from image2model.jobs.metadata import read_metadata
@@ -258,7 +259,7 @@ def read_fields(
     """
     preparation = read_preparation(fields)
     face_limit = _face_limit(fields.get("face_limit"))
-    strict = not _choice(fields, "params_strict", {"true": False, "false": True})
+    strict = read_flag(fields, "params_strict", default=True)
     params = normalise(endpoint, read_params(fields.get("params", "{}")), face_limit, strict=strict)
     webhook_url = fields.get("webhook_url")
     if webhook_url is not None:
@@ -267,22 +268,14 @@ def read_fields(
         endpoint=endpoint,
         params=params,
         max_cost_micro=_max_cost(fields.get("max_cost_usd")),
-        low_priority=_choice(fields, "priority", {"normal": False, "low": True}),
-        no_cache=_choice(fields, "no_cache", {"false": False, "true": True}),
+        low_priority=read_choice(fields, "priority", {"normal": False, "low": True}),
+        no_cache=read_flag(fields, "no_cache"),
         webhook_url=webhook_url,
-        skip_invalid=_choice(fields, "on_invalid", {"reject": False, "skip": True}),
+        skip_invalid=read_choice(fields, "on_invalid", {"reject": False, "skip": True}),
         metadata=read_metadata(fields.get("metadata", "")),
         preparing=None if preparation is None else Preparing(wanted=preparation, remover=remover),
         variants=read_variants(fields),
     )
-
-
-def _choice(fields: Mapping[str, str], name: str, meanings: dict[str, bool]) -> bool:
-    default = next(iter(meanings))
-    text = fields.get(name, default)
-    if text not in meanings:
-        raise InvalidParameter(f"`{name}` must be {' or '.join(meanings)}, not {text[:32]!r}.")
-    return meanings[text]
 
 
 def _face_limit(text: str | None) -> int | None:

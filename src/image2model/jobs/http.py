@@ -20,7 +20,7 @@ from image2model.errors import NotFound
 from image2model.fal.endpoints import Endpoint
 from image2model.http.bodies import json_response, read_json
 from image2model.http.documents import API, comparison_document, job_document
-from image2model.http.upload.reader import ReceivedBatch, Sink, discard, read_batch
+from image2model.http.upload import ReceivedBatch, Sink, discard, read_batch
 from image2model.jobs import (
     accept,
     comparisons,

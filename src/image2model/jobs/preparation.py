@@ -11,38 +11,31 @@ from typing import Final
 import msgspec
 
 from image2model.domain import Preparation
-from image2model.errors import InvalidParameter
 from image2model.fal.endpoints import DEFAULT_REMOVER, Endpoint
+from image2model.http.upload.fields import flag_of, read_flag
 from image2model.jobs.objects import ReceivedObject
 
 FIELDS: Final = ("remove_background", "crop", "pad_square", "confirm_prepared")
-_FLAGS: Final = {"true": True, "false": False}
 
 
 def remover_id(fields: Mapping[str, str]) -> str | None:
     """The endpoint that removes the backgrounds; None where they stay."""
     text = fields.get("remove_background", "false")
-    if text == "false":
-        return None
-    return DEFAULT_REMOVER if text == "true" else text
+    flag = flag_of(text)
+    if flag is None:
+        return text
+    return DEFAULT_REMOVER if flag else None
 
 
 def read_preparation(fields: Mapping[str, str]) -> Preparation | None:
     """What the form wants prepared; None where the pictures are sent as they are."""
     wanted = Preparation(
         remove_background=remover_id(fields),
-        crop=_flag(fields, "crop"),
-        pad_square=_flag(fields, "pad_square"),
-        confirm_prepared=_flag(fields, "confirm_prepared"),
+        crop=read_flag(fields, "crop"),
+        pad_square=read_flag(fields, "pad_square"),
+        confirm_prepared=read_flag(fields, "confirm_prepared"),
     )
     return None if wanted == Preparation() else wanted
-
-
-def _flag(fields: Mapping[str, str], name: str) -> bool:
-    text = fields.get(name, "false")
-    if text not in _FLAGS:
-        raise InvalidParameter(f"`{name}` must be false or true, not {text[:32]!r}.")
-    return _FLAGS[text]
 
 
 class Preparing(msgspec.Struct, frozen=True, kw_only=True):

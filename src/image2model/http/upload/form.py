@@ -4,11 +4,8 @@ This is the only module that knows the `multipart` library. A part takes its pay
 no more of it than its limit allows: what is known to be useless is counted and dropped.
 """
 
-import re
-import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 from multipart import (  # type: ignore[import-untyped]  # a single module without a type marker
@@ -20,6 +17,7 @@ from multipart import (  # type: ignore[import-untyped]  # a single module witho
 
 from image2model.errors import FileProblem, FileTooLarge, InvalidMultipart, UnsupportedMediaType
 from image2model.http.upload.limits import UploadLimits
+from image2model.http.upload.names import names_of
 from image2model.media.heads import HEAD_BYTES, may_be_picture
 
 
@@ -53,11 +51,10 @@ FILE: Final = Place()
 
 
 class PartStart(msgspec.Struct, frozen=True):
-    """A part's own headers. `filename` and `disposition` hold the header's bytes as Latin-1."""
+    """A part's own name, and its file's; None where it has no file."""
 
     name: str
     filename: str | None
-    disposition: str
 
 
 Event = PartStart | bytes | None
@@ -106,11 +103,7 @@ class FormParser:
 
 
 def _start(segment: MultipartSegment) -> PartStart:
-    return PartStart(
-        name=segment.name.encode("latin-1").decode("utf-8", "replace"),
-        filename=segment.filename,
-        disposition=segment.header("Content-Disposition"),
-    )
+    return PartStart(*names_of(segment.header("Content-Disposition")))
 
 
 def _invalid(error: MultipartError) -> InvalidMultipart:
@@ -218,53 +211,3 @@ class FilePart:
     def _refuse(self, problem: FileProblem) -> None:
         self.problem = problem
         self._chunks.clear()
-
-
-MAX_NAME_BYTES: Final = 200
-"""Longest name in UTF-8 bytes; file systems stop at 255, and a suffix must still fit."""
-
-_BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-_UNSEEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_EXTENDED: Final = re.compile(
-    r""";\s*filename\*\s*=\s*"?(utf-8|iso-8859-1)'[^']*'([^\s;"]*)""", re.IGNORECASE
-)
-
-
-def display_name(raw: str | None, disposition: str, index: int) -> str:
-    """The name to show for the file at `index` (0-based) of its batch.
-
-    `raw` is the parser's reading of `filename`; `disposition` is the whole Content-Disposition value, for
-    RFC 8187's `filename*`, which wins. Both hold the header's bytes as Latin-1. Where nothing is left of a
-    name it becomes `image-<n>`, counted from 1.
-    """
-    name = _extended(disposition)
-    if name is None:
-        name = (raw or "").encode("latin-1", "replace").decode("utf-8", "replace")
-    return _shortened(_last_segment(_visible(name))) or f"image-{index + 1}"
-
-
-def _extended(disposition: str) -> str | None:
-    """The name in `filename*` (RFC 8187: two charsets, no continuations); None where there is none."""
-    found = _EXTENDED.search(disposition)
-    if found is None:
-        return None
-    return unquote_to_bytes(found[2]).decode(found[1], "replace")
-
-
-def _visible(name: str) -> str:
-    return "".join(char for char in name if char not in _BIDI and unicodedata.category(char) not in _UNSEEN)
-
-
-def _last_segment(name: str) -> str:
-    segment = re.split(r"[/\\]", name)[-1].strip()
-    return "" if segment in {".", ".."} else segment
-
-
-def _shortened(name: str) -> str:
-    encoded = name.encode()
-    if len(encoded) <= MAX_NAME_BYTES:
-        return name
-    stem, dot, extension = name.rpartition(".")
-    suffix = (dot + extension).encode() if stem and len(extension) <= 8 else b""
-    kept = encoded[: MAX_NAME_BYTES - len(suffix)].decode("utf-8", "ignore")
-    return kept + suffix.decode()

@@ -5,19 +5,15 @@ It raises a `Problem` for a request that is refused as a whole. By then all memo
 while the next ones still arrive. Only a few are in it at once, so a slow sink does not cost memory.
 """
 
-import asyncio
-import hashlib
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from types import TracebackType
-from typing import Any, Final, Self
+from collections.abc import Mapping
+from typing import Final
 
-import msgspec
 from starlette.types import Receive
 
 from image2model.domain import SIDES
-from image2model.errors import FileFault, FileProblem, InvalidParameter, NoFiles, TooManyFiles
+from image2model.errors import InvalidParameter, NoFiles, TooManyFiles
 from image2model.http.upload.form import (
     FILE,
     FieldPart,
@@ -29,7 +25,6 @@ from image2model.http.upload.form import (
     PartStart,
     Place,
     boundary_of,
-    display_name,
 )
 from image2model.http.upload.limits import (
     PacedBody,
@@ -38,7 +33,9 @@ from image2model.http.upload.limits import (
     UploadLimits,
     check_declared_length,
 )
-from image2model.shielded import in_thread
+from image2model.http.upload.names import display_name
+from image2model.http.upload.pipeline import FilePipeline
+from image2model.http.upload.received import ReceivedBatch, Sink, discard
 
 _OBJECT: Final = re.compile(r"objects\[([^\[\]]{1,80})\](?:\[([^\[\]]{0,80})\])?")
 MANIFEST: Final = "manifest"
@@ -68,54 +65,10 @@ FIELDS: Final = frozenset(
     }
 )
 """The part names besides `files`; each may come once, except `model`."""
-
-
-class ReceivedFile(msgspec.Struct, frozen=True):
-    """One good file: its index among all files of the form, its display name, what and where it is."""
-
-    index: int
-    filename: str
-    size: int
-    sha256: str
-    format: str
-    width: int
-    height: int
-    place: Place = FILE
-
-
-class BadFile(msgspec.Struct, frozen=True):
-    """One file that cannot be used. `problem` is the response if the batch is refused for it."""
-
-    index: int
-    filename: str
-    problem: FileProblem
-    place: Place = FILE
-
-    @property
-    def fault(self) -> FileFault:
-        """Its entry in a problem's `errors`, or in a job's `rejected`. Of a view: `chair/front.png`."""
-        return self.problem.fault(
-            f"{self.place.object}/{self.filename}" if self.place.object else self.filename
-        )
-
-
-class ReceivedBatch(msgspec.Struct, frozen=True):
-    """A whole batch, read to its end. All tuples are in the order of the body.
-
-    `models`: every value of the field `model`, of which `fields` has the first.
-    """
-
-    files: tuple[ReceivedFile, ...]
-    bad: tuple[BadFile, ...]
-    fields: dict[str, str]
-    models: tuple[str, ...] = ()
-
-    def refuse_bad(self) -> None:
-        """Raise the first bad file's problem, naming every bad file; nothing where all are good."""
-        if not self.bad:
-            return
-        first = self.bad[0].problem
-        raise type(first)(first.detail, errors=[each.fault for each in self.bad])
+_FILES: Final = re.compile(r"(?:files?|images?)(?:\[\d{0,6}\])?", re.ASCII)
+"""`files`, as the libraries of many languages write it."""
+_CHARSET: Final = "_charset_"
+"""A hidden input that old browsers fill in. Names and values are UTF-8 in any case."""
 
 
 def _no_object(name: str) -> str:
@@ -131,14 +84,6 @@ def too_many_objects(most: int) -> TooManyFiles:
         f"More than {most} objects. Send them as several batches. If a `manifest` makes fewer objects of the "
         "files, send it before them."
     )
-
-
-Sink = Callable[[ReceivedFile, bytes], Awaitable[None]]
-"""Takes a good file's bytes. It must not keep them after it returns: from then on they count as free."""
-
-
-async def discard(_file: ReceivedFile, _data: bytes) -> None:
-    """A sink that keeps nothing: for callers that only need to know what an upload holds."""
 
 
 async def read_batch(
@@ -171,11 +116,18 @@ async def read_batch(
     return ReceivedBatch(files=pipeline.good, bad=pipeline.bad, fields=form.fields, models=tuple(form.models))
 
 
+class _Unnamed(IgnoredPart):
+    """A file part without a name: a browser sends an empty one for an input that nobody used."""
+
+    def __init__(self, start: PartStart) -> None:
+        self.start = start
+
+
 class FormReader:
     """Reads one form. `fields`, `models` and `files_seen` are complete after `read`."""
 
     def __init__(
-        self, parser: FormParser, limits: UploadLimits, reservation: Reservation, pipeline: "FilePipeline"
+        self, parser: FormParser, limits: UploadLimits, reservation: Reservation, pipeline: FilePipeline
     ) -> None:
         self.fields: dict[str, str] = {}
         self.models: list[str] = []
@@ -206,18 +158,22 @@ class FormReader:
     async def _parse(self, chunk: bytes) -> None:
         for event in self._parser.events(chunk):
             if isinstance(event, PartStart):
-                self._part = self._begin(event)
+                self._part = _Unnamed(event) if event.filename == "" else self._begin(event)
             elif event is None:
                 await self._end(self._part)
             else:
+                if isinstance(self._part, _Unnamed):
+                    self._part = self._begin(self._part.start)
                 self._part.feed(event)
         if isinstance(self._part, FilePart):
             await self._count_memory(self._part)
 
     def _begin(self, start: PartStart) -> Part:
         name = start.name
-        if name == "files":
+        if _FILES.fullmatch(name):
             return self._begin_file(start, FILE)
+        if name == _CHARSET:
+            return IgnoredPart()
         if found := _OBJECT.fullmatch(name):
             return self._begin_view(start, Place(found[1].strip(), found[2] or ""))
         if name.startswith("objects"):
@@ -250,7 +206,7 @@ class FormReader:
         index = self.files_seen
         self.files_seen += 1
         self._count_object(place)
-        filename = display_name(start.filename, start.disposition, index)
+        filename = display_name(start.filename, index)
         return FilePart(index, filename, self._limits.max_file_bytes, self._pipeline.inspect, place)
 
     def _count_object(self, place: Place) -> None:
@@ -293,6 +249,8 @@ class FormReader:
         except UnicodeDecodeError:
             self._refuse(f"`{field.name}` is not UTF-8 text.")
             return
+        if not text:
+            return  # a form of HTML sends its empty inputs too
         self.fields.setdefault(field.name, text)
         if field.name == MODEL:
             self.models.append(text)
@@ -307,103 +265,3 @@ def _too_often(name: str) -> str:
     if name == MODEL:
         return f"More than {MAX_MODELS} fields `{MODEL}`. Compare at most {MAX_MODELS} models at once."
     return f"The parameter `{name}` came twice. Send it once."
-
-
-class FilePipeline:
-    """The complete files of one upload: hash, inspection, sink, in any order.
-
-    A context manager that ends when no file is in work. It always waits for a sink that has begun, also when
-    the upload fails: a caller that deletes what its sink stored can rely on nothing appearing later.
-    """
-
-    def __init__(self, inspect: Inspect, sink: Sink, reservation: Reservation, in_flight: int) -> None:
-        self.inspect = inspect
-        self._sink = sink
-        self._reservation = reservation
-        self._slots = asyncio.Semaphore(in_flight)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._failure: BaseException | None = None
-        self._stopped = False
-        self._good: list[ReceivedFile] = []
-        self._bad: list[BadFile] = []
-
-    @property
-    def good(self) -> tuple[ReceivedFile, ...]:
-        """The good files in the order of the body."""
-        return tuple(sorted(self._good, key=lambda file: file.index))
-
-    @property
-    def bad(self) -> tuple[BadFile, ...]:
-        """The bad files in the order of the body."""
-        return tuple(sorted(self._bad, key=lambda file: file.index))
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self.stop()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        if error is None:
-            self._raise_failure()
-
-    def stop(self) -> None:
-        """Begin no further sink: the upload is refused whatever follows."""
-        self._stopped = True
-
-    def refuse(self, part: FilePart, problem: FileProblem) -> None:
-        """Note a file that is known to be bad."""
-        self._bad.append(BadFile(part.index, part.filename, problem, part.place))
-
-    async def put(self, part: FilePart) -> None:
-        """Accept a complete file as soon as a slot is free. Raises what an earlier file's sink raised."""
-        await self._slots.acquire()
-        self._raise_failure()
-        self._start(self._finish(part))
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._slots.release()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._failure = self._failure or error
-            self.stop()
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-
-    async def _finish(self, part: FilePart) -> None:
-        try:
-            file, data = await in_thread(_examine, part, self.inspect)
-            if not self._stopped:
-                await self._sink(file, data)
-                self._good.append(file)
-        except FileProblem as problem:
-            self.refuse(part, problem)
-        finally:
-            self._reservation.release(part.held)
-
-
-def _examine(part: FilePart, inspect: Inspect) -> tuple[ReceivedFile, bytes]:
-    """Join, inspect and hash a complete file. Blocks, so it runs in a thread. Raises `FileProblem`."""
-    data = part.take()
-    picture = inspect(data)
-    file = ReceivedFile(
-        index=part.index,
-        filename=part.filename,
-        size=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-        format=picture.format,
-        width=picture.width,
-        height=picture.height,
-        place=part.place,
-    )
-    return file, data

@@ -1,0 +1,113 @@
+"""The complete files of one upload on their way to its sink: hashed and inspected in threads."""
+
+import asyncio
+import hashlib
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+from image2model.errors import FileProblem
+from image2model.http.upload.form import FilePart, Inspect
+from image2model.http.upload.limits import Reservation
+from image2model.http.upload.received import BadFile, ReceivedFile, Sink
+from image2model.shielded import in_thread
+
+
+class FilePipeline:
+    """The complete files of one upload: hash, inspection, sink, in any order.
+
+    A context manager that ends when no file is in work. It always waits for a sink that has begun, also when
+    the upload fails: a caller that deletes what its sink stored can rely on nothing appearing later.
+    """
+
+    def __init__(self, inspect: Inspect, sink: Sink, reservation: Reservation, in_flight: int) -> None:
+        self.inspect = inspect
+        self._sink = sink
+        self._reservation = reservation
+        self._slots = asyncio.Semaphore(in_flight)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+        self._stopped = False
+        self._good: list[ReceivedFile] = []
+        self._bad: list[BadFile] = []
+
+    @property
+    def good(self) -> tuple[ReceivedFile, ...]:
+        """The good files in the order of the body."""
+        return tuple(sorted(self._good, key=lambda file: file.index))
+
+    @property
+    def bad(self) -> tuple[BadFile, ...]:
+        """The bad files in the order of the body."""
+        return tuple(sorted(self._bad, key=lambda file: file.index))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if error is None:
+            self._raise_failure()
+
+    def stop(self) -> None:
+        """Begin no further sink: the upload is refused whatever follows."""
+        self._stopped = True
+
+    def refuse(self, part: FilePart, problem: FileProblem) -> None:
+        """Note a file that is known to be bad."""
+        self._bad.append(BadFile(part.index, part.filename, problem, part.place))
+
+    async def put(self, part: FilePart) -> None:
+        """Accept a complete file as soon as a slot is free. Raises what an earlier file's sink raised."""
+        await self._slots.acquire()
+        self._raise_failure()
+        self._start(self._finish(part))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._slots.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = self._failure or error
+            self.stop()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _finish(self, part: FilePart) -> None:
+        try:
+            file, data = await in_thread(_examine, part, self.inspect)
+            if not self._stopped:
+                await self._sink(file, data)
+                self._good.append(file)
+        except FileProblem as problem:
+            self.refuse(part, problem)
+        finally:
+            self._reservation.release(part.held)
+
+
+def _examine(part: FilePart, inspect: Inspect) -> tuple[ReceivedFile, bytes]:
+    """Join, inspect and hash a complete file. Blocks, so it runs in a thread. Raises `FileProblem`."""
+    data = part.take()
+    picture = inspect(data)
+    file = ReceivedFile(
+        index=part.index,
+        filename=part.filename,
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        format=picture.format,
+        width=picture.width,
+        height=picture.height,
+        place=part.place,
+    )
+    return file, data
