@@ -110,8 +110,9 @@ class EventStream:
             opening = await topic.open(_last_id(scope))
         except StoreOutage as error:
             raise _unavailable() from error
-        status, headers = (204, []) if opening is None else (200, list(_HEADERS))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        # the type also without events: some clients look at it before the status
+        status = 204 if opening is None else 200
+        await send({"type": "http.response.start", "status": status, "headers": list(_HEADERS)})
         if opening is None or scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
             return None
