@@ -79,6 +79,7 @@ async def test_finished_job_answers_snapshot_complete_end_and_then_204(
     assert events[0].json == events[1].json
     async with opened(address, job_path(job_id), last_id=events[1].id) as again:
         assert again.status == 204
+        assert again.headers["content-type"].startswith("text/event-stream")
     async with opened(address, job_path(job_id), last_id=events[0].id) as cut_between_the_two:
         assert await cut_between_the_two.rest() == events[1:]
 
