@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 WHITE = (255, 255, 255)
-WORDS = (
+_TEXT = (
     "the model of a chair that was made from one picture has four legs and its price is shown in the table "
     "below where you can also see how long it took and which endpoint made it Please send the next picture "
     "before Monday because the shop opens then and nobody wants to wait for the file again Thank you all"
-).split()
+)
+WORDS = tuple(_TEXT.split())
 
 
 def encoded(image: Image.Image, format: str = "JPEG", quality: int = 88) -> bytes:  # noqa: A002
@@ -56,8 +57,8 @@ def chair(side: int, colour: Sequence[int] = (150, 90, 40), seed: int = 0) -> Im
     draw = ImageDraw.Draw(mask)
     unit = side / 100
     for box in (
-        (25, 5, 75, 12), (25, 5, 30, 55), (70, 5, 75, 55), (40, 12, 44, 50), (56, 12, 60, 50), (20, 50, 80, 60),
-        (22, 60, 27, 98), (73, 60, 78, 98), (32, 60, 36, 88), (64, 60, 68, 88),
+        (25, 5, 75, 12), (25, 5, 30, 55), (70, 5, 75, 55), (40, 12, 44, 50), (56, 12, 60, 50),
+        (20, 50, 80, 60), (22, 60, 27, 98), (73, 60, 78, 98), (32, 60, 36, 88), (64, 60, 68, 88),
     ):  # fmt: skip
         draw.rectangle([round(value * unit) for value in box], 255)
     return shaded(mask, colour, seed)
@@ -301,3 +302,13 @@ def lamp(size: tuple[int, int] = (900, 1500)) -> Image.Image:
     draw.polygon([(300, 150), (600, 150), (700, 480), (200, 480)], fill=255)
     draw.ellipse((300, 1280, 600, 1380), fill=255)
     return on(Image.new("RGB", size, WHITE), (shaded(mask, (190, 150, 110)), (0, 0)))
+
+
+def book(share: float = 0.6) -> Image.Image:
+    """A book on a table; a text fills its back, but not the picture."""
+    image = noisy(gradient((1600, 1600), (210, 205, 200), (150, 140, 130)), 3)
+    cover = Image.new("RGB", (round(1600 * share), 1200), (30, 60, 110))
+    write(cover, (0.08, 0.25, 0.92, 0.85), 34, ink=(240, 240, 240), seed=2)
+    ImageDraw.Draw(cover).text((60, 60), "A Title", WHITE, ImageFont.load_default(120))
+    image.paste(cover, (800 - cover.width // 2, 200))
+    return image

@@ -27,6 +27,7 @@ from image2model.fal.hosts import FalHosts
 from image2model.http.upload import UploadBudget, UploadLimits
 from image2model.http.write_probe import WriteProbe
 from image2model.jobs.accept import LostReplies
+from image2model.jobs.advisor import Advisor
 from image2model.jobs.thumbnails import Thumbnails
 from image2model.operations.health import FalProbe
 from image2model.settings import Settings
@@ -74,8 +75,11 @@ class Process:
         async with redis, relay:
             for warning in await durability.warnings(redis):
                 _log.warning("store_not_durable", advice=warning)
-            with closing(Thumbnails(storage, max_pixels=settings.max_pixels)) as thumbnails:
-                state = await self._state(redis, storage, relay, thumbnails, catalogue)
+            with (
+                closing(Thumbnails(storage, max_pixels=settings.max_pixels)) as thumbnails,
+                closing(Advisor(max_pixels=settings.max_pixels)) as advisor,
+            ):
+                state = await self._state(redis, storage, relay, thumbnails, advisor, catalogue)
                 async with following(catalogue, on_failed):
                     yield {"api": state}
                     await state.lost_replies.finish()
@@ -86,6 +90,7 @@ class Process:
         storage: ObjectStorage,
         relay: EventRelay,
         thumbnails: Thumbnails,
+        advisor: Advisor,
         catalogue: LiveCatalogue,
     ) -> ApiState:
         hosts = FalHosts.at(self._settings.fal_base_url)
@@ -103,6 +108,7 @@ class Process:
             catalogue=catalogue,
             model_documents=ModelDocuments(self._settings.models),
             thumbnails=thumbnails,
+            advisor=advisor,
             upload_budget=UploadBudget(self._settings.upload_memory),
             upload_limits=self._limits,
             lost_replies=LostReplies(redis, storage),

@@ -43,6 +43,7 @@ from image2model.jobs.objects import Objects
 from image2model.jobs.preparation import remover_id
 from image2model.jobs.quote import Quote, compared, quote, reusable, run_digests, to_cut_out
 from image2model.jobs.state import JobsState
+from image2model.media.advice import Advice
 from image2model.media.inspect import inspect
 from image2model.media.preflight import THUMBNAIL_SIDE
 from image2model.store.records import JobSnapshot
@@ -123,7 +124,8 @@ async def quote_batch(request: Request) -> Response:
     state = state_of(request, JobsState)
     principal = await state.authenticate(request.scope)
     await state.gate.count(request.scope, principal)
-    batch = await _read_batch(request, state, discard)
+    advice = state.advisor.begin()
+    batch = await _read_batch(request, state, advice.look)
     endpoints = await _endpoints(state, principal, batch)
     remover = await _remover(state, principal, batch.fields)
     private = state.settings.webhook_allow_private
@@ -132,7 +134,7 @@ async def quote_batch(request: Request) -> Response:
     for one in requests:
         check_objects(one, objects)
     cut_out: set[str] = set()
-    quotes = [await _quote(state, principal, one, objects, cut_out) for one in requests]
+    quotes = [await _quote(state, principal, one, objects, cut_out, advice.found) for one in requests]
     if len(quotes) == 1:
         return json_response(quotes[0])
     refusal = comparisons.refusal(requests, objects.good, dedupe=state.settings.dedupe)
@@ -140,7 +142,12 @@ async def quote_batch(request: Request) -> Response:
 
 
 async def _quote(
-    state: JobsState, principal: Principal, request: BatchRequest, objects: Objects, cut_out: set[str]
+    state: JobsState,
+    principal: Principal,
+    request: BatchRequest,
+    objects: Objects,
+    cut_out: set[str],
+    advice: Mapping[int, Advice],
 ) -> Quote:
     """`cut_out`: the digests of what is cut out for earlier requests of the same form; these are added."""
     owner, dedupe = principal.owner, state.settings.dedupe
@@ -152,7 +159,8 @@ async def _quote(
         for one in objects.good
         if one.index in to_run
     }
-    return quote(request, objects, cached, await to_cut_out(state.redis, views, cut_out), dedupe=dedupe)
+    cutouts = await to_cut_out(state.redis, views, cut_out)
+    return quote(request, objects, cached, cutouts, advice, dedupe=dedupe)
 
 
 class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

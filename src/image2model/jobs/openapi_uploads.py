@@ -7,14 +7,15 @@ from msgspec.structs import replace
 from image2model import errors
 from image2model.domain import SIDES
 from image2model.events.examples import QUEUED_COMPARISON, QUEUED_JOB, SHA256
-from image2model.fal.endpoints import DEFAULT_MODEL
+from image2model.fal.endpoints import DEFAULT_MODEL, DEFAULT_REMOVER
 from image2model.http.documents import JobDocument
 from image2model.http.reference import LOCATION, Answer, Body, Header, Operation, Parameter, Schema
 from image2model.http.upload import MAX_VIEWS
 from image2model.http.upload.reader import MAX_MODELS, MODEL, VARIANTS
 from image2model.jobs.metadata import MAX_KEY
-from image2model.jobs.quote import ImageQuote, Quote, compared
+from image2model.jobs.quote import ImageQuote, PictureWarning, Quote, compared
 from image2model.jobs.variants import MAX_VARIANTS
+from image2model.media.advice import SEVERAL_OBJECTS
 
 METADATA_SCHEMA: Final[Schema] = {
     "type": "object",
@@ -114,6 +115,32 @@ TEXTS: Final[Schema] = {
         "enum": ["false", "true"],
         "default": "false",
         "description": "`true`: make every model anew, even where the same one exists already.",
+    },
+    "remove_background": {
+        "type": "string",
+        "default": "false",
+        "description": f"`true` (which is `{DEFAULT_REMOVER}`), or the endpoint that removes the background "
+        "of each picture before its model is made: one paid request for each view, priced by the quote. "
+        "Equal pictures are cut out once.",
+    },
+    "crop": {
+        "type": "string",
+        "enum": ["false", "true"],
+        "default": "false",
+        "description": "`true`: cut each picture to its object, free of charge.",
+    },
+    "pad_square": {
+        "type": "string",
+        "enum": ["false", "true"],
+        "default": "false",
+        "description": "`true`: pad each picture to a square, free of charge.",
+    },
+    "confirm_prepared": {
+        "type": "string",
+        "enum": ["false", "true"],
+        "default": "false",
+        "description": "`true`: each image waits with its prepared pictures (`waiting_for: confirmation`) "
+        "until it is confirmed, for 24 hours at most.",
     },
     "on_invalid": {
         "type": "string",
@@ -233,6 +260,7 @@ _GOOD: Final = ImageQuote(
     width=1024,
     height=768,
     cost_usd=0.3,
+    warnings=(PictureWarning(SEVERAL_OBJECTS.code, "chair.jpg", SEVERAL_OBJECTS.message),),
 )
 _BAD: Final = ImageQuote(
     filename="lamp.png",
@@ -302,7 +330,9 @@ UPLOAD_OPERATIONS: Final = (
         tag="Batches",
         id="quoteBatch",
         summary="Ask what a batch would cost and what is wrong with it",
-        description="Takes the same form as the upload, keeps nothing and runs nothing.",
+        description="Takes the same form as the upload, keeps nothing and runs nothing. An image's "
+        "`warnings` say why it will hardly become a good model. They refuse nothing, and while the service "
+        "is busy some are missing.",
         body=BATCH_FORM,
         answers=(
             Answer(

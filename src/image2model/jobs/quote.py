@@ -14,8 +14,21 @@ from image2model.http.documents import NO_SEED, RequestWarning, ViewDocument
 from image2model.jobs.batch_request import BatchRequest, digests
 from image2model.jobs.objects import BadObject, Objects, ReceivedObject
 from image2model.jobs.variants import Variant, given_seed, numbered
+from image2model.media.advice import Advice, AdviceCode
 from image2model.money import to_micro, to_usd
 from image2model.store.keys import key
+
+
+class PictureWarning(msgspec.Struct, frozen=True):
+    """Why a picture will hardly become a good model. Nothing is refused because of it.
+
+    `file` is the picture's name: of a view, its own. `tiny`: too few pixels, or too small an object in it;
+    `uniform`: almost one colour; `text`: a screenshot or a page; `several_objects`: side by side.
+    """
+
+    code: AdviceCode
+    file: str
+    message: str
 
 
 class ImageQuote(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +52,7 @@ class ImageQuote(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float | None
     preparation_cost_usd: float | None = 0.0
     views: tuple[ViewDocument, ...] = ()
+    warnings: tuple[PictureWarning, ...] = ()
 
 
 class QuoteRefusal(msgspec.Struct, frozen=True):
@@ -175,18 +189,21 @@ def quote(
     objects: Objects,
     cached: frozenset[Run],
     cutouts: Mapping[int, int],
+    advice: Mapping[int, Advice],
     *,
     dedupe: str,
 ) -> Quote:
     """The verdict on a batch that was read. `cached`: runs whose results exist; `cutouts`: how many
-    backgrounds are removed for each object by its index.
+    backgrounds are removed for each object by its index; `advice`: on each file by its index.
     """
     good, bad = objects.good, objects.bad
     each, each_cutout, runs = request.endpoint.price(request.params), request.cutout_price, request.images(1)
     missing = {one.index: runs - sum(index == one.index for index, _ in cached) for one in good}
     total = _sum(each, sum(missing.values()), each_cutout, sum(cutouts.values()))
     verdicts = {
-        one.index: _good(one, missing[one.index], each, each_cutout, cutouts.get(one.index, 0))
+        one.index: _good(
+            one, missing[one.index], each, each_cutout, cutouts.get(one.index, 0), _warnings(one, advice)
+        )
         for one in good
     }
     verdicts |= {one.index: _bad(one) for one in bad}
@@ -234,8 +251,21 @@ def _sum(each: int | None, runs: int, each_cutout: int | None, cutouts: int) -> 
     return (each or 0) * runs + (each_cutout or 0) * cutouts
 
 
+def _warnings(received: ReceivedObject, advice: Mapping[int, Advice]) -> tuple[PictureWarning, ...]:
+    return tuple(
+        PictureWarning(found.code, view.filename, found.message)
+        for view in received.views
+        if (found := advice.get(view.index)) is not None
+    )
+
+
 def _good(
-    received: ReceivedObject, runs: int, each: int | None, each_cutout: int | None, cutouts: int
+    received: ReceivedObject,
+    runs: int,
+    each: int | None,
+    each_cutout: int | None,
+    cutouts: int,
+    warnings: tuple[PictureWarning, ...],
 ) -> ImageQuote:
     first = received.views[0]
     return ImageQuote(
@@ -260,6 +290,7 @@ def _good(
             )
             for side, view in zip(received.sides, received.views, strict=True)
         ),
+        warnings=warnings,
     )
 
 

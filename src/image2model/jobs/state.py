@@ -7,6 +7,7 @@ from image2model.fal.hosts import FalHosts
 from image2model.http.upload import UploadBudget, UploadLimits
 from image2model.http.write_probe import WriteProbe
 from image2model.jobs.accept import LostReplies
+from image2model.jobs.advisor import Advisor
 from image2model.jobs.thumbnails import Thumbnails
 from image2model.storage.objects import ObjectStorage
 from image2model.store.secret import SigningSecret
@@ -20,6 +21,7 @@ class JobsState(CatalogueState):
     signing: SigningSecret
     hosts: FalHosts
     thumbnails: Thumbnails
+    advisor: Advisor
     upload_budget: UploadBudget
     upload_limits: UploadLimits
     lost_replies: LostReplies
