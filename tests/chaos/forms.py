@@ -1,4 +1,4 @@
-"""What one batch uploads, drawn from the run's seed: pictures, their variants, or objects of several views.
+"""What one batch uploads, drawn from the run's seed: pictures, cut-outs, variants or objects of views.
 
 Who calls it: the uploads. The same seed and number give the same form, however often it is sent.
 """
@@ -17,7 +17,7 @@ SIDED: Final = "tripo3d/tripo/v2.5/multiview-to-3d"
 _SIDES: Final = ("front", "back", "left", "right")
 _PRICE_USD: Final = 0.3
 _VARIANTS: Final = 5
-_KINDS: Final = {"pictures": 2, "variants": 1, "part names": 1, "manifest": 1}
+_KINDS: Final = {"pictures": 2, "cut-outs": 1, "variants": 1, "part names": 1, "manifest": 1}
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +45,9 @@ def draw(seed: int, start: int, count: int) -> Form:
     if kind == "variants" and count % _VARIANTS == 0:
         files = _plain(seed, numbers[: count // _VARIANTS])
         return Form(files=files, fields={"variants": str(_VARIANTS)}, images=count)
-    if kind in ("pictures", "variants"):
-        return Form(files=_plain(seed, numbers), fields={}, images=count)
+    if kind in ("pictures", "variants", "cut-outs"):
+        fields = {"remove_background": "true", "crop": "true"} if kind == "cut-outs" else {}
+        return Form(files=_plain(seed, numbers), fields=fields, images=count)
     objects = {number: ("front", *random.sample(_SIDES[1:], random.randrange(4))) for number in numbers}
     views = [(number, side) for number, sides in objects.items() for side in sides]
     fields = {"model": SIDED, "max_cost_usd": f"{_PRICE_USD * count:.2f}"}

@@ -127,6 +127,7 @@ def _nobodys(root: Path, images: dict[str, ImageRow]) -> dict[str, list[float]]:
     """The times of the files that are nobody's, by the folder of their job."""
     found: defaultdict[str, list[float]] = defaultdict(list)
     pictures = {view.file_id for image in images.values() for view in image.views} | set(images)
+    pictures |= {f"{name}-model" for name, image in images.items() if image.parent_image_id is not None}
     for path in root.rglob("*"):
         if path.is_file() and not _owned(name := path.relative_to(root).as_posix(), images, pictures):
             found["/".join(name.split("/")[:2])].append(path.stat().st_mtime)

@@ -3,6 +3,7 @@
 Who calls it: the verdict. FAL's side is the emulator's ledger.
 """
 
+import json
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -11,11 +12,14 @@ from typing import Any
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
+from image2model.fal.endpoints import DEFAULT_REMOVER
 from image2model.store.keys import key
 from image2model.store.records import ImageRow, JobSnapshot
 
 PRICE_MICRO = 300_000
 """Of one generation of the default model with default parameters, by the service's own table."""
+CUTOUT_MICRO = 18_000
+"""Of one background that is removed."""
 _UNKNOWN_ENDS = frozenset({"result_expired", "result_invalid"})
 
 
@@ -31,13 +35,24 @@ def submissions(ledger: list[dict[str, Any]], images: dict[str, ImageRow]) -> li
         if image is None:
             broken.append(f"image {image_id} was submitted and never accepted")
         else:
-            broken += _bought(image, sorted(entries, key=lambda entry: str(entry["accepted_at"])))
+            ordered = sorted(entries, key=lambda entry: str(entry["accepted_at"]))
+            for phase in ([one for one in ordered if is_cutout(one) is cut] for cut in (True, False)):
+                broken += _bought(image, phase)
     broken += [
         f"image {image.image_id} has a result and was never submitted"
         for image in images.values()
         if image.status is ImageStatus.SUCCEEDED and not image.cached and image.image_id not in of_image
     ]
     return broken
+
+
+def is_cutout(entry: dict[str, Any]) -> bool:
+    """Whether a background was removed, before the model of the same image."""
+    return bool(entry["endpoint"] == DEFAULT_REMOVER)
+
+
+def _price(entry: dict[str, Any]) -> int:
+    return CUTOUT_MICRO if is_cutout(entry) else PRICE_MICRO
 
 
 def by_image(ledger: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -117,11 +132,11 @@ def _due(entries: list[dict[str, Any]]) -> tuple[int, int]:
         round(entry["billed_usd"] * 1_000_000) for entry in entries if entry["billed_usd"] is not None
     )
     unsaid = [entry for entry in entries if entry["billed_usd"] is None and entry["started_at"] is not None]
-    return known, len(unsaid) * PRICE_MICRO
+    return known, sum(_price(entry) for entry in unsaid)
 
 
 def _is_a_guess(image: ImageRow, entries: list[dict[str, Any]], booked: int) -> bool:
-    return image.cost_uncertain and 0 < booked <= len(entries) * PRICE_MICRO
+    return image.cost_uncertain and 0 < booked <= sum(map(_price, entries))
 
 
 def _end(image: ImageRow) -> str:
@@ -133,6 +148,6 @@ async def reservations(redis: Redis) -> list[str]:
     prefix = key("account", "")
     names = [name async for name in redis.scan_iter(f"{prefix}*", count=1000)]
     held = sum([int(await redis.hget(name, "reserved") or 0) for name in names])
-    holds = await redis.zcard(key("holds"))
-    due = holds * PRICE_MICRO
-    return [] if held == due else [f"{held} micro-dollars are set aside for {holds} holds, which is {due}"]
+    holds = await redis.hgetall(key("held"))
+    due = sum(json.loads(hold)[2] for hold in holds.values())
+    return [] if held == due else [f"{held} micro-dollars are set aside for {len(holds)} holds: {due}"]

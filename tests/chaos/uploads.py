@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from tests.chaos.forms import Form, draw
+from tests.chaos.steps import SecondSteps
 
 _BATCH = 25
 _DEADLINE = aiohttp.ClientTimeout(total=15)
@@ -36,6 +37,7 @@ class Uploads:
         self.answers: Counter[str] = Counter()
         self.faults: list[str] = []
         self.tries: list[Try] = []
+        self.steps = SecondSteps(http, bases, self.accepted, seed)
         self._http = http
         self._bases = itertools.cycle(bases)
         self._images = images
@@ -46,6 +48,7 @@ class Uploads:
         starts = range(0, self._images, _BATCH)
         gap = seconds / len(starts)
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.steps.run(self._images, lambda job: self._accept(job, 1, on_accepted)))
             for start in starts:
                 group.create_task(self._batch(start, on_accepted))
                 await asyncio.sleep(gap)

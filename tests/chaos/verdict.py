@@ -68,6 +68,7 @@ async def judge(run: "Run", redis: Redis, told: Seen, times: dict[str, float]) -
     broken = [
         *run.faults(),
         *run.uploads.faults,
+        *run.uploads.steps.faults,
         *(f"{len(lost)} images never ended, such as {lost[:3]}" for _ in lost[:1]),
         *unknown_jobs(await job_ids(redis), set(accepted)),
         *money.submissions(ledger, images),
@@ -177,6 +178,8 @@ def numbers(
         "images": run.world.size.images,
         "accepted": len(images),
         "variants": sum(image.variant is not None for image in images.values()),
+        "second steps": sum(image.parent_image_id is not None for image in images.values()),
+        "cut-outs": sum(image.preparation is not None for image in images.values()),
         "objects of several views": sum(len(image.views) > 1 for image in images.values()),
         "succeeded": statuses["succeeded"],
         "warnings": dict(warned.most_common()),

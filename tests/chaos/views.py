@@ -15,6 +15,10 @@ def sent(ledger: list[dict[str, Any]], images: dict[str, ImageRow]) -> list[str]
         image = images.get(entry["tags"]["i2m.image"])
         if image is None:
             continue  # told elsewhere
+        if image.parent_image_id is not None:
+            if "model_url" not in entry["input"]:
+                broken.append(f"image {image.image_id} is a second step, and was sent no model")
+            continue
         pictures = {name: url for name, url in entry["input"].items() if name.endswith("image_url")}
         wanted = {f"{view.side}_image_url".removeprefix("_") for view in image.views} or {"image_url"}
         if set(pictures) != wanted:
