@@ -12,7 +12,6 @@ from typing import Final
 
 from starlette.types import Receive
 
-from image2model.domain import SIDES
 from image2model.errors import InvalidParameter, NoFiles, TooManyFiles
 from image2model.http.upload.form import (
     FILE,
@@ -34,10 +33,10 @@ from image2model.http.upload.limits import (
     check_declared_length,
 )
 from image2model.http.upload.names import display_name
+from image2model.http.upload.part_names import place_of
 from image2model.http.upload.pipeline import FilePipeline
 from image2model.http.upload.received import ReceivedBatch, Sink, discard
 
-_OBJECT: Final = re.compile(r"objects\[([^\[\]]{1,80})\](?:\[([^\[\]]{0,80})\])?")
 MANIFEST: Final = "manifest"
 """A field that may be larger, since it says something about each file."""
 MODEL: Final = "model"
@@ -69,13 +68,6 @@ _FILES: Final = re.compile(r"(?:files?|images?)(?:\[\d{0,6}\])?", re.ASCII)
 """`files`, as the libraries of many languages write it."""
 _CHARSET: Final = "_charset_"
 """A hidden input that old browsers fill in. Names and values are UTF-8 in any case."""
-
-
-def _no_object(name: str) -> str:
-    return (
-        f"{name[:120]!r} names no object. Write `objects[chair][front]`, or `objects[chair]` for a view "
-        "without a side. A name is 1 to 80 visible characters without brackets."
-    )
 
 
 def too_many_objects(most: int) -> TooManyFiles:
@@ -174,10 +166,12 @@ class FormReader:
             return self._begin_file(start, FILE)
         if name == _CHARSET:
             return IgnoredPart()
-        if found := _OBJECT.fullmatch(name):
-            return self._begin_view(start, Place(found[1].strip(), found[2] or ""))
-        if name.startswith("objects"):
-            return self._refuse(_no_object(name))
+        try:
+            place = place_of(name)
+        except InvalidParameter as wrong:
+            return self._refuse(wrong.detail)
+        if place is not None:
+            return self._begin_file(start, place)
         if name not in FIELDS:
             return self._refuse(
                 f"There is no parameter {name[:80]!r}. Files go into parts named `files`, the views of one "
@@ -191,16 +185,6 @@ class FormReader:
             return self._refuse(_too_often(name))
         limits = self._limits
         return FieldPart(name, limits.max_manifest_bytes if name == MANIFEST else limits.max_field_bytes)
-
-    def _begin_view(self, start: PartStart, place: Place) -> Part:
-        if not place.object or not place.object.isprintable():
-            return self._refuse(_no_object(start.name))
-        if place.side and place.side not in SIDES:
-            return self._refuse(
-                f"The object {place.object!r} has a side {place.side[:32]!r}. "
-                f"The sides are: {', '.join(SIDES)}."
-            )
-        return self._begin_file(start, place)
 
     def _begin_file(self, start: PartStart, place: Place) -> FilePart:
         index = self.files_seen
