@@ -3,11 +3,13 @@
 import { byId } from './dom.js';
 import { plural } from './format.js';
 import * as jobs from './jobs.js';
+import { waits } from './prepared.js';
 
 const EVERY_MS = 4000;
 const seen = new WeakMap();
 let done = 0;
 let failed = 0;
+let waiting = 0;
 let timer = 0;
 
 export function start() {
@@ -21,17 +23,19 @@ export function announce(text) {
 
 function note(picture) {
   const before = seen.get(picture);
-  seen.set(picture, picture.status);
+  const now = waits(picture) ? 'waits' : picture.status;
+  seen.set(picture, now);
   const old = before === undefined && !picture.sent; // done when it is first seen, and not sent from here
-  if (old || before === picture.status) return;
-  if (picture.status === 'succeeded') done += 1;
-  else if (picture.status === 'failed') failed += 1;
+  if (old || before === now) return;
+  if (now === 'succeeded') done += 1;
+  else if (now === 'failed') failed += 1;
+  else if (now === 'waits') waiting += 1;
   else return;
   timer ||= setTimeout(tell, EVERY_MS);
 }
 
 function tell() {
-  const parts = [done && `${plural(done, 'model')} done`, failed && `${plural(failed, 'picture')} failed`].filter(Boolean);
+  const parts = [done && `${plural(done, 'model')} done`, failed && `${plural(failed, 'picture')} failed`, waiting && `${plural(waiting, 'prepared picture waits', 'prepared pictures wait')} for you`].filter(Boolean);
   announce(`${parts.join(', ')}.`);
-  done = failed = timer = 0;
+  done = failed = waiting = timer = 0;
 }

@@ -6,6 +6,13 @@ import { button, element } from './dom.js';
 export const waits = (picture) => picture.status === 'queued' && picture.waiting_for === 'confirmation';
 export const files = (picture) => picture.preparation?.files || [];
 
+// What the picture was prepared by, as fields of another upload.
+export function fields({ preparation: done }) {
+  const { remove_background: remover, ...rest } = done || {};
+  const on = ['crop', 'pad_square', 'confirm_prepared'].filter((name) => rest[name]).map((name) => [name, 'true']);
+  return remover ? [['remove_background', remover], ...on] : on;
+}
+
 // The two answers.
 export function buttons(picture, kind = 'small') {
   const answer = (accept) => () => actions.confirm(picture, accept);

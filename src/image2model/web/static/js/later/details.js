@@ -51,7 +51,8 @@ export class Details {
     if (picture.status === 'failed') {
       holder.append(button('Try again', { kind: 'button primary', symbol: 'retry', on: { click: () => this.retry(picture, null) } }));
     }
-    if (modelOf(job.model)) holder.append(begin); // else it is no longer on offer, and nobody knows its parameters
+    const model = modelOf(job.model); // null where it is no longer on offer: nobody knows its parameters then
+    if (model && (picture.status === 'failed' || !model.needs)) holder.append(begin); // pictures alone run no second step
     return holder;
   }
 
@@ -73,7 +74,7 @@ export class Details {
   async retry(picture, params) {
     try {
       if (picture.status === 'failed') await actions.retry(picture.job, [picture], params);
-      else uploads.send([await originalObject(picture)], { models: [picture.job.model], params, metadata: picture.job.metadata });
+      else uploads.send([await originalObject(picture)], { models: [picture.job.model], params, fields: prepared.fields(picture), metadata: picture.job.metadata });
       this.shown = '';
       this.sent();
     } catch (error) {
