@@ -8,7 +8,6 @@ import io
 from typing import Final
 
 from PIL import Image, ImageChops, ImageDraw
-from PIL.PngImagePlugin import PngInfo
 
 from fal_emulator.making import Job
 from fal_emulator.picture import read_whole
@@ -24,12 +23,12 @@ _COVERED: Final = (0.01, 0.99)
 def cut_out(job: Job) -> dict[str, bytes]:
     """Every file of the result by its name. Raises PictureError if the picture cannot be read."""
     picture = read_whole(job.pictures[0])
-    kept = ImageChops.multiply(_kept(picture.convert("RGB")), picture.getchannel("A"))
-    picture.putalpha(kept)
-    return {
-        part.name: _written(picture if part.use == "model" else kept, part.format, job.mark)
-        for part in job.parts
-    }
+    kept = picture.getchannel("A")
+    if kept.getextrema() == (255, 255):  # otherwise it is cut out already
+        kept = _kept(picture.convert("RGB"))
+        picture.putalpha(kept)
+    _sign(picture, bytes.fromhex(job.mark))
+    return {part.name: _written(picture if part.use == "model" else kept, part.format) for part in job.parts}
 
 
 def size_of(data: bytes) -> tuple[int, int]:
@@ -84,13 +83,26 @@ def _white_part(mask: Image.Image) -> float:
     return mask.histogram()[255] / (mask.width * mask.height)
 
 
-def _written(picture: Image.Image, form: str, mark: str) -> bytes:
-    """The file. The mark in it makes a PNG that was cut out already another file again."""
+def _written(picture: Image.Image, form: str) -> bytes:
     buffer = io.BytesIO()
     if form == "png":
-        about = PngInfo()
-        about.add_text("Comment", mark)
-        picture.save(buffer, "PNG", pnginfo=about, compress_level=1)
+        picture.save(buffer, "PNG", compress_level=1)
     else:
         picture.save(buffer, form.upper())
     return buffer.getvalue()
+
+
+def _sign(picture: Image.Image, mark: bytes) -> None:
+    """Write the mark into the colours of pixels of the border that cannot be seen.
+
+    So a picture that was cut out already becomes another file again, and a caller that drops comments from
+    pictures still has the same bytes.
+    """
+    wide, high = picture.size
+    border = [(x, y) for y in {0, high - 1} for x in range(wide)]
+    border += [(x, y) for x in {0, wide - 1} for y in range(high)]
+    for place in dict.fromkeys(border):
+        pixel = picture.getpixel(place)
+        if mark and isinstance(pixel, tuple) and pixel[3] == 0:
+            picture.putpixel(place, (*mark[:3].ljust(3), 0))
+            mark = mark[3:]

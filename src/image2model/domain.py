@@ -59,12 +59,13 @@ class StoredView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Cutout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One view without its background, in our storage, as the remover returned it.
+    """One view without its background, in our storage, as the remover returned it; `size` in bytes.
 
     `request_id` is empty where it was taken from another image; `digest` where nothing may be reused.
     """
 
     key: str
+    size: int = 0
     digest: str = ""
     request_id: str = ""
 

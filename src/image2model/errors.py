@@ -232,6 +232,10 @@ IMAGE_FAILURES: Final[Mapping[str, str]] = MappingProxyType(
         "or JPEG, and upload the new file.",
         "endpoint_unavailable": "FAL's endpoint for this model refused or failed for "
         "`I2M_ENDPOINT_PATIENCE`. Nothing was paid. Retry later, or use another model.",
+        "not_confirmed": "Nobody confirmed the prepared picture within 24 hours. A retry prepares nothing "
+        "anew, and waits for the confirmation again.",
+        "budget_exceeded": "The budget does not cover what the picture still needs after its preparation, "
+        "which is kept. Retry it when the budget allows it.",
         "unexpected_error": "This service has a fault. Its log has the traceback under the image's id. Retry "
         "the image.",
         "cancelled": "FAL cancelled the request. Retry the image if you still want it.",

@@ -1,15 +1,21 @@
-"""Pictures, the service's double, and the command line as a process."""
+"""Pictures, the service's double, the real service, and the command line as a process."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.command import Done, run_command
+from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
 from tests.support.service import Service, running_service
+from tests.support.up_process import Up
 
 Cli = Callable[..., Done]
+Run = Callable[..., Done]
 MakePicture = Callable[..., Path]
 
 
@@ -52,3 +58,43 @@ def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
         return run_command(*arguments, folder=tmp_path, **environment)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[EmulatorProcess]:
+    with emulator_process("--latency", "200ms") as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def settings(emulator: EmulatorProcess) -> Iterator[dict[str, str]]:
+    """Of a shell in which the service's URL is set, while the service runs."""
+    emulator.reset(latency=0.2)
+    with tempfile.TemporaryDirectory(prefix="i2m-") as folder:
+        up = Up(
+            Path(folder) / "data", "--port", "0", FAL_KEY=KEY, I2M_FAL_BASE_URL=emulator.url, I2M_MODELS="*"
+        )
+        try:
+            yield {"I2M_URL": up.ready().url}
+        finally:
+            up.end()
+
+
+@pytest.fixture
+def run(settings: dict[str, str], tmp_path: Path) -> Run:
+    def command(*arguments: object) -> Done:
+        return run_command(*arguments, folder=tmp_path, **settings)
+
+    return command
+
+
+def draw(path: Path, seed: str) -> None:
+    """A picture of its own for each text."""
+    pixels = np.random.default_rng([*seed.encode()]).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def models(folder: Path) -> dict[str, bytes]:
+    """The bytes of each model, by its name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.glb"))}

@@ -3,50 +3,17 @@
 import json
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from tests.support.command import Done, environment, run_command
-from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
-from tests.support.up_process import Up
+from tests.cli.conftest import Run, draw, models
+from tests.support.command import environment
+from tests.support.emulator_process import EmulatorProcess
 
-Run = Callable[..., Done]
 SIDES = ("front", "back", "left", "right")
 MULTI = "fal-ai/trellis/multi"
 SIDED = "tripo3d/tripo/v2.5/multiview-to-3d"
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorProcess]:
-    with emulator_process("--latency", "200ms") as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def settings(emulator: EmulatorProcess) -> Iterator[dict[str, str]]:
-    """Of a shell in which the service's URL is set, while the service runs."""
-    emulator.reset(latency=0.2)
-    with tempfile.TemporaryDirectory(prefix="i2m-") as folder:
-        up = Up(
-            Path(folder) / "data", "--port", "0", FAL_KEY=KEY, I2M_FAL_BASE_URL=emulator.url, I2M_MODELS="*"
-        )
-        try:
-            yield {"I2M_URL": up.ready().url}
-        finally:
-            up.end()
-
-
-@pytest.fixture
-def run(settings: dict[str, str], tmp_path: Path) -> Run:
-    def command(*arguments: object) -> Done:
-        return run_command(*arguments, folder=tmp_path, **settings)
-
-    return command
 
 
 @pytest.fixture
@@ -55,18 +22,6 @@ def photos(tmp_path: Path) -> None:
     for number in range(25):
         for side in SIDES:
             draw(tmp_path / "photos" / f"object {number:02}" / f"{side}.png", f"{number} {side}")
-
-
-def draw(path: Path, seed: str) -> None:
-    """A picture of its own for each text."""
-    pixels = np.random.default_rng([*seed.encode()]).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-
-
-def models(folder: Path) -> dict[str, bytes]:
-    """The bytes of each model, by its name."""
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.glb"))}
 
 
 @pytest.mark.usefixtures("photos")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from image2model.cli.submit.ledger import Ledger, SharedOptions
+from image2model.cli.submit.ledger import Ledger
+from image2model.cli.submit.options import SharedOptions
 from tests.cli.conftest import Cli, MakePicture
 from tests.support.service import Service, problem
 
@@ -174,6 +175,7 @@ def test_json_is_one_document(cli: Cli, picture: MakePicture, photos: Path, serv
         "model": "m",
         "total_cost_usd": 0.0,
         "price_note": "",
+        "warnings": [],
         "left_out": [str(photos / "notes.txt")],
     }
 
@@ -199,3 +201,36 @@ def test_ledger_of_a_run_killed_amid_a_change_is_read_and_left_as_it_is(tmp_path
         assert ledger.pictures("key") == [("hash", "a.png")]
         assert ledger.sent("hash", options) is not None
     assert _disk(killed) == before
+
+
+def test_pictures_that_will_hardly_do_are_named_and_not_refused(
+    cli: Cli, picture: MakePicture, photos: Path, tmp_path: Path, service: Service
+) -> None:
+    for name in ("good.png", "grey.png", "chair/front.png", "chair/back.png"):
+        picture(name)
+    uniform = {"code": "uniform", "file": "grey.png", "message": "Almost one colour."}
+    tiny = {"code": "tiny", "file": "back.png", "message": "Only 20 pixels wide."}
+    seed = {"code": "no_seed", "message": "This model has no seed."}
+    service.quote_warnings = {"grey.png": [uniform], "chair": [tiny], "": [seed]}
+    done = cli("quote", "--views", photos.relative_to(tmp_path), "--variants", "2")
+    assert done.returncode == 0, done.stderr
+    assert (
+        "Warning: no_seed: This model has no seed.\n"
+        "Will hardly become good models; they can be sent all the same:\n"
+        "  my photos/chair  tiny: back.png: Only 20 pixels wide.\n"
+        "  my photos/grey.png  uniform: Almost one colour.\n"
+    ) in done.stdout
+    document = json.loads(cli("quote", "--views", photos, "--json").stdout)
+    assert [one["code"] for one in document["warnings"]] == ["no_seed"]
+    assert [one["warnings"] for one in document["images"]] == [[tiny], [], [uniform]]
+
+
+def test_background_option_takes_no_path_for_its_value(
+    cli: Cli, picture: MakePicture, photos: Path, service: Service
+) -> None:
+    picture("a.png")
+    assert cli("submit", "--remove-background", photos).returncode == 0
+    assert cli("submit", "--remove-background=fal-ai/birefnet", "--crop", photos).returncode == 0
+    assert [fields.get("remove_background") for fields in service.fields] == ["true", "fal-ai/birefnet"]
+    assert [fields.get("crop") for fields in service.fields] == [None, "true"]
+    assert len(service.uploads) == 2  # another picture goes to the model, so it is another model

@@ -11,7 +11,8 @@ from image2model.cli.commands import watch
 from image2model.cli.commands.watch import WatchBatches
 from image2model.cli.submit.board import PlainBoard
 from image2model.cli.submit.collect import Found, found_at
-from image2model.cli.submit.ledger import Ledger, SharedOptions
+from image2model.cli.submit.ledger import Ledger
+from image2model.cli.submit.options import SharedOptions
 from image2model.cli.submit.outputs import Claim
 from image2model.client import AsyncClient
 from tests.support.sketches import picture

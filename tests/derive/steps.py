@@ -26,9 +26,11 @@ TOPOLOGY = "fal-ai/hunyuan-3d/v3.1/smart-topology"
 PART = "fal-ai/hunyuan-3d/v3.1/part"
 """Takes a model as FBX, and nothing else."""
 SEGMENTS = "fal-ai/hunyuan-part"
-"""Takes a model of any format, and no picture."""
+"""Takes a model as GLB or OBJ, and no picture; its price is not known."""
+REMESH = "fal-ai/triposr/remeshing"
+"""Takes a model, and says nothing of its format."""
 LIMIT = 0.5
-"""No price of these is known before the run."""
+"""The price of some of them is not known before the run."""
 
 Sender = Service | Caller
 

@@ -11,6 +11,7 @@ from image2model.generation import steps
 from image2model.store.keys import key
 from tests.derive.steps import (
     PART,
+    REMESH,
     RETEXTURE,
     SEGMENTS,
     TOPOLOGY,
@@ -149,7 +150,8 @@ async def test_file_of_a_form_with_a_picture_is_named_by_the_parent(service: Ser
         (body(webhook_url="http://127.0.0.1/"), "invalid_parameter", "webhook_url"),
         (body(priority="high"), "invalid_parameter", "priority"),
         (body(metadata={"a": []}), "invalid_parameter", "metadata"),
-        (json.dumps({"model": RETEXTURE}).encode(), "price_unknown", "max_cost_usd"),
+        (json.dumps({"model": SEGMENTS}).encode(), "price_unknown", "max_cost_usd"),
+        (body(max_cost_usd=0.29), "budget_exceeded", "max_cost_usd"),
         (image_part(form(TOPOLOGY), picture(fmt="PNG")), "invalid_parameter", "takes no picture"),
         (image_part(form(TRELLIS), b"no picture"), "not_an_image", ""),
         (
@@ -168,7 +170,10 @@ async def test_refused_request_leaves_nothing(
     one = await parent(service, redis)
     before = service.stored()
     answer = derive(service, one, request_body, idempotency_key="k")
-    assert (answer.code, answer.status) == (code, 402 if code == "price_unknown" else 422)
+    assert (answer.code, answer.status) == (
+        code,
+        402 if code in {"price_unknown", "budget_exceeded"} else 422,
+    )
     assert words in str(answer.body["detail"])
     assert service.stored() == before
     assert await redis.zcard("arq:queue:model_generation") == 0
@@ -248,11 +253,11 @@ async def test_key_with_too_little_budget_or_room_is_refused(
     ann = Caller(service, made.text("key"))
     one = await parent(service, redis, ann)
     before = service.stored()
-    answer = derive(ann, one)
+    answer = derive(ann, one, body(SEGMENTS))
     assert (answer.status, answer.code) == (402, "budget_exceeded")  # $0.30 are spent, $0.50 asked for
     assert service.stored() == before
-    assert derive(ann, one, body(max_cost_usd=0.3)).status == 202
-    answer = derive(ann, one, body(max_cost_usd=0.05))
+    assert derive(ann, one, body(SEGMENTS, max_cost_usd=0.3)).status == 202
+    answer = derive(ann, one, body(SEGMENTS, max_cost_usd=0.05))
     assert (answer.status, answer.code) == (429, "queue_full")
 
 
@@ -346,8 +351,8 @@ GLB, OBJ, FBX = ResultFile("model", "glb"), ResultFile("obj", "obj"), ResultFile
         ((GLB, OBJ), body(PART), "takes fbx, and this image has: model (glb), obj (obj)"),
         ((GLB, ResultFile("fbx", "fbx")), body(PART), "fbx.fbx"),
         ((GLB,), body(PART, file="model"), "model.glb"),
-        ((ResultFile("model", "spz"),), body(RETEXTURE), "takes a mesh"),
-        ((ResultFile("model", "spz"),), body(RETEXTURE, file="model"), "model.spz"),
+        ((ResultFile("model", "spz"),), body(REMESH), "takes a mesh"),
+        ((ResultFile("model", "spz"),), body(REMESH, file="model"), "model.spz"),
         ((GLB, ResultFile("preview", "jpg")), body(RETEXTURE, file="preview"), "no 3D model"),
         ((ResultFile("model", "glb", 300 << 20),), body(RETEXTURE), "at most 256 MiB"),
     ],

@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from image2model.access import accounts
 from image2model.access.accounts import Allowance
+from image2model.client import Client, Picture
 from tests.derive.conftest import World, first
 from tests.derive.steps import (
     LIMIT,
@@ -295,11 +297,11 @@ async def test_chain_of_four_from_a_cut_out_picture_with_a_kill_between_each_two
     assert [one["endpoint"] for one in bought][1:] == [made["model"], RETEXTURE, TOPOLOGY]
     made_by = [{one["field"]: one["request_id"] for one in entry["inputs"]} for entry in bought]
     ids = [one["request_id"] for one in bought]
-    assert made_by[1:] == [
-        {"image_url": ids[0]},
-        {"model_url": ids[1], "image_style_url": None},
-        {"input_file_url": ids[2]},
-    ]
+    assert made_by[2:] == [{"model_url": ids[1], "image_style_url": None}, {"input_file_url": ids[2]}]
+    # the picture is encoded anew on its way to the model, so only its pixels are those of the cut-out
+    sent, kept = world.sent(bought[1]["input"]["image_url"]), world.download(ann, made, "prepared")
+    assert pixels(sent) == pixels(kept)
+    assert len(set(pixels(sent)[3::4])) > 1
     costs = [micro(job["cost_usd"]) for job in jobs]
     cutout = micro(made["images"][0]["preparation"]["cost_usd"])
     assert cutout
@@ -314,6 +316,10 @@ async def test_chain_of_four_from_a_cut_out_picture_with_a_kill_between_each_two
     assert (usage.unfinished, usage.spent, usage.reserved) == (0, sum(costs), 0)
 
 
+def pixels(data: bytes) -> bytes:
+    return Image.open(io.BytesIO(data)).convert("RGBA").tobytes()
+
+
 def accepted(world: World, count: int) -> Callable[[], Awaitable[bool]]:
     """Whether FAL has so many requests."""
 
@@ -321,3 +327,29 @@ def accepted(world: World, count: int) -> Callable[[], Awaitable[bool]]:
         return len(world.fleet.emulator.submissions()) >= count
 
     return condition
+
+
+async def test_python_client_derives_with_and_without_a_picture(world: World) -> None:
+    await world.start_worker()
+    ann = world.caller()
+    made = await world.ended(ann, ann.upload(batch(1)))
+    address = world.service.address
+    style = Picture.from_bytes("oak.png", picture(fmt="PNG", seed=41))
+    with Client(f"http://{address.host}:{address.port}", key=ann.key) as client:
+        plain = client.derive(
+            *first(made),
+            model=RETEXTURE,
+            params={"text_style_prompt": "oak"},
+            max_cost_usd=LIMIT,
+            no_cache=True,
+        )
+        styled = client.derive(*first(made), model=RETEXTURE, picture=style, metadata={"sku": "A-1"})
+    jobs = [await world.ended(ann, one.job_id) for one in (plain, styled)]
+    assert [job["status"] for job in jobs] == ["succeeded"] * 2
+    assert jobs[1]["metadata"] == {"sku": "A-1"}
+    assert jobs[1]["images"][0]["views"][0]["filename"] == "oak.png"
+    assert styled.images[0].parent_image_id == made["images"][0]["image_id"]
+    inputs = {one["request_id"]: one["input"] for one in world.fleet.emulator.submissions()}
+    sent = [inputs[job["images"][0]["fal_request_id"]] for job in jobs]
+    assert ["image_style_url" in one for one in sent] == [False, True]
+    assert sent[0]["text_style_prompt"] == "oak"

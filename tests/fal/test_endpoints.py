@@ -38,7 +38,9 @@ def test_unknown_model_names_the_nearest() -> None:
 @pytest.mark.parametrize("model", BUILT_IN.endpoints)
 def test_every_default_is_a_value_that_its_own_schema_accepts(model: str) -> None:
     endpoint = endpoint_of(model)
-    required = {name: "x" for name, one in endpoint.parameters.items() if one.required}
+    required = {
+        name: [0] if one.type == "array" else "x" for name, one in endpoint.parameters.items() if one.required
+    }
     for name, parameter in endpoint.parameters.items():
         if parameter.default is not None:
             given_params = {**required, name: parameter.default}

@@ -27,6 +27,13 @@ def many(count: int) -> Body:
     return body
 
 
+def nine_models() -> Body:
+    body = many(1)
+    for number in range(9):
+        body.text("model", f"a/{number}")
+    return body
+
+
 BAD = {
     "empty file": (Body().file("a.png", b""), 422, "not_an_image"),
     "text named png": (Body().file("a.png", b"hello, this is only text\n" * 9), 422, "not_an_image"),
@@ -50,7 +57,8 @@ BAD = {
         422,
         "invalid_parameter",
     ),
-    "two models": (many(1).text("model", "a").text("model", "b"), 422, "invalid_parameter"),
+    "a field twice": (many(1).text("variants", "2").text("variants", "2"), 422, "invalid_parameter"),
+    "nine models": (nine_models(), 422, "invalid_parameter"),
     "long field": (many(1).text("params", "x" * 70_000), 422, "invalid_parameter"),
     "field not UTF-8": (
         many(1).part('Content-Disposition: form-data; name="model"', b"\xff\xfe"),

@@ -166,3 +166,9 @@ def test_the_sink_runs_while_the_next_file_arrives(make_edge: Make) -> None:
         eventually(lambda: 0 in edge.stored, "the first file is stored early")
         raw.sendall(body[-60:])
         assert b" 202 " in raw.recv(65536)
+
+
+async def test_several_models_arrive_in_their_order() -> None:
+    body = Body().text("model", "b").file("a.png", picture()).text("model", "a").text("model", "c")
+    batch = await read(receiving({"type": "http.request", "body": bytes(body)}), UploadBudget(1 << 30))
+    assert (batch.models, batch.fields) == (("b", "a", "c"), {"model": "b"})

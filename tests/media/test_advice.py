@@ -181,7 +181,7 @@ def test_every_kind_of_file_can_be_measured() -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16", "RGB;16", "RGBA;16"])
 def test_every_colour_mode_can_be_measured(mode: str) -> None:
-    page = lines((2600, 700), 40)
+    page = lines((2600, 700), 40, paper=WHITE)
     assert advice(picture("png", mode=mode, base=page), max_pixels=LIMIT) is not None or mode in {
         "RGBA", "LA", "RGBA;16",  # whose alpha falls off towards the edges
     }  # fmt: skip

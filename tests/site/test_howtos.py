@@ -106,6 +106,10 @@ def test_a_folder_of_pictures(service: Up, folder: Path) -> None:
     assert is_model(folder / "low/chair.glb")
     assert is_model(folder / "other/chair.glb")
     assert "2 would be bought at 0.30 USD each: 0.60 USD" in said
+    assert all(is_model(folder / f"variants/chair-v{number}.glb") for number in range(1, 5))
+    assert is_model(folder / "compared/fal-ai_trellis/chair.glb")
+    assert is_model(folder / "compared/tripo3d_tripo_v2.5_image-to-3d/chair.glb")
+    assert is_model(folder / "prepared/chair.glb")
     assert (folder / "report.html").stat().st_size > 1000
     assert list((folder / "again").glob("*.glb"))
 
@@ -114,6 +118,7 @@ def test_objects_of_several_views(service: Up, folder: Path) -> None:
     said = run("howto/objects.md", service.url, folder)
     assert "2 would be bought at" in said
     assert "2 objects: 2 models saved" in said
+    assert said.count('"filename":"desk"') == 2  # by part names, and by manifest
     assert "office chair ['front', 'back'] succeeded" in said
     for made in ("models/chair.glb", "models/lamp.glb", "from-views/office chair.glb"):
         assert is_model(folder / made)

@@ -15,7 +15,7 @@ from image2model.generation.steps import Task
 from image2model.jobs import records
 from image2model.jobs.confirmation import confirm
 from image2model.queue import confirmations, leases
-from image2model.store.keys import key
+from image2model.store.keys import Queue, key
 from tests.support.endpoint_steps import GOOD
 from tests.support.jobs import RESULT, new_job
 from tests.support.random_steps import PRICE, TERMS, S, Sequence
@@ -169,5 +169,5 @@ async def finish(redis: Redis, claim: leases.Claim) -> bool:
 
 async def _give_back(redis: Redis, claim: leases.Claim) -> None:
     await leases.release(
-        redis, leases.Queue.GENERATION, claim.task_id, claim.token, finished=False, score=claim.score
+        redis, Queue.GENERATION, claim.task_id, claim.token, finished=False, score=claim.score
     )

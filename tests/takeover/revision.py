@@ -10,6 +10,8 @@ from typing import Final
 OLD: Final = "8adfc9cf6a60c3ea92835f8d5a3f630f18f3650b"
 VERSION_2: Final = "e698190e3f059d713ead87809663fc01be118b83"
 """The last revision that reads and writes data version 2."""
+VERSION_3: Final = "84e7db3d6385dac3e060347f9145481c3f53f3f5"
+"""The last revision that reads and writes data version 3."""
 _ROOT: Final = Path(__file__).parents[2]
 
 

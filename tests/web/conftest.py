@@ -179,6 +179,15 @@ async def open_page(context: BrowserContext) -> Page:
     return opened
 
 
+async def live_models(page: Page) -> None:
+    """Wait until the page has FAL's own list of models, which the service reads after its start."""
+    async with asyncio.timeout(PATIENCE_MS / 1000):
+        while (await (await page.request.get("/api/v1/models")).json())["source"] != "fal":
+            await asyncio.sleep(0.1)
+    await page.reload()
+    await page.wait_for_selector("html[data-ready]")
+
+
 async def drop(page: Page, names: list[str], seed: int = 0, *, different: int = 1000) -> None:
     """Drag pictures from outside and let them go over the page; after `different` ones they repeat."""
     await drop_onto(page.locator("#dropzone"), names, seed, different=different)

@@ -1,6 +1,5 @@
 """Objects of several views: pictures are grouped on the page and become one model each."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
 from tests.support.pictures import picture
-from tests.web.conftest import Service, drop, drop_onto, picture_of, settled, until
+from tests.web.conftest import Service, drop, drop_onto, live_models, picture_of, settled, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 LIST = "fal-ai/hyper3d/rodin"
@@ -22,11 +21,8 @@ NAMES = ("front", "back", "left", "right")
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(page: Page) -> Page:
-    """The page with FAL's own list of models, which the service reads after its start."""
-    async with asyncio.timeout(30):
-        while not await page.locator(f"#model option[value='{TWO_OR_MORE}']").count():
-            await page.evaluate("window.dispatchEvent(new Event('focus'))")
-            await asyncio.sleep(0.2)
+    """The page with FAL's own list of models."""
+    await live_models(page)
     return page
 
 
@@ -257,6 +253,33 @@ async def test_twenty_five_objects_of_four_views_are_bought_once(page: Page, ser
         await settled(page, "succeeded", 25 * round_number)
         assert service.submissions() - before == 25
     await expect(page.locator(".card-state", has_text="reused, free")).to_have_count(25)
+
+
+async def test_a_batch_that_an_earlier_page_kept_is_sent(page: Page, service: Service) -> None:
+    before = service.submissions()
+    await page.evaluate(
+        """bytes => new Promise((done, refuse) => {
+          const request = indexedDB.open('image2model-outbox', 1);
+          request.onupgradeneeded = () => request.result.createObjectStore('batches', { keyPath: 'key' });
+          request.onsuccess = () => {
+            const batch = {
+              key: 'k'.repeat(32), model: 'fal-ai/trellis', params: {}, maxCost: null, made: Date.now(),
+              metadata: {}, own: [{ sku: 'A-1' }],
+              files: [new File([new Uint8Array(bytes)], 'kept.webp', { type: 'image/webp' })],
+            };
+            const transaction = request.result.transaction('batches', 'readwrite');
+            transaction.objectStore('batches').put(batch);
+            transaction.oncomplete = () => { request.result.close(); done(); };
+            transaction.onerror = () => refuse(transaction.error);
+          };
+        })""",
+        list(picture("webp", (80, 80), seed=4100)),
+    )
+    await page.reload()
+    await settled(page, "succeeded", 1)
+    (image,) = (await _job(page))["images"]
+    assert (image["filename"], image["metadata"]) == ("kept.webp", {"sku": "A-1"})
+    assert service.submissions() - before == 1
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 1440), ("dark", 390), ("light", 390)])

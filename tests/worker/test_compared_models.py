@@ -92,6 +92,21 @@ async def test_three_models_of_four_variants_of_two_pictures(fleet: Fleet, http:
     assert len(fleet.emulator.submissions()) == 24
 
 
+async def test_background_is_removed_once_for_all_models_and_variants(
+    fleet: Fleet, http: httpx.AsyncClient
+) -> None:
+    form = {"model": list(SEEDS)[:2], "variants": "2", "remove_background": "true"}
+    quote = (await http.post("/api/v1/quote", files=files(), data=form)).json()
+    answer = (await http.post(UPLOAD, files=files(), data=form)).json()
+    fleet.start_worker()
+    jobs = await finished(fleet, answer)
+    assert [job.counts for job in jobs] == [Counts(succeeded=4)] * 2
+    sent = Counter(one["endpoint"] for one in fleet.emulator.submissions())
+    assert sent == {"fal-ai/bria/background/remove": 2, **dict.fromkeys(form["model"], 4)}
+    spent = sum(job.job.cost_micro for job in jobs)
+    assert spent == round(quote["total_cost_usd"] * 1_000_000)
+
+
 async def test_worker_killed_in_the_middle_buys_nothing_twice(fleet: Fleet, http: httpx.AsyncClient) -> None:
     answer = await upload(http)
     worker = fleet.start_worker(I2M_MAX_CONCURRENT="6")

@@ -1,6 +1,7 @@
 """What removes the background of a picture: Bria's RMBG 2.0 and both BiRefNets. They make no model.
 
-The pages of BiRefNet say "$0 per compute seconds": the price of a second is made up here.
+The pages of BiRefNet say "$0 per compute seconds": the price of a second is made up here. `sync_mode` and
+`mask_only` are taken and change nothing, as do the choices of model and resolution.
 """
 
 from fal_emulator.endpoints.fields import choice, flag, url

@@ -36,6 +36,8 @@ _ADVICE: Final = {
     "budget_exceeded": "Send fewer pictures, raise `--max-cost`, or ask the operator for a larger budget.",
     "unknown_model": "`image2model models` lists the models on offer.",
     "expired": "The job's files are gone: submit the picture again.",
+    "not_confirmed": "Nobody accepted the prepared picture in time. `image2model retry JOB` asks again; the "
+    "prepared picture is kept.",
     "not_saved": "Check the output folder's disk space and permissions, then run the same command again: "
     "you do not pay twice.",
 }
@@ -55,6 +57,8 @@ _REASONS: Final = {
     "fal": "Waiting: FAL does not answer. The job continues by itself once FAL is back.",
     "endpoint": "Waiting: FAL refuses this model, or fails with it. It is tried again from time to time; "
     "other models continue.",
+    "confirmation": "Waiting: prepared pictures want to be looked at. `image2model status JOB` shows which; "
+    "`image2model confirm JOB IMAGE` accepts one.",
     "paused": "Waiting: the service's operator has paused the queue.",
 }
 

@@ -10,8 +10,10 @@ import click
 import msgspec
 
 from image2model.cli.submit.manifest import pairs
+from image2model.cli.submit.options import Making
 from image2model.domain import Metadata
 
+_REMOVE: Final = "--remove-background"
 _F = TypeVar("_F", bound=Callable[..., object])
 
 
@@ -38,7 +40,6 @@ _OPTIONS: Final = (
         show_default=True,
         help="Folder in which to save the models.",
     ),
-    click.option("--model", help="FAL endpoint that makes the models; default: the service's."),
     click.option("--params", type=JsonObject(), help="The endpoint's parameters, as a JSON object."),
     click.option(
         "--face-limit",
@@ -64,6 +65,61 @@ def input_options(command: _F) -> _F:
         help="Folder of objects: each folder in it is an object of several views, which becomes one model.",
     )(command)
     return click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))(command)
+
+
+class PictureCommand(click.Command):
+    """A command whose `--remove-background` needs no value: click would take a path for it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Click's hook."""
+        whole = [f"{_REMOVE}=true" if one == _REMOVE else one for one in args]
+        return super().parse_args(ctx, whole)
+
+
+_MAKING: Final = (
+    click.option(
+        "--model",
+        "models",
+        multiple=True,
+        help="FAL endpoint that makes the models; default: the service's. Several: each makes one.",
+    ),
+    click.option(
+        "--variants",
+        type=click.IntRange(1, 10),
+        help="How many models of each picture, each with another seed.",
+    ),
+    click.option(
+        _REMOVE,
+        metavar="[=MODEL]",
+        help="Remove the background first, by the service's endpoint for that or by another; it costs extra.",
+    ),
+    click.option("--crop", is_flag=True, help="Crop the picture to the object first."),
+    click.option("--pad-square", is_flag=True, help="Pad the picture to a square first."),
+    click.option(
+        "--confirm-prepared",
+        is_flag=True,
+        help="Let each prepared picture wait until `image2model confirm` accepts it.",
+    ),
+)
+
+
+def making_options(command: _F) -> _F:
+    """Adds the models, `--variants`, and what is done with pictures before."""
+    for option in reversed(_MAKING):
+        command = option(command)
+    return command
+
+
+def pop_making(given: dict[str, Any]) -> Making:
+    """The arguments of `making_options`, except the models, taken out of a command's."""
+    return Making(**{name: given.pop(name) for name in Making.__struct_fields__})
+
+
+def model_option(command: _F) -> _F:
+    """Adds `--model`."""
+    return click.option("--model", help="FAL endpoint that makes the models; default: the service's.")(
+        command
+    )
 
 
 def parallel_option(command: _F) -> _F:
@@ -101,7 +157,7 @@ def own_data_options(command: _F) -> _F:
 
 
 def shared_options(command: _F) -> _F:
-    """Adds `--out`, `--model`, `--params`, `--face-limit` and `--max-cost`."""
+    """Adds `--out`, `--params`, `--face-limit` and `--max-cost`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

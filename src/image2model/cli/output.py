@@ -44,10 +44,12 @@ def print_job(job: Job, *, as_json: bool) -> None:
         print_json(job)
         return
     click.echo(f"{job.job_id}  {job.status}  {job.progress:.0%}  {job.model}")
+    for warning in job.warnings:
+        click.echo(f"  warning: {warning.code}: {warning.message}")
     if job.waiting_for:
         click.echo(f"  {waiting_message(job.waiting_for)}")
     for image in job.images:
-        click.echo(f"  {image.status:<11} {image.filename}  {_note(image)}".rstrip())
+        click.echo(f"  {image.status:<11} {_name(image)}  {_note(image, job.job_id)}".rstrip())
         for warned in image.result.warnings if image.result else ():
             click.echo(f"  {'warning':<11} {image.filename}  {warned.code}: {warned.message}")
     for one in job.rejected:
@@ -68,7 +70,16 @@ def _codes(job: Job) -> list[str]:
     return [image.error.code for image in job.images if image.error] + [one.code for one in job.rejected]
 
 
-def _note(image: Image) -> str:
+def _name(image: Image) -> str:
+    if image.variant is None:
+        return image.filename
+    seed = "" if image.seed is None else f", seed {image.seed}"
+    return f"{image.filename} (variant {image.variant}{seed})"
+
+
+def _note(image: Image, job_id: str) -> str:
+    if image.waiting_for == "confirmation":
+        return f"waits for `image2model confirm {job_id} {image.image_id}`"
     if image.error:
         return f"{image.error.code}: {image.error.message}"
     if image.queue_position is not None:

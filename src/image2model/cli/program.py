@@ -31,6 +31,8 @@ COMMANDS: Final[dict[str, str]] = {
     "download": "Download the models of a job.",
     "report": "Write a contact sheet of a job.",
     "cancel": "Cancel the unfinished images of a job.",
+    "confirm": "Accept or reject the prepared pictures of an image.",
+    "derive": "Run a second step on a finished model.",
     "retry": "Run the failed images of a job again.",
     "dead": "List or replay the images that failed for good.",
     "keys": "Make, list and revoke API keys.",

@@ -65,7 +65,7 @@ async def _arranged(
     sources = originals_of(task)
     if preparation.remove_background is not None:
         sources = [
-            msgspec.structs.replace(one, key=cutout.key)
+            msgspec.structs.replace(one, key=cutout.key, size=cutout.size)
             for one, cutout in zip(sources, preparation.cutouts, strict=True)
         ]
     return tuple([await _one(context, task, fence, preparation, *source) for source in enumerate(sources)])

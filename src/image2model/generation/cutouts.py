@@ -32,6 +32,8 @@ _log: Final = structlog.get_logger(__name__)
 
 _MOST_BYTES: Final = 128 << 20
 """A larger file is no picture that a model would take."""
+_USUAL_BYTES: Final = 16 << 20
+"""Held where FAL does not say how large it is."""
 _COPIES: Final = 2
 """The cut-out as FAL has it, and as it is stored."""
 
@@ -44,9 +46,9 @@ async def collect_cutout(context: GenerationContext, task: Task, fence: str, req
     found = await paid_result(context, task, request)
     if found.cutout is None:
         raise await no_file(context, task, request, found, "picture")
-    key = await _Fetching(context, task, fence, found.cutout).run()
+    key, size = await _Fetching(context, task, fence, found.cutout).run()
     cost = await phases.cost_so_far(context.redis, task.image_id)
-    made = Cutout(key=key, digest=task.digest, request_id=request.request_id)
+    made = Cutout(key=key, size=size, digest=task.digest, request_id=request.request_id)
     advanced = await phases.advance(context.redis, task, fence, _with(task, made, cost))
     _log.info("cutout_stored", image_id=task.image_id, phase=task.phase, fal_request_id=request.request_id)
     return advanced
@@ -65,7 +67,7 @@ async def reuse_cutout(context: GenerationContext, task: Task, fence: str) -> Ad
         await context.storage.copy(found.key, key)
     except ObjectMissing:
         return None
-    made = Cutout(key=key, digest=task.digest)
+    made = Cutout(key=key, size=found.size, digest=task.digest)
     cost = await phases.cost_so_far(context.redis, task.image_id)
     advanced = await phases.advance(context.redis, task, fence, _with(task, made, cost))
     _log.info("cutout_reused", image_id=task.image_id, phase=task.phase, source=task.reuse_of)
@@ -79,6 +81,10 @@ def _with(task: Task, made: Cutout, cost_micro: int) -> Preparation:
     return msgspec.structs.replace(before, cutouts=cutouts, cost_micro=cost_micro)
 
 
+class _Unreadable(Exception):
+    """The file came whole and is no picture: perhaps a host's passing error."""
+
+
 class _Fetching:
     """One cut-out on its way into our storage, for as long as FAL may have it."""
 
@@ -88,14 +94,18 @@ class _Fetching:
         self._fence = fence
         self._file = file
 
-    async def run(self) -> str:
-        """The key of the stored picture. Raises as `collect_cutout`."""
+    async def run(self) -> tuple[str, int]:
+        """The key of the stored picture, and its bytes. Raises as `collect_cutout`."""
         patience = self._context.patience
         began = time.monotonic()
         denied_at: float | None = None
         for tries in count(1):
             try:
                 return await self._once()
+            except _Unreadable as error:
+                if tries >= patience.cut_tries:
+                    raise self._unusable(str(error)) from error
+                reason, until, code = str(error), began + patience.model, "result_invalid"
             except FalAddressRefused as error:
                 raise self._unusable(f"it must not be fetched: {error}") from error
             except FalResultGone as error:
@@ -112,18 +122,22 @@ class _Fetching:
             await asyncio.sleep(full_jitter(tries, cap_s=patience.longest_pause))
         raise AssertionError("unreachable: the loop has no end")
 
-    async def _once(self) -> str:
-        async with self._context.fetches, self._context.fal.download(self._file.url) as download:
-            size = download.size or _MOST_BYTES
-            if size > _MOST_BYTES:
-                raise self._unusable(f"it has {size:,} bytes")
-            async with self._context.result_bytes.hold(_COPIES * size):
-                data = bytearray()
-                async for chunk in download.chunks():
-                    data += chunk
-                    if len(data) > _MOST_BYTES:
-                        raise self._unusable(f"it has more than {_MOST_BYTES:,} bytes")
-                return await self._store(await self._checked(bytes(data)))
+    async def _once(self) -> tuple[str, int]:
+        size = min(self._file.file_size or _USUAL_BYTES, _MOST_BYTES)
+        async with self._context.result_bytes.hold(_COPIES * size):
+            # models that are fetched need not wait for the decoder
+            async with self._context.fetches:
+                data = await self._read()
+            return await self._store(await self._checked(data))
+
+    async def _read(self) -> bytes:
+        data = bytearray()
+        async with self._context.fal.download(self._file.url) as download:
+            async for chunk in download.chunks():
+                data += chunk
+                if len(data) > _MOST_BYTES:
+                    raise self._unusable(f"it has more than {_MOST_BYTES:,} bytes")
+        return bytes(data)
 
     async def _checked(self, data: bytes) -> Prepared:
         call = partial(prepare, data, max_pixels=self._context.settings.max_pixels)
@@ -132,9 +146,9 @@ class _Fetching:
         except ImageFailure as failure:
             if failure.code != "image_unreadable":
                 raise
-            raise self._unusable(failure.message) from failure
+            raise _Unreadable(failure.message) from failure
 
-    async def _store(self, picture: Prepared) -> str:
+    async def _store(self, picture: Prepared) -> tuple[str, int]:
         task = self._task
         key = layout.cutout(task.job_id, task.image_id, cutout_index(task), picture.suffix)
         await self._context.disk_space.check_result(len(picture.data))
@@ -142,7 +156,7 @@ class _Fetching:
             await self._context.storage.put(key, picture.data, content_type=picture.content_type)
         except DiskFull as full:
             raise StorageError("the disk is full") from full
-        return key
+        return key, len(picture.data)
 
     def _unusable(self, reason: str) -> ImageFailure:
         text = f"{self._task.model} made no usable picture without background: {reason}"

@@ -303,7 +303,7 @@ class ImageRun:
 
     def _end(self, task: Task, status: ImageStatus) -> str:
         self._running.final = True
-        metrics.IMAGES.labels(task.model, status.value).inc()
+        metrics.IMAGES.labels(task.main_model, status.value).inc()
         return status.value
 
 

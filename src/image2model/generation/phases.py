@@ -5,7 +5,6 @@ same steps as the model's run, which comes last and has no phase. `advance` ends
 image to the next one. All calls are fenced, and raise StaleFence and StoreOutage.
 """
 
-from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from typing import Final
 
@@ -16,7 +15,7 @@ from image2model.domain import ImageError, ImageStatus, Preparation
 from image2model.errors import StaleFence
 from image2model.generation import steps
 from image2model.generation.steps import Field, Task
-from image2model.queue.retry import retry_until_stored
+from image2model.queue.retry import retry_until_stored, until_stored
 from image2model.store.connection import command
 from image2model.store.keys import key
 from image2model.store.scripts import Script
@@ -63,6 +62,7 @@ def leaving(task: Task) -> tuple[Field, ...]:
     return ("phase", "", "phase_model", "", "digest", task.main_digest, "later_micro", "", "reuse_main", "")
 
 
+@until_stored
 async def advance(redis: Redis, task: Task, fence: str, preparation: Preparation) -> Advanced:
     """End the image's phase; `preparation` has its cut-out. Repeats until stored."""
     following = _CUTOUT + str(cutout_index(task) + 1)
@@ -73,10 +73,8 @@ async def advance(redis: Redis, task: Task, fence: str, preparation: Preparation
         else ("", "", task.main_digest)
     )
     error = msgspec.json.encode(_NO_BUDGET).decode()
-    done = await _until_stored(
-        lambda: _ADVANCE.packed(
-            redis, task.image_id, fence, task.phase, encoded(preparation), next_phase, error
-        )
+    done = await _ADVANCE.packed(
+        redis, task.image_id, fence, task.phase, encoded(preparation), next_phase, error
     )
     advanced = Advanced(done)
     if advanced is Advanced.STALE:
@@ -89,6 +87,7 @@ async def note_prepared(redis: Redis, task: Task, fence: str, preparation: Prepa
     await steps.move(redis, task.image_id, fence, ImageStatus.PREPARING, "preparation", encoded(preparation))
 
 
+@until_stored
 async def await_confirmation(redis: Redis, task: Task, fence: str) -> Awaited:
     """Let the image wait for its confirmation, without lease and permit: with WAITING it is held no more."""
     done = await _AWAIT.packed(redis, task.image_id, fence, CONFIRM_WITHIN_S * 1000)
@@ -113,7 +112,3 @@ async def cost_so_far(redis: Redis, image_id: str) -> int:
 def encoded(preparation: Preparation) -> str:
     """As it is stored."""
     return msgspec.json.encode(preparation).decode()
-
-
-async def _until_stored(step: Callable[[], Awaitable[int]]) -> int:
-    return int(await retry_until_stored(step))

@@ -7,10 +7,8 @@ a worker that has lost the image may be the only one that knows FAL's id.
 All calls raise StoreOutage, except those that repeat until the store has answered; these say so.
 """
 
-from collections.abc import Callable, Coroutine
 from enum import IntEnum
-from functools import wraps
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Final, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -27,7 +25,7 @@ from image2model.domain import (
 from image2model.errors import NoBudgetLeft, StaleFence
 from image2model.fal.endpoints import Params
 from image2model.generation.fal_deletions import KeptAtFal
-from image2model.queue.retry import retry_until_stored
+from image2model.queue.retry import until_stored
 from image2model.store.connection import command
 from image2model.store.durability import Replicas
 from image2model.store.keys import key
@@ -47,25 +45,12 @@ Field = str | int
 _NO_BUDGET: Final = -4
 
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _until_stored(step: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Repeat a step until the store has answered. The scripts of these steps may run twice."""
-
-    @wraps(step)
-    async def repeated(*args: P.args, **kwargs: P.kwargs) -> T:
-        return await retry_until_stored(lambda: step(*args, **kwargs))
-
-    return repeated
-
-
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a worker needs to know about one image to continue with it.
 
     Times are in ms by the store's clock, `size` is in bytes. Texts are empty when not set. `model`, `params`
     and `digest` are those of the next request: in a `phase` of the preparation, of the remover's.
+    `main_model` is the job's.
     """
 
     image_id: str
@@ -73,6 +58,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     status: ImageStatus
     model: str
+    main_model: str
     params: Params
     priority: str
     filename: str
@@ -186,6 +172,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         owner=image["owner"],
         status=ImageStatus(image["status"]),
         model=image["phase_model"] or model,
+        main_model=model,
         params=_params_of(image["phase"], image["params"] or params),
         priority=priority,
         filename=image["filename"],
@@ -239,14 +226,14 @@ async def move(
     return bool(done == 2)
 
 
-@_until_stored
+@until_stored
 async def succeed(redis: Redis, image_id: str, fence: str, result: ImageResult) -> None:
     """End the image with its result. Book its cost first: see `costs`. Repeats until stored."""
     text = msgspec.json.encode(result).decode()
     await move(redis, image_id, fence, ImageStatus.SUCCEEDED, "result", text, "error", "")
 
 
-@_until_stored
+@until_stored
 async def fail(redis: Redis, image_id: str, fence: str, error: ImageError, *, unknown: bool = False) -> None:
     """End the image with an error. Repeats until stored.
 
@@ -282,7 +269,7 @@ async def leave_hazard(redis: Redis, image_id: str, fence: str) -> None:
     await _write(redis, image_id, fence, ("hazard", "", "hazard_deaths", 0), None)
 
 
-@_until_stored
+@until_stored
 async def note_crash(redis: Redis, image_id: str, fence: str) -> int:
     """The process that decoded only this image has died. Returns how often that has happened.
 
@@ -291,7 +278,7 @@ async def note_crash(redis: Redis, image_id: str, fence: str) -> int:
     return _written(image_id, await _CRASH.packed(redis, image_id, fence))
 
 
-@_until_stored
+@until_stored
 async def not_sent(redis: Redis, image_id: str, attempt_token: str) -> None:
     """FAL has received nothing of this attempt: remove its mark, if it was set. Repeats until stored."""
     await _NOT_SENT.packed(redis, image_id, attempt_token)
@@ -388,7 +375,7 @@ def result_from(text: str) -> ImageResult:
     return _result.decode(text)
 
 
-@_until_stored
+@until_stored
 async def replace_result(redis: Redis, image_id: str, before: str, after: ImageResult) -> Replaced:
     """Improve the result of an image that has succeeded, and publish the change. Repeats until stored.
 

@@ -42,7 +42,7 @@ async def fail_unexpected(context: GenerationContext, running: RunningTask, imag
         return  # another process has decided
     running.final = True
     if task is not None:
-        metrics.IMAGES.labels(task.model, ImageStatus.FAILED.value).inc()
+        metrics.IMAGES.labels(task.main_model, ImageStatus.FAILED.value).inc()
 
 
 async def _loaded(context: GenerationContext, image_id: str) -> Task | None:

@@ -188,7 +188,11 @@ async def _size_at_fal(settings: Settings, url: str) -> int | None:
 
     try:
         return await size_at_fal(settings, url)
-    except (FalResultGone, FalAddressRefused) as gone:
+    except FalAddressRefused as refused:
+        raise Expired(
+            f"The model of this image cannot be fetched: {refused.message}. Make the model again."
+        ) from refused
+    except FalResultGone as gone:
         raise Expired(
             "FAL no longer has the model of this image, and this service keeps no copy "
             "(I2M_RESULTS=redirect). Make the model again."

@@ -1,4 +1,4 @@
-"""Jobs as they were when they were made: in the first answer, and when an idempotency key repeats it. Pure."""
+"""Jobs as they were when they were made: the first answer, and what an idempotency key repeats. Pure."""
 
 from typing import TYPE_CHECKING
 

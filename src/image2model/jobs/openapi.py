@@ -9,6 +9,7 @@ from image2model.events.examples import (
     EXPIRES,
     FILES,
     PARTIAL_JOB,
+    QUEUED_JOB,
     RUNNING_JOB,
     SUCCEEDED_IMAGE,
     without_images,
@@ -30,9 +31,10 @@ from image2model.http.reference import (
     limit,
 )
 from image2model.jobs.downloads import Downloads, ImageFiles
-from image2model.jobs.http import RetryBody
+from image2model.jobs.http import ConfirmBody, RetryBody
 from image2model.jobs.listing import COMPARISON, DEFAULT_LIMIT, MAX_LIMIT, JobPage
 from image2model.jobs.metadata import MAX_FILTERS
+from image2model.jobs.openapi_uploads import IDEMPOTENCY_KEY, REPLAYED
 
 _JOB_PROBLEMS: Final = (errors.NotFound, errors.Expired)
 _STATUSES: Final = "|".join(JobStatus)
@@ -162,6 +164,43 @@ JOB_OPERATIONS: Final = (
         counted=True,
     ),
     Operation(
+        method="POST",
+        path="/api/v1/jobs/{job_id}/images/{image_id}/confirm",
+        tag="Jobs",
+        id="confirmImage",
+        summary="Go on with prepared pictures, or not",
+        description="For an image that was uploaded with `confirm_prepared=true`. `?file=prepared` of its "
+        "download shows the picture. Without a body it is accepted, and its model is made of it. With "
+        '`{"accept": false}` the image is cancelled: only the preparation was paid for. The same answer '
+        "again changes nothing. 409 `not_ready` while the picture is being prepared, `already_finished` once "
+        "the image has ended.",
+        parameters=(JOB_ID, IMAGE_ID, IDEMPOTENCY_KEY),
+        body=Body(
+            description="Whether the picture is accepted; without a body it is.",
+            shape=ConfirmBody,
+            required=False,
+            examples={"go on": ConfirmBody(), "stop": ConfirmBody(accept=False)},
+        ),
+        answers=(
+            Answer(
+                status=202,
+                description="The job as it is now.",
+                shape=JobDocument,
+                example=QUEUED_JOB,
+                headers=(REPLAYED,),
+            ),
+        ),
+        problems=(
+            *_JOB_PROBLEMS,
+            errors.NotReady,
+            errors.AlreadyFinished,
+            errors.IdempotencyConflict,
+            errors.IdempotencyInProgress,
+            errors.InvalidParameter,
+        ),
+        counted=True,
+    ),
+    Operation(
         method="DELETE",
         path="/api/v1/jobs/{job_id}",
         tag="Jobs",
@@ -177,7 +216,8 @@ JOB_OPERATIONS: Final = (
 _FILE: Final = Parameter(
     name="file",
     where="query",
-    description="Which file: `original` (what was uploaded), or a `kind` that the list names.",
+    description="Which file: `original` (what was uploaded), `prepared` (what is sent to the model, where it "
+    "was prepared), or a `kind` that the list names.",
     example="model",
     schema={"type": "string", "default": "model"},
 )

@@ -5,10 +5,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from image2model import errors
+from image2model.domain import SIDES
 from image2model.events.examples import QUEUED_COMPARISON, QUEUED_JOB, SHA256
-from image2model.fal.endpoints import DEFAULT_MODEL
+from image2model.fal.endpoints import DEFAULT_MODEL, DEFAULT_REMOVER
 from image2model.http.documents import JobDocument
 from image2model.http.reference import LOCATION, Answer, Body, Header, Operation, Parameter, Schema
+from image2model.http.upload import MAX_VIEWS
 from image2model.http.upload.reader import MAX_MODELS, MODEL, VARIANTS
 from image2model.jobs.metadata import MAX_KEY
 from image2model.jobs.quote import ImageQuote, PictureWarning, Quote, compared
@@ -20,6 +22,13 @@ METADATA_SCHEMA: Final[Schema] = {
     "propertyNames": {"pattern": f"^[A-Za-z0-9_.-]{{1,{MAX_KEY}}}$"},
     "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
 }
+_PART: Final[Schema] = {
+    "type": "integer",
+    "minimum": 0,
+    "description": "The index of a file among all files of the form, in its order; the first is 0.",
+}
+_NAME: Final = r"[^\[\]]{1,80}"
+_VIEW: Final[Schema] = {"type": "string", "format": "binary"}
 MANIFEST_SCHEMA: Final[Schema] = {
     "type": "object",
     "additionalProperties": False,
@@ -30,9 +39,31 @@ MANIFEST_SCHEMA: Final[Schema] = {
                 "type": "object",
                 "required": ["part"],
                 "additionalProperties": False,
-                "properties": {"part": {"type": "integer", "minimum": 0}, "metadata": METADATA_SCHEMA},
+                "properties": {"part": _PART, "metadata": METADATA_SCHEMA},
             },
-        }
+        },
+        "objects": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "name": {"type": "string", "pattern": f"^{_NAME}$"},
+                    "views": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": MAX_VIEWS,
+                        "items": {
+                            "type": "object",
+                            "required": ["part"],
+                            "additionalProperties": False,
+                            "properties": {"part": _PART, "side": {"type": "string", "enum": list(SIDES)}},
+                        },
+                    },
+                    "metadata": METADATA_SCHEMA,
+                },
+            },
+        },
     },
 }
 TEXTS: Final[Schema] = {
@@ -85,6 +116,32 @@ TEXTS: Final[Schema] = {
         "default": "false",
         "description": "`true`: make every model anew, even where the same one exists already.",
     },
+    "remove_background": {
+        "type": "string",
+        "default": "false",
+        "description": f"`true` (which is `{DEFAULT_REMOVER}`), or the endpoint that removes the background "
+        "of each picture before its model is made: one paid request for each view, priced by the quote. "
+        "Equal pictures are cut out once.",
+    },
+    "crop": {
+        "type": "string",
+        "enum": ["false", "true"],
+        "default": "false",
+        "description": "`true`: cut each picture to its object, free of charge.",
+    },
+    "pad_square": {
+        "type": "string",
+        "enum": ["false", "true"],
+        "default": "false",
+        "description": "`true`: pad each picture to a square, free of charge.",
+    },
+    "confirm_prepared": {
+        "type": "string",
+        "enum": ["false", "true"],
+        "default": "false",
+        "description": "`true`: each image waits with its prepared pictures (`waiting_for: confirmation`) "
+        "until it is confirmed, for 24 hours at most.",
+    },
     "on_invalid": {
         "type": "string",
         "enum": ["reject", "skip"],
@@ -104,22 +161,40 @@ TEXTS: Final[Schema] = {
         "type": "string",
         "contentMediaType": "application/json",
         "contentSchema": MANIFEST_SCHEMA,
-        "description": "The same on single pictures, each by its index among the `files` parts: "
-        '`{"files": [{"part": 0, "metadata": {"sku": "CHAIR-7"}}]}`.',
+        "description": "What the client says of its files, each by its index among all files of the form. "
+        '`{"files": [{"part": 0, "metadata": {"sku": "CHAIR-7"}}]}` is the metadata of a picture, '
+        '`{"objects": [{"name": "chair", "views": [{"part": 0, "side": "front"}, {"part": 1}]}]}` makes one '
+        "object of two `files`. An entry of `objects` without `views` has metadata for the object that has "
+        "this name by its parts. With more than `I2M_MAX_FILES` parts named `files`, `manifest` comes before "
+        "them.",
     },
 }
 _SCHEMA: Final[Schema] = {
     "type": "object",
-    "required": ["files"],
     "additionalProperties": False,
+    "patternProperties": {
+        rf"^objects\[{_NAME}\]$": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MAX_VIEWS,
+            "items": _VIEW,
+            "description": "Views of the object of this name that show no named side, in the form's order.",
+        },
+        rf"^objects\[{_NAME}\]\[({'|'.join(SIDES)})\]$": {
+            **_VIEW,
+            "description": "The view of one side of the object of this name.",
+        },
+    },
     "properties": {
         "files": {
             "type": "array",
             "minItems": 1,
-            "maxItems": 25,
-            "items": {"type": "string", "format": "binary"},
-            "description": "The pictures: PNG, JPEG or WebP by content. Their number, size and pixels are "
-            "limited by `I2M_MAX_FILES`, `I2M_MAX_FILE_BYTES` and `I2M_MAX_PIXELS`.",
+            "maxItems": 200,
+            "items": _VIEW,
+            "description": "The pictures: PNG, JPEG or WebP by content. Each becomes a model, unless "
+            "`manifest` makes it a view of an object. Their number, size and pixels are limited by "
+            "`I2M_MAX_FILES` (of objects, and eight times as many pictures), `I2M_MAX_FILE_BYTES` and "
+            "`I2M_MAX_PIXELS`, and the whole form by `I2M_MAX_BODY`.",
         },
         **TEXTS,
         MODEL: {
@@ -136,7 +211,9 @@ _SCHEMA: Final[Schema] = {
 }
 
 BATCH_FORM: Final = Body(
-    description="The pictures, each as a part named `files`, and optional fields. Any other part is refused.",
+    description="The pictures, and optional fields. A part `files` is a picture that becomes a model. Parts "
+    "`objects[chair][front]`, `objects[chair][back]` or `objects[chair]` are views of one object, which "
+    "become one model. There must be one file at least. Any other part is refused.",
     media_type="multipart/form-data",
     schema=_SCHEMA,
     encoding={"files": {"contentType": "image/png, image/jpeg, image/webp"}},
@@ -226,8 +303,8 @@ UPLOAD_OPERATIONS: Final = (
         answers=(
             Answer(
                 status=202,
-                description="The job, with one image for each good file, or for each of its variants. For "
-                "several models: a job for each, of one `comparison_id`.",
+                description="The job, with one image for each good picture or object, or for each of its "
+                "variants. For several models: a job for each, of one `comparison_id`.",
                 shape=JobDocument,
                 example=QUEUED_JOB,
                 otherwise=QUEUED_COMPARISON,

@@ -5,8 +5,9 @@ Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 201
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
 import structlog
 
@@ -19,6 +20,7 @@ CAP_S: Final = 60.0
 _FIRST_PAUSE_S: Final = 0.05
 _LAST_PAUSE_S: Final = 1.0
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -41,3 +43,13 @@ async def retry_until_stored(write: Callable[[], Awaitable[T]]) -> T:
                 _log.error("outcome_not_stored", error=str(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LAST_PAUSE_S)
+
+
+def until_stored(step: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """The step, repeated until the store has answered. Its script may run twice."""
+
+    @wraps(step)
+    async def repeated(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await retry_until_stored(lambda: step(*args, **kwargs))
+
+    return repeated

@@ -7,13 +7,22 @@ from typing import Any
 import click
 
 from image2model.cli.connection import client, json_option, service_options
-from image2model.cli.options import input_options, own_data_options, parallel_option, shared_options
+from image2model.cli.options import (
+    PictureCommand,
+    input_options,
+    making_options,
+    own_data_options,
+    parallel_option,
+    pop_making,
+    shared_options,
+)
 from image2model.cli.submit.session import Request, run
 from image2model.cli.submit.summary import report
 
 
-@click.command(short_help="Upload pictures and download their models.")
+@click.command(cls=PictureCommand, short_help="Upload pictures and download their models.")
 @input_options
+@making_options
 @shared_options
 @click.option(
     "--retry-failed", is_flag=True, help="Run the failures of earlier runs again. Each is a new paid attempt."
@@ -35,6 +44,9 @@ def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> in
     names begin alike and end in a side (`chair_front.jpg`, `chair-back.png`: `chair`); others are a model
     each. An object has at most 8 views, and each side once; the model decides which it takes.
 
+    --variants makes several models of each picture, `NAME-v1.glb` and so on. Where --model is given several
+    times, each model has a folder in --out. Both are made and paid for as so many pictures.
+
     After an interruption, run the same command again: the jobs continue at the service, and the command
     picks them up. A saved picture is not sent again, and a picture with many names is sent once. A failed
     picture is listed again at no cost; `--retry-failed` runs it again, which is a new paid attempt.
@@ -44,7 +56,8 @@ def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> in
 
     Exit code 1 if any picture has no model. The file `.image2model/ledger.db` in --out records all this.
     """
-    request = Request(**given, as_json=as_json)
+    making = pop_making(given)
+    request = Request(**given, making=making, as_json=as_json)
     began = time.monotonic()
     try:
         result = asyncio.run(run(request, client(url, key, patience=600)))

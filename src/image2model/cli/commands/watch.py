@@ -17,11 +17,12 @@ from watchfiles import awatch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from image2model.cli.connection import client, json_option, raise_first_error, service_options
-from image2model.cli.options import metadata_option, parallel_option, shared_options
+from image2model.cli.options import metadata_option, model_option, parallel_option, shared_options
 from image2model.cli.submit.board import Board
 from image2model.cli.submit.collect import Found, absolute, below, found_at, is_picture
 from image2model.cli.submit.item import printable
-from image2model.cli.submit.ledger import Ledger, SharedOptions
+from image2model.cli.submit.ledger import Ledger
+from image2model.cli.submit.options import SharedOptions
 from image2model.cli.submit.outputs import OutputFolder
 from image2model.cli.submit.plan import prepare
 from image2model.cli.submit.save import Follower, Saver
@@ -60,6 +61,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command(short_help="Make models of all pictures that appear in a folder.")
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@model_option
 @shared_options
 @metadata_option("Your own data on the jobs, which `jobs --metadata` finds; may be repeated.")
 @parallel_option
@@ -220,7 +222,7 @@ class WatchBatches:
         self._board = board
         self._at_once = at_once
         self._metadata = metadata or {}
-        self._follower = Follower(client, Saver(client, ledger, options, out), board)
+        self._follower = Follower(client, Saver(client, ledger, out), board)
         self._running: set[str] = set()
         self._waiting: list[Found] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -270,10 +272,10 @@ class WatchBatches:
 
     async def _run_once(self, pictures: Sequence[Found]) -> None:
         async with self._planning:
-            plan = await in_thread(prepare, pictures, self._ledger, self._options, self._out)
+            plan = await in_thread(prepare, pictures, self._ledger, [self._options], self._out)
         self._board.begin(plan.items)
         limit = CostLimit(self._max_cost, len(plan.fresh))
-        sender = Sender(self._client, self._ledger, self._options, plan.items, limit, self._metadata)
+        sender = Sender(self._client, self._ledger, plan.items, limit, self._metadata)
         runner = BatchRunner(
             self._client, self._ledger, sender, self._follower, self._board,
             at_once=self._at_once, retry_failed=False,

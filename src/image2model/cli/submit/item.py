@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from image2model.cli.submit.options import SharedOptions
 from image2model.client.documents import Image
 from image2model.client.multipart import Picture
 from image2model.client.objects import Object, View
@@ -50,6 +51,7 @@ class Item(msgspec.Struct, eq=False):
     content. `cost_usd` in dollars.
 
     `own`: this run sends it, or runs it again after `before_usd` were spent; else an earlier run sent it.
+    `variant` counts from 1, and is 0 where there are none.
     `given`: its path as the person wrote it, for messages; `path` is absolute.
     """
 
@@ -69,6 +71,13 @@ class Item(msgspec.Struct, eq=False):
     job_id: str | None = None
     metadata: Metadata = {}
     views: tuple[FileView, ...] = ()
+    options: SharedOptions = SharedOptions()
+    variant: int = 0
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Which model it is: of what, by which model, and which variant."""
+        return self.sha256, self.options.model, self.variant
 
     @property
     def name(self) -> str:

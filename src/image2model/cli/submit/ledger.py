@@ -18,6 +18,7 @@ import msgspec
 
 from image2model.cli.submit.item import text_of
 from image2model.cli.submit.manifest import OwnData
+from image2model.cli.submit.options import SharedOptions
 from image2model.cli.submit.outputs import Claim, fold
 
 _SCHEMA: Final = """
@@ -37,38 +38,6 @@ CREATE TABLE IF NOT EXISTS places (
     folded TEXT PRIMARY KEY, stem TEXT NOT NULL, source TEXT NOT NULL, sha256 TEXT NOT NULL,
     made_of TEXT, model TEXT, params TEXT, file TEXT, size INTEGER);
 """
-
-
-class Options(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The model's parameters as given."""
-
-    params: dict[str, object] = {}
-    face_limit: int | None = None
-
-    @property
-    def text(self) -> str:
-        """Equal for equal options."""
-        return msgspec.json.encode(self, order="sorted").decode()
-
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """The inverse of `text`."""
-        return msgspec.json.decode(text, type=cls)
-
-
-class SharedOptions(msgspec.Struct, frozen=True):
-    """The options of all pictures of a run. `model` is "" for the default, `params` the text of `Options`."""
-
-    server: str
-    model: str
-    params: str
-
-    @classmethod
-    def of(
-        cls, server: str, model: str | None, params: dict[str, object] | None, face_limit: int | None
-    ) -> Self:
-        """From a command's arguments."""
-        return cls(server, model or "", Options(params or {}, face_limit).text)
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -107,14 +76,14 @@ class Ledger:
         rows = self._all("SELECT folded, stem, source, sha256 FROM places")
         return {row[0]: Claim(*row[1:]) for row in rows}
 
-    def claim(self, stems: Mapping[Path, str], hashes: Mapping[Path, str]) -> None:
-        """Write down which picture each output path belongs to."""
+    def claim(self, claims: Iterable[tuple[str, Path, str]]) -> None:
+        """Write down which picture each output path belongs to: (stem, path, sha256)."""
         with self._lock, self._database:
             self._database.execute("BEGIN")
             self._database.executemany(
                 "INSERT INTO places (folded, stem, source, sha256) VALUES (?, ?, ?, ?) ON CONFLICT (folded)"
                 " DO UPDATE SET source = excluded.source, sha256 = excluded.sha256",
-                [(fold(stem), stem, text_of(path), hashes[path]) for path, stem in stems.items()],
+                [(fold(stem), stem, text_of(path), sha256) for stem, path, sha256 in claims],
             )
 
     def saved(self, stem: str, sha256: str, options: SharedOptions) -> tuple[str, int] | None:

@@ -20,6 +20,7 @@ from image2model.cli.submit.progress import MOVING, Pace, Tally, by_job, clock, 
 from image2model.cli.text import dollars, seconds
 from image2model.client.documents import Image
 
+Key = tuple[str, str, int]  # of an item
 _FRAMES: Final = 4  # a second
 _LOG_LINES: Final = 8  # of the screen, left for the lines that scroll above
 
@@ -30,7 +31,7 @@ class LiveBoard:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._items: list[Item] = []
-        self._since: dict[str, tuple[str, float]] = {}
+        self._since: dict[Key, tuple[str, float]] = {}
         self._waiting: dict[str, str] = {}
         self._lost: list[float] = []
         self._began = time.monotonic()
@@ -51,9 +52,9 @@ class LiveBoard:
 
     def changed(self, item: Item, image: Image) -> None:
         """Shown in the next frame, from the item."""
-        known = self._since.get(item.sha256)
+        known = self._since.get(item.key)
         if known is None or known[0] != image.status:
-            self._since[item.sha256] = (image.status, time.monotonic())
+            self._since[item.key] = (image.status, time.monotonic())
 
     def waiting(self, job_id: str, reason: str | None) -> None:
         """Shown for as long as it lasts."""
@@ -160,16 +161,16 @@ def _other_batches(done: int, hidden: int, unsent: int) -> list[str]:
     return [", ".join(parts)] if parts else []
 
 
-def picture_table(moving: Sequence[Item], since: Mapping[str, tuple[str, float]], most: int) -> Table:
+def picture_table(moving: Sequence[Item], since: Mapping[Key, tuple[str, float]], most: int) -> Table:
     """The most advanced pictures, each with its status and for how long it has had it."""
     table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
     for title in ("picture", "status", "for"):
         table.add_column(title, no_wrap=True, overflow="ellipsis")
     now = time.monotonic()
     rows = [(item, item.image) for item in moving if item.image and item.image.status in MOVING[:-1]]
-    rows.sort(key=lambda row: (MOVING.index(row[1].status), since.get(row[0].sha256, ("", now))[1]))
+    rows.sort(key=lambda row: (MOVING.index(row[1].status), since.get(row[0].key, ("", now))[1]))
     for item, image in rows[: max(0, most)]:
-        spent = seconds(now - since.get(item.sha256, ("", now))[1])
+        spent = seconds(now - since.get(item.key, ("", now))[1])
         table.add_row(Text(item.stems[0]), Text(_status(image), style="cyan"), Text(spent, style="dim"))
     return table if table.row_count else Table.grid()
 

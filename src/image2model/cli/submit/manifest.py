@@ -84,16 +84,19 @@ def attach(manifest: Mapping[Path, Metadata], pictures: Sequence[Found], items: 
     known = {picture.path: picture.sha256 for picture in pictures}
     if missing := [printable(path) for path in manifest if path not in known]:
         raise click.UsageError(f"the manifest names {', '.join(missing)}, which is none of the pictures")
-    by_hash = {item.sha256: item for item in items}
+    by_hash: dict[str, list[Item]] = {}
+    for item in items:
+        by_hash.setdefault(item.sha256, []).append(item)
     first: dict[str, Path] = {}
     notes = []
     for picture in pictures:
         if (metadata := manifest.get(picture.path)) is None:
             continue
-        item, earlier = by_hash[picture.sha256], first.setdefault(picture.sha256, picture.path)
+        these, earlier = by_hash[picture.sha256], first.setdefault(picture.sha256, picture.path)
         if earlier is picture.path:
-            item.metadata = metadata
-        elif metadata != item.metadata:
+            for item in these:
+                item.metadata = metadata
+        elif metadata != these[0].metadata:
             notes.append(
                 f"{printable(picture.given)} is the same picture as {printable(earlier.name)}: they share "
                 "one model, which has the metadata of the latter"

@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import msgspec
 
 from image2model.cli.submit.collect import LEDGER_FOLDER, Found
 from image2model.cli.submit.item import text_of
+from image2model.cli.submit.options import SharedOptions
 
 
 class OutputFolder(msgspec.Struct, frozen=True):
@@ -49,17 +50,44 @@ class Claim(msgspec.Struct, frozen=True):
     sha256: str
 
 
-def assign(pictures: Iterable[Found], known: Mapping[str, Claim], out: Path) -> dict[Path, str]:
-    """The stem of each picture's model. `known`: the ledger's claims by `fold(stem)`."""
+class Wanted(msgspec.Struct, frozen=True):
+    """One model that is wanted of a picture or object. `default_stem`: its path, as of `Found`.
+
+    `variant` counts from 1, and is 0 where there are none.
+    """
+
+    found: Found
+    options: SharedOptions
+    variant: int
+    default_stem: str
+
+
+def wanted(pictures: Iterable[Found], options: Sequence[SharedOptions]) -> list[Wanted]:
+    """Each model of the pictures: by each of several models in a folder of its own, and each variant."""
+    return [
+        Wanted(found, one, variant, _stem(found, one, variant, compared=len(options) > 1))
+        for found in pictures
+        for one in options
+        for variant in (range(1, one.variants + 1) if one.variants else (0,))
+    ]
+
+
+def _stem(found: Found, options: SharedOptions, variant: int, *, compared: bool) -> str:
+    folder = f"{options.model.replace('/', '_')}/" if compared else ""
+    return folder + found.default_stem + (f"-v{variant}" if variant else "")
+
+
+def assign(models: Iterable[Wanted], known: Mapping[str, Claim], out: Path) -> list[str]:
+    """The stem of each model. `known`: the ledger's claims by `fold(stem)`."""
     owned = _by_owner(known.values())
-    stems: dict[Path, str] = {}
+    stems: list[str] = []
     taken: set[str] = set()
     reserved = set(known)
-    for picture in pictures:
-        stem = _kept(picture, owned, taken) or _free(picture.default_stem, reserved, out)
+    for one in models:
+        stem = _kept(one, owned, taken) or _free(one.default_stem, reserved, out)
         taken.add(fold(stem))
         reserved.add(fold(stem))
-        stems[picture.path] = stem
+        stems.append(stem)
     return stems
 
 
@@ -77,10 +105,10 @@ def _by_owner(claims: Iterable[Claim]) -> Mapping[str, list[Claim]]:
     return owned
 
 
-def _kept(picture: Found, owned: Mapping[str, list[Claim]], taken: set[str]) -> str | None:
-    """The stem that this picture has from an earlier run."""
-    fits = re.compile(re.escape(picture.default_stem) + r"(-\d+)?").fullmatch
-    for claim in (*owned.get(text_of(picture.path), ()), *owned.get(picture.sha256, ())):
+def _kept(one: Wanted, owned: Mapping[str, list[Claim]], taken: set[str]) -> str | None:
+    """The stem that this model has from an earlier run."""
+    fits = re.compile(re.escape(one.default_stem) + r"(-\d+)?").fullmatch
+    for claim in (*owned.get(text_of(one.found.path), ()), *owned.get(one.found.sha256, ())):
         if fits(claim.stem) and fold(claim.stem) not in taken:
             return str(claim.stem)
     return None

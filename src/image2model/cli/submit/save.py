@@ -11,7 +11,7 @@ from image2model.cli.connection import raise_first_error
 from image2model.cli.submit.board import Board
 from image2model.cli.submit.collect import LEDGER_FOLDER
 from image2model.cli.submit.item import Item, Outcome
-from image2model.cli.submit.ledger import Ledger, SharedOptions
+from image2model.cli.submit.ledger import Ledger
 from image2model.cli.submit.outputs import copy_model
 from image2model.client import ApiError, AsyncClient, ClientError, Complete, ImageChanged, Snapshot
 from image2model.client.documents import Image, Job
@@ -24,10 +24,9 @@ _AT_ONCE: Final = 8
 class Saver:
     """Downloads into `out`, a few at once; unfinished files lie in the ledger's folder."""
 
-    def __init__(self, client: AsyncClient, ledger: Ledger, options: SharedOptions, out: Path) -> None:
+    def __init__(self, client: AsyncClient, ledger: Ledger, out: Path) -> None:
         self._client = client
         self._ledger = ledger
-        self._options = options
         self._out = out
         self._parts = out / LEDGER_FOLDER / "parts"
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -53,7 +52,7 @@ class Saver:
 
     def _write_down(self, item: Item, files: list[str], size: int) -> None:
         for stem, file in zip(item.stems, files, strict=True):
-            self._ledger.save(stem, item.sha256, self._options, file, size)
+            self._ledger.save(stem, item.sha256, item.options, file, size)
 
 
 class Follower:
@@ -94,7 +93,7 @@ class _Following:
 
     def __init__(self, job_id: str, items: Sequence[Item], saver: Saver, board: Board) -> None:
         self._job_id = job_id
-        self._items = {item.sha256: item for item in items}
+        self._items = {(item.sha256, item.variant): item for item in items}
         self._saver = saver
         self._board = board
         self._saving: set[str] = set()
@@ -111,7 +110,7 @@ class _Following:
 
     def update(self, image: Image) -> None:
         """The current state of one image."""
-        item = self._items.get(image.sha256)
+        item = self._items.get((image.sha256, image.variant or 0))
         if item is None:
             return
         item.image = image

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Final
 
 from image2model.cli.submit.item import Item
-from image2model.cli.submit.ledger import Ledger, Options, SharedOptions
+from image2model.cli.submit.ledger import Ledger
 from image2model.cli.submit.manifest import OwnData
+from image2model.cli.submit.options import SharedOptions
 from image2model.cli.submit.plan import KEY_SECONDS, Batch
 from image2model.client import ApiError, AsyncClient, ClientError
 from image2model.client.documents import Job
@@ -37,7 +38,6 @@ class Sender:
         self,
         client: AsyncClient,
         ledger: Ledger,
-        options: SharedOptions,
         items: Sequence[Item],
         limit: "CostLimit",
         metadata: Metadata | None = None,
@@ -45,7 +45,6 @@ class Sender:
         self._limit = limit
         self._client = client
         self._ledger = ledger
-        self._options = options
         self._metadata = metadata or {}
         self._items: Mapping[str, Item] = {item.sha256: item for item in items}
         self._uploads = asyncio.Semaphore(_UPLOADS_AT_ONCE)
@@ -55,11 +54,12 @@ class Sender:
 
         Raises BatchTooLarge, RestOfBatch, ClientError.
         """
-        pictures = [(item.sha256, item.name) for item in batch.items]
-        views = {item.sha256: item.view_names for item in batch.items if item.views}
-        own = OwnData.of(self._metadata, batch.items)
-        await in_thread(self._ledger.begin, batch.key, self._options, pictures, own, views)
-        return await self._upload(batch, [item.source for item in batch.items], own.metadata)
+        objects = batch.objects
+        pictures = [(item.sha256, item.name) for item in objects]
+        views = {item.sha256: item.view_names for item in objects if item.views}
+        own = OwnData.of(self._metadata, objects)
+        await in_thread(self._ledger.begin, batch.key, batch.options, pictures, own, views)
+        return await self._upload(batch, [item.source for item in objects], own.metadata)
 
     async def send_again(self, batch: Batch) -> str | None:
         """The job of a batch whose upload got no reply in an earlier run; None: there is none.
@@ -77,7 +77,9 @@ class Sender:
                 for sha256, name in sent
             ]
             return await self._upload(batch, sources, own.metadata)
-        job_id = await find_job(self._client, {sha256 for sha256, _ in sent}, since=batch.begun or 0)
+        job_id = await find_job(
+            self._client, {sha256 for sha256, _ in sent}, batch.options, since=batch.begun or 0
+        )
         if job_id is None:
             await in_thread(self._ledger.drop, batch.key)
         else:
@@ -85,19 +87,16 @@ class Sender:
         return job_id
 
     async def _upload(self, batch: Batch, sources: Sequence[Source], metadata: Metadata) -> str | None:
-        options = Options.from_text(self._options.params)
-        limit = self._limit.take(len(sources))
+        limit = self._limit.take(len(sources) * (batch.options.variants or 1))
         try:
             async with self._uploads:
                 job = await self._client.submit(
                     sources,
-                    model=self._options.model or None,
-                    params=options.params,
-                    face_limit=options.face_limit,
+                    model=batch.options.model or None,
                     on_invalid="skip",
                     metadata=metadata,
-                    max_cost_usd=limit,
                     idempotency_key=batch.key,
+                    **batch.options.options.fields(limit),
                 )
         except ApiError as error:
             self._limit.give_back(limit)
@@ -155,7 +154,7 @@ class RestOfBatch(Exception):
 
 def is_batch_too_large(error: ApiError, items: Sequence[Item]) -> bool:
     """Whether the service accepts less in one upload, and these items can be split."""
-    return error.code in _TOO_LARGE and len(items) > 1
+    return error.code in _TOO_LARGE and len({item.sha256 for item in items}) > 1
 
 
 def fail_blamed(error: ApiError, items: Sequence[Item]) -> list[Item]:
@@ -187,23 +186,32 @@ def _fail_not_taken(error: ApiError, items: Sequence[Item]) -> list[Item]:
     return rest
 
 
-async def find_job(client: AsyncClient, hashes: Collection[str], *, since: float) -> str | None:
-    """The latest job of these pictures that was created after `since`, or None. Raises ClientError."""
+async def find_job(
+    client: AsyncClient, hashes: Collection[str], options: SharedOptions, *, since: float
+) -> str | None:
+    """The latest job of these pictures by the same model that was created after `since`, or None.
+
+    Raises ClientError.
+    """
+    images = len(hashes) * (options.variants or 1)
     cursor: str | None = None
     while True:
         page = await client.jobs(cursor=cursor)
         for job in page.jobs:
             if _created(job) < since - _CLOCK_SKEW:
                 return None
-            if job.total <= len(hashes) and await _holds(client, job.job_id, hashes):
+            fits = job.total <= images and (not options.model or job.model == options.model)
+            if fits and await _holds(client, job.job_id, hashes, options):
                 return job.job_id
         if (cursor := page.next_cursor) is None:
             return None
 
 
-async def _holds(client: AsyncClient, job_id: str, hashes: Collection[str]) -> bool:
+async def _holds(client: AsyncClient, job_id: str, hashes: Collection[str], options: SharedOptions) -> bool:
     images = (await client.job(job_id)).images
-    return bool(images) and all(image.sha256 in hashes for image in images)
+    numbers = {image.variant for image in images}
+    wanted = {*range(1, options.variants + 1)} if options.variants else {None}
+    return bool(images) and numbers == wanted and all(image.sha256 in hashes for image in images)
 
 
 def _created(job: Job) -> float:

@@ -16,11 +16,12 @@ from image2model.cli.connection import raise_first_error
 from image2model.cli.submit.board import Board, JsonBoard, PlainBoard
 from image2model.cli.submit.collect import Collected
 from image2model.cli.submit.item import Item, Outcome
-from image2model.cli.submit.ledger import Ledger, SharedOptions
+from image2model.cli.submit.ledger import Ledger
 from image2model.cli.submit.manifest import attach, read_manifest
 from image2model.cli.submit.objects import collect_with_objects
+from image2model.cli.submit.options import Making, SharedOptions
 from image2model.cli.submit.outputs import OutputFolder
-from image2model.cli.submit.plan import Batch, Plan, batches, halves, new_batch, prepare
+from image2model.cli.submit.plan import Batch, Plan, batches, halves, new_batch, prepare, whole_objects
 from image2model.cli.submit.save import Follower, Saver
 from image2model.cli.submit.send import BatchTooLarge, CostLimit, RestOfBatch, Sender
 from image2model.client import ApiError, AsyncClient
@@ -36,9 +37,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     paths: Sequence[Path]
     views: Path | None
     out: Path
-    model: str | None
+    models: Sequence[str]
     params: dict[str, object] | None
     face_limit: int | None
+    making: Making
     metadata: Metadata
     manifest: Path | None
     retry_failed: bool
@@ -62,7 +64,9 @@ async def run(request: Request, client: AsyncClient) -> list[Item]:
 
 
 async def _run(request: Request, client: AsyncClient, collected: Collected, ledger: Ledger) -> list[Item]:
-    options = SharedOptions.of(client.url, request.model, request.params, request.face_limit)
+    options = SharedOptions.of_each(
+        client.url, request.models, request.params, request.face_limit, request.making
+    )
     manifest = await in_thread(read_manifest, request.manifest) if request.manifest else {}
     plan = await in_thread(prepare, collected.pictures, ledger, options, request.out)
     left_out = attach(manifest, collected.pictures, plan.items)
@@ -74,12 +78,12 @@ async def _run(request: Request, client: AsyncClient, collected: Collected, ledg
     client.on_trouble(once_each(lambda reason: board.note(f"{reason.rstrip('.')}; trying again")))
     try:
         async with client:
-            saver = Saver(client, ledger, options, request.out)
+            saver = Saver(client, ledger, request.out)
             limit = CostLimit(request.max_cost, len(plan.fresh))
             runner = BatchRunner(
                 client,
                 ledger,
-                Sender(client, ledger, options, plan.items, limit, request.metadata),
+                Sender(client, ledger, plan.items, limit, request.metadata),
                 Follower(client, saver, board),
                 board,
                 at_once=request.at_once,
@@ -175,8 +179,10 @@ class BatchRunner:
             if not error.is_gone:
                 raise
             await in_thread(self._ledger.drop, batch.key)
-            return list(batch.items)
-        again = [item for item in batch.items if self._is_worth_sending(item)]
+            again = whole_objects(batch.items)
+            self._finish([item for item in batch.items if item not in again])
+            return again
+        again = whole_objects([item for item in batch.items if self._is_worth_sending(item)])
         for item in again:
             item.outcome, item.image = Outcome.PENDING, None
             await in_thread(self._ledger.drop_picture, batch.key, item.sha256)
@@ -192,14 +198,16 @@ class BatchRunner:
         return item.image.status == ImageStatus.CANCELLED or item.code == "expired"
 
     async def _retry(self, batch: Batch, job_id: str) -> None:
-        items = {item.sha256: item for item in batch.items}
+        items = {(item.sha256, item.variant): item for item in batch.items}
         job = await self._client.job(job_id)
         failed = [
-            image for image in job.images if image.sha256 in items and image.status == ImageStatus.FAILED
+            image
+            for image in job.images
+            if (image.sha256, image.variant or 0) in items and image.status == ImageStatus.FAILED
         ]
         if failed:
             for image in failed:
-                items[image.sha256].run_again(image.cost_usd)
+                items[image.sha256, image.variant or 0].run_again(image.cost_usd)
             self._board.note(
                 f"job {job_id}: running {len(failed)} failed pictures again; each is a new paid attempt"
             )

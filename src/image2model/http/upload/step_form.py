@@ -36,6 +36,8 @@ class StepFormReader(FormReader):
                 f"There is no parameter {start.name[:80]!r}. A second step has one picture at most, in a "
                 f"part named `image`, and: {', '.join(sorted(STEP_FIELDS))}."
             )
+        if self._names[start.name]:
+            return self._refuse(f"The parameter `{start.name}` came twice. Send it once.")
         return self._begin_field(start.name)
 
     def _check_files(self) -> None:

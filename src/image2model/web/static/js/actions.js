@@ -22,6 +22,8 @@ export const cancel = (job) => run(job, '/cancel');
 export const retry = (job, pictures = null, params = null) =>
   run(job, '/retry', { ...(pictures && { image_ids: pictures.map((one) => one.image_id) }), ...(params && { params }) });
 
+export const confirm = (picture, accept) => run(picture.job, `/images/${picture.image_id}/confirm`, { accept });
+
 export async function refreshFiles(picture) {
   if (await run(picture.job, `/images/${picture.image_id}/files/refresh`)) {
     toast('FAL is asked for the missing files. What it still has appears here by itself; a warning that stays was not fetched.');

@@ -37,10 +37,14 @@ function parsed(text) {
   }
 }
 
-// `json` is sent as JSON, `form` as multipart; the answer's document comes back, null for 204.
-export async function call(method, path, { json, form, quiet = false } = {}) {
-  const options = { method, credentials: 'same-origin', signal: AbortSignal.timeout(DEADLINE_MS) };
-  if (json !== undefined) Object.assign(options, { body: JSON.stringify(json), headers: { 'Content-Type': 'application/json' } });
+// `json` is sent as JSON, `form` as multipart, `key` as idempotency key; the answer's document comes back, null for 204.
+export async function call(method, path, { json, form, key, quiet = false } = {}) {
+  const options = { method, credentials: 'same-origin', headers: {}, signal: AbortSignal.timeout(DEADLINE_MS) };
+  if (key) options.headers['Idempotency-Key'] = key;
+  if (json !== undefined) {
+    options.body = JSON.stringify(json);
+    options.headers['Content-Type'] = 'application/json';
+  }
   if (form) options.body = form;
   let answer;
   try {

@@ -6,6 +6,7 @@ import { button, element, icon, say, show } from './dom.js';
 import { moment, plural, usd } from './format.js';
 import { matches, narrowed } from './filters.js';
 import { titleOf } from './models.js';
+import * as prepared from './prepared.js';
 import { WHY } from './states.js';
 import * as uploads from './uploads.js';
 
@@ -33,20 +34,23 @@ export class Batch {
   buttons() {
     const { job } = this;
     const make = (label, symbol, click) => button(label, { kind: 'quiet small', symbol, on: { click } });
+    this.confirm = make('Use all prepared', 'check', () => this.confirmAll());
     this.retry = make('Retry failed', 'retry', () => actions.retry(job));
     this.zip = element('a', { class: 'quiet small', download: '' }, icon('download'), 'ZIP');
     this.cancel = make('Cancel', 'stop', () => actions.cancel(job));
     this.delete = button('Delete batch', { kind: 'quiet small', symbol: 'trash', only: true, on: { click: () => (job.job_id ? actions.remove(job) : uploads.abandon(job)) } });
-    return element('div', { class: 'batch-actions' }, this.retry, this.zip, this.cancel, this.delete);
+    return element('div', { class: 'batch-actions' }, this.confirm, this.retry, this.zip, this.cancel, this.delete);
   }
 
   update() {
     const { job } = this;
     const counts = job.counts || {};
     const finished = ['succeeded', 'partial', 'failed', 'cancelled'].includes(job.status);
-    say(this.title, titleOf(job.model));
+    const title = (job.upload?.batch.models || [job.model]).map(titleOf).join(', ');
+    say(this.title, title);
     say(this.facts, this.sentence(counts));
-    this.element.setAttribute('aria-label', `Batch of ${plural(job.total, 'picture')}, ${titleOf(job.model)}`);
+    this.element.setAttribute('aria-label', `Batch of ${plural(job.total, 'picture')}, ${title}`);
+    show(this.confirm, this.waiting().length > 1);
     show(this.retry, Boolean(job.job_id) && counts.failed > 0);
     show(this.zip, Boolean(job.job_id) && counts.succeeded > 0);
     if (job.job_id) this.zip.href = job.links?.archive || '';
@@ -56,6 +60,14 @@ export class Batch {
     this.drawWhy(finished);
     this.drawRejected();
     this.drawCards();
+  }
+
+  waiting() {
+    return (this.job.images || []).filter(prepared.waits);
+  }
+
+  async confirmAll() {
+    for (const picture of this.waiting()) if (!(await actions.confirm(picture, true))) return;
   }
 
   sentence(counts) {

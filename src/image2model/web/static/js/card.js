@@ -3,6 +3,7 @@
 import { BASE } from './api.js';
 import * as actions from './actions.js';
 import { button, element, say, show } from './dom.js';
+import * as prepared from './prepared.js';
 import { viewWords } from './sides.js';
 import { isMoving, place, words } from './states.js';
 
@@ -25,7 +26,8 @@ export class Card {
     this.state = element('p', { class: 'card-state' });
     this.open = element('button', { class: 'card-open', type: 'button', tabIndex: -1, on: { click: () => opened(this.picture) } });
     this.retry = button('Try again', { kind: 'quiet small card-retry', symbol: 'retry', hidden: true, on: { click: () => actions.retry(this.picture.job, [this.picture]) } });
-    this.text = element('div', { class: 'card-text' }, this.name, this.views, this.state, this.retry);
+    this.ask = element('div', { class: 'card-ask', hidden: true }, ...prepared.buttons(picture));
+    this.text = element('div', { class: 'card-text' }, this.name, this.views, this.state, this.retry, this.ask);
     this.element = element('li', { class: 'card' }, this.media, this.text, this.open);
     this.element.card = this;
     this.update();
@@ -40,7 +42,7 @@ export class Card {
     if (data.moving !== moving) data.moving = moving;
     say(this.name, picture.filename);
     this.name.title = picture.filename;
-    const views = viewWords(picture.views);
+    const views = this.kind();
     say(this.views, views);
     this.views.title = views;
     show(this.views, Boolean(views));
@@ -49,6 +51,7 @@ export class Card {
     show(this.progress, share !== undefined);
     if (share !== undefined) this.progress.style.setProperty('--share', share);
     show(this.retry, status === 'failed');
+    show(this.ask, prepared.waits(picture));
     const badge = place(picture) || (picture.attempt > 1 && moving === 'true' ? `Attempt ${picture.attempt}` : '');
     say(this.badge, badge);
     show(this.badge, Boolean(badge));
@@ -59,7 +62,7 @@ export class Card {
   tell() {
     const text = words(this.picture);
     const queued = place(this.picture);
-    const views = viewWords(this.picture.views);
+    const views = this.kind();
     if (this.said === text + views) return;
     this.said = text + views;
     say(this.state, text);
@@ -67,8 +70,16 @@ export class Card {
     this.open.setAttribute('aria-label', `${this.picture.filename}${views && `, ${views}`}: ${text}${queued && `, ${queued.toLowerCase()}`}`);
   }
 
+  // What tells it from others of the same name.
+  kind() {
+    const { views, variant } = this.picture;
+    return [variant ? `Variant ${variant}` : '', viewWords(views)].filter(Boolean).join(' · ');
+  }
+
   source() {
-    const url = thumbnailUrl(this.picture);
+    const waits = prepared.waits(this.picture);
+    this.media.classList.toggle('prepared', waits);
+    const url = (waits && prepared.files(this.picture)[0]?.url) || thumbnailUrl(this.picture);
     if (url && this.url !== url) this.image.src = this.url = url;
     show(this.image, Boolean(url));
   }

@@ -1,5 +1,6 @@
 // The side panel: pictures that were taken in, the model, its parameters, the price, and the button.
 
+import * as comparison from './comparison.js';
 import { byId, element, say, show } from './dom.js';
 import { expected } from './expected.js';
 import { takesOne } from './fits.js';
@@ -9,8 +10,9 @@ import * as intake from './intake.js';
 import * as list from './model-list.js';
 import * as catalogue from './models.js';
 import { modelOf, standardModel } from './models.js';
+import * as options from './options.js';
 import { ParameterForm } from './parameters.js';
-import { priceOf } from './price.js';
+import { priceOf, together } from './price.js';
 import * as staged from './staged.js';
 import { toast } from './toasts.js';
 import * as uploads from './uploads.js';
@@ -31,6 +33,8 @@ export function start() {
     price();
   });
   list.start(choose);
+  comparison.start(changed);
+  options.start(() => form && changed());
   byId('max-cost').addEventListener('input', price);
   window.addEventListener('focus', look);
   byId('model').addEventListener('focus', look);
@@ -72,6 +76,7 @@ async function look() {
     return offer();
   }
   list.draw(now.id);
+  comparison.draw(now.id);
   if (now.schema === before.schema) form.model = now;
   else form = new ParameterForm(byId('params'), now, form.values(), changed);
   list.describe(now);
@@ -84,6 +89,7 @@ function choose(id) {
   const model = modelOf(id);
   byId('model').value = id;
   localStorage.setItem('model', id);
+  comparison.draw(id);
   list.describe(model);
   form = new ParameterForm(byId('params'), model, {}, changed);
   changed();
@@ -101,14 +107,18 @@ async function ask() {
   each = null;
   if (form.check()) {
     try {
-      const found = await priceOf(form.model, form.values());
-      if (round === asking) each = found;
+      const wanted = { removesBackground: options.removesBackground(), variants: options.variants() };
+      const found = await Promise.all(chosen().map((model) => priceOf(model, model === form.model ? form.values() : {}, wanted)));
+      if (round === asking) each = together(found);
     } catch (error) {
-      if (round === asking) each = { usd: null, note: `The price is not known: ${error.message}` };
+      if (round === asking) each = { usd: null, warnings: [], note: `The price is not known: ${error.message}` };
     }
   }
   if (round === asking) price();
 }
+
+// The model with the parameters, and those that are compared with it.
+const chosen = () => [form.model, ...comparison.chosen().map(modelOf)].filter(Boolean);
 
 // How long so many take, where it is known how long one takes and how many FAL generates at once.
 function time(count) {
@@ -123,24 +133,35 @@ function price() {
   const line = byId('price');
   const count = staged.count();
   const unknown = Boolean(form && each && (each.usd === null || each.usd === undefined));
-  const fits = staged.judge(form && form.model);
+  const fits = staged.judge(form ? chosen() : []);
   show(byId('max-cost-field'), unknown);
   byId('send').disabled = !count || !form || !taken || !fits || (unknown && each.limit && !limit());
-  const action = count ? `Generate ${plural(count, 'model')}` : 'Generate models';
+  const made = form ? count * options.variants() * chosen().length : count;
+  const action = count ? `Generate ${plural(made, 'model')}` : 'Generate models';
   say(byId('send'), taken ? action : 'Uploads are off for now');
   show(byId('clear'), count > 0);
+  options.priced(each?.preparation);
   if (!each) return line.replaceChildren('Asking for the price…');
   if (unknown) return line.replaceChildren(each.note);
+  return line.replaceChildren(...sum(count, made));
+}
+
+// The price in words and in all.
+function sum(count, made) {
   const what = staged.anyGrouped() || !takesOne(form.model) ? 'object' : 'picture';
-  if (!count) return line.replaceChildren(`${usd(each.usd)} ${what === 'object' ? 'an object' : 'a picture'}`);
+  if (!count) return [`${usd(each.usd)} ${what === 'object' ? 'an object' : 'a picture'}`];
   const batches = uploads.split(staged.ready()).length;
   const split = batches > 1 ? ` in ${batches} batches` : '';
-  return line.replaceChildren(
-    element('span', {}, `${plural(count, what)}${split} × ${usd(each.usd)}`),
-    element('strong', {}, usd(each.usd * count)),
-    ...time(count),
+  const times = [options.variants() > 1 ? `${plural(options.variants(), 'variant')} × ` : '', usd(each.usd)].join('');
+  const removed = each.preparation ? ` + ${plural(staged.viewCount(), 'background')} × ${usd(each.preparation)}` : '';
+  const cost = each.usd * count * options.variants() + (each.preparation || 0) * staged.viewCount();
+  return [
+    element('span', {}, `${plural(count, what)}${split} × ${times}${removed}`),
+    element('strong', {}, usd(cost)),
+    ...time(made),
+    ...each.warnings.map((text) => element('small', { class: 'price-warning' }, text)),
     element('small', {}, `${what === 'object' ? 'Objects' : 'Pictures'} that were done before with these parameters cost nothing.`),
-  );
+  ];
 }
 
 // Dollars for all pictures together; null where none are given.
@@ -159,13 +180,18 @@ function take(files, others, target) {
 }
 
 function send() {
-  if (!staged.count() || !form || !taken || !staged.judge(form.model)) return;
+  if (!staged.count() || !form || !taken || !staged.judge(chosen())) return;
+  if (!options.check()) {
+    byId('options-box').open = true;
+    byId('variants').focus();
+    return;
+  }
   if (!form.check()) {
     byId('params-box').open = true;
     byId('params').querySelector('[aria-invalid="true"]')?.focus();
     return;
   }
-  uploads.send(staged.ready(), { model: form.model.id, params: form.values(), maxCost: limit() });
+  uploads.send(staged.ready(), { models: chosen().map((one) => one.id), params: form.values(), fields: options.fields(), maxCost: limit() });
   staged.clear();
   byId('gallery').focus({ preventScroll: true });
   if (matchMedia('(max-width: 900px)').matches) byId('gallery').scrollIntoView({ behavior: 'smooth' });

@@ -1,6 +1,7 @@
 // All batches, newest first; only what has changed is drawn again.
 
 import { Batch } from './batch.js';
+import * as comparisons from './comparisons.js';
 import * as documents from './documents.js';
 import { byId, say, show } from './dom.js';
 import * as filters from './filters.js';
@@ -52,13 +53,14 @@ function arrange() {
   const holder = byId('batches');
   const present = new Set(jobs.all());
   for (const [job, batch] of batches) if (!present.has(job)) drop(job, batch);
+  const nodes = comparisons.arranged(jobs.all(), (job) => batchOf(job).element); // may move some of them
   let place = holder.firstElementChild;
-  for (const job of jobs.all()) {
-    const batch = batchOf(job);
-    if (batch.element === place) place = place.nextElementSibling;
-    else holder.insertBefore(batch.element, place);
-    if (job.hidden) show(batch.element, false);
+  for (const node of nodes) {
+    if (node === place) place = place.nextElementSibling;
+    else holder.insertBefore(node, place);
   }
+  for (const job of jobs.all()) if (job.hidden) show(batchOf(job).element, false);
+  comparisons.tidy();
   show(byId('older'), documents.older());
 }
 
@@ -76,6 +78,7 @@ function drop(job, batch) {
   batches.delete(job);
   near.unobserve(batch.element);
   batch.element.remove();
+  comparisons.tidy();
 }
 
 function filtered() {
@@ -87,6 +90,7 @@ function filtered() {
 }
 
 function summarize() {
+  comparisons.tidy();
   const totals = filters.draw();
   const shown = [...batches.values()].some((batch) => !batch.element.hidden);
   say(byId('summary'), totals.all ? plural(totals.all, 'picture') : '');

@@ -39,13 +39,14 @@ function read(one) {
     properties: schema.properties || {},
     required: new Set(schema.required || []),
     inputs: one.inputs || [],
+    takesModel: one.takes_model === true,
     schema: JSON.stringify(schema),
   };
 }
 
-// The addresses of pictures are parameters too, for those who have no files; on the page the files fill them.
+// The addresses of pictures and models are parameters too, for those who have no files; here the files fill them.
 function withoutPictures(schema, inputs) {
-  const filled = new Set(inputs.filter(({ role }) => ['picture', 'side', 'views'].includes(role)).map(({ name }) => name));
+  const filled = new Set(inputs.filter(({ role }) => ['picture', 'side', 'views', 'model'].includes(role)).map(({ name }) => name));
   const properties = Object.entries(schema.properties || {}).filter(([name]) => !filled.has(name));
   return { ...schema, properties: Object.fromEntries(properties) };
 }
@@ -58,6 +59,7 @@ function makerOf(id) {
 }
 
 export const models = () => offered;
+export const secondSteps = () => offered.filter((one) => one.takesModel);
 export const standardModel = () => (modelOf(standard) ? standard : offered.find((one) => !one.needs)?.id || '');
 export const modelOf = (id) => offered.find((one) => one.id === id) || null;
 export const titleOf = (id) => modelOf(id)?.title || id;

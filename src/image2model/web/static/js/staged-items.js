@@ -9,6 +9,14 @@ function remover(label, click) {
   return element('button', { type: 'button', class: 'remove', 'aria-label': label, on: { click } }, icon('close'));
 }
 
+const marked = () => element('span', { class: 'warning-mark', hidden: true }, icon('warning'));
+
+// Shows that there is a warning, to the eye; the words stand below the list.
+function mark(node, view) {
+  node.title = view.warning;
+  show(node, Boolean(view.warning));
+}
+
 class Item {
   constructor(object, actions) {
     this.object = object;
@@ -38,12 +46,16 @@ export class PictureItem extends Item {
     const { name } = view.file;
     this.pick.setAttribute('aria-label', `Select ${name}`);
     this.element = element('li', { class: 'tile', title: name, draggable: true },
-      element('label', {}, view.image, this.pick),
+      element('label', {}, view.image, this.pick), (this.mark = marked()),
       remover(`Remove ${name}`, () => actions.remove(this)));
   }
 
   viewAt() {
     return this.object.views[0];
+  }
+
+  warned() {
+    mark(this.mark, this.object.views[0]);
   }
 
   judged(words) {
@@ -59,6 +71,7 @@ export class ObjectItem extends Item {
   constructor(object, actions) {
     super(object, actions);
     this.selects = new Map();
+    this.marks = new Map();
     this.nodes = new Map();
     this.fault = element('p', { class: 'field-error', id: `object-${(made += 1)}-fault`, hidden: true });
     this.name = element('input', { type: 'text', class: 'object-name', value: object.name, maxLength: 80, autocomplete: 'off', spellcheck: false, 'aria-label': 'Name of the object', 'aria-describedby': this.fault.id });
@@ -75,15 +88,21 @@ export class ObjectItem extends Item {
 
   view(view) {
     const { name } = view.file;
+    const sign = marked();
+    this.marks.set(view, sign);
     const select = element('select', { 'aria-label': `Side of ${name}`, on: { change: () => this.turn(view, select.value) } },
       element('option', { value: '' }, 'No side'),
       ...SIDES.map((side) => element('option', { value: side }, sideTitle(side))));
     select.value = view.side;
     this.selects.set(view, select);
     const node = element('li', { title: name, draggable: true },
-      element('div', { class: 'view-picture' }, view.image, remover(`Remove ${name}`, () => this.actions.removeView(this, view))), select);
+      element('div', { class: 'view-picture' }, view.image, sign, remover(`Remove ${name}`, () => this.actions.removeView(this, view))), select);
     this.nodes.set(view, node);
     return node;
+  }
+
+  warned() {
+    for (const [view, sign] of this.marks) mark(sign, view);
   }
 
   turn(view, side) {

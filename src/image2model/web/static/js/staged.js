@@ -1,18 +1,19 @@
 // The pictures that were taken in and not sent yet. They become objects here: by a selection, by dropping one onto
 // another, or by their names. Whatever the mouse does, the keyboard does too.
 
+import * as advice from './advice.js';
 import { announce } from './announcer.js';
 import { byId, element, say, show } from './dom.js';
-import { MOST_VIEWS, fault, takesOne } from './fits.js';
+import { MOST_VIEWS, fault } from './fits.js';
 import { plural } from './format.js';
 import * as objects from './objects.js';
 import { ObjectItem, PictureItem } from './staged-items.js';
 import { thumbnail } from './thumbnails.js';
 import { toast } from './toasts.js';
 
+const MOST_WARNINGS = 3;
 const items = [];
 let changed = () => {};
-let model = null;
 let dragged = null; // the view that moves, and the object that it is of
 
 // `told` is called after each change.
@@ -31,6 +32,7 @@ export function start(told) {
 }
 
 export const count = () => items.length;
+export const viewCount = () => items.reduce((sum, one) => sum + one.object.views.length, 0);
 export const anyGrouped = () => items.some((one) => one.object.grouped);
 export const ready = () => items.map((one) => objects.ready(one.object));
 
@@ -44,35 +46,42 @@ export function add(files, target) {
 }
 
 export function clear() {
+  advice.forget();
   items.length = 0;
   byId('staged').replaceChildren();
   update();
 }
 
-// Says beside each what the chosen model does not take. True where all can be sent.
+// Says beside each what the chosen models do not take. True where all can be sent.
 export function judge(chosen) {
-  model = chosen;
   let single = 0;
   let wrong = 0;
   for (const one of items) {
-    const words = model ? fault(model, objects.sidesOf(one.object)) : '';
+    const words = refusal(chosen, objects.sidesOf(one.object));
     one.judged(words);
     if (words && one.object.grouped) wrong += 1;
     else if (words) single += 1;
   }
-  const advice = single ? `${fault(model, [''])} Group pictures of the same object: select them, or drop one onto another.` : '';
+  const advice = single ? `${refusal(chosen, [''])} Group pictures of the same object: select them, or drop one onto another.` : '';
   const more = wrong ? `${plural(wrong, 'object does', 'objects do')} not fit the model, as said beside ${wrong === 1 ? 'it' : 'them'}.` : '';
   say(byId('staged-fault'), [advice, more].filter(Boolean).join(' '));
   show(byId('staged-fault'), Boolean(advice || more));
   return !advice && !more;
 }
 
+// Of the first model that refuses it.
+const refusal = (chosen, sides) => chosen.map((model) => fault(model, sides)).find(Boolean) || '';
+
 function viewOf(file) {
-  const view = { file, side: '', thumbnail: null, image: element('img', { alt: '', draggable: false, hidden: true }) };
+  const view = { file, side: '', thumbnail: null, warning: '', image: element('img', { alt: '', draggable: false, hidden: true }) };
   thumbnail(file).then((url) => {
     view.thumbnail = url;
     if (url) view.image.src = url;
     show(view.image, Boolean(url));
+  });
+  advice.ask(file, ([first]) => {
+    view.warning = first.message;
+    warn();
   });
   return view;
 }
@@ -95,7 +104,18 @@ function take(item) {
 function update() {
   show(byId('staged'), items.length > 0);
   tools();
+  warn();
   changed();
+}
+
+// The warnings in words; a few, and how many more.
+function warn() {
+  for (const one of items) one.warned();
+  const found = items.flatMap((one) => one.object.views).filter((view) => view.warning);
+  const lines = found.slice(0, MOST_WARNINGS).map((view) => element('p', {}, element('strong', {}, view.file.name), ` ${view.warning}`));
+  if (found.length > MOST_WARNINGS) lines.push(element('p', {}, `${plural(found.length - MOST_WARNINGS, 'more picture has a warning', 'more pictures have warnings')}; see the marks.`));
+  byId('staged-advice').replaceChildren(...lines);
+  show(byId('staged-advice'), lines.length > 0);
 }
 
 const picked = () => items.filter((one) => one.picked);

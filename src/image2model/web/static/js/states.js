@@ -14,6 +14,7 @@ const WAITS = {
   fal: 'Waiting: FAL is down',
   endpoint: 'Waiting: FAL does not take this model',
   paused: 'Waiting: the queue is paused',
+  confirmation: 'Waiting for you: look at the prepared picture',
 };
 
 // For a whole batch, with what comes next.
@@ -23,6 +24,7 @@ export const WHY = {
   account: 'FAL refuses the account: its key is not valid, or its balance is used up. Nothing is lost; it goes on by itself once that is mended.',
   fal: 'FAL is down. Nothing is lost; it goes on by itself when FAL answers again.',
   endpoint: 'FAL refuses this model just now, or fails at it. Nothing is lost: one picture tries from time to time, and the others follow. Other models go on.',
+  confirmation: 'The prepared pictures wait for you for 24 hours. Nothing is paid for those that you leave out, except for what has prepared them.',
   paused: 'An administrator has paused the queue. It goes on when they resume it.',
 };
 
@@ -38,7 +40,7 @@ const WORDS = {
   waiting: () => 'Waiting to upload',
   uploading: (picture) => (picture.sent < 1 ? `Uploading ${Math.round(picture.sent * 100)} %` : 'Uploaded, being checked'),
   rejected: (picture) => picture.error?.message || 'Refused',
-  queued: (picture) => WAITS[picture.job.waiting_for] || 'Queued',
+  queued: (picture) => WAITS[picture.waiting_for || picture.job.waiting_for] || 'Queued',
   preparing: () => 'Preparing',
   submitted: (picture) => ['In FAL’s queue', ...times(picture)].join(' · '),
   generating: (picture) => ['Generating', ...times(picture)].join(' · '),

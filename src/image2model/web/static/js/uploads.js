@@ -17,7 +17,7 @@ const PASSING = new Set([429, 502, 503, 504]);
 const waiting = [];
 let running = 0;
 
-const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 // The objects by batches, each as large as the service takes.
 export function split(objects) {
@@ -37,13 +37,14 @@ export function split(objects) {
 
 const sizeOf = (object) => object.views.reduce((sum, view) => sum + view.file.size, 0);
 
-// `objects`: see objects.js, `ready`. Each batch has its share of `maxCost`.
-export function send(objects, { model, params, metadata = {}, maxCost = null }) {
+// `objects`: see objects.js, `ready`. `params` are the first model's, `fields` more of the form. Each batch has its share
+// of `maxCost`.
+export function send(objects, { models, params, fields = [], metadata = {}, maxCost = null }) {
   const made = Date.now();
   for (const [round, some] of [...split(objects).entries()].reverse()) {
     const share = maxCost === null ? null : Math.floor((maxCost * 1e6 * some.length) / objects.length) / 1e6;
     const kept = some.map((one) => ({ ...one, views: one.views.map(({ file, side }) => ({ file, side })) }));
-    const batch = { key: newKey(), model, params, metadata, maxCost: share, made: made + round, objects: kept };
+    const batch = { key: newKey(), models, params, fields, metadata, maxCost: share, made: made + round, objects: kept };
     begin(batch, some.map((one) => one.views[0].thumbnail), true);
   }
   pump();
@@ -52,17 +53,19 @@ export function send(objects, { model, params, metadata = {}, maxCost = null }) 
 // What an earlier page did not get through with.
 export async function resume() {
   const batches = await outbox.kept();
-  for (const batch of batches.sort((a, b) => b.made - a.made)) begin({ ...batch, objects: batch.objects || single(batch) }, [], false);
+  for (const batch of batches.sort((a, b) => b.made - a.made)) begin(read(batch), [], false);
   pump();
 }
 
-// What a page kept that knew no objects.
+// What a page kept that knew no objects and one model alone.
+const read = (batch) => ({ ...batch, objects: batch.objects || single(batch), models: batch.models || [batch.model], fields: batch.fields || [] });
+
 const single = ({ files, own = [] }) =>
   files.map((file, index) => ({ name: file.name, grouped: false, metadata: own[index] || {}, views: [{ file, side: '' }] }));
 
 function begin(batch, thumbnails, fresh) {
   const job = {
-    job_id: null, status: 'uploading', model: batch.model, params: batch.params, total: batch.objects.length, counts: {}, progress: 0,
+    job_id: null, status: 'uploading', model: batch.models[0], params: batch.params, total: batch.objects.length, counts: {}, progress: 0,
     cost_usd: 0, estimated_cost_usd: null, waiting_for: null, rejected: [], created_at: new Date(batch.made).toISOString(),
     heard: 0, images: null, upload: { batch, error: null, request: null },
   };
@@ -124,9 +127,10 @@ function pause(job, error, attempt) {
 function transfer(job) {
   const { batch } = job.upload;
   const form = new FormData();
-  form.append('model', batch.model);
-  if (Object.keys(batch.params).length) form.append('params', JSON.stringify(batch.params));
-  for (const [name, text] of own(batch)) form.append(name, text);
+  const [first, ...others] = batch.models;
+  for (const model of batch.models) form.append('model', model);
+  if (Object.keys(batch.params).length) form.append('params', JSON.stringify(others.length ? { [first]: batch.params } : batch.params));
+  for (const [name, text] of [...batch.fields, ...own(batch)]) form.append(name, text);
   if (batch.maxCost) form.append('max_cost_usd', batch.maxCost.toFixed(6));
   form.append('on_invalid', 'skip');
   for (const { name, grouped, views } of batch.objects) {
@@ -178,9 +182,12 @@ function progress(job, share) {
   jobs.changed({ job });
 }
 
+// One job, or one for each model.
 function taken(job, document) {
-  jobs.accepted(job, document);
-  fetchJob(job.job_id); // events may have come before the answer, which is then old
+  const [first, ...others] = document.jobs || [document];
+  jobs.accepted(job, first);
+  for (const one of others) jobs.put(one, 0);
+  for (const one of [first, ...others]) fetchJob(one.job_id); // events may have come before the answer, which is then old
 }
 
 async function refuse(job, error) {

@@ -4,13 +4,16 @@ import * as actions from '../actions.js';
 import { BASE } from '../api.js';
 import { button, element, icon } from '../dom.js';
 import { between, bytes, moment, number, seconds, usd } from '../format.js';
+import * as jobs from '../jobs.js';
 import { rows } from '../metadata.js';
 import { modelOf, titleOf } from '../models.js';
 import { ParameterForm } from '../parameters.js';
+import * as prepared from '../prepared.js';
 import { sideTitle } from '../sides.js';
 import { isFinished, words } from '../states.js';
 import { failed } from '../toasts.js';
 import * as uploads from '../uploads.js';
+import * as steps from './steps.js';
 
 const KINDS = { model: 'Model', preview: 'Preview', base: 'Base model', pbr: 'PBR model', original: 'Original picture' };
 
@@ -33,7 +36,7 @@ export class Details {
     const focused = this.element.contains(document.activeElement);
     this.element.replaceChildren(
       element('div', { class: 'viewer-head' }, element('h2', {}, picture.filename), this.close),
-      ...[original(picture), problem(picture), facts(picture), own(picture), files(picture), warnings(picture), this.again(picture)].filter(Boolean),
+      ...[original(picture), preparation(picture), problem(picture), facts(picture), own(picture), files(picture), warnings(picture), steps.part(picture, this.sent), this.again(picture)].filter(Boolean),
     );
     if (focused) this.close.focus();
   }
@@ -70,7 +73,7 @@ export class Details {
   async retry(picture, params) {
     try {
       if (picture.status === 'failed') await actions.retry(picture.job, [picture], params);
-      else uploads.send([await originalObject(picture)], { model: picture.job.model, params, metadata: picture.job.metadata });
+      else uploads.send([await originalObject(picture)], { models: [picture.job.model], params, metadata: picture.job.metadata });
       this.shown = '';
       this.sent();
     } catch (error) {
@@ -110,6 +113,13 @@ function original(picture) {
     element('figcaption', {}, `Original · ${size}`));
 }
 
+// The pictures as they are sent; where they wait for a word, with the two answers.
+function preparation(picture) {
+  if (!prepared.files(picture).length) return null;
+  const answers = prepared.waits(picture) ? [element('div', { class: 'card-ask' }, ...prepared.buttons(picture, ''))] : [];
+  return element('div', { class: 'viewer-part' }, element('div', { class: 'viewer-views' }, ...prepared.figures(picture)), ...answers);
+}
+
 function viewOf(picture, { side, filename }, index) {
   const shows = side ? sideTitle(side) : `View ${index + 1}`;
   return element('figure', { class: 'viewer-original', title: filename },
@@ -140,12 +150,28 @@ function facts(picture) {
     ['Cost', cost(picture)],
     ['Time', spent(picture)],
     ['Model', titleOf(job.model)],
+    ['Variant', picture.variant && String(picture.variant)],
+    ['Seed', picture.seed !== null && picture.seed !== undefined && String(picture.seed)],
+    ['Preparation', preparedWords(picture)],
+    ['Made from', picture.parent_image_id && `a model${makerOf(picture)}`],
     ...Object.entries(job.params || {}).map(([name, value]) => [name.replaceAll('_', ' '), String(value)]),
     ['Attempt', picture.attempt > 1 ? String(picture.attempt) : null],
     ['Finished', picture.finished_at && moment(picture.finished_at)],
     ['FAL request', picture.fal_request_id],
   ];
   return list(known.filter(([, value]) => value));
+}
+
+// Where the page knows the model that a second step has begun with: of which model it is.
+function makerOf({ parent_job_id: id }) {
+  const parent = jobs.find(id);
+  return parent ? ` of ${titleOf(parent.model)}` : '';
+}
+
+function preparedWords({ preparation: done }) {
+  if (!done) return null;
+  const parts = [done.remove_background && 'background removed', done.crop && 'cropped', done.pad_square && 'padded to a square', done.cost_usd && usd(done.cost_usd)];
+  return parts.filter(Boolean).join(', ');
 }
 
 const list = (pairs) => element('dl', { class: 'facts' }, ...pairs.flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]));
