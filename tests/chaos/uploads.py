@@ -76,7 +76,7 @@ class Uploads:
             this.ended = time.time()
         self.answers[str(status)] += 1
         if status == 202:
-            self._accept(document, form.objects, on_accepted)
+            self._accept(document, form.images, on_accepted)
             return None
         if status == 503 or document.get("code") == "idempotency_in_progress":
             return min(float(reply.headers["Retry-After"]), 1.0)

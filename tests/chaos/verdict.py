@@ -176,6 +176,7 @@ def numbers(
         "seed": run.world.size.seed,
         "images": run.world.size.images,
         "accepted": len(images),
+        "variants": sum(image.variant is not None for image in images.values()),
         "objects of several views": sum(len(image.views) > 1 for image in images.values()),
         "succeeded": statuses["succeeded"],
         "warnings": dict(warned.most_common()),

@@ -88,11 +88,11 @@ def run(settings: dict[str, str], tmp_path: Path) -> Run:
     return command
 
 
-def draw(path: Path, seed: str) -> None:
-    """A picture of its own for each text."""
-    pixels = np.random.default_rng([*seed.encode()]).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+def draw(path: Path, seed: str, side: int = 64) -> None:
+    """A picture of its own for each text, with a side of so many pixels."""
+    pixels = np.random.default_rng([*seed.encode()]).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
+    Image.fromarray(pixels).resize((side, side)).save(path)
 
 
 def models(folder: Path) -> dict[str, bytes]:

@@ -12,16 +12,14 @@ from image2model.cli.submit.ledger import Ledger
 
 begun, closing = threading.Event(), threading.Event()
 
-class Watched(dict):
-    def items(self):
-        for item in super().items():
-            yield item
-            begun.set()
-        closing.wait()
+def claims():
+    for number in range(3000):
+        yield f"{number}", Path(f"{number}.png"), "0" * 64
+        begun.set()
+    closing.wait()
 
-stems = Watched((Path(f"{number}.png"), f"{number}") for number in range(3000))
 with Ledger(Path(sys.argv[1])) as ledger:
-    thread = threading.Thread(target=ledger.claim, args=(stems, dict.fromkeys(stems, "0" * 64)))
+    thread = threading.Thread(target=ledger.claim, args=(claims(),))
     thread.start()
     begun.wait()
     closing.set()

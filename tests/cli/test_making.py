@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from image2model.client import Client
 from tests.cli.conftest import Run, draw
@@ -162,6 +163,20 @@ def test_second_step_is_a_job_of_its_own(run: Run, tmp_path: Path, emulator: Emu
     wrong = run("derive", *parent, "--model", TRIPO)
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("image2model: ")
+
+
+def test_picture_that_will_hardly_do_is_told_before_it_is_bought(
+    run: Run, tmp_path: Path, emulator: EmulatorProcess
+) -> None:
+    draw(tmp_path / "photos" / "good.png", "good", side=256)
+    Image.new("RGB", (256, 256), "grey").save(tmp_path / "photos" / "grey.png")
+    quoted = run("quote", "photos", "--json")
+    assert quoted.returncode == 0, quoted.stderr
+    images = {Path(one["path"]).name: one for one in json.loads(quoted.stdout)["images"]}
+    assert [one["code"] for one in images["grey.png"]["warnings"]] == ["uniform"]
+    assert "  photos/grey.png  uniform: " in run("quote", "photos").stdout
+    assert run("submit", "photos").returncode == 0
+    assert len(emulator.submissions()) == 2
 
 
 def _images(run: Run, **wanted: str) -> list[tuple[str, dict[str, Any]]]:

@@ -146,7 +146,8 @@ def test_object_with_a_bad_picture_is_named_and_the_others_are_made(
         for side in SIDES:
             draw(tmp_path / "photos" / name / f"{side}.png", f"{name} {side}")
     cut = tmp_path / "photos" / "bad" / "left.png"
-    cut.write_bytes(cut.read_bytes()[:2000])
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
     own = ("--views", "photos", "--model", MULTI, "--max-cost", "9")
     for command in ("quote", "submit"):
         done = run(command, *own)

@@ -199,7 +199,7 @@ def killed_before_the_answer(
     service.lose_replies = 1000
     command = [sys.executable, "-m", "image2model", "submit", str(photos), *options]
     first = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
-    wait_until(lambda: len(service.uploads) == 1)
+    wait_until(lambda: len(service.uploads) > 0)
     first.kill()
     first.wait()
     service.lose_replies = 0

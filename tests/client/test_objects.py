@@ -90,8 +90,14 @@ async def test_two_objects_of_one_name_are_refused(client: AsyncClient, service:
         ("a.b.png", ("a.b.png",), "a.b"),
         ("v1.5", ("front.png",), "v1.5"),
         ("v1.5", ("v1.5", "b"), "v1.5"),
+        ("chair.png", ("style of a second step.png",), "chair"),
     ],
 )
 def test_files_of_an_object_have_its_whole_name(filename: str, views: tuple[str, ...], stem: str) -> None:
     image = Image("id", "queued", filename=filename, views=tuple(ImageView(name) for name in views))
     assert image.stem == stem
+
+
+def test_files_of_further_variants_have_their_number() -> None:
+    images = [Image("id", "queued", filename="a.png", variant=number) for number in (None, 1, 2)]
+    assert [image.stem for image in images] == ["a", "a", "a-2"]

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
+import pytest
 from PIL import Image
 
 from image2model.domain import Counts
 from image2model.storage import layout
 from image2model.store.records import JobSnapshot
+from tests.support.faulty_worker import SPOILT
 from tests.support.fleet import Fleet, failed_codes
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.object_forms import SIDES, four_views, part, view
@@ -155,6 +157,21 @@ async def test_view_that_cannot_be_decoded_ends_its_object_before_it_is_bought(f
     job = await fleet.until_finished(job_id)
     assert failed_codes(job) == ["image_unreadable", "storage_failed"]
     assert fleet.emulator.submissions() == []
+
+
+@pytest.mark.long
+async def test_view_that_ends_its_decoder_fails_its_object_alone(fleet: Fleet) -> None:
+    """The third of four: the two before it are at FAL by then, and nothing is bought."""
+    client = await client_of(fleet)
+    body = four_views(3, model=SIDED)
+    for side, data in (("front", view(1, 9)), ("back", view(2, 9)), ("left", view(3, 9) + SPOILT)):
+        part(body, f"objects[spoilt][{side}]", data, f"{side}.png")
+    for _ in range(2):
+        fleet.start_faulty_worker(FAULT_STEP="prepare", FAULT_KIND="hang", FAULT_LONGEST="4")
+    job = await fleet.until_finished(await client.post(body), timeout=150)
+    assert job.counts == Counts(succeeded=3, failed=1)
+    assert failed_codes(job) == ["worker_crashed"]
+    assert sorted(sent(fleet, job)) == ["o0", "o1", "o2"]
 
 
 async def test_views_and_a_plain_picture_of_one_job_are_three_requests(fleet: Fleet) -> None:

@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from PIL import Image
 
 from image2model.access.accounts import Allowance
@@ -9,6 +10,7 @@ from image2model.access.keys import Budget
 from image2model.domain import Counts, Preparation, WaitingFor
 from image2model.jobs import records
 from image2model.store.keys import key
+from tests.support.altered_fal import AlteredFal, after, cut, whole
 from tests.support.fleet import MODEL, Fleet, failed_codes
 from tests.support.privacy import ADMIN_KEY
 from tests.support.sketches import picture
@@ -189,3 +191,67 @@ async def test_endpoint_that_fails_holds_up_only_what_needs_it(fleet: Fleet) -> 
     await fleet.until(waiting, lambda job: job.job.waiting_for is WaitingFor.ENDPOINT)
     assert (await fleet.until_finished(await fleet.submit())).counts == Counts(succeeded=1)
     assert bought(fleet) == [MODEL]
+
+
+async def test_background_is_gone_before_the_picture_is_cropped_and_padded(fleet: Fleet) -> None:
+    """By pixels: a rectangle of 20 by 10 on white becomes a square of 20 with nothing above and below it."""
+    drawn = Image.new("RGB", (60, 40), "white")
+    drawn.paste((200, 0, 0), (10, 10, 30, 20))
+    out = io.BytesIO()
+    drawn.save(out, "PNG")
+    fleet.start_worker()
+    wanted = Preparation(remove_background=REMOVER, crop=True, pad_square=True)
+    job = await fleet.until_finished(await fleet.submit(pictures=[out.getvalue()], preparation=wanted))
+    (image,) = job.images
+    assert image.preparation is not None
+    (file,) = image.preparation.files
+    with Image.open(io.BytesIO(await fleet.storage.get(file.key))) as sent:
+        assert (sent.mode, sent.size, file.width, file.height) == ("RGBA", (20, 20), 20, 20)
+        assert sent.getpixel((10, 10)) == (200, 0, 0, 255)
+        assert [sent.getchannel("A").getpixel((10, y)) for y in (0, 4, 5, 14, 15, 19)] == [
+            0,
+            0,
+            255,
+            255,
+            0,
+            0,
+        ]
+    posted = fleet.emulator.submissions()[1]["input"]["image_url"]
+    assert fleet.emulator.http.get(posted).content == await fleet.storage.get(file.key)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("model_truncated", "result_invalid"),
+        ("file_html", "result_invalid"),
+        ("model_missing", "result_expired"),
+    ],
+)
+async def test_cutout_that_cannot_be_had_fails_before_the_model_is_bought(
+    fleet: Fleet, fault: str, code: str
+) -> None:
+    fleet.emulator.fault(fault, rate=1, endpoint=REMOVER)
+    fleet.start_worker(I2M_UNCONFIRMED_GRACE="1")
+    job = await fleet.until_finished(await fleet.submit(preparation=CUT), timeout=60)
+    assert failed_codes(job) == [code]
+    assert (bought(fleet), job.job.cost_micro) == ([REMOVER], 18_000)
+
+
+async def test_cutout_comes_although_its_host_answers_with_an_error_first(
+    fleet: Fleet, fal: AlteredFal
+) -> None:
+    """A page in place of the picture, then half of it: the same request is asked again, and paid once."""
+    good = picture(3, (48, 32))
+    page = whole(b"<html>busy</html>", "text/html")
+    url = fal.serve("cut.png", after(1, page, after(1, cut(good, 900), whole(good, "image/png"))))
+
+    def with_our_file(found: object) -> object:
+        return {"image": {"url": url}} if isinstance(found, dict) and "image" in found else found
+
+    fal.result = with_our_file
+    fleet.start_worker(I2M_FAL_BASE_URL=fal.url)
+    job = await fleet.until_finished(await fleet.submit(preparation=CUT), timeout=60)
+    assert job.counts == Counts(succeeded=1)
+    assert bought(fleet) == [REMOVER, MODEL]
+    assert fal.fetched("cut.png") == 3

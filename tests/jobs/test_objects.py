@@ -127,6 +127,20 @@ async def test_each_view_can_be_downloaded_under_its_own_name(service: Service, 
     assert "it has: model, original, original-2, original-3" in missing.text("detail")
 
 
+def test_variants_of_an_object_share_its_views_and_each_shows_them(service: Service) -> None:
+    body = object_of(("front", 0), ("back", 1)).file("plain.png", view(5)).text("variants", "3")
+    answer = service.upload(body)
+    assert (answer.status, answer.body["total"]) == (202, 6), answer.body
+    assert len(service.stored()) == 3
+    for image in answer.items("images"):
+        path = f"{answer.text('job_id')}/{image['image_id']}"
+        wanted = {"original": view(0), "original-2": view(1)} if image["index"] < 3 else {"original": view(5)}
+        assert len(image["views"]) == len(wanted)
+        for kind, data in wanted.items():
+            assert followed(service, f"download/{path}?file={kind}").content == data
+        assert service.get(f"images/{path}/thumbnail").status == 200
+
+
 def test_thumbnail_is_of_the_first_view_that_fal_gets(service: Service) -> None:
     body = Body()
     part(body, "objects[a][back]", _plain("blue"))

@@ -193,3 +193,31 @@ async def test_costs_of_both_requests_add_up_wherever_they_are_shown(
     assert again["total_cost_usd"] == 0.0
     other = quote(service, batch(remove_background="true", params='{"texture":"HD"}'))
     assert (other["total_cost_usd"], other["preparation_cost_usd_each"]) == (0.4, 0.018)
+
+
+async def test_every_view_is_prepared_and_shown(fleet: Fleet, make_service: MakeService) -> None:
+    service = make_service(fal_base_url=fleet.emulator.url, models="*")
+    fleet.start_worker()
+    body = Body()
+    for side, size in (("front", (60, 40)), ("back", (30, 50))):
+        head = f'Content-Disposition: form-data; name="objects[chair][{side}]"; filename="{side}.png"'
+        body.part(head, picture(fmt="PNG", seed=len(side), size=size))
+    body.text("model", "tripo3d/tripo/v2.5/multiview-to-3d").text("max_cost_usd", "1")
+    body.text("pad_square", "true").text("confirm_prepared", "true")
+    job_id = service.upload(body).text("job_id")
+
+    async def waits() -> bool:
+        return bool(image_of(service.get(f"status/{job_id}"))["waiting_for"] == "confirmation")
+
+    await until(waits, timeout=40)
+    files = image_of(service.get(f"status/{job_id}"))["preparation"]["files"]
+    assert [file["kind"] for file in files] == ["prepared", "prepared-2"]
+    sides = []
+    for file in files:
+        shown = service.get(service.get(file["url"]).headers["location"])
+        with Image.open(io.BytesIO(shown.content)) as prepared:
+            sides.append(prepared.size)
+    assert sides == [(60, 60), (50, 50)]
+    assert 'filename="chair-prepared-2.png"' in shown.headers["content-disposition"]
+    gone = service.get(f"download/{job_id}/{files[0]['url'].split('/')[5].split('?')[0]}?file=prepared-3")
+    assert gone.status in (404, 409)

@@ -106,6 +106,10 @@ def test_a_folder_of_pictures(service: Up, folder: Path) -> None:
     assert is_model(folder / "low/chair.glb")
     assert is_model(folder / "other/chair.glb")
     assert "2 would be bought at 0.30 USD each: 0.60 USD" in said
+    assert all(is_model(folder / f"variants/chair-v{number}.glb") for number in range(1, 5))
+    assert is_model(folder / "compared/fal-ai_trellis/chair.glb")
+    assert is_model(folder / "compared/tripo3d_tripo_v2.5_image-to-3d/chair.glb")
+    assert is_model(folder / "prepared/chair.glb")
     assert (folder / "report.html").stat().st_size > 1000
     assert list((folder / "again").glob("*.glb"))
 

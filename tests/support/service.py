@@ -118,7 +118,7 @@ class _Api:
             if len(files) > service.max_files:
                 return problem(422, "too_many_files", f"at most {service.max_files}")
             service.uploads.append([one.name for one in files])
-            service.keys[key] = self._accept(files)
+            service.keys[key] = self._accept(files, fields)
         if service.lose_replies:
             service.lose_replies -= 1
             return StreamingResponse(_torn(), 202, headers={"Content-Length": "1000"})
@@ -154,9 +154,10 @@ class _Api:
             "warnings": self.service.quote_warnings.get(name, []),
         }
 
-    def _accept(self, files: list["Sent"]) -> str:
+    def _accept(self, files: list["Sent"], fields: dict[str, str]) -> str:
         job_id = uuid4().hex
-        good = [one for one in files if one.name not in self.service.refused]
+        numbers = range(1, int(fields["variants"]) + 1) if "variants" in fields else [None]
+        good = [(one, n) for one in files if one.name not in self.service.refused for n in numbers]
         images = [
             {
                 "image_id": uuid4().hex,
@@ -166,15 +167,17 @@ class _Api:
                 "sha256": one.sha256,
                 "status": "queued",
                 "attempt": 1,
+                "variant": number,
             }
-            for index, one in enumerate(good)
+            for index, (one, number) in enumerate(good)
         ]
         rejected = [
             {"file": one.name, "code": "image_truncated", "detail": "The file ends early."}
             for one in files
             if one.name in self.service.refused
         ]
-        document = {"job_id": job_id, "images": images, "rejected": rejected, "model": "m"}
+        document = {"job_id": job_id, "images": images, "rejected": rejected}
+        document["model"] = fields.get("model", "m")
         document["created_at"] = datetime.now(UTC).isoformat()
         self.service.jobs[job_id] = FakeJob({**document, "total": len(images)})
         self._count(job_id)

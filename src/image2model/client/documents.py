@@ -3,7 +3,7 @@
 """
 
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -25,6 +25,13 @@ __all__ = [
     "Replayed",
     "Result",
 ]
+
+_PICTURE_SUFFIXES: Final = frozenset(
+    {
+        *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"),
+        *(".tif", ".tiff", ".heic", ".heif", ".avif"),
+    }
+)
 
 
 class File(msgspec.Struct, frozen=True):
@@ -128,9 +135,15 @@ class Image(msgspec.Struct, frozen=True):
 
     @property
     def stem(self) -> str:
-        """What its files may be named by: an object's name, or its picture's without the suffix."""
+        """What its files may be named by: an object's name, or its picture's without the suffix.
+
+        Further variants have their number behind it, as in the service's own archives.
+        """
+        path = PurePosixPath(self.filename)
         is_object = len(self.views) > 1 or any(view.filename != self.filename for view in self.views)
-        return self.filename if is_object else PurePosixPath(self.filename).stem
+        named = is_object and path.suffix.lower() not in _PICTURE_SUFFIXES
+        name = self.filename if named else path.stem
+        return name if self.variant in {None, 1} else f"{name or 'model'}-{self.variant}"
 
     @property
     def finished(self) -> bool:

@@ -32,6 +32,8 @@ _log: Final = structlog.get_logger(__name__)
 
 _MOST_BYTES: Final = 128 << 20
 """A larger file is no picture that a model would take."""
+_USUAL_BYTES: Final = 16 << 20
+"""Held where FAL does not say how large it is."""
 _COPIES: Final = 2
 """The cut-out as FAL has it, and as it is stored."""
 
@@ -79,6 +81,10 @@ def _with(task: Task, made: Cutout, cost_micro: int) -> Preparation:
     return msgspec.structs.replace(before, cutouts=cutouts, cost_micro=cost_micro)
 
 
+class _Unreadable(Exception):
+    """The file came whole and is no picture: perhaps a host's passing error."""
+
+
 class _Fetching:
     """One cut-out on its way into our storage, for as long as FAL may have it."""
 
@@ -96,6 +102,10 @@ class _Fetching:
         for tries in count(1):
             try:
                 return await self._once()
+            except _Unreadable as error:
+                if tries >= patience.cut_tries:
+                    raise self._unusable(str(error)) from error
+                reason, until, code = str(error), began + patience.model, "result_invalid"
             except FalAddressRefused as error:
                 raise self._unusable(f"it must not be fetched: {error}") from error
             except FalResultGone as error:
@@ -113,17 +123,21 @@ class _Fetching:
         raise AssertionError("unreachable: the loop has no end")
 
     async def _once(self) -> tuple[str, int]:
-        async with self._context.fetches, self._context.fal.download(self._file.url) as download:
-            size = download.size or _MOST_BYTES
-            if size > _MOST_BYTES:
-                raise self._unusable(f"it has {size:,} bytes")
-            async with self._context.result_bytes.hold(_COPIES * size):
-                data = bytearray()
-                async for chunk in download.chunks():
-                    data += chunk
-                    if len(data) > _MOST_BYTES:
-                        raise self._unusable(f"it has more than {_MOST_BYTES:,} bytes")
-                return await self._store(await self._checked(bytes(data)))
+        size = min(self._file.file_size or _USUAL_BYTES, _MOST_BYTES)
+        async with self._context.result_bytes.hold(_COPIES * size):
+            # models that are fetched need not wait for the decoder
+            async with self._context.fetches:
+                data = await self._read()
+            return await self._store(await self._checked(data))
+
+    async def _read(self) -> bytes:
+        data = bytearray()
+        async with self._context.fal.download(self._file.url) as download:
+            async for chunk in download.chunks():
+                data += chunk
+                if len(data) > _MOST_BYTES:
+                    raise self._unusable(f"it has more than {_MOST_BYTES:,} bytes")
+        return bytes(data)
 
     async def _checked(self, data: bytes) -> Prepared:
         call = partial(prepare, data, max_pixels=self._context.settings.max_pixels)
@@ -132,7 +146,7 @@ class _Fetching:
         except ImageFailure as failure:
             if failure.code != "image_unreadable":
                 raise
-            raise self._unusable(failure.message) from failure
+            raise _Unreadable(failure.message) from failure
 
     async def _store(self, picture: Prepared) -> tuple[str, int]:
         task = self._task

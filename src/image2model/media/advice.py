@@ -53,12 +53,14 @@ _UNIFORM_SIDE: Final = 64
 _SPAN: Final = 8
 _OUTERMOST: Final = 0.001
 _DEVIATION: Final = 12
-# What the pixels of a picture may take. A progressive JPEG is held whole, whatever its draft: with subsampled
-# colours, as cameras write them, its coefficients take three bytes a pixel.
-_MAX_BYTES: Final = 160_000_000
+# The memory that decoding may take, and what each pixel takes: twice its four bytes where there is alpha. A
+# JPEG of several scans is held whole, whatever its draft: six bytes of coefficients a pixel.
+_MAX_BYTES: Final = 240_000_000
+_BYTES: Final = 8
+_BYTES_OF_SCANS: Final = 6
+_BYTES_OF_DRAFT: Final = 1
 _MAX_DECODED: Final = 600_000_000
 _JPEG_SCAN: Final = b"\xff\xda"
-_BYTES: Final = {"jpeg": 3, "png": 4, "webp": 4}
 _BANDS: Final = ("RGB", "RGBA", "L", "CMYK")
 
 
@@ -79,8 +81,11 @@ def advice(data: bytes, *, max_pixels: int) -> Advice | None:
 def _is_affordable(info: PictureInfo, source: StrippedSource) -> bool:
     """Whether decoding takes little memory, and little time: each scan of a JPEG goes over all its pixels."""
     pixels = info.width * info.height
-    scans = source.data.count(_JPEG_SCAN) if info.format == "jpeg" else 1
-    return pixels * _BYTES[info.format] <= _MAX_BYTES and pixels * scans <= _MAX_DECODED
+    if info.format != "jpeg":
+        return pixels * _BYTES <= _MAX_BYTES
+    scans = source.data.count(_JPEG_SCAN)
+    each = _BYTES_OF_DRAFT if scans == 1 else _BYTES_OF_SCANS
+    return pixels * each <= _MAX_BYTES and pixels * scans <= _MAX_DECODED
 
 
 def _measured(image: Image.Image, *, full_side: int) -> Advice | None:

@@ -180,7 +180,7 @@ class Quoter:
         job_id = batch.job_id
         if job_id is None:
             hashes = {sha256 for sha256, _ in self._ledger.pictures(batch.key)}
-            job_id = await find_job(self._client, hashes, since=batch.begun or 0)
+            job_id = await find_job(self._client, hashes, batch.options, since=batch.begun or 0)
         return list(batch.items) if job_id is None else await self._lost(job_id, batch.items)
 
     async def _lost(self, job_id: str, items: Sequence[Item]) -> list[Item]:

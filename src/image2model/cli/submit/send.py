@@ -13,6 +13,7 @@ from typing import Final
 from image2model.cli.submit.item import Item
 from image2model.cli.submit.ledger import Ledger
 from image2model.cli.submit.manifest import OwnData
+from image2model.cli.submit.options import SharedOptions
 from image2model.cli.submit.plan import KEY_SECONDS, Batch
 from image2model.client import ApiError, AsyncClient, ClientError
 from image2model.client.documents import Job
@@ -76,7 +77,9 @@ class Sender:
                 for sha256, name in sent
             ]
             return await self._upload(batch, sources, own.metadata)
-        job_id = await find_job(self._client, {sha256 for sha256, _ in sent}, since=batch.begun or 0)
+        job_id = await find_job(
+            self._client, {sha256 for sha256, _ in sent}, batch.options, since=batch.begun or 0
+        )
         if job_id is None:
             await in_thread(self._ledger.drop, batch.key)
         else:
@@ -183,23 +186,32 @@ def _fail_not_taken(error: ApiError, items: Sequence[Item]) -> list[Item]:
     return rest
 
 
-async def find_job(client: AsyncClient, hashes: Collection[str], *, since: float) -> str | None:
-    """The latest job of these pictures that was created after `since`, or None. Raises ClientError."""
+async def find_job(
+    client: AsyncClient, hashes: Collection[str], options: SharedOptions, *, since: float
+) -> str | None:
+    """The latest job of these pictures by the same model that was created after `since`, or None.
+
+    Raises ClientError.
+    """
+    images = len(hashes) * (options.variants or 1)
     cursor: str | None = None
     while True:
         page = await client.jobs(cursor=cursor)
         for job in page.jobs:
             if _created(job) < since - _CLOCK_SKEW:
                 return None
-            if job.total <= len(hashes) and await _holds(client, job.job_id, hashes):
+            fits = job.total <= images and (not options.model or job.model == options.model)
+            if fits and await _holds(client, job.job_id, hashes, options):
                 return job.job_id
         if (cursor := page.next_cursor) is None:
             return None
 
 
-async def _holds(client: AsyncClient, job_id: str, hashes: Collection[str]) -> bool:
+async def _holds(client: AsyncClient, job_id: str, hashes: Collection[str], options: SharedOptions) -> bool:
     images = (await client.job(job_id)).images
-    return bool(images) and all(image.sha256 in hashes for image in images)
+    numbers = {image.variant for image in images}
+    wanted = {*range(1, options.variants + 1)} if options.variants else {None}
+    return bool(images) and numbers == wanted and all(image.sha256 in hashes for image in images)
 
 
 def _created(job: Job) -> float:

@@ -7,7 +7,6 @@ while the next ones still arrive. Only a few are in it at once, so a slow sink d
 
 import asyncio
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import TracebackType
@@ -16,7 +15,6 @@ from typing import Any, Final, Self
 import msgspec
 from starlette.types import Receive
 
-from image2model.domain import SIDES
 from image2model.errors import FileFault, FileProblem, InvalidParameter, NoFiles, TooManyFiles
 from image2model.http.upload.form import (
     FILE,
@@ -38,9 +36,9 @@ from image2model.http.upload.limits import (
     UploadLimits,
     check_declared_length,
 )
+from image2model.http.upload.part_names import place_of
 from image2model.shielded import in_thread
 
-_OBJECT: Final = re.compile(r"objects\[([^\[\]]{1,80})\](?:\[([^\[\]]{0,80})\])?")
 MANIFEST: Final = "manifest"
 """A field that may be larger, since it says something about each file."""
 MODEL: Final = "model"
@@ -116,13 +114,6 @@ class ReceivedBatch(msgspec.Struct, frozen=True):
             return
         first = self.bad[0].problem
         raise type(first)(first.detail, errors=[each.fault for each in self.bad])
-
-
-def _no_object(name: str) -> str:
-    return (
-        f"{name[:120]!r} names no object. Write `objects[chair][front]`, or `objects[chair]` for a view "
-        "without a side. A name is 1 to 80 visible characters without brackets."
-    )
 
 
 def too_many_objects(most: int) -> TooManyFiles:
@@ -218,10 +209,12 @@ class FormReader:
         name = start.name
         if name == "files":
             return self._begin_file(start, FILE)
-        if found := _OBJECT.fullmatch(name):
-            return self._begin_view(start, Place(found[1].strip(), found[2] or ""))
-        if name.startswith("objects"):
-            return self._refuse(_no_object(name))
+        try:
+            place = place_of(name)
+        except InvalidParameter as wrong:
+            return self._refuse(wrong.detail)
+        if place is not None:
+            return self._begin_file(start, place)
         if name not in FIELDS:
             return self._refuse(
                 f"There is no parameter {name[:80]!r}. Files go into parts named `files`, the views of one "
@@ -235,16 +228,6 @@ class FormReader:
             return self._refuse(_too_often(name))
         limits = self._limits
         return FieldPart(name, limits.max_manifest_bytes if name == MANIFEST else limits.max_field_bytes)
-
-    def _begin_view(self, start: PartStart, place: Place) -> Part:
-        if not place.object or not place.object.isprintable():
-            return self._refuse(_no_object(start.name))
-        if place.side and place.side not in SIDES:
-            return self._refuse(
-                f"The object {place.object!r} has a side {place.side[:32]!r}. "
-                f"The sides are: {', '.join(SIDES)}."
-            )
-        return self._begin_file(start, place)
 
     def _begin_file(self, start: PartStart, place: Place) -> FilePart:
         index = self.files_seen
