@@ -53,7 +53,7 @@ BAD = {
     "40 MB": (Body().file("a.jpg", JPEG + bytes(40 * MIB)), 413, "file_too_large"),
     "one byte over": (Body().file("a.jpg", JPEG + bytes(10 * MIB + 1 - len(JPEG))), 413, "file_too_large"),
     "wrong field name": (
-        Body().part('Content-Disposition: form-data; name="file"; filename="a.png"', PNG),
+        Body().part('Content-Disposition: form-data; name="picture"; filename="a.png"', PNG),
         422,
         "invalid_parameter",
     ),

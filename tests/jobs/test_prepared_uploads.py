@@ -34,9 +34,9 @@ def image_of(answer: Answer) -> dict[str, Any]:
         ({"remove_background": MODEL}, "invalid_parameter", "removes no background"),
         ({"remove_background": "no/such"}, "unknown_model", "no/such"),
         ({"model": REMOVER}, "invalid_parameter", "makes no model"),
-        ({"crop": "maybe"}, "invalid_parameter", "`crop` must be false or true"),
-        ({"pad_square": ""}, "invalid_parameter", "`pad_square`"),
-        ({"confirm_prepared": "1"}, "invalid_parameter", "`confirm_prepared`"),
+        ({"crop": "maybe"}, "invalid_parameter", "`crop` must be true or false"),
+        ({"pad_square": "2"}, "invalid_parameter", "`pad_square`"),
+        ({"confirm_prepared": "yess"}, "invalid_parameter", "`confirm_prepared`"),
     ],
 )
 def test_wrong_field_is_refused_with_advice(

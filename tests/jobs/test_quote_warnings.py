@@ -117,6 +117,10 @@ async def _turns(turns: list[float]) -> None:
         turns.append(time.thread_time() - before)
 
 
+HEAD = b"\x89PNG\r\n\x1a\n"
+"""Of a picture that is measured in a thread."""
+
+
 class Stalled:
     """Measures that last until `release` is set, and how many ran at once."""
 
@@ -144,19 +148,19 @@ async def test_busy_decoders_cost_a_quote_its_warnings_and_little_time(
     monkeypatch.setattr(module, "advice", stalled)
     advisor = Advisor(max_pixels=LIMIT, threads=2, seconds_for_quote=0.2)
     first, second = advisor.begin(), advisor.begin()
-    begun = [asyncio.create_task(first.look(received(index), b"")) for index in range(2)]
+    begun = [asyncio.create_task(first.look(received(index), HEAD)) for index in range(2)]
     await asyncio.to_thread(wait_until, lambda: stalled.running == 2)
-    await second.look(received(0), b"")  # it waits in vain
-    await second.look(received(1), b"")  # and does not try again
+    await second.look(received(0), HEAD)  # it waits in vain
+    await second.look(received(1), HEAD)  # and does not try again
     assert second.found == {}
     assert not any(task.done() for task in begun)  # their bytes are held until they have ended
     stalled.release.set()
     await asyncio.gather(*begun)
     assert [one.code for one in first.found.values()] == [AdviceCode.SEVERAL_OBJECTS] * 2
-    await first.look(received(2), b"")
+    await first.look(received(2), HEAD)
     assert set(first.found) == {0, 1}  # its time is used up
     third = advisor.begin()
-    await third.look(received(0), b"")
+    await third.look(received(0), HEAD)
     assert set(third.found) == {0}
     assert stalled.most == 2
     advisor.close()
@@ -171,7 +175,7 @@ async def test_fault_of_a_measure_is_reported_and_fails_no_quote(
     monkeypatch.setattr(module, "advice", fail)
     advisor = Advisor(max_pixels=LIMIT)
     looks = advisor.begin()
-    await looks.look(received(0), b"")
+    await looks.look(received(0), HEAD)
     advisor.close()
     assert looks.found == {}
     assert "advice_failed" in capsys.readouterr().out

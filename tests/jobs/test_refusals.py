@@ -13,7 +13,7 @@ from tests.support.served_api import PNG, Service, batch
 from tests.support.sketches import picture
 
 MIB = 1 << 20
-JPEG, WEBP, GIF = picture(fmt="JPEG"), picture(fmt="WEBP"), picture(fmt="GIF", mode="L")
+JPEG, WEBP, PHOTOSHOP = picture(fmt="JPEG"), picture(fmt="WEBP"), b"8BPS" + bytes(60)
 OTHER_MODEL = "fal-ai/triposr"
 
 
@@ -28,7 +28,7 @@ BAD: dict[str, tuple[bytes, str, int, str]] = {
         "text named png": (one(b"only text\n" * 30), 422, "not_an_image"),
         "random bytes": (one(hashlib.shake_256(b"x").digest(5000)), 422, "not_an_image"),
         "svg": (one(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.svg"), 422, "not_an_image"),
-        "gif": (one(GIF, "a.gif"), 422, "not_an_image"),
+        "photoshop": (one(PHOTOSHOP, "a.psd"), 422, "not_an_image"),
         "truncated png": (one(PNG[:-30]), 422, "image_truncated"),
         "truncated jpeg": (one(JPEG[:-200]), 422, "image_truncated"),
         "truncated webp": (one(WEBP[:-20]), 422, "image_truncated"),
@@ -44,7 +44,7 @@ BAD: dict[str, tuple[bytes, str, int, str]] = {
             "invalid_multipart",
         ),
         "wrong field name": (
-            Body().part('Content-Disposition: form-data; name="image"; filename="a.png"', PNG),
+            Body().part('Content-Disposition: form-data; name="picture"; filename="a.png"', PNG),
             422,
             "invalid_parameter",
         ),

@@ -5,6 +5,7 @@ question costs nothing again.
 """
 
 import asyncio
+import gzip
 import hashlib
 from collections import OrderedDict
 from typing import Final, Literal
@@ -21,6 +22,7 @@ from image2model.money import to_usd
 
 _UNIT: Final = "model"
 """All prices that are known before a run are for one picture, which becomes one model."""
+_GZIP_LEVEL: Final = 6
 _KEPT: Final = 64
 """Answers of one version that are kept, one for each set of patterns."""
 
@@ -122,11 +124,19 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: Moment | None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer:
     """A whole body, and its ETag."""
 
-    etag: str
-    body: bytes
+    def __init__(self, etag: str, body: bytes) -> None:
+        self.etag = etag
+        self.body = body
+        self._compressed: bytes | None = None
+
+    async def compressed(self) -> bytes:
+        """The body compressed by gzip, in a thread when it is first needed: a tenth of it."""
+        if self._compressed is None:
+            self._compressed = await asyncio.to_thread(gzip.compress, self.body, _GZIP_LEVEL, mtime=0)
+        return self._compressed
 
 
 def document(endpoint: Endpoint) -> ModelDocument:

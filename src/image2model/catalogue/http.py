@@ -30,10 +30,13 @@ async def list_models(request: Request) -> Response:
     principal = await state.authenticate(request.scope)
     catalogue = await state.catalogue.ready()
     answer = (await state.model_documents.of(catalogue)).listing(catalogue, principal.models)
-    headers = {"ETag": answer.etag, "Cache-Control": _CACHE}
+    headers = {"ETag": answer.etag, "Cache-Control": _CACHE, "Vary": "Accept-Encoding"}
     if answer.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(answer.body, media_type=_JSON, headers=headers)
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(answer.body, media_type=_JSON, headers=headers)
+    headers["Content-Encoding"] = "gzip"
+    return Response(await answer.compressed(), media_type=_JSON, headers=headers)
 
 
 async def show_model(request: Request) -> Response:

@@ -48,6 +48,7 @@ function startEmpty(parameter) {
 function adaptForm(schema) {
   for (const [name, field] of Object.entries(schema.properties)) {
     delete field.contentMediaType; // the viewer would ask for a file where JSON is written
-    if (!schema.required.includes(name) && !('default' in field)) field.example = '';
+    const needed = (schema.required ?? []).includes(name) || 'default' in field;
+    if (!needed && field.type !== 'array') field.example = ''; // the viewer reads the example of a list as JSON
   }
 }
