@@ -68,11 +68,10 @@ async def leftovers(run: "Run", redis: Redis, images: dict[str, ImageRow]) -> li
     """
     root = run.world.files
     nobodys = await asyncio.to_thread(_nobodys, root, images)
-    explained = _Explanations(run)
     broken = [
-        f"{len(made)} files of {where} are nobody's, and no API process that was killed can have left them"
-        for where, made in nobodys.items()
-        if not explained.take(where, made)
+        f"{len(nobodys[where])} files of {where} are nobody's, and no API process that was killed can have left "
+        "them"
+        for where in _Explanations(run).missing(nobodys)
     ]
     storage = open_storage(root.as_uri())
     await erase_orphans(redis, storage, older_than_s=0)
@@ -97,11 +96,21 @@ class _Explanations:
                 runs = bases[one.base].runs
                 self._cut += [(one, run) for run in runs if run.struck and run.held(one.begun)]
 
-    def take(self, where: str, made: list[float]) -> bool:
-        """Whether an upload is left that may have made these files; it is used up."""
-        for found in self._cut:
-            if self._explains(*found, where, made):
-                self._cut.remove(found)
+    def missing(self, files: dict[str, list[float]]) -> list[str]:
+        """The folders that are left when as many as possible have an upload of their own that explains them."""
+        owners: dict[int, str] = {}
+        return [where for where in files if not self._assign(where, files, owners, set())]
+
+    def _assign(
+        self, where: str, files: dict[str, list[float]], owners: dict[int, str], tried: set[int]
+    ) -> bool:
+        """Find an upload for a folder; another folder may have to take another one for it."""
+        for number, found in enumerate(self._cut):
+            if number in tried or not self._explains(*found, where, files[where]):
+                continue
+            tried.add(number)
+            if number not in owners or self._assign(owners[number], files, owners, tried):
+                owners[number] = where
                 return True
         return False
 
