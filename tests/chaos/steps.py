@@ -5,12 +5,15 @@ Who calls it: the uploads. Like them it keeps its idempotency key until there is
 
 import asyncio
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Final
 
 import aiohttp
+
+from tests.chaos.tries import Try
 
 RETEXTURE: Final = "fal-ai/meshy/v5/retexture"
 """It costs what the default model does."""
@@ -23,13 +26,19 @@ _UNFIT: Final = frozenset({"not_ready", "invalid_parameter", "expired"})
 
 
 class SecondSteps:
-    """The second steps of a run. `accepted`: the jobs to take models from."""
+    """The second steps of a run. `accepted`: the jobs to take models from; `note`: a request begins."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, bases: list[str], accepted: Mapping[str, list[str]], seed: int
+        self,
+        http: aiohttp.ClientSession,
+        bases: list[str],
+        accepted: Mapping[str, list[str]],
+        seed: int,
+        note: Callable[[str], Try],
     ) -> None:
         self.answers: Counter[str] = Counter()
         self.faults: list[str] = []
+        self._note = note
         self._http = http
         self._bases = itertools.cycle(bases)
         self._accepted = accepted
@@ -67,16 +76,20 @@ class SecondSteps:
     async def _begin(self, job_id: str, image_id: str, take: Callable[[dict[str, Any]], None]) -> None:
         headers = {"Idempotency-Key": f"step-{self._seed}-{image_id}"}
         while True:
-            url = f"{next(self._bases)}/api/v1/jobs/{job_id}/images/{image_id}/derive"
+            this = self._note(next(self._bases))
+            url = f"{this.base}/api/v1/jobs/{job_id}/images/{image_id}/derive"
             try:
                 async with self._http.post(
                     url, json={"model": RETEXTURE}, headers=headers, timeout=_DEADLINE
                 ) as reply:
                     document, status = await reply.json(content_type=None), reply.status
+                    this.status = status
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 self.answers[type(error).__name__] += 1
                 await asyncio.sleep(_PAUSE_S)
                 continue
+            finally:
+                this.ended = time.time()
             self.answers[str(status)] += 1
             if status == 202:
                 return take(document)

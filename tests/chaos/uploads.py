@@ -8,25 +8,15 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import aiohttp
 
 from tests.chaos.forms import Form, draw
 from tests.chaos.steps import SecondSteps
+from tests.chaos.tries import Try
 
 _BATCH = 25
 _DEADLINE = aiohttp.ClientTimeout(total=15)
-
-
-@dataclass
-class Try:
-    """One request: to which replica, from when to when by the wall clock, and the answer's status."""
-
-    base: str
-    begun: float
-    ended: float = float("inf")
-    status: int | None = None
 
 
 class Uploads:
@@ -37,7 +27,7 @@ class Uploads:
         self.answers: Counter[str] = Counter()
         self.faults: list[str] = []
         self.tries: list[Try] = []
-        self.steps = SecondSteps(http, bases, self.accepted, seed)
+        self.steps = SecondSteps(http, bases, self.accepted, seed, self._begin)
         self._http = http
         self._bases = itertools.cycle(bases)
         self._images = images
@@ -53,6 +43,11 @@ class Uploads:
                 group.create_task(self._batch(start, on_accepted))
                 await asyncio.sleep(gap)
 
+    def _begin(self, base: str) -> Try:
+        this = Try(base, time.time())
+        self.tries.append(this)
+        return this
+
     async def _batch(self, start: int, on_accepted: Callable[[str], None]) -> None:
         count = min(_BATCH, self._images - start)
         form = await asyncio.to_thread(draw, self._seed, start, count)
@@ -64,8 +59,7 @@ class Uploads:
 
     async def _try(self, start: int, form: Form, on_accepted: Callable[[str], None]) -> float | None:
         """Seconds until the next try; None when it is accepted, or refused for good."""
-        this = Try(next(self._bases), time.time())
-        self.tries.append(this)
+        this = self._begin(next(self._bases))
         url = f"{this.base}/api/v1/upload/batch"
         headers = {"Idempotency-Key": f"chaos-{self._seed}-{start}"}
         try:
