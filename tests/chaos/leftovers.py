@@ -115,7 +115,8 @@ class _Explanations:
         return False
 
     def _explains(self, one: Try, run: ProcessRun, where: str, made: list[float]) -> bool:
-        if not one.begun - _CLOCK_S <= min(made) <= max(made) <= run.ended + _CLOCK_S:
+        times = made or [one.begun]
+        if not one.begun - _CLOCK_S <= min(times) <= max(times) <= run.ended + _CLOCK_S:
             return False
         return run.struck.name == "SIGKILL" or (  # type: ignore[union-attr]  # only struck runs are here
             any(begun < run.ended and run.struck_at < ended for begun, ended in self._outages)
@@ -139,10 +140,10 @@ def _nobodys(root: Path, images: dict[str, ImageRow]) -> dict[str, list[float]]:
     pictures |= {f"{name}-model" for name, image in images.items() if image.parent_image_id is not None}
     for path in root.rglob("*"):
         if path.is_file() and not _owned(name := path.relative_to(root).as_posix(), images, pictures):
-            about = path.stat()
-            # a model that a second step starts from is a link, and keeps the time of its first name
-            made = about.st_ctime if "-model." in path.name else about.st_mtime
-            found["/".join(name.split("/")[:2])].append(made)
+            times = found["/".join(name.split("/")[:2])]
+            # the model that a second step starts from is a link: its time says nothing, its picture's does
+            if "-model." not in path.name:
+                times.append(path.stat().st_mtime)
     return dict(found)
 
 
