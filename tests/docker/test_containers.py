@@ -131,9 +131,8 @@ def test_nginx_is_given_every_variable_and_the_body_limit_of_the_settings() -> N
         for name in re.findall(r"\$\{(I2M_\w+)\}", path.read_text())
     }
     assert used <= set(given)
-    settings = load({})
     body_limit = size(given["I2M_BODY_LIMIT"].upper().replace("M", "MiB"))
-    assert body_limit == settings.max_files * settings.max_file_bytes + (1 << 20)
+    assert body_limit == load({}).max_body
 
 
 def test_password_must_be_chosen() -> None:

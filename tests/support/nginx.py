@@ -65,7 +65,7 @@ def variables(folder: Path, **given: str) -> dict[str, str]:
         "I2M_REAL_IP_FROM": "127.0.0.1/32",
         "I2M_ADDRESS_RATE": "50r/s",
         "I2M_ADDRESS_BURST": "200",
-        "I2M_BODY_LIMIT": "251m",
+        "I2M_BODY_LIMIT": "1024m",
         "I2M_CERTIFICATES": "/run/certificates",
         "I2M_HTTPS_LISTEN": "8443",
     }
