@@ -153,7 +153,7 @@ async def test_older_nginx_of_the_distribution_takes_the_same_configuration(
             events = await stream.rest()
         assert events[-1].brief == ("complete", "succeeded")
         _is_problem(
-            await cluster.request("POST", "/upload/batch", bytes(1), content_length="999999999"),
+            await cluster.request("POST", "/upload/batch", bytes(1), content_length="9999999999"),
             413,
             "body_too_large",
         )
