@@ -8,8 +8,8 @@ from image2model.domain import ImageResult
 from image2model.errors import NotFound, NotReady
 from image2model.events import history
 from image2model.events.history import ImageChanged, JobCompleted
-from image2model.generation import steps
-from image2model.generation.steps import Replaced
+from image2model.generation import stored_results
+from image2model.generation.stored_results import Replaced
 from image2model.jobs import lifecycle
 from image2model.store.records import JobSnapshot
 from tests.support.altered_fal import AlteredFal, failing
@@ -102,12 +102,15 @@ async def test_result_that_changed_meanwhile_is_not_written_over(fleet: Fleet) -
     fleet.start_worker()
     job = await fleet.until_finished(await fleet.submit(1))
     image_id = job.images[0].image_id
-    text = await steps.result_text(fleet.redis, image_id)
+    text = await stored_results.result_text(fleet.redis, image_id)
     worse = ImageResult(files=())
-    assert await steps.replace_result(fleet.redis, image_id, f"{text} ", worse) is Replaced.CHANGED_MEANWHILE
-    assert await steps.replace_result(fleet.redis, "nobody", text, worse) is Replaced.GONE
-    same = steps.result_from(text)
-    assert await steps.replace_result(fleet.redis, image_id, text, same) is Replaced.DONE
+    assert (
+        await stored_results.replace_result(fleet.redis, image_id, f"{text} ", worse)
+        is Replaced.CHANGED_MEANWHILE
+    )
+    assert await stored_results.replace_result(fleet.redis, "nobody", text, worse) is Replaced.GONE
+    same = stored_results.result_from(text)
+    assert await stored_results.replace_result(fleet.redis, image_id, text, same) is Replaced.DONE
     assert (await fleet.job(job.job_id)).version == job.version
 
 

@@ -4,8 +4,8 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.domain import ImageResult, MissingFile, ResultFile, ResultWarning, WarningCode
-from image2model.generation import steps
-from image2model.generation.steps import Replaced
+from image2model.generation import stored_results
+from image2model.generation.stored_results import Replaced
 from tests.support.served_api import Service, batch
 from tests.support.worker_steps import claim, fail, succeed
 
@@ -18,9 +18,11 @@ async def with_a_missing_file(service: Service, redis: Redis) -> tuple[str, str]
     job_id = service.upload(batch(1)).text("job_id")
     [one] = await claim(redis)
     await succeed(redis, one, job_id, service.files.as_uri())
-    before = await steps.result_text(redis, one.task_id)
-    after = msgspec.structs.replace(steps.result_from(before), warnings=(WARNING,), missing=(MISSING,))
-    assert await steps.replace_result(redis, one.task_id, before, after) is Replaced.DONE
+    before = await stored_results.result_text(redis, one.task_id)
+    after = msgspec.structs.replace(
+        stored_results.result_from(before), warnings=(WARNING,), missing=(MISSING,)
+    )
+    assert await stored_results.replace_result(redis, one.task_id, before, after) is Replaced.DONE
     return job_id, one.task_id
 
 
@@ -71,10 +73,10 @@ async def test_image_without_a_result_is_not_ready(service: Service, redis: Redi
 async def test_stream_goes_on_with_an_image_and_a_complete(service: Service, redis: Redis) -> None:
     job_id, image_id = await with_a_missing_file(service, redis)
     last = int(service.get(f"status/{job_id}").headers["etag"].strip('"').split("-")[0])
-    before = await steps.result_text(redis, image_id)
+    before = await stored_results.result_text(redis, image_id)
     preview = ResultFile("preview", "png", 3, "results/x/y/preview.png")
-    files = (*steps.result_from(before).files, preview)
-    await steps.replace_result(redis, image_id, before, ImageResult(files))
+    files = (*stored_results.result_from(before).files, preview)
+    await stored_results.replace_result(redis, image_id, before, ImageResult(files))
     stream = service.get(f"status/stream/{job_id}", last_event_id=str(last))
     told = [
         (fields["event"], int(fields["id"]))

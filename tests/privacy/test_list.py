@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus, MissingFile
 from image2model.fal.hosts import FalHosts
 from image2model.fal.webhooks import decode_webhook
-from image2model.generation import fal_deletions, steps
+from image2model.generation import fal_deletions, steps, stored_results
 from image2model.generation.fal_deletions import KeptAtFal, Outcome
 from image2model.generation.steps import Committed
 from image2model.jobs import records
@@ -83,12 +83,12 @@ async def test_missing_file_keeps_it_until_the_refresh(redis: Redis) -> None:
     await steps.succeed(redis, claim.task_id, claim.token, missing)
     assert await listed(redis) == (["req-1"], [])
     assert await redis.zscore(queue_key(Queue.BATCH), f"refresh:{claim.task_id}:1") is not None
-    before = await steps.result_text(redis, claim.task_id)
+    before = await stored_results.result_text(redis, claim.task_id)
     two = msgspec.structs.replace(missing, missing=(MissingFile("preview", "http://y"),))
-    await steps.replace_result(redis, claim.task_id, before, two)
+    await stored_results.replace_result(redis, claim.task_id, before, two)
     assert await listed(redis) == (["req-1"], [])
-    before = await steps.result_text(redis, claim.task_id)
-    await steps.replace_result(redis, claim.task_id, before, jobs.RESULT)
+    before = await stored_results.result_text(redis, claim.task_id)
+    await stored_results.replace_result(redis, claim.task_id, before, jobs.RESULT)
     assert await listed(redis) == ([], ["req-1"])
 
 

@@ -16,11 +16,12 @@ from arq.worker import Retry
 from image2model.domain import ImageResult, MissingFile, ResultFile, ResultWarning
 from image2model.errors import StaleFence
 from image2model.fal.files import MODEL, FalFile
-from image2model.generation import steps
+from image2model.generation import steps, stored_results
 from image2model.generation.context import GenerationContext
 from image2model.generation.fetch_file import Fetched
 from image2model.generation.result_files import NotFetched, ResultFetcher, mesh_of, remarks
-from image2model.generation.steps import Replaced, Task
+from image2model.generation.steps import Task
+from image2model.generation.stored_results import Replaced
 from image2model.queue import reconciliation
 from image2model.queue.running import RunningTask
 from image2model.store.keys import Queue
@@ -41,12 +42,12 @@ async def refresh_files(context: GenerationContext, running: RunningTask, image_
     """
     try:
         task = await steps.load(context.redis, image_id)
-        text = await steps.result_text(context.redis, image_id)
-        if not text or not (before := steps.result_from(text)).missing:
+        text = await stored_results.result_text(context.redis, image_id)
+        if not text or not (before := stored_results.result_from(text)).missing:
             return
         after = await _refreshed(context, task, before)
         if after != before:
-            replaced = await steps.replace_result(context.redis, image_id, text, after)
+            replaced = await stored_results.replace_result(context.redis, image_id, text, after)
             if replaced is Replaced.CHANGED_MEANWHILE:
                 raise Retry(defer=_NOW_S)
         if after.missing:

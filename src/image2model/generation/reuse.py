@@ -9,7 +9,7 @@ import structlog
 
 from image2model.domain import ImageResult, ResultFile, ResultWarning, WarningCode
 from image2model.fal.files import MODEL
-from image2model.generation import phases, steps
+from image2model.generation import phases, steps, stored_results
 from image2model.generation.context import GenerationContext
 from image2model.generation.steps import Task
 from image2model.storage import layout
@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 async def reuse_result(context: GenerationContext, task: Task, fence: str) -> bool:
     """Take the result; False if it is gone by now. Raises StaleFence, StorageError."""
-    found = await steps.result_of(context.redis, task.reuse_of)
+    found = await stored_results.result_of(context.redis, task.reuse_of)
     if found is None:
         return False
     try:

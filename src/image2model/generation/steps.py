@@ -26,9 +26,7 @@ from image2model.errors import NoBudgetLeft, StaleFence
 from image2model.fal.endpoints import Params
 from image2model.generation.fal_deletions import KeptAtFal
 from image2model.queue.retry import until_stored
-from image2model.store.connection import command
 from image2model.store.durability import Replicas
-from image2model.store.keys import key
 from image2model.store.scripts import Script
 
 _LOAD: Final = Script("generation/load_image")
@@ -39,7 +37,6 @@ _COMMIT: Final = Script("generation/commit_submission")
 _AGAIN: Final = Script("generation/try_again")
 _CRASH: Final = Script("generation/note_crash")
 _NO_REUSE: Final = Script("generation/no_reuse")
-_REPLACE: Final = Script("generation/replace_result")
 
 Field = str | int
 _NO_BUDGET: Final = -4
@@ -102,18 +99,9 @@ class Committed(IntEnum):
     ANOTHERS = 2
 
 
-class Replaced(IntEnum):
-    """What became of an improved result."""
-
-    GONE = -1
-    CHANGED_MEANWHILE = 0
-    DONE = 1
-
-
 _params: Final = msgspec.json.Decoder(dict[str, object])
 _views: Final = msgspec.json.Decoder(tuple[StoredView, ...])
 _model_input: Final = msgspec.json.Decoder(ModelInput)
-_result: Final = msgspec.json.Decoder(ImageResult)
 _preparation: Final = msgspec.json.Decoder(Preparation)
 _JOB: Final = ("model", "params", "priority", "traceparent")
 _IMAGE: Final = (
@@ -344,12 +332,6 @@ async def try_again(
     return bool(done == 1)
 
 
-async def result_of(redis: Redis, image_id: str) -> ImageResult | None:
-    """The result of another image; None if it has none."""
-    text = await result_text(redis, image_id)
-    return _result.decode(text) if text else None
-
-
 async def take_result(redis: Redis, image_id: str, fence: str, result: ImageResult, *leaving: Field) -> None:
     """End the image with another image's result, without a run. What earlier attempts cost stays booked."""
     text = msgspec.json.encode(result).decode()
@@ -362,27 +344,6 @@ async def give_up_reuse(redis: Redis, image_id: str, fence: str, task: Task) -> 
     digest = task.main_digest if task.reuse_main else task.digest
     if await _NO_REUSE.packed(redis, image_id, fence, digest, task.reuse_of) != 1:
         raise StaleFence(f"image {image_id} is held by another worker")
-
-
-async def result_text(redis: Redis, image_id: str) -> str:
-    """A result as it is stored, to be replaced; empty if there is none."""
-    (text,) = _as_texts(await command(redis, "HMGET", key("image", image_id), "result"))
-    return text
-
-
-def result_from(text: str) -> ImageResult:
-    """Decode what `result_text` returned."""
-    return _result.decode(text)
-
-
-@until_stored
-async def replace_result(redis: Redis, image_id: str, before: str, after: ImageResult) -> Replaced:
-    """Improve the result of an image that has succeeded, and publish the change. Repeats until stored.
-
-    `before` is what `result_text` returned. If the stored result differs by now, nothing changes.
-    """
-    text = msgspec.json.encode(after).decode()
-    return Replaced(await _REPLACE.packed(redis, image_id, before, text))
 
 
 async def _write(
