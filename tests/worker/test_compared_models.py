@@ -109,10 +109,10 @@ async def test_background_is_removed_once_for_all_models_and_variants(
 
 async def test_worker_killed_in_the_middle_buys_nothing_twice(fleet: Fleet, http: httpx.AsyncClient) -> None:
     answer = await upload(http)
-    worker = fleet.start_worker(I2M_MAX_CONCURRENT="6")
+    worker = fleet.start_worker(I2M_MAX_CONCURRENT="6", I2M_UNCONFIRMED_GRACE="5")
     await fleet.until(answer["jobs"][0]["job_id"], lambda job: job.counts.succeeded > 1)
     worker.send(signal.SIGKILL)
-    fleet.start_worker()
+    fleet.start_worker(I2M_UNCONFIRMED_GRACE="5")
     jobs = await finished(fleet, answer)
     sent = Counter(one["tags"]["i2m.image"] for one in fleet.emulator.submissions())
     assert set(sent.values()) == {1}
