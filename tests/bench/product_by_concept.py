@@ -116,10 +116,11 @@ async def make_key(redis: Redis, rate: str | None = None) -> tuple[str, str]:
 
 async def submit(redis: Redis, count: int) -> list[Submitted]:
     """Take this many waiting images into FAL's queue, as a worker does."""
-    claims = await leases.pick(
+    picked = await leases.pick(
         redis, Queue.GENERATION, "w1", free=count, reserve=0, lease_s=600.0, max_permits=10_000
     )
-    return [await _submit(redis, claim) for claim in claims]
+    # revisions before the one that also says how long a worker may wait returned the list itself
+    return [await _submit(redis, claim) for claim in getattr(picked, "claims", picked)]  # type: ignore[union-attr]
 
 
 async def _submit(redis: Redis, claim: leases.Claim) -> Submitted:

@@ -68,9 +68,9 @@ async def drain(redis: Redis) -> None:
         await circuits.maintain_endpoints(redis, patience_s=PATIENT, pace=PACE)
         if await circuits.claim_probe(redis):
             await circuits.allow_trial(redis)
-        claims = await leases.pick(
-            redis, Queue.GENERATION, "w", free=9, reserve=9, lease_s=600, max_permits=1000
-        )
+        claims = (
+            await leases.pick(redis, Queue.GENERATION, "w", free=9, reserve=9, lease_s=600, max_permits=1000)
+        ).claims
         for claim in claims:
             try:
                 if not await finish(redis, claim):

@@ -60,7 +60,9 @@ async def test_late_id_takes_its_hold_back_and_is_booked_against_it(redis: Redis
     await lose(redis, claim)
     assert await commit(redis, claim.task_id, "a1", "req-1") is Committed.ANOTHERS
     assert await used(redis) == Usage(1, 0, PRICE)
-    (again,) = await leases.pick(redis, Queue.GENERATION, "w2", free=0, reserve=1, lease_s=60, max_permits=10)
+    (again,) = (
+        await leases.pick(redis, Queue.GENERATION, "w2", free=0, reserve=1, lease_s=60, max_permits=10)
+    ).claims
     await book(redis, again.task_id, PRICE)
     await finish_submitted(redis, again)
     assert await used(redis) == Usage(0, PRICE, 0)

@@ -190,7 +190,10 @@ async def test_deleted_job_is_gone_at_once_and_silent(redis: Redis, make_job: Ma
     with pytest.raises(NotFound):
         await job_reads.read_job(redis, job.job_id)
     await finish(redis, claim)
-    assert len(await leases.pick(redis, Queue.BATCH, "w", free=5, reserve=0, lease_s=5, max_permits=1)) == 1
+    assert (
+        len((await leases.pick(redis, Queue.BATCH, "w", free=5, reserve=0, lease_s=5, max_permits=1)).claims)
+        == 1
+    )
     await records.erase(redis, job.job_id)
     assert await redis.exists(f"i2m:job:{job.job_id}", f"i2m:image:{claim.task_id}") == 0
 

@@ -77,7 +77,9 @@ async def test_id_that_comes_after_the_failure_goes_on_in_its_phase(redis: Redis
     request = FalRequest("late", "http://s", "http://r", "http://c")
     await steps.commit_submission(Replicas(redis), claim.task_id, "", "a1", request)
     assert await reserved(redis) == PRICE + CUTOUT_PRICE
-    (again,) = await leases.pick(redis, Queue.GENERATION, "w2", free=1, reserve=5, lease_s=60, max_permits=9)
+    (again,) = (
+        await leases.pick(redis, Queue.GENERATION, "w2", free=1, reserve=5, lease_s=60, max_permits=9)
+    ).claims
     await steps.move(redis, again.task_id, again.token, ImageStatus.STORING)
     await book(redis, again.task_id, CUTOUT_PRICE)
     await end_phase(redis, await steps.load(redis, again.task_id), again.token)

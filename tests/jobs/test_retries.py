@@ -40,9 +40,9 @@ async def broken_behind_fal(redis: Redis, make_job: MakeJob, *, booked: bool) ->
 
 async def follow(redis: Redis) -> leases.Claim:
     """Who picks what is at FAL."""
-    (claim,) = await leases.pick(
-        redis, Queue.GENERATION, "w2", free=5, reserve=5, lease_s=60, max_permits=100
-    )
+    (claim,) = (
+        await leases.pick(redis, Queue.GENERATION, "w2", free=5, reserve=5, lease_s=60, max_permits=100)
+    ).claims
     return claim
 
 

@@ -99,9 +99,11 @@ async def test_low_priority_gets_one_permit_of_ten(redis: Redis) -> None:
     await jobs.make_job(redis, 5, low=True)
     priorities = []
     for _ in range(44):
-        (claim,) = await leases.pick(
-            redis, Queue.GENERATION, "w1", free=1, reserve=0, lease_s=600.0, max_permits=1000
-        )
+        (claim,) = (
+            await leases.pick(
+                redis, Queue.GENERATION, "w1", free=1, reserve=0, lease_s=600.0, max_permits=1000
+            )
+        ).claims
         assert await ask(redis, [claim], concurrency=FalConcurrency(100)) == [Permit.GRANTED]
         priorities.append((await steps.load(redis, claim.task_id)).priority)
     assert [place for place, one in enumerate(priorities) if one == "low"] == [9, 19, 29, 39]
@@ -113,9 +115,11 @@ async def test_pictures_of_low_priority_set_nobody_of_normal_back(redis: Redis) 
     await jobs.make_job(redis, 20, "ann")
     owners = []
     for _ in range(20):
-        (claim,) = await leases.pick(
-            redis, Queue.GENERATION, "w1", free=1, reserve=0, lease_s=600.0, max_permits=1000
-        )
+        (claim,) = (
+            await leases.pick(
+                redis, Queue.GENERATION, "w1", free=1, reserve=0, lease_s=600.0, max_permits=1000
+            )
+        ).claims
         await ask(redis, [claim], concurrency=FalConcurrency(100))
         if (await steps.load(redis, claim.task_id)).priority == "normal":
             owners.append(await _owner(redis, claim))

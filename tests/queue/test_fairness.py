@@ -11,9 +11,11 @@ async def picked_owners(redis: Redis, count: int) -> list[str]:
     """The owners of the next images, picked one by one, as permits come free one by one."""
     owners = []
     for _ in range(count):
-        (claim,) = await leases.pick(
-            redis, Queue.GENERATION, "w", free=1, reserve=0, lease_s=600.0, max_permits=10_000
-        )
+        (claim,) = (
+            await leases.pick(
+                redis, Queue.GENERATION, "w", free=1, reserve=0, lease_s=600.0, max_permits=10_000
+            )
+        ).claims
         owners.append((await redis.hget(key("image", claim.task_id), "owner")).decode())
     return owners
 

@@ -89,9 +89,9 @@ async def test_result_that_ends_workers_is_not_failed(redis: Redis, make_job: Ma
     for _ in range(MAX_CRASHES + 1):
         await steps.enter_hazard(redis, claim.task_id, claim.token, alone=True)
         await _worker_dies(redis, claim)
-        (claim,) = await leases.pick(
-            redis, Queue.GENERATION, "w", free=0, reserve=1, lease_s=600, max_permits=10
-        )
+        (claim,) = (
+            await leases.pick(redis, Queue.GENERATION, "w", free=0, reserve=1, lease_s=600, max_permits=10)
+        ).claims
     assert (await steps.load(redis, claim.task_id)).crashes == MAX_CRASHES + 1
     assert (await job_reads.read_job(redis, job.job_id)).images[0].status is ImageStatus.SUBMITTED
 

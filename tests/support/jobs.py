@@ -118,9 +118,11 @@ def new_job(
 
 async def pick(redis: Redis, free: int = 100) -> list[leases.Claim]:
     """Claim waiting images as a worker does."""
-    return await leases.pick(
-        redis, Queue.GENERATION, "w1", free=free, reserve=0, lease_s=600.0, max_permits=10_000
-    )
+    return (
+        await leases.pick(
+            redis, Queue.GENERATION, "w1", free=free, reserve=0, lease_s=600.0, max_permits=10_000
+        )
+    ).claims
 
 
 async def take_permit(redis: Redis, claim: leases.Claim, attempt: str = "a1") -> permits.Permit:

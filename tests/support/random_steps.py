@@ -103,9 +103,11 @@ class Sequence:
         self.jobs.append(job.job_id)
 
     async def pick(self) -> None:
-        self.claims += await leases.pick(
-            self.redis, Queue.GENERATION, "w", free=2, reserve=2, lease_s=600, max_permits=4
-        )
+        self.claims += (
+            await leases.pick(
+                self.redis, Queue.GENERATION, "w", free=2, reserve=2, lease_s=600, max_permits=4
+            )
+        ).claims
 
     async def take(self) -> None:
         claim = self.claim()

@@ -25,18 +25,20 @@ async def pick(
     redis: Redis, free: int = 100, *, concurrency: FalConcurrency = AUTO, look_ahead: int = 29
 ) -> list[Claim]:
     """Claim images as a worker does that has room for many."""
-    return await leases.pick(
-        redis,
-        Queue.GENERATION,
-        "w1",
-        free=free,
-        reserve=0,
-        lease_s=600.0,
-        max_permits=100,
-        look_ahead=look_ahead,
-        own_look_ahead=look_ahead,
-        concurrency=concurrency,
-    )
+    return (
+        await leases.pick(
+            redis,
+            Queue.GENERATION,
+            "w1",
+            free=free,
+            reserve=0,
+            lease_s=600.0,
+            max_permits=100,
+            look_ahead=look_ahead,
+            own_look_ahead=look_ahead,
+            concurrency=concurrency,
+        )
+    ).claims
 
 
 async def ask(redis: Redis, claims: list[Claim], *, concurrency: FalConcurrency = AUTO) -> list[Permit]:

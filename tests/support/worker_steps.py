@@ -16,7 +16,9 @@ MODEL = b"glTF" + bytes(range(256)) * 40
 
 async def claim(redis: Redis, count: int = 1) -> list[leases.Claim]:
     """Take images to `preparing`."""
-    return await leases.pick(redis, Queue.GENERATION, "w", free=count, reserve=0, lease_s=30, max_permits=100)
+    return (
+        await leases.pick(redis, Queue.GENERATION, "w", free=count, reserve=0, lease_s=30, max_permits=100)
+    ).claims
 
 
 async def submit(redis: Redis, claim: leases.Claim) -> None:

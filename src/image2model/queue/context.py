@@ -4,6 +4,7 @@ from redis.asyncio import Redis
 
 from image2model.fal.gateway import FalGateway
 from image2model.queue import circuits
+from image2model.queue.activity import Activity
 from image2model.queue.permits import PermitQueue
 from image2model.queue.running import RunningTasks
 from image2model.queue.window import FalConcurrency
@@ -19,6 +20,7 @@ class QueueContext:
         self.redis = redis
         self.fal = fal
         self.running = RunningTasks()
+        self.activity = Activity(redis)
         self.permits = PermitQueue(
             redis,
             max_permits=settings.max_concurrent,

@@ -6,6 +6,7 @@ ARCHITECTURE.md, "Queue"). An error of the store never ends the loop.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, Final
@@ -29,8 +30,8 @@ from image2model.telemetry.unexpected import report_unexpected
 
 _log = structlog.get_logger(__name__)
 
-POLL_S: Final = 0.25
-"""Notifications start tasks at once; the poll is for one that was lost."""
+_LOOK_S: Final = 0.25
+"""How often the main loop looks whether a poll is due."""
 _NO_LIMIT: Final = 10**9
 _FIRST_PAUSE_S: Final = 0.1
 _LAST_PAUSE_S: Final = 1.0
@@ -78,6 +79,7 @@ class LeasedWorker(Worker):
         self._slots = slots
         self._started: set[str] = set()
         self._picking = asyncio.Lock()
+        self._poll_at = 0.0
         super().__init__(
             functions,
             queue_name=arq_keys.queue_key(queue),
@@ -87,7 +89,7 @@ class LeasedWorker(Worker):
             job_timeout=_NO_LIMIT,
             keep_result=0,
             max_tries=_NO_LIMIT,
-            poll_delay=POLL_S,
+            poll_delay=_LOOK_S,
             job_serializer=arq_keys.serialize,
             job_deserializer=arq_keys.deserialize,
             log_results=False,
@@ -97,12 +99,11 @@ class LeasedWorker(Worker):
 
     async def _poll_iteration(self) -> None:
         self._reap()
-        await self.pick()
+        if time.monotonic() >= self._poll_at:
+            await self.pick()
 
     async def pick(self) -> None:
         """Claim and start tasks for the free slots. An outage of the store is only logged."""
-        if not self.allow_pick_jobs or self._picking.locked():
-            return
         async with self._picking:
             try:
                 await self._lease_renewer.renew_if_overdue()
@@ -110,13 +111,14 @@ class LeasedWorker(Worker):
                     pass
             except StoreOutage as error:
                 _log.warning("store_not_answering", queue=self._queue.value, error=str(error))
-                await asyncio.sleep(POLL_S)
+                self._poll_at = 0.0
+                await asyncio.sleep(_LOOK_S)
 
     async def _pick_once(self) -> bool:
         settings = self._context.settings
         free = self._slots - len(self._started)
         reserve = self.max_jobs - self.job_counter if self._queue is Queue.GENERATION else 0
-        claims = await leases.pick(
+        picked = await leases.pick(
             self._context.redis,
             self._queue,
             self._worker_id,
@@ -128,9 +130,10 @@ class LeasedWorker(Worker):
             own_look_ahead=look_ahead(self._slots),
             concurrency=FalConcurrency.of(settings),
         )
-        for claim in claims:
+        self._poll_at = time.monotonic() + picked.wait_ms / 1000
+        for claim in picked.claims:
             self._start(claim)
-        return bool(claims)
+        return bool(picked.claims)
 
     def _start(self, claim: Claim) -> None:
         task = RunningTask(claim.task_id, claim.token, claim.score)

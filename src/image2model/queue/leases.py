@@ -31,6 +31,11 @@ MAX_UNFINISHED_RUNS: Final = 5
 """Runs of one attempt that return without making the image final, before it fails. The last resort behind the
 worker's own handling of unexpected errors."""
 
+_POLL_MS: Final = 250
+"""Notifications start tasks at once; the poll is for one that was lost."""
+_IDLE_POLL_MS: Final = 5000
+"""The same where nothing waits. Whatever queues or releases a task sends a notification, and a process that
+subscribes anew picks: this is for what nobody thought of."""
 _SWEEP_S: Final = 0.5
 _CHUNK: Final = 500
 """Leases renewed by one call: a script must not block the server for long."""
@@ -57,7 +62,15 @@ class Renewal(msgspec.Struct, frozen=True, array_like=True):
     cancelled: list[str]
 
 
-_claims = msgspec.msgpack.Decoder(list[Claim])
+class Picked(msgspec.Struct, frozen=True, array_like=True):
+    """The tasks that this worker holds now, and after how long another pick may find some without a
+    notification, in ms."""
+
+    claims: list[Claim]
+    wait_ms: int
+
+
+_picked = msgspec.msgpack.Decoder(Picked)
 _renewal = msgspec.msgpack.Decoder(Renewal)
 
 
@@ -73,7 +86,7 @@ async def pick(
     look_ahead: int = 0,
     own_look_ahead: int = 0,
     concurrency: FalConcurrency = UNLIMITED,
-) -> list[Claim]:
+) -> Picked:
     """Claim up to `free` tasks to start, and up to `reserve` images that FAL has already.
 
     Over the fleet at most `max_permits` images are at FAL, fewer where FAL runs fewer (`concurrency`), and
@@ -91,8 +104,10 @@ async def pick(
         look_ahead,
         own_look_ahead,
         concurrency,
+        _POLL_MS,
+        _IDLE_POLL_MS,
     )
-    return _claims.decode(packed)
+    return _picked.decode(packed)
 
 
 async def renew(redis: Redis, queue: Queue, held: Sequence[tuple[str, str]], *, lease_s: float) -> Renewal:
@@ -151,6 +166,7 @@ class LeaseRenewer:
     def hold(self, queue: Queue, task: RunningTask) -> None:
         """Renew this lease from now on."""
         self._held[queue][task.token] = task
+        self._context.activity.notice()
 
     def drop(self, queue: Queue, task: RunningTask) -> None:
         """Stop renewing this lease."""
@@ -172,7 +188,8 @@ class LeaseRenewer:
             self._renewed_at = started
 
     async def run(self) -> None:
-        """Renew every third of a lease and sweep every half second, until cancelled."""
+        """Renew every third of a lease, and sweep every half second while anything is queued or running, until
+        cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._renew_forever())
             group.create_task(self._sweep_forever())
@@ -202,11 +219,13 @@ class LeaseRenewer:
                 pause = min(0.5, self._lease_s / 6)
 
     async def _sweep_forever(self) -> None:
+        activity = self._context.activity
         while True:
-            await asyncio.sleep(_SWEEP_S)
+            await activity.pause(_SWEEP_S)
             try:
                 await self.renew_if_overdue()
-                await self._sweep()
+                if not await activity.is_idle():
+                    await self._sweep()
             except StoreOutage as error:
                 _log.warning("leases_not_swept", error=str(error))
 

@@ -65,13 +65,21 @@ class NotificationListener:
             try:
                 identity = await self._store.refresh()
                 await _subscribe(pubsub, identity)
-                self._on_catalogue()  # messages may have been lost
+                self._catch_up()
                 await self._listen(pubsub, identity)
             except (StoreOutage, ConfigurationError) as error:
                 _log.warning("notifications_not_received", error=str(error))
                 await asyncio.sleep(0.5)
             finally:
                 await pubsub.aclose()
+
+    def _catch_up(self) -> None:
+        """Messages may have been lost: look at everything that they could have told."""
+        self._on_catalogue()
+        self._context.permits.notification.set()
+        self._context.activity.notice()
+        for notified in self._notified.values():
+            notified.set()
 
     async def _listen(self, pubsub: PubSub, identity: StoreIdentity) -> None:
         """Returns when the store becomes another one, or its data version changes."""
@@ -86,6 +94,7 @@ class NotificationListener:
     def _receive(self, channel: str, data: bytes) -> None:
         if channel.endswith(_READY):
             self._context.permits.notification.set()
+            self._context.activity.notice()
             for queue, notified in self._notified.items():
                 if queue.value == data.decode():
                     notified.set()

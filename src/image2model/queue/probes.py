@@ -4,7 +4,6 @@ While the account's or FAL's circuit is open nothing is sent. While an endpoint'
 all others go on. The state is in the store (`circuits`).
 """
 
-import asyncio
 from typing import Final
 
 import structlog
@@ -77,8 +76,10 @@ async def probe_forever(context: QueueContext) -> None:
     Also ends what nobody has confirmed in time.
     """
     while True:
-        await asyncio.sleep(_INTERVAL_S)
+        await context.activity.pause(_INTERVAL_S)
         try:
+            if await context.activity.is_idle() and not context.refused_endpoints:
+                continue
             await _maintain_endpoints(context)
             await confirmations.expire(context.redis)
             if await circuits.claim_probe(context.redis):

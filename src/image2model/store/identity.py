@@ -8,6 +8,7 @@ written.
 
 import asyncio
 import secrets
+import time
 from typing import Final
 
 import msgspec
@@ -24,6 +25,8 @@ _log: Final = structlog.get_logger(__name__)
 
 REFRESH_S: Final = 1.0
 """How often a process looks at the store."""
+_REGISTER_S: Final = 4.0
+"""How often it registers as a reader while nothing changes."""
 READER_TTL_S: Final = 15.0
 """How long a process counts after its last look, and for how long no process of an earlier release may
 have been seen before the version goes up: the TTL of a worker's heartbeat in 8adfc9c."""
@@ -101,6 +104,7 @@ class StoreWatch:
     def __init__(self, redis: Redis, process: str) -> None:
         self._redis = redis
         self._process = process
+        self._registered_at = -_REGISTER_S
         self.identity: StoreIdentity | None = None
         self.changed = asyncio.Event()
         """Set when the identity changes; the task that waits for it clears it."""
@@ -108,22 +112,26 @@ class StoreWatch:
     async def refresh(self) -> StoreIdentity:
         """The present identity. Raises StoreOutage, and ConfigurationError if a newer release writes the
         store."""
-        try:
-            identity = (await negotiate(self._redis, process=self._process)).identity
-        except StoreOutage:
-            identity = await self._read()
+        now = time.monotonic()
+        identity = await self._read() if now - self._registered_at < _REGISTER_S else None
+        if identity is None or identity != self.identity or identity.version < LATEST:
+            try:
+                identity = (await negotiate(self._redis, process=self._process)).identity
+                self._registered_at = now
+            except StoreOutage:
+                identity = await self._read()
+        if identity is None:
+            raise StoreOutage("the store takes no writes, and has no id yet")
         if identity != self.identity:
             self.identity = identity
             self.changed.set()
             _log.info("store_identified", store_id=identity.store_id, data_version=identity.version)
         return identity
 
-    async def _read(self) -> StoreIdentity:
-        """The identity of a store that takes no writes. Raises StoreOutage, also if it has none yet."""
+    async def _read(self) -> StoreIdentity | None:
+        """What the store says, if it has an identity. Raises StoreOutage."""
         version, store_id = await command(self._redis, "HMGET", key("store"), "version", "id")
-        if version is None:
-            raise StoreOutage("the store takes no writes, and has no id yet")
-        return StoreIdentity(int(version), store_id.decode())
+        return None if version is None else StoreIdentity(int(version), store_id.decode())
 
     async def run(self) -> None:
         """Refresh once a second, until cancelled."""

@@ -1,10 +1,16 @@
 -- Claims what this worker may start, in one step: images at FAL first, then those that start next, then tasks that are
 -- due, then images in the fair order.
--- {queue, worker, free, reserve, lease_ms, max_permits, look_ahead, own_look_ahead, concurrency}, see `window_of`
--- `free`: tasks it may start; `reserve`: images at FAL that it may follow besides. Returns {{id, token, score}, ...}.
-local queue, worker, free, reserve, lease, max_permits, look_ahead, own_look_ahead, concurrency
+-- {queue, worker, free, reserve, lease_ms, max_permits, look_ahead, own_look_ahead, concurrency, poll_ms, idle_ms},
+-- see `window_of`. `free`: tasks it may start; `reserve`: images at FAL that it may follow besides.
+-- Returns {{{id, token, score}, ...}, wait_ms}: the worker looks again after `wait_ms`, which is `idle_ms` in a queue
+-- in which nothing waits, and the time to the next task that is due in the other queues.
+local queue, worker, free, reserve, lease, max_permits, look_ahead, own_look_ahead, concurrency, poll, idle
   = unpack(cmsgpack.unpack(ARGV[1]))
-local zset, at, picked = ARQ_QUEUE .. queue, now_ms(), {}
+local zset, picked = ARQ_QUEUE .. queue, {}
+-- most calls of a service that has nothing to do end here
+local first = call('ZRANGE', zset, 0, 0, 'WITHSCORES')
+if not first[1] or tonumber(first[2]) >= RUNNING then return cmsgpack.pack({picked, idle}) end
+local at = now_ms()
 local trial = false
 local MAX_EXAMINED = 200
 local TRIAL_WITHIN = 60000
@@ -165,8 +171,10 @@ local function try_an_endpoint()
 end
 
 if queue ~= GENERATION then
+  local due = tonumber(first[2])
+  if due > at then return cmsgpack.pack({picked, math.min(due - at, idle)}) end
   if not queue_paused(queue) then take('-inf', at, free, claim) end
-  return cmsgpack.pack(picked)
+  return cmsgpack.pack({picked, poll})
 end
 take(FOLLOW_AT, FOLLOW_AT + at, reserve, follow_sent)
 take(FOLLOW_NOW, FOLLOW_NOW, reserve - #picked, follow_sent)
@@ -192,4 +200,4 @@ if trial or not paused then
     call('HSET', K.circuit(), 'trial', 1)
   end
 end
-return cmsgpack.pack(picked)
+return cmsgpack.pack({picked, poll})

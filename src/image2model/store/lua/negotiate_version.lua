@@ -11,8 +11,9 @@ if process ~= '' then
   call('PEXPIRE', K.readers(), FLEET_TTL)
 end
 call('ZREMRANGEBYSCORE', K.readers(), '-inf', at - reader_ttl)
--- 8adfc9c's workers hold nothing back any more; they fail on what they read
-if version >= LATEST then return {version, identity[2], old_workers(), 0, 0} end
+-- 8adfc9c's workers hold nothing back any more; they fail on what they read. Who asks for a process does not want to
+-- know: a hundred workers that each count the others' heartbeats are a load.
+if version >= LATEST then return {version, identity[2], process == '' and old_workers() or 0, 0, 0} end
 
 local next_version, behind = LATEST, 0
 for _, reader in ipairs(call('ZRANGE', K.readers(), 0, -1)) do
