@@ -188,8 +188,7 @@ class LeaseRenewer:
             self._renewed_at = started
 
     async def run(self) -> None:
-        """Renew every third of a lease, and sweep every half second while anything is queued or running, until
-        cancelled."""
+        """Renew every third of a lease, and sweep every half second while anything runs, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._renew_forever())
             group.create_task(self._sweep_forever())
