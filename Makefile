@@ -80,12 +80,13 @@ chaos: $(DEV_DONE) ## thousands of pictures while everything breaks; the seed is
 FUZZ_SECONDS ?= 600
 
 .PHONY: fuzz
-fuzz: $(DEV_DONE) ## ten minutes each of enemies' bodies, manifests and files, guided by coverage (FUZZ_SECONDS)
+fuzz: $(DEV_DONE) ## ten minutes each of enemies' bodies, manifests, files and damaged pictures (FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.long_run multipart $(FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.long_run manifest $(FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.long_run sniffer $(FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz.over_http $(FUZZ_SECONDS)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/reference/test_schemathesis.py
+	for format in heic avif gif tiff bmp; do $(BIN)/python -m tests.fuzz.decoders $$format $(FUZZ_SECONDS); done
 
 .PHONY: lock
 lock: $(DEV_DONE) ## renew the lock files from pyproject.toml

@@ -1,9 +1,11 @@
 """Decoder processes that serve many callers: at once, after a death, and after they were idle."""
 
 import asyncio
+import logging
 import os
 import signal
 import time
+import warnings
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -103,3 +105,19 @@ async def test_process_that_just_became_idle_never_fails_a_call() -> None:
         await pool.run(own_pid)
         await asyncio.sleep(0.001)  # the moment at which an idle process ends
     await pool.aclose()
+
+
+def print_from_a_library() -> None:
+    os.write(1, b"Using code not yet in table.\n")
+    os.write(2, b"Using code not yet in table.\n")
+    logging.getLogger("PIL").error("Using code not yet in table.")
+    warnings.warn("Using code not yet in table.", stacklevel=1)
+
+
+async def test_what_a_library_prints_appears_nowhere(
+    pool: DecoderPool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await pool.run(print_from_a_library)
+    assert await pool.run(own_pid) != os.getpid()
+    out, err = capfd.readouterr()
+    assert "not yet in table" not in out + err

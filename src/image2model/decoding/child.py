@@ -7,12 +7,14 @@ so calls are pickles.
 
 import ctypes
 import faulthandler
+import logging
 import os
 import pickle
 import resource
 import signal
 import sys
 import traceback
+import warnings
 from typing import BinaryIO, Final
 
 from image2model.errors import ImageFailure
@@ -30,9 +32,8 @@ def main() -> None:
     _die_with_parent()
     _set_limits()
     calls = sys.stdin.buffer
-    # what a library prints must not come between the answers
     with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)
+        _silence_libraries()
         _warm_up()
         while (call := read_frame(calls)) is not None:
             signal.alarm(LONGEST_S)
@@ -74,8 +75,23 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def _silence_libraries() -> None:
+    """What libraries print must come neither between the answers nor between the log's JSON lines.
+
+    They say why they cannot decode a file, which its failure says too. A traceback of this program still
+    appears.
+    """
+    logging.getLogger().addHandler(logging.NullHandler())
+    warnings.simplefilter("ignore")
+    sys.stderr = os.fdopen(os.dup(2), "w")
+    faulthandler.enable(sys.stderr)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+
+
 def _set_limits() -> None:
-    faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform != "linux":
         return  # other systems refuse RLIMIT_AS
