@@ -142,11 +142,26 @@ async def context(
 
 
 @asynccontextmanager
-async def watched_context(browser: Browser, url: str) -> AsyncIterator[BrowserContext]:
-    """A fresh profile. Fails at its end if it asked a host other than `url`, or its console said an error."""
-    made = await browser.new_context(
-        base_url=url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
-    )
+async def watched_context(
+    browser: Browser, url: str, *, phone: bool = False
+) -> AsyncIterator[BrowserContext]:
+    """A fresh profile. Fails at its end if it asked a host other than `url`, or its console said an error.
+
+    `phone`: a touch screen of 390 x 844 points, three pixels each.
+    """
+    if phone:
+        made = await browser.new_context(
+            base_url=url,
+            viewport={"width": 390, "height": 844},
+            device_scale_factor=3,
+            is_mobile=True,
+            has_touch=True,
+            reduced_motion="reduce",
+        )
+    else:
+        made = await browser.new_context(
+            base_url=url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
+        )
     made.set_default_timeout(PATIENCE_MS)
     faults: list[str] = []
     made.on("request", lambda request: _watch(request.url, url, faults))
