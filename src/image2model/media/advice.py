@@ -73,7 +73,9 @@ def advice(data: bytes, *, max_pixels: int) -> Advice | None:
             return _tiny("picture", info.width, info.height)
         if not _is_affordable(info, source):
             return None
-        image = upright(converted(_reduced(decode(source, draft=_DRAFT)), source), source.orientation)
+        image = upright(
+            converted(_reduced(decode(source, draft=(_DRAFT, _DRAFT))), source), source.orientation
+        )
     except ImageFailure:
         return None
     return _measured(_scaled(image, _TEXT_SIDE), full_side=max(info.width, info.height))

@@ -13,8 +13,11 @@ from typing import cast
 
 from PIL import Image, ImageChops, ImageCms
 
+from image2model.domain import PictureLimits
 from image2model.errors import ImageFailure
 from image2model.media import hdr
+from image2model.media.fitting import Size, averages, fitted, resized, turned
+from image2model.media.picture import QUARTER_TURNS
 from image2model.media.source import StrippedSource
 
 # The colour space of a profile for each mode; with any other pairing the profile is ignored.
@@ -46,20 +49,40 @@ _UPRIGHT = {
 }
 
 
-def decode(source: StrippedSource, *, draft: int | None = None) -> Image.Image:
+def decode(source: StrippedSource, *, draft: Size | None = None) -> Image.Image:
     """All pixels of the first frame, in the mode in which they are stored, not yet turned.
 
-    With `draft`, a JPEG may come out smaller by 2, 4 or 8, no side shorter than `draft` pixels.
-    Raises ImageFailure `image_unreadable`.
+    With `draft`, a JPEG may come out smaller by 2, 4 or 8, no side shorter than those of `draft` in pixels:
+    its decoder then averages while it decodes. Raises ImageFailure `image_unreadable`.
     """
     try:
         image = _opened(source.data, source.format)
         if draft is not None:
-            image.draft(None, (draft, draft))
+            image.draft(None, draft)
         image.load()
     except _BROKEN as error:
         raise unreadable(f"The {source.format.upper()} cannot be decoded ({_reason(error)}).") from error
     return image
+
+
+def decode_fitted(source: StrippedSource, limits: PictureLimits) -> tuple[Image.Image, Size]:
+    """The same, made smaller where the upright picture is to fit within `limits`; and its whole stored size.
+
+    A picture whose pixels must be converted first is left as it is. Raises ImageFailure `image_unreadable`.
+    """
+    try:
+        image = _opened(source.data, source.format)
+        whole = image.size
+        size = fitted(whole, turned(limits) if source.orientation in QUARTER_TURNS else limits)
+        if size != whole:
+            image.draft(None, size)
+        image.load()
+    except _BROKEN as error:
+        raise unreadable(f"The {source.format.upper()} cannot be decoded ({_reason(error)}).") from error
+    if size != whole and averages(image):
+        info, image = image.info, resized(image, size)
+        image.info = info
+    return image, whole
 
 
 def converted(image: Image.Image, source: StrippedSource) -> Image.Image:
