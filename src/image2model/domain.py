@@ -42,6 +42,17 @@ def object_digest(sides: Sequence[str], hashes: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+class PictureWarningCode(StrEnum):
+    """What may be wrong with a picture, or was done with it. Never a reason to refuse it."""
+
+    TINY = "tiny"
+    UNIFORM = "uniform"
+    TEXT = "text"
+    SEVERAL_OBJECTS = "several_objects"
+    SEVERAL_FRAMES = "several_frames"
+    SCALED = "scaled"
+
+
 class PictureLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The largest picture that may be sent: bytes of the file, pixels of each side, pixels in all.
 

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 from redis.asyncio import Redis
 
+from image2model.domain import PictureWarningCode
 from image2model.http.upload import ReceivedFile
 from image2model.jobs import advisor as module
 from image2model.jobs.advisor import Advisor
-from image2model.media.advice import SEVERAL_OBJECTS, Advice, AdviceCode
+from image2model.media.advice import SEVERAL_OBJECTS, Advice
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.pictures import scene
 from tests.support.served_api import Answer, MakeService, Service
@@ -156,7 +157,7 @@ async def test_busy_decoders_cost_a_quote_its_warnings_and_little_time(
     assert not any(task.done() for task in begun)  # their bytes are held until they have ended
     stalled.release.set()
     await asyncio.gather(*begun)
-    assert [one.code for one in first.found.values()] == [AdviceCode.SEVERAL_OBJECTS] * 2
+    assert [one.code for one in first.found.values()] == [PictureWarningCode.SEVERAL_OBJECTS] * 2
     await first.look(received(2), HEAD)
     assert set(first.found) == {0, 1}  # its time is used up
     third = advisor.begin()

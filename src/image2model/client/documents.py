@@ -45,7 +45,7 @@ class File(msgspec.Struct, frozen=True):
 
 class Warned(msgspec.Struct, frozen=True):
     """What may not be as expected, and is no reason to fail or to refuse. `file`: the file that it is about,
-    by its kind in a result, by its name in a quote; empty where it is about the whole.
+    by its kind in a result, by its name elsewhere; empty where it is about the whole.
     """
 
     code: str
@@ -76,6 +76,7 @@ class ImageView(msgspec.Struct, frozen=True):
     width: int | None = None
     height: int | None = None
     warnings: tuple[Warned, ...] = ()
+    frames: int | None = None
 
 
 class Preparation(msgspec.Struct, frozen=True):
@@ -100,6 +101,7 @@ class Image(msgspec.Struct, frozen=True):
     `views`: its pictures, one or more; empty in the documents of an earlier service. Of an object `filename`
     is its name, `size` and `sha256` are of all views together, width and height of the first.
     `variant` counts from 1, None without variants; `seed` is what it was made with, where that is known.
+    `frames`: pictures in the file, of which one is used. `warnings` are about its pictures.
     `parent_image_id`: the image whose model a second step started from.
     `cost_usd` is the cost of all its attempts; `cost_uncertain`: FAL gave no amount for one of them.
     """
@@ -132,6 +134,8 @@ class Image(msgspec.Struct, frozen=True):
     parent_image_id: str | None = None
     waiting_for: str | None = None
     preparation: Preparation | None = None
+    frames: int | None = None
+    warnings: tuple[Warned, ...] = ()
 
     @property
     def stem(self) -> str:
@@ -355,6 +359,7 @@ class QuotedImage(msgspec.Struct, frozen=True):
     cost_usd: float | None = None
     views: tuple[ImageView, ...] = ()
     warnings: tuple[Warned, ...] = ()
+    frames: int | None = None
 
 
 class QuoteRefusal(msgspec.Struct, frozen=True):

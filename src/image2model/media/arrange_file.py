@@ -14,8 +14,8 @@ from image2model.media.source import read_source
 def arrange_file(
     data: bytes, *, max_pixels: int, crop: bool, pad_square: bool, limits: PictureLimits = NO_LIMITS
 ) -> Prepared:
-    """The file as PNG or JPEG, 8-bit sRGB, upright, without metadata; arranged by its shown sides, made to fit
-    within `limits`.
+    """The file as PNG or JPEG, 8-bit sRGB, upright, without metadata; arranged by its shown sides, and then
+    made to fit within `limits`.
 
     With neither `crop` nor `pad_square` it is what `prepare` makes of it. Raises ImageFailure
     `image_unreadable` (not retryable).
