@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from arq.worker import Retry
 
+from image2model.decoding.memory import decoding_bytes
 from image2model.decoding.pool import is_isolated
 from image2model.decoding.process import DecoderDied
 from image2model.domain import ImageStatus, PictureLimits, ScaledPicture
@@ -22,9 +23,11 @@ from image2model.generation.context import GenerationContext
 from image2model.generation.phases import cutout_index
 from image2model.generation.steps import Task
 from image2model.generation.suspects import Suspect
+from image2model.media.fitting import NO_LIMITS
 from image2model.media.preflight import Prepared, prepare
 from image2model.queue.leases import MAX_CRASHES
 from image2model.queue.probes import check_endpoint
+from image2model.shielded import in_thread
 from image2model.storage import layout
 from image2model.storage.errors import ObjectMissing
 from image2model.store.scripts import WORKER_CRASHED
@@ -139,7 +142,7 @@ async def _prepare(
     call = partial(prepare, data, max_pixels=context.settings.max_pixels, limits=limits)
     async with nullcontext() if task.hazard_deaths else context.preparing:
         await check_endpoint(context, task.image_id, task.model)  # the wait may have been long
-        return await _decoded(context, task, fence, data, call)
+        return await _decoded(context, task, fence, data, call, limits)
 
 
 async def loaded(context: GenerationContext, key: str) -> bytes:
@@ -157,21 +160,29 @@ async def loaded(context: GenerationContext, key: str) -> bytes:
 async def decoded(
     context: GenerationContext, task: Task, fence: str, data: bytes, call: Callable[[], Prepared]
 ) -> Prepared:
-    """What `call` makes of the picture `data`, run as `suspects` says.
+    """What `call` makes of the whole picture `data`, run as `suspects` says.
 
     Raises ImageFailure, StaleFence, arq.Retry after a crash.
     """
     async with nullcontext() if task.hazard_deaths else context.preparing:
-        return await _decoded(context, task, fence, data, call)
+        return await _decoded(context, task, fence, data, call, NO_LIMITS)
 
 
 async def _decoded(
-    context: GenerationContext, task: Task, fence: str, data: bytes, call: Callable[[], Prepared]
+    context: GenerationContext,
+    task: Task,
+    fence: str,
+    data: bytes,
+    call: Callable[[], Prepared],
+    limits: PictureLimits,
 ) -> Prepared:
+    """`limits`: those within which `call` makes it fit while it decodes."""
+    size = await in_thread(decoding_bytes, data, limits)
     try:
-        if is_isolated(data):
-            return await context.decoders.run(call)
-        return await context.hazard.run(Suspect.of(task, fence), call)
+        async with context.decoded_bytes.hold(size):
+            if is_isolated(data):
+                return await context.decoders.run(call)
+            return await context.hazard.run(Suspect.of(task, fence), call)
     except DecoderDied as died:
         raise await _crashed(context, task, fence, died) from died
 

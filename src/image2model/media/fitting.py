@@ -2,7 +2,7 @@
 them in a thread.
 """
 
-from math import sqrt
+from math import ceil, sqrt
 from typing import Final
 
 from PIL import Image
@@ -11,8 +11,12 @@ from image2model.domain import PictureLimits
 
 NO_LIMITS: Final = PictureLimits()
 Size = tuple[int, int]
+Box = tuple[float, float, float, float]
 _DIRECT: Final = ("RGB", "RGBA", "L", "CMYK")
 """Modes whose pixels can be averaged as they are."""
+DRAFT_SCALES: Final = (8, 4, 2)
+"""How much smaller a JPEG's decoder can make the sides."""
+_DRAFT_SPARE: Final = 1.5
 _GAP: Final = 3.0
 """Of Pillow's `reducing_gap`: nearly the result of a plain resize, with less memory."""
 
@@ -52,11 +56,24 @@ def turned(limits: PictureLimits) -> PictureLimits:
     )
 
 
-def resized(image: Image.Image, size: Size) -> Image.Image:
-    """The picture at a smaller size: `image` itself if it has it."""
+def draft_size(whole: Size, size: Size) -> Size:
+    """What to ask a JPEG's decoder for, which only halves the sides: `size` if it can hit that, else enough
+    more that averaging the rest blurs nothing.
+    """
+    for scale in DRAFT_SCALES:
+        if whole == (scale * size[0], scale * size[1]):
+            return size
+    width, height = size
+    return ceil(_DRAFT_SPARE * width), ceil(_DRAFT_SPARE * height)
+
+
+def resized(
+    image: Image.Image, size: Size, box: tuple[float, float, float, float] | None = None
+) -> Image.Image:
+    """The picture at a smaller size: `image` itself if it has it. `box`: the part of it that counts."""
     if image.size == size:
         return image
-    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=_GAP)
+    return image.resize(size, Image.Resampling.LANCZOS, box, _GAP)
 
 
 def averages(image: Image.Image) -> bool:

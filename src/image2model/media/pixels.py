@@ -16,7 +16,7 @@ from PIL import Image, ImageChops, ImageCms
 from image2model.domain import PictureLimits
 from image2model.errors import ImageFailure
 from image2model.media import hdr
-from image2model.media.fitting import Size, averages, fitted, resized, turned
+from image2model.media.fitting import Size, averages, draft_size, fitted, resized, turned
 from image2model.media.picture import QUARTER_TURNS
 from image2model.media.source import StrippedSource
 
@@ -74,13 +74,12 @@ def decode_fitted(source: StrippedSource, limits: PictureLimits) -> tuple[Image.
         image = _opened(source.data, source.format)
         whole = image.size
         size = fitted(whole, turned(limits) if source.orientation in QUARTER_TURNS else limits)
-        if size != whole:
-            image.draft(None, size)
+        reduced = image.draft(None, draft_size(whole, size)) if size != whole else None
         image.load()
     except _BROKEN as error:
         raise unreadable(f"The {source.format.upper()} cannot be decoded ({_reason(error)}).") from error
     if size != whole and averages(image):
-        info, image = image.info, resized(image, size)
+        info, image = image.info, resized(image, size, reduced[1] if reduced else None)
         image.info = info
     return image, whole
 
