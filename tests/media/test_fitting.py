@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -24,9 +25,9 @@ def opened(prepared: Prepared) -> Image.Image:
     return image
 
 
-def differences(image: Image.Image, expected: Image.Image) -> np.ndarray:
-    pixels = [np.asarray(one.convert("RGB"), float) for one in (image, expected)]
-    return np.abs(pixels[0] - pixels[1])
+def differences(image: Image.Image, expected: Image.Image) -> npt.NDArray[np.float64]:
+    first, second = (np.asarray(one.convert("RGB"), np.float64) for one in (image, expected))
+    return np.abs(np.subtract(first, second))
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from fal_emulator.endpoints.fields import (
 )
 from fal_emulator.endpoints.row import Endpoint, Field, Output
 
-# Tripo's own documentation: each side of at most 6,000 pixels, 20 MB. FAL's documents do not say it. Which apps
-# say theirs in the extension of newer ones could not be read: here p2 does, so that both can be tried.
+# Tripo's own documentation: each side of at most 6,000 pixels, 20 MB. FAL's documents do not say it. Which
+# apps say theirs in the extension of newer ones could not be read: here p2 does, so that both can be tried.
 _SIZE = at_most(6000, 20 << 20, said=True)
 _SHOWN = at_most(6000, 20 << 20)
 _V25 = {

@@ -150,6 +150,11 @@ class Image(msgspec.Struct, frozen=True):
         return name if self.variant in {None, 1} else f"{name or 'model'}-{self.variant}"
 
     @property
+    def all_warnings(self) -> tuple[Warned, ...]:
+        """Those about its pictures, then those about its result."""
+        return (*self.warnings, *(self.result.warnings if self.result else ()))
+
+    @property
     def finished(self) -> bool:
         """Whether its status is final, unless the job is reopened."""
         return self.status in IMAGE_FINISHED
@@ -246,97 +251,6 @@ class Replayed(msgspec.Struct, frozen=True):
     replayed: int
     job_ids: tuple[str, ...] = ()
     more: bool = False
-
-
-class Price(msgspec.Struct, frozen=True):
-    """FAL's price of one unit of an endpoint's work."""
-
-    unit_price: float
-    unit: str | None = None
-    currency: str | None = None
-
-
-class Endpoint(msgspec.Struct, frozen=True):
-    """FAL's current description of a model."""
-
-    name: str | None = None
-    category: str | None = None
-    description: str | None = None
-    status: str | None = None
-    price: Price | None = None
-
-
-class ModelPrice(msgspec.Struct, frozen=True):
-    """What one picture costs with the default parameters. `source`: `fal`, or the service's own `table`."""
-
-    usd: float
-    unit: str = ""
-    note: str = ""
-    source: str = ""
-
-
-class ModelInput(msgspec.Struct, frozen=True):
-    """A field of the model that takes files, and what for: `picture`, `side`, `views`, `style`, `mask` or
-    `model`; `min` to `max` of them (None: no limit is known).
-    """
-
-    name: str
-    role: str = ""
-    side: str | None = None
-    required: bool = False
-    min: int = 1
-    max: int | None = 1
-    description: str = ""
-
-
-class ModelOutput(msgspec.Struct, frozen=True):
-    """A field of the model's result that holds files: a `file`, a `list` or an `object` of them."""
-
-    name: str
-    shape: str = "file"
-    required: bool = False
-    fields: tuple[str, ...] = ()
-    description: str = ""
-
-
-class Model(msgspec.Struct, frozen=True):
-    """One model on offer. `params` is the JSON Schema of its parameters.
-
-    `available`: one picture can run it; `needs` says what it needs otherwise. `price_usd`: one picture with
-    the default parameters, None where only the run shows it. `takes_model`: it runs on a finished image, by
-    `derive`. `face_limit`: the parameter that
-    `submit(face_limit=…)` sets, None where faces cannot be limited. `fal` is None while FAL was never read.
-    """
-
-    id: str
-    title: str = ""
-    default: bool = False
-    price_usd: float | None = None
-    price_note: str = ""
-    face_limit: str | None = None
-    params: dict[str, Any] = {}
-    fal: Endpoint | None = None
-    available: bool = True
-    needs: str | None = None
-    category: str = ""
-    description: str = ""
-    license: str | None = None
-    price: ModelPrice | None = None
-    inputs: tuple[ModelInput, ...] = ()
-    outputs: tuple[ModelOutput, ...] = ()
-    takes_model: bool = False
-
-
-class ModelList(msgspec.Struct, frozen=True):
-    """All models that the key may use. `pricing`: `fal` where FAL's own prices are in it, else `table`.
-    `source`: `fal`, read at `updated_at`, or `built-in`.
-    """
-
-    default: str
-    pricing: str = ""
-    models: tuple[Model, ...] = ()
-    source: str = ""
-    updated_at: str | None = None
 
 
 class QuotedImage(msgspec.Struct, frozen=True):
