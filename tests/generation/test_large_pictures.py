@@ -77,15 +77,15 @@ async def test_long_strip_becomes_a_model(fleet: Fleet) -> None:
 
 
 async def test_each_step_of_a_prepared_picture_says_its_own(fleet: Fleet) -> None:
-    preparation = Preparation(remove_background=REMOVER, pad_square=True)
+    preparation = Preparation(remove_background=REMOVER)
     fleet.start_worker()
     job = await fleet.until_finished(
-        await fleet.submit(pictures=[wide((6400, 640))], model=IN_WORDS, preparation=preparation)
+        await fleet.submit(pictures=[wide()], model=IN_WORDS, preparation=preparation)
     )
     assert job.counts == Counts(succeeded=1), failed_codes(job)
     (image,) = job.images
     assert image.preparation is not None
-    assert [(one.width, one.height) for one in image.preparation.files] == [(5000, 5000)]
+    assert [(one.width, one.height) for one in image.preparation.files] == [(5000, 38)]
     assert sorted((one.model, one.from_width, one.width) for one in image.scaled) == [
         (REMOVER, 6400, 6000),
         (IN_WORDS, 6000, 5000),

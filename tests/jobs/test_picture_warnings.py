@@ -51,10 +51,7 @@ def test_file_of_several_pictures_says_which_one_is_used(service: Service, name:
     assert (many["frames"], one["frames"]) == (3, 1)
     assert [view["frames"] for view in (*many["views"], *one["views"])] == [3, 1]
     assert told(many) == [("several_frames", f"many.{name}")]
-    assert (
-        f"only the {'' if name == 'heic' else 'first '}{WORDS[name]} is used"
-        in many["warnings"][0]["message"]
-    )
+    assert f"only the {WORDS[name]} is used" in many["warnings"][0]["message"]
     assert one["warnings"] == []
     status = service.get(f"status/{answer.body['job_id']}")
     assert [image["warnings"] for image in status.items("images")] == [many["warnings"], []]
@@ -65,7 +62,7 @@ def test_file_of_several_pictures_says_which_one_is_used(service: Service, name:
 
 def test_views_of_an_object_have_their_own(make_service: MakeService) -> None:
     service = make_service(models="*")
-    body = Body().text("model", "fal-ai/hunyuan3d/v2/multi-view")
+    body = Body().text("model", "fal-ai/hunyuan3d/v2/multi-view").text("max_cost_usd", "1")
     for side, data in (
         ("front", picture("png", SMALL)),
         ("back", several("gif")),

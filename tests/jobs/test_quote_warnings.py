@@ -105,7 +105,7 @@ async def test_the_loop_stays_free_while_pictures_are_measured() -> None:
     data = page()
     await asyncio.gather(*[looks.look(received(index), data) for index in range(20)])
     watch.cancel()
-    advisor.close()
+    await advisor.aclose()
     assert len(looks.found) == 20
     assert max(turns) < 0.1, "the loop was blocked"
 
@@ -164,7 +164,7 @@ async def test_busy_decoders_cost_a_quote_its_warnings_and_little_time(
     await third.look(received(0), HEAD)
     assert set(third.found) == {0}
     assert stalled.most == 2
-    advisor.close()
+    await advisor.aclose()
 
 
 async def test_fault_of_a_measure_is_reported_and_fails_no_quote(
@@ -177,6 +177,6 @@ async def test_fault_of_a_measure_is_reported_and_fails_no_quote(
     advisor = Advisor(max_pixels=LIMIT)
     looks = advisor.begin()
     await looks.look(received(0), HEAD)
-    advisor.close()
+    await advisor.aclose()
     assert looks.found == {}
     assert "advice_failed" in capsys.readouterr().out

@@ -62,7 +62,7 @@ class UploadedPicture(Protocol):
 
 
 class Thumbnails:
-    """Belongs to one event loop; `close` it at the end. `threads` bounds what is decoded at once."""
+    """Belongs to one event loop; `aclose` it at the end. `threads` bounds what is decoded at once."""
 
     def __init__(self, storage: ObjectStorage, *, max_pixels: int, threads: int = 2) -> None:
         self._storage = storage
@@ -89,12 +89,12 @@ class Thumbnails:
             task.add_done_callback(lambda _: self._made(picture.image_id, task))
         return await asyncio.shield(task)
 
-    def close(self) -> None:
-        """Stop what is under way and end the threads."""
+    async def aclose(self) -> None:
+        """Stop what is under way, end the threads and the processes, and wait for the end of the latter."""
         for task in self._making.values():
             task.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._decoders.close()
+        await self._decoders.aclose()
 
     def _made(self, image_id: str, task: "asyncio.Task[bytes]") -> None:
         del self._making[image_id]

@@ -72,9 +72,14 @@ def prepare(data: bytes, *, max_pixels: int, limits: PictureLimits = NO_LIMITS) 
     return _encode(upright(plain, source.orientation), whole, limits, lossless=source.lossless)
 
 
-def encoded(image: Image.Image, *, lossless: bool, limits: PictureLimits = NO_LIMITS) -> Prepared:
-    """A decoded, upright picture in sRGB as a file within `limits`, with its thumbnail."""
-    return _encode(image, image.size, limits, lossless=lossless)
+def encoded(
+    image: Image.Image, *, lossless: bool, limits: PictureLimits = NO_LIMITS, whole: Size | None = None
+) -> Prepared:
+    """A decoded, upright picture in sRGB as a file within `limits`, with its thumbnail.
+
+    `whole`: the size that it had before it was made smaller, where that was done already.
+    """
+    return _encode(image, whole or image.size, limits, lossless=lossless)
 
 
 def _unchanged(data: bytes, info: PictureInfo, image: Image.Image) -> Prepared:
