@@ -1,8 +1,7 @@
 """Decodes pictures and converts every colour mode to plain 8-bit sRGB.
 
-Run it in a thread. It sets nothing global but Pillow's pixel limit and the size of its blocks of
-memory, and shares no colour profile between
-threads, because a Little CMS handle is not thread-safe.
+Run it in a thread. It sets nothing global but Pillow's pixel limit and the size of its blocks of memory, and
+shares no colour profile between threads, because a Little CMS handle is not thread-safe.
 """
 
 import io
@@ -30,7 +29,7 @@ _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 Image.MAX_IMAGE_PIXELS = None
 # Pillow takes its memory in blocks of 16 MiB, which malloc keeps when a thread frees them: a worker held 1.4 GB
 # after pictures of 48 megapixels. Blocks above malloc's threshold (32 MiB) go back to the system at once.
-Image.core.set_block_size(64 << 20)
+Image.core.set_block_size(64 << 20)  # type: ignore[attr-defined]
 # What Pillow's TIFF reader says of odd tags helps nobody who reads the log.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 # Errors of Pillow's plugins on broken data. MemoryError is not one: it is this machine's fault.
