@@ -27,8 +27,8 @@ _BROKEN_PROFILE = (OSError, ValueError, ImageCms.PyCMSError)
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 # Our own limit was checked on the header already; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
-# Pillow takes its memory in blocks of 16 MiB, which malloc keeps when a thread frees them: a worker held 1.4 GB
-# after pictures of 48 megapixels. Blocks above malloc's threshold (32 MiB) go back to the system at once.
+# Pillow takes its memory in blocks of 16 MiB, which malloc keeps when a thread frees them: a worker held
+# 1.4 GB after pictures of 48 megapixels. Blocks above malloc's threshold (32 MiB) go back at once.
 Image.core.set_block_size(64 << 20)  # type: ignore[attr-defined]
 # What Pillow's TIFF reader says of odd tags helps nobody who reads the log.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
