@@ -14,6 +14,7 @@ from fal_emulator.files import Files
 from fal_emulator.generation import Generation
 from fal_emulator.model_input import model_format, texture_of
 from fal_emulator.picture import PictureError, drawing, read_picture
+from fal_emulator.picture_size import check_size
 from fal_emulator.relations import InputFile, Origins, sha256
 from fal_emulator.source import SourceError, load_picture, summary
 from fal_emulator.validation import InputError, Loc, Mistake, given_urls
@@ -51,8 +52,9 @@ class Loaded(msgspec.Struct, frozen=True):
 async def load(generation: Generation, files: Files, origins: Origins) -> Loaded:
     """Everything behind the input's URLs. A model keeps the form that its own texture gives it.
 
-    What comes without a picture gets a drawing. Raises LoadError for the first URL behind which there is not
-    what belongs there, InputError where there is nothing at all.
+    What comes without a picture gets a drawing. Raises SizeError for a picture that is too large or too
+    small, LoadError for the first URL behind which there is not what belongs there, InputError where there is
+    nothing at all.
     """
     endpoint, given = generation.endpoint, generation.input
     pictures: list[tuple[str, bytes]] = []
@@ -68,6 +70,7 @@ async def load(generation: Generation, files: Files, origins: Origins) -> Loaded
             await asyncio.to_thread(_check_model, loc, field, url, data, said)
             model = data
         elif field.role != "mask":
+            await asyncio.to_thread(check_size, loc, field, summary(url), data)
             pictures.append((str(loc[0]), data))
     words = " ".join(str(given[name]) for name in _PROMPTS if given.get(name)).encode()
     _check_given(endpoint, given)

@@ -105,6 +105,12 @@ def _field(name: str, field: Field, style: Style) -> Schema:
         schema["default"] = field.default
     if field.examples or field.role is not None:
         schema["examples"] = list(field.examples) or [_example(field)]
+    if field.picture is not None and not field.picture.said:
+        schema["x-fal"] = {
+            name: value
+            for name, value in msgspec.structs.asdict(field.picture).items()
+            if value and name != "said"
+        }
     if style.hints and field.required:
         schema["ui"] = {"important": True}
     return schema

@@ -40,6 +40,12 @@ def read_picture(data: bytes, longest: int) -> Picture:
         return _read(data, longest)
 
 
+def size_of_picture(data: bytes) -> tuple[int, int]:
+    """Width and height as it is stored, by its header. Raises PictureError."""
+    with _decoding(), Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+        return opened.size
+
+
 def read_whole(data: bytes) -> Image.Image:
     """Decodes `data` at its own size, upright, with its alpha: RGBA. Raises PictureError."""
     with _decoding(), Image.open(io.BytesIO(data), formats=_FORMATS) as opened:

@@ -3,7 +3,8 @@
 Model errors carry a list in `detail`, request errors a sentence and an `error_type`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -11,22 +12,34 @@ from fal_emulator.generation import Answer
 from fal_emulator.validation import Mistake
 
 
-def model_error(message: str, kind: str, loc: tuple[str | int, ...], given: object) -> Answer:
+def model_error(
+    message: str,
+    kind: str,
+    loc: tuple[str | int, ...],
+    given: object,
+    ctx: Mapping[str, object] = MappingProxyType({}),
+) -> Answer:
     """422 with one entry that blames the input."""
     entry = {
         "loc": list(loc),
         "msg": message,
         "type": kind,
         "url": f"https://docs.fal.ai/errors/#{kind}",
-        "ctx": {},
+        "ctx": dict(ctx),
         "input": given,
     }
     return Answer(422, {"detail": [entry]}, {"X-Fal-Error-Type": kind}, message, kind)
 
 
-def invalid_input(message: str, kind: str, loc: tuple[str | int, ...], given: object) -> Answer:
+def invalid_input(
+    message: str,
+    kind: str,
+    loc: tuple[str | int, ...],
+    given: object,
+    ctx: Mapping[str, object] = MappingProxyType({}),
+) -> Answer:
     """The same for an input that no model has seen: FAL says that it bills nothing."""
-    return _unbilled(model_error(message, kind, loc, given))
+    return _unbilled(model_error(message, kind, loc, given, ctx))
 
 
 def invalid_fields(mistakes: Sequence[Mistake]) -> Answer:

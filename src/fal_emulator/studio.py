@@ -23,6 +23,7 @@ from fal_emulator.making import Job, altered_format, build
 from fal_emulator.model_files import OCTETS, ModelFile, ModelFiles
 from fal_emulator.outputs import Part, Run, file_object, filled, layout, parts
 from fal_emulator.picture import PictureError
+from fal_emulator.picture_size import SizeError
 from fal_emulator.relations import Origins, OutputFile, mark_of, sha256
 from fal_emulator.validation import InputError, accept
 
@@ -81,6 +82,10 @@ class Studio:
             return await self._make(generation)
         except InputError as error:
             return refusals.invalid_fields(error.mistakes)
+        except SizeError as error:
+            return refusals.invalid_input(
+                str(error), error.kind, ("body", *error.loc), error.given, error.ctx
+            )
         except LoadError as error:
             return refusals.invalid_input(str(error), error.kind, ("body", *error.loc), error.given)
         except PictureError as error:

@@ -42,6 +42,43 @@ def object_digest(sides: Sequence[str], hashes: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+class PictureWarningCode(StrEnum):
+    """What may be wrong with a picture, or was done with it. Never a reason to refuse it."""
+
+    TINY = "tiny"
+    UNIFORM = "uniform"
+    TEXT = "text"
+    SEVERAL_OBJECTS = "several_objects"
+    SEVERAL_FRAMES = "several_frames"
+    SCALED = "scaled"
+
+
+class PictureLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The largest picture that may be sent: bytes of the file, pixels of each side, pixels in all.
+
+    None: no limit.
+    """
+
+    max_bytes: int | None = None
+    max_width: int | None = None
+    max_height: int | None = None
+    max_pixels: int | None = None
+
+
+class ScaledPicture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One picture that was sent smaller than it was uploaded, because `model` takes no larger one.
+
+    `view` is its index among the pictures of its image. Sides in pixels, as a viewer shows them.
+    """
+
+    model: str
+    from_width: int
+    from_height: int
+    width: int
+    height: int
+    view: int = 0
+
+
 class StoredView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One picture of an object of several, as it was uploaded. `file_id` names it in the storage.
 
@@ -56,6 +93,8 @@ class StoredView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     height: int
     format: str
     side: str = ""
+    frames: int = 1
+    """Pictures in the file, of which one is used."""
 
 
 class Cutout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

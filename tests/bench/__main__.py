@@ -30,6 +30,7 @@ ROWS = (
     "thousand",
     "in_flight",
     "big_pictures",
+    "phone_pictures",
     "backlog",
     "scaling",
 )

@@ -37,6 +37,15 @@ def resident_mib(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / _MIB
 
 
+def tree_mib(pid: int) -> float:
+    """Resident memory now of a process and its children, and theirs. What has ended meanwhile has none."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return resident_mib(pid) + sum(tree_mib(int(child)) for child in children)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+
+
 def forget_peak(pid: int) -> None:
     """Let `peak_mib` begin anew."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")

@@ -29,7 +29,7 @@ def described() -> set[tuple[str, str]]:
 
 def served() -> set[tuple[str, str]]:
     """What the application routes, without the page at `/` and its files, which are for browsers."""
-    found = [route for route in (*routes(), *page_routes()) if isinstance(route, Route)]
+    found = [route for route in (*routes(), *page_routes(max_file_bytes=1)) if isinstance(route, Route)]
     interface = [one for one in found if one.path.startswith("/api/") or one.path == "/metrics"]
     return {
         (method, one.path_format) for one in interface for method in (one.methods or ()) if method != "HEAD"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from image2model.generation.limits import ByteBudget
+from image2model.decoding.memory import ByteBudget
 
 
 class Holders:

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 from redis.asyncio import Redis
 
+from image2model.domain import PictureWarningCode
 from image2model.http.upload import ReceivedFile
 from image2model.jobs import advisor as module
 from image2model.jobs.advisor import Advisor
-from image2model.media.advice import SEVERAL_OBJECTS, Advice, AdviceCode
+from image2model.media.advice import SEVERAL_OBJECTS, Advice
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.pictures import scene
 from tests.support.served_api import Answer, MakeService, Service
@@ -104,7 +105,7 @@ async def test_the_loop_stays_free_while_pictures_are_measured() -> None:
     data = page()
     await asyncio.gather(*[looks.look(received(index), data) for index in range(20)])
     watch.cancel()
-    advisor.close()
+    await advisor.aclose()
     assert len(looks.found) == 20
     assert max(turns) < 0.1, "the loop was blocked"
 
@@ -156,14 +157,14 @@ async def test_busy_decoders_cost_a_quote_its_warnings_and_little_time(
     assert not any(task.done() for task in begun)  # their bytes are held until they have ended
     stalled.release.set()
     await asyncio.gather(*begun)
-    assert [one.code for one in first.found.values()] == [AdviceCode.SEVERAL_OBJECTS] * 2
+    assert [one.code for one in first.found.values()] == [PictureWarningCode.SEVERAL_OBJECTS] * 2
     await first.look(received(2), HEAD)
     assert set(first.found) == {0, 1}  # its time is used up
     third = advisor.begin()
     await third.look(received(0), HEAD)
     assert set(third.found) == {0}
     assert stalled.most == 2
-    advisor.close()
+    await advisor.aclose()
 
 
 async def test_fault_of_a_measure_is_reported_and_fails_no_quote(
@@ -176,6 +177,6 @@ async def test_fault_of_a_measure_is_reported_and_fails_no_quote(
     advisor = Advisor(max_pixels=LIMIT)
     looks = advisor.begin()
     await looks.look(received(0), HEAD)
-    advisor.close()
+    await advisor.aclose()
     assert looks.found == {}
     assert "advice_failed" in capsys.readouterr().out

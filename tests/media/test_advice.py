@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image, ImageDraw
 
+from image2model.domain import PictureWarningCode
 from image2model.media import advice as module
-from image2model.media.advice import AdviceCode, advice
+from image2model.media.advice import advice
 from tests.support import subjects
 from tests.support.pictures import jpeg_bomb, photo_set, picture, png_bomb, scene, webp_bomb
 from tests.support.subjects import WHITE, chair, encoded, gradient, lines, mug, noisy, on
@@ -92,41 +93,44 @@ GOOD: dict[str, Maker] = {
     "small": lambda: noisy(on(plain(size=(200, 200)), (mug(160), (20, 20)))),
 }
 
-BAD: dict[str, tuple[AdviceCode, Maker]] = {
-    "icon": (AdviceCode.TINY, lambda: on(plain(size=(96, 64)), (mug(60), (10, 2)))),
-    "far away": (AdviceCode.TINY, lambda: on(plain(size=(3000, 3000)), (mug(100), (1400, 1400)))),
-    "small cut-out": (AdviceCode.TINY, lambda: on(clear((1000, 800)), (mug(90), (500, 300)))),
-    "white": (AdviceCode.UNIFORM, plain),
-    "lens cap": (AdviceCode.UNIFORM, lambda: noisy(plain((4, 4, 6)), 4)),
-    "small wall": (AdviceCode.UNIFORM, lambda: noisy(plain((180, 170, 160), (300, 200)), 3)),
-    "nothing to see": (AdviceCode.UNIFORM, clear),
-    "page": (AdviceCode.TEXT, lambda: lines((1700, 2200), 30)),
-    "page of small print": (AdviceCode.TEXT, lambda: lines((800, 1100), 14)),
-    "light on dark": (AdviceCode.TEXT, lambda: lines(SIZE, 24, ink=(230, 230, 230), paper=(20, 20, 25))),
-    "photographed page": (AdviceCode.TEXT, subjects.scan),
-    "page askew": (AdviceCode.TEXT, lambda: subjects.scan(angle=-2)),
-    "chat": (AdviceCode.TEXT, subjects.phone_chat),
-    "dark chat": (AdviceCode.TEXT, lambda: subjects.phone_chat(dark=True)),
-    "code": (AdviceCode.TEXT, subjects.editor),
-    "article": (AdviceCode.TEXT, subjects.web_page),
-    "desktop": (AdviceCode.TEXT, lambda: lines((1920, 1080), 14)),
-    "page with a clear margin": (AdviceCode.TEXT, lambda: with_alpha(lines((1200, 900), 26))),
-    "two chairs": (AdviceCode.SEVERAL_OBJECTS, lambda: two(plain())),
-    "two dark chairs": (AdviceCode.SEVERAL_OBJECTS, lambda: two(plain(), (45, 40, 38))),
-    "two chairs on grey": (AdviceCode.SEVERAL_OBJECTS, lambda: noisy(two(plain((190, 192, 195))), 2)),
-    "cut-out of two": (AdviceCode.SEVERAL_OBJECTS, lambda: two(clear())),
+BAD: dict[str, tuple[PictureWarningCode, Maker]] = {
+    "icon": (PictureWarningCode.TINY, lambda: on(plain(size=(96, 64)), (mug(60), (10, 2)))),
+    "far away": (PictureWarningCode.TINY, lambda: on(plain(size=(3000, 3000)), (mug(100), (1400, 1400)))),
+    "small cut-out": (PictureWarningCode.TINY, lambda: on(clear((1000, 800)), (mug(90), (500, 300)))),
+    "white": (PictureWarningCode.UNIFORM, plain),
+    "lens cap": (PictureWarningCode.UNIFORM, lambda: noisy(plain((4, 4, 6)), 4)),
+    "small wall": (PictureWarningCode.UNIFORM, lambda: noisy(plain((180, 170, 160), (300, 200)), 3)),
+    "nothing to see": (PictureWarningCode.UNIFORM, clear),
+    "page": (PictureWarningCode.TEXT, lambda: lines((1700, 2200), 30)),
+    "page of small print": (PictureWarningCode.TEXT, lambda: lines((800, 1100), 14)),
+    "light on dark": (
+        PictureWarningCode.TEXT,
+        lambda: lines(SIZE, 24, ink=(230, 230, 230), paper=(20, 20, 25)),
+    ),
+    "photographed page": (PictureWarningCode.TEXT, subjects.scan),
+    "page askew": (PictureWarningCode.TEXT, lambda: subjects.scan(angle=-2)),
+    "chat": (PictureWarningCode.TEXT, subjects.phone_chat),
+    "dark chat": (PictureWarningCode.TEXT, lambda: subjects.phone_chat(dark=True)),
+    "code": (PictureWarningCode.TEXT, subjects.editor),
+    "article": (PictureWarningCode.TEXT, subjects.web_page),
+    "desktop": (PictureWarningCode.TEXT, lambda: lines((1920, 1080), 14)),
+    "page with a clear margin": (PictureWarningCode.TEXT, lambda: with_alpha(lines((1200, 900), 26))),
+    "two chairs": (PictureWarningCode.SEVERAL_OBJECTS, lambda: two(plain())),
+    "two dark chairs": (PictureWarningCode.SEVERAL_OBJECTS, lambda: two(plain(), (45, 40, 38))),
+    "two chairs on grey": (PictureWarningCode.SEVERAL_OBJECTS, lambda: noisy(two(plain((190, 192, 195))), 2)),
+    "cut-out of two": (PictureWarningCode.SEVERAL_OBJECTS, lambda: two(clear())),
     "chair and mug": (
-        AdviceCode.SEVERAL_OBJECTS,
+        PictureWarningCode.SEVERAL_OBJECTS,
         lambda: noisy(on(plain(), (chair(700), (60, 250)), (mug(500), (950, 450))), 2),
     ),
     "views of one chair": (
-        AdviceCode.SEVERAL_OBJECTS,
+        PictureWarningCode.SEVERAL_OBJECTS,
         lambda: on(plain(), *[(chair(500), (100 + 800 * (n % 2), 60 + 600 * (n // 2))) for n in range(4)]),
     ),
 }
 
 
-def codes(image: Image.Image) -> set[AdviceCode | None]:
+def codes(image: Image.Image) -> set[PictureWarningCode | None]:
     """What is said of the picture as a PNG, and as a JPEG where it can be one."""
     files = [encoded(image, "PNG")]
     if image.mode == "RGB":
@@ -176,7 +180,9 @@ def test_small_picture_is_told_by_its_header() -> None:
 def test_every_kind_of_file_can_be_measured() -> None:
     for name, data in photo_set(40):
         found = advice(data, max_pixels=LIMIT)
-        assert (found is not None and found.code == AdviceCode.TINY) == ("tiny" in name or "rlaced" in name)
+        assert (found is not None and found.code == PictureWarningCode.TINY) == (
+            "tiny" in name or "rlaced" in name
+        )
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16", "RGB;16", "RGBA;16"])

@@ -35,6 +35,7 @@ class PictureSize(msgspec.Struct):
     format: str
     width: int
     height: int
+    frames: int = 1
 
 
 def inspect(data: bytes) -> PictureSize:

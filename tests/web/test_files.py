@@ -18,7 +18,7 @@ from image2model.web import files
 @pytest.fixture
 def client() -> httpx.AsyncClient:
     """The page's routes alone, with the API's way to refuse."""
-    app = Starlette(routes=web.routes(), middleware=[Middleware(ProblemAnswers)])
+    app = Starlette(routes=web.routes(max_file_bytes=30 << 20), middleware=[Middleware(ProblemAnswers)])
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page")
 
 
@@ -61,7 +61,7 @@ async def test_the_policy_allows_no_inline_code_and_no_other_host(client: httpx.
 
 
 async def test_downloads_from_another_store_are_allowed_where_it_is_named() -> None:
-    app = Starlette(routes=web.routes(["https://models.example"]))
+    app = Starlette(routes=web.routes(["https://models.example"], max_file_bytes=30 << 20))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page") as client:
         policy = (await client.get("/")).headers["content-security-policy"]
     assert policy.count("https://models.example") == 2
@@ -85,7 +85,7 @@ async def test_a_file_of_another_version_is_not_found(client: httpx.AsyncClient)
 
 
 async def test_another_content_has_another_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = files.load()
+    before = files.load(30 << 20)
     static = tmp_path / "static"
     for name, asset in before.files.items():
         if not name.startswith("vendor/"):
@@ -95,6 +95,6 @@ async def test_another_content_has_another_address(tmp_path: Path, monkeypatch: 
     (static / "index.html").write_bytes(b'{{viewer}} src="{{base}}js/main.js"')
     (static / "reference-missing.html").write_bytes(b"")
     monkeypatch.setattr(files, "_FOLDER", tmp_path)
-    after = files.load()
+    after = files.load(30 << 20)
     assert after.version != before.version
     assert after.index.data == f'no src="{after.base}js/main.js"'.encode()

@@ -229,6 +229,6 @@ def test_what_comes_from_npm_is_pinned_by_hash_and_runs_nothing() -> None:
 
 
 async def answer_of_the_page(*media_origins: str) -> httpx.Response:
-    transport = httpx.ASGITransport(Starlette(routes=web.routes(media_origins)))
+    transport = httpx.ASGITransport(Starlette(routes=web.routes(media_origins, max_file_bytes=30 << 20)))
     async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
         return await client.get(DOCS)

@@ -1,6 +1,6 @@
 """Short ways to write the fields and outputs of a row, and the descriptions that many rows share."""
 
-from fal_emulator.endpoints.row import Content, Field, Output, Role
+from fal_emulator.endpoints.row import Content, Field, Output, PictureSize, Role
 
 DESCRIPTIONS = {
     "auto_size": "Scales the model to its size in the real world, in metres.",
@@ -36,17 +36,31 @@ def url(
     required: bool = True,
     default: str | None = None,
     formats: tuple[str, ...] = (),
+    picture: PictureSize | None = None,
 ) -> Field:
-    """One URL; `formats` of a 3D model."""
+    """One URL; `formats` of a 3D model, `picture` bounds a picture."""
     return Field(
-        role=role, required=required, default=default, formats=formats, description=text or _ROLES[role]
+        role=role,
+        required=required,
+        default=default,
+        formats=formats,
+        picture=picture,
+        description=text or _ROLES[role],
     )
 
 
-def side(name: str, *, required: bool = False) -> Field:
+def at_most(side_px: int, size: int, *, said: bool = False) -> PictureSize:
+    """Pictures of so many pixels a side, and so many bytes."""
+    return PictureSize(max_file_size=size, max_width=side_px, max_height=side_px, said=said)
+
+
+def side(name: str, *, required: bool = False, picture: PictureSize | None = None) -> Field:
     """The URL of the view from one side."""
     return Field(
-        role="side", required=required, description=f"URL of the picture of the {name} of the object."
+        role="side",
+        required=required,
+        picture=picture,
+        description=f"URL of the picture of the {name} of the object.",
     )
 
 

@@ -10,6 +10,7 @@ from fal_emulator.endpoints.fields import (
     MODEL,
     PREVIEW,
     SEED,
+    at_most,
     choice,
     flag,
     given,
@@ -37,6 +38,14 @@ _V2 = {
 _USED_SEED = Output(content="seed", required=True, description="The seed that was used.")
 _TAGS = ("image-to-3d", "hunyuan")
 _PICTURE = {"input_image_url": url()}
+# FAL's document of 3.1 says it of one picture, in words; Tencent's own documentation of all pictures.
+_SIZE = at_most(5000, 8 << 20, said=True)
+_FRONT = {
+    "input_image_url": url(
+        text="URL of the picture of the front: at most 5000px a side, max 8MB, as JPG, PNG or WEBP.",
+        picture=_SIZE,
+    )
+}
 _V2_SIDES = {f"{name}_image_url": side(name, required=True) for name in ("front", "back", "left")}
 _V3_URLS = model_urls("obj")
 
@@ -82,7 +91,7 @@ _VERSION_2 = (
     ),
 )
 
-_V3_SIDES = {f"{name}_image_url": side(name) for name in ("back", "left", "right")}
+_V3_SIDES = {f"{name}_image_url": side(name, picture=_SIZE) for name in ("back", "left", "right")}
 _V3_OUTPUTS = {"model_glb": MODEL, "model_urls": _V3_URLS, "thumbnail": PREVIEW, "seed": SEED}
 
 _VERSION_3 = (
@@ -91,7 +100,7 @@ _VERSION_3 = (
         title="Hunyuan3D V3",
         description="Makes 3D models of ultra-high resolution of pictures.",
         fields={
-            **_PICTURE,
+            **_FRONT,
             **_V3_SIDES,
             "enable_pbr": flag(),
             "face_count": integer(500000, 1),
@@ -109,7 +118,7 @@ _VERSION_3 = (
         title="Hunyuan3D V3 Sketch",
         description="Makes a 3D model of a sketch and words.",
         fields={
-            **_PICTURE,
+            **_FRONT,
             "prompt": text(required=True),
             "enable_pbr": flag(),
             "face_count": integer(500000, 1),
@@ -122,7 +131,7 @@ _VERSION_3 = (
 )
 
 _V31_SIDES = {
-    f"{name}_image_url": side(name.replace("_", " "))
+    f"{name}_image_url": side(name.replace("_", " "), picture=_SIZE)
     for name in ("back", "left", "right", "top", "bottom", "left_front", "right_front")
 }
 
@@ -132,7 +141,7 @@ _VERSION_31 = (
         title="Hunyuan 3D Pro",
         description="Makes 3D models of one picture or of several sides.",
         fields={
-            **_PICTURE,
+            **_FRONT,
             **_V31_SIDES,
             "enable_pbr": flag(),
             "face_count": integer(500000, 1),
@@ -152,7 +161,7 @@ _VERSION_31 = (
         id="fal-ai/hunyuan-3d/v3.1/rapid/image-to-3d",
         title="Hunyuan 3D Rapid",
         description="Makes 3D models of pictures, fast.",
-        fields={**_PICTURE, "enable_geometry": flag(text="Makes no texture."), "enable_pbr": flag()},
+        fields={**_FRONT, "enable_geometry": flag(text="Makes no texture."), "enable_pbr": flag()},
         outputs={
             "model_glb": MAYBE_MODEL,
             "material_mtl": Output(

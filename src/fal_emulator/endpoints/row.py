@@ -37,12 +37,28 @@ is no file at all. `cutout` is the picture without its background, the main file
 model, `mask` what it keeps."""
 
 
+class PictureSize(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The pictures that a field takes: bytes of the file, sides in pixels.
+
+    `said`: the app's document has it in the words of a description, or not at all, else in the extension
+    `x-fal`.
+    """
+
+    max_file_size: int | None = None
+    min_width: int | None = None
+    min_height: int | None = None
+    max_width: int | None = None
+    max_height: int | None = None
+    said: bool = False
+
+
 class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One field of the input. `kind` is JSON Schema's type; a field with a `role` holds URLs.
 
     `drawn`: whether the numbers in `choices` are numbers or strings on the wire is drawn at each start. The
     bounds `above` and `below` are exclusive. `max_length` bounds a text. `formats` are those of a 3D model;
-    empty: any. `name` is the component under which an object's schema stands.
+    empty: any. `picture` bounds those of a
+    picture. `name` is the component under which an object's schema stands.
     """
 
     kind: Kind = "string"
@@ -60,6 +76,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     max_items: int | None = None
     max_length: int | None = None
     formats: tuple[str, ...] = ()
+    picture: PictureSize | None = None
     items: "Field | None" = None
     fields: dict[str, "Field"] = {}
     name: str = ""

@@ -5,6 +5,7 @@ from fal_emulator.endpoints.fields import (
     MODEL,
     PREVIEW,
     TASK,
+    at_most,
     choice,
     flag,
     given,
@@ -17,6 +18,10 @@ from fal_emulator.endpoints.fields import (
 )
 from fal_emulator.endpoints.row import Endpoint, Field, Output
 
+# Tripo's own documentation: each side of at most 6,000 pixels, 20 MB. FAL's documents do not say it. Which
+# apps say theirs in the extension of newer ones could not be read: here p2 does, so that both can be tried.
+_SIZE = at_most(6000, 20 << 20, said=True)
+_SHOWN = at_most(6000, 20 << 20)
 _V25 = {
     "texture": choice("standard", "no", "standard", "HD"),
     "pbr": flag(),
@@ -98,23 +103,23 @@ def _p(version: str, kind: str, title: str, picture: dict[str, Field]) -> Endpoi
 
 
 _FOUR_SIDES = {
-    "front_image_url": side("front", required=True),
-    "left_image_url": side("left"),
-    "back_image_url": side("back"),
-    "right_image_url": side("right"),
+    "front_image_url": side("front", required=True, picture=_SIZE),
+    "left_image_url": side("left", picture=_SIZE),
+    "back_image_url": side("back", picture=_SIZE),
+    "right_image_url": side("right", picture=_SIZE),
 }
 _VIEWS = {"image_urls": urls(low=2, high=4)}
 
 ROWS = (
-    _v25("image-to-3d", "Tripo3D", {"image_url": url()}),
+    _v25("image-to-3d", "Tripo3D", {"image_url": url(picture=_SIZE)}),
     # Its price is not on a page that could be read: taken as that of one picture.
     _v25("multiview-to-3d", "Tripo3D Multiview", _FOUR_SIDES),
-    _h31("image-to-3d", "Tripo H3.1", {"image_url": url()}),
+    _h31("image-to-3d", "Tripo H3.1", {"image_url": url(picture=_SIZE)}),
     # Its bounds and price on FAL could not be read: a public reseller takes 2 to 4 pictures.
     _h31("multiview-to-3d", "Tripo H3.1 Multiview", _VIEWS),
-    _p("p1", "image-to-3d", "Tripo P1", {"image_url": url()}),
+    _p("p1", "image-to-3d", "Tripo P1", {"image_url": url(picture=_SIZE)}),
     # Not read at all: taken as p1.
-    _p("p2", "image-to-3d", "Tripo P2", {"image_url": url()}),
+    _p("p2", "image-to-3d", "Tripo P2", {"image_url": url(picture=_SHOWN)}),
     Endpoint(
         id="tripo3d/triposplat",
         title="TripoSplat",

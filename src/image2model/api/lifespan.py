@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Final, TypedDict
 
@@ -75,9 +75,9 @@ class Process:
         async with redis, relay:
             for warning in await durability.warnings(redis):
                 _log.warning("store_not_durable", advice=warning)
-            with (
-                closing(Thumbnails(storage, max_pixels=settings.max_pixels)) as thumbnails,
-                closing(Advisor(max_pixels=settings.max_pixels)) as advisor,
+            async with (
+                aclosing(Thumbnails(storage, max_pixels=settings.max_pixels)) as thumbnails,
+                aclosing(Advisor(max_pixels=settings.max_pixels)) as advisor,
             ):
                 state = await self._state(redis, storage, relay, thumbnails, advisor, catalogue)
                 async with following(catalogue, on_failed):

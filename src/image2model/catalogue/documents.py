@@ -76,14 +76,23 @@ class ModelPrice(msgspec.Struct, frozen=True, kw_only=True):
     source: Literal["fal", "table"]
 
 
+class LargestPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """The largest picture that a model gets: a larger one is made smaller first. Null: no limit."""
+
+    max_bytes: int | None
+    max_width: int | None
+    max_height: int | None
+    max_pixels: int | None
+
+
 class ModelDocument(msgspec.Struct, frozen=True, kw_only=True):
     """One model. `params` is the JSON Schema of its parameters, in FAL's order.
 
     `price_usd` is for one picture with the default parameters; null where only the run shows it. `price`
     says more of it, null where it is not known. `face_limit` names the parameter that the form's `face_limit`
     becomes. `available`: pictures can run it, one or several views of an object; `needs` says what it needs
-    where one picture is not enough. `takes_model`: it runs on a finished image, as a second step. `fal` is
-    null in the built-in copy.
+    where one picture is not enough. `takes_model`: it runs on a finished image, as a second step.
+    `picture_limits`: how large a picture it gets. `fal` is null in the built-in copy.
     """
 
     id: str
@@ -101,6 +110,7 @@ class ModelDocument(msgspec.Struct, frozen=True, kw_only=True):
     face_limit: str | None
     inputs: tuple[ModelInput, ...]
     outputs: tuple[ModelOutput, ...]
+    picture_limits: LargestPicture
     params: dict[str, object]
     fal: FalModel | None
 
@@ -168,6 +178,9 @@ def document(endpoint: Endpoint) -> ModelDocument:
                 description=one.description,
             )
             for one in schema.inputs
+        ),
+        picture_limits=LargestPicture(
+            **{name: getattr(endpoint.picture_limits, name) for name in LargestPicture.__struct_fields__}
         ),
         outputs=tuple(
             ModelOutput(

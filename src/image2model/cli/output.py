@@ -50,7 +50,7 @@ def print_job(job: Job, *, as_json: bool) -> None:
         click.echo(f"  {waiting_message(job.waiting_for)}")
     for image in job.images:
         click.echo(f"  {image.status:<11} {_name(image)}  {_note(image, job.job_id)}".rstrip())
-        for warned in image.result.warnings if image.result else ():
+        for warned in image.all_warnings:
             click.echo(f"  {'warning':<11} {image.filename}  {warned.code}: {warned.message}")
     for one in job.rejected:
         click.echo(f"  {'rejected':<11} {one.file}  {one.code}: {one.detail}")

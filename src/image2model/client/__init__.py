@@ -14,8 +14,6 @@ from image2model.client.documents import (
     Job,
     JobPage,
     Mesh,
-    Model,
-    ModelList,
     Preparation,
     Quote,
     QuotedImage,
@@ -23,6 +21,7 @@ from image2model.client.documents import (
 )
 from image2model.client.errors import ApiError, BadDownload, ClientError, Unreachable
 from image2model.client.events import Complete, Event, ImageChanged, Snapshot
+from image2model.client.model_documents import Model, ModelList
 from image2model.client.multipart import Picture
 from image2model.client.objects import Object, View
 from image2model.client.sync import Client

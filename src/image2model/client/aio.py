@@ -21,14 +21,13 @@ from image2model.client.documents import (
     Download,
     Job,
     JobPage,
-    Model,
-    ModelList,
     Quote,
     Replayed,
 )
 from image2model.client.errors import BadDownload, ClientError, Unreachable
 from image2model.client.events import Event, EventStream, OnConnection
 from image2model.client.form import QuoteOptions, Source, UploadOptions, form
+from image2model.client.model_documents import Model, ModelList
 from image2model.client.multipart import MultipartBody, Picture
 from image2model.client.requests import BASE, StepOptions, multipart_call, second_step
 from image2model.client.save import save

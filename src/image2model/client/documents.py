@@ -45,7 +45,7 @@ class File(msgspec.Struct, frozen=True):
 
 class Warned(msgspec.Struct, frozen=True):
     """What may not be as expected, and is no reason to fail or to refuse. `file`: the file that it is about,
-    by its kind in a result, by its name in a quote; empty where it is about the whole.
+    by its kind in a result, by its name elsewhere; empty where it is about the whole.
     """
 
     code: str
@@ -76,6 +76,7 @@ class ImageView(msgspec.Struct, frozen=True):
     width: int | None = None
     height: int | None = None
     warnings: tuple[Warned, ...] = ()
+    frames: int | None = None
 
 
 class Preparation(msgspec.Struct, frozen=True):
@@ -100,6 +101,7 @@ class Image(msgspec.Struct, frozen=True):
     `views`: its pictures, one or more; empty in the documents of an earlier service. Of an object `filename`
     is its name, `size` and `sha256` are of all views together, width and height of the first.
     `variant` counts from 1, None without variants; `seed` is what it was made with, where that is known.
+    `frames`: pictures in the file, of which one is used. `warnings` are about its pictures.
     `parent_image_id`: the image whose model a second step started from.
     `cost_usd` is the cost of all its attempts; `cost_uncertain`: FAL gave no amount for one of them.
     """
@@ -132,6 +134,8 @@ class Image(msgspec.Struct, frozen=True):
     parent_image_id: str | None = None
     waiting_for: str | None = None
     preparation: Preparation | None = None
+    frames: int | None = None
+    warnings: tuple[Warned, ...] = ()
 
     @property
     def stem(self) -> str:
@@ -144,6 +148,11 @@ class Image(msgspec.Struct, frozen=True):
         named = is_object and path.suffix.lower() not in _PICTURE_SUFFIXES
         name = self.filename if named else path.stem
         return name if self.variant in {None, 1} else f"{name or 'model'}-{self.variant}"
+
+    @property
+    def all_warnings(self) -> tuple[Warned, ...]:
+        """Those about its pictures, then those about its result."""
+        return (*self.warnings, *(self.result.warnings if self.result else ()))
 
     @property
     def finished(self) -> bool:
@@ -244,97 +253,6 @@ class Replayed(msgspec.Struct, frozen=True):
     more: bool = False
 
 
-class Price(msgspec.Struct, frozen=True):
-    """FAL's price of one unit of an endpoint's work."""
-
-    unit_price: float
-    unit: str | None = None
-    currency: str | None = None
-
-
-class Endpoint(msgspec.Struct, frozen=True):
-    """FAL's current description of a model."""
-
-    name: str | None = None
-    category: str | None = None
-    description: str | None = None
-    status: str | None = None
-    price: Price | None = None
-
-
-class ModelPrice(msgspec.Struct, frozen=True):
-    """What one picture costs with the default parameters. `source`: `fal`, or the service's own `table`."""
-
-    usd: float
-    unit: str = ""
-    note: str = ""
-    source: str = ""
-
-
-class ModelInput(msgspec.Struct, frozen=True):
-    """A field of the model that takes files, and what for: `picture`, `side`, `views`, `style`, `mask` or
-    `model`; `min` to `max` of them (None: no limit is known).
-    """
-
-    name: str
-    role: str = ""
-    side: str | None = None
-    required: bool = False
-    min: int = 1
-    max: int | None = 1
-    description: str = ""
-
-
-class ModelOutput(msgspec.Struct, frozen=True):
-    """A field of the model's result that holds files: a `file`, a `list` or an `object` of them."""
-
-    name: str
-    shape: str = "file"
-    required: bool = False
-    fields: tuple[str, ...] = ()
-    description: str = ""
-
-
-class Model(msgspec.Struct, frozen=True):
-    """One model on offer. `params` is the JSON Schema of its parameters.
-
-    `available`: one picture can run it; `needs` says what it needs otherwise. `price_usd`: one picture with
-    the default parameters, None where only the run shows it. `takes_model`: it runs on a finished image, by
-    `derive`. `face_limit`: the parameter that
-    `submit(face_limit=…)` sets, None where faces cannot be limited. `fal` is None while FAL was never read.
-    """
-
-    id: str
-    title: str = ""
-    default: bool = False
-    price_usd: float | None = None
-    price_note: str = ""
-    face_limit: str | None = None
-    params: dict[str, Any] = {}
-    fal: Endpoint | None = None
-    available: bool = True
-    needs: str | None = None
-    category: str = ""
-    description: str = ""
-    license: str | None = None
-    price: ModelPrice | None = None
-    inputs: tuple[ModelInput, ...] = ()
-    outputs: tuple[ModelOutput, ...] = ()
-    takes_model: bool = False
-
-
-class ModelList(msgspec.Struct, frozen=True):
-    """All models that the key may use. `pricing`: `fal` where FAL's own prices are in it, else `table`.
-    `source`: `fal`, read at `updated_at`, or `built-in`.
-    """
-
-    default: str
-    pricing: str = ""
-    models: tuple[Model, ...] = ()
-    source: str = ""
-    updated_at: str | None = None
-
-
 class QuotedImage(msgspec.Struct, frozen=True):
     """The check of a picture or an object: `ok`, or the `code` and `detail` with which an upload would be
     refused. `warnings`: why it will hardly become a good model.
@@ -355,6 +273,7 @@ class QuotedImage(msgspec.Struct, frozen=True):
     cost_usd: float | None = None
     views: tuple[ImageView, ...] = ()
     warnings: tuple[Warned, ...] = ()
+    frames: int | None = None
 
 
 class QuoteRefusal(msgspec.Struct, frozen=True):

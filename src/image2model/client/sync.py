@@ -10,18 +10,10 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mappin
 from typing import Any, Self, TypeVar
 
 from image2model.client.aio import AsyncClient
-from image2model.client.documents import (
-    Comparison,
-    ComparisonQuote,
-    Download,
-    Job,
-    JobPage,
-    Model,
-    ModelList,
-    Quote,
-)
+from image2model.client.documents import Comparison, ComparisonQuote, Download, Job, JobPage, Quote
 from image2model.client.events import Event
 from image2model.client.form import Source
+from image2model.client.model_documents import Model, ModelList
 from image2model.client.transport import OnTrouble
 
 _T = TypeVar("_T")

@@ -54,7 +54,9 @@ QUEUED_IMAGE: Final = ImageDocument(
     finished_at=None,
     metadata={"sku": "CHAIR-7"},
     views=(
-        ViewDocument(side=None, filename="chair.jpg", size=482133, sha256=SHA256, width=1024, height=768),
+        ViewDocument(
+            side=None, filename="chair.jpg", size=482133, sha256=SHA256, width=1024, height=768, frames=1
+        ),
     ),
     waiting_for=None,
     preparation=None,
@@ -62,6 +64,8 @@ QUEUED_IMAGE: Final = ImageDocument(
     parent_image_id=None,
     variant=None,
     seed=None,
+    frames=1,
+    warnings=(),
 )
 GENERATING_IMAGE: Final = replace(
     QUEUED_IMAGE,

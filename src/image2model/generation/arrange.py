@@ -10,12 +10,19 @@ from typing import Final
 import msgspec
 import structlog
 
-from image2model.domain import Preparation, PreparedPicture
+from image2model.domain import Preparation, PreparedPicture, ScaledPicture
 from image2model.errors import DiskFull
 from image2model.generation import phases
 from image2model.generation.context import GenerationContext
 from image2model.generation.phases import Awaited
-from image2model.generation.pictures import StoredPicture, decoded, loaded, originals_of
+from image2model.generation.pictures import (
+    StoredPicture,
+    decoded,
+    limits_of,
+    loaded,
+    originals_of,
+    scaled_picture,
+)
 from image2model.generation.steps import Task
 from image2model.media.arrange_file import arrange_file
 from image2model.storage import layout
@@ -45,9 +52,10 @@ async def arrange_pictures(context: GenerationContext, task: Task, fence: str) -
         return task
     if not task.preparation.files:
         await context.disk_space.check()
-        files = await _arranged(context, task, fence, task.preparation)
-        preparation = msgspec.structs.replace(task.preparation, files=files)
-        await phases.note_prepared(context.redis, task, fence, preparation)
+        made = await _arranged(context, task, fence, task.preparation)
+        preparation = msgspec.structs.replace(task.preparation, files=tuple(file for file, _ in made))
+        scaled = [one for _, one in made if one is not None]
+        await phases.note_prepared(context.redis, task, fence, preparation, scaled)
         task = msgspec.structs.replace(task, preparation=preparation)
     if task.preparation is not None and task.preparation.awaits_confirmation:
         awaited = await phases.await_confirmation(context.redis, task, fence)
@@ -61,14 +69,14 @@ async def arrange_pictures(context: GenerationContext, task: Task, fence: str) -
 
 async def _arranged(
     context: GenerationContext, task: Task, fence: str, preparation: Preparation
-) -> tuple[PreparedPicture, ...]:
+) -> list[tuple[PreparedPicture, ScaledPicture | None]]:
     sources = originals_of(task)
     if preparation.remove_background is not None:
         sources = [
             msgspec.structs.replace(one, key=cutout.key, size=cutout.size)
             for one, cutout in zip(sources, preparation.cutouts, strict=True)
         ]
-    return tuple([await _one(context, task, fence, preparation, *source) for source in enumerate(sources)])
+    return [await _one(context, task, fence, preparation, *source) for source in enumerate(sources)]
 
 
 async def _one(
@@ -78,7 +86,8 @@ async def _one(
     preparation: Preparation,
     index: int,
     source: StoredPicture,
-) -> PreparedPicture:
+) -> tuple[PreparedPicture, ScaledPicture | None]:
+    limits = await limits_of(context, task)
     async with context.picture_bytes.hold(_COPIES * source.size):
         data = await loaded(context, source.key)
         call = partial(
@@ -87,6 +96,7 @@ async def _one(
             max_pixels=context.settings.max_pixels,
             crop=preparation.crop,
             pad_square=preparation.pad_square,
+            limits=limits,
         )
         picture = await decoded(context, task, fence, data, call)
         key = layout.prepared(task.job_id, task.image_id, index, picture.suffix)
@@ -94,10 +104,11 @@ async def _one(
             await context.storage.put(key, picture.data, content_type=picture.content_type)
         except DiskFull as full:
             raise StorageError("the disk is full") from full
-    return PreparedPicture(
+    file = PreparedPicture(
         key=key,
         format=picture.suffix,
         size=len(picture.data),
         width=picture.width,
         height=picture.height,
     )
+    return file, scaled_picture(task, index, picture)

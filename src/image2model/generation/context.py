@@ -6,10 +6,11 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from image2model.catalogue.live import LiveCatalogue
+from image2model.decoding.memory import DECODED_BYTES, ByteBudget
 from image2model.decoding.pool import DecoderPool
 from image2model.decoding.process import DecoderProcess
 from image2model.fal.gateway import FalGateway
-from image2model.generation.limits import ByteBudget, DiskSpace, FilePatience
+from image2model.generation.limits import DiskSpace, FilePatience
 from image2model.generation.suspects import THREADS, Hazard
 from image2model.queue.context import QueueContext
 from image2model.settings import Settings
@@ -34,6 +35,7 @@ class GenerationContext(QueueContext):
     """The open parts.
 
     `hazard` decodes and measures files from outside; `decoders` those of formats that never are decoded here.
+    `decoded_bytes` bounds what both decode at once, by the pictures' pixels.
     `preparing` keeps the queue of `hazard` short, so that an image that waits can still be stopped;
     `suspects` is their own queue, because one that hangs must not hold up healthy pictures.
     `submissions`, `abandoned` and `thumbnails` are background tasks: POSTs under way, superseded requests
@@ -53,6 +55,7 @@ class GenerationContext(QueueContext):
         self.side_fetches = asyncio.Semaphore(_SIDE_FETCHES)
         self.patience = FilePatience(grace=settings.unconfirmed_grace)
         self.picture_bytes = ByteBudget(_PICTURE_BYTES)
+        self.decoded_bytes = ByteBudget(DECODED_BYTES)
         self.result_bytes = ByteBudget(_RESULT_BYTES)
         self.side_bytes = ByteBudget(_SIDE_BYTES)
         self.disk_space = DiskSpace(storage)

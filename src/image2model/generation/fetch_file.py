@@ -10,12 +10,12 @@ from typing import Final, Protocol
 
 import msgspec
 
+from image2model.decoding.memory import ByteBudget
 from image2model.domain import ResultFile
 from image2model.errors import DiskFull, StaleFence
 from image2model.fal.download import FalDownload
 from image2model.fal.files import UNKNOWN, FalFile, format_of
 from image2model.generation.context import GenerationContext
-from image2model.generation.limits import ByteBudget
 from image2model.generation.suspects import Suspect
 from image2model.media.glb import Measured
 from image2model.media.model_probe import HEAD_BYTES, ModelProbe, NotAModel, media_type

@@ -1,15 +1,12 @@
 """How much memory, disk and time the generations of one worker process may take.
 
 The number of images at work does not bound the memory: with a hundred slots, pictures of 15 MB took 2.7 GB.
-So whatever keeps such bytes alive runs inside `ByteBudget.hold`. Disk space is checked before anything is
-bought: FAL keeps a result for minutes only, so what is bought while the disk is full is lost.
+So whatever keeps such bytes alive runs inside `decoding.memory.ByteBudget.hold`. Disk space is checked before
+anything is bought: FAL keeps a result for minutes only, so what is bought while the disk is full is lost.
 """
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -42,53 +39,6 @@ class FilePatience(msgspec.Struct, frozen=True):
     side_tries: int = 4
     cut_tries: int = 3
     longest_pause: float = 10.0
-
-
-class ByteBudget:
-    """`most` bytes, granted first come, first served. A larger request gets all of it, alone.
-
-    Belongs to one event loop. A holder must not request more: two of them would wait for each other.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._free = most
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    @asynccontextmanager
-    async def hold(self, size: int) -> AsyncIterator[None]:
-        """Wait until `size` bytes are free, and keep them for the length of the block."""
-        size = min(size, self._most)
-        await self._take(size)
-        try:
-            yield
-        finally:
-            self._give_back(size)
-
-    async def _take(self, size: int) -> None:
-        if not self._waiting and size <= self._free:
-            self._free -= size
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            granted = not turn.cancelled()  # in the same moment
-            self._give_back(size if granted else 0)
-            raise
-
-    def _give_back(self, size: int) -> None:
-        """Free the bytes and admit those whose turn it is. A small one never overtakes a large one."""
-        self._free += size
-        while self._waiting:
-            needed, turn = self._waiting[0]
-            if not turn.done() and needed > self._free:
-                return
-            self._waiting.popleft()
-            if not turn.done():
-                self._free -= needed
-                turn.set_result(None)
 
 
 class NoDiskSpace(Exception):

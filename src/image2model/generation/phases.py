@@ -5,13 +5,14 @@ same steps as the model's run, which comes last and has no phase. `advance` ends
 image to the next one. All calls are fenced, and raise StaleFence and StoreOutage.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final
 
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.domain import ImageError, ImageStatus, Preparation
+from image2model.domain import ImageError, ImageStatus, Preparation, ScaledPicture
 from image2model.errors import StaleFence
 from image2model.generation import steps
 from image2model.generation.steps import Field, Task
@@ -82,9 +83,16 @@ async def advance(redis: Redis, task: Task, fence: str, preparation: Preparation
     return advanced
 
 
-async def note_prepared(redis: Redis, task: Task, fence: str, preparation: Preparation) -> None:
-    """Store that the pictures are prepared, and show it to clients."""
-    await steps.move(redis, task.image_id, fence, ImageStatus.PREPARING, "preparation", encoded(preparation))
+async def note_prepared(
+    redis: Redis, task: Task, fence: str, preparation: Preparation, scaled: Sequence[ScaledPicture] = ()
+) -> None:
+    """Store that the pictures are prepared, and which were made smaller for it, and show it to clients."""
+    fields = (
+        "preparation",
+        encoded(preparation),
+        *steps.scaled_fields(task, range(len(preparation.files)), scaled),
+    )
+    await steps.move(redis, task.image_id, fence, ImageStatus.PREPARING, *fields)
 
 
 @until_stored

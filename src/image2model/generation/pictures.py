@@ -12,18 +12,22 @@ import msgspec
 import structlog
 from arq.worker import Retry
 
+from image2model.decoding.memory import decoding_bytes
 from image2model.decoding.pool import is_isolated
 from image2model.decoding.process import DecoderDied
-from image2model.errors import ImageFailure
+from image2model.domain import ImageStatus, PictureLimits, ScaledPicture
+from image2model.errors import ImageFailure, UnknownModel
 from image2model.fal.endpoints import View
 from image2model.generation import steps
 from image2model.generation.context import GenerationContext
 from image2model.generation.phases import cutout_index
 from image2model.generation.steps import Task
 from image2model.generation.suspects import Suspect
+from image2model.media.fitting import NO_LIMITS
 from image2model.media.preflight import Prepared, prepare
 from image2model.queue.leases import MAX_CRASHES
 from image2model.queue.probes import check_endpoint
+from image2model.shielded import in_thread
 from image2model.storage import layout
 from image2model.storage.errors import ObjectMissing
 from image2model.store.scripts import WORKER_CRASHED
@@ -54,18 +58,26 @@ def originals_of(task: Task) -> list[StoredPicture]:
     ] or [StoredPicture(task.source_key, task.image_id, task.size)]
 
 
-def _to_send(task: Task) -> list[StoredPicture]:
-    """The pictures of the next request: in a phase the view that is cut out, then the prepared ones."""
+def _sends_originals(task: Task) -> bool:
+    """Whether the next request gets the pictures as they were uploaded, and not those that are prepared."""
+    return bool(task.phase) or task.preparation is None or not task.preparation.files
+
+
+def _to_send(task: Task) -> list[tuple[int, StoredPicture]]:
+    """The pictures of the next request with their index among all views: in a phase the view that is cut out,
+    then the prepared ones.
+    """
     originals = originals_of(task)
     if task.phase:
-        return [originals[cutout_index(task)]]
+        return [(cutout_index(task), originals[cutout_index(task)])]
     files = task.preparation.files if task.preparation is not None else ()
     if not files:
-        return originals
-    return [
+        return list(enumerate(originals))
+    prepared = [
         StoredPicture(file.key, one.file_id, max(one.size, file.size), one.side)
         for one, file in zip(originals, files, strict=True)
     ]
+    return list(enumerate(prepared))
 
 
 async def upload_pictures(context: GenerationContext, task: Task, fence: str) -> tuple[list[View], bytes]:
@@ -74,14 +86,16 @@ async def upload_pictures(context: GenerationContext, task: Task, fence: str) ->
     Nothing else is kept, because a permit may take long. Raises FalError, ImageFailure, StaleFence, and
     arq.Retry after a crash of the decoder.
     """
+    limits = await limits_of(context, task)
     views: list[View] = []
     thumbnails: list[bytes] = []
+    scaled: list[ScaledPicture] = []
     # a suspect waits before it holds any bytes, which healthy pictures need
     async with context.suspects if task.hazard_deaths else nullcontext():
-        for one in _to_send(task):
+        for index, one in _to_send(task):
             async with context.picture_bytes.hold(_COPIES * one.size):
                 with tracing.span("prepare"):
-                    prepared = await _prepare(context, task, fence, one.key)
+                    prepared = await _prepare(context, task, fence, one.key, limits)
                 url = await context.fal.upload(
                     prepared.data,
                     filename=f"{one.file_id}.{prepared.suffix}",
@@ -89,16 +103,46 @@ async def upload_pictures(context: GenerationContext, task: Task, fence: str) ->
                 )
             views.append(View(url, one.side))
             thumbnails.append(prepared.thumbnail)
+            if (smaller := scaled_picture(task, index, prepared)) is not None:
+                scaled.append(smaller)
+    sent = {index for index, _ in _to_send(task)}
+    if _sends_originals(task) and (fields := steps.scaled_fields(task, sent, scaled)):
+        await steps.move(context.redis, task.image_id, fence, ImageStatus.PREPARING, *fields)
     return views, thumbnails[0]
 
 
-async def _prepare(context: GenerationContext, task: Task, fence: str, key: str) -> Prepared:
+async def limits_of(context: GenerationContext, task: Task) -> PictureLimits:
+    """How large a picture the next request's endpoint takes. Raises ImageFailure where nobody knows it."""
+    try:
+        return (await context.catalogue.find(task.model)).picture_limits
+    except UnknownModel as unknown:
+        raise ImageFailure("generation_failed", unknown.detail, retryable=True) from unknown
+
+
+def scaled_picture(task: Task, index: int, prepared: Prepared) -> ScaledPicture | None:
+    """What is noted of a picture that is sent smaller than it was; None where it is not."""
+    if not prepared.is_scaled:
+        return None
+    width, height = prepared.whole
+    return ScaledPicture(
+        model=task.model,
+        view=index,
+        from_width=width,
+        from_height=height,
+        width=prepared.width,
+        height=prepared.height,
+    )
+
+
+async def _prepare(
+    context: GenerationContext, task: Task, fence: str, key: str, limits: PictureLimits
+) -> Prepared:
     await check_endpoint(context, task.image_id, task.model)
     data = await loaded(context, key)
-    call = partial(prepare, data, max_pixels=context.settings.max_pixels)
+    call = partial(prepare, data, max_pixels=context.settings.max_pixels, limits=limits)
     async with nullcontext() if task.hazard_deaths else context.preparing:
         await check_endpoint(context, task.image_id, task.model)  # the wait may have been long
-        return await _decoded(context, task, fence, data, call)
+        return await _decoded(context, task, fence, data, call, limits)
 
 
 async def loaded(context: GenerationContext, key: str) -> bytes:
@@ -116,21 +160,29 @@ async def loaded(context: GenerationContext, key: str) -> bytes:
 async def decoded(
     context: GenerationContext, task: Task, fence: str, data: bytes, call: Callable[[], Prepared]
 ) -> Prepared:
-    """What `call` makes of the picture `data`, run as `suspects` says.
+    """What `call` makes of the whole picture `data`, run as `suspects` says.
 
     Raises ImageFailure, StaleFence, arq.Retry after a crash.
     """
     async with nullcontext() if task.hazard_deaths else context.preparing:
-        return await _decoded(context, task, fence, data, call)
+        return await _decoded(context, task, fence, data, call, NO_LIMITS)
 
 
 async def _decoded(
-    context: GenerationContext, task: Task, fence: str, data: bytes, call: Callable[[], Prepared]
+    context: GenerationContext,
+    task: Task,
+    fence: str,
+    data: bytes,
+    call: Callable[[], Prepared],
+    limits: PictureLimits,
 ) -> Prepared:
+    """`limits`: those within which `call` makes it fit while it decodes."""
+    size = await in_thread(decoding_bytes, data, limits)
     try:
-        if is_isolated(data):
-            return await context.decoders.run(call)
-        return await context.hazard.run(Suspect.of(task, fence), call)
+        async with context.decoded_bytes.hold(size):
+            if is_isolated(data):
+                return await context.decoders.run(call)
+            return await context.hazard.run(Suspect.of(task, fence), call)
     except DecoderDied as died:
         raise await _crashed(context, task, fence, died) from died
 

@@ -14,13 +14,13 @@ from typing import Final
 import msgspec
 import structlog
 
+from image2model.decoding.memory import ByteBudget
 from image2model.domain import ImageResult, Mesh, MissingFile, ResultWarning, WarningCode
 from image2model.errors import FalResultGone, ImageFailure
 from image2model.fal.errors import FalAddressRefused, FalUnreachable
 from image2model.fal.files import MODEL, FalFile, model_rank
 from image2model.generation.context import GenerationContext
 from image2model.generation.fetch_file import Fetched, NoStopwatch, Stopwatch, fetch_file
-from image2model.generation.limits import ByteBudget
 from image2model.generation.suspects import Suspect
 from image2model.media.model_probe import NotAModel
 from image2model.queue.retry import full_jitter

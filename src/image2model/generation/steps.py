@@ -7,6 +7,7 @@ a worker that has lost the image may be the only one that knows FAL's id.
 All calls raise StoreOutage, except those that repeat until the store has answered; these say so.
 """
 
+from collections.abc import Collection, Sequence
 from enum import IntEnum
 from typing import Final, cast
 
@@ -20,6 +21,7 @@ from image2model.domain import (
     ImageStatus,
     ModelInput,
     Preparation,
+    ScaledPicture,
     StoredView,
 )
 from image2model.errors import NoBudgetLeft, StaleFence
@@ -89,6 +91,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str
     request: FalRequest | None
     loaded_at: int
+    scaled: tuple[ScaledPicture, ...] = ()
 
 
 class Committed(IntEnum):
@@ -102,6 +105,7 @@ class Committed(IntEnum):
 _params: Final = msgspec.json.Decoder(dict[str, object])
 _views: Final = msgspec.json.Decoder(tuple[StoredView, ...])
 _model_input: Final = msgspec.json.Decoder(ModelInput)
+_scaled: Final = msgspec.json.Decoder(tuple[ScaledPicture, ...])
 _preparation: Final = msgspec.json.Decoder(Preparation)
 _JOB: Final = ("model", "params", "priority", "traceparent")
 _IMAGE: Final = (
@@ -139,6 +143,7 @@ _IMAGE: Final = (
     "status_url",
     "response_url",
     "cancel_url",
+    "scaled",
 )
 
 
@@ -191,6 +196,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         traceparent=traceparent,
         request=request,
         loaded_at=int(now),
+        scaled=_scaled.decode(image["scaled"]) if image["scaled"] else (),
     )
 
 
@@ -212,6 +218,18 @@ async def move(
     if done not in {1, 2}:
         raise StaleFence(f"image {image_id} could not move to {to}: {done}")
     return bool(done == 2)
+
+
+def scaled_fields(task: Task, sent: Collection[int], scaled: Sequence[ScaledPicture]) -> tuple[Field, ...]:
+    """What to write where `task.model` gets the views `sent`, and those in `scaled` smaller than they were.
+
+    Nothing where that is known already.
+    """
+    kept = [one for one in task.scaled if one.model != task.model or one.view not in sent]
+    found = tuple(sorted([*kept, *scaled], key=lambda one: one.view))
+    if found == task.scaled:
+        return ()
+    return ("scaled", msgspec.json.encode(found).decode() if found else "")
 
 
 @until_stored

@@ -22,8 +22,10 @@ from image2model.domain import (
     RejectedFile,
     ResultFile,
     ResultWarning,
+    StoredView,
     WaitingFor,
 )
+from image2model.http.picture_warnings import PictureWarning, frames_warning, scaled_warning
 from image2model.money import to_usd
 from image2model.store.records import ImageRow, JobRow, JobSnapshot
 
@@ -51,7 +53,7 @@ class ResultDocument(msgspec.Struct, frozen=True):
 
 
 class ViewDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """One picture of an object. `side` is null where none was named."""
+    """One picture of an object. `side` is null where none was named; `frames` is 1 for a still."""
 
     side: str | None
     filename: str
@@ -59,6 +61,7 @@ class ViewDocument(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     width: int
     height: int
+    frames: int
 
 
 class PreparationDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,8 +83,10 @@ class PreparationDocument(msgspec.Struct, frozen=True, kw_only=True):
 class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     """One image of a job: a picture, or an object of several `views`.
 
-    Of an object `filename` is its name, `size` and `sha256` are of all views together, width and height of
-    the first. A picture has one view. A second step names the image whose model it started from.
+    Of an object `filename` is its name, `size` and `sha256` are of all views together, width, height and
+    `frames` of the first: how many pictures its file holds, of which one is used. `warnings` are about its
+    pictures, those of its result about the result. A picture has one view. A second step names the image
+    whose model it started from.
 
     `variant` is the number of the variant, from 1, and `seed` the one that it was made with; both are null
     where the upload asked for no variants, and the seed also where the endpoint has none.
@@ -115,6 +120,8 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     parent_image_id: str | None
     variant: int | None
     seed: int | None
+    frames: int
+    warnings: tuple[PictureWarning, ...]
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -233,6 +240,8 @@ def image_document(job_id: str, row: ImageRow) -> ImageDocument:
         parent_image_id=row.parent_image_id,
         variant=row.variant,
         seed=row.seed,
+        frames=row.views[0].frames if row.views else row.frames,
+        warnings=_picture_warnings(row),
     )
 
 
@@ -281,6 +290,7 @@ def view_documents(row: ImageRow) -> tuple[ViewDocument, ...]:
                 sha256=row.sha256,
                 width=row.width,
                 height=row.height,
+                frames=row.frames,
             ),
         )
     return tuple(
@@ -291,9 +301,21 @@ def view_documents(row: ImageRow) -> tuple[ViewDocument, ...]:
             sha256=view.sha256,
             width=view.width,
             height=view.height,
+            frames=view.frames,
         )
         for view in row.views
     )
+
+
+def _picture_warnings(row: ImageRow) -> tuple[PictureWarning, ...]:
+    views: tuple[StoredView | ImageRow, ...] = row.views or (row,)
+    found = [
+        warning
+        for view in views
+        if (warning := frames_warning(view.filename, view.format, view.frames)) is not None
+    ]
+    found += [scaled_warning(views[one.view].filename, one) for one in row.scaled if one.view < len(views)]
+    return tuple(found)
 
 
 def _result(job_id: str, image_id: str, result: ImageResult) -> ResultDocument:

@@ -259,6 +259,7 @@ class Originals:
             width=first.width,
             height=first.height,
             format=first.format,
+            frames=first.frames,
             source_key=key,
             digest=digest,
             metadata=received.metadata,
@@ -278,6 +279,7 @@ class Originals:
                 width=view.width,
                 height=view.height,
                 format=view.format,
+                frames=view.frames,
             )
             for side, view in zip(received.sides, received.views, strict=True)
         )

@@ -24,7 +24,7 @@ _log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class Advisor:
-    """Belongs to one event loop; `close` it at the end. `threads` bounds what is decoded at once."""
+    """Belongs to one event loop; `aclose` it at the end. `threads` bounds what is decoded at once."""
 
     def __init__(
         self, *, max_pixels: int, threads: int = 2, seconds_for_quote: float = _QUOTE_SECONDS
@@ -39,10 +39,10 @@ class Advisor:
         """Ready for the pictures of one quote."""
         return QuoteAdvice(self, self._seconds)
 
-    def close(self) -> None:
-        """End the threads and the processes."""
+    async def aclose(self) -> None:
+        """End the threads and the processes, and wait for the end of the latter."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._decoders.close()
+        await self._decoders.aclose()
 
     async def of(self, data: bytes, deadline: float) -> Advice | None:
         """The warning about a picture; None also where no thread is free before the deadline.

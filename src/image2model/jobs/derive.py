@@ -12,7 +12,7 @@ import structlog
 from redis.asyncio import Redis
 
 from image2model.access import lookup
-from image2model.domain import ModelInput, Preparation, ResultFile
+from image2model.domain import ModelInput, Preparation, ResultFile, StoredView
 from image2model.errors import Expired, FalError, FalResultGone
 from image2model.fal.endpoints import Endpoint, SecondStep, second_step
 from image2model.fal.errors import FalAddressRefused
@@ -66,28 +66,25 @@ class StepOriginals(Originals):
 
     async def copy_picture(self, job_id: str, row: ImageRow) -> ReceivedFile:
         """The parent's first picture. Raises ObjectMissing, DiskFull, StorageError."""
-        if row.views:
-            first = row.views[0]
-            found = (
-                first.file_id,
-                first.filename,
-                first.size,
-                first.sha256,
-                first.format,
-                first.width,
-                first.height,
-            )
-        else:
-            found = (row.image_id, row.filename, row.size, row.sha256, row.format, row.width, row.height)
-        file_id, filename, size, sha256, file_format, width, height = found
-        picture = ReceivedFile(_PICTURE, filename, size, sha256, file_format, width, height)
+        first: StoredView | ImageRow = row.views[0] if row.views else row
+        file_id = row.views[0].file_id if row.views else row.image_id
+        picture = ReceivedFile(
+            _PICTURE,
+            first.filename,
+            first.size,
+            first.sha256,
+            first.format,
+            first.width,
+            first.height,
+            frames=first.frames,
+        )
         key = self.claim(picture)
         # written anew, not linked: by its time housekeeping sees that this job is just being made
         await self.storage.put_stream(
             key,
-            self.storage.stream(layout.original(job_id, file_id, file_format)),
-            content_type=f"image/{file_format}",
-            filename=filename,
+            self.storage.stream(layout.original(job_id, file_id, picture.format)),
+            content_type=f"image/{picture.format}",
+            filename=picture.filename,
         )
         return picture
 

@@ -67,6 +67,7 @@ def _created_image(image: "NewImage", index: int, at: int) -> ImageRow:
         parent_image_id=image.parent_image_id or None,
         variant=image.variant,
         seed=image.seed,
+        frames=image.frames,
     )
 
 
@@ -100,5 +101,6 @@ def _image_as_made(image: ImageRow) -> ImageRow:
         result=None,
         started_at=None,
         finished_at=None,
+        scaled=(),
         preparation=None if image.preparation is None else image.preparation.as_made(),
     )

@@ -9,11 +9,12 @@ from image2model.domain import SIDES
 from image2model.events.examples import QUEUED_COMPARISON, QUEUED_JOB, SHA256
 from image2model.fal.endpoints import DEFAULT_MODEL, DEFAULT_REMOVER
 from image2model.http.documents import JobDocument
+from image2model.http.picture_warnings import PictureWarning
 from image2model.http.reference import LOCATION, Answer, Body, Header, Operation, Parameter, Schema
 from image2model.http.upload import MAX_VIEWS
 from image2model.http.upload.reader import MAX_MODELS, MODEL, VARIANTS
 from image2model.jobs.metadata import MAX_KEY
-from image2model.jobs.quote import ImageQuote, PictureWarning, Quote, compared
+from image2model.jobs.quote import ImageQuote, Quote, compared
 from image2model.jobs.variants import MAX_VARIANTS
 from image2model.media.advice import SEVERAL_OBJECTS
 

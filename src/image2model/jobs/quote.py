@@ -8,27 +8,18 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.domain import ImageStatus
+from image2model.domain import ImageStatus, ScaledPicture
 from image2model.errors import Problem
 from image2model.http.documents import NO_SEED, RequestWarning, ViewDocument
+from image2model.http.picture_warnings import PictureWarning, frames_warning, scaled_warning
+from image2model.http.upload import ReceivedFile
 from image2model.jobs.batch_request import BatchRequest, digests
 from image2model.jobs.objects import BadObject, Objects, ReceivedObject
 from image2model.jobs.variants import Variant, given_seed, numbered
-from image2model.media.advice import Advice, AdviceCode
+from image2model.media.advice import Advice
+from image2model.media.fitting import fitted
 from image2model.money import to_micro, to_usd
 from image2model.store.keys import key
-
-
-class PictureWarning(msgspec.Struct, frozen=True):
-    """Why a picture will hardly become a good model. Nothing is refused because of it.
-
-    `file` is the picture's name: of a view, its own. `tiny`: too few pixels, or too small an object in it;
-    `uniform`: almost one colour; `text`: a screenshot or a page; `several_objects`: side by side.
-    """
-
-    code: AdviceCode
-    file: str
-    message: str
 
 
 class ImageQuote(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +39,7 @@ class ImageQuote(msgspec.Struct, frozen=True, kw_only=True):
     format: str | None = None
     width: int | None = None
     height: int | None = None
+    frames: int | None = None
     cached: bool = False
     cost_usd: float | None
     preparation_cost_usd: float | None = 0.0
@@ -202,7 +194,12 @@ def quote(
     total = _sum(each, sum(missing.values()), each_cutout, sum(cutouts.values()))
     verdicts = {
         one.index: _good(
-            one, missing[one.index], each, each_cutout, cutouts.get(one.index, 0), _warnings(one, advice)
+            one,
+            missing[one.index],
+            each,
+            each_cutout,
+            cutouts.get(one.index, 0),
+            _warnings(one, advice, request),
         )
         for one in good
     }
@@ -251,12 +248,28 @@ def _sum(each: int | None, runs: int, each_cutout: int | None, cutouts: int) -> 
     return (each or 0) * runs + (each_cutout or 0) * cutouts
 
 
-def _warnings(received: ReceivedObject, advice: Mapping[int, Advice]) -> tuple[PictureWarning, ...]:
-    return tuple(
-        PictureWarning(found.code, view.filename, found.message)
-        for view in received.views
-        if (found := advice.get(view.index)) is not None
+def _warnings(
+    received: ReceivedObject, advice: Mapping[int, Advice], request: BatchRequest
+) -> tuple[PictureWarning, ...]:
+    found: list[PictureWarning | None] = []
+    for view in received.views:
+        told = advice.get(view.index)
+        found.append(None if told is None else PictureWarning(told.code, view.filename, told.message))
+        found.append(frames_warning(view.filename, view.format, view.frames))
+        found.append(_scaled(view, request))
+    return tuple(one for one in found if one is not None)
+
+
+def _scaled(view: ReceivedFile, request: BatchRequest) -> PictureWarning | None:
+    """Whether it will be made smaller because of its sides. Those of a prepared picture are not known yet."""
+    whole = (view.width, view.height)
+    width, height = fitted(whole, request.endpoint.picture_limits)
+    if request.preparing is not None or (width, height) == whole:
+        return None
+    scaled = ScaledPicture(
+        model=request.endpoint.id, from_width=whole[0], from_height=whole[1], width=width, height=height
     )
+    return scaled_warning(view.filename, scaled)
 
 
 def _good(
@@ -276,6 +289,7 @@ def _good(
         format=first.format,
         width=first.width,
         height=first.height,
+        frames=first.frames,
         cached=not runs,
         cost_usd=_usd(_sum(each, runs, each_cutout, cutouts)),
         preparation_cost_usd=_usd(_sum(0, 0, each_cutout, cutouts)),
@@ -287,6 +301,7 @@ def _good(
                 sha256=view.sha256,
                 width=view.width,
                 height=view.height,
+                frames=view.frames,
             )
             for side, view in zip(received.sides, received.views, strict=True)
         ),

@@ -64,6 +64,8 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     """What a second step starts from."""
     variant: int | None = None
     seed: int | None = None
+    frames: int = 1
+    """Pictures in the file of its first picture."""
     params: dict[str, Json] | None = None
     """Parameters of its own, in place of the job's."""
 

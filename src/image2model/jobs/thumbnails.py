@@ -1,7 +1,7 @@
 """Thumbnails of uploaded pictures: kept in the storage, made from the original where one is missing.
 
 Workers store most of them ahead of time. A request that finds none waits for one to be made; all requests
-for the same picture share the work, and a fixed number of threads bounds the memory.
+for the same picture share the work. What is decoded at once is bounded by its pixels.
 """
 
 import asyncio
@@ -14,10 +14,13 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
+from image2model.decoding.memory import DECODED_BYTES, ByteBudget, decoding_bytes
 from image2model.decoding.pool import DecoderPool, is_isolated
 from image2model.decoding.process import DecoderDied
+from image2model.domain import PictureLimits
 from image2model.errors import DiskFull, ImageFailure, NotFound
 from image2model.media.preflight import THUMBNAIL_SIDE, thumbnail
+from image2model.shielded import in_thread
 from image2model.storage import layout
 from image2model.storage.errors import ObjectMissing
 from image2model.storage.objects import ObjectStorage
@@ -59,12 +62,13 @@ class UploadedPicture(Protocol):
 
 
 class Thumbnails:
-    """Belongs to one event loop; `close` it at the end. `threads` bounds what is decoded at once."""
+    """Belongs to one event loop; `aclose` it at the end. `threads` bounds what is decoded at once."""
 
     def __init__(self, storage: ObjectStorage, *, max_pixels: int, threads: int = 2) -> None:
         self._storage = storage
         self._max_pixels = max_pixels
         self._decoders = DecoderPool()
+        self._memory = ByteBudget(DECODED_BYTES)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="thumbnail")
         self._slots = asyncio.Semaphore(2 * threads)
         self._making: dict[str, asyncio.Task[bytes]] = {}
@@ -85,12 +89,12 @@ class Thumbnails:
             task.add_done_callback(lambda _: self._made(picture.image_id, task))
         return await asyncio.shield(task)
 
-    def close(self) -> None:
-        """Stop what is under way and end the threads."""
+    async def aclose(self) -> None:
+        """Stop what is under way, end the threads and the processes, and wait for the end of the latter."""
         for task in self._making.values():
             task.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._decoders.close()
+        await self._decoders.aclose()
 
     def _made(self, image_id: str, task: "asyncio.Task[bytes]") -> None:
         del self._making[image_id]
@@ -107,9 +111,11 @@ class Thumbnails:
         try:
             original = await self._storage.get(picture.source_key)
             call = partial(thumbnail, original, size=THUMBNAIL_SIDE, max_pixels=self._max_pixels)
-            if is_isolated(original):
-                return await self._decoders.run(call)
-            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+            limits = PictureLimits(max_width=2 * THUMBNAIL_SIDE, max_height=2 * THUMBNAIL_SIDE)
+            async with self._memory.hold(await in_thread(decoding_bytes, original, limits)):
+                if is_isolated(original):
+                    return await self._decoders.run(call)
+                return await asyncio.get_running_loop().run_in_executor(self._pool, call)
         except ObjectMissing as missing:
             raise NotFound("The uploaded picture is no longer there.") from missing
         except DecoderDied as died:

@@ -5,13 +5,13 @@ only where it is sure. They refuse nothing. Everything here decodes pixels: run 
 """
 
 from bisect import bisect_left, bisect_right
-from enum import StrEnum
 from itertools import accumulate
 from typing import Final
 
 import msgspec
 from PIL import Image, ImageStat
 
+from image2model.domain import PictureWarningCode
 from image2model.errors import ImageFailure
 from image2model.media.arrange import Box, has_clear_pixels, object_box
 from image2model.media.parts import has_several_objects
@@ -21,19 +21,10 @@ from image2model.media.source import StrippedSource, read_source
 from image2model.media.text_lines import text_share
 
 
-class AdviceCode(StrEnum):
-    """What may be wrong with a picture."""
-
-    TINY = "tiny"
-    UNIFORM = "uniform"
-    TEXT = "text"
-    SEVERAL_OBJECTS = "several_objects"
-
-
 class Advice(msgspec.Struct, frozen=True):
     """One warning: what is wrong, and what to do."""
 
-    code: AdviceCode
+    code: PictureWarningCode
     message: str
 
 
@@ -73,7 +64,9 @@ def advice(data: bytes, *, max_pixels: int) -> Advice | None:
             return _tiny("picture", info.width, info.height)
         if not _is_affordable(info, source):
             return None
-        image = upright(converted(_reduced(decode(source, draft=_DRAFT)), source), source.orientation)
+        image = upright(
+            converted(_reduced(decode(source, draft=(_DRAFT, _DRAFT))), source), source.orientation
+        )
     except ImageFailure:
         return None
     return _measured(_scaled(image, _TEXT_SIDE), full_side=max(info.width, info.height))
@@ -150,19 +143,21 @@ def _size(box: Box) -> tuple[int, int]:
 
 def _tiny(what: str, width: int, height: int) -> Advice:
     return Advice(
-        AdviceCode.TINY,
+        PictureWarningCode.TINY,
         f"The {what} has only {width} × {height} pixels. Send a picture where it has 512 or more.",
     )
 
 
 _UNIFORM_PICTURE: Final = Advice(
-    AdviceCode.UNIFORM, "The picture has almost one colour. No object can be told from its background."
+    PictureWarningCode.UNIFORM,
+    "The picture has almost one colour. No object can be told from its background.",
 )
 _TEXT_PICTURE: Final = Advice(
-    AdviceCode.TEXT, "The picture is full of text, like a screenshot or a page. Send a picture of one object."
+    PictureWarningCode.TEXT,
+    "The picture is full of text, like a screenshot or a page. Send a picture of one object.",
 )
 SEVERAL_OBJECTS: Final = Advice(
-    AdviceCode.SEVERAL_OBJECTS,
+    PictureWarningCode.SEVERAL_OBJECTS,
     "The picture shows several objects, and all become one model. Crop it to one of them. If they are views "
     "of one object, send each as a view.",
 )

@@ -49,10 +49,21 @@ def arrange(
     of the border that the picture had before it was cropped. Where the square would have more than
     `max_pixels` pixels, the picture is made smaller.
     """
-    cropped = _cropped(image) if crop else image
-    if not pad_square or cropped.width == cropped.height:
-        return cropped
-    return _padded(cropped, _fill(image), max_pixels)
+    part = cropped(image) if crop else image
+    return padded(part, image, max_pixels=max_pixels) if pad_square else part
+
+
+def cropped(image: Image.Image) -> Image.Image:
+    """The picture cropped to its object: `image` itself where that changes nothing or no object is found."""
+    box = object_box(image)
+    return image if box is None or box == (0, 0, *image.size) else image.crop(box)
+
+
+def padded(part: Image.Image, image: Image.Image, *, max_pixels: int) -> Image.Image:
+    """A part of `image` in a square, filled as `arrange` says: itself if it is one."""
+    if part.width == part.height and part.width * part.height <= max_pixels:
+        return part
+    return _padded(part, _fill(image), max_pixels)
 
 
 def object_box(image: Image.Image) -> Box | None:
@@ -112,11 +123,6 @@ def _fill(image: Image.Image) -> tuple[int, ...]:
         return (0, 0, 0, 0)
     colour = border(image).colour
     return (*colour, 255) if image.mode == "RGBA" else colour
-
-
-def _cropped(image: Image.Image) -> Image.Image:
-    box = object_box(image)
-    return image if box is None or box == (0, 0, *image.size) else image.crop(box)
 
 
 def _padded(image: Image.Image, fill: tuple[int, ...], max_pixels: int) -> Image.Image:

@@ -1,16 +1,19 @@
-"""Prepares a picture for FAL, and makes its thumbnail: decoded whole, upright, 8-bit sRGB, without metadata.
+"""Prepares a picture for FAL, and makes its thumbnail: upright, 8-bit sRGB, without metadata, within limits.
 
-Every function here decodes pixels: run it in a thread.
+A JPEG that is to become smaller is decoded smaller. Every function here decodes pixels: run it in a thread.
 """
 
 import io
+from math import sqrt
 from typing import Final
 
 import msgspec
 from PIL import Image
 
-from image2model.media.picture import PictureInfo
-from image2model.media.pixels import converted, decode, unreadable, upright
+from image2model.domain import PictureLimits
+from image2model.media.fitting import NO_LIMITS, Size, fitted, resized, scaled_size, turned
+from image2model.media.picture import QUARTER_TURNS, PictureInfo
+from image2model.media.pixels import converted, decode_fitted, unreadable, upright
 from image2model.media.source import read_source
 
 THUMBNAIL_SIDE: Final = 256
@@ -21,13 +24,18 @@ _PNG_MAX_PIXELS = 4_000_000
 _PNG_LEVEL = 3
 _JPEG_QUALITY = 95
 # libjpeg's limit. Of the accepted formats only a PNG can have a longer side.
-_JPEG_LONGEST_SIDE = 65_500
+_JPEG_LIMITS: Final = PictureLimits(max_width=65_500, max_height=65_500)
+# A file with too many bytes is encoded again with fewer pixels. Each time it becomes smaller by a little more
+# than its bytes ask for, because the finer details that are left take more bytes for each pixel.
+_TRIES = 10
+_MARGIN = 0.97
 
 
 class Prepared(msgspec.Struct, frozen=True):
     """A picture ready to be uploaded to FAL. `width` and `height` are pixels, orientation applied.
 
-    `thumbnail` is a WebP file, made here while the pixels are decoded.
+    `thumbnail` is a WebP file, made here while the pixels are decoded. `whole` is the size that the picture
+    had before it was made to fit within limits.
     """
 
     data: bytes
@@ -36,53 +44,77 @@ class Prepared(msgspec.Struct, frozen=True):
     width: int
     height: int
     thumbnail: bytes
+    whole: Size
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether it was made smaller."""
+        return self.whole != (self.width, self.height)
 
 
-def prepare(data: bytes, *, max_pixels: int) -> Prepared:
-    """Decode `data` whole and return it as PNG or JPEG, 8-bit sRGB, upright, without metadata.
+def prepare(data: bytes, *, max_pixels: int, limits: PictureLimits = NO_LIMITS) -> Prepared:
+    """Decode `data` and return it as PNG or JPEG, 8-bit sRGB, upright, without metadata, within `limits`.
 
     Raises ImageFailure `image_unreadable` (not retryable) with the reason and what to do.
     """
     info, source = read_source(data, max_pixels=max_pixels)
-    stored = decode(source)
+    stored, whole = decode_fitted(source, limits)
     plain = converted(stored, source)
-    small = _to_webp(_shrunk(plain, source.orientation))
-    if plain is stored and source.eight_bit_rgb and source.orientation == 1:
-        return _unchanged(source.data, info, stored, small)
+    is_plain = plain is stored and source.eight_bit_rgb and source.orientation == 1
+    if is_plain and stored.size == whole and len(source.data) <= (limits.max_bytes or len(source.data)):
+        return _unchanged(source.data, info, stored)
     del stored  # 60 MB at 20 megapixels
-    return _encode(upright(plain, source.orientation), small, lossless=source.lossless)
+    if source.orientation in QUARTER_TURNS:
+        plain = resized(plain, fitted(whole, turned(limits)))
+        whole = whole[::-1]
+    else:
+        plain = resized(plain, fitted(whole, limits))
+    return _encode(upright(plain, source.orientation), whole, limits, lossless=source.lossless)
 
 
-def encoded(image: Image.Image, *, lossless: bool) -> Prepared:
-    """A decoded, upright picture in sRGB as a file, with its thumbnail."""
-    return _encode(image, _to_webp(_shrunk(image, 1)), lossless=lossless)
+def encoded(
+    image: Image.Image, *, lossless: bool, limits: PictureLimits = NO_LIMITS, whole: Size | None = None
+) -> Prepared:
+    """A decoded, upright picture in sRGB as a file within `limits`, with its thumbnail.
+
+    `whole`: the size that it had before it was made smaller, where that was done already.
+    """
+    return _encode(image, whole or image.size, limits, lossless=lossless)
 
 
-def _unchanged(data: bytes, info: PictureInfo, image: Image.Image, small: bytes) -> Prepared:
+def _unchanged(data: bytes, info: PictureInfo, image: Image.Image) -> Prepared:
     if image.size != (info.width, info.height):
         raise unreadable("The picture does not have the size in its header.")
-    return Prepared(data, info.content_type, info.suffix, *image.size, small)
+    small = _to_webp(_shrunk(image, 1))
+    return Prepared(data, info.content_type, info.suffix, *image.size, small, image.size)
 
 
-def _encode(image: Image.Image, small: bytes, *, lossless: bool) -> Prepared:
+def _encode(image: Image.Image, whole: Size, limits: PictureLimits, *, lossless: bool) -> Prepared:
     image.info = {}  # Pillow would write a comment or a profile found here
+    small = _to_webp(_shrunk(image, 1))
+    image = resized(image, fitted(image.size, limits))
+    for _ in range(_TRIES):
+        image, data, suffix = _file(image, lossless=lossless, most=limits.max_bytes)
+        excess = len(data) / (limits.max_bytes or len(data))
+        if excess <= 1:
+            kind = "image/png" if suffix == "png" else "image/jpeg"
+            return Prepared(data, kind, suffix, *image.size, small, whole)
+        image = resized(image, scaled_size(image.size, _MARGIN / sqrt(excess), limits))
+    raise unreadable(f"No size was found at which the file has at most {limits.max_bytes:,} bytes.")
+
+
+def _file(image: Image.Image, *, lossless: bool, most: int | None) -> tuple[Image.Image, bytes, str]:
+    """The picture, its file, and the file's ending. `most`: a PNG of more bytes becomes a JPEG if it can."""
     out = io.BytesIO()
     if image.mode == "RGBA" or (lossless and image.width * image.height <= _PNG_MAX_PIXELS):
         image.save(out, "PNG", compress_level=_PNG_LEVEL)
-        return Prepared(out.getvalue(), "image/png", "png", *image.size, small)
-    image = _scaled(image, _JPEG_LONGEST_SIDE)
+        if image.mode == "RGBA" or most is None or out.tell() <= most:
+            return image, out.getvalue(), "png"
+        out = io.BytesIO()
+    image = resized(image, fitted(image.size, _JPEG_LIMITS))
     # 4:4:4: a second subsampling would smear the edges that the model reads.
     image.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    return Prepared(out.getvalue(), "image/jpeg", "jpg", *image.size, small)
-
-
-def _scaled(image: Image.Image, longest: int) -> Image.Image:
-    """The picture, or a smaller copy whose longer side is `longest` pixels."""
-    scale = longest / max(image.size)
-    if scale >= 1:
-        return image
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return image, out.getvalue(), "jpg"
 
 
 def thumbnail(data: bytes, *, size: int = THUMBNAIL_SIDE, max_pixels: int = 50_000_000) -> bytes:
@@ -91,13 +123,14 @@ def thumbnail(data: bytes, *, size: int = THUMBNAIL_SIDE, max_pixels: int = 50_0
     Raises ImageFailure `image_unreadable`.
     """
     _, source = read_source(data, max_pixels=max_pixels)
-    image = converted(decode(source, draft=2 * size), source)
+    limits = PictureLimits(max_width=2 * size, max_height=2 * size)
+    image = converted(decode_fitted(source, limits)[0], source)
     return _to_webp(_shrunk(image, source.orientation, size))
 
 
 def _shrunk(image: Image.Image, orientation: int, size: int = THUMBNAIL_SIDE) -> Image.Image:
     """A small, upright copy of `image`, whose pixels are sRGB and not yet turned."""
-    small = _scaled(image, size)
+    small = resized(image, fitted(image.size, PictureLimits(max_width=size, max_height=size)))
     if small is image:
         small = image.copy()
     return upright(small, orientation)

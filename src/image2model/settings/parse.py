@@ -62,6 +62,19 @@ def size(value: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def size_to(maximum: str) -> Callable[[str], int]:
+    """The same, at most so many bytes."""
+    most = size(maximum)
+
+    def read(value: str) -> int:
+        number = size(value)
+        if number > most:
+            raise ValueError(f"must be at most {maximum}, not {value!r}")
+        return number
+
+    return read
+
+
 def duration(value: str) -> float:
     """Seconds: `15`, `0.5s`, `30m`, `7d`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", value.strip().lower())

@@ -190,9 +190,16 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "25",
         "The most objects in one batch: pictures of their own, and objects of up to eight views.",
     ),
-    Setting("I2M_MAX_FILE_BYTES", parse.size, "10MiB", "The most bytes of one picture."),
+    Setting(
+        "I2M_MAX_FILE_BYTES", parse.size_to("60MiB"), "30MiB", "The most bytes of one picture, up to 60 MiB."
+    ),
     Setting("I2M_MAX_BODY", parse.size, "1GiB", "The most bytes of one batch."),
-    Setting("I2M_MAX_PIXELS", _count, "50000000", "The most pixels of one picture."),
+    Setting(
+        "I2M_MAX_PIXELS",
+        parse.whole(1, 210_000_000),
+        "110000000",
+        "The most pixels of one picture, up to 210 million. What a model does not take is made smaller.",
+    ),
     Setting(
         "I2M_UPLOAD_MEMORY",
         parse.size,

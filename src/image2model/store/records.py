@@ -18,6 +18,7 @@ from image2model.domain import (
     Metadata,
     Preparation,
     RejectedFile,
+    ScaledPicture,
     StoredView,
     WaitingFor,
 )
@@ -50,6 +51,8 @@ IMAGE_FIELDS: Final = (
     "variant",
     "seed",
     "preparation",
+    "frames",
+    "scaled",
 )
 """What a client may see of an image, in the order of a row. New fields come last: readers accept the shorter
 row of an older version, and ignore what a newer version appends."""
@@ -132,6 +135,9 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     variant: int | None = None
     """Which of the variants of its object it is, from 1; None: there are none."""
     seed: int | None = None
+    frames: int = 1
+    """Pictures in its file; of an object, see its views."""
+    scaled: tuple[ScaledPicture, ...] = ()
 
     @property
     def stem(self) -> str:
@@ -183,6 +189,7 @@ _rejected = msgspec.json.Decoder(tuple[RejectedFile, ...])
 _params = msgspec.json.Decoder(dict[str, object])
 _views = msgspec.json.Decoder(tuple[StoredView, ...])
 _metadata = msgspec.json.Decoder(Metadata)
+_scaled = msgspec.json.Decoder(tuple[ScaledPicture, ...])
 _preparation = msgspec.json.Decoder(Preparation)
 
 
@@ -226,6 +233,8 @@ def image_row(row: Sequence[str]) -> ImageRow:
         parent_image_id=field["parent_image_id"] or None,
         variant=_whole(field["variant"]),
         seed=_whole(field["seed"]),
+        frames=_whole(field["frames"]) or 1,
+        scaled=_scaled.decode(field["scaled"]) if field["scaled"] else (),
     )
 
 

@@ -16,6 +16,7 @@ _TYPES: Final = {
     ".txt": "text/plain; charset=utf-8",
 }
 _LEVEL: Final = 9
+_MEGABYTE: Final = 1 << 20
 _FOLDER: Final = Path(__file__).parent
 _INDEX: Final = "index.html"
 _REFERENCE: Final = "reference.html"
@@ -58,16 +59,16 @@ class Asset:
 class Tree:
     """All files by path. `index` is the page at `/`, `reference` is the API reference page.
 
-    The addresses of this version are filled in on both. Without its viewer, `reference` explains how to get
-    it.
+    The addresses of this version and the service's limit are filled in on both. Without its viewer,
+    `reference` explains how to get it.
     """
 
-    def __init__(self, files: dict[str, Asset]) -> None:
+    def __init__(self, files: dict[str, Asset], max_file_bytes: int) -> None:
         self.files = {path: asset for path, asset in files.items() if path not in _PAGES}
         self.version = _digest(self.files)
-        self.index = Asset(_INDEX, _filled(files[_INDEX].data, self))
+        self.index = Asset(_INDEX, _filled(files[_INDEX].data, self, max_file_bytes))
         reference = _REFERENCE if REFERENCE_VIEWER in self.files else _REFERENCE_MISSING
-        self.reference = Asset(reference, _filled(files[reference].data, self))
+        self.reference = Asset(reference, _filled(files[reference].data, self, max_file_bytes))
 
     @property
     def base(self) -> str:
@@ -79,10 +80,13 @@ class Tree:
         return [path for path in self.files if path.startswith(_EAGER) and not path.startswith(_LATER)]
 
 
-def load() -> Tree:
-    """Read the files of the pages, and of the viewers if they are installed."""
+def load(max_file_bytes: int) -> Tree:
+    """Read the files of the pages, and of the viewers if they are installed.
+
+    `max_file_bytes`: what the page says of the largest picture that the service takes.
+    """
     files = _read(_FOLDER / "static", "") | _read(_FOLDER / "vendor", "vendor/")
-    return Tree(files)
+    return Tree(files, max_file_bytes)
 
 
 def _read(folder: Path, prefix: str) -> dict[str, Asset]:
@@ -98,8 +102,9 @@ def _digest(files: dict[str, Asset]) -> str:
     return whole.hexdigest()[:16]
 
 
-def _filled(page: bytes, tree: Tree) -> bytes:
+def _filled(page: bytes, tree: Tree, max_file_bytes: int) -> bytes:
     preloads = "\n".join(f'<link rel="modulepreload" href="{tree.base}{path}">' for path in tree.eager())
     viewer = "yes" if VIEWER in tree.files else "no"
     text = page.decode().replace("{{preloads}}", preloads).replace("{{base}}", tree.base)
+    text = text.replace("{{file_limit}}", f"{max_file_bytes / _MEGABYTE:.3g} MB")
     return text.replace("{{viewer}}", viewer).encode()

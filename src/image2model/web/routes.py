@@ -18,9 +18,12 @@ _MIN_COMPRESSED_BYTES: Final = 512
 """Smallest file, in bytes, that is worth compressing."""
 
 
-def routes(media_origins: Sequence[str] = ()) -> list[BaseRoute]:
-    """The routes. `media_origins` are other hosts that downloads may be redirected to."""
-    page = Page(tree.load(), media_origins)
+def routes(media_origins: Sequence[str] = (), *, max_file_bytes: int) -> list[BaseRoute]:
+    """The routes. `media_origins` are other hosts that downloads may be redirected to.
+
+    `max_file_bytes` is the largest picture that the service takes.
+    """
+    page = Page(tree.load(max_file_bytes), media_origins)
     return [
         Route("/", page.index, methods=["GET"]),
         Route("/favicon.ico", page.icon, methods=["GET"]),

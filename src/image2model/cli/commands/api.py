@@ -25,4 +25,5 @@ def command(host: str | None, port: int | None) -> None:
         from image2model import web
         from image2model.api.server import run
 
-    run(settings, web.routes(web.media_origins(settings, os.environ)))
+    origins = web.media_origins(settings, os.environ)
+    run(settings, web.routes(origins, max_file_bytes=settings.max_file_bytes))

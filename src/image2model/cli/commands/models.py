@@ -9,7 +9,7 @@ import click
 from image2model.cli.connection import client, json_option, service_options
 from image2model.cli.output import print_json, print_table, table_of
 from image2model.client import AsyncClient
-from image2model.client.documents import Model, ModelList
+from image2model.client.model_documents import Model, ModelList
 
 
 class _ModelsGroup(click.Group):

@@ -290,8 +290,10 @@ def _cost_note(image: Image) -> str:
 
 
 def _warnings(image: Image) -> str:
-    found = image.result.warnings if image.result else ()
-    return "".join(f'<p class="advice"><b>{escape(one.code)}</b>: {escape(one.message)}</p>' for one in found)
+    return "".join(
+        f'<p class="advice"><b>{escape(one.code)}</b>: {escape(one.message)}</p>'
+        for one in image.all_warnings
+    )
 
 
 def _error(image: Image, job_id: str) -> str:

@@ -163,5 +163,5 @@ def _facts(image: Image | None) -> list[str]:
     facts += [seconds(took)] if took is not None and not image.cached else []
     cost = "reused" if image.cached else dollars(image.cost_usd)
     facts.append(f"{cost} (estimated)" if image.cost_uncertain else cost)
-    warned = len(image.result.warnings)
+    warned = len(image.all_warnings)
     return [*facts, counted(warned, "warning")] if warned else facts

@@ -40,7 +40,7 @@ def _print(items: Sequence[Item], counts: Counter[Outcome], seconds: float) -> N
     for item in failed:
         click.echo(f"  {printable(item.given)}  {item.code}: {item.reason} ({_cost([item])})")
     for item in items:
-        for one in item.image.result.warnings if item.image and item.image.result else ():
+        for one in item.image.all_warnings if item.image else ():
             click.echo(f"  {printable(item.given)}  {one.code}: {one.message}")
     jobs = list(by_job(failed))
     for code in dict.fromkeys(item.code for item in failed):

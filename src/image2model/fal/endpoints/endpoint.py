@@ -12,9 +12,11 @@ from typing import Final
 
 import msgspec
 
+from image2model.domain import PictureLimits
 from image2model.errors import InvalidParameter
 from image2model.fal.endpoints.overlay import NO_ROW, Row
 from image2model.fal.endpoints.parameter import Json, Parameter, bounded, count_of
+from image2model.fal.endpoints.picture_limits import USUAL, tightest
 from image2model.fal.endpoints.schema import EndpointSchema, Input
 from image2model.money import MICRO, to_micro
 
@@ -32,6 +34,7 @@ _TAKEN_KINDS: Final = frozenset({"glb", "model", "original"})
 _SEEDS: Final = ("seed", "model_seed", "geometry_seed", "mesh_seed", "random_seed")
 """Names of the parameter that decides what a run makes of the same inputs, the first present one. The seed of
 a texture alone is none: the shape would be the same."""
+_PICTURES: Final = frozenset({"picture", "side", "views", "style"})
 _PER_RUN: Final = re.compile(
     r"(?:per[ _-])?(?:generations?|requests?|runs?|images?|(?:3d[ _-])?models?|mesh(?:es)?|outputs?|assets?|"
     r"objects?|splats?)",
@@ -91,6 +94,23 @@ class Endpoint:
         if not wanted or any(one is not wanted[0] for one in required):
             return None
         return wanted[0]
+
+    @cached_property
+    def picture_limits(self) -> PictureLimits:
+        """The largest picture to send to it: as FAL says, or the maker of the model, else as is usual.
+
+        FAL often says it of one of an endpoint's pictures only, and means all of them.
+        """
+        stated = (
+            tightest(one.limits for one in self.schema.inputs if one.role in _PICTURES) or PictureLimits()
+        )
+        known = self.row.limits or USUAL
+
+        def limit(name: str) -> int | None:
+            found: int | None = getattr(stated, name)
+            return getattr(known, name) if found is None else found
+
+        return PictureLimits(**{name: limit(name) for name in PictureLimits.__struct_fields__})
 
     @cached_property
     def needs(self) -> str | None:

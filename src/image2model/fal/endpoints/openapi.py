@@ -9,6 +9,7 @@ from typing import Final
 
 from image2model.domain import SIDES
 from image2model.fal.endpoints.parameter import Json, Kind, Parameter, Scalar, bounded
+from image2model.fal.endpoints.picture_limits import stated_limits
 from image2model.fal.endpoints.resolve import Document, Node, SchemaUnreadable, node, text
 from image2model.fal.endpoints.schema import EndpointSchema, Input, Output, Role
 
@@ -120,12 +121,13 @@ def _input(document: Document, name: str, field: Node, *, required: bool) -> Inp
     found = _of_texts(document, field) if _FILE.fullmatch(name) else None
     if found is None:
         return None
-    field, many = found, found.get("type") == "array"
+    given, field, many = field, found, found.get("type") == "array"
     side = _SIDE.fullmatch(name)
     role = "side" if side else _role(name, many=many)
     if role is None:
         return None
     most = _whole(field.get("maxItems"))
+    item = document.resolve(field.get("items")) if many else {}
     return Input(
         name=name,
         role=role,
@@ -135,6 +137,7 @@ def _input(document: Document, name: str, field: Node, *, required: bool) -> Inp
         many=many,
         min=(_whole(field.get("minItems")) or 1) if many else 1,
         max=most if many else 1,
+        limits=stated_limits(given, field, item) if role != "model" else None,
     )
 
 
@@ -175,6 +178,7 @@ def _replace_role(one: Input, role: Role) -> Input:
         many=one.many,
         min=one.min,
         max=one.max,
+        limits=one.limits,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
+from image2model.domain import PictureLimits
 from image2model.fal.endpoints.parameter import Json
 from image2model.money import to_micro
 
@@ -30,6 +31,7 @@ class Row:
     output fields. `unit_micro`: what one unit costs where only the run shows how many there are.
     `cutout`: the endpoint makes no model, it removes the background of a picture, and this output field holds
     the picture without it. `takes`: the formats of a model that it takes, where its schema names none.
+    `limits`: how large a picture it takes, where its schema does not say that.
     """
 
     price: Price | None = None
@@ -42,6 +44,7 @@ class Row:
     unit_micro: int = 0
     takes: tuple[str, ...] = ()
     cutout: str = ""
+    limits: PictureLimits | None = None
 
 
 def _flat(dollars: str, note: str, *, face_limit: str | None = None) -> Row:
@@ -111,6 +114,10 @@ def _meshy_animations(setting: Setting) -> int:
     return to_micro("0.20") + to_micro("0.12") * (len(set(map(str, asked))) if isinstance(asked, list) else 0)
 
 
+_TRIPO: Final = PictureLimits(max_bytes=20_000_000, max_width=6_000, max_height=6_000)
+"""Of Tripo's own documentation: 20 MB, and each side from 20 to 6,000 pixels."""
+_TENCENT: Final = PictureLimits(max_bytes=8_000_000, max_width=5_000, max_height=5_000)
+"""Of Tencent's own documentation, and of FAL's words about one picture of 3.1: 8 MB, 128 to 5,000 pixels."""
 _RIGGED: Final = ("rigged_character_glb", "rigged_character_fbx")
 _MESHY_RIGGING: Final = Row(
     price=_meshy_rigging, note="$0.20 a model; an animation adds $0.12", model=_RIGGED, license="commercial"
@@ -124,23 +131,26 @@ OVERLAY: Final[Mapping[str, Row]] = MappingProxyType(
             note="$0.20 untextured, $0.30 with standard texture, $0.40 with HD texture; quad adds $0.05",
             face_limit="face_limit",
             kinds=_TRIPO_KINDS,
+            limits=_TRIPO,
         ),
-        "tripo3d/tripo/v2.5/multiview-to-3d": Row(face_limit="face_limit", kinds=_TRIPO_KINDS),
+        "tripo3d/tripo/v2.5/multiview-to-3d": Row(face_limit="face_limit", kinds=_TRIPO_KINDS, limits=_TRIPO),
         "tripo3d/h3.1/image-to-3d": Row(
             price=_tripo_h31,
             note="$0.20 untextured, $0.30 with standard texture, $0.40 with detailed texture; "
             "detailed geometry adds $0.20",
             face_limit="face_limit",
             kinds=_TRIPO_KINDS,
+            limits=_TRIPO,
         ),
-        "tripo3d/h3.1/multiview-to-3d": Row(face_limit="face_limit", kinds=_TRIPO_KINDS),
+        "tripo3d/h3.1/multiview-to-3d": Row(face_limit="face_limit", kinds=_TRIPO_KINDS, limits=_TRIPO),
         "tripo3d/p1/image-to-3d": Row(
             price=_tripo_p1,
             note="$0.40 untextured, $0.50 textured",
             face_limit="face_limit",
             kinds=_TRIPO_KINDS,
+            limits=_TRIPO,
         ),
-        "tripo3d/triposplat": _flat("0.05", "$0.05 a splat"),
+        "tripo3d/triposplat": replace(_flat("0.05", "$0.05 a splat"), limits=_TRIPO),
         "fal-ai/trellis": _flat("0.02", "$0.02 a model"),
         "fal-ai/trellis-2": Row(
             price=_trellis_2,
@@ -162,9 +172,12 @@ OVERLAY: Final[Mapping[str, Row]] = MappingProxyType(
         "fal-ai/hunyuan3d/v2": Row(
             price=_hunyuan_v2, reference=to_micro("0.16"), note="$0.16 untextured, $0.48 textured"
         ),
-        "fal-ai/hunyuan3d-v3/image-to-3d": _flat("0.375", "$0.375 a model", face_limit="face_count"),
-        "fal-ai/hunyuan3d-v3/sketch-to-3d": Row(face_limit="face_count"),
-        "fal-ai/hunyuan-3d/v3.1/pro/image-to-3d": Row(face_limit="face_count"),
+        "fal-ai/hunyuan3d-v3/image-to-3d": replace(
+            _flat("0.375", "$0.375 a model", face_limit="face_count"), limits=_TENCENT
+        ),
+        "fal-ai/hunyuan3d-v3/sketch-to-3d": Row(face_limit="face_count", limits=_TENCENT),
+        "fal-ai/hunyuan-3d/v3.1/pro/image-to-3d": Row(face_limit="face_count", limits=_TENCENT),
+        "fal-ai/hunyuan-3d/v3.1/rapid/image-to-3d": Row(limits=_TENCENT),
         "fal-ai/hunyuan3d-v21": Row(model=("model_glb_pbr", "model_glb", "model_mesh")),
         # FAL's page shows an FBX; Tencent's own documentation of the job says that it takes no other format
         "fal-ai/hunyuan-3d/v3.1/part": Row(takes=("fbx",)),

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from image2model.domain import PictureLimits
 from image2model.fal.endpoints.parameter import Parameter
 
 Role = Literal["picture", "side", "views", "style", "mask", "model"]
@@ -34,6 +35,8 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     many: bool = False
     min: int = 1
     max: int | None = 1
+    limits: PictureLimits | None = None
+    """How large a picture it takes, where FAL says it."""
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

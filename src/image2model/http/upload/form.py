@@ -22,7 +22,8 @@ from image2model.media.heads import HEAD_BYTES, may_be_picture
 
 
 class Picture(Protocol):
-    """The result of an inspection: the format by content, and the size in pixels."""
+    """The result of an inspection: the format by content, the size in pixels, and how many
+    pictures the file holds."""
 
     @property
     def format(self) -> str: ...
@@ -30,6 +31,8 @@ class Picture(Protocol):
     def width(self) -> int: ...
     @property
     def height(self) -> int: ...
+    @property
+    def frames(self) -> int: ...
 
 
 Inspect = Callable[[bytes], Picture]

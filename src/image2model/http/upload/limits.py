@@ -30,7 +30,7 @@ class UploadLimits(msgspec.Struct, frozen=True):
     """
 
     max_objects: int = 25
-    max_file_bytes: int = 10 * MIB
+    max_file_bytes: int = 30 * MIB
     max_field_bytes: int = 64 << 10
     max_manifest_bytes: int = 256 << 10
     max_total_bytes: int = 1 << 30

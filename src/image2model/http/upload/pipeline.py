@@ -109,5 +109,6 @@ def _examine(part: FilePart, inspect: Inspect) -> tuple[ReceivedFile, bytes]:
         width=picture.width,
         height=picture.height,
         place=part.place,
+        frames=picture.frames,
     )
     return file, data

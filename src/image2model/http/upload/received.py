@@ -19,6 +19,8 @@ class ReceivedFile(msgspec.Struct, frozen=True):
     width: int
     height: int
     place: Place = FILE
+    frames: int = 1
+    """Pictures in the file, of which one is used."""
 
 
 class BadFile(msgspec.Struct, frozen=True):

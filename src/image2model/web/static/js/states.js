@@ -66,7 +66,7 @@ function times(picture) {
 }
 
 function done(picture) {
-  const warned = picture.result?.warnings?.length;
+  const warned = (picture.warnings?.length || 0) + (picture.result?.warnings?.length || 0);
   return made(picture) + (warned ? ` · ${plural(warned, 'warning')}` : '');
 }
 

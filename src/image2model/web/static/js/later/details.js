@@ -27,7 +27,7 @@ export class Details {
   }
 
   display(picture) {
-    const seen = JSON.stringify([picture.image_id, picture.status, picture.attempt, words(picture), picture.result?.warnings, cost(picture), picture.metadata, picture.job.metadata]);
+    const seen = JSON.stringify([picture.image_id, picture.status, picture.attempt, words(picture), picture.warnings, picture.result?.warnings, cost(picture), picture.metadata, picture.job.metadata]);
     if (seen === this.shown && this.element.childElementCount) return;
     const asking = this.element.querySelector('.again');
     if (asking && this.picture === picture && isFinished(picture)) return; // somebody fills in the form
@@ -203,9 +203,12 @@ function fileLink(file) {
   return element('a', { href: file.url, download: '' }, icon('download'), element('span', {}, `${name} · ${file.format.toUpperCase()}`), element('span', {}, bytes(file.size)));
 }
 
-// What FAL named and could not be had or understood. FAL keeps files for days, so what is missing may come yet.
+// What was done with its pictures, and what FAL named and could not be had or understood. FAL keeps files for
+// days, so what is missing may come yet.
 function warnings(picture) {
-  const found = picture.result?.warnings || [];
+  const several = picture.views?.length > 1;
+  const own = (picture.warnings || []).map((one) => (several ? { ...one, message: `${one.file}: ${one.message}` } : one));
+  const found = [...own, ...(picture.result?.warnings || [])];
   if (!found.length) return null;
   const missing = found.some(({ code }) => code === 'file_missing' || code === 'file_refused');
   const again = button('Fetch missing files', { kind: 'button', symbol: 'retry', on: { click: () => actions.refreshFiles(picture) } });
