@@ -13,7 +13,7 @@
     │   ├── Expired, NotReady, IdempotencyConflict, IdempotencyInProgress, AlreadyFinished
     │   ├── InvalidMultipart, NoFiles, TooManyFiles, UnknownModel, InvalidParameter
     │   ├── FileProblem               one file is the cause
-    │   │   └── FileTooLarge, NotAnImage, ImageTruncated, ImageTooLarge
+    │   │   └── FileTooLarge, NotAnImage, ImageTruncated, ImageTooLarge, ImageUnreadable
     │   └── InternalError, StoreUnavailable, DiskFull
     ├── ImageFailure                  why one image failed: the ``error`` of its document
     └── FalError                      FAL's failures, by what may be done next
@@ -194,6 +194,10 @@ class ImageTruncated(FileProblem):
 
 class ImageTooLarge(FileProblem):
     status, code, title = 422, "image_too_large", "Image too large"
+
+
+class ImageUnreadable(FileProblem):
+    status, code, title = 422, "image_unreadable", "Image unreadable"
 
 
 class InternalError(Problem):

@@ -87,6 +87,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     hazard_deaths: int
     crashes: int
     traceparent: str
+    fetch: str
+    """The fetch of its pictures, which are not here. Empty: they are."""
     request: FalRequest | None
     loaded_at: int
 
@@ -135,6 +137,7 @@ _IMAGE: Final = (
     "reuse_main",
     "hazard_deaths",
     "crashes",
+    "fetch",
     "request_id",
     "status_url",
     "response_url",
@@ -189,6 +192,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         hazard_deaths=int(image["hazard_deaths"] or 0),
         crashes=int(image["crashes"] or 0),
         traceparent=traceparent,
+        fetch=image["fetch"],
         request=request,
         loaded_at=int(now),
     )

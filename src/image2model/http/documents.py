@@ -51,14 +51,17 @@ class ResultDocument(msgspec.Struct, frozen=True):
 
 
 class ViewDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """One picture of an object. `side` is null where none was named."""
+    """One picture of an object. `side` is null where none was named.
+
+    Of a picture that came as an address, `size` to `height` are null until it is fetched.
+    """
 
     side: str | None
     filename: str
-    size: int
-    sha256: str
-    width: int
-    height: int
+    size: int | None
+    sha256: str | None
+    width: int | None
+    height: int | None
 
 
 class PreparationDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,15 +88,17 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     `variant` is the number of the variant, from 1, and `seed` the one that it was made with; both are null
     where the upload asked for no variants, and the seed also where the endpoint has none.
+
+    Of a picture that came as an address, `size`, `sha256`, `width` and `height` are null until it is fetched.
     """
 
     image_id: str
     index: int
     filename: str
-    size: int
-    sha256: str
-    width: int
-    height: int
+    size: int | None
+    sha256: str | None
+    width: int | None
+    height: int | None
     status: ImageStatus
     progress: float
     queue_position: int | None
@@ -244,6 +249,8 @@ def prepared_kinds(row: ImageRow) -> list[str]:
 
 def _waiting_for(row: ImageRow) -> WaitingFor | None:
     """Why the image itself waits, whatever the others of its job do."""
+    if row.status is ImageStatus.QUEUED and row.sha256 is None:
+        return WaitingFor.FETCH
     if row.status is not ImageStatus.QUEUED or row.preparation is None:
         return None
     return WaitingFor.CONFIRMATION if row.preparation.awaits_confirmation else None

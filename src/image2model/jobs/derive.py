@@ -13,12 +13,13 @@ from redis.asyncio import Redis
 
 from image2model.access import lookup
 from image2model.domain import ModelInput, Preparation, ResultFile
-from image2model.errors import Expired, FalError, FalResultGone
+from image2model.errors import Expired, FalError, FalResultGone, NotReady
 from image2model.fal.endpoints import Endpoint, SecondStep, second_step
 from image2model.fal.errors import FalAddressRefused
 from image2model.http.upload import ReceivedFile
 from image2model.jobs.accept import Originals
-from image2model.jobs.batch_request import Submission, digest, read_fields
+from image2model.jobs.batch_request import Submission, read_fields
+from image2model.jobs.digests import digest
 from image2model.jobs.objects import ReceivedObject
 from image2model.jobs.parent_models import choose_model
 from image2model.jobs.records import NewImage
@@ -65,22 +66,16 @@ class StepOriginals(Originals):
     _model: ModelInput | None = None
 
     async def copy_picture(self, job_id: str, row: ImageRow) -> ReceivedFile:
-        """The parent's first picture. Raises ObjectMissing, DiskFull, StorageError."""
+        """The parent's first picture. Raises NotReady, ObjectMissing, DiskFull, StorageError."""
+        file_id, filename, first = row.image_id, row.filename, row.views[0] if row.views else row
         if row.views:
-            first = row.views[0]
-            found = (
-                first.file_id,
-                first.filename,
-                first.size,
-                first.sha256,
-                first.format,
-                first.width,
-                first.height,
-            )
-        else:
-            found = (row.image_id, row.filename, row.size, row.sha256, row.format, row.width, row.height)
-        file_id, filename, size, sha256, file_format, width, height = found
-        picture = ReceivedFile(_PICTURE, filename, size, sha256, file_format, width, height)
+            file_id, filename = row.views[0].file_id, row.views[0].filename
+        size, sha256, file_format = first.size, first.sha256, first.format
+        if size is None or sha256 is None or file_format is None:
+            raise NotReady("The picture of this image has not been fetched.")
+        picture = ReceivedFile(
+            _PICTURE, filename, size, sha256, file_format, first.width or 0, first.height or 0
+        )
         key = self.claim(picture)
         # written anew, not linked: by its time housekeeping sees that this job is just being made
         await self.storage.put_stream(
