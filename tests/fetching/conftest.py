@@ -12,7 +12,7 @@ from tests.support.picture_server import PictureServer, picture_server
 from tests.support.served_api import Answer, MakeService, Service
 from tests.support.service_process import ServiceProcess
 
-PRIVATE = {"I2M_FETCH_ALLOW_PRIVATE": "1"}
+PRIVATE = {"I2M_FETCH_ALLOW_PRIVATE": "1", "I2M_WEBHOOK_ALLOW_PRIVATE": "1"}
 
 
 class World:
@@ -59,4 +59,4 @@ async def pictures() -> AsyncIterator[PictureServer]:
 
 @pytest.fixture
 def world(fleet: Fleet, make_service: MakeService, pictures: PictureServer) -> World:
-    return World(fleet, make_service(fetch_allow_private="1"), pictures)
+    return World(fleet, make_service(fetch_allow_private="1", webhook_allow_private="1"), pictures)

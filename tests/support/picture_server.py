@@ -98,6 +98,24 @@ async def endless(exchange: Exchange) -> None:
         await exchange.send(b"\x89PNG\r\n\x1a\n" + bytes(65536))
 
 
+async def endless_slowly(exchange: Exchange) -> None:
+    """The same, a few bytes at a time."""
+    await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nConnection: close\r\n\r\n")
+    while True:
+        await exchange.send(b"\x89PNG\r\n\x1a\n")
+        await asyncio.sleep(0.05)
+
+
+def announcing(length: int) -> Answering:
+    """Announces so many bytes, and sends none."""
+
+    async def page(exchange: Exchange) -> None:
+        await exchange.send(f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode())
+        await asyncio.Event().wait()
+
+    return page
+
+
 def cut(data: bytes) -> Answering:
     """Announces more than it sends, and closes."""
 
