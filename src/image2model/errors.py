@@ -214,8 +214,9 @@ class DiskFull(Problem):
 
 IMAGE_FAILURES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "image_unreadable": "The picture cannot be decoded. Save it again as PNG or JPEG, and upload the new "
-        "file.",
+        "image_unreadable": "The picture cannot be decoded: save it again as PNG or JPEG, and upload the new "
+        "file. Or it came as an address and could not be fetched; `message` says why, and `retryable` "
+        "whether a retry within 24 hours may help.",
         "rejected_by_model": "FAL refuses this picture or these parameters; `message` is FAL's. Change them, "
         "because the same request fails again.",
         "content_policy": "FAL's content policy does not allow this picture. Use another picture.",

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,9 +28,7 @@ WINDOWS: dict[str, Callable[[Stage], Hold]] = {
 
 
 @pytest.fixture
-async def staged(
-    stage: Stage, make_service: MakeService, pictures: PictureServer
-) -> AsyncIterator[tuple[Stage, World]]:
+def staged(stage: Stage, make_service: MakeService, pictures: PictureServer) -> tuple[Stage, World]:
     return stage, World(stage.fleet, make_service(fetch_allow_private="1"), pictures)
 
 

@@ -54,7 +54,7 @@ async def test_objects_are_refused_while_a_worker_would_send_one_view_alone(
         assert "release before" in refused.text("detail")
         assert int(refused.headers["retry-after"]) > 0
         assert after.stored() == []
-        # a worker of version 3 knows no addresses either; a picture that comes with the request is as in a form
+        # a worker of version 3 knows no addresses either; a picture in base64 is as one in a form
         address = await asyncio.to_thread(_as_json, after, {"url": "https://pictures.example.com/a.png"})
         assert (address.status, address.code) == (503, "store_unavailable"), address.body
         assert "addresses of pictures" in address.text("detail")

@@ -24,7 +24,14 @@ from image2model.shielded import in_thread
 _CLOCK_SKEW: Final = 3600.0
 _TOO_LARGE: Final = frozenset({"too_many_files", "body_too_large"})
 _FILES_TO_BLAME: Final = frozenset(
-    {"file_too_large", "body_too_large", "not_an_image", "image_truncated", "image_too_large"}
+    {
+        "file_too_large",
+        "body_too_large",
+        "not_an_image",
+        "image_truncated",
+        "image_too_large",
+        "image_unreadable",
+    }
 )
 _NOT_TAKEN: Final = "invalid_parameter"  # with `errors`: the model does not take these objects
 _UPLOADS_AT_ONCE: Final = 2
