@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from image2model.cli.submit.item import Item
+from image2model.cli.submit.item import Item, content_of
 from image2model.cli.submit.ledger import Ledger
 from image2model.cli.submit.manifest import OwnData
 from image2model.cli.submit.options import SharedOptions
@@ -218,7 +218,7 @@ async def _holds(client: AsyncClient, job_id: str, hashes: Collection[str], opti
     images = (await client.job(job_id)).images
     numbers = {image.variant for image in images}
     wanted = {*range(1, options.variants + 1)} if options.variants else {None}
-    return bool(images) and numbers == wanted and all(image.sha256 in hashes for image in images)
+    return bool(images) and numbers == wanted and all(content_of(image) in hashes for image in images)
 
 
 def _created(job: Job) -> float:
