@@ -79,22 +79,35 @@ class ScaledPicture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     view: int = 0
 
 
+class PictureAddress(msgspec.Struct, frozen=True):
+    """Where a worker fetches a picture. It may be signed, so its text is shown nowhere."""
+
+    url: str
+
+    def __repr__(self) -> str:
+        return "PictureAddress(…)"
+
+    __str__ = __repr__
+
+
 class StoredView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One picture of an object of several, as it was uploaded. `file_id` names it in the storage.
 
-    `side` is empty where none was named.
+    `side` is empty where none was named. What follows the name is None until the picture is fetched.
     """
 
     file_id: str
     filename: str
-    size: int
-    sha256: str
-    width: int
-    height: int
-    format: str
+    size: int | None = None
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
     side: str = ""
     frames: int = 1
     """Pictures in the file, of which one is used."""
+    addressed: bool = False
+    """Whether it came as an address."""
 
 
 class Cutout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -147,6 +160,11 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             pad_square=self.pad_square,
             confirm_prepared=self.confirm_prepared,
         )
+
+    @property
+    def terms(self) -> tuple[object, ...]:
+        """What of it decides what a model looks like."""
+        return (self.remove_background, self.crop, self.pad_square)
 
     @property
     def awaits_confirmation(self) -> bool:
@@ -202,6 +220,7 @@ class WaitingFor(StrEnum):
     PAUSED = "paused"
     ENDPOINT = "endpoint"
     CONFIRMATION = "confirmation"
+    FETCH = "fetch"
 
 
 IMAGE_FINISHED: Final = frozenset({ImageStatus.SUCCEEDED, ImageStatus.FAILED, ImageStatus.CANCELLED})

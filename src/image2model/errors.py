@@ -13,7 +13,7 @@
     │   ├── Expired, NotReady, IdempotencyConflict, IdempotencyInProgress, AlreadyFinished
     │   ├── InvalidMultipart, NoFiles, TooManyFiles, UnknownModel, InvalidParameter
     │   ├── FileProblem               one file is the cause
-    │   │   └── FileTooLarge, NotAnImage, ImageTruncated, ImageTooLarge
+    │   │   └── FileTooLarge, NotAnImage, ImageTruncated, ImageTooLarge, ImageUnreadable
     │   └── InternalError, StoreUnavailable, DiskFull
     ├── ImageFailure                  why one image failed: the ``error`` of its document
     └── FalError                      FAL's failures, by what may be done next
@@ -196,6 +196,10 @@ class ImageTooLarge(FileProblem):
     status, code, title = 422, "image_too_large", "Image too large"
 
 
+class ImageUnreadable(FileProblem):
+    status, code, title = 422, "image_unreadable", "Image unreadable"
+
+
 class InternalError(Problem):
     """The default of `Problem`. Its detail never shows anything of the inside."""
 
@@ -210,8 +214,9 @@ class DiskFull(Problem):
 
 IMAGE_FAILURES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "image_unreadable": "The picture cannot be decoded. Save it again as PNG or JPEG, and upload the new "
-        "file.",
+        "image_unreadable": "The picture cannot be decoded: save it again as PNG or JPEG, and upload the new "
+        "file. Or it came as an address and could not be fetched; `message` says why, and `retryable` "
+        "whether a retry within 24 hours may help.",
         "rejected_by_model": "FAL refuses this picture or these parameters; `message` is FAL's. Change them, "
         "because the same request fails again.",
         "content_policy": "FAL's content policy does not allow this picture. Use another picture.",

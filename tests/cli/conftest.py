@@ -72,7 +72,13 @@ def settings(emulator: EmulatorProcess) -> Iterator[dict[str, str]]:
     emulator.reset(latency=0.2)
     with tempfile.TemporaryDirectory(prefix="i2m-") as folder:
         up = Up(
-            Path(folder) / "data", "--port", "0", FAL_KEY=KEY, I2M_FAL_BASE_URL=emulator.url, I2M_MODELS="*"
+            Path(folder) / "data",
+            "--port",
+            "0",
+            FAL_KEY=KEY,
+            I2M_FAL_BASE_URL=emulator.url,
+            I2M_MODELS="*",
+            I2M_FETCH_ALLOW_PRIVATE="1",
         )
         try:
             yield {"I2M_URL": up.ready().url}

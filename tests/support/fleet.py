@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from image2model.access.accounts import Allowance
 from image2model.domain import IMAGE_UNFINISHED, SIDES, ImageStatus, Metadata, Preparation, StoredView
 from image2model.jobs import records
-from image2model.jobs.batch_request import digest
+from image2model.jobs.digests import digest
 from image2model.settings import Settings, load
 from image2model.storage import layout
 from image2model.storage.address import open_storage

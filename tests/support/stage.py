@@ -23,6 +23,9 @@ SCRIPTS = (
     "generation/advance",
     "generation/await_confirmation",
     "jobs/create_job",
+    "fetching/note_fetched",
+    "fetching/finish_fetch",
+    "fetching/fail_fetch",
 )
 
 

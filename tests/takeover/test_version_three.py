@@ -1,6 +1,8 @@
 """Processes of data version 3 beside new ones: objects wait for their end, and plain pictures go on."""
 
 import asyncio
+import base64
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from image2model.store.identity import READER_TTL_S, negotiate
 from tests.support.fleet import Fleet, fleet_on
 from tests.support.object_forms import four_views
 from tests.support.ports import free_port
-from tests.support.served_api import Answer, Service, batch
+from tests.support.served_api import PNG, Answer, Service, batch
 from tests.support.servers import Address
 from tests.takeover.revision import VERSION_3, sources_of
 
@@ -28,6 +30,11 @@ async def _service(fleet: Fleet, folder: Path, **settings: str) -> tuple[Service
 
 async def _objects(service: Service) -> Answer:
     return await asyncio.to_thread(service.upload, four_views(2, model=SIDED))
+
+
+def _as_json(service: Service, image: dict[str, str]) -> Answer:
+    body = json.dumps({"images": [image]}).encode()
+    return service.post("jobs", body, content_type="application/json")
 
 
 @pytest.mark.long
@@ -47,6 +54,13 @@ async def test_objects_are_refused_while_a_worker_would_send_one_view_alone(
         assert "release before" in refused.text("detail")
         assert int(refused.headers["retry-after"]) > 0
         assert after.stored() == []
+        # a worker of version 3 knows no addresses either; a picture in base64 is as one in a form
+        address = await asyncio.to_thread(_as_json, after, {"url": "https://pictures.example.com/a.png"})
+        assert (address.status, address.code) == (503, "store_unavailable"), address.body
+        assert "addresses of pictures" in address.text("detail")
+        data = await asyncio.to_thread(_as_json, after, {"data": base64.b64encode(PNG).decode()})
+        assert data.status == 202, data.body
+        assert (await fleet.until_finished(data.text("job_id"))).counts == Counts(succeeded=1)
         assert (await _objects(before)).status == 422  # it knows no such parts
         for service in (before, after):
             plain = await asyncio.to_thread(service.upload, batch(3))

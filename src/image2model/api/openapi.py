@@ -23,7 +23,7 @@ from image2model.events.examples import ENDED, PARTIAL_JOB
 from image2model.http.problems import ProblemDocument
 from image2model.http.reference import Body, Operation, Parameter
 from image2model.jobs import openapi as jobs_openapi
-from image2model.jobs import openapi_derive, openapi_uploads
+from image2model.jobs import openapi_derive, openapi_json, openapi_uploads
 from image2model.jobs.archive import Manifest
 from image2model.operations import openapi as operations_openapi
 from image2model.webhooks import http as webhooks_http
@@ -31,6 +31,7 @@ from image2model.webhooks.deliveries import EVENT, Payload
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *openapi_uploads.UPLOAD_OPERATIONS,
+    *openapi_json.JSON_OPERATIONS,
     *jobs_openapi.JOB_OPERATIONS,
     *openapi_derive.DERIVE_OPERATIONS,
     *events_openapi.OPERATIONS,

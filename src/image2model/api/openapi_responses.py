@@ -54,6 +54,8 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
         "BMP. Convert the picture.",
         "image_truncated": "A picture is incomplete. Save or copy it again.",
         "image_too_large": "A picture has more pixels than `I2M_MAX_PIXELS`. Make the picture smaller.",
+        "image_unreadable": "A picture was sent as an address that the service may not call, such as a "
+        "private one. Send an http or https address that everybody can open, or the picture itself.",
         "internal_error": "The service has a fault. Report it to the operator with the `request_id`.",
         "store_unavailable": "The service cannot reach its store, or the store refuses writes. Try again "
         "after the time in `Retry-After`.",

@@ -35,6 +35,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/download/{{job_id}}/{{image_id}}", jobs_http.download_file),
         Route(f"{API}/files/{{token}}", files.file),
         Route(f"{API}/images/{{job_id}}/{{image_id}}/thumbnail", jobs_http.show_thumbnail),
+        Route(f"{API}/jobs", jobs_http.upload_batch, methods=["POST"]),
         Route(f"{API}/jobs", jobs_http.list_jobs),
         Route(f"{API}/jobs/{{job_id}}/cancel", jobs_http.cancel, methods=["POST"]),
         Route(f"{API}/jobs/{{job_id}}/retry", jobs_http.retry, methods=["POST"]),

@@ -60,6 +60,7 @@ _REASONS: Final = {
     "other models continue.",
     "confirmation": "Waiting: prepared pictures want to be looked at. `image2model status JOB` shows which; "
     "`image2model confirm JOB IMAGE` accepts one.",
+    "fetch": "Waiting: the service fetches the pictures from their addresses.",
     "paused": "Waiting: the service's operator has paused the queue.",
 }
 

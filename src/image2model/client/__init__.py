@@ -22,11 +22,12 @@ from image2model.client.documents import (
 from image2model.client.errors import ApiError, BadDownload, ClientError, Unreachable
 from image2model.client.events import Complete, Event, ImageChanged, Snapshot
 from image2model.client.model_documents import Model, ModelList
-from image2model.client.multipart import Picture
+from image2model.client.multipart import Address, Picture
 from image2model.client.objects import Object, View
 from image2model.client.sync import Client
 
 __all__ = [
+    "Address",
     "ApiError",
     "AsyncClient",
     "BadDownload",

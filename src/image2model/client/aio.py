@@ -14,6 +14,7 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 
+from image2model.client.addresses import has_addresses, json_call
 from image2model.client.documents import (
     Comparison,
     ComparisonQuote,
@@ -28,7 +29,7 @@ from image2model.client.errors import BadDownload, ClientError, Unreachable
 from image2model.client.events import Event, EventStream, OnConnection
 from image2model.client.form import QuoteOptions, Source, UploadOptions, form
 from image2model.client.model_documents import Model, ModelList
-from image2model.client.multipart import MultipartBody, Picture
+from image2model.client.multipart import Picture
 from image2model.client.requests import BASE, StepOptions, multipart_call, second_step
 from image2model.client.save import save
 from image2model.client.transport import Call, OnTrouble, Patience, Reply, Transport
@@ -73,12 +74,15 @@ class AsyncClient:
     ) -> Job:
         """Upload one batch. A lost reply is recovered with the same idempotency key, never paid twice.
 
-        Each of `pictures` becomes one model: a path, a `Picture`, or an `Object` of several views. Without a
-        key a random one is made. `options`: see `UploadOptions`. Raises ApiError, Unreachable, ClientError,
+        Each of `pictures` becomes one model: a path, a `Picture`, an `Address`, or an `Object` of several
+        views. With an `Address` among them all goes as JSON, of at most 64 MiB. Without a key a random one is
+        made. `options`: see `UploadOptions`. Raises ApiError, Unreachable, ClientError,
         and ValueError for two objects of one name.
         """
-        body = form(pictures, [model] if model else [], options)
-        return _decoded(await self._upload(body, idempotency_key), Job)
+        models = [model] if model else []
+        return _decoded(
+            await self._send("/upload/batch", pictures, models, options, _key(idempotency_key)), Job
+        )
 
     async def compare(
         self,
@@ -94,11 +98,23 @@ class AsyncClient:
         """
         if len(models) < 2:
             raise ValueError("a comparison needs two models or more; use submit for one")
-        body = form(pictures, models, options)
-        return _decoded(await self._upload(body, idempotency_key), Comparison)
+        reply = await self._send("/upload/batch", pictures, models, options, _key(idempotency_key))
+        return _decoded(reply, Comparison)
 
-    async def _upload(self, body: MultipartBody, key: str | None) -> Reply:
-        return await self._transport.send(multipart_call("/upload/batch", body, _key(key)))
+    async def _send(
+        self,
+        path: str,
+        pictures: Sequence[Source],
+        models: Sequence[str],
+        options: Mapping[str, object],
+        headers: Mapping[str, str],
+    ) -> Reply:
+        """As a form, or as JSON where an address is among the pictures."""
+        if has_addresses(pictures):
+            call = await json_call(path, pictures, models, options, headers)
+        else:
+            call = multipart_call(path, form(pictures, models, options), headers)
+        return await self._transport.send(call)
 
     async def quote(
         self, pictures: Sequence[Source], *, model: str | None = None, **options: Unpack[QuoteOptions]
@@ -107,8 +123,7 @@ class AsyncClient:
 
         Raises ApiError where the whole upload would be refused, such as for an unknown model.
         """
-        body = form(pictures, [model] if model else [], options)
-        return _decoded(await self._transport.send(multipart_call("/quote", body)), Quote)
+        return _decoded(await self._send("/quote", pictures, [model] if model else [], options, {}), Quote)
 
     async def quote_comparison(
         self, pictures: Sequence[Source], models: Sequence[str], **options: Unpack[QuoteOptions]
@@ -116,8 +131,7 @@ class AsyncClient:
         """What the same `compare` would cost; see `quote`."""
         if len(models) < 2:
             raise ValueError("a comparison needs two models or more; use quote for one")
-        body = form(pictures, models, options)
-        return _decoded(await self._transport.send(multipart_call("/quote", body)), ComparisonQuote)
+        return _decoded(await self._send("/quote", pictures, models, options, {}), ComparisonQuote)
 
     async def derive(
         self,

@@ -67,12 +67,15 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class ImageView(msgspec.Struct, frozen=True):
-    """One picture of an object. `side` is None where none was named; `size` in bytes."""
+    """One picture of an object. `side` is None where none was named; `size` in bytes.
+
+    Of a picture that came as an address, what follows is None until it is fetched.
+    """
 
     filename: str
     side: str | None = None
-    size: int = 0
-    sha256: str = ""
+    size: int | None = None
+    sha256: str | None = None
     width: int | None = None
     height: int | None = None
     warnings: tuple[Warned, ...] = ()
@@ -99,7 +102,8 @@ class Image(msgspec.Struct, frozen=True):
     """One image of a job. `progress` is 0 to 1, `cost_usd` in dollars, `size` in bytes.
 
     `views`: its pictures, one or more; empty in the documents of an earlier service. Of an object `filename`
-    is its name, `size` and `sha256` are of all views together, width and height of the first.
+    is its name, `size` and `sha256` are of all views together, width and height of the first. These are None
+    until a picture that came as an address is fetched.
     `variant` counts from 1, None without variants; `seed` is what it was made with, where that is known.
     `frames`: pictures in the file, of which one is used. `warnings` are about its pictures.
     `parent_image_id`: the image whose model a second step started from.
@@ -110,8 +114,8 @@ class Image(msgspec.Struct, frozen=True):
     status: str
     index: int = 0
     filename: str = ""
-    size: int = 0
-    sha256: str = ""
+    size: int | None = None
+    sha256: str | None = None
     width: int | None = None
     height: int | None = None
     progress: float = 0.0

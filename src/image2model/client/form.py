@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypedDict
 
-from image2model.client.multipart import MultipartBody, Part, Picture
+from image2model.client.multipart import Address, MultipartBody, Part, Picture
 from image2model.client.objects import Object
 from image2model.domain import MetadataValue
 
 _MICRO: Final = Decimal("0.000001")
 
-Source = str | os.PathLike[str] | Picture | Object
-"""What becomes one model: a picture by its path or as bytes, or an object of several views."""
+Source = str | os.PathLike[str] | Picture | Address | Object
+"""What becomes one model: a picture by path, as bytes or by address, or an object of several views."""
 
 
 class QuoteOptions(TypedDict, total=False):
@@ -82,6 +82,8 @@ def field_text(name: str, value: object) -> str | None:
 
 
 def _thing(source: Source) -> Picture | Object:
+    if isinstance(source, Address):
+        raise TypeError("an address is no file: it is sent as JSON")
     return source if isinstance(source, Picture | Object) else Picture.from_path(source)
 
 

@@ -62,6 +62,21 @@ class Picture(msgspec.Struct, frozen=True):
             raise ClientError(f"{self.path} changed while it was being sent; submit it again")
 
 
+class Address(msgspec.Struct, frozen=True):
+    """A picture on the web, which the service fetches: http or https, public, without a login.
+
+    It may be signed: the service shows it nowhere. `name`: by default the address's last segment.
+    `metadata`: the caller's own data on this picture.
+    """
+
+    url: str
+    name: str = ""
+    metadata: Mapping[str, MetadataValue] = {}
+
+    def __repr__(self) -> str:
+        return f"Address(…, name={self.name!r})"
+
+
 class Part(msgspec.Struct, frozen=True):
     """A picture under its name in the form, such as `files`."""
 

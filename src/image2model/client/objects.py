@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from image2model.client.multipart import Picture
+from image2model.client.multipart import Address, Picture
 from image2model.domain import SIDES, MetadataValue
 
 MAX_VIEWS: Final = 8
@@ -14,18 +14,20 @@ MAX_VIEWS: Final = 8
 
 
 class View(msgspec.Struct, frozen=True):
-    """One picture of an object: a path or a `Picture`, whose own `metadata` is not sent.
+    """One picture of an object: a path, a `Picture` or an `Address`, whose own `metadata` is not sent.
 
     `side`: what it shows, one of front, back, left, right, top, bottom, left_front and right_front; empty
     where none is named.
     """
 
-    picture: str | os.PathLike[str] | Picture
+    picture: str | os.PathLike[str] | Picture | Address
     side: str = ""
 
     @property
     def file(self) -> Picture:
-        """The picture itself. Raises FileNotFoundError and the like."""
+        """The picture itself. Raises FileNotFoundError and the like, and TypeError for an address."""
+        if isinstance(self.picture, Address):
+            raise TypeError("an address is no file: it is sent as JSON")
         return self.picture if isinstance(self.picture, Picture) else Picture.from_path(self.picture)
 
 
@@ -33,13 +35,14 @@ class Object(msgspec.Struct, frozen=True):
     """Pictures of one thing, of which one model is made: 1 to 8 `views`, each side at most once.
 
     `name`: 1 to 80 characters without brackets, once in an upload; the job's image has it as `filename`.
-    A view that is a path or a `Picture` has no side. `metadata`: the caller's own data on this object.
+    A view that is a path, a `Picture` or an `Address` has no side. `metadata`: the caller's own data on this
+    object.
     Raises ValueError for anything else. What the model takes is for the service to check: it answers with
     an ApiError `invalid_parameter` before anything is bought.
     """
 
     name: str
-    views: Sequence[View | str | os.PathLike[str] | Picture]
+    views: Sequence[View | str | os.PathLike[str] | Picture | Address]
     metadata: Mapping[str, MetadataValue] = {}
 
     def __post_init__(self) -> None:

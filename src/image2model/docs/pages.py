@@ -37,7 +37,7 @@ LABELS: Final = {
     "`I2M_AUTH=none`; `(others)` for all but the 500 pairs of key and model that spent most",
     "operation": "the kind of call to FAL: a submission, an upload, a status …",
     "outcome": "the result of the call",
-    "queue": "`model_generation`, `batch_processing`, `maintenance`",
+    "queue": "`model_generation`, `batch_processing`, `maintenance`, `picture_fetch`",
     "reason": "why the queue is paused: `account`, `fal`, or an operator",
     "worker": "the worker's name",
     "state": ", ".join(f"`{condition.value}`" for condition in StoreCondition),

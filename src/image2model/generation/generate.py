@@ -112,6 +112,8 @@ class ImageRun:
     async def _generate(self, task: Task) -> str:
         request = task.request
         try:
+            if task.fetch:
+                raise _no_address()
             if task.reuse_of:
                 return await self._reuse(task)
             request = request or await self._submit(task)
@@ -305,6 +307,15 @@ class ImageRun:
         self._running.final = True
         metrics.IMAGES.labels(task.main_model, status.value).inc()
         return status.value
+
+
+def _no_address() -> ImageFailure:
+    """An image that waits for its pictures starts only where nothing can fetch them."""
+    return ImageFailure(
+        "image_unreadable",
+        "The address of this picture is not kept any more, so it cannot be fetched. Send it as a new job.",
+        retryable=False,
+    )
 
 
 def _image_error(failure: ImageFailure) -> ImageError:

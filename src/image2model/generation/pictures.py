@@ -53,7 +53,9 @@ class StoredPicture(msgspec.Struct, frozen=True):
 def originals_of(task: Task) -> list[StoredPicture]:
     """The pictures as they were uploaded, in the order in which FAL gets them."""
     return [
-        StoredPicture(layout.original(task.job_id, one.file_id, one.format), one.file_id, one.size, one.side)
+        StoredPicture(
+            layout.original(task.job_id, one.file_id, one.format or ""), one.file_id, one.size or 0, one.side
+        )
         for one in task.views
     ] or [StoredPicture(task.source_key, task.image_id, task.size)]
 

@@ -89,6 +89,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     hazard_deaths: int
     crashes: int
     traceparent: str
+    fetch: str
+    """The fetch of its pictures, which are not here. Empty: they are."""
     request: FalRequest | None
     loaded_at: int
     scaled: tuple[ScaledPicture, ...] = ()
@@ -139,6 +141,7 @@ _IMAGE: Final = (
     "reuse_main",
     "hazard_deaths",
     "crashes",
+    "fetch",
     "request_id",
     "status_url",
     "response_url",
@@ -194,6 +197,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         hazard_deaths=int(image["hazard_deaths"] or 0),
         crashes=int(image["crashes"] or 0),
         traceparent=traceparent,
+        fetch=image["fetch"],
         request=request,
         loaded_at=int(now),
         scaled=_scaled.decode(image["scaled"]) if image["scaled"] else (),

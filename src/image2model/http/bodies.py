@@ -34,6 +34,11 @@ def json_response(
     )
 
 
+def is_json(headers: Mapping[str, str]) -> bool:
+    """Whether the body is announced as JSON."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
 async def read_json(
     request: Request, decoder: msgspec.json.Decoder[_S], example: str, *, empty: _S | None = None
 ) -> _S:

@@ -53,15 +53,18 @@ class ResultDocument(msgspec.Struct, frozen=True):
 
 
 class ViewDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """One picture of an object. `side` is null where none was named; `frames` is 1 for a still."""
+    """One picture of an object. `side` is null where none was named; `frames` is 1 for a still.
+
+    Of a picture that came as an address, `size` to `frames` are null until it is fetched.
+    """
 
     side: str | None
     filename: str
-    size: int
-    sha256: str
-    width: int
-    height: int
-    frames: int
+    size: int | None
+    sha256: str | None
+    width: int | None
+    height: int | None
+    frames: int | None
 
 
 class PreparationDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,15 +93,18 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     `variant` is the number of the variant, from 1, and `seed` the one that it was made with; both are null
     where the upload asked for no variants, and the seed also where the endpoint has none.
+
+    Of a picture that came as an address, `size`, `sha256`, `width`, `height` and `frames` are null until it
+    is fetched.
     """
 
     image_id: str
     index: int
     filename: str
-    size: int
-    sha256: str
-    width: int
-    height: int
+    size: int | None
+    sha256: str | None
+    width: int | None
+    height: int | None
     status: ImageStatus
     progress: float
     queue_position: int | None
@@ -120,7 +126,7 @@ class ImageDocument(msgspec.Struct, frozen=True, kw_only=True):
     parent_image_id: str | None
     variant: int | None
     seed: int | None
-    frames: int
+    frames: int | None
     warnings: tuple[PictureWarning, ...]
 
 
@@ -240,7 +246,7 @@ def image_document(job_id: str, row: ImageRow) -> ImageDocument:
         parent_image_id=row.parent_image_id,
         variant=row.variant,
         seed=row.seed,
-        frames=row.views[0].frames if row.views else row.frames,
+        frames=_known_frames(row.views[0] if row.views else row),
         warnings=_picture_warnings(row),
     )
 
@@ -253,6 +259,8 @@ def prepared_kinds(row: ImageRow) -> list[str]:
 
 def _waiting_for(row: ImageRow) -> WaitingFor | None:
     """Why the image itself waits, whatever the others of its job do."""
+    if row.status is ImageStatus.QUEUED and row.sha256 is None:
+        return WaitingFor.FETCH
     if row.status is not ImageStatus.QUEUED or row.preparation is None:
         return None
     return WaitingFor.CONFIRMATION if row.preparation.awaits_confirmation else None
@@ -290,7 +298,7 @@ def view_documents(row: ImageRow) -> tuple[ViewDocument, ...]:
                 sha256=row.sha256,
                 width=row.width,
                 height=row.height,
-                frames=row.frames,
+                frames=_known_frames(row),
             ),
         )
     return tuple(
@@ -301,10 +309,14 @@ def view_documents(row: ImageRow) -> tuple[ViewDocument, ...]:
             sha256=view.sha256,
             width=view.width,
             height=view.height,
-            frames=view.frames,
+            frames=_known_frames(view),
         )
         for view in row.views
     )
+
+
+def _known_frames(picture: StoredView | ImageRow) -> int | None:
+    return None if picture.sha256 is None else picture.frames
 
 
 def _picture_warnings(row: ImageRow) -> tuple[PictureWarning, ...]:

@@ -23,9 +23,9 @@ class PictureWarning(msgspec.Struct, frozen=True):
     message: str
 
 
-def frames_warning(file: str, file_format: str, frames: int) -> PictureWarning | None:
+def frames_warning(file: str, file_format: str | None, frames: int | None) -> PictureWarning | None:
     """Which of a file's pictures is used; None where it holds one."""
-    if frames <= 1:
+    if frames is None or frames <= 1:
         return None
     if file_format == _HEIC:
         words = f"The file holds {frames:,} pictures; only the primary picture is used."

@@ -19,12 +19,13 @@ from redis.asyncio import Redis
 
 from image2model.domain import Preparation, StoredView
 from image2model.errors import IdempotencyConflict, NotFound, Problem, StoreUnavailable
-from image2model.http.upload import ReceivedFile
+from image2model.http.upload import AddressedFile, ReceivedFile
 from image2model.jobs import idempotency, records, variants
 from image2model.jobs.batch_request import Submission
+from image2model.jobs.fetches import FetchTarget, NewFetch, new_fetch
 from image2model.jobs.idempotency import AcceptedResponse, Reservation
 from image2model.jobs.made import as_made
-from image2model.jobs.objects import ReceivedObject
+from image2model.jobs.objects import GoodFile, ReceivedObject
 from image2model.jobs.records import IdempotencyRecord, NewImage, NewJob
 from image2model.storage import layout
 from image2model.storage.errors import StorageError
@@ -77,13 +78,14 @@ async def create_all(
     pictures = [originals, *[await originals.copied(one.objects) for one in submissions[1:]]]
     comparison_id = _new_id() if len(submissions) > 1 else ""
     jobs = [_new_job(*pair, comparison_id) for pair in zip(pictures, submissions, strict=True)]
+    fetches = _fetches(pictures, submissions[0].objects, jobs)
     record = (
         _idempotency_record(reservation, submissions[0].fingerprint, originals.job_ids)
         if reservation
         else None
     )
     try:
-        made = await records.create_all(redis, jobs, record, submissions[0].allowance)
+        made = await records.create_all(redis, jobs, record, submissions[0].allowance, fetches)
     except Problem:
         raise  # the script made nothing
     except StoreOutage as error:
@@ -166,6 +168,28 @@ def _images(originals: "Originals", submission: Submission) -> tuple[NewImage, .
     return tuple(images)
 
 
+def _fetches(
+    pictures: Sequence["Originals"], objects: Sequence[ReceivedObject], jobs: Sequence[NewJob]
+) -> list[NewFetch]:
+    """What workers fetch first: for each object with addresses, its pictures for all jobs."""
+    found = []
+    for one in objects:
+        addressed = [view for view in one.views if isinstance(view, AddressedFile)]
+        if not addressed:
+            continue
+        fetch_id = pictures[0].fetch_id(one)
+        targets = [
+            FetchTarget(
+                job.job_id,
+                tuple(image.image_id for image in job.images if image.fetch == fetch_id),
+                tuple(own.id_of(view.index) for view in addressed),
+            )
+            for own, job in zip(pictures, jobs, strict=True)
+        ]
+        found.append(new_fetch(fetch_id, addressed, targets))
+    return found
+
+
 async def _provably_not_made(redis: Redis, job_id: str, error: StoreOutage) -> bool:
     """Whether the store refused the write, and no earlier try over a lost connection has made the job."""
     if condition_of(error) not in REFUSES_WRITES:
@@ -183,6 +207,9 @@ class Originals:
         self.job_id = _new_id()
         self.storage = storage
         self._stored: dict[int, tuple[str, str]] = {}
+        self._expected: dict[int, str] = {}
+        """Ids of pictures that workers fetch."""
+        self._fetch_ids: dict[int, str] = {}
         self._extra: list[str] = []
         """Keys of what is stored beside the pictures."""
         self._copies: list[Originals] = []
@@ -205,8 +232,16 @@ class Originals:
         return key
 
     def id_of(self, index: int) -> str:
-        """The id of a stored picture; of an image's first one it is the image's."""
-        return self._stored[index][0]
+        """The id of a picture; of an image's first one it is the image's. One that is not stored gets it
+        when it is asked for.
+        """
+        if index in self._stored:
+            return self._stored[index][0]
+        return self._expected.setdefault(index, _new_id())
+
+    def fetch_id(self, received: ReceivedObject) -> str:
+        """The id of the fetch of an object's pictures, the same in the copies; empty where all are here."""
+        return "" if received.whole else self._fetch_ids.setdefault(received.index, _new_id())
 
     async def copied(self, objects: Sequence[ReceivedObject]) -> "Originals":
         """The pictures of all objects for another job of the same request, which owns its own files.
@@ -214,6 +249,7 @@ class Originals:
         They are deleted with these. Raises DiskFull, StorageError.
         """
         copy = Originals(self.storage)
+        copy._fetch_ids = self._fetch_ids
         self._copies.append(copy)
         slots = asyncio.Semaphore(_COPIES_AT_ONCE)
 
@@ -224,7 +260,7 @@ class Originals:
         try:
             async with asyncio.TaskGroup() as group:
                 for one in objects:
-                    for view in one.views:
+                    for view in one.received:
                         group.create_task(put(view))
         except ExceptionGroup as failed:  # the group has waited for all of them
             raise failed.exceptions[0] from None
@@ -250,38 +286,42 @@ class Originals:
     ) -> NewImage:
         """The stored pictures as one image of the job. `digest` is what makes two runs the same."""
         first = received.views[0]
-        image_id, key = self._stored[first.index]
         return NewImage(
-            image_id=image_id,
+            image_id=self.id_of(first.index),
             filename=received.name,
             size=received.size,
             sha256=received.sha256,
             width=first.width,
             height=first.height,
             format=first.format,
-            frames=first.frames,
-            source_key=key,
+            frames=first.frames or 1,
+            source_key=self._stored[first.index][1] if first.index in self._stored else None,
             digest=digest,
             metadata=received.metadata,
             views=self._views(received) if received.grouped else (),
             preparation=preparation,
             cutout_digests=cutout_digests,
+            fetch=self.fetch_id(received) or None,
+            addressed=isinstance(first, AddressedFile) or None,
         )
 
     def _views(self, received: ReceivedObject) -> tuple[StoredView, ...]:
         return tuple(
-            StoredView(
-                file_id=self._stored[view.index][0],
-                side=side,
-                filename=view.filename,
-                size=view.size,
-                sha256=view.sha256,
-                width=view.width,
-                height=view.height,
-                format=view.format,
-                frames=view.frames,
-            )
-            for side, view in zip(received.sides, received.views, strict=True)
+            self._view(side, view) for side, view in zip(received.sides, received.views, strict=True)
+        )
+
+    def _view(self, side: str, view: GoodFile) -> StoredView:
+        return StoredView(
+            file_id=self.id_of(view.index),
+            side=side,
+            filename=view.filename,
+            size=view.size,
+            sha256=view.sha256,
+            width=view.width,
+            height=view.height,
+            format=view.format,
+            frames=view.frames or 1,
+            addressed=isinstance(view, AddressedFile),
         )
 
 

@@ -67,12 +67,14 @@ def _safe(stem: str) -> str:
 
 
 class ManifestImage(msgspec.Struct, frozen=True, kw_only=True):
-    """One image. `file` is its model's name in the archive; null where the archive has none."""
+    """One image. `file` is its model's name in the archive; null where the archive has none. `sha256` is null
+    where its picture was never fetched.
+    """
 
     image_id: str
     index: int
     filename: str
-    sha256: str
+    sha256: str | None
     status: str
     file: str | None
     file_size: int | None

@@ -19,6 +19,7 @@ from image2model.fal.endpoints import Endpoint, Json, check_views, normalise
 from image2model.http.upload import Place, ReceivedBatch
 from image2model.http.upload.fields import read_choice, read_flag
 from image2model.http.upload.reader import MANIFEST
+from image2model.jobs.digests import digest
 from image2model.jobs.manifest import read_manifest
 from image2model.jobs.metadata import read_metadata
 from image2model.jobs.objects import Objects, ReceivedObject, read_objects
@@ -171,14 +172,15 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fingerprint(batch: ReceivedBatch) -> str:
-    """The same for the same form: the fields, (index, file name, SHA-256 or code, place) of each file, and
-    the models where there are several.
+    """The same for the same form: the fields, (index, file name, SHA-256, address or code, place) of each
+    file, and the models where there are several.
 
     It follows from the form alone: whether the model is still on offer, and at what price, must not change
     the answer to a request that was accepted. Without `max_cost_usd`: what was accepted under one limit is
     not bought again under another.
     """
     good = [(one.index, one.filename, one.sha256, *_place(one.place)) for one in batch.files]
+    good += [(one.index, one.filename, one.address.url, *_place(one.place)) for one in batch.addressed]
     bad = [(one.index, one.fault.file, one.fault.code, *_place(one.place)) for one in batch.bad]
     fields = {name: value for name, value in batch.fields.items() if name != "max_cost_usd"}
     compared = [batch.models] if len(batch.models) > 1 else []
@@ -230,7 +232,7 @@ def submission_of(
 
 def objects_of(batch: ReceivedBatch, most: int) -> Objects:
     """The objects of a form, at most so many. Raises InvalidParameter, TooManyFiles."""
-    manifest = read_manifest(batch.fields.get(MANIFEST, ""), len(batch.files) + len(batch.bad))
+    manifest = read_manifest(batch.fields.get(MANIFEST, ""), batch.count)
     return read_objects(batch, manifest, most)
 
 
@@ -336,31 +338,7 @@ def digests(
             owner=owner,
             dedupe=dedupe,
             no_cache=request.no_cache,
-            preparing=request.preparing,
+            terms=() if request.preparing is None else request.preparing.wanted.terms,
         )
         for one in objects
     }
-
-
-def digest(
-    sha256: str,
-    model: str,
-    params: Mapping[str, object],
-    *,
-    owner: str,
-    dedupe: str,
-    no_cache: bool,
-    preparing: Preparing | None = None,
-) -> str:
-    """Hex SHA-256 over all that decides a result; empty where nothing may be reused.
-
-    `dedupe` is `I2M_DEDUPE`: under `owner` results of other owners are not reused, under `global` they are.
-    """
-    if no_cache or dedupe == "off":
-        return ""
-    scope = owner if dedupe == "owner" else ""
-    decides: list[object] = [scope, model, dict(params), sha256]
-    if preparing is not None and any(preparing.terms):
-        decides.append(preparing.terms)
-    text = msgspec.json.encode(decides, order="sorted")
-    return hashlib.sha256(text).hexdigest()

@@ -13,12 +13,13 @@ from redis.asyncio import Redis
 
 from image2model.access import lookup
 from image2model.domain import ModelInput, Preparation, ResultFile, StoredView
-from image2model.errors import Expired, FalError, FalResultGone
+from image2model.errors import Expired, FalError, FalResultGone, NotReady
 from image2model.fal.endpoints import Endpoint, SecondStep, second_step
 from image2model.fal.errors import FalAddressRefused
 from image2model.http.upload import ReceivedFile
 from image2model.jobs.accept import Originals
-from image2model.jobs.batch_request import Submission, digest, read_fields
+from image2model.jobs.batch_request import Submission, read_fields
+from image2model.jobs.digests import digest
 from image2model.jobs.objects import ReceivedObject
 from image2model.jobs.parent_models import choose_model
 from image2model.jobs.records import NewImage
@@ -65,17 +66,19 @@ class StepOriginals(Originals):
     _model: ModelInput | None = None
 
     async def copy_picture(self, job_id: str, row: ImageRow) -> ReceivedFile:
-        """The parent's first picture. Raises ObjectMissing, DiskFull, StorageError."""
+        """The parent's first picture. Raises NotReady, ObjectMissing, DiskFull, StorageError."""
         first: StoredView | ImageRow = row.views[0] if row.views else row
         file_id = row.views[0].file_id if row.views else row.image_id
+        if first.size is None or first.sha256 is None or first.format is None:
+            raise NotReady("The picture of this image has not been fetched.")
         picture = ReceivedFile(
             _PICTURE,
             first.filename,
             first.size,
             first.sha256,
             first.format,
-            first.width,
-            first.height,
+            first.width or 0,
+            first.height or 0,
             frames=first.frames,
         )
         key = self.claim(picture)

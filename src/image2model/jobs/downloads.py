@@ -112,15 +112,18 @@ def _originals(row: ImageRow) -> list[str]:
 
 
 def _original(job_id: str, row: ImageRow, kind: str) -> StoredFile | None:
+    """Raises NotReady while the picture is not fetched."""
     kinds = _originals(row)
     if kind not in kinds:
         return None
-    if not row.views:
-        key = layout.original(job_id, row.image_id, row.format)
-        return StoredFile(key=key, filename=row.filename, media_type=media_type(row.format))
-    view = row.views[kinds.index(kind)]
-    key = layout.original(job_id, view.file_id, view.format)
-    return StoredFile(key=key, filename=view.filename, media_type=media_type(view.format))
+    file_id, filename, ext = row.image_id, row.filename, row.format
+    if row.views:
+        view = row.views[kinds.index(kind)]
+        file_id, filename, ext = view.file_id, view.filename, view.format
+    if ext is None:
+        raise NotReady("This picture came as an address, and has not been fetched.")
+    key = layout.original(job_id, file_id, ext)
+    return StoredFile(key=key, filename=filename, media_type=media_type(ext))
 
 
 def _prepared(row: ImageRow, kind: str) -> StoredFile | None:

@@ -18,7 +18,7 @@ from image2model.access.state import AccessState, state_of
 from image2model.catalogue import offer
 from image2model.errors import NotFound
 from image2model.fal.endpoints import Endpoint
-from image2model.http.bodies import json_response, read_json
+from image2model.http.bodies import is_json, json_response, read_json
 from image2model.http.documents import API, comparison_document, job_document
 from image2model.http.upload import ReceivedBatch, Sink, discard, read_batch
 from image2model.jobs import (
@@ -39,6 +39,7 @@ from image2model.jobs.batch_request import (
     objects_of,
 )
 from image2model.jobs.idempotency import AcceptedResponse
+from image2model.jobs.json_upload import read_json_batch
 from image2model.jobs.objects import Objects
 from image2model.jobs.preparation import remover_id
 from image2model.jobs.quote import Quote, compared, quote, reusable, run_digests, to_cut_out
@@ -109,6 +110,17 @@ async def _remover(state: JobsState, principal: Principal, fields: Mapping[str, 
 
 
 async def _read_batch(request: Request, state: JobsState, sink: Sink) -> ReceivedBatch:
+    """The request's pictures and fields, from a form or from JSON."""
+    if is_json(request.headers):
+        return await read_json_batch(
+            request.receive,
+            request.headers,
+            limits=state.upload_limits,
+            budget=state.upload_budget,
+            inspect=partial(inspect, max_pixels=state.settings.max_pixels),
+            sink=sink,
+            allow_private=state.settings.fetch_allow_private,
+        )
     return await read_batch(
         request.receive,
         request.headers,
@@ -292,6 +304,8 @@ async def show_thumbnail(request: Request) -> Response:
     picture = await thumbnails.source_of(state.redis, job_id, image_id)
     if picture is None:
         raise NotFound("This job has no such image.")
+    if not picture.sha256:
+        raise NotFound("This picture came as an address, and has not been fetched.")
     etag = f'"{picture.sha256[:32]}-{THUMBNAIL_SIDE}"'
     headers = {"ETag": etag, "Cache-Control": _THUMBNAIL_CACHE}
     if etag in request.headers.get("if-none-match", ""):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from image2model.domain import Counts, ImageStatus
+from image2model.domain import Counts, ImageStatus, StoredView
 from image2model.store.records import ImageRow, JobRow, JobSnapshot
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def _created_image(image: "NewImage", index: int, at: int) -> ImageRow:
         variant=image.variant,
         seed=image.seed,
         frames=image.frames,
+        addressed=bool(image.addressed),
     )
 
 
@@ -88,6 +89,8 @@ def as_made(job: JobSnapshot) -> JobSnapshot:
 
 
 def _image_as_made(image: ImageRow) -> ImageRow:
+    if image.addressed or any(view.addressed for view in image.views):
+        image = _before_fetch(image)
     return msgspec.structs.replace(
         image,
         status=ImageStatus.QUEUED,
@@ -104,3 +107,14 @@ def _image_as_made(image: ImageRow) -> ImageRow:
         scaled=(),
         preparation=None if image.preparation is None else image.preparation.as_made(),
     )
+
+
+def _before_fetch(image: ImageRow) -> ImageRow:
+    views = tuple(
+        StoredView(file_id=view.file_id, filename=view.filename, side=view.side, addressed=True)
+        if view.addressed
+        else view
+        for view in image.views
+    )
+    image = msgspec.structs.replace(image, views=views, size=None, sha256=None)
+    return msgspec.structs.replace(image, width=None, height=None) if image.addressed else image

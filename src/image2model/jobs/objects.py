@@ -12,11 +12,14 @@ import msgspec
 
 from image2model.domain import SIDES, Metadata, RejectedFile, object_digest
 from image2model.errors import InvalidParameter
-from image2model.http.upload import MAX_VIEWS, BadFile, Place, ReceivedBatch, ReceivedFile
+from image2model.http.upload import MAX_VIEWS, AddressedFile, BadFile, Place, ReceivedBatch, ReceivedFile
 from image2model.http.upload.reader import too_many_objects
 from image2model.jobs.manifest import Manifest
 
 _ORDER: Final[Mapping[str, int]] = {side: index for index, side in enumerate((*SIDES, ""))}
+
+
+GoodFile = ReceivedFile | AddressedFile
 
 
 class ReceivedObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +29,7 @@ class ReceivedObject(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    views: tuple[ReceivedFile, ...]
+    views: tuple[GoodFile, ...]
     sides: tuple[str, ...]
     grouped: bool
     metadata: Metadata = {}
@@ -37,14 +40,24 @@ class ReceivedObject(msgspec.Struct, frozen=True, kw_only=True):
         return min(view.index for view in self.views)
 
     @property
-    def size(self) -> int:
-        """Bytes of all views."""
-        return sum(view.size for view in self.views)
+    def received(self) -> tuple[ReceivedFile, ...]:
+        """The views that came with the request; the others are fetched later."""
+        return tuple(view for view in self.views if isinstance(view, ReceivedFile))
 
     @property
-    def sha256(self) -> str:
+    def whole(self) -> bool:
+        """Whether all of it is here, so that its content is known."""
+        return len(self.received) == len(self.views)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of all views; None while one of them is not fetched, as below."""
+        return sum(view.size for view in self.received) if self.whole else None
+
+    @property
+    def sha256(self) -> str | None:
         """The picture's own where it is one without a side, else of all views with their sides."""
-        return object_digest(self.sides, [view.sha256 for view in self.views])
+        return object_digest(self.sides, [view.sha256 for view in self.received]) if self.whole else None
 
 
 class BadObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +84,9 @@ class Objects(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_objects(batch: ReceivedBatch, manifest: Manifest, most: int) -> Objects:
     """Group the files of a form into `most` objects at most. Raises InvalidParameter, TooManyFiles."""
-    files: dict[int, ReceivedFile | BadFile] = {one.index: one for one in batch.files}
+    files: dict[int, GoodFile | BadFile] = {one.index: one for one in batch.files}
     files |= {one.index: one for one in batch.bad}
+    files |= {one.index: one for one in batch.addressed}
     places = {index: one.place for index, one in sorted(files.items())}
     places |= _by_manifest(manifest, files, places)
     groups: dict[str | int, list[int]] = {}
@@ -92,7 +106,7 @@ def read_objects(batch: ReceivedBatch, manifest: Manifest, most: int) -> Objects
             unused |= {index for index in indices if isinstance(files[index], ReceivedFile)}
             continue
         ordered = sorted(indices, key=lambda index: (_ORDER[places[index].side], index))
-        views = tuple(one for index in ordered if isinstance(one := files[index], ReceivedFile))
+        views = tuple(one for index in ordered if not isinstance(one := files[index], BadFile))
         good.append(
             ReceivedObject(
                 name=name if isinstance(name, str) else views[0].filename,
@@ -106,7 +120,7 @@ def read_objects(batch: ReceivedBatch, manifest: Manifest, most: int) -> Objects
 
 
 def _by_manifest(
-    manifest: Manifest, files: Mapping[int, ReceivedFile | BadFile], places: Mapping[int, Place]
+    manifest: Manifest, files: Mapping[int, GoodFile | BadFile], places: Mapping[int, Place]
 ) -> dict[int, Place]:
     """Where the manifest puts files of the form's parts `files`."""
     found: dict[int, Place] = {}

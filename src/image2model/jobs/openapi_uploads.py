@@ -170,7 +170,7 @@ TEXTS: Final[Schema] = {
         "them.",
     },
 }
-_SCHEMA: Final[Schema] = {
+BATCH_SCHEMA: Final[Schema] = {
     "type": "object",
     "additionalProperties": False,
     "patternProperties": {
@@ -215,9 +215,10 @@ _SCHEMA: Final[Schema] = {
 BATCH_FORM: Final = Body(
     description="The pictures, and optional fields. A part `files` is a picture that becomes a model. Parts "
     "`objects[chair][front]`, `objects[chair][back]` or `objects[chair]` are views of one object, which "
-    "become one model. There must be one file at least. Any other part is refused.",
+    "become one model. There must be one file at least. Any other part is refused. The JSON of "
+    "`POST /api/v1/jobs` is taken too.",
     media_type="multipart/form-data",
-    schema=_SCHEMA,
+    schema=BATCH_SCHEMA,
     encoding={"files": {"contentType": "image/png, image/jpeg, image/webp"}},
     examples={},
 )
@@ -238,6 +239,15 @@ FILE_PROBLEMS: Final = (
     errors.NotAnImage,
     errors.ImageTruncated,
     errors.ImageTooLarge,
+)
+UPLOAD_PROBLEMS: Final = (
+    errors.BudgetExceeded,
+    errors.PriceUnknown,
+    errors.QueueFull,
+    errors.NotFound,
+    errors.IdempotencyConflict,
+    errors.IdempotencyInProgress,
+    *_FORM_PROBLEMS,
 )
 IDEMPOTENCY_KEY: Final = Parameter(
     name="Idempotency-Key",
@@ -313,17 +323,7 @@ UPLOAD_OPERATIONS: Final = (
                 headers=(LOCATION, REPLAYED),
             ),
         ),
-        problems=(
-            errors.BudgetExceeded,
-            errors.PriceUnknown,
-            errors.QueueFull,
-            errors.NotFound,
-            errors.IdempotencyConflict,
-            errors.IdempotencyInProgress,
-            *_FORM_PROBLEMS,
-            *FILE_PROBLEMS,
-            errors.DiskFull,
-        ),
+        problems=(*UPLOAD_PROBLEMS, *FILE_PROBLEMS, errors.ImageUnreadable, errors.DiskFull),
         counted=True,
     ),
     Operation(
@@ -334,7 +334,8 @@ UPLOAD_OPERATIONS: Final = (
         summary="Ask what a batch would cost and what is wrong with it",
         description="Takes the same form as the upload, keeps nothing and runs nothing. An image's "
         "`warnings` say why it will hardly become a good model. They refuse nothing, and while the service "
-        "is busy some are missing.",
+        "is busy some are missing. It takes the JSON of `POST /api/v1/jobs` too, and fetches nothing: of an "
+        "address it says what can be said without its picture.",
         body=BATCH_FORM,
         answers=(
             Answer(

@@ -4,7 +4,6 @@ The removal of a background is a paid request for each view; cropping and paddin
 Raises InvalidParameter.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -13,6 +12,7 @@ import msgspec
 from image2model.domain import Preparation
 from image2model.fal.endpoints import DEFAULT_REMOVER, Endpoint
 from image2model.http.upload.fields import flag_of, read_flag
+from image2model.jobs.digests import cutout_digest
 from image2model.jobs.objects import ReceivedObject
 
 FIELDS: Final = ("remove_background", "crop", "pad_square", "confirm_prepared")
@@ -56,19 +56,14 @@ class Preparing(msgspec.Struct, frozen=True, kw_only=True):
         """Micro-dollars to set aside for one view."""
         return 0 if self.remover is None else self.remover.reservation({})
 
-    @property
-    def terms(self) -> list[object]:
-        """What of it decides what a model looks like."""
-        return [self.wanted.remove_background, self.wanted.crop, self.wanted.pad_square]
-
     def digests(
         self, received: ReceivedObject, *, owner: str, dedupe: str, no_cache: bool
     ) -> tuple[str, ...]:
         """What makes two cut-outs the same, for each view of an object; empty: nothing may be reused."""
         if self.remover is None:
             return ()
-        remover, scope = self.remover.id, owner if dedupe == "owner" else ""
-        if no_cache or dedupe == "off":
-            return ("",) * len(received.views)
-        texts = (msgspec.json.encode(["cutout", scope, remover, view.sha256]) for view in received.views)
-        return tuple(hashlib.sha256(text).hexdigest() for text in texts)
+        remover = self.remover.id
+        return tuple(
+            cutout_digest(view.sha256, remover, owner=owner, dedupe=dedupe, no_cache=no_cache)
+            for view in received.views
+        )

@@ -12,9 +12,8 @@ from image2model.domain import ImageStatus, ScaledPicture
 from image2model.errors import Problem
 from image2model.http.documents import NO_SEED, RequestWarning, ViewDocument
 from image2model.http.picture_warnings import PictureWarning, frames_warning, scaled_warning
-from image2model.http.upload import ReceivedFile
 from image2model.jobs.batch_request import BatchRequest, digests
-from image2model.jobs.objects import BadObject, Objects, ReceivedObject
+from image2model.jobs.objects import BadObject, GoodFile, Objects, ReceivedObject
 from image2model.jobs.variants import Variant, given_seed, numbered
 from image2model.media.advice import Advice
 from image2model.media.fitting import fitted
@@ -260,8 +259,10 @@ def _warnings(
     return tuple(one for one in found if one is not None)
 
 
-def _scaled(view: ReceivedFile, request: BatchRequest) -> PictureWarning | None:
+def _scaled(view: GoodFile, request: BatchRequest) -> PictureWarning | None:
     """Whether it will be made smaller because of its sides. Those of a prepared picture are not known yet."""
+    if view.width is None or view.height is None:
+        return None
     whole = (view.width, view.height)
     width, height = fitted(whole, request.endpoint.picture_limits)
     if request.preparing is not None or (width, height) == whole:

@@ -22,6 +22,7 @@ from image2model.domain import (
 )
 from image2model.errors import IdempotencyConflict, NotFound, StoreUnavailable
 from image2model.fal.endpoints import Json
+from image2model.jobs.fetches import NewFetch
 from image2model.jobs.made import created_job
 from image2model.jobs.metadata import comparison_token, tokens
 from image2model.store.connection import command
@@ -40,17 +41,18 @@ _ERASE: Final = Script("jobs/erase_job")
 class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     """One accepted object. `views` is empty where it is a picture that nobody grouped.
 
-    `source_key` is the storage object of its first picture; `format` is `png`, `jpeg` or `webp`.
+    `source_key` is the storage object of its first picture; `format` is `png`, `jpeg` or `webp`. From `size`
+    on they are None until its picture is fetched.
     """
 
     image_id: str
     filename: str
-    size: int
-    sha256: str
-    width: int
-    height: int
-    format: str
-    source_key: str
+    size: int | None
+    sha256: str | None
+    width: int | None
+    height: int | None
+    format: str | None
+    source_key: str | None
     digest: str = ""
     """What makes two runs the same: see `batch_request.digest`. Empty: never reused."""
     metadata: Metadata = {}
@@ -68,6 +70,10 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True):
     """Pictures in the file of its first picture."""
     params: dict[str, Json] | None = None
     """Parameters of its own, in place of the job's."""
+    fetch: str | None = None
+    """The fetch that brings its pictures: see `fetches`. None: they are here."""
+    addressed: bool | None = None
+    """Whether its first picture came as an address."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +111,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     def needs_newest(self) -> bool:
         """Whether processes of an earlier data version would run or show it wrongly."""
         return bool(self.comparison_id) or any(
-            image.views or image.variant or image.preparation or image.model_input for image in self.images
+            image.views or image.variant or image.preparation or image.model_input or image.fetch
+            for image in self.images
         )
 
 
@@ -158,8 +165,10 @@ async def create_all(
     jobs: Sequence[NewJob],
     record: IdempotencyRecord | None = None,
     allowance: Allowance | None = None,
+    fetches: Sequence[NewFetch] = (),
 ) -> tuple[JobSnapshot, ...]:
-    """Make the jobs of one request and queue their images, in one step: all or none of them.
+    """Make the jobs of one request and queue their images, in one step: all or none of them. `fetches` brings
+    their pictures first.
 
     The same call again changes nothing. Returns the jobs as they were made; a snapshot's version is 0.
 
@@ -173,6 +182,7 @@ async def create_all(
         (record.key, record.token, record.value, record.ttl_ms) if record else False,
         accounts.script_terms(allowance),
         any(job.needs_newest for job in jobs),
+        [one.packed for one in fetches],
     )
     created = _created.decode(packed)
     if created.refused is None:
@@ -180,8 +190,8 @@ async def create_all(
     if created.refused.reason == "old_processes":
         raise StoreUnavailable.after(
             "Processes of the release before still run, which know no objects of several views, variants, "
-            "comparisons, prepared pictures and second steps. Send it again when the last of them has ended; "
-            "pictures in parts named `files`, for one model and sent as they are, are accepted meanwhile.",
+            "comparisons, prepared pictures, addresses of pictures and second steps. Send it again when the "
+            "last of them has ended; files, for one model and sent as they are, are accepted meanwhile.",
             _OLD_PROCESSES_RETRY_S,
         )
     if created.refused.reason == "lost":
@@ -228,6 +238,7 @@ def _job_fields(job: NewJob) -> list[str | int]:
         *(("metadata", _json(job.metadata)) if job.metadata else ()),
         *(("prepared", "1") if any(image.preparation for image in job.images) else ()),
         *(("comparison_id", job.comparison_id) if job.comparison_id else ()),
+        *(("fetched", "1") if any(image.fetch for image in job.images) else ()),
     ]
 
 
@@ -236,6 +247,8 @@ def _image_fields(image: NewImage, job: NewJob) -> list[str | int]:
     for name, value in msgspec.structs.asdict(image).items():
         if value is None or name == "cutout_digests":
             continue
+        if isinstance(value, bool):
+            value = int(value)
         if name not in _AS_JSON:
             fields += [name, value]
         elif value:

@@ -4,7 +4,6 @@ An endpoint without a seed makes another model in each run all the same. There t
 the digest, so that one variant does not reuse the result of another.
 """
 
-import hashlib
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from image2model.domain import StoredView
 from image2model.errors import InvalidParameter
 from image2model.fal.endpoints import Endpoint, Json
 from image2model.http.upload.reader import VARIANTS
+from image2model.jobs.digests import variant_digest
 
 if TYPE_CHECKING:
     from image2model.jobs.batch_request import BatchRequest
@@ -108,13 +108,8 @@ def params_of(request: "BatchRequest", variant: Variant) -> dict[str, Json]:
 
 
 def numbered(digest: str, variant: Variant) -> str:
-    """The digest of a variant without a seed, by the digest of a run without variants.
-
-    The first one is such a run, and may reuse one.
-    """
-    if not digest or variant.seed is not None or variant.number == 1:
-        return digest
-    return hashlib.sha256(f"{digest} variant {variant.number}".encode()).hexdigest()
+    """The digest of a variant, by the digest of a run without variants."""
+    return variant_digest(digest, variant.number, variant.seed)
 
 
 def spread(
@@ -147,4 +142,5 @@ def _view_of(first: "NewImage") -> StoredView:
         width=first.width,
         height=first.height,
         format=first.format,
+        addressed=bool(first.addressed),
     )

@@ -13,7 +13,7 @@ from typing import Final, Self
 import aiohttp
 from yarl import URL
 
-from image2model.network.public_addresses import is_address, is_public, url_problem
+from image2model.network.public_addresses import MAX_LENGTH, is_address, is_public, url_problem
 from image2model.network.resolver import AddressRefused, Lookup, PublicResolver, SystemLookup
 
 NOT_PUBLIC: Final = "the address is not a public internet address"
@@ -26,13 +26,18 @@ class UrlRefused(AddressRefused):
 class GuardedSession:
     """Use it with `async with`. `lookup` and `allows` replace DNS and the check for public addresses.
 
-    `allow_private` allows http and private addresses, for development only.
+    `allow_private` allows http and private addresses, for development only; `allow_http` http alone.
+    `most_characters` is the length of the longest URL. `verbatim`: each is sent exactly as it is written,
+    because it may be signed.
     """
 
     def __init__(
         self,
         *,
         allow_private: bool,
+        allow_http: bool = False,
+        most_characters: int = MAX_LENGTH,
+        verbatim: bool = False,
         lookup: Lookup | None = None,
         allows: Callable[[str], bool] = is_public,
         tls: ssl.SSLContext | None = None,
@@ -40,6 +45,9 @@ class GuardedSession:
         decompress: bool = False,
     ) -> None:
         self._allow_private = allow_private
+        self._allow_http = allow_http
+        self._most_characters = most_characters
+        self._verbatim = verbatim
         self._allows = (lambda _: True) if allow_private else allows
         self._system = SystemLookup()
         self._lookup = lookup or self._system
@@ -102,10 +110,15 @@ class GuardedSession:
             yield response
 
     def _checked(self, url: str) -> URL:
-        problem = url_problem(url, allow_private=self._allow_private)
+        problem = url_problem(
+            url,
+            allow_private=self._allow_private,
+            allow_http=self._allow_http,
+            most=self._most_characters,
+        )
         if problem is not None:
             raise UrlRefused(problem)
-        target = URL(url)
+        target = URL(url, encoded=self._verbatim)
         # aiohttp does not use the resolver for a literal address
         if target.host and is_address(target.host) and not self._allows(target.host):
             raise AddressRefused(NOT_PUBLIC)

@@ -6,7 +6,7 @@ What is not known to be public is refused. Source: the IANA special-purpose addr
 import ipaddress
 import re
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _REFUSED_V6: Final = tuple(
@@ -23,7 +23,7 @@ _REFUSED_V6: Final = tuple(
 _REFUSED_V4: Final = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")))
 MAX_LENGTH: Final = 2048
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
-_HTTPS: Final = 443
+_USUAL_PORTS: Final = {"https": 443, "http": 80}
 _FIRST_UNPRIVILEGED_PORT: Final = 1024
 _NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?", re.ASCII)
 
@@ -56,27 +56,34 @@ def is_address(text: str) -> bool:
     return True
 
 
-def url_problem(url: str, *, allow_private: bool) -> str | None:
+def url_problem(
+    url: str, *, allow_private: bool, allow_http: bool = False, most: int = MAX_LENGTH
+) -> str | None:
     """Why the URL may not be called, as a phrase that follows its name; None if it may.
 
-    It must be absolute, https, public as far as its text shows, and without credentials. `allow_private`
-    allows http and private addresses too.
+    It must be absolute, https, public as far as its text shows, without credentials, and of at most `most`
+    characters. `allow_private` allows http and private addresses too, `allow_http` http alone.
     """
-    if len(url) > MAX_LENGTH or not _VISIBLE.fullmatch(url):
-        return f"must be a URL of at most {MAX_LENGTH} ASCII characters."
+    if len(url) > most or not _VISIBLE.fullmatch(url):
+        return f"must be a URL of at most {most} ASCII characters."
     parts = _split(url)
     if parts is None:
         return "is not a valid URL."
-    schemes = ("https", "http") if allow_private else ("https",)
+    schemes = ("https", "http") if allow_private or allow_http else ("https",)
     if parts.scheme not in schemes or not parts.hostname:
         return f"must be an absolute {' or '.join(schemes)} URL."
     if parts.username is not None or parts.password is not None:
         return "must not contain a user name or password."
     if not allow_private and _is_private(parts.hostname.lower()):
         return "must be a public internet address."
-    if not allow_private and parts.port is not None and not _is_allowed_port(parts.port):
-        return "must use port 443, or a port from 1024 up."
+    if not allow_private and parts.port is not None and not _is_allowed_port(parts.port, parts.scheme):
+        return f"must use port {_USUAL_PORTS[parts.scheme]}, or a port from 1024 up."
     return None
+
+
+def ascii_url(url: str) -> str:
+    """A URL as a person writes it, with spaces and letters of any language encoded."""
+    return url if url.isascii() and " " not in url else quote(url, safe="!#$%&'()*+,/:;=?@[]~")
 
 
 def redacted_url(url: str) -> str:
@@ -87,8 +94,8 @@ def redacted_url(url: str) -> str:
     return f"{parts.scheme}://{host}{parts.path}{query}"
 
 
-def _is_allowed_port(port: int) -> bool:
-    return port == _HTTPS or port >= _FIRST_UNPRIVILEGED_PORT
+def _is_allowed_port(port: int, scheme: str) -> bool:
+    return port == _USUAL_PORTS[scheme] or port >= _FIRST_UNPRIVILEGED_PORT
 
 
 def _split(url: str) -> SplitResult | None:

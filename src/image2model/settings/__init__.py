@@ -65,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sse_send_timeout: float
     webhook_secret: str | None
     webhook_allow_private: bool
+    fetch_allow_private: bool
     url: str
     api_key: str | None
     metrics_token: str | None

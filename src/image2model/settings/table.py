@@ -252,6 +252,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Allows http and private addresses for outgoing webhooks and result files. For development only.",
     ),
     Setting(
+        "I2M_FETCH_ALLOW_PRIVATE",
+        parse.flag,
+        "0",
+        "Allows private addresses for pictures that clients send as addresses. For development only.",
+    ),
+    Setting(
         "I2M_URL",
         parse.url("http", "https"),
         "http://127.0.0.1:8000",

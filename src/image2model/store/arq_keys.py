@@ -35,6 +35,8 @@ AWAITING_WINDOW: Final = 8_700_000_000_000_000
 """Score of an image that waits until FAL runs fewer of its endpoint. Its place is in the endpoint's set."""
 AWAITING_CONFIRMATION: Final = 8_800_000_000_000_000
 """Score of an image whose prepared pictures a client has to confirm first."""
+AWAITING_FETCH: Final = 8_900_000_000_000_000
+"""Score of an image whose pictures are being fetched. Its place in the fair order is in its hash."""
 RUNNING: Final = 9_000_000_000_000_000
 """Score of a running task, which no pick sees."""
 

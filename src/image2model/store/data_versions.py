@@ -60,7 +60,7 @@ LAYOUTS: Final = (
         image_fields=len(IMAGE_FIELDS),
         job_fields=len(JOB_FIELDS),
         own_channels=True,
-        functions=frozenset(),
+        functions=frozenset({"fetch_pictures"}),
     ),
 )
 """All versions, in order: version N is row N - 1."""

@@ -12,11 +12,12 @@ PREFIX: Final = "i2m:"
 
 
 class Queue(StrEnum):
-    """The three queues: images, what follows a batch, and maintenance."""
+    """The queues: images, what follows a batch, maintenance, and pictures that came as addresses."""
 
     GENERATION = "model_generation"
     BATCH = "batch_processing"
     MAINTENANCE = "maintenance"
+    FETCH = "picture_fetch"
 
 
 class Ttl(StrEnum):
@@ -92,6 +93,10 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
         "confirmations",
         Ttl.FLEET,
     ),  # image -> until when its pictures can be confirmed
+    "fetch": (
+        "fetch:{}",
+        Ttl.SHORT,
+    ),  # addresses of pictures until they are fetched, and what is known by then
     "idempotency": ("idempotency:{}:{}", Ttl.SHORT),
     "lock": ("lock:{}", Ttl.SHORT),
     "unexpected": ("unexpected:{}", Ttl.SHORT),

@@ -53,6 +53,7 @@ IMAGE_FIELDS: Final = (
     "preparation",
     "frames",
     "scaled",
+    "addressed",
 )
 """What a client may see of an image, in the order of a row. New fields come last: readers accept the shorter
 row of an older version, and ignore what a newer version appends."""
@@ -104,16 +105,19 @@ _PICTURE_SUFFIXES: Final = frozenset(
 
 
 class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One image as a client may see it. Times are ms since the epoch, costs micro-dollars."""
+    """One image as a client may see it. Times are ms since the epoch, costs micro-dollars.
+
+    `size` to `format` are None until the picture is fetched, where it came as an address.
+    """
 
     image_id: str
     index: int
     filename: str
-    size: int
-    sha256: str
-    width: int
-    height: int
-    format: str
+    size: int | None
+    sha256: str | None
+    width: int | None
+    height: int | None
+    format: str | None
     status: ImageStatus
     queue_position: int | None
     attempt: int
@@ -138,6 +142,8 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     frames: int = 1
     """Pictures in its file; of an object, see its views."""
     scaled: tuple[ScaledPicture, ...] = ()
+    addressed: bool = False
+    """Whether its first picture came as an address."""
 
     @property
     def stem(self) -> str:
@@ -209,11 +215,11 @@ def image_row(row: Sequence[str]) -> ImageRow:
         image_id=field["image_id"],
         index=int(field["index"]),
         filename=field["filename"],
-        size=int(field["size"]),
-        sha256=field["sha256"],
-        width=int(field["width"]),
-        height=int(field["height"]),
-        format=field["format"],
+        size=_whole(field["size"]),
+        sha256=field["sha256"] or None,
+        width=_whole(field["width"]),
+        height=_whole(field["height"]),
+        format=field["format"] or None,
         status=ImageStatus(field["status"]),
         queue_position=_whole(field["queue_position"]),
         attempt=int(field["attempt"] or 1),
@@ -235,6 +241,7 @@ def image_row(row: Sequence[str]) -> ImageRow:
         seed=_whole(field["seed"]),
         frames=_whole(field["frames"]) or 1,
         scaled=_scaled.decode(field["scaled"]) if field["scaled"] else (),
+        addressed=field["addressed"] == "1",
     )
 
 

@@ -22,18 +22,22 @@ from prometheus_client import start_http_server
 from redis.asyncio import Redis
 
 from image2model.catalogue.refresh import Refresher
+from image2model.decoding.memory import ByteBudget
 from image2model.errors import ConfigurationError
 from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.fal.follow import FollowPace
 from image2model.fal.gateway import FalGateway, other_hosts_session
 from image2model.fal.hosts import FalHosts
 from image2model.fal.privacy import fal_privacy
+from image2model.fetching.fetch_pictures import PAUSES_S, fail_fetch, fetch_pictures
+from image2model.fetching.session import fetch_session
 from image2model.generation import costs, fal_deletions
 from image2model.generation.context import GenerationContext, observe_fal_request
 from image2model.generation.delete_at_fal import delete_at_fal
 from image2model.generation.generate import generate_model
 from image2model.generation.refresh import refresh_files
 from image2model.generation.unexpected import fail_unexpected
+from image2model.network.fetch import Fetcher
 from image2model.operations.housekeeping import cleanup, schedule_cleanup
 from image2model.operations.reconciler import RECONCILE_S, reconcile, schedule_reconcile
 from image2model.queue import fleet
@@ -63,16 +67,23 @@ _log = structlog.get_logger(__name__)
 _REPEAT_CANCEL_S: Final = 0.05
 _ENDING_S: Final = 3.0
 """How long after the grace the process is cut off."""
-_TASK_SLOTS: Final = {Queue.BATCH: 32, Queue.MAINTENANCE: 4}
+_TASK_SLOTS: Final = {Queue.BATCH: 32, Queue.MAINTENANCE: 4, Queue.FETCH: 16}
 """Webhooks wait for slow receivers, which must not delay the end of the next batch."""
+_FETCHED_BYTES: Final = 256 << 20
+"""Bytes of pictures that are held at once while they are fetched."""
 
 
 class WorkerContext(GenerationContext):
-    """What all tasks of a worker process share. The process opens `webhooks`."""
+    """What all tasks of a worker process share. The process opens `webhooks` and `fetched`."""
+
+    fetch_pauses: tuple[float, ...] = PAUSES_S
 
     def __init__(self, settings: Settings, redis: Redis, storage: ObjectStorage, fal: FalGateway) -> None:
         super().__init__(settings, redis, storage, fal)
         self.webhooks = WebhookSender(allow_private=settings.webhook_allow_private)
+        self.fetched = fetch_session(allow_private=settings.fetch_allow_private)
+        room = ByteBudget(_FETCHED_BYTES)
+        self.fetcher = Fetcher(self.fetched, most=settings.max_file_bytes, room=room.hold)
 
 
 def _task(
@@ -93,6 +104,7 @@ FUNCTIONS: Final[Mapping[Queue, Sequence[Function]]] = {
         _task("cleanup", Queue.MAINTENANCE, cleanup),
         _task("delete_at_fal", Queue.MAINTENANCE, delete_at_fal),
     ),
+    Queue.FETCH: (_task("fetch_pictures", Queue.FETCH, fetch_pictures, fail_fetch),),
 }
 
 
@@ -147,7 +159,7 @@ async def _opened(settings: Settings) -> AsyncIterator[WorkerContext]:
         context = WorkerContext(settings, redis, storage, fal)
         costs.initialise_counters([DEFAULT_MODEL])
         try:
-            async with context.webhooks:
+            async with context.webhooks, context.fetched:
                 yield context
         finally:
             context.close()

@@ -22,7 +22,7 @@ from image2model.cli.options import (
     shared_options,
 )
 from image2model.cli.submit.estimate import Entry, Estimate, Fate, report
-from image2model.cli.submit.item import Item, Outcome
+from image2model.cli.submit.item import Item, Outcome, content_of
 from image2model.cli.submit.ledger import Ledger
 from image2model.cli.submit.manifest import read_manifest
 from image2model.cli.submit.objects import collect_with_objects
@@ -190,7 +190,7 @@ class Quoter:
             if not error.is_gone:
                 raise
             return list(items)
-        statuses = {(image.sha256, image.variant or 0): image.status for image in job.images}
+        statuses = {(content_of(image), image.variant or 0): image.status for image in job.images}
         rejected = {one.file: one for one in job.rejected}
         for item in items:
             if (item.sha256, item.variant) not in statuses and (refusal := rejected.get(item.name)):

@@ -267,10 +267,10 @@ def _numbers(image: Image) -> list[tuple[str, str]]:
     model = image.result.model if image.result else None
     took = span(image.started_at, image.finished_at)
     pixels = f"{image.width} × {image.height}, " if image.width and image.height else ""
-    rows = [("picture", f"{pixels}{size(image.size)}")]
+    rows = [("picture", f"{pixels}{size(image.size or 0)}")]
     if len(image.views) > 1:
         sides = [(view.side or "view").replace("_", " ") for view in image.views]
-        rows = [("views", ", ".join(sides)), ("pictures", size(image.size))]
+        rows = [("views", ", ".join(sides)), ("pictures", size(image.size or 0))]
     if mesh:
         rows += [("triangles", f"{mesh.triangles:,}"), ("vertices", f"{mesh.vertices:,}")]
         rows += [("textures", str(mesh.textures)), ("bounds", extent(mesh))]

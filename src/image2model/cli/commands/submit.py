@@ -34,9 +34,12 @@ from image2model.cli.submit.summary import report
 def command(url: str | None, key: str | None, as_json: bool, **given: Any) -> int:
     """Upload pictures and download their models.
 
-    PATH is a picture or a folder. A folder is searched for pictures, which are recognised
+    PATH is a picture, a folder or a list. A folder is searched for pictures, which are recognised
     by their content. Each model is saved in --out under its picture's path relative to the folder (or under
     the name of a picture given by itself), with `.glb`; a second one of the same name gets `-2`.
+
+    A list is a text file (`.txt`) with an address (https://…) on each line, or a CSV file with a column
+    `url`, maybe a column `filename`, and columns of the picture's own data. The service fetches them.
 
     With --views each folder in DIR is an object of one model, named by the folder, and its pictures are the
     views. A name that ends in front, back, left, right, top, bottom, left_front or right_front after `_`, `-`

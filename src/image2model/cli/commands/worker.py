@@ -8,7 +8,7 @@ from image2model.cli.process import raise_open_file_limit, without_collections
 from image2model.settings import load
 from image2model.telemetry import logs
 
-QUEUES: Final = ("model_generation", "batch_processing", "maintenance")
+QUEUES: Final = ("model_generation", "batch_processing", "maintenance", "picture_fetch")
 
 
 def _queues(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from image2model.cli.submit.item import FileView, printable, text_of
+from image2model.domain import Metadata, PictureAddress
 from image2model.media.heads import WORDS, may_be_picture
 
 LEDGER_FOLDER: Final = ".image2model"
@@ -26,7 +27,8 @@ class Found(msgspec.Struct, frozen=True):
     """A picture on disk, or an object of several `views`. `default_stem` is its model's path below the output
     folder, without a suffix.
 
-    `path` is absolute and identifies the picture or object; `given` is the path as the person wrote it.
+    `path` is absolute and identifies the picture or object; `given` is the path as the person wrote it. Of a
+    picture by `address`, `sha256` is that of the address, and `path` its name.
     """
 
     path: Path
@@ -35,6 +37,13 @@ class Found(msgspec.Struct, frozen=True):
     size: int
     sha256: str
     views: tuple[FileView, ...] = ()
+    address: PictureAddress | None = None
+    metadata: Metadata = {}
+
+    @property
+    def source(self) -> Path:
+        """What claims its output paths: the file; of an address its hash, because it may be signed."""
+        return self.path if self.address is None else Path(f"address:{self.sha256}")
 
 
 class Collected(msgspec.Struct, frozen=True):

@@ -15,10 +15,14 @@ import msgspec
 
 from image2model.cli.submit.options import SharedOptions
 from image2model.client.documents import Image
-from image2model.client.multipart import Picture
+from image2model.client.multipart import Address, Picture
 from image2model.client.objects import Object, View
-from image2model.domain import Metadata
+from image2model.domain import Metadata, PictureAddress
 
+ADDRESS_HASH: Final = "address_sha256"
+"""In the metadata of a picture by address: by it the command finds its image again, whose content it does not
+know.
+"""
 _MAX_NAME_BYTES: Final = 200
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _INVISIBLE: Final = frozenset({"Cc", "Zl", "Zp"})
@@ -47,7 +51,8 @@ class FileView(msgspec.Struct, frozen=True):
 class Item(msgspec.Struct, eq=False):
     """What becomes one model: a picture, or an object of several `views`.
 
-    `sha256` and `size` are of all views. `stems`: where its model goes, once for each picture with this
+    `sha256` and `size` are of all views; of a picture by `address` it is the address's, and `path` is its
+    name. `stems`: where its model goes, once for each picture with this
     content. `cost_usd` in dollars.
 
     `own`: this run sends it, or runs it again after `before_usd` were spent; else an earlier run sent it.
@@ -73,6 +78,7 @@ class Item(msgspec.Struct, eq=False):
     views: tuple[FileView, ...] = ()
     options: SharedOptions = SharedOptions()
     variant: int = 0
+    address: PictureAddress | None = None
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -90,12 +96,16 @@ class Item(msgspec.Struct, eq=False):
         return [upload_name(view.path) for view in self.views]
 
     @property
-    def source(self) -> Picture | Object:
+    def source(self) -> Picture | Address | Object:
         """What to upload."""
         return self.source_as(self.name, self.view_names, self.metadata)
 
-    def source_as(self, name: str, view_names: Sequence[str], metadata: Metadata) -> Picture | Object:
+    def source_as(
+        self, name: str, view_names: Sequence[str], metadata: Metadata
+    ) -> Picture | Address | Object:
         """What to upload, under the names that an earlier run has sent it with."""
+        if self.address is not None:
+            return Address(self.address.url, name, {**metadata, ADDRESS_HASH: self.sha256})
         views = self.views or (FileView(self.path, self.size),)
         if not view_names:
             (only,) = views
@@ -122,6 +132,12 @@ class Item(msgspec.Struct, eq=False):
     def fail(self, code: str, reason: str) -> None:
         """Its end is a failure, with this reason."""
         self.outcome, self.code, self.reason = Outcome.FAILED, code, reason
+
+
+def content_of(image: Image) -> str | None:
+    """The `sha256` of the item that an image was made of."""
+    address = image.metadata.get(ADDRESS_HASH)
+    return address if isinstance(address, str) else image.sha256
 
 
 def text_of(path: str | Path) -> str:

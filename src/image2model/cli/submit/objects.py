@@ -25,6 +25,7 @@ from image2model.cli.submit.collect import (
     order,
 )
 from image2model.cli.submit.item import FileView, object_name, printable, text_of
+from image2model.cli.submit.lists import read_lists, split_lists
 from image2model.client.objects import MAX_VIEWS
 from image2model.domain import SIDES, object_digest
 from image2model.media.heads import WORDS
@@ -42,10 +43,18 @@ class _Unclear(Exception):
 
 
 def collect_with_objects(arguments: Sequence[Path], views: Path | None, *, leave_out: Path) -> Collected:
-    """The pictures of the arguments, and the objects of `views`. Blocks. Raises click.UsageError, OSError."""
+    """The pictures of the arguments and of the lists among them, and the objects of `views`.
+
+    Blocks. Raises click.UsageError, OSError.
+    """
     if views is None and not arguments:
-        raise click.UsageError("name a picture or a folder, or a folder of objects with --views")
-    collected = collect(arguments, leave_out=leave_out)
+        raise click.UsageError("name a picture, a folder or a list, or a folder of objects with --views")
+    lists, rest = split_lists(arguments)
+    listed = read_lists(lists)
+    collected = collect([*rest, *listed.paths], leave_out=leave_out)
+    if listed.addressed:
+        pictures = sorted([*collected.pictures, *listed.addressed], key=order)
+        collected = Collected(tuple(pictures), collected.skipped)
     if views is None:
         return collected
     objects = collect_objects(views, leave_out=leave_out)

@@ -108,7 +108,7 @@ def _by_owner(claims: Iterable[Claim]) -> Mapping[str, list[Claim]]:
 def _kept(one: Wanted, owned: Mapping[str, list[Claim]], taken: set[str]) -> str | None:
     """The stem that this model has from an earlier run."""
     fits = re.compile(re.escape(one.default_stem) + r"(-\d+)?").fullmatch
-    for claim in (*owned.get(text_of(one.found.path), ()), *owned.get(one.found.sha256, ())):
+    for claim in (*owned.get(text_of(one.found.source), ()), *owned.get(one.found.sha256, ())):
         if fits(claim.stem) and fold(claim.stem) not in taken:
             return str(claim.stem)
     return None

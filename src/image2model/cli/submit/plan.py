@@ -76,7 +76,7 @@ def prepare(pictures: Sequence[Found], ledger: Ledger, options: Sequence[SharedO
     models = wanted(pictures, options)
     stems = assign(models, ledger.claims(), out)
     plan = make_plan(models, stems, ledger, out)
-    ledger.claim((stem, one.found.path, one.found.sha256) for one, stem in zip(models, stems, strict=True))
+    ledger.claim((stem, one.found.source, one.found.sha256) for one, stem in zip(models, stems, strict=True))
     for copy in plan.copies:
         copy_model(out, copy.model, copy.file)
         ledger.save(copy.stem, copy.item.sha256, copy.item.options, copy.file, copy.size)
@@ -121,15 +121,17 @@ def objects_of(items: Iterable[Item]) -> list[list[Item]]:
 
 
 def batches(items: Sequence[Item]) -> list[Batch]:
-    """Items in order, at most 25 objects by one model to a batch and within the body limit.
+    """Items in order, at most 25 objects by one model to a batch and within the body limit, files and
+    addresses apart.
 
     An object that is larger goes alone.
     """
-    groups: dict[str, list[list[list[Item]]]] = {}
+    groups: dict[tuple[str, bool], list[list[list[Item]]]] = {}
     free = 0
     for variants in objects_of(sorted(items, key=lambda item: item.options.model)):
         size = variants[0].size
-        these = groups.setdefault(variants[0].options.model, [])
+        first = variants[0]
+        these = groups.setdefault((first.options.model, first.address is not None), [])
         if not these or len(these[-1]) == MAX_FILES or size > free:
             these.append([])
             free = MAX_BYTES
@@ -167,6 +169,8 @@ def _items(models: Sequence[Wanted], stems: Sequence[str]) -> list[Item]:
             views=found.views,
             options=one.options,
             variant=one.variant,
+            address=found.address,
+            metadata=found.metadata,
         )
         items.setdefault(item.key, item).stems.append(stem)
     return list(items.values())

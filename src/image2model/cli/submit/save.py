@@ -10,7 +10,7 @@ from typing import Final
 from image2model.cli.connection import raise_first_error
 from image2model.cli.submit.board import Board
 from image2model.cli.submit.collect import LEDGER_FOLDER
-from image2model.cli.submit.item import Item, Outcome
+from image2model.cli.submit.item import Item, Outcome, content_of
 from image2model.cli.submit.ledger import Ledger
 from image2model.cli.submit.outputs import copy_model
 from image2model.client import ApiError, AsyncClient, ClientError, Complete, ImageChanged, Snapshot
@@ -110,7 +110,7 @@ class _Following:
 
     def update(self, image: Image) -> None:
         """The current state of one image."""
-        item = self._items.get((image.sha256, image.variant or 0))
+        item = self._items.get((content_of(image) or "", image.variant or 0))
         if item is None:
             return
         item.image = image

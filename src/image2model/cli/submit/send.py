@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from image2model.cli.submit.item import Item
+from image2model.cli.submit.item import Item, content_of
 from image2model.cli.submit.ledger import Ledger
 from image2model.cli.submit.manifest import OwnData
 from image2model.cli.submit.options import SharedOptions
@@ -24,7 +24,14 @@ from image2model.shielded import in_thread
 _CLOCK_SKEW: Final = 3600.0
 _TOO_LARGE: Final = frozenset({"too_many_files", "body_too_large"})
 _FILES_TO_BLAME: Final = frozenset(
-    {"file_too_large", "body_too_large", "not_an_image", "image_truncated", "image_too_large"}
+    {
+        "file_too_large",
+        "body_too_large",
+        "not_an_image",
+        "image_truncated",
+        "image_too_large",
+        "image_unreadable",
+    }
 )
 _NOT_TAKEN: Final = "invalid_parameter"  # with `errors`: the model does not take these objects
 _UPLOADS_AT_ONCE: Final = 2
@@ -211,7 +218,7 @@ async def _holds(client: AsyncClient, job_id: str, hashes: Collection[str], opti
     images = (await client.job(job_id)).images
     numbers = {image.variant for image in images}
     wanted = {*range(1, options.variants + 1)} if options.variants else {None}
-    return bool(images) and numbers == wanted and all(image.sha256 in hashes for image in images)
+    return bool(images) and numbers == wanted and all(content_of(image) in hashes for image in images)
 
 
 def _created(job: Job) -> float:

@@ -15,7 +15,7 @@ import msgspec
 from image2model.cli.connection import raise_first_error
 from image2model.cli.submit.board import Board, JsonBoard, PlainBoard
 from image2model.cli.submit.collect import Collected
-from image2model.cli.submit.item import Item, Outcome
+from image2model.cli.submit.item import Item, Outcome, content_of
 from image2model.cli.submit.ledger import Ledger
 from image2model.cli.submit.manifest import attach, read_manifest
 from image2model.cli.submit.objects import collect_with_objects
@@ -203,11 +203,11 @@ class BatchRunner:
         failed = [
             image
             for image in job.images
-            if (image.sha256, image.variant or 0) in items and image.status == ImageStatus.FAILED
+            if (content_of(image) or "", image.variant or 0) in items and image.status == ImageStatus.FAILED
         ]
         if failed:
             for image in failed:
-                items[image.sha256, image.variant or 0].run_again(image.cost_usd)
+                items[content_of(image) or "", image.variant or 0].run_again(image.cost_usd)
             self._board.note(
                 f"job {job_id}: running {len(failed)} failed pictures again; each is a new paid attempt"
             )

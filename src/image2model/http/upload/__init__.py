@@ -7,10 +7,18 @@ their bytes are kept afterwards. A refused upload must never leave memory reserv
 from image2model.http.upload.form import Inspect, Picture, Place
 from image2model.http.upload.limits import MAX_VIEWS, UploadBudget, UploadLimits
 from image2model.http.upload.reader import read_batch
-from image2model.http.upload.received import BadFile, ReceivedBatch, ReceivedFile, Sink, discard
+from image2model.http.upload.received import (
+    AddressedFile,
+    BadFile,
+    ReceivedBatch,
+    ReceivedFile,
+    Sink,
+    discard,
+)
 
 __all__ = [
     "MAX_VIEWS",
+    "AddressedFile",
     "BadFile",
     "Inspect",
     "Picture",

@@ -68,7 +68,10 @@ def boundary_of(content_type: str, max_bytes: int) -> bytes:
     """The boundary in a Content-Type header. Raises `UnsupportedMediaType`, `InvalidMultipart`."""
     media_type, options = parse_options_header(content_type)
     if media_type != "multipart/form-data":
-        raise UnsupportedMediaType("Send the pictures as multipart/form-data, in parts named `files`.")
+        raise UnsupportedMediaType(
+            "Send the pictures as multipart/form-data, in parts named `files`, or their addresses as "
+            "application/json."
+        )
     boundary: bytes = options.get("boundary", "").encode("latin-1")
     if not 0 < len(boundary) <= max_bytes or b"\n" in boundary:
         raise InvalidMultipart("The Content-Type header names no usable boundary.")

@@ -19,6 +19,8 @@ from image2model.errors import BodyTooLarge, UploadTooSlow
 from image2model.http.bodies import declared_length
 
 MIB = 1 << 20
+JSON_BYTES = 64 * MIB
+"""The most bytes of an upload as JSON."""
 MAX_VIEWS = 8
 """The most views of one object: no endpoint takes more."""
 

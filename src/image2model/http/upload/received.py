@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from image2model.domain import PictureAddress
 from image2model.errors import FileFault, FileProblem
 from image2model.http.upload.form import FILE, Place
 
@@ -21,6 +22,21 @@ class ReceivedFile(msgspec.Struct, frozen=True):
     place: Place = FILE
     frames: int = 1
     """Pictures in the file, of which one is used."""
+
+
+class AddressedFile(msgspec.Struct, frozen=True):
+    """One picture that came as an address: nothing but its name is known until a worker has fetched it."""
+
+    index: int
+    filename: str
+    address: PictureAddress
+    place: Place = FILE
+
+    @property
+    def size(self) -> None:
+        """Not known yet, as all of these."""
+
+    sha256 = format = width = height = frames = size
 
 
 class BadFile(msgspec.Struct, frozen=True):
@@ -42,13 +58,20 @@ class BadFile(msgspec.Struct, frozen=True):
 class ReceivedBatch(msgspec.Struct, frozen=True):
     """A whole batch, read to its end. All tuples are in the order of the body.
 
-    `models`: every value of the field `model`, of which `fields` has the first.
+    `models`: every value of the field `model`, of which `fields` has the first. `addressed`: pictures that
+    came as addresses; their indices are among those of the files.
     """
 
     files: tuple[ReceivedFile, ...]
     bad: tuple[BadFile, ...]
     fields: dict[str, str]
     models: tuple[str, ...] = ()
+    addressed: tuple[AddressedFile, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many pictures it holds, good or bad."""
+        return len(self.files) + len(self.bad) + len(self.addressed)
 
     def refuse_bad(self) -> None:
         """Raise the first bad file's problem, naming every bad file; nothing where all are good."""

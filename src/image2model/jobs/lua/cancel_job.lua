@@ -30,7 +30,10 @@ if delete then
   call('ZADD', K.deleted(), at, job_id)
   call('PEXPIRE', K.deleted(), FLEET_TTL)
   call('PUBLISH', channel('bell:' .. owner), cmsgpack.pack({job_id, 0, 0, 'deleted', ''}))
-  for _, id in ipairs(image_ids(job_id)) do delete_requests(id) end
+  for _, id in ipairs(image_ids(job_id)) do
+    delete_requests(id)
+    leave_fetch(id)
+  end
   if not unfinished then enqueue(BATCH, 'finish:' .. job_id .. ':deleted', 'finish_batch', job_id, at, at) end
 end
 if not unfinished then return cmsgpack.pack({0, 0}) end

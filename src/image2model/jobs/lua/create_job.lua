@@ -1,13 +1,14 @@
 -- Creates the jobs of one request as a whole: their hashes, their tasks in the queue, their events, the request's
--- idempotency record. All are made, or none.
+-- idempotency record, and what is fetched for them first. All are made, or none.
 -- {owner, {{job_id, job_fields, {{image_id, image_fields, more_micro}, ...}, low, unit_micro, tokens}, ...},
--- {idem_key, idem_token, idem_value, idem_ttl} or false, allowance or false, newest}. `unit_micro`: micro-dollars set aside
+-- {idem_key, idem_token, idem_value, idem_ttl} or false, allowance or false, newest, {{fetch_id, plan, {address, ...},
+-- ttl}, ...}}. `unit_micro`: micro-dollars set aside
 -- for each image, and `more_micro` for the preparation of this one; `tokens`: see `index_metadata`; `allowance`: see
 -- `admission_refusal`.
 -- Returns {when they were made}, the same for the same call again, or {0, {reason, ...}}; `lost`: the idempotency key
 -- is no longer this request's, or a job was forbidden meanwhile; `old_processes`: it is for processes of data
 -- version 4 only (`newest`), and a worker of an earlier one could take it, and buy something else.
-local owner, jobs, idem, allowance, newest = unpack(cmsgpack.unpack(ARGV[1]))
+local owner, jobs, idem, allowance, newest, fetches = unpack(cmsgpack.unpack(ARGV[1]))
 local made_at = call('HGET', K.job(jobs[1][1]), 'created_at')
 if made_at then return cmsgpack.pack({num(made_at)}) end
 local count, micro = 0, 0
@@ -37,12 +38,18 @@ local function create(job_id, fields, images, low, unit, tokens)
     open_account(image[1], owner, unit + image[3])
     note_budget(image[1], allowance)
     count_at_address(image[1], allowance)
-    enqueue(GENERATION, image[1], 'generate_model', image[1], next_start_tag(owner, low), at)
+    enqueue_image(image[1], next_start_tag(owner, low), at)
   end
   for _, id in ipairs(ids) do emit_image(job_id, id, at) end
   expire_job(job_id, UNFINISHED_TTL)
 end
 
+for _, fetch in ipairs(fetches) do
+  local fetch_id, plan, addresses, ttl = unpack(fetch)
+  call('HSET', K.fetch(fetch_id), 'plan', plan)
+  for i, url in ipairs(addresses) do call('HSET', K.fetch(fetch_id), 'url:' .. i - 1, url) end
+  call('PEXPIRE', K.fetch(fetch_id), ttl)
+end
 for _, job in ipairs(jobs) do create(unpack(job)) end
 call('PEXPIRE', K.owner_jobs(owner), FLEET_TTL)
 call('SADD', K.owners(), owner)

@@ -2,6 +2,7 @@
 local job_id = ARGV[1]
 local owner = call('HGET', K.job(job_id), 'owner')
 for _, id in ipairs(image_ids(job_id)) do
+  leave_fetch(id)
   dequeue(GENERATION, id)
   if UNFINISHED[text(call('HGET', K.image(id), 'status'))] then close_account(id) end
   release_permit(id)

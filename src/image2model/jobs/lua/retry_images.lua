@@ -85,7 +85,7 @@ for _, id in ipairs(image_ids(job_id)) do
       call('ZADD', K.permits(), 'NX', at, id)
       call('PEXPIRE', K.permits(), FLEET_TTL)
     end
-    enqueue(GENERATION, id, 'generate_model', id, kept and FOLLOW_NOW or next_start_tag(owner, low), at)
+    enqueue_image(id, kept and FOLLOW_NOW or next_start_tag(owner, low), at)
     retried[#retried + 1] = id
   end
 end

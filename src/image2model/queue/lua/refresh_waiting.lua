@@ -27,18 +27,27 @@ local function reason_of(model)
   return reason
 end
 
--- The first unfinished image that waits for anything but a confirmation, or nothing: then all of them wait for theirs.
+-- The first unfinished image that waits for neither a confirmation nor its picture; else nothing, and what they wait for.
 local function first_to_run(job_id)
+  local why
   for _, id in ipairs(image_ids(job_id)) do
     local score = tonumber(call('ZSCORE', ARQ_QUEUE .. GENERATION, id))
-    if score and score ~= AWAITING_CONFIRMATION then return id end
+    if score == AWAITING_FETCH then
+      why = 'fetch'
+    elseif score == AWAITING_CONFIRMATION then
+      why = why or 'confirmation'
+    elseif score then
+      return id
+    end
   end
+  return nil, why or ''
 end
 
--- The same for a job whose pictures are prepared first: it may wait for a client, or for the remover's endpoint.
+-- The same for a job whose pictures are fetched or prepared first: it may wait for them, for a client, or for the
+-- remover's endpoint.
 local function reason_of_prepared(job_id)
-  local id = first_to_run(job_id)
-  if not id then return 'confirmation' end
+  local id, why = first_to_run(job_id)
+  if not id then return why end
   return reason_of(text(model_of(id)))
 end
 
@@ -48,6 +57,7 @@ FIELDS[#FIELDS + 1] = 'owner'
 FIELDS[#FIELDS + 1] = 'waiting_for'
 FIELDS[#FIELDS + 1] = 'model'
 FIELDS[#FIELDS + 1] = 'prepared'
+FIELDS[#FIELDS + 1] = 'fetched'
 
 local function write_reason(job_id, waiting)
   call('HSET', K.job(job_id), 'waiting_for', waiting)
@@ -58,11 +68,11 @@ end
 
 for _, job_id in ipairs(call('ZRANGE', K.unfinished(), 0, max_jobs - 1)) do
   local row = call('HMGET', K.job(job_id), unpack(FIELDS))
-  local counts, exists, before = numbers(row), row[#FIELDS - 3], text(row[#FIELDS - 2])
+  local counts, exists, before = numbers(row), row[#FIELDS - 4], text(row[#FIELDS - 3])
   local waits = total_in(counts, UNFINISHED) > 0 and total_in(counts, ADVANCING) == 0
   local waiting = ''
   if waits then
-    waiting = text(row[#FIELDS]) ~= '' and reason_of_prepared(job_id) or reason_of(row[#FIELDS - 1])
+    waiting = text(row[#FIELDS]) .. text(row[#FIELDS - 1]) ~= '' and reason_of_prepared(job_id) or reason_of(row[#FIELDS - 2])
   end
   if exists and before ~= waiting then
     write_reason(job_id, waiting)

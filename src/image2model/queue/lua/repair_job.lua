@@ -26,16 +26,21 @@ for _, id in ipairs(image_ids(job_id)) do
     end
     if score == AWAITING_CONFIRMATION then lost = lost or not call('ZSCORE', K.confirmations(), id) end
     if score == AWAITING_ENDPOINT then lost = lost or not endpoint_has_waiter(id) end
+    if score == AWAITING_FETCH then
+      local fetch_id = fetch_of(id)
+      lost = lost or fetch_id == '' or not call('ZSCORE', ARQ_QUEUE .. FETCH, fetch_task(fetch_id))
+    end
     if lost and call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then
       local new_score = sent(id) and FOLLOW_NOW or START_NEXT
       if new_score == START_NEXT then
         release_permit(id)
         if status ~= 'queued' then move(id, 'queued', {}, at) end
       end
-      enqueue(GENERATION, id, 'generate_model', id, new_score, at)
+      enqueue_image(id, new_score, at)
       repairs = repairs + 1
     end
     call('PEXPIRE', ARQ_JOB .. id, UNFINISHED_TTL)
+    if score == AWAITING_FETCH then call('PEXPIRE', ARQ_JOB .. fetch_task(fetch_of(id)), UNFINISHED_TTL) end
   end
   -- counted as it is now: the repair may have moved it
   status = text(call('HGET', K.image(id), 'status'))

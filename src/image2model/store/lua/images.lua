@@ -1,4 +1,5 @@
--- The life cycle of jobs and images: a job opens and closes, an image moves. Needs accounts.lua, queue.lua and fal_deletions.lua.
+-- The life cycle of jobs and images: a job opens and closes, an image moves. Needs accounts.lua, queue.lua, fetches.lua
+-- and fal_deletions.lua.
 
 local function expire_job(job_id, ttl)
   call('PEXPIRE', K.job(job_id), ttl)
@@ -130,6 +131,7 @@ local function move(image_id, to, fields, at)
     if to == 'succeeded' and text(call('HGET', image, 'cost_micro')) == '' then call('HSET', image, 'cost_micro', 0) end
     release_permit(image_id)
     dequeue(GENERATION, image_id)
+    if to == 'cancelled' then leave_fetch(image_id) end
     local digest = text(call('HGET', image, 'digest'))
     if digest ~= '' then
       -- the newest success expires last, so it is the one to reuse

@@ -10,7 +10,7 @@ import { isMoving, place, words } from './states.js';
 const SHARE = { queued: 0, preparing: 0.05, submitted: 0.1, generating: 0.5, storing: 0.9 };
 
 export const thumbnailUrl = (picture) =>
-  picture.thumbnail || (picture.image_id && `${BASE}/images/${picture.job.job_id}/${picture.image_id}/thumbnail`);
+  picture.thumbnail || (picture.image_id && picture.sha256 !== null && `${BASE}/images/${picture.job.job_id}/${picture.image_id}/thumbnail`);
 
 export class Card {
   // `opened(picture)` is called when a person wants to see more of it.

@@ -14,6 +14,7 @@ const WAITS = {
   fal: 'Waiting: FAL is down',
   endpoint: 'Waiting: FAL does not take this model',
   paused: 'Waiting: the queue is paused',
+  fetch: 'Waiting for its picture',
   confirmation: 'Waiting for you: look at the prepared picture',
 };
 
@@ -25,6 +26,7 @@ export const WHY = {
   fal: 'FAL is down. Nothing is lost; it goes on by itself when FAL answers again.',
   endpoint: 'FAL refuses this model just now, or fails at it. Nothing is lost: one picture tries from time to time, and the others follow. Other models go on.',
   confirmation: 'The prepared pictures wait for you for 24 hours. Nothing is paid for those that you leave out, except for what has prepared them.',
+  fetch: 'The service fetches these pictures from their addresses.',
   paused: 'An administrator has paused the queue. It goes on when they resume it.',
 };
 

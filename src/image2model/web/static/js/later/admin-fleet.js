@@ -7,7 +7,7 @@ import { titleOf } from '../models.js';
 import { failed } from '../toasts.js';
 import { table } from './table.js';
 
-const QUEUES = { model_generation: 'Generation', batch_processing: 'Batches and webhooks', maintenance: 'Maintenance' };
+const QUEUES = { model_generation: 'Generation', batch_processing: 'Batches and webhooks', maintenance: 'Maintenance', picture_fetch: 'Pictures by address' };
 const REASONS = { paused: 'paused by an administrator', operator: 'paused by an administrator', account: 'FAL refuses the account', fal: 'FAL is down' };
 const BY_HAND = new Set(['paused', 'operator', 'admin']);
 

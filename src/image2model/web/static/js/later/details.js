@@ -107,6 +107,7 @@ async function originalFile(picture, name, index) {
 function original(picture) {
   const { image_id: id, thumbnail, views = [] } = picture;
   if (!id && !thumbnail) return null;
+  if (id && picture.sha256 === null) return null;  // not fetched yet
   if (id && views.length > 1) return element('div', { class: 'viewer-views' }, ...views.map((view, index) => viewOf(picture, view, index)));
   const size = picture.width ? `${picture.width} × ${picture.height}, ${bytes(picture.size)}` : bytes(picture.size);
   return element('figure', { class: 'viewer-original' },
