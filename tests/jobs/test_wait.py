@@ -4,8 +4,7 @@ The tests move the images themselves, so they decide when a job ends.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any
 
@@ -18,60 +17,13 @@ from image2model.store import job_reads
 from tests.support import batches
 from tests.support.jobs import fail, finish, pick, run, submit
 from tests.support.multipart_body import CONTENT_TYPE
-from tests.support.served_api import BASE, MakeService, Service, batch
+from tests.support.served_api import MakeService, Service, batch
 from tests.support.wait import until
-
-LONG = {"Prefer": "wait=50"}
-APPLIED = "preference-applied"
-
-
-@asynccontextmanager
-async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    address = f"http://{service.address.host}:{service.address.port}{BASE}/"
-    async with httpx.AsyncClient(base_url=address, timeout=60) as one:
-        yield one
-
-
-def upload(
-    one: httpx.AsyncClient, count: int = 1, *, headers: dict[str, str] = LONG, **fields: str
-) -> Coroutine[Any, Any, httpx.Response]:
-    given = {"Content-Type": CONTENT_TYPE, **headers}
-    return one.post("upload/batch", content=bytes(batch(count, **fields)), headers=given)
-
-
-async def waiting(one: httpx.AsyncClient) -> int:
-    """The requests that wait, by the service's metrics."""
-    url = str(one.base_url).removesuffix(f"{BASE}/") + "/metrics"
-    lines = (await one.get(url)).text.splitlines()
-    return round(
-        sum(float(line.split()[1]) for line in lines if line.startswith("image2model_waiting_requests "))
-    )
-
-
-async def until_waiting(one: httpx.AsyncClient, count: int = 1) -> None:
-    async def reached() -> bool:
-        return await waiting(one) == count
-
-    await until(reached)
-
-
-@asynccontextmanager
-async def begun(
-    one: httpx.AsyncClient, request: Coroutine[Any, Any, httpx.Response]
-) -> AsyncIterator["asyncio.Task[httpx.Response]"]:
-    """The request while it waits; it must have its answer at the end of the block."""
-    task = asyncio.create_task(request)
-    try:
-        await until_waiting(one)
-        assert not task.done()
-        yield task
-        await asyncio.wait_for(task, 20)
-    finally:
-        task.cancel()
+from tests.support.waiting import APPLIED, LONG, begun, client, until_waiting, upload
 
 
 async def test_answer_comes_with_the_end_and_shows_it(service: Service, redis: Redis) -> None:
-    async with client(service) as one, begun(one, upload(one, 2)) as request:
+    async with client(service.address) as one, begun(one, upload(one, 2)) as request:
         await run(redis)
     answer = request.result()
     assert answer.status_code == 202
@@ -84,7 +36,7 @@ async def test_answer_comes_with_the_end_and_shows_it(service: Service, redis: R
 
 
 async def test_a_failed_job_has_ended_too(service: Service, redis: Redis) -> None:
-    async with client(service) as one, begun(one, upload(one)) as request:
+    async with client(service.address) as one, begun(one, upload(one)) as request:
         (claim,) = await pick(redis)
         await submit(redis, claim)
         await fail(redis, claim)
@@ -95,7 +47,7 @@ async def test_after_the_seconds_the_job_is_shown_as_it_is(service: Service, red
     async def picked() -> bool:
         return bool(await pick(redis))
 
-    async with client(service) as one:
+    async with client(service.address) as one:
         began = perf_counter()
         answer, _ = await asyncio.gather(upload(one, headers={"Prefer": "wait=2"}), until(picked))
         taken = perf_counter() - began
@@ -106,14 +58,14 @@ async def test_after_the_seconds_the_job_is_shown_as_it_is(service: Service, red
 
 @pytest.mark.parametrize("value", ["", "wait=-1", "wait=soon", "respond-async"])
 async def test_without_a_valid_preference_the_answer_comes_at_once(service: Service, value: str) -> None:
-    async with client(service) as one:
+    async with client(service.address) as one:
         answer = await upload(one, headers={"Prefer": value})
     assert answer.json()["status"] == "queued"
     assert APPLIED not in answer.headers
 
 
 async def test_no_seconds_are_no_wait(service: Service) -> None:
-    async with client(service) as one:
+    async with client(service.address) as one:
         answer = await upload(one, headers={"Prefer": "wait=0"})
     assert answer.json()["status"] == "queued"
     assert answer.headers[APPLIED] == "wait=0"
@@ -121,7 +73,7 @@ async def test_no_seconds_are_no_wait(service: Service) -> None:
 
 async def test_a_comparison_waits_for_all_its_jobs(service: Service, redis: Redis) -> None:
     body = batch(1, model="tripo3d/tripo/v2.5/image-to-3d").text("model", "fal-ai/trellis")
-    async with client(service) as one:
+    async with client(service.address) as one:
         request = one.post(
             "upload/batch", content=bytes(body), headers={"Content-Type": CONTENT_TYPE, **LONG}
         )
@@ -140,7 +92,7 @@ async def test_a_comparison_waits_for_all_its_jobs(service: Service, redis: Redi
 
 async def test_a_replay_waits_too_and_shows_the_end(service: Service, redis: Redis) -> None:
     keyed = {"Idempotency-Key": "order-1"}
-    async with client(service) as one:
+    async with client(service.address) as one:
         first = await upload(one, headers=keyed)
         async with begun(one, upload(one, headers={**keyed, **LONG})) as request:
             await run(redis)
@@ -156,7 +108,7 @@ async def test_a_replay_waits_too_and_shows_the_end(service: Service, redis: Red
 async def test_the_key_is_bound_while_the_first_request_waits(service: Service, redis: Redis) -> None:
     """A second request of the same key is not refused as `idempotency_in_progress` for the whole wait."""
     keyed = {"Idempotency-Key": "order-2"}
-    async with client(service) as one, begun(one, upload(one, headers={**keyed, **LONG})) as request:
+    async with client(service.address) as one, begun(one, upload(one, headers={**keyed, **LONG})) as request:
         again = await upload(one, headers=keyed)
         assert (again.status_code, again.headers["idempotent-replayed"]) == (202, "true")
         await run(redis)
@@ -171,7 +123,7 @@ async def test_upload_memory_is_free_while_requests_wait(make_service: MakeServi
         body = bytes(batches.batch(size=600_000, seed=number))
         return one.post("upload/batch", content=body, headers={"Content-Type": CONTENT_TYPE, **headers})
 
-    async with client(service) as one:
+    async with client(service.address) as one:
         tasks = [asyncio.create_task(send(one, number, **LONG)) for number in range(3)]
         await until_waiting(one, 3)
         assert (await send(one, 3)).status_code == 202
@@ -181,7 +133,7 @@ async def test_upload_memory_is_free_while_requests_wait(make_service: MakeServi
 
 
 async def test_a_client_that_leaves_ends_the_wait_and_not_the_job(service: Service, redis: Redis) -> None:
-    async with client(service) as one:
+    async with client(service.address) as one:
         task = asyncio.create_task(upload(one))
         await until_waiting(one)
         task.cancel()
@@ -196,7 +148,7 @@ async def test_a_client_that_leaves_ends_the_wait_and_not_the_job(service: Servi
 
 
 async def test_a_deleted_job_ends_the_wait(service: Service) -> None:
-    async with client(service) as one, begun(one, upload(one)) as request:
+    async with client(service.address) as one, begun(one, upload(one)) as request:
         (job,) = (await one.get("jobs")).json()["jobs"]
         assert (await one.delete(f"jobs/{job['job_id']}")).status_code == 204
     assert request.result().status_code == 202
@@ -214,7 +166,7 @@ async def failed_job(one: httpx.AsyncClient, redis: Redis) -> str:
 
 async def test_retry_waits_for_the_end_that_follows_it(service: Service, redis: Redis) -> None:
     """Not for the earlier end, whose `complete` may still be on its way to this process."""
-    async with client(service) as one:
+    async with client(service.address) as one:
         job_id = await failed_job(one, redis)
         async with begun(one, one.post(f"jobs/{job_id}/retry", headers=LONG)) as request:
             await run(redis)
@@ -223,7 +175,7 @@ async def test_retry_waits_for_the_end_that_follows_it(service: Service, redis: 
 
 
 async def test_cancel_waits_for_what_fal_still_runs(service: Service, redis: Redis) -> None:
-    async with client(service) as one:
+    async with client(service.address) as one:
         job_id = (await upload(one, headers={})).json()["job_id"]
         (claim,) = await pick(redis)
         await submit(redis, claim)
@@ -240,7 +192,7 @@ async def test_the_wait_is_no_part_of_the_requests_duration(service: Service) ->
         return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
 
     before = seconds()
-    async with client(service) as one:
+    async with client(service.address) as one:
         began = perf_counter()
         await upload(one, headers={"Prefer": "wait=2"})
         whole = perf_counter() - began
@@ -256,7 +208,7 @@ async def reopened(redis: Redis, job_id: str) -> None:
 
 
 async def test_a_job_that_is_reopened_at_once_is_shown_as_it_is(service: Service, redis: Redis) -> None:
-    async with client(service) as one, begun(one, upload(one)) as request:
+    async with client(service.address) as one, begun(one, upload(one)) as request:
         (job,) = (await one.get("jobs")).json()["jobs"]
         await reopened(redis, job["job_id"])
     assert request.result().json()["status"] in {"queued", "failed"}

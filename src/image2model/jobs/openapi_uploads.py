@@ -9,7 +9,17 @@ from image2model.domain import SIDES
 from image2model.events.examples import QUEUED_COMPARISON, QUEUED_JOB, SHA256
 from image2model.fal.endpoints import DEFAULT_MODEL, DEFAULT_REMOVER
 from image2model.http.documents import JobDocument
-from image2model.http.reference import LOCATION, Answer, Body, Header, Operation, Parameter, Schema
+from image2model.http.reference import (
+    APPLIED,
+    LOCATION,
+    PREFER,
+    Answer,
+    Body,
+    Header,
+    Operation,
+    Parameter,
+    Schema,
+)
 from image2model.http.upload import MAX_VIEWS
 from image2model.http.upload.reader import MAX_MODELS, MODEL, VARIANTS
 from image2model.jobs.metadata import MAX_KEY
@@ -299,7 +309,7 @@ UPLOAD_OPERATIONS: Final = (
         "also where it is for several models: it is accepted for all of them, or for none; "
         "where files are to blame, `errors` of the answer names each. 404 is for an `Idempotency-Key` "
         "whose job has been deleted since.",
-        parameters=(IDEMPOTENCY_KEY,),
+        parameters=(IDEMPOTENCY_KEY, PREFER),
         body=BATCH_FORM,
         answers=(
             Answer(
@@ -309,7 +319,7 @@ UPLOAD_OPERATIONS: Final = (
                 shape=JobDocument,
                 example=QUEUED_JOB,
                 otherwise=QUEUED_COMPARISON,
-                headers=(LOCATION, REPLAYED),
+                headers=(LOCATION, REPLAYED, APPLIED),
             ),
         ),
         problems=(
