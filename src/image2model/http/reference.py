@@ -132,9 +132,9 @@ LAST_EVENT_ID_QUERY: Final = Parameter(
 PREFER: Final = Parameter(
     name="Prefer",
     where="header",
-    description="`wait=N` (RFC 7240): answer when the job has ended, or after N seconds with the job as it is. "
-    f"At most {MAX_WAIT_S} seconds; a larger N and `wait` alone mean that too. What is malformed is ignored. "
-    "The answer comes earlier when the service stops. A client that leaves does not stop the job.",
+    description="`wait=N` (RFC 7240): answer when the job has ended, or after N seconds with the job as it "
+    f"is. At most {MAX_WAIT_S} seconds; a larger N and `wait` alone mean that too. Anything malformed is "
+    "ignored. The answer comes earlier when the service stops. A client that leaves does not stop the job.",
     example="wait=5",
 )
 
