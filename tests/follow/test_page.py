@@ -84,7 +84,7 @@ def python(title: str, folder: Path) -> list[str | Path]:
 
 def go(folder: Path) -> list[str | Path]:
     program = folder / "follow"
-    environment = {"GOCACHE": str(folder / "cache"), "GOFLAGS": "", "GO111MODULE": "off", "CGO_ENABLED": "0"}
+    environment = {"GOCACHE": str(folder / "cache"), "GOFLAGS": "", "GO111MODULE": "off"}
     compile_with(["go", "build", "-o", program, written("follow.go", folder)], folder, **environment)
     return [program]
 
@@ -137,7 +137,7 @@ def in_browser(browser: Browser, title: str) -> Program:
 
     async def serve(route: Route) -> None:
         path = route.request.url.partition("?")[0].rpartition("/")
-        if "/npm/" in path[0]:
+        if path[0].endswith("/npm"):
             folder = NPM / "node_modules/@microsoft/fetch-event-source/lib/esm"
             code = (folder / f"{path[2]}.js").read_text(encoding="utf-8")
             await route.fulfill(body=code, content_type="text/javascript")
