@@ -112,6 +112,7 @@ async def follow_everywhere(url: str, program: Program) -> None:
         history = await job.history()
         for name, proxy in proxies.items():
             _check(name, proxy, printed[name], history)
+        assert any(proxy.resumed_from() for proxy in proxies.values()), "it never sent Last-Event-ID"
         async with cutting(target) as direct, asyncio.timeout(_SECONDS):
             assert await program(direct.url, job.job_id) == ["complete succeeded"]
             assert len(direct.heads) == 1, "it connected again after the end"
@@ -135,6 +136,7 @@ async def _until_connected(
 
 
 def _check(name: str, proxy: CuttingProxy, printed: list[str], history: list[Event]) -> None:
+    """Everything after the snapshot, once. A client that was cut before it read anything gets a second one."""
     assert proxy.snapshot_id is not None
     expected = [event.line for event in history if event.id > proxy.snapshot_id]
     assert printed == expected, f"{name}: {printed} is not {expected}; resumed from {proxy.resumed_from()}"

@@ -35,7 +35,7 @@ FETCH_PAGE = """<!doctype html><title>Follow</title><pre id="log"></pre>
 def service() -> Iterator[Up]:
     """`up` with its emulator, without keys."""
     with tempfile.TemporaryDirectory(prefix="i2m-") as folder:
-        up = Up(Path(folder) / "data", "--port", "0", "--latency", "300ms", I2M_LOG_LEVEL="warning")
+        up = Up(Path(folder) / "data", "--port", "0", "--latency", "1s", I2M_LOG_LEVEL="warning")
         try:
             yield up.ready()
         finally:

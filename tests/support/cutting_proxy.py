@@ -29,7 +29,7 @@ class Cut:
 
     place: str
     reset: bool = False
-    number: int = 3
+    number: int = 10
 
     def position(self, received: bytes) -> int | None:
         """How many bytes of the answer pass; None while the place is not in sight."""
@@ -47,7 +47,7 @@ class Cut:
 
 @dataclass
 class CuttingProxy:
-    """`heads` are those of all requests; `snapshot_id` is the id of the first snapshot that passed."""
+    """`heads` are those of all requests; `snapshot_id` is the id of the last snapshot that passed."""
 
     target: Address
     cut: Cut | None = None
@@ -116,7 +116,7 @@ class CuttingProxy:
                 return
 
     def _note_snapshot(self, received: bytes) -> None:
-        if self.snapshot_id is None and (found := _SNAPSHOT.search(received)):
+        if found := _SNAPSHOT.search(received):
             self.snapshot_id = int(found[1])
 
     def _break(self, writer: asyncio.StreamWriter) -> None:
