@@ -40,11 +40,15 @@ test-all: setup-test ## that, and the long tests with fleets of real processes (
 setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(SITE_DONE) programs ## what the tests need besides
 
 # Programs of the system that tests run for real, as "program:Debian package".
-PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip
+PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip curl:curl jq:jq go:golang-go \
+	mcs:mono-mcs mono:mono-runtime
+# Libraries that they need, as "file:Debian package".
+LIBRARIES := /usr/lib/mono/4.5/System.Net.Http.dll:libmono-system-net-http4.0-cil
 
 .PHONY: programs
-programs: ## the programs that the tests need: a browser, promtool, nginx, unzip
+programs: ## the programs that the tests need: a browser, promtool, nginx, unzip, jq, Go, Mono
 	@missing=""; for one in $(PROGRAMS); do PATH="$$PATH:/usr/sbin" command -v $${one%%:*} >/dev/null || missing="$$missing $${one##*:}"; done; \
+	for one in $(LIBRARIES); do [ -e $${one%%:*} ] || missing="$$missing $${one##*:}"; done; \
 	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null; } \
 	|| { echo "the tests need these packages:$$missing" >&2; exit 1; }

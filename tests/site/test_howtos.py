@@ -135,6 +135,11 @@ def test_the_integration_by_http(service: Up, folder: Path) -> None:
     assert (folder / "models.zip").read_bytes()[:2] == b"PK"
 
 
+def test_the_answer_of_an_upload_that_waits(service: Up, folder: Path) -> None:
+    """The programs of the page are run in `tests/follow`."""
+    assert run("howto/follow.md", service.url, folder) == "succeeded\n"
+
+
 def test_the_receiver_of_webhooks_takes_ours_and_no_forged_one(service: Up, folder: Path) -> None:
     (program,) = [one for one in blocks(DOCS / "howto/http.md") if one.title == "receive.py"]
     with receiver(program.text, folder) as (port, lines):

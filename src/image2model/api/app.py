@@ -27,7 +27,14 @@ from image2model.http.upload import UploadLimits
 from image2model.settings import Settings
 from image2model.telemetry.metrics import HTTP_DURATION, HTTP_REQUESTS
 
-_CORS_ALLOWED: Final = ["Authorization", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "X-Request-ID"]
+_CORS_ALLOWED: Final = [
+    "Authorization",
+    "Idempotency-Key",
+    "If-None-Match",
+    "Last-Event-ID",
+    "Prefer",
+    "X-Request-ID",
+]
 _CORS_EXPOSED: Final = [
     "ETag",
     "Location",
@@ -36,6 +43,7 @@ _CORS_EXPOSED: Final = [
     "RateLimit",
     "RateLimit-Policy",
     "Idempotent-Replayed",
+    "Preference-Applied",
 ]
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from image2model.events.relay import EventRelay
 from image2model.operations.health import HealthState
 from image2model.webhooks.fal_callback import CallbackState
 
@@ -10,5 +9,3 @@ from image2model.webhooks.fal_callback import CallbackState
 @dataclass(frozen=True, kw_only=True)
 class ApiState(HealthState, CallbackState):
     """Everything that the handlers of all concepts use. Shared by all requests of one process."""
-
-    relay: EventRelay

@@ -119,6 +119,8 @@ class EventRelay:
         self._notifications.stop_waiting()
         for subscriber in self._keep_alive.subscribers():
             subscriber.end()
+        for topic in list(self._jobs.values()):
+            topic.end()  # for the requests that wait for the end of a job
 
     @property
     def writers(self) -> set[Subscriber]:

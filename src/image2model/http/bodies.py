@@ -17,6 +17,8 @@ from image2model.errors import BodyTooLarge, InvalidParameter, UploadTooSlow
 
 RESPONSE_HEADERS: Final = "image2model.response_headers"
 """Where a scope holds raw headers that its response must carry, whatever it will be."""
+WAITED: Final = "image2model.waited"
+"""Where a scope holds the seconds for which the client wanted its answer later."""
 _MAX_JSON_BYTES: Final = 64 << 10
 _DEADLINE_S: Final = 30.0
 _S = TypeVar("_S", bound=msgspec.Struct)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from image2model.errors import Problem
+from image2model.http.preferences import MAX_WAIT_S
 
 Schema = Mapping[str, object]
 Where = Literal["path", "query", "header"]
@@ -128,6 +129,15 @@ LAST_EVENT_ID_QUERY: Final = Parameter(
     description="The same for a first connection, where no header can be set.",
 )
 
+PREFER: Final = Parameter(
+    name="Prefer",
+    where="header",
+    description="`wait=N` (RFC 7240): answer when the job has ended, or after N seconds with the job as it "
+    f"is. At most {MAX_WAIT_S} seconds; a larger N and `wait` alone mean that too. Anything malformed is "
+    "ignored. The answer comes earlier when the service stops. A client that leaves does not stop the job.",
+    example="wait=5",
+)
+
 
 def limit(most: int, default: int) -> Parameter:
     """The size of a page."""
@@ -148,6 +158,12 @@ ETAG: Final = Header(
 )
 LOCATION: Final = Header(
     name="Location", description="The address of the job's document.", example=f"/api/v1/status/{JOB}"
+)
+APPLIED: Final = Header(
+    name="Preference-Applied",
+    description="The preference that was followed.",
+    example="wait=5",
+    always=False,
 )
 RETRY_AFTER: Final = Header(
     name="Retry-After",

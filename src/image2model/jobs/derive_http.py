@@ -1,7 +1,5 @@
 """`POST /jobs/{job_id}/images/{image_id}/derive`: a second step on a finished image, as a new job."""
 
-from typing import Final
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,15 +10,13 @@ from image2model.catalogue import offer
 from image2model.http.bodies import json_response
 from image2model.http.documents import job_document
 from image2model.http.upload import discard
-from image2model.jobs import accept, idempotency
+from image2model.jobs import accept, idempotency, wait
 from image2model.jobs.derive import StepOriginals, read_step
 from image2model.jobs.idempotency import AcceptedResponse, Reservation
 from image2model.jobs.parent_models import parent_of
 from image2model.jobs.state import JobsState
 from image2model.jobs.step_request import read_request
 from image2model.store.records import JobSnapshot
-
-_REPLAYED: Final = {"Idempotent-Replayed": "true"}
 
 
 async def derive(request: Request) -> Response:
@@ -37,9 +33,10 @@ async def derive(request: Request) -> Response:
             (job,) = await accept.replay(state.redis, asked.fingerprint(job_id, image_id), reservation)
         else:
             job = await _create(request, state, principal, reservation)
-    document = job_document(job)
-    replayed = _REPLAYED if isinstance(reservation, AcceptedResponse) else {}
-    return json_response(document, 202, {"Location": document.links.self, **replayed})
+    replayed = idempotency.REPLAYED if isinstance(reservation, AcceptedResponse) else {}
+    waited = await wait.until_ended(request, principal, [job])
+    document = job_document(waited.jobs[0])
+    return json_response(document, 202, {"Location": document.links.self, **replayed, **waited.headers})
 
 
 async def _create(

@@ -30,6 +30,7 @@ from image2model.jobs import (
     lifecycle,
     listing,
     thumbnails,
+    wait,
 )
 from image2model.jobs.batch_request import (
     BatchRequest,
@@ -59,30 +60,36 @@ async def upload_batch(request: Request) -> Response:
     """202 with the job's document, or the jobs' of a comparison, or the first response of its key again."""
     state = state_of(request, JobsState)
     principal = await state.authenticate(request.scope)
+    jobs, headers = await _accept(request, state, principal)
+    waited = await wait.until_ended(request, principal, jobs)
+    return _accepted(waited.jobs, {**headers, **waited.headers})
+
+
+async def _accept(
+    request: Request, state: JobsState, principal: Principal
+) -> tuple[Sequence[JobSnapshot], Mapping[str, str]]:
+    """The jobs of an upload, and headers of its answer. Nothing of the upload itself is kept."""
     await state.gate.count(request.scope, principal)
     await state.write_probe.require()  # before the pictures travel to a store that cannot take the job
     key = request.headers.get("idempotency-key")
     async with idempotency.reserved(state.redis, principal.owner, key) as reservation:
         if isinstance(reservation, AcceptedResponse):
             batch = await _read_batch(request, state, discard)
-            jobs = await accept.replay(state.redis, fingerprint(batch), reservation)
-        else:
-            await accounts.check_usage(state.redis, principal.owner, principal.allowance)
-            async with state.lost_replies.originals() as originals:
-                batch = await _read_batch(request, state, originals.put)
-                endpoints = await _endpoints(state, principal, batch)
-                remover = await _remover(state, principal, batch.fields)
-                submissions = comparisons.read_submissions(
-                    batch, endpoints, principal, state.settings, remover
-                )
-                jobs = await accept.create_all(
-                    state.redis, state.lost_replies, originals, submissions, reservation
-                )
-    return _accepted(jobs, replayed=isinstance(reservation, AcceptedResponse))
+            replayed = await accept.replay(state.redis, fingerprint(batch), reservation)
+            return replayed, idempotency.REPLAYED
+        await accounts.check_usage(state.redis, principal.owner, principal.allowance)
+        async with state.lost_replies.originals() as originals:
+            batch = await _read_batch(request, state, originals.put)
+            endpoints = await _endpoints(state, principal, batch)
+            remover = await _remover(state, principal, batch.fields)
+            submissions = comparisons.read_submissions(batch, endpoints, principal, state.settings, remover)
+            made = await accept.create_all(
+                state.redis, state.lost_replies, originals, submissions, reservation
+            )
+    return made, {}
 
 
-def _accepted(jobs: Sequence[JobSnapshot], *, replayed: bool) -> Response:
-    headers = {"Idempotent-Replayed": "true"} if replayed else {}
+def _accepted(jobs: Sequence[JobSnapshot], headers: Mapping[str, str]) -> Response:
     if len(jobs) == 1:
         document = job_document(jobs[0])
         return json_response(document, 202, {"Location": document.links.self, **headers})
@@ -199,7 +206,15 @@ async def cancel(request: Request) -> Response:
     state = state_of(request, AccessState)
     principal = await state.authenticate(request.scope)
     job = await lifecycle.cancel(state.redis, principal.owner, request.path_params["job_id"])
-    return json_response(job_document(job), 202)
+    return await _changed(request, principal, job)
+
+
+async def _changed(
+    request: Request, principal: Principal, job: JobSnapshot, headers: Mapping[str, str] | None = None
+) -> Response:
+    """202 with a job that goes on, or at its end, if the request prefers to wait for that."""
+    waited = await wait.until_ended(request, principal, [job])
+    return json_response(job_document(waited.jobs[0]), 202, {**(headers or {}), **waited.headers})
 
 
 async def retry(request: Request) -> Response:
@@ -217,7 +232,7 @@ async def retry(request: Request) -> Response:
         body.image_ids,
         body.params,
     )
-    return json_response(job_document(job), 202)
+    return await _changed(request, principal, job)
 
 
 class ConfirmBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -237,12 +252,12 @@ async def confirm(request: Request) -> Response:
     body = await read_json(request, _confirm_body, _CONFIRM_EXAMPLE, empty=ConfirmBody())
     job_id, image_id = request.path_params["job_id"], request.path_params["image_id"]
     mark = confirmation.fingerprint(job_id, image_id, accept=body.accept)
-    headers = {}
+    headers: Mapping[str, str] = {}
     name = request.headers.get("idempotency-key")
     async with idempotency.reserved(state.redis, principal.owner, name) as reservation:
         if isinstance(reservation, AcceptedResponse):
             job = await confirmation.replay(state.redis, principal.owner, mark, reservation)
-            headers = {"Idempotent-Replayed": "true"}
+            headers = idempotency.REPLAYED
         else:
             job = await confirmation.confirm(
                 state.redis,
@@ -252,7 +267,7 @@ async def confirm(request: Request) -> Response:
                 accept=body.accept,
                 record=confirmation.record_of(reservation, mark, job_id) if reservation else None,
             )
-    return json_response(job_document(job), 202, headers)
+    return await _changed(request, principal, job, headers)
 
 
 async def refresh_files(request: Request) -> Response:

@@ -25,6 +25,8 @@ RESERVED_MS: Final = 15_000
 KEPT_MS: Final = 86_400_000
 """TTL of an accepted response."""
 
+REPLAYED: Final = {"Idempotent-Replayed": "true"}
+"""The header of a first answer that is given again."""
 _RENEW_SECONDS: Final = RESERVED_MS / 3000
 _RETRY_SECONDS: Final = 2
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)

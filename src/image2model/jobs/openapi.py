@@ -16,6 +16,7 @@ from image2model.events.examples import (
 )
 from image2model.http.documents import JobDocument
 from image2model.http.reference import (
+    APPLIED,
     CURSOR,
     ETAG,
     IF_NONE_MATCH,
@@ -23,6 +24,7 @@ from image2model.http.reference import (
     IMAGE_ID,
     JOB,
     JOB_ID,
+    PREFER,
     Answer,
     Body,
     Header,
@@ -103,9 +105,15 @@ JOB_OPERATIONS: Final = (
         summary="Cancel what is not finished",
         description="What has not been sent to FAL is cancelled at once. What FAL has is asked to stop and "
         "followed: if FAL finishes it nevertheless, it is `succeeded` and billed.",
-        parameters=(JOB_ID,),
+        parameters=(JOB_ID, PREFER),
         answers=(
-            Answer(status=202, description="The job as it is now.", shape=JobDocument, example=CANCELLED_JOB),
+            Answer(
+                status=202,
+                description="The job as it is now.",
+                shape=JobDocument,
+                example=CANCELLED_JOB,
+                headers=(APPLIED,),
+            ),
         ),
         problems=(*_JOB_PROBLEMS, errors.AlreadyFinished),
     ),
@@ -117,7 +125,7 @@ JOB_OPERATIONS: Final = (
         summary="Run failed images again",
         description="Each is a new attempt that is paid for. Without a body every failed image runs again, "
         "with the parameters as before. A variant keeps its seed, unless the parameters name one.",
-        parameters=(JOB_ID,),
+        parameters=(JOB_ID, PREFER),
         body=Body(
             description="Which images, and parameters in place of the job's. Both are optional.",
             shape=RetryBody,
@@ -128,7 +136,13 @@ JOB_OPERATIONS: Final = (
             },
         ),
         answers=(
-            Answer(status=202, description="The job as it is now.", shape=JobDocument, example=RUNNING_JOB),
+            Answer(
+                status=202,
+                description="The job as it is now.",
+                shape=JobDocument,
+                example=RUNNING_JOB,
+                headers=(APPLIED,),
+            ),
         ),
         problems=(
             *_JOB_PROBLEMS,
@@ -174,7 +188,7 @@ JOB_OPERATIONS: Final = (
         '`{"accept": false}` the image is cancelled: only the preparation was paid for. The same answer '
         "again changes nothing. 409 `not_ready` while the picture is being prepared, `already_finished` once "
         "the image has ended.",
-        parameters=(JOB_ID, IMAGE_ID, IDEMPOTENCY_KEY),
+        parameters=(JOB_ID, IMAGE_ID, IDEMPOTENCY_KEY, PREFER),
         body=Body(
             description="Whether the picture is accepted; without a body it is.",
             shape=ConfirmBody,
@@ -187,7 +201,7 @@ JOB_OPERATIONS: Final = (
                 description="The job as it is now.",
                 shape=JobDocument,
                 example=QUEUED_JOB,
-                headers=(REPLAYED,),
+                headers=(REPLAYED, APPLIED),
             ),
         ),
         problems=(

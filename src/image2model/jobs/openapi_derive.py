@@ -5,7 +5,17 @@ from typing import Final
 from image2model import errors
 from image2model.events.examples import DERIVED_JOB
 from image2model.http.documents import JobDocument
-from image2model.http.reference import IMAGE_ID, JOB_ID, LOCATION, Answer, Body, Operation, Schema
+from image2model.http.reference import (
+    APPLIED,
+    IMAGE_ID,
+    JOB_ID,
+    LOCATION,
+    PREFER,
+    Answer,
+    Body,
+    Operation,
+    Schema,
+)
 from image2model.http.upload.step_form import STEP_FIELDS
 from image2model.jobs.openapi_uploads import FILE_PROBLEMS, IDEMPOTENCY_KEY, REPLAYED, TEXTS
 from image2model.jobs.step_request import DeriveBody
@@ -49,7 +59,7 @@ DERIVE_OPERATIONS: Final = (
         "picture of the parent is left out where `params` have a prompt. "
         "409 `not_ready` is for an image without a result, 410 for one whose model is gone: under "
         "`I2M_RESULTS=redirect` FAL keeps it for a while only.",
-        parameters=(JOB_ID, IMAGE_ID, IDEMPOTENCY_KEY),
+        parameters=(JOB_ID, IMAGE_ID, IDEMPOTENCY_KEY, PREFER),
         body=Body(
             description="The endpoint and its parameters; as a form with a picture.",
             shape=DeriveBody,
@@ -69,7 +79,7 @@ DERIVE_OPERATIONS: Final = (
                 description="The new job.",
                 shape=JobDocument,
                 example=DERIVED_JOB,
-                headers=(LOCATION, REPLAYED),
+                headers=(LOCATION, REPLAYED, APPLIED),
             ),
         ),
         problems=(

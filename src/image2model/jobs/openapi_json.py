@@ -8,7 +8,7 @@ from image2model.domain import SIDES
 from image2model.events.examples import QUEUED_COMPARISON, QUEUED_JOB
 from image2model.fal.endpoints import DEFAULT_MODEL
 from image2model.http.documents import JobDocument
-from image2model.http.reference import LOCATION, Answer, Body, Operation, Schema
+from image2model.http.reference import APPLIED, LOCATION, PREFER, Answer, Body, Operation, Schema
 from image2model.http.upload import MAX_VIEWS
 from image2model.http.upload.reader import MAX_MODELS
 from image2model.jobs.fetches import MOST_ADDRESS
@@ -158,7 +158,7 @@ JSON_OPERATIONS: Final = (
         "`I2M_MAX_FILE_BYTES`. A server that fails is asked again for about a minute. Then, and where there "
         "is no such picture, the image fails with `image_unreadable`, and nothing is paid for it. The key of "
         "a request stands for its addresses, whatever they lead to.",
-        parameters=(IDEMPOTENCY_KEY,),
+        parameters=(IDEMPOTENCY_KEY, PREFER),
         body=Body(
             description="The pictures, and the options of the form in JSON's own types. Any other member is "
             "refused.",
@@ -174,7 +174,7 @@ JSON_OPERATIONS: Final = (
                 shape=JobDocument,
                 example=QUEUED_JOB,
                 otherwise=QUEUED_COMPARISON,
-                headers=(LOCATION, REPLAYED),
+                headers=(LOCATION, REPLAYED, APPLIED),
             ),
         ),
         problems=(*UPLOAD_PROBLEMS, *FILE_PROBLEMS, errors.ImageUnreadable, errors.DiskFull),

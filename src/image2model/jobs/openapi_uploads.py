@@ -10,7 +10,17 @@ from image2model.events.examples import QUEUED_COMPARISON, QUEUED_JOB, SHA256
 from image2model.fal.endpoints import DEFAULT_MODEL, DEFAULT_REMOVER
 from image2model.http.documents import JobDocument
 from image2model.http.picture_warnings import PictureWarning
-from image2model.http.reference import LOCATION, Answer, Body, Header, Operation, Parameter, Schema
+from image2model.http.reference import (
+    APPLIED,
+    LOCATION,
+    PREFER,
+    Answer,
+    Body,
+    Header,
+    Operation,
+    Parameter,
+    Schema,
+)
 from image2model.http.upload import MAX_VIEWS
 from image2model.http.upload.reader import MAX_MODELS, MODEL, VARIANTS
 from image2model.jobs.metadata import MAX_KEY
@@ -310,7 +320,7 @@ UPLOAD_OPERATIONS: Final = (
         "also where it is for several models: it is accepted for all of them, or for none; "
         "where files are to blame, `errors` of the answer names each. 404 is for an `Idempotency-Key` "
         "whose job has been deleted since.",
-        parameters=(IDEMPOTENCY_KEY,),
+        parameters=(IDEMPOTENCY_KEY, PREFER),
         body=BATCH_FORM,
         answers=(
             Answer(
@@ -320,7 +330,7 @@ UPLOAD_OPERATIONS: Final = (
                 shape=JobDocument,
                 example=QUEUED_JOB,
                 otherwise=QUEUED_COMPARISON,
-                headers=(LOCATION, REPLAYED),
+                headers=(LOCATION, REPLAYED, APPLIED),
             ),
         ),
         problems=(*UPLOAD_PROBLEMS, *FILE_PROBLEMS, errors.ImageUnreadable, errors.DiskFull),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from image2model.catalogue.state import CatalogueState
+from image2model.events.relay import EventRelay
 from image2model.fal.hosts import FalHosts
 from image2model.http.upload import UploadBudget, UploadLimits
 from image2model.http.write_probe import WriteProbe
@@ -26,3 +27,4 @@ class JobsState(CatalogueState):
     upload_limits: UploadLimits
     lost_replies: LostReplies
     write_probe: WriteProbe
+    relay: EventRelay

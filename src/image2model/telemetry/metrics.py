@@ -89,6 +89,12 @@ LEASES_LOST: Final = Counter("image2model_leases_lost", "Leases lost to another 
 SSE_SUBSCRIBERS: Final = Gauge(
     "image2model_sse_subscribers", "Open event streams.", registry=REGISTRY, multiprocess_mode="livesum"
 )
+WAITING_REQUESTS: Final = Gauge(
+    "image2model_waiting_requests",
+    "Requests with `Prefer: wait` that wait for the end of their job.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
 SSE_EVENTS: Final = Counter("image2model_sse_events", "Events sent to subscribers.", registry=REGISTRY)
 EVENT_LAG: Final = Histogram(
     "image2model_event_lag_seconds",

@@ -2,9 +2,9 @@
 
 Labels and log lines hold the route's template, never an id, a query or a path, because paths can be secret
 (file tokens). A request is counted when its answer begins, so open event streams are counted too. Its
-duration ends with the answer; an event stream's duration ends with its beginning, because the client decides
-how long it stays. A successful read is logged at `debug` only: clients poll, and the line would cost more
-than the answer.
+duration ends with the answer; an event stream's duration ends with its beginning, and the time of a
+`Prefer: wait` is left out, because the client decides how long it stays. A successful read is logged at
+`debug` only: clients poll, and the line would cost more than the answer.
 """
 
 import logging
@@ -15,6 +15,8 @@ import structlog
 from prometheus_client import Counter, Histogram
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from image2model.http.bodies import WAITED
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 _enabled: Final = logging.getLogger(__name__).isEnabledFor
@@ -102,6 +104,7 @@ class _Exchange:
         level = self._level
         if not _enabled(level):
             return
+        waited = {"waited": round(self._waited, 6)} if self._waited else {}
         _log.log(
             level,
             "request",
@@ -111,6 +114,7 @@ class _Exchange:
             seconds=round(self._elapsed, 6),
             bytes=self._sent,
             client=(self._scope.get("client") or ("",))[0],
+            **waited,
         )
 
     @property
@@ -120,7 +124,12 @@ class _Exchange:
 
     @property
     def _elapsed(self) -> float:
-        return perf_counter() - self._started
+        return perf_counter() - self._started - self._waited
+
+    @property
+    def _waited(self) -> float:
+        seconds: float = self._scope.get(WAITED, 0.0)
+        return seconds
 
     @property
     def _endpoint(self) -> str:
