@@ -21,8 +21,10 @@ _INDEX: Final = "index.html"
 _REFERENCE: Final = "reference.html"
 _REFERENCE_MISSING: Final = "reference-missing.html"
 _PAGES: Final = frozenset({_INDEX, _REFERENCE, _REFERENCE_MISSING})
-_EAGER: Final = "js/"
+_EAGER: Final = ("js/", "client/")
 _LATER: Final = "js/later/"
+_NOT_FOR_THE_PAGE: Final = frozenset({"index.js", "node.js"})
+"""The entry points of the JavaScript client's package."""
 VIEWER: Final = "vendor/model-viewer.min.js"
 REFERENCE_VIEWER: Final = "vendor/swagger-ui/swagger-ui-bundle.js"
 """Both viewers exist only if Node was installed at set-up."""
@@ -82,11 +84,16 @@ class Tree:
 def load() -> Tree:
     """Read the files of the pages, and of the viewers if they are installed."""
     files = _read(_FOLDER / "static", "") | _read(_FOLDER / "vendor", "vendor/")
-    return Tree(files)
+    client = _read(_FOLDER / "client/src", "client/", "*.js")
+    return Tree(files | {path: one for path, one in client.items() if _name(path) not in _NOT_FOR_THE_PAGE})
 
 
-def _read(folder: Path, prefix: str) -> dict[str, Asset]:
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
+def _name(path: str) -> str:
+    return PurePosixPath(path).name
+
+
+def _read(folder: Path, prefix: str, pattern: str = "*") -> dict[str, Asset]:
+    found = sorted(path for path in folder.rglob(pattern) if path.is_file())
     paths = {path: prefix + path.relative_to(folder).as_posix() for path in found}
     return {name: Asset(name, path.read_bytes()) for path, name in paths.items()}
 

@@ -27,7 +27,7 @@ export type Metadata = Record<string, string | number | boolean | null>;
 /** A picture with a name of its own, such as bytes in memory. `metadata`: the caller's own data on it. */
 export interface Picture {
   name: string;
-  data: Blob | ArrayBuffer | ArrayBufferView<ArrayBuffer>;
+  data: Blob | ArrayBuffer | Uint8Array;
   metadata?: Metadata;
 }
 

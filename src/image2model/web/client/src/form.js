@@ -49,7 +49,7 @@ export function multipart(fields, parts) {
   }
   for (const [name, { name: filename, data }] of parts) {
     head(`name="${escaped(name)}"; filename="${escaped(filename)}"\r\nContent-Type: application/octet-stream`);
-    pieces.push(data, '\r\n');
+    pieces.push(/** @type {BlobPart} */ (data), '\r\n');
   }
   pieces.push(`--${boundary}--\r\n`);
   return { body: new Blob(pieces), type: `multipart/form-data; boundary=${boundary}` };

@@ -1,0 +1,100 @@
+"""A proxy that breaks connections off: event streams after some bytes, wherever that is, and answers to uploads.
+
+Who uses it: the tests of clients that must neither lose an event nor get one twice.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+_EVENTS = b"text/event-stream"
+_UPLOAD = b"POST /api/v1/upload/batch"
+
+
+@dataclass
+class CuttingProxy:
+    """`url` is where it listens. Streams are cut until `streams` of them were; the answers of `uploads` are lost."""
+
+    host: str
+    port: int
+    streams: int
+    uploads: int
+    random: random.Random
+    url: str = ""
+    cut_streams: int = 0
+    lost_answers: int = 0
+    _open: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection of a client."""
+        there, to = await asyncio.open_connection(self.host, self.port)
+        connection = _Connection(self, writer, to)
+        both = [asyncio.create_task(connection.up(reader)), asyncio.create_task(connection.down(there))]
+        self._open.update(both)
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+            self._open.difference_update(both)
+            for end in (writer, to):
+                end.transport.abort()
+
+    async def stop(self) -> None:
+        """End what is still open."""
+        for task in list(self._open):
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+
+class _Connection:
+    def __init__(self, proxy: CuttingProxy, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._server = server
+        self._loses = False
+        self._left: int | None = None
+
+    async def up(self, reader: asyncio.StreamReader) -> None:
+        while data := await reader.read(65536):
+            if _UPLOAD in data and self._proxy.lost_answers < self._proxy.uploads:
+                self._loses = True
+            self._server.write(data)
+            await self._server.drain()
+
+    async def down(self, reader: asyncio.StreamReader) -> None:
+        proxy = self._proxy
+        while data := await reader.read(65536):
+            if self._loses:
+                proxy.lost_answers += 1
+                return
+            if self._left is None and _EVENTS in data and proxy.cut_streams < proxy.streams:
+                self._left = data.index(b"\r\n\r\n") + proxy.random.randrange(500, 8000)
+            if self._left is not None and len(data) > self._left:
+                self._client.write(data[: self._left])
+                await self._client.drain()
+                proxy.cut_streams += 1
+                return
+            self._left = None if self._left is None else self._left - len(data)
+            self._client.write(data)
+            await self._client.drain()
+
+
+@asynccontextmanager
+async def cutting_proxy(
+    url: str, *, streams: int = 10_000, uploads: int = 0, seed: int = 0
+) -> AsyncIterator[CuttingProxy]:
+    """A running one in front of `url`, on a free port."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    proxy = CuttingProxy(host, int(port), streams, uploads, random.Random(seed))
+    server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
+    proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield proxy
+    finally:
+        server.close()
+        await proxy.stop()
+        await server.wait_closed()
