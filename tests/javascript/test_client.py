@@ -17,11 +17,14 @@ async def test_upload_sends_pictures_and_objects_with_what_is_said_of_them(
     path.write_bytes(b"\x89PNG" * 200_000)
     sizes = await run_client(
         """
-        const chair = { name: 'chair', views: [picture('f.png'), { picture: picture('b.png'), side: 'back' }], metadata: { sku: 1 } };
+        const views = [picture('f.png'), { picture: picture('b.png'), side: 'back' }];
+        const chair = { name: 'chair', views, metadata: { sku: 1 } };
         const file = new File(['x'], 'file.png');
         const single = await openPicture(given.path, { metadata: { sku: 'A' } });
-        const options = { model: 'm', params: { x: 1 }, face_limit: 5, no_cache: true, crop: false, params_strict: true,
-          max_cost_usd: 0.1 + 0.2, metadata: { order: 7 }, priority: undefined };
+        const options = {
+          model: 'm', params: { x: 1 }, face_limit: 5, no_cache: true, crop: false, params_strict: true,
+          max_cost_usd: 0.1 + 0.2, metadata: { order: 7 }, priority: undefined,
+        };
         const job = await client.upload([chair, single, file], options);
         return job.images.map((image) => image.size);
         """,
@@ -30,7 +33,12 @@ async def test_upload_sends_pictures_and_objects_with_what_is_said_of_them(
         given={"path": str(path)},
     )
     assert service.parts == [
-        [("objects[chair]", "f.png"), ("objects[chair][back]", "b.png"), ("files", path.name), ("files", "file.png")]
+        [
+            ("objects[chair]", "f.png"),
+            ("objects[chair][back]", "b.png"),
+            ("files", path.name),
+            ("files", "file.png"),
+        ]
     ]
     assert sizes[1:] == [800_000, 1]
     assert service.headers[0]["authorization"] == "Bearer a-key"
@@ -69,7 +77,8 @@ async def test_progress_ends_with_all_bytes(service: Service) -> None:
 async def test_events_are_the_same_when_the_stream_is_cut_after_each(service: Service) -> None:
     service.events_per_connection = 1
     events = await run_client(
-        "return all(client.follow((await client.upload([picture('a'), picture('b')])).job_id));", url=service.url
+        "return all(client.follow((await client.upload([picture('a'), picture('b')])).job_id));",
+        url=service.url,
     )
     assert [event["id"] for event in events] == [str(number) for number in range(12)]
     assert [event["type"] for event in events] == ["snapshot", *["image"] * 10, "complete"]
@@ -114,7 +123,9 @@ async def test_lost_reply_gives_the_first_job(progress: str, service: Service) -
 @pytest.mark.parametrize(
     ("status", "code"), [(409, "idempotency_in_progress"), (429, "queue_full"), (503, "store_unavailable")]
 )
-async def test_service_that_asks_to_come_back_is_asked_again(status: int, code: str, service: Service) -> None:
+async def test_service_that_asks_to_come_back_is_asked_again(
+    status: int, code: str, service: Service
+) -> None:
     service.refuse_with = [problem(status, code, "later", headers={"Retry-After": "0"})] * 2
     await run_client("await client.upload([picture('a')]);", url=service.url)
     assert len(service.uploads) == 1
@@ -137,7 +148,8 @@ async def test_refusal_tells_everything(service: Service) -> None:
         """
         const error = await caught(client.upload([{ name: 'a', data: new Blob(['text']) }]));
         const { name, status, code, detail, message, errors, requestId, retryAfter } = error;
-        return { name, status, code, detail, message, errors, requestId, retryAfter, root: error instanceof ClientError };
+        const root = error instanceof ClientError;
+        return { name, status, code, detail, message, errors, requestId, retryAfter, root };
         """,
         url=service.url,
     )
@@ -190,8 +202,8 @@ async def test_unknown_job_is_an_error_at_once(service: Service) -> None:
 async def test_nobody_there_is_unreachable(unused_tcp_port: int) -> None:
     found = await run_client(
         """
-        const errors = [await caught(client.job('x')), await caught(all(client.follow('x'))), await caught(client.cancel('x'))];
-        return errors.map(({ name, message }) => `${name}: ${message}`);
+        const calls = [client.job('x'), all(client.follow('x')), client.cancel('x')];
+        return (await Promise.all(calls.map(caught))).map(({ name, message }) => `${name}: ${message}`);
         """,
         url=f"http://127.0.0.1:{unused_tcp_port}",
         patience=100,
@@ -236,13 +248,20 @@ async def test_a_stream_that_is_left_is_closed(service: Service) -> None:
 
 async def test_a_comparison_needs_two_models() -> None:
     found = await run_client(
-        "return [await caught(client.compare([], ['m'])), await caught(client.quoteComparison([], []))].map(({ message }) => message);"
+        """
+        const calls = [client.compare([], ['m']), client.quoteComparison([], [])];
+        return (await Promise.all(calls.map(caught))).map(({ message }) => message);
+        """
     )
     assert found == ["A comparison needs two models or more. Use `upload` or `quote` for one."] * 2
 
 
 async def test_wrong_address_or_key_is_said_when_the_client_is_made() -> None:
     found = await run_client(
-        "return [{ url: 'nowhere' }, { url: 'http://x', key: 'a\\nb' }].map((one) => { try { new Client(one) } catch (error) { return error.name } });"
+        """
+        const wrong = [{ url: 'nowhere' }, { url: 'http://x', key: 'a\\nb' }];
+        const made = wrong.map(async (one) => new Client(one));
+        return (await Promise.all(made.map(caught))).map(({ name }) => name);
+        """
     )
     assert found == ["TypeError", "TypeError"]

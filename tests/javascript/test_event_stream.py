@@ -21,11 +21,17 @@ STREAM = (
     "data: never closed"
 ).encode()
 READ = """
-const bytes = Buffer.from(given.stream, 'base64');
+const stream = Buffer.from(given.stream, 'base64');
 const found = [];
 for (const size of [1, 2, 3, 7, 1000]) {
-  const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, at) => bytes.subarray(at * size, (at + 1) * size));
-  const body = new ReadableStream({ pull: (out) => chunks.length ? out.enqueue(chunks.shift()) : out.close() });
+  let at = 0;
+  const body = new ReadableStream({
+    pull(out) {
+      if (at >= stream.length) return out.close();
+      out.enqueue(stream.subarray(at, at + size));
+      at += size;
+    },
+  });
   const parser = new EventParser();
   const events = await all(eventsOf(body, parser, () => {}));
   found.push([parser.retry, events.map(({ event, data, id }) => [event, data, id])]);

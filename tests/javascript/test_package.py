@@ -3,72 +3,31 @@
 import base64
 import json
 import tomllib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from playwright.async_api import Page, async_playwright
-from starlette.applications import Starlette
-from starlette.responses import HTMLResponse
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from image2model.api.openapi import openapi
 from image2model.client import AsyncClient, Complete, ImageChanged
+from tests.javascript.conftest import KEY
 from tests.support.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.support.javascript import PACKAGE, run_node
-from tests.support.javascript_package import checked, compiled, installed, packed
+from tests.support.javascript_package import DOM, browser_page, checked
 from tests.support.pictures import picture
-from tests.support.servers import serving
 from tests.support.up_process import Up
 
 pytestmark = pytest.mark.long
 
-KEY = "an-admin-key-for-the-javascript-client"
-DOM = ("es2022", "dom", "dom.iterable", "dom.asynciterable")
 CUTS = 4
-_IMPORTS = {"imports": {"@image2model/client": "/node_modules/@image2model/client/src/index.js"}}
-_PAGE = f'<!doctype html><title>a page</title><script type="importmap">{json.dumps(_IMPORTS)}</script>'
 _RUN = """async ([url, key, pictures, bad]) => {
   const { Client } = await import('@image2model/client');
   const { session } = await import('/session.js');
   const file = ([name, data]) => new File([Uint8Array.from(atob(data), (one) => one.charCodeAt(0))], name);
   return session(new Client({ url, key }), pictures.map(file), file(bad));
 }"""
-
-
-@pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    return packed(tmp_path_factory.mktemp("pack"))
-
-
-@pytest.fixture(scope="module")
-def project(pack: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package installed, and the session compiled."""
-    folder = installed(pack[0], tmp_path_factory.mktemp("project") / "empty")
-    compiled(folder, "session.ts", "main.ts")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def site(project: Path) -> Iterator[str]:
-    """The folder as a site of its own, on another origin than the service."""
-    routes = [Route("/", lambda _: HTMLResponse(_PAGE)), Mount("/", StaticFiles(directory=project))]
-    with serving(Starlette(routes=routes), lifespan="off") as address:
-        yield address.url
-
-
-@pytest.fixture(scope="module")
-def up(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    settings = {"I2M_AUTH": "keys", "I2M_ADMIN_KEY": KEY, "I2M_CORS_ORIGINS": site, "I2M_LOG_LEVEL": "warning"}
-    up = Up(tmp_path_factory.mktemp("up") / "data", "--port", "0", "--latency", "2s", **settings)
-    try:
-        yield up.ready()
-    finally:
-        up.end()
 
 
 @pytest.fixture
@@ -88,7 +47,10 @@ def test_it_has_code_and_types_and_no_dependencies(pack: tuple[Path, dict[str, A
     sources = {f"src/{path.name}" for path in (PACKAGE / "src").glob("*.js")}
     assert sources < names
     assert {name.replace("src/", "types/").replace(".js", ".d.ts") for name in sources} < names
-    assert names - sources - {one for one in names if one.startswith("types/")} == {"README.md", "package.json"}
+    assert names - sources - {one for one in names if one.startswith("types/")} == {
+        "README.md",
+        "package.json",
+    }
     assert said["size"] < 60_000
 
 
@@ -98,7 +60,9 @@ def test_every_field_of_the_forms_is_an_option(project: Path) -> None:
     for path in ("/api/v1/upload/batch", "/api/v1/jobs/{job_id}/images/{image_id}/derive"):
         form = paths[path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
         fields = {*form} - {"files", "manifest", "image"}  # the pictures, and what is said of them
-        assert {name for name in fields if f"    {name}?: " not in types and f"    {name}: " not in types} == set()
+        assert {
+            name for name in fields if f"    {name}?: " not in types and f"    {name}: " not in types
+        } == set()
 
 
 @pytest.mark.parametrize(
@@ -123,7 +87,9 @@ async def test_session_in_node(project: Path, proxy: CuttingProxy, up: Up, tmp_p
         "main.js", proxy.url, tmp_path / "models", bad, *paths, folder=project, I2M_API_KEY=KEY
     )
     report = msgspec.json.decode(said)
-    assert sorted(one.name for one in (tmp_path / "models").iterdir()) == sorted(f"{one.name}.glb" for one in paths)
+    assert sorted(one.name for one in (tmp_path / "models").iterdir()) == sorted(
+        f"{one.name}.glb" for one in paths
+    )
     await _check(report, [one.name for one in paths], proxy, up)
 
 
@@ -134,7 +100,7 @@ async def test_session_in_a_browser(site: str, proxy: CuttingProxy, up: Up) -> N
         base64.b64encode(picture("png", (400, 400), seed=6650 + seed)).decode() for seed in range(len(names))
     ]
     bad = ["text.png", base64.b64encode(b"this is text").decode()]
-    async with _page(site) as page:
+    async with browser_page(site) as page:
         report = await page.evaluate(_RUN, [proxy.url, KEY, list(zip(names, data, strict=True)), bad])
     await _check(report, names, proxy, up)
 
@@ -143,7 +109,8 @@ async def test_an_api_that_dies_loses_no_event(project: Path, up: Up) -> None:
     program = """
     import { Client } from '@image2model/client';
     const client = new Client({ url: process.argv[1], key: process.argv[2] });
-    const { job_id } = await client.upload([{ name: 'a.png', data: new Uint8Array(Buffer.from(process.argv[3], 'base64')) }]);
+    const data = new Uint8Array(Buffer.from(process.argv[3], 'base64'));
+    const { job_id } = await client.upload([{ name: 'a.png', data }]);
     const seen = [];
     for await (const { type, id } of client.follow(job_id)) {
       if (!seen.length) process.kill(Number(process.argv[4]), 'SIGKILL');
@@ -153,21 +120,12 @@ async def test_an_api_that_dies_loses_no_event(project: Path, up: Up) -> None:
     """
     data = base64.b64encode(picture("png", (96, 96), seed=6690)).decode()
     (pid,) = up.pids("image2model api")
-    said = await run_node("--input-type=module", "--eval", program, up.url, KEY, data, str(pid), folder=project)
+    said = await run_node(
+        "--input-type=module", "--eval", program, up.url, KEY, data, str(pid), folder=project
+    )
     report = msgspec.json.decode(said)
     seen = [(kind, number) for kind, number in report["seen"]]
     assert seen[1:] == [(kind, number) for kind, number, _ in await _later(report["job"], seen[0][1], up)]
-
-
-@asynccontextmanager
-async def _page(url: str) -> AsyncIterator[Page]:
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
-        page = await browser.new_page()
-        await page.goto(url)
-        yield page
-        await browser.close()
 
 
 async def _check(report: dict[str, Any], names: list[str], proxy: CuttingProxy, up: Up) -> None:

@@ -15,11 +15,16 @@ _PROGRAM: Final = """
 import { Client, ClientError, ProblemError, Unreachable } from %(index)s;
 import { BadDownload, openPicture, save } from %(node)s;
 import { EventParser, eventsOf } from %(stream)s;
-const picture = (name, text = name) => ({ name, data: new TextEncoder().encode('\\x89PNG\\r\\n\\x1a\\n' + text) });
+const bytes = (text) => new TextEncoder().encode(text);
+const picture = (name, text = name) => ({ name, data: bytes(`\\x89PNG\\r\\n\\x1a\\n${text}`) });
 const given = %(given)s;
 const client = new Client({ url: 'http://127.0.0.1', ...given.client });
 const caught = async (promise) => promise.then(() => 'nothing was thrown', (error) => error);
-const all = async (events) => { const found = []; for await (const one of events) found.push(one); return found; };
+const all = async (events) => {
+  const found = [];
+  for await (const one of events) found.push(one);
+  return found;
+};
 const result = await (async () => { %(body)s })();
 console.log(JSON.stringify(result ?? null));
 """
@@ -28,8 +33,8 @@ console.log(JSON.stringify(result ?? null));
 async def run_client(body: str, *, given: dict[str, Any] | None = None, **client: Any) -> Any:
     """What `body` returns. `client` has been made with these options; `given` is there by its name.
 
-    Also there: the package's exports; `picture(name)` with the beginning of a PNG; `caught(promise)`, which is
-    its error; `all(iterator)`, which is a list. Raises AssertionError with Node's stderr when it fails.
+    Also there: the package's exports; `picture(name)`, with the beginning of a PNG; `caught(promise)`, its
+    error; `all(iterator)`, a list. Raises AssertionError with Node's stderr when it fails.
     """
     modules = {
         name: json.dumps((PACKAGE / "src" / f"{file}.js").as_uri())

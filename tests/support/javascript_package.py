@@ -8,14 +8,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
+
+from playwright.async_api import Page, async_playwright
 
 from tests.support.javascript import PACKAGE
 
 _TOOLS: Final = PACKAGE / "node_modules"
 _SECONDS: Final = 110
+DOM: Final = ("es2022", "dom", "dom.iterable", "dom.asynciterable")
+"""The libraries of a program for browsers."""
 SESSION: Final = Path(__file__).parents[1] / "javascript"
 """The folder of the programs in TypeScript."""
 
@@ -58,15 +63,28 @@ def compiled(folder: Path, *programs: str) -> None:
     _tsc(folder, programs, noCheck=True)
 
 
-def checked(folder: Path, program: str, *, lib: tuple[str, ...], types: tuple[str, ...]) -> None:
+def checked(folder: Path, program: str | Path, *, lib: tuple[str, ...], types: tuple[str, ...]) -> None:
     """Check a program, and the package's own types with it. Raises AssertionError with what tsc finds."""
     strict = {"strict": True, "noUncheckedIndexedAccess": True, "exactOptionalPropertyTypes": True}
-    _tsc(folder, [program], **strict, lib=lib, types=types, noEmit=True, skipDefaultLibCheck=True)
+    _tsc(folder, [str(program)], **strict, lib=lib, types=types, noEmit=True, skipDefaultLibCheck=True)
 
 
 def _tsc(folder: Path, programs: Sequence[str], **options: object) -> None:
     for program in programs:
-        shutil.copy(SESSION / program, folder)
+        if not (folder / program).exists():
+            shutil.copy(SESSION / program, folder)
     options |= {"target": "es2022", "module": "nodenext", "typeRoots": [str(_TOOLS / "@types")]}
     (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": programs}))
     run(_TOOLS / ".bin/tsc", "-p", ".", folder=folder)
+
+
+@asynccontextmanager
+async def browser_page(url: str) -> AsyncIterator[Page]:
+    """A browser's page at `url`."""
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
+        page = await browser.new_page()
+        await page.goto(url)
+        yield page
+        await browser.close()
