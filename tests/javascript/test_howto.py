@@ -14,7 +14,7 @@ from tests.support.javascript_package import DOM, browser_page, checked
 from tests.support.pictures import picture
 from tests.support.up_process import Up
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]  # npm and tsc on a machine that may be busy
 PAGE = DOCS / "howto/javascript.md"
 PROGRAMS = {one.title: one for one in blocks(PAGE) if one.title}
 
@@ -50,8 +50,8 @@ async def test_the_page_in_a_browser(site: str, project: Path, up: Up, tmp_path:
         assert await shown.locator("#sent").evaluate("(bar) => bar.value") == 1
 
 
-def test_the_program_in_typescript(project: Path) -> None:
-    checked(project, _written("statuses.ts", project), lib=DOM, types=())
+def test_the_program_in_typescript(project: Path, tmp_path: Path) -> None:
+    checked(project, _written("statuses.ts", tmp_path), lib=DOM, types=())
 
 
 def test_every_method_is_in_the_table() -> None:

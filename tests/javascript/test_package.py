@@ -15,11 +15,11 @@ from image2model.client import AsyncClient, Complete, ImageChanged
 from tests.javascript.conftest import KEY
 from tests.support.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.support.javascript import PACKAGE, run_node
-from tests.support.javascript_package import DOM, browser_page, checked
+from tests.support.javascript_package import DOM, SESSION, browser_page, checked
 from tests.support.pictures import picture
 from tests.support.up_process import Up
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]  # npm and tsc on a machine that may be busy
 
 CUTS = 4
 _RUN = """async ([url, key, pictures, bad]) => {
@@ -73,7 +73,7 @@ def test_every_field_of_the_forms_is_an_option(project: Path) -> None:
 def test_types_hold_in_strict_programs(
     lib: tuple[str, ...], types: tuple[str, ...], program: str, project: Path
 ) -> None:
-    checked(project, program, lib=lib, types=types)
+    checked(project, SESSION / program, lib=lib, types=types)
 
 
 async def test_session_in_node(project: Path, proxy: CuttingProxy, up: Up, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A proxy that breaks connections off: event streams after some bytes, and answers to uploads.
+"""A proxy that breaks connections off: event streams inside their second event, and answers to uploads.
 
 Who uses it: the tests of clients that must neither lose an event nor get one twice.
 """
@@ -59,7 +59,7 @@ class _Connection:
         self._client = client
         self._server = server
         self._loses = False
-        self._left: int | None = None
+        self._stream: bytearray | None = None
 
     async def up(self, reader: asyncio.StreamReader) -> None:
         while data := await reader.read(65536):
@@ -74,17 +74,29 @@ class _Connection:
             if self._loses:
                 proxy.lost_answers += 1
                 return
-            if self._left is None and _EVENTS in data and proxy.cut_streams < proxy.streams:
-                self._left = data.index(b"\r\n\r\n") + proxy.random.randrange(500, 8000)
-            if self._left is not None and len(data) > self._left:
-                self._client.write(data[: self._left])
-                await self._client.drain()
-                proxy.cut_streams += 1
-                return
-            ended = data.endswith(_END)  # in good order: the next answer is another call's
-            self._left = None if self._left is None or ended else self._left - len(data)
+            if _EVENTS in data and proxy.cut_streams < proxy.streams:
+                self._stream = bytearray()
+            if self._stream is not None:
+                before = len(self._stream)
+                self._stream += data
+                end = self._first_event()
+                if end is not None and len(self._stream) > end + 1:
+                    cut = proxy.random.randrange(end + 1, min(len(self._stream), end + 500))
+                    self._client.write(data[: max(0, cut - before)])
+                    await self._client.drain()
+                    proxy.cut_streams += 1
+                    return
+                if data.endswith(_END):  # in good order: the next answer is another call's
+                    self._stream = None
             self._client.write(data)
             await self._client.drain()
+
+    def _first_event(self) -> int | None:
+        """Where it ends in the stream's bytes."""
+        assert self._stream is not None
+        begun = self._stream.find(b"data: ")
+        end = self._stream.find(b"\n\n", begun) if begun >= 0 else -1
+        return end + 2 if end >= 0 else None
 
 
 @asynccontextmanager
