@@ -14,6 +14,8 @@ SITE := tools/site
 SITE_DONE := $(SITE)/node_modules/.locked
 PAGE := src/image2model/web
 PAGE_DONE := $(PAGE)/vendor/.locked
+CLIENT_JS := $(PAGE)/client
+CLIENT_JS_DONE := $(CLIENT_JS)/node_modules/.locked
 WORKERS ?= 3
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -37,7 +39,7 @@ test-all: setup-test ## that, and the long tests with fleets of real processes (
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: setup-test
-setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(SITE_DONE) programs ## what the tests need besides
+setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(CLIENT_JS_DONE) $(SITE_DONE) programs ## what the tests need besides
 
 # Programs of the system that tests run for real, as "program:Debian package".
 PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip curl:curl jq:jq go:golang-go \
@@ -52,6 +54,11 @@ programs: ## the programs that the tests need: a browser, promtool, nginx, unzip
 	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null; } \
 	|| { echo "the tests need these packages:$$missing" >&2; exit 1; }
+
+.PHONY: client-js
+client-js: $(LOCK_DONE) $(CLIENT_JS_DONE) ## the JavaScript client as an npm package, into dist/ (docs/howto/javascript.md)
+	mkdir -p dist
+	cd $(CLIENT_JS) && PYTHON=$(CURDIR)/$(BIN)/python npm pack --silent --pack-destination $(CURDIR)/dist
 
 .PHONY: bench
 bench: $(DEV_DONE) ## measure how fast it is (a quarter of an hour); BESIDE=REV: what is slower than at REV (docs/speed.md)
@@ -99,7 +106,7 @@ lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
 
 .PHONY: clean
 clean: ## remove what the set-up made
-	rm -rf $(VENV) tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(SITE)/node_modules site
+	rm -rf $(VENV) tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(CLIENT_JS)/node_modules $(CLIENT_JS)/types $(SITE)/node_modules site
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "image2model needs Python 3.11 or later, this is " + sys.version.split()[0])'
@@ -117,6 +124,11 @@ $(DEV_DONE): requirements-dev.lock $(LOCK_DONE)
 $(NPM_TESTS_DONE): tests/npm/package-lock.json
 	@command -v npm >/dev/null || { echo "the tests need Node and npm: install Node 20 or later" >&2; exit 1; }
 	cd tests/npm && npm ci --silent --no-audit --no-fund
+	touch $@
+
+$(CLIENT_JS_DONE): $(CLIENT_JS)/package-lock.json
+	@command -v npm >/dev/null || { echo "the JavaScript client is made by npm: install Node 20 or later" >&2; exit 1; }
+	cd $(CLIENT_JS) && npm ci --silent --no-audit --no-fund --ignore-scripts
 	touch $@
 
 $(SITE_DONE): $(SITE)/package-lock.json

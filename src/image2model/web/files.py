@@ -22,8 +22,10 @@ _INDEX: Final = "index.html"
 _REFERENCE: Final = "reference.html"
 _REFERENCE_MISSING: Final = "reference-missing.html"
 _PAGES: Final = frozenset({_INDEX, _REFERENCE, _REFERENCE_MISSING})
-_EAGER: Final = "js/"
+_EAGER: Final = ("js/", "client/")
 _LATER: Final = "js/later/"
+_NOT_FOR_THE_PAGE: Final = frozenset({"index.js", "node.js"})
+"""The entry points of the JavaScript client's package."""
 VIEWER: Final = "vendor/model-viewer.min.js"
 REFERENCE_VIEWER: Final = "vendor/swagger-ui/swagger-ui-bundle.js"
 """Both viewers exist only if Node was installed at set-up."""
@@ -86,11 +88,17 @@ def load(max_file_bytes: int) -> Tree:
     `max_file_bytes`: what the page says of the largest picture that the service takes.
     """
     files = _read(_FOLDER / "static", "") | _read(_FOLDER / "vendor", "vendor/")
-    return Tree(files, max_file_bytes)
+    client = _read(_FOLDER / "client/src", "client/", "*.js")
+    ours = {path: one for path, one in client.items() if _name(path) not in _NOT_FOR_THE_PAGE}
+    return Tree(files | ours, max_file_bytes)
 
 
-def _read(folder: Path, prefix: str) -> dict[str, Asset]:
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
+def _name(path: str) -> str:
+    return PurePosixPath(path).name
+
+
+def _read(folder: Path, prefix: str, pattern: str = "*") -> dict[str, Asset]:
+    found = sorted(path for path in folder.rglob(pattern) if path.is_file())
     paths = {path: prefix + path.relative_to(folder).as_posix() for path in found}
     return {name: Asset(name, path.read_bytes()) for path, name in paths.items()}
 

@@ -1,16 +1,16 @@
 // What a person can do to a batch: cancel, run failures again, delete (with a way back), abandon.
 
-import { BASE, call, post } from './api.js';
+import { BASE, client } from './api.js';
 import * as jobs from './jobs.js';
 import { failed, toast } from './toasts.js';
 
 const UNDO_MS = 7000;
 const leaving = new Map();
 
-async function run(job, path, body) {
+async function run(act) {
   const asked = jobs.tick(); // what is heard while the answer is on its way is newer than the answer
   try {
-    jobs.put(await post(`/jobs/${job.job_id}${path}`, body), asked);
+    jobs.put(await act, asked);
     return true;
   } catch (error) {
     failed(error);
@@ -18,14 +18,14 @@ async function run(job, path, body) {
   }
 }
 
-export const cancel = (job) => run(job, '/cancel');
+export const cancel = (job) => run(client.cancel(job.job_id));
 export const retry = (job, pictures = null, params = null) =>
-  run(job, '/retry', { ...(pictures && { image_ids: pictures.map((one) => one.image_id) }), ...(params && { params }) });
+  run(client.retry(job.job_id, { ...(pictures && { image_ids: pictures.map((one) => one.image_id) }), ...(params && { params }) }));
 
-export const confirm = (picture, accept) => run(picture.job, `/images/${picture.image_id}/confirm`, { accept });
+export const confirm = (picture, accept) => run(client.confirm(picture.job.job_id, picture.image_id, { accept }));
 
 export async function refreshFiles(picture) {
-  if (await run(picture.job, `/images/${picture.image_id}/files/refresh`)) {
+  if (await run(client.refreshFiles(picture.job.job_id, picture.image_id))) {
     toast('FAL is asked for the missing files. What it still has appears here by itself; a warning that stays was not fetched.');
   }
 }
@@ -52,9 +52,9 @@ async function erase(job) {
   if (!leaving.delete(job)) return;
   jobs.forget(job);
   try {
-    await call('DELETE', `/jobs/${job.job_id}`);
+    await client.delete(job.job_id);
   } catch (error) {
-    if (error.status !== 404) failed(error);
+    failed(error);
   }
 }
 

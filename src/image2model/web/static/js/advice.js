@@ -1,7 +1,7 @@
 // Warnings about pictures that will hardly become a good model, before they are sent. The service measures small
 // copies that are made here. They are advice: without it everything works.
 
-import { call } from './api.js';
+import { client } from './api.js';
 import { takesOne } from './fits.js';
 import { models } from './models.js';
 
@@ -29,11 +29,9 @@ async function next() {
   if (!model || !some.length) return;
   waiting = waiting.slice(AT_ONCE);
   try {
-    const form = new FormData();
-    form.append('model', model.id);
     const copies = await Promise.all(some.map(({ file }) => small(file)));
-    for (const [index, { file }] of some.entries()) form.append('files', copies[index], file.name);
-    const quote = await call('POST', '/quote', { form });
+    const pictures = some.map(({ file }, index) => ({ name: file.name, data: copies[index] }));
+    const quote = await client.quote(pictures, { model: model.id });
     for (const [index, { file, told }] of some.entries()) tell(quote.images[index]?.warnings || [], copies[index] !== file, told);
   } catch {
     return; // the upload says what is wrong with the service or with the files

@@ -1,7 +1,7 @@
 // Fetches what the page does not know yet: the list of jobs page by page, and a job's pictures when they
 // are about to be seen.
 
-import { get } from './api.js';
+import { client } from './api.js';
 import * as jobs from './jobs.js';
 
 const PAGE = 50;
@@ -15,7 +15,7 @@ export const older = () => cursor !== null;
 
 export async function firstPage() {
   const asked = jobs.tick();
-  const page = await get(`/jobs?limit=${PAGE}`);
+  const page = await client.jobPage({ limit: PAGE });
   for (const head of page.jobs) jobs.put(head, asked);
   cursor = page.next_cursor;
   jobs.changed({ list: true });
@@ -24,16 +24,16 @@ export async function firstPage() {
 
 export async function nextPage() {
   const asked = jobs.tick();
-  const page = await get(`/jobs?limit=${PAGE}&cursor=${encodeURIComponent(cursor)}`);
+  const page = await client.jobPage({ limit: PAGE, cursor });
   for (const head of page.jobs) jobs.put(head, asked);
   cursor = page.next_cursor;
   jobs.changed({ list: true });
 }
 
-// The jobs that a filter finds, however far back they are.
-export async function find(filter) {
+// The jobs with this metadata, however far back they are.
+export async function find(metadata) {
   const asked = jobs.tick();
-  const page = await get(`/jobs?limit=${PAGE}&${filter}`);
+  const page = await client.jobPage({ limit: PAGE, metadata });
   for (const head of page.jobs) jobs.put(head, asked);
 }
 
@@ -80,7 +80,7 @@ async function begin(jobId) {
 async function read(jobId) {
   const asked = jobs.tick();
   try {
-    jobs.put(await get(`/status/${jobId}`), asked);
+    jobs.put(await client.job(jobId), asked);
     return false;
   } catch (error) {
     if (error.status === 404 || error.status === 410) removed(jobId);

@@ -1,17 +1,17 @@
 // The one connection for everything that happens: `/events`.
 //
-// The browser connects again by itself and says what it saw last. Where that is too long ago the server
+// The client connects again by itself and says what it saw last. Where that is too long ago the server
 // says so, and where the connection was away for long (a closed laptop) the list is asked for again too.
 
-import { BASE, get } from './api.js';
+import { ProblemError, client } from './api.js';
 import * as jobs from './jobs.js';
 import * as documents from './documents.js';
 import { isFinished } from './states.js';
 
-const QUIET_MS = 45_000; // the server sends a comment every 15 s, but a browser does not tell of those
+const QUIET_MS = 45_000; // the server sends a comment every 15 s
 const AGAIN_MS = 2000;
 
-let source = null;
+let stop = null;
 let lastId = '';
 let lostAt = 0;
 let timer = 0;
@@ -21,74 +21,62 @@ export const onConnection = (watcher) => watchers.add(watcher);
 
 export function connect() {
   disconnect();
-  const query = lastId ? `?last_event_id=${encodeURIComponent(lastId)}` : '';
-  source = new EventSource(`${BASE}/events${query}`);
-  source.addEventListener('open', opened);
-  source.addEventListener('error', lost);
-  source.addEventListener('snapshot', on(snapshot));
-  source.addEventListener('image', on(image));
-  source.addEventListener('complete', on(complete));
+  stop = new AbortController();
+  follow(stop.signal);
 }
 
 export function disconnect() {
   clearTimeout(timer);
-  source?.close();
-  source = null;
+  stop?.abort();
+  stop = null;
 }
 
-function on(take) {
-  return (event) => {
-    lastId = event.lastEventId || lastId;
-    take(JSON.parse(event.data));
-  };
-}
+const take = { snapshot, image, complete };
 
-function opened() {
-  if (lostAt && Date.now() - lostAt > QUIET_MS) documents.refresh();
-  lostAt = 0;
-  tell(true);
-}
-
-function lost() {
-  lostAt ||= Date.now();
-  tell(false);
-  if (source?.readyState === EventSource.CLOSED) timer = setTimeout(ask, AGAIN_MS); // it was refused
-}
-
-// A refused connection says nothing of why; a plain request does, and a 401 leads to the sign-in.
-async function ask() {
+async function follow(signal) {
   try {
-    await get('/session');
-    connect();
+    for await (const event of client.events({ lastEventId: lastId, patience: Infinity, signal, onConnection: noted })) {
+      lastId = event.id || lastId;
+      take[event.type](event);
+    }
   } catch (error) {
-    if (error.status !== 401) timer = setTimeout(ask, AGAIN_MS);
+    if (signal.aborted || error.status === 401) return; // the sign-in comes back here
+    if (!(error instanceof ProblemError)) reportError(error);
+    noted(false);
+    timer = setTimeout(connect, AGAIN_MS);
   }
+}
+
+function noted(connected) {
+  if (connected && lostAt && Date.now() - lostAt > QUIET_MS) documents.refresh();
+  lostAt = connected ? 0 : lostAt || Date.now();
+  tell(connected);
 }
 
 const tell = (connected) => watchers.forEach((watcher) => watcher(connected));
 
-function snapshot(document) {
-  for (const head of document.jobs) jobs.put(head);
-  if (document.reset) documents.refresh();
+function snapshot({ jobs: heads, reset }) {
+  for (const head of heads) jobs.put(head);
+  if (reset) documents.refresh();
   // What ended while the connection was being made is in no snapshot and in no event.
   for (const job of jobs.all()) if (job.job_id && !job.finished_at) documents.fetchJob(job.job_id);
 }
 
-function complete(document) {
-  const job = jobs.put(document);
+function complete({ job: head }) {
+  const job = jobs.put(head);
   if (job?.images?.some((picture) => !isFinished(picture))) documents.fetchJob(job.job_id);
 }
 
-function image(event) {
+function image({ type: _, id: __, ...event }) {
   if (!jobs.heard(event)) documents.fetchJob(event.job_id);
 }
 
 let hiddenAt = 0;
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) hiddenAt = Date.now();
-  else if (source && hiddenAt && Date.now() - hiddenAt > QUIET_MS) {
+  else if (stop && hiddenAt && Date.now() - hiddenAt > QUIET_MS) {
     connect(); // the line may be dead without anybody having told the browser
     documents.refresh();
   }
 });
-window.addEventListener('online', () => source && connect());
+window.addEventListener('online', () => stop && connect());

@@ -54,7 +54,7 @@ export function start(changed) {
 // The service knows more jobs than the page. A key that it refuses is one that nothing has.
 async function look(pairs, changed) {
   if (!pairs.length) return;
-  await documents.find(metadata.query(pairs)).catch((error) => error.code === 'invalid_parameter' || failed(error));
+  await documents.find(Object.fromEntries(pairs)).catch((error) => error.code === 'invalid_parameter' || failed(error));
   changed();
 }
 

@@ -1,6 +1,6 @@
 // Whether all is well, in the bar and, where it is not, in plain words above the page.
 
-import { get } from './api.js';
+import { client } from './api.js';
 import { byId, element, icon, say, show } from './dom.js';
 import { onConnection } from './events.js';
 
@@ -45,7 +45,7 @@ function settle(now) {
 
 async function ask() {
   try {
-    found = await get('/health/ready', { quiet: true });
+    found = await client.request('GET', '/health/ready', { accept: [503] });
     tell(found.checks.redis.ok);
     for (const listener of foundListeners) listener();
   } catch {

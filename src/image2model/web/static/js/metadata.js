@@ -13,5 +13,3 @@ export function parsed(typed) {
 // Whether each pair is in the picture's metadata or in its job's.
 export const has = (picture, pairs) =>
   pairs.every(([name, value]) => [picture.metadata, picture.job.metadata].some((one) => rows(one).some((row) => row[0] === name && row[1] === value)));
-
-export const query = (pairs) => pairs.map(([name, value]) => `metadata.${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join('&');

@@ -1,6 +1,6 @@
 // The models on offer. The one place that knows the shape of `/models`.
 
-import { get } from './api.js';
+import { client } from './api.js';
 
 const EVERY_MS = 5000;
 let offered = [];
@@ -11,7 +11,7 @@ let asked = 0;
 // Whether the list differs from what was there. The browser sends its ETag: an unchanged list does not travel.
 export async function load() {
   asked = Date.now();
-  const answer = await get('/models');
+  const answer = await client.models();
   const found = JSON.stringify(answer.models);
   standard = answer.default;
   if (found === seen) return false;

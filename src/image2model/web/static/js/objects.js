@@ -84,9 +84,6 @@ function groups(objects, keyOf) {
 
 const distinct = (some) => new Set(some.map((one) => read(one.views[0].file.name).side)).size === some.length && some.length <= SIDES.length;
 
-// The form's name for a view of an object.
-export const partOf = (name, side) => `objects[${name}]${side ? `[${side}]` : ''}`;
-
 // As it is sent: the views in the service's order.
 export function ready({ name, grouped, views, metadata = {} }) {
   const sent = inOrder(views.map(({ file, side, thumbnail }) => ({ file, side: grouped ? side : '', thumbnail })));

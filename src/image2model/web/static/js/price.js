@@ -1,9 +1,8 @@
 // What one picture costs with given parameters. The service knows; it is asked with a tiny picture of ours,
 // because the price does not depend on what is in it.
 
-import { call } from './api.js';
+import { client } from './api.js';
 import { smallest } from './fits.js';
-import { partOf } from './objects.js';
 
 const known = new Map();
 let probe = null;
@@ -20,15 +19,11 @@ export async function priceOf(model, params, { removesBackground, variants }) {
 }
 
 async function ask(model, params, removesBackground, several) {
-  const form = new FormData();
-  form.append('model', model.id);
-  form.append('params', JSON.stringify(params));
-  if (removesBackground) form.append('remove_background', 'true');
-  if (several) form.append('variants', '2');
-  probe ??= await blank();
+  probe ??= { name: 'price.png', data: await blank() };
   const sides = smallest(model);
-  for (const side of sides) form.append(sides.length > 1 ? partOf('price', side) : 'files', probe, 'price.png');
-  const quote = await call('POST', '/quote', { form });
+  const source = sides.length > 1 ? { name: 'price', views: sides.map((side) => ({ picture: probe, side })) } : probe;
+  const options = { model: model.id, params, remove_background: removesBackground, ...(several && { variants: 2 }) };
+  const quote = await client.quote([source], options);
   const preparation = quote.preparation_cost_usd_each;
   return { usd: quote.cost_usd_each, note: quote.price_note, limit: quote.refusal?.code === 'price_unknown', preparation: preparation === undefined ? 0 : preparation, warnings: (quote.warnings || []).map(({ message }) => `${model.title}: ${message}`) };
 }

@@ -1,6 +1,6 @@
 // Who is using the page: signing in with a key, and out.
 
-import { call, get, onUnauthenticated, post } from './api.js';
+import { client, get, onUnauthenticated, post } from './api.js';
 import { byId, element, say, show } from './dom.js';
 
 const OPEN = 'local'; // what the service calls everybody where no keys are used
@@ -20,7 +20,7 @@ export async function ask() {
 export function start(entered, left) {
   onUnauthenticated(() => open(entered));
   byId('sign-out').addEventListener('click', async () => {
-    await call('DELETE', '/session');
+    await client.request('DELETE', '/session');
     current = null;
     show(byId('sign-out'), false);
     show(byId('admin-open'), false);

@@ -1,23 +1,19 @@
 // Sends batches: a few at once, with progress, again and again under one idempotency key until the service
 // has accepted or refused them.
 
-import { ApiError, BASE, Unreachable, refused } from './api.js';
+import { randomKey } from '../client/form.js';
+import { ProblemError, client } from './api.js';
 import { fetchJob } from './documents.js';
 import * as health from './health.js';
 import * as jobs from './jobs.js';
-import { partOf } from './objects.js';
 import * as outbox from './outbox.js';
 import { thumbnail } from './thumbnails.js';
 
 const BATCH = 25;
 const LARGEST_BATCH = 1e9; // the service takes 1 GiB
 const AT_ONCE = 2;
-const LONGEST_WAIT_S = 30;
-const PASSING = new Set([429, 502, 503, 504]);
 const waiting = [];
 let running = 0;
-
-export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 // The objects by batches, each as large as the service takes.
 export function split(objects) {
@@ -44,7 +40,7 @@ export function send(objects, { models, params, fields = [], metadata = {}, maxC
   for (const [round, some] of [...split(objects).entries()].reverse()) {
     const share = maxCost === null ? null : Math.floor((maxCost * 1e6 * some.length) / objects.length) / 1e6;
     const kept = some.map((one) => ({ ...one, views: one.views.map(({ file, side }) => ({ file, side })) }));
-    const batch = { key: newKey(), models, params, fields, metadata, maxCost: share, made: made + round, objects: kept };
+    const batch = { key: randomKey(), models, params, fields, metadata, maxCost: share, made: made + round, objects: kept };
     begin(batch, some.map((one) => one.views[0].thumbnail), true);
   }
   pump();
@@ -67,7 +63,7 @@ function begin(batch, thumbnails, fresh) {
   const job = {
     job_id: null, status: 'uploading', model: batch.models[0], params: batch.params, total: batch.objects.length, counts: {}, progress: 0,
     cost_usd: 0, estimated_cost_usd: null, waiting_for: null, rejected: [], created_at: new Date(batch.made).toISOString(),
-    heard: 0, images: null, upload: { batch, error: null, request: null },
+    heard: 0, images: null, upload: { batch, error: null, stop: null },
   };
   job.images = batch.objects.map((object, index) => pictureOf(job, object, index, thumbnails[index] || null));
   for (const [index, one] of job.images.entries()) if (!one.thumbnail) drawn(one, batch.objects[index].views[0].file);
@@ -99,74 +95,44 @@ function pump() {
 async function carry(job, fresh) {
   const { batch } = job.upload;
   if (fresh) await outbox.keep(batch);
-  for (let attempt = 0; job.upload; attempt += 1) {
-    try {
-      const document = await transfer(job);
-      await outbox.drop(batch.key);
-      return taken(job, document);
-    } catch (error) {
-      if (!job.upload) return undefined; // removed meanwhile
-      if (!passes(error)) return refuse(job, error);
-      await pause(job, error, attempt);
-    }
+  try {
+    const document = await transfer(job);
+    await outbox.drop(batch.key);
+    taken(job, document);
+  } catch (error) {
+    if (job.upload) refuse(job, error); // else it was removed meanwhile
   }
-  return undefined;
-}
-
-const passes = (error) => error instanceof Unreachable || PASSING.has(error.status) || error.code === 'idempotency_in_progress';
-
-function pause(job, error, attempt) {
-  if (error.code === 'store_unavailable') health.refused();
-  const wait = Math.min(LONGEST_WAIT_S, error.retryAfter ?? 2 ** attempt / 2);
-  job.upload.error = `${error.message} Trying again by itself.`;
-  job.upload.passing = true;
-  jobs.changed({ job });
-  return new Promise((done) => setTimeout(done, wait * 1000));
 }
 
 function transfer(job) {
   const { batch } = job.upload;
-  const form = new FormData();
-  const [first, ...others] = batch.models;
-  for (const model of batch.models) form.append('model', model);
-  if (Object.keys(batch.params).length) form.append('params', JSON.stringify(others.length ? { [first]: batch.params } : batch.params));
-  for (const [name, text] of [...batch.fields, ...own(batch)]) form.append(name, text);
-  if (batch.maxCost) form.append('max_cost_usd', batch.maxCost.toFixed(6));
-  form.append('on_invalid', 'skip');
-  for (const { name, grouped, views } of batch.objects) {
-    for (const { file, side } of views) form.append(grouped ? partOf(name, side) : 'files', file, file.name);
-  }
-  return new Promise((done, fail) => {
-    const request = new XMLHttpRequest();
-    job.upload.request = request;
-    request.open('POST', `${BASE}/upload/batch`);
-    request.setRequestHeader('Idempotency-Key', batch.key);
-    request.upload.onprogress = (event) => progress(job, event.loaded / event.total);
-    request.onload = () => (request.status === 202 ? done(JSON.parse(request.responseText)) : fail(problem(request)));
-    request.onerror = request.onabort = () => fail(new Unreachable());
-    request.send(form);
-  });
+  const { models, params, fields, metadata, maxCost } = batch;
+  const [model, ...others] = models;
+  const options = {
+    ...Object.fromEntries(fields), metadata, on_invalid: 'skip', ...(maxCost && { max_cost_usd: maxCost }),
+    params: others.length && Object.keys(params).length ? { [model]: params } : params,
+  };
+  job.upload.stop = new AbortController();
+  const call = {
+    idempotencyKey: batch.key, patience: Infinity, signal: job.upload.stop.signal,
+    onProgress: ({ loaded, total }) => progress(job, loaded / total),
+    onRetry: (error) => passing(job, error),
+  };
+  const sources = batch.objects.map(sourceOf);
+  return others.length ? client.compare(sources, models, options, call) : client.upload(sources, { model, ...options }, call);
 }
 
-// The fields with the caller's own data, where there is any. A file's `part` is its place among all files.
-function own({ metadata = {}, objects }) {
-  const manifest = {};
-  let part = 0;
-  for (const one of objects) {
-    const { name, grouped, metadata: said } = one;
-    if (Object.keys(said).length) {
-      if (grouped) (manifest.objects ??= []).push({ name, metadata: said });
-      else (manifest.files ??= []).push({ part, metadata: said });
-    }
-    part += one.views.length;
-  }
-  return [
-    ...(Object.keys(metadata).length ? [['metadata', JSON.stringify(metadata)]] : []),
-    ...(Object.keys(manifest).length ? [['manifest', JSON.stringify(manifest)]] : []),
-  ];
+function sourceOf({ name, grouped, metadata, views }) {
+  if (!grouped) return { name: views[0].file.name, data: views[0].file, metadata };
+  return { name, metadata, views: views.map(({ file, side }) => ({ picture: file, side })) };
 }
 
-const problem = (request) => refused(request.status, request.responseText, request.getResponseHeader('Retry-After'));
+function passing(job, error) {
+  if (error.code === 'store_unavailable') health.refused();
+  job.upload.error = `${error.message} Trying again by itself.`;
+  job.upload.passing = true;
+  jobs.changed({ job });
+}
 
 // Files go one after the other, so a share of the whole is a share of each.
 function progress(job, share) {
@@ -193,9 +159,8 @@ function taken(job, document) {
 async function refuse(job, error) {
   job.upload.error = error.message;
   job.upload.passing = false;
-  job.upload.request = null;
   job.status = 'refused';
-  const faults = error instanceof ApiError ? error.errors : [];
+  const faults = error instanceof ProblemError ? error.errors : [];
   for (const one of job.images) {
     const fault = faults.find(({ file }) => file === one.filename || one.views.some((view) => view.filename === file));
     one.status = fault ? 'rejected' : 'waiting';
@@ -215,9 +180,9 @@ export function again(job) {
 }
 
 export function abandon(job) {
-  const { batch, request } = job.upload;
+  const { batch, stop } = job.upload;
   job.upload = null;
-  request?.abort();
+  stop?.abort();
   outbox.drop(batch.key);
   jobs.remove(job);
 }

@@ -1,6 +1,6 @@
 // API keys: made, listed, revoked. A key's text is shown once, right after it is made.
 
-import { call, post } from '../api.js';
+import { client, post } from '../api.js';
 import { button, element } from '../dom.js';
 import { moment } from '../format.js';
 import { failed, toast } from '../toasts.js';
@@ -65,7 +65,7 @@ function revoke(key, refresh) {
 
 async function end(key, refresh) {
   try {
-    await call('DELETE', `/admin/keys/${encodeURIComponent(key.key_id)}`);
+    await client.request('DELETE', `/admin/keys/${encodeURIComponent(key.key_id)}`);
   } catch (error) {
     failed(error);
   }

@@ -1,7 +1,7 @@
 // Beside the stage: the original, the numbers, the files, and the way to try again.
 
 import * as actions from '../actions.js';
-import { BASE } from '../api.js';
+import { BASE, client } from '../api.js';
 import { button, element, icon } from '../dom.js';
 import { between, bytes, moment, number, seconds, usd } from '../format.js';
 import * as jobs from '../jobs.js';
@@ -99,8 +99,7 @@ async function originalObject(picture) {
 }
 
 async function originalFile(picture, name, index) {
-  const answer = await fetch(fileUrl(picture, originalKind(index)));
-  if (!answer.ok) throw new Error('The original picture is no longer there.');
+  const answer = await client.download(picture.job.job_id, picture.image_id, { file: originalKind(index) });
   return new File([await answer.blob()], name, { type: answer.headers.get('Content-Type') || '' });
 }
 

@@ -1,13 +1,13 @@
 // The second step on a finished model: retexture it, reduce it, part it, rig it, as another model of FAL's does.
 
-import { call } from '../api.js';
+import { randomKey } from '../../client/form.js';
+import { client } from '../api.js';
 import { button, element, icon } from '../dom.js';
 import { usd } from '../format.js';
 import * as jobs from '../jobs.js';
 import { modelOf, secondSteps } from '../models.js';
 import { ParameterForm } from '../parameters.js';
 import { failed, toast } from '../toasts.js';
-import { newKey } from '../uploads.js';
 
 // The part of the details that offers it; null where there is nothing to offer. `sent` is called after it was begun.
 export function part(picture, sent) {
@@ -33,7 +33,7 @@ class StepForm {
   constructor(picture, sent) {
     this.picture = picture;
     this.sent = sent;
-    this.key = newKey();
+    this.key = randomKey();
     this.select = element('select', { id: 'step-model', on: { change: () => this.choose() } },
       ...secondSteps().map((one) => element('option', { value: one.id }, one.price === null ? one.title : `${one.title} · ${usd(one.price)}`)));
     this.fields = element('div', { class: 'params-fields' });
@@ -47,7 +47,7 @@ class StepForm {
       element('div', { class: 'field' }, element('label', { for: 'step-model' }, 'What to do'), this.select),
       this.fields, this.fileField, this.mostField, this.go);
     this.element.noValidate = true;
-    this.element.addEventListener('change', () => (this.key = newKey())); // another request
+    this.element.addEventListener('change', () => (this.key = randomKey())); // another request
     this.element.addEventListener('submit', (event) => {
       event.preventDefault();
       this.send();
@@ -68,7 +68,7 @@ class StepForm {
     this.go.disabled = true;
     try {
       const asked = jobs.tick();
-      jobs.put(await call('POST', `/jobs/${job.job_id}/images/${id}/derive`, { ...this.body(), key: this.key }), asked);
+      jobs.put(await client.derive(job.job_id, id, this.options(), { idempotencyKey: this.key }), asked);
       toast(`${this.model.title} runs on ${this.picture.filename}. It is a batch of its own.`);
       this.sent();
     } catch (error) {
@@ -77,17 +77,9 @@ class StepForm {
     }
   }
 
-  // JSON, or a form where a picture goes with it.
-  body() {
-    const params = this.parameters.values();
+  options() {
     const most = !this.mostField.hidden && Number(this.most.value) > 0 ? Number(this.most.value) : null;
-    const [file] = this.fileField.hidden ? [] : this.file.files;
-    if (!file) return { json: { model: this.model.id, params, ...(most && { max_cost_usd: most }) } };
-    const form = new FormData();
-    form.append('model', this.model.id);
-    form.append('params', JSON.stringify(params));
-    if (most) form.append('max_cost_usd', most.toFixed(6));
-    form.append('image', file, file.name);
-    return { form };
+    const [picture] = this.fileField.hidden ? [] : this.file.files;
+    return { model: this.model.id, params: this.parameters.values(), ...(most && { max_cost_usd: most }), ...(picture && { picture }) };
   }
 }

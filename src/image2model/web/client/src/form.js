@@ -1,0 +1,102 @@
+// The form of an upload or a quote: fields, and pictures and objects as parts, as one Blob. So its size is known, and
+// it can be sent any number of times.
+
+/** @import { Picture, Source, Thing, View } from './documents.js' */
+
+/**
+ * @param {Iterable<Source>} sources each becomes one model
+ * @param {readonly string[]} models
+ * @param {object} options the other fields; `undefined` and `false` say nothing
+ */
+export function form(sources, models, options) {
+  const things = [...sources];
+  const fields = models.map((model) => ['model', model]);
+  for (const [name, value] of Object.entries(options)) {
+    const text = fieldText(name, value);
+    if (text !== null) fields.push([name, text]);
+  }
+  const said = manifest(things);
+  if (said) fields.push(['manifest', said]);
+  return multipart(fields, things.flatMap(partsOf));
+}
+
+/**
+ * A field's text as the form has it; null where it says nothing.
+ *
+ * @param {string} name
+ * @param {unknown} value
+ */
+export function fieldText(name, value) {
+  if (name === 'params_strict') return value === false || value === 'false' ? 'false' : null;
+  if (name === 'max_cost_usd' && typeof value === 'number') return dollars(value);
+  if (value === undefined || value === null || value === false) return null;
+  if (typeof value === 'object') return Object.keys(value).length ? JSON.stringify(value) : null;
+  return String(value);
+}
+
+/** Micro-dollars are the smallest that counts; a limit is rounded down. @param {number} amount */
+const dollars = (amount) => (Math.floor(Number(`${amount}e6`) || amount * 1e6) / 1e6).toFixed(6);
+
+/** @param {readonly string[][]} fields @param {readonly [string, Picture][]} parts */
+export function multipart(fields, parts) {
+  const boundary = `image2model-${randomKey()}`;
+  /** @type {BlobPart[]} */
+  const pieces = [];
+  const head = (/** @type {string} */ rest) => pieces.push(`--${boundary}\r\nContent-Disposition: form-data; ${rest}\r\n\r\n`);
+  for (const [name = '', text = ''] of fields) {
+    head(`name="${escaped(name)}"`);
+    pieces.push(text, '\r\n');
+  }
+  for (const [name, { name: filename, data }] of parts) {
+    head(`name="${escaped(name)}"; filename="${escaped(filename)}"\r\nContent-Type: application/octet-stream`);
+    pieces.push(/** @type {BlobPart} */ (data), '\r\n');
+  }
+  pieces.push(`--${boundary}--\r\n`);
+  return { body: new Blob(pieces), type: `multipart/form-data; boundary=${boundary}` };
+}
+
+/** 128 random bits. `randomUUID` is only there on https and loopback. */
+export const randomKey = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+/** @param {string} name */
+const escaped = (name) => name.replace(/"/g, '%22').replace(/\r/g, '%0D').replace(/\n/g, '%0A');
+
+/** @param {Source} source @returns {source is Thing} */
+const isThing = (source) => 'views' in source;
+
+/** @param {Picture | Blob} picture @returns {Picture} */
+export const pictureOf = (picture) =>
+  picture instanceof Blob ? { name: /** @type {File} */ (picture).name || 'image', data: picture } : picture;
+
+/** @param {Source} source @returns {[string, Picture][]} */
+function partsOf(source) {
+  if (!isThing(source)) return [['files', pictureOf(source)]];
+  return source.views.map((view) => {
+    const { picture, side } = sided(view);
+    return [`objects[${source.name}]${side ? `[${side}]` : ''}`, pictureOf(picture)];
+  });
+}
+
+/** @param {View} view @returns {{picture: Picture | Blob, side?: string}} */
+const sided = (view) => ('picture' in view ? view : { picture: view });
+
+/** What is said of single pictures, by their place among all files, and of objects. @param {Source[]} sources */
+function manifest(sources) {
+  const files = [];
+  const objects = [];
+  let part = 0;
+  for (const one of sources) {
+    const metadata = one instanceof Blob ? undefined : one.metadata;
+    const says = metadata && Object.keys(metadata).length > 0;
+    if (isThing(one)) {
+      if (says) objects.push({ name: one.name, metadata });
+      part += one.views.length;
+    } else {
+      if (says) files.push({ part, metadata });
+      part += 1;
+    }
+  }
+  const said = { ...(files.length && { files }), ...(objects.length && { objects }) };
+  return Object.keys(said).length ? JSON.stringify(said) : '';
+}
