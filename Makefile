@@ -12,6 +12,8 @@ DEV_DONE := $(VENV)/.locked-dev
 NPM_TESTS_DONE := tests/npm/node_modules/.locked
 SITE := tools/site
 SITE_DONE := $(SITE)/node_modules/.locked
+GENERATORS := tools/generators
+GENERATORS_DONE := $(GENERATORS)/.venv/.locked $(GENERATORS)/node_modules/.locked
 PAGE := src/image2model/web
 PAGE_DONE := $(PAGE)/vendor/.locked
 CLIENT_JS := $(PAGE)/client
@@ -39,18 +41,20 @@ test-all: setup-test ## that, and the long tests with fleets of real processes (
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: setup-test
-setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(CLIENT_JS_DONE) $(SITE_DONE) programs ## what the tests need besides
+setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(CLIENT_JS_DONE) $(SITE_DONE) $(GENERATORS_DONE) programs ## what the tests need besides
 
 # Programs of the system that tests run for real, as "program:Debian package".
 PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip curl:curl jq:jq go:golang-go \
-	mcs:mono-mcs mono:mono-runtime
-# Libraries that they need, as "file:Debian package".
-LIBRARIES := /usr/lib/mono/4.5/System.Net.Http.dll:libmono-system-net-http4.0-cil
+	mcs:mono-mcs mono:mono-runtime javac:default-jdk-headless
+# Libraries that they need, as "path:Debian package".
+LIBRARIES := /usr/lib/mono/4.5/System.Net.Http.dll:libmono-system-net-http4.0-cil \
+	/usr/share/java/httpmime.jar:libhttpclient-java /usr/share/java/jakarta-annotation-api.jar:libjakarta-annotation-api-java \
+	/usr/share/gocode/src/gopkg.in/validator.v2:golang-gopkg-validator.v2-dev
 
 .PHONY: programs
-programs: ## the programs that the tests need: a browser, promtool, nginx, unzip, jq, Go, Mono
+programs: ## the programs that the tests need: a browser, promtool, nginx, unzip, jq, compilers
 	@missing=""; for one in $(PROGRAMS); do PATH="$$PATH:/usr/sbin" command -v $${one%%:*} >/dev/null || missing="$$missing $${one##*:}"; done; \
-	for one in $(LIBRARIES); do [ -e $${one%%:*} ] || missing="$$missing $${one##*:}"; done; \
+	for one in $(LIBRARIES); do [ -e "$${one%%:*}" ] || missing="$$missing $${one##*:}"; done; \
 	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null; } \
 	|| { echo "the tests need these packages:$$missing" >&2; exit 1; }
@@ -59,6 +63,10 @@ programs: ## the programs that the tests need: a browser, promtool, nginx, unzip
 client-js: $(LOCK_DONE) $(CLIENT_JS_DONE) ## the JavaScript client as an npm package, into dist/ (docs/howto/javascript.md)
 	mkdir -p dist
 	cd $(CLIENT_JS) && PYTHON=$(CURDIR)/$(BIN)/python npm pack --silent --pack-destination $(CURDIR)/dist
+
+.PHONY: generators
+generators: $(DEV_DONE) $(GENERATORS_DONE) programs ## make clients with every generator of docs/howto/generate.md and try them
+	$(BIN)/python -m tests.generators
 
 .PHONY: bench
 bench: $(DEV_DONE) ## measure how fast it is (a quarter of an hour); BESIDE=REV: what is slower than at REV (docs/speed.md)
@@ -103,10 +111,11 @@ fuzz: $(DEV_DONE) ## ten minutes each of enemies' bodies, manifests, files and d
 lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra otel --group pyproject.toml:build -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra otel --group pyproject.toml:build --group pyproject.toml:dev -o requirements-dev.lock
+	$(BIN)/uv pip compile $(GENERATORS)/requirements.txt --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -o $(GENERATORS)/requirements.lock
 
 .PHONY: clean
 clean: ## remove what the set-up made
-	rm -rf $(VENV) tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(CLIENT_JS)/node_modules $(CLIENT_JS)/types $(SITE)/node_modules site
+	rm -rf $(VENV) tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(CLIENT_JS)/node_modules $(CLIENT_JS)/types $(SITE)/node_modules $(GENERATORS)/.venv $(GENERATORS)/node_modules site
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "image2model needs Python 3.11 or later, this is " + sys.version.split()[0])'
@@ -134,6 +143,18 @@ $(CLIENT_JS_DONE): $(CLIENT_JS)/package-lock.json
 $(SITE_DONE): $(SITE)/package-lock.json
 	@command -v npm >/dev/null || { echo "the documentation's search needs a file from npm: install Node 20 or later" >&2; exit 1; }
 	cd $(SITE) && npm ci --silent --no-audit --no-fund
+	touch $@
+
+# In an environment of their own: what they need of other packages is not what the service needs.
+$(GENERATORS)/.venv/.locked: $(GENERATORS)/requirements.lock | $(BIN)/python
+	$(BIN)/python -m venv $(GENERATORS)/.venv
+	$(GENERATORS)/.venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $(GENERATORS)/requirements.lock
+	touch $@
+
+# They need a newer Node than the tests, and bring it. No package may run a script: none needs to.
+$(GENERATORS)/node_modules/.locked: $(GENERATORS)/package-lock.json
+	@command -v npm >/dev/null || { echo "the tests need Node and npm: install Node 20 or later" >&2; exit 1; }
+	cd $(GENERATORS) && npm ci --silent --no-audit --no-fund --ignore-scripts
 	touch $@
 
 # The 3D viewer with its decoders and the API reference's viewer, checked against the lock file's hashes.

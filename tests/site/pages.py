@@ -28,9 +28,20 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     """All blocks with a language, in order."""
+    return _blocks(page.read_text(encoding="utf-8"))
+
+
+def blocks_by_heading(page: Path) -> dict[str, list[Block]]:
+    """The same below each heading of the second level; those before the first are below an empty one."""
+    top, *parts = re.split(r"^## ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    named = (part.partition("\n") for part in parts)
+    return {"": _blocks(top), **{name: _blocks(text) for name, _, text in named}}
+
+
+def _blocks(text: str) -> list[Block]:
     return [
         Block(one["language"], one["title"], one["text"], one["skip"] is not None)
-        for one in _BLOCK.finditer(page.read_text(encoding="utf-8"))
+        for one in _BLOCK.finditer(text)
     ]
 
 

@@ -16,7 +16,8 @@ from image2model import __version__
 from image2model.access import openapi as access_openapi
 from image2model.access.principal import COOKIE, SECURE_COOKIE
 from image2model.access.state import AccessState, state_of
-from image2model.api.openapi_responses import as_json, components, reference, responses
+from image2model.api.openapi_responses import responses
+from image2model.api.openapi_schemas import as_json, body_schema, components, reference
 from image2model.catalogue import openapi as catalogue_openapi
 from image2model.events import openapi as events_openapi
 from image2model.events.examples import ENDED, PARTIAL_JOB
@@ -24,7 +25,6 @@ from image2model.http.problems import ProblemDocument
 from image2model.http.reference import Body, Operation, Parameter
 from image2model.jobs import openapi as jobs_openapi
 from image2model.jobs import openapi_derive, openapi_json, openapi_uploads
-from image2model.jobs.archive import Manifest
 from image2model.operations import openapi as operations_openapi
 from image2model.webhooks import http as webhooks_http
 from image2model.webhooks.deliveries import EVENT, Payload
@@ -53,6 +53,20 @@ _ABOUT: Final = (
     "Send the key as `Authorization: Bearer <key>`; the page uses a cookie instead. Under `I2M_AUTH=none` "
     "no key is needed."
 )
+_CALLS: Final = "Webhook calls"
+"""A tag of its own: of one that operations have too, generators make two files of the same name."""
+_TAGS: Final = {
+    "Batches": "Upload pictures, and ask for the price before.",
+    "Jobs": "What was uploaded: its status, cancel, retry, second steps.",
+    "Events": "Changes of jobs as server-sent events.",
+    "Results": "The models and other files of a job.",
+    "Models": "FAL's endpoints with their parameters and prices.",
+    "Webhooks": "The log of the calls to a batch's `webhook_url`.",
+    "Session": "Signing in with a browser.",
+    "Administration": "Keys, queues, workers, statistics and failed images of all owners.",
+    "Operation": "Health, metrics, and this reference.",
+    _CALLS: "What the service sends to a batch's `webhook_url`.",
+}
 _SECURITY: Final[dict[str, list[dict[str, list[str]]]]] = {
     "key": [{"key": []}, {"session": []}],
     "admin": [{"key": []}, {"session": []}],
@@ -91,14 +105,18 @@ def openapi() -> dict[str, Any]:
         "info": {"title": "image2model", "version": __version__, "description": _ABOUT},
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in OPERATIONS)],
+        "tags": [{"name": tag, "description": _TAGS[tag]} for tag in _tags()],
         "paths": _paths(),
         "webhooks": _webhooks(),
         "components": {
-            "schemas": components(OPERATIONS, [ProblemDocument, Payload, Manifest]),
+            "schemas": components(OPERATIONS, [ProblemDocument, Payload]),
             "securitySchemes": _SCHEMES,
         },
     }
+
+
+def _tags() -> list[str]:
+    return [*dict.fromkeys(one.tag for one in OPERATIONS), _CALLS]
 
 
 def _paths() -> dict[str, Any]:
@@ -139,20 +157,23 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "required": parameter.where == "path",
         "schema": dict(parameter.schema),
     }
+    if parameter.schema.get("type") == "object":
+        described |= {"style": "form", "explode": True}
     if parameter.example is not None:
         described["example"] = parameter.example
     return described
 
 
 def _body(body: Body) -> dict[str, Any]:
-    media: dict[str, Any] = {"schema": reference(body.shape) if body.shape else dict(body.schema or {})}
+    schema = reference(body.shape.__name__) if body.shape else body_schema(body.schema or {})
+    media: dict[str, Any] = {"schema": schema}
     if body.encoding is not None:
         media["encoding"] = dict(body.encoding)
     if body.examples:
         media["examples"] = {name: {"value": as_json(value)} for name, value in body.examples.items()}
     content = {body.media_type: media}
     if body.form is not None:
-        content["multipart/form-data"] = {"schema": dict(body.form)}
+        content["multipart/form-data"] = {"schema": body_schema(body.form)}
     return {"description": body.description, "required": body.required, "content": content}
 
 
@@ -164,7 +185,8 @@ def _webhooks() -> dict[str, Any]:
     )
     call = {
         "operationId": "jobFinished",
-        "tags": ["Webhooks"],
+        "tags": [_CALLS],
+        "security": [],
         "summary": "The call to a batch's `webhook_url`",
         "description": "Sent each time the job finishes, signed as Standard Webhooks (`webhook-id`, "
         "`webhook-timestamp`, `webhook-signature`). Any answer other than 2xx is retried.",

@@ -1,24 +1,22 @@
-"""The responses and schemas of the OpenAPI document: JSON Schemas of the Structs, examples, and refusals.
+"""The responses of the OpenAPI document: answers with their examples, event streams, and refusals.
 
-`MEANINGS` explains every problem code to users. msgspec treats a field with a default as optional. That is
-right for requests; answers contain every field, unless their Struct omits defaults.
+`MEANINGS` explains every problem code to users. Client generators make a class of each schema without a name,
+so every answer refers to a named one. The codes of a refusal are the names of its examples.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
-from msgspec import inspect
 
 from image2model import errors
+from image2model.api.openapi_schemas import as_json, one_of, reference
 from image2model.errors import FileFault, FileProblem, Problem
 from image2model.http import reference as shared
 from image2model.http.problems import MEDIA_TYPE, ProblemDocument, document
 from image2model.http.reference import Answer, Header, Operation, SseEvent
 
-REFERENCE: Final = "#/components/schemas/{name}"
-Shape = type[msgspec.Struct]
 MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "unauthenticated": "The key is missing, unknown or no longer valid. Send a valid key as "
@@ -113,31 +111,6 @@ def blames_files(problem: type[Problem]) -> bool:
     return issubclass(problem, FileProblem)
 
 
-def components(operations: Iterable[Operation], extra_answers: Iterable[Shape]) -> dict[str, Any]:
-    """The schemas of all Structs in the operations and of `extra_answers`, by the Structs' names."""
-    table = list(operations)
-    sent = {one.body.shape for one in table if one.body is not None and one.body.shape is not None}
-    answered = {*extra_answers, *_answered(table)}
-    _, schemas = msgspec.json.schema_components(
-        [*sent, *answered], ref_template=REFERENCE, schema_hook=_any_value
-    )
-    for shape in {found for one in answered for found in _structs(inspect.type_info(one))}:
-        if not shape.__struct_config__.omit_defaults:
-            _require_all_fields(schemas[shape.__name__])
-    return dict(sorted(schemas.items()))
-
-
-def reference(shape: Shape) -> dict[str, object]:
-    """A reference to a Struct's schema."""
-    return {"$ref": REFERENCE.format(name=shape.__name__)}
-
-
-def as_json(example: object) -> object:
-    """An example as plain JSON values."""
-    decoded: object = msgspec.json.decode(msgspec.json.encode(example))
-    return decoded
-
-
 def headers(found: Iterable[Header]) -> dict[str, Any]:
     """The `headers` object."""
     return {
@@ -164,16 +137,8 @@ def _answer(answer: Answer, *, counted: bool) -> dict[str, Any]:
 
 
 def _content(answer: Answer) -> dict[str, Any] | None:
-    if answer.shape is not None:
-        media: dict[str, Any] = {"schema": reference(answer.shape), "example": as_json(answer.example)}
-        if (other := answer.otherwise) is not None:
-            shapes = (answer.shape, type(other))
-            named = zip(shapes, (answer.example, other), strict=True)
-            media = {
-                "schema": {"oneOf": [reference(shape) for shape in shapes]},
-                "examples": {shape.__name__: {"value": as_json(example)} for shape, example in named},
-            }
-        return {"application/json": media}
+    if answer.shapes:
+        return {"application/json": _json(answer)}
     if answer.media_type is None:
         return None
     if answer.events:
@@ -184,42 +149,37 @@ def _content(answer: Answer) -> dict[str, Any] | None:
     found: dict[str, Any] = {"schema": schema}
     if answer.example is not None:
         found["example"] = answer.example
+    if answer.contains:
+        found["x-contents"] = {name: reference(shape.__name__) for name, shape in answer.contains.items()}
     return {answer.media_type: found}
 
 
-def _stream(events: Iterable[SseEvent]) -> dict[str, Any]:
-    """The schema describes one event, like `itemSchema` of OpenAPI 3.2, because 3.1 has no streams.
+def _json(answer: Answer) -> dict[str, Any]:
+    media: dict[str, Any] = {"schema": one_of(answer.shapes)}
+    if answer.otherwise is None:
+        return {**media, "example": as_json(answer.example)}
+    examples = zip(answer.shapes, (answer.example, answer.otherwise), strict=True)
+    media["examples"] = {shape.__name__: {"value": as_json(example)} for shape, example in examples}
+    return media
 
-    `x-events` describes the data of each event.
-    """
+
+def _stream(events: Iterable[SseEvent]) -> dict[str, Any]:
+    """Text, as OpenAPI 3.1 has no `itemSchema` yet. `x-events` describes the data of each event."""
     known = list(events)
     return {
-        "schema": {"oneOf": [_sse_schema(one) for one in known]},
+        "schema": {"type": "string"},
         "examples": {
-            one.name: {"value": {"id": str(number), "event": one.name, "data": _data(one)}}
+            one.name: {"value": f"id: {number}\nevent: {one.name}\ndata: {_data(one)}\n\n"}
             for number, one in enumerate(known, 6)
         },
         "x-events": {
             one.name: {
                 "description": one.description,
-                "schema": reference(one.shape),
+                "schema": reference(one.shape.__name__),
                 "example": as_json(one.example),
             }
             for one in known
         },
-    }
-
-
-def _sse_schema(event: SseEvent) -> dict[str, Any]:
-    data = {
-        "type": "string",
-        "contentMediaType": "application/json",
-        "contentSchema": reference(event.shape),
-    }
-    return {
-        "type": "object",
-        "required": ["id", "event", "data"],
-        "properties": {"id": {"type": "string"}, "event": {"const": event.name}, "data": data},
     }
 
 
@@ -234,12 +194,7 @@ def _refusal(status: int, problems: list[type[Problem]], *, counted: bool) -> di
         "headers": headers((shared.REQUEST_ID, *_HEADERS.get(status, ()), *limits)),
         "content": {
             MEDIA_TYPE: {
-                "schema": {
-                    "allOf": [
-                        reference(ProblemDocument),
-                        {"properties": {"code": {"enum": [one.code for one in problems]}}},
-                    ]
-                },
+                "schema": reference(ProblemDocument.__name__),
                 "examples": {one.code: {"value": as_json(_example(one))} for one in problems},
             }
         },
@@ -250,45 +205,6 @@ def _example(problem: type[Problem]) -> ProblemDocument:
     detail = MEANINGS[problem.code]
     faults = (FileFault("lamp.png", problem.code, detail),) if blames_files(problem) else ()
     return document(problem(detail, errors=faults), shared.REQUEST_ID.example)
-
-
-def _answered(operations: Iterable[Operation]) -> Iterator[Shape]:
-    for answer in (answer for one in operations for answer in one.answers):
-        if answer.shape is not None:
-            yield answer.shape
-        if answer.otherwise is not None:
-            yield type(answer.otherwise)
-        yield from (event.shape for event in answer.events)
-
-
-def _structs(node: object) -> Iterator[Shape]:
-    """The Structs that a type contains."""
-    if isinstance(node, inspect.StructType):
-        yield node.cls
-        yield from (found for field in node.fields for found in _structs(field.type))
-    elif isinstance(node, inspect.Metadata):
-        yield from _structs(node.type)
-    elif isinstance(node, inspect.UnionType):
-        yield from (found for one in node.types for found in _structs(one))
-    elif isinstance(node, inspect.TupleType):
-        yield from (found for one in node.item_types for found in _structs(one))
-    elif isinstance(node, inspect.VarTupleType | inspect.ListType):
-        yield from _structs(node.item_type)
-    elif isinstance(node, inspect.DictType):
-        yield from _structs(node.value_type)
-
-
-def _any_value(kind: type) -> dict[str, object]:
-    """The schema of `object`: any JSON value, such as a parameter's."""
-    if kind is object:
-        return {"description": "Any JSON value."}  # msgspec drops an empty schema
-    raise NotImplementedError
-
-
-def _require_all_fields(schema: dict[str, Any]) -> None:
-    schema["required"] = list(schema["properties"])
-    for field in schema["properties"].values():
-        field.pop("default", None)
 
 
 def _leaves(parent: type[Problem]) -> list[type[Problem]]:

@@ -23,7 +23,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     where: Where
     description: str
-    example: str | int | None = None
+    example: str | int | Mapping[str, str] | None = None
     schema: Schema = msgspec.field(default_factory=lambda: {"type": "string"})
 
 
@@ -37,7 +37,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's body: JSON in the shape of a Struct, or by `schema`. `form`: the same as multipart."""
+    """A request's body: JSON in the shape of a Struct, or by `schema`. `form`: the same as multipart.
+
+    A schema with a `title` becomes a named one of the document.
+    """
 
     description: str
     examples: Mapping[str, object]
@@ -63,6 +66,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     With a `shape` the body is that Struct as JSON, with `media_type` alone it is text or bytes, and
     without either there is none. `otherwise`: an example of the other Struct that it may be instead.
+    `contains`: JSON files in an archive, by their names.
     """
 
     status: int
@@ -74,6 +78,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     binary: bool = False
     headers: tuple[Header, ...] = ()
     events: tuple[SseEvent, ...] = ()
+    contains: Mapping[str, type[msgspec.Struct]] = {}
+
+    @property
+    def shapes(self) -> tuple[type[msgspec.Struct], ...]:
+        """The Structs that the body may be; empty where it is no JSON."""
+        shape = () if self.shape is None else (self.shape,)
+        return shape if self.otherwise is None else (*shape, type(self.otherwise))
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

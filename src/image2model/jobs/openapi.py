@@ -1,5 +1,6 @@
 """The reference of jobs and results: each operation with its parameters, answers and problems."""
 
+import re
 from typing import Final
 
 from image2model import errors
@@ -32,10 +33,11 @@ from image2model.http.reference import (
     Parameter,
     limit,
 )
+from image2model.jobs.archive import Manifest
 from image2model.jobs.downloads import Downloads, ImageFiles
 from image2model.jobs.http import ConfirmBody, RetryBody
 from image2model.jobs.listing import COMPARISON, DEFAULT_LIMIT, MAX_LIMIT, JobPage
-from image2model.jobs.metadata import MAX_FILTERS
+from image2model.jobs.metadata import FILTER, MAX_FILTERS, MAX_KEY
 from image2model.jobs.openapi_uploads import IDEMPOTENCY_KEY, REPLAYED
 
 _JOB_PROBLEMS: Final = (errors.NotFound, errors.Expired)
@@ -48,12 +50,17 @@ STATUS: Final = Parameter(
     schema={"type": "string", "pattern": f"^({_STATUSES})(,({_STATUSES}))*$"},
 )
 METADATA: Final = Parameter(
-    name="metadata.KEY",
+    name="metadata",
     where="query",
-    description="Only jobs that have this value under this key in their `metadata`, or in that of one of "
-    "their images: `metadata.sku=CHAIR-7`. Anything but a string is written as in JSON. A job must "
-    f"pass every such filter; at most {MAX_FILTERS}.",
-    example="CHAIR-7",
+    description="`metadata.KEY=VALUE`: only jobs that have this value under this key in their `metadata`, or "
+    "in that of one of their images, such as `metadata.sku=CHAIR-7`. Anything but a string is written as in "
+    f"JSON. A job must pass every such filter; at most {MAX_FILTERS}.",
+    example={f"{FILTER}sku": "CHAIR-7"},
+    schema={
+        "type": "object",
+        "propertyNames": {"pattern": f"^{re.escape(FILTER)}[A-Za-z0-9_.-]{{1,{MAX_KEY}}}$"},
+        "additionalProperties": {"type": "string"},
+    },
 )
 _COMPARISON: Final = Parameter(
     name=COMPARISON,
@@ -300,7 +307,15 @@ RESULT_OPERATIONS: Final = (
         summary="One file",
         description="Redirects to the file. Follow the redirect (`curl -L`).",
         parameters=(JOB_ID, IMAGE_ID, _FILE),
-        answers=(Answer(status=307, description="The file's address is in `Location`.", headers=(_LINK,)),),
+        answers=(
+            Answer(
+                status=200,
+                description="What a client has got that follows the redirect: the file.",
+                media_type="*/*",
+                binary=True,
+            ),
+            Answer(status=307, description="The file's address is in `Location`.", headers=(_LINK,)),
+        ),
         problems=(*_JOB_PROBLEMS, errors.NotReady),
     ),
     Operation(
@@ -318,6 +333,7 @@ RESULT_OPERATIONS: Final = (
                 description="The archive.",
                 media_type="application/zip",
                 binary=True,
+                contains={"manifest.json": Manifest},
                 headers=(_ATTACHMENT,),
             ),
         ),

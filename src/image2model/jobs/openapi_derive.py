@@ -21,6 +21,7 @@ from image2model.jobs.openapi_uploads import FILE_PROBLEMS, IDEMPOTENCY_KEY, REP
 from image2model.jobs.step_request import DeriveBody
 
 _FORM: Final[Schema] = {
+    "title": "DeriveForm",
     "type": "object",
     "required": ["model"],
     "additionalProperties": False,

@@ -29,6 +29,7 @@ from image2model.jobs.variants import MAX_VARIANTS
 from image2model.media.advice import SEVERAL_OBJECTS
 
 METADATA_SCHEMA: Final[Schema] = {
+    "title": "BatchForm",
     "type": "object",
     "propertyNames": {"pattern": f"^[A-Za-z0-9_.-]{{1,{MAX_KEY}}}$"},
     "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
@@ -41,6 +42,7 @@ _PART: Final[Schema] = {
 _NAME: Final = r"[^\[\]]{1,80}"
 _VIEW: Final[Schema] = {"type": "string", "format": "binary"}
 MANIFEST_SCHEMA: Final[Schema] = {
+    "title": "BatchForm",
     "type": "object",
     "additionalProperties": False,
     "properties": {
@@ -103,9 +105,8 @@ TEXTS: Final[Schema] = {
         "image's document shows. They count as so many images.",
     },
     "params_strict": {
-        "type": "string",
-        "enum": ["true", "false"],
-        "default": "true",
+        "type": "boolean",
+        "default": True,
         "description": "`false`: pass parameters that the schema does not have to FAL as they are.",
     },
     "max_cost_usd": {
@@ -122,9 +123,8 @@ TEXTS: Final[Schema] = {
     },
     "priority": {"type": "string", "enum": ["normal", "low"], "default": "normal"},
     "no_cache": {
-        "type": "string",
-        "enum": ["false", "true"],
-        "default": "false",
+        "type": "boolean",
+        "default": False,
         "description": "`true`: make every model anew, even where the same one exists already.",
     },
     "remove_background": {
@@ -135,21 +135,18 @@ TEXTS: Final[Schema] = {
         "Equal pictures are cut out once.",
     },
     "crop": {
-        "type": "string",
-        "enum": ["false", "true"],
-        "default": "false",
+        "type": "boolean",
+        "default": False,
         "description": "`true`: cut each picture to its object, free of charge.",
     },
     "pad_square": {
-        "type": "string",
-        "enum": ["false", "true"],
-        "default": "false",
+        "type": "boolean",
+        "default": False,
         "description": "`true`: pad each picture to a square, free of charge.",
     },
     "confirm_prepared": {
-        "type": "string",
-        "enum": ["false", "true"],
-        "default": "false",
+        "type": "boolean",
+        "default": False,
         "description": "`true`: each image waits with its prepared pictures (`waiting_for: confirmation`) "
         "until it is confirmed, for 24 hours at most.",
     },
@@ -181,6 +178,7 @@ TEXTS: Final[Schema] = {
     },
 }
 BATCH_SCHEMA: Final[Schema] = {
+    "title": "BatchForm",
     "type": "object",
     "additionalProperties": False,
     "patternProperties": {
@@ -213,7 +211,6 @@ BATCH_SCHEMA: Final[Schema] = {
             "type": "array",
             "minItems": 1,
             "maxItems": MAX_MODELS,
-            "uniqueItems": True,
             "default": [DEFAULT_MODEL],
             "items": {"type": "string"},
             "description": "The endpoint that makes the models: one of `GET /api/v1/models`. Several parts: "
@@ -229,7 +226,10 @@ BATCH_FORM: Final = Body(
     "`POST /api/v1/jobs` is taken too.",
     media_type="multipart/form-data",
     schema=BATCH_SCHEMA,
-    encoding={"files": {"contentType": "image/png, image/jpeg, image/webp"}},
+    encoding={
+        "files": {"contentType": "image/png, image/jpeg, image/webp"},
+        MODEL: {"style": "form", "explode": True},  # else openapi-generator sends one part, with commas
+    },
     examples={},
 )
 
