@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,23 +27,26 @@ Send = Callable[[str, list[Path], Path], Sent]
 
 @dataclass(frozen=True)
 class Client:
-    """`kind` is `real` where the library itself writes the body, `shape` where we write it as the library does.
+    """`kind` is `real` where the library itself writes the body, `shape` where we write it as it does.
 
-    `shown` are the names that its bodies can carry, as the service shows them; a client that sends fewer
-    pictures has fewer. `fields`: whether it can send fields. `origin` says where a shape was read.
+    `pictures` are the numbers of those that it can send, and `shown` their names as the service shows them.
+    `any_order`: it writes its parts in the order in which it has read the files. `fields`: it can send some.
+    `origin` says where a shape was read.
     """
 
     name: str
     send: Send
     kind: str = "real"
+    pictures: tuple[int, ...] = (0, 1, 2)
     shown: tuple[str, ...] = SHOWN
+    any_order: bool = False
     fields: bool = True
     origin: str = ""
     heavy: bool = False
     """It needs a toolchain that only the long tests may ask for."""
 
 
-def run(command: list[str | Path], folder: Path, **environment: str) -> str:
+def run(command: Sequence[str | Path], folder: Path, **environment: str) -> str:
     """What the command prints. Raises AssertionError with its error output if it fails."""
     done = subprocess.run(
         command,
@@ -67,7 +70,9 @@ def program(*command: str | Path, **environment: str) -> Send:
     return send
 
 
-def compiled(build: Callable[[Path], list[str | Path]], binary: str, *start: str | Path) -> Callable[[str], Send]:
+def compiled(
+    build: Callable[[Path], list[str | Path]], binary: str, *start: str | Path
+) -> Callable[[str], Send]:
     """Programs of one source, which is compiled once in a folder. The result takes the library's name."""
 
     def library(name: str) -> Send:

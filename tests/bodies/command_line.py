@@ -38,9 +38,19 @@ def _wget(url: str, paths: list[Path], folder: Path) -> Sent:
 
 
 def _httpie(url: str, paths: list[Path], folder: Path) -> Sent:
-    files = [f"files@{path}".replace("\\", "\\\\") for path in paths]
+    files = [f"files@{path}" for path in paths]
     fields = ['metadata={"order": "Tür 7"}', "model=", "no_cache=True"]
-    command = ["http", "--ignore-stdin", "--multipart", "--body", "--pretty=none", "POST", url, *fields, *files]
+    command = [
+        "http",
+        "--ignore-stdin",
+        "--multipart",
+        "--body",
+        "--pretty=none",
+        "POST",
+        url,
+        *fields,
+        *files,
+    ]
     return Sent(f"HTTPie {run(['http', '--version'], folder).strip()}", run(command, folder))
 
 

@@ -16,7 +16,7 @@ _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([2-5]\d\d) ")
 
 @dataclass
 class Relay:
-    """`url` is the service's, by way of the relay. `sent` and `received` are what the client wrote and read."""
+    """`url` is the service's, by way of the relay. `sent` and `received`: what the client wrote and read."""
 
     url: str = ""
     sent: bytearray = field(default_factory=bytearray)
@@ -33,6 +33,11 @@ class Relay:
         """The Content-Disposition of each part with a file name, as it came, without its type."""
         found = (one.decode("utf-8", "backslashreplace") for one in _DISPOSITION.findall(bytes(self.sent)))
         return [one for one in found if "filename" in one.lower()]
+
+    @property
+    def protocol(self) -> str:
+        """Such as `HTTP/1.1`."""
+        return bytes(self.sent).partition(b"\r\n")[0].decode("latin-1").rpartition(" ")[2]
 
     def head(self, name: str) -> str:
         """A header of the request; empty where it has none."""
@@ -89,10 +94,10 @@ def _pass_on(source: socket.socket, sink: socket.socket, kept: bytearray) -> Non
         sink.shutdown(socket.SHUT_WR)
 
 
-def exchange(url: str, request: bytes) -> bytes:
+def exchange(url: str, request: bytes) -> str:
     """One request on a connection of its own, and the body of the answer. It must ask to close."""
     where = urlsplit(url)
     with closing(socket.create_connection((where.hostname or "", where.port or 80), _DEADLINE_S)) as raw:
         raw.sendall(request)
         answer = b"".join(iter(lambda: raw.recv(1 << 16), b""))
-    return answer.rpartition(b"\r\n\r\n")[2]
+    return answer.rpartition(b"\r\n\r\n")[2].decode()

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.request import Request, urlopen
 
-from tests.bodies.pictures import METADATA, NAMES, SHOWN, written
+from tests.bodies.client import Client
+from tests.bodies.pictures import METADATA, NAMES, written
 from tests.support.up_process import Up
 
 UPLOAD: Final = "/api/v1/upload/batch"
@@ -27,23 +28,24 @@ class World:
     folder: Path
     paths: list[Path]
 
-    def check(self, answer: str, shown: tuple[str, ...] = SHOWN, *, fields: bool = True) -> None:
-        """Assert that this answer's job has the pictures whole, under these names, with the fields.
-
-        `fields`: whether the client can send any beside its files.
-        """
+    def check(self, answer: str, paths: list[Path], client: Client) -> None:
+        """Raise AssertionError unless this answer's job has the pictures whole, under their names, with the
+        fields that the client sends."""
         job = json.loads(answer)
-        assert "job_id" in job, job
+        assert "job_id" in job, answer
         job = self.ended(job["job_id"])
-        hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.paths[: len(shown)]]
-        assert [one["filename"] for one in job["images"]] == list(shown)
-        assert [one["sha256"] for one in job["images"]] == hashes
-        assert {one["status"] for one in job["images"]} == {"succeeded"}, job["images"]
-        assert [self.original(job["job_id"], one["image_id"]) for one in job["images"]] == hashes
-        if fields:
-            assert job["metadata"] == METADATA
-            assert not any(one["cached"] for one in job["images"]), "`no_cache` was not understood"
-            assert [self.at_fal(one["fal_request_id"]) for one in job["images"]] == hashes
+        images = sorted(
+            job["images"], key=lambda one: client.shown.index(one["filename"]) if client.any_order else 0
+        )
+        hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+        _same("names", [one["filename"] for one in images], list(client.shown))
+        _same("digests", [one["sha256"] for one in images], hashes)
+        _same("statuses", {one["status"] for one in images}, {"succeeded"})
+        _same("originals", [self.original(job["job_id"], one["image_id"]) for one in images], hashes)
+        _same("metadata", job["metadata"], METADATA if client.fields else {})
+        _same("cached", {one["cached"] for one in images}, {not client.fields})
+        if client.fields:
+            _same("what FAL got", [self.at_fal(one["fal_request_id"]) for one in images], hashes)
 
     def ended(self, job_id: str) -> dict[str, Any]:
         """The job's document once it has ended."""
@@ -70,6 +72,10 @@ class World:
             return found
 
 
+def _same(what: str, found: object, wanted: object) -> None:
+    assert found == wanted, f"{what}: {found} instead of {wanted}"
+
+
 def _digest(url: str) -> str:
     with urlopen(url, timeout=_DEADLINE_S) as answer:  # noqa: S310 - on loopback
         return hashlib.sha256(answer.read()).hexdigest()
@@ -94,7 +100,8 @@ def running() -> Iterator[World]:
 
 def _first_upload(world: World) -> str:
     body = b"".join(
-        b'--cut\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n%b\r\n' % path.read_bytes()
+        b'--cut\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n%b\r\n'
+        % path.read_bytes()
         for path in world.paths
     )
     request = Request(world.url + UPLOAD, body + b"--cut--\r\n", method="POST")  # noqa: S310 - on loopback

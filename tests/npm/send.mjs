@@ -46,7 +46,7 @@ const ways = {
     return [`${version("axios")}, ${version("form-data")}`, answer.data];
   },
   "axios-postForm": async () => {
-    const files = paths.map((path) => new File([readFileSync(path)], basename(path)));
+    const files = paths.map((path) => createReadStream(path)); // in Node it takes no `File` in an array
     const answer = await axios.postForm(url, { ...fields, files }, anyStatus);
     return [version("axios"), answer.data];
   },
@@ -75,7 +75,8 @@ const ways = {
   },
   needle: async () => {
     const files = paths.map((file) => ({ file, content_type: "image/png" }));
-    const answer = await needle("post", url, { ...fields, files }, { multipart: true, parse_response: false });
+    const { model, ...others } = fields; // it refuses an empty value
+    const answer = await needle("post", url, { ...others, files }, { multipart: true, parse_response: false });
     return [version("needle"), answer.body.toString()];
   },
   ky: async () => {

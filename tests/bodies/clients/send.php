@@ -46,7 +46,7 @@ switch ($library) {
             $body .= "--$boundary\r\nContent-Disposition: form-data; name=\"$name\"\r\n\r\n$contents\r\n";
         }
         foreach ($paths as $path) {
-            $name = addslashes(basename($path));
+            $name = addcslashes(basename($path), '"\\');
             $body .= "--$boundary\r\nContent-Disposition: form-data; name=\"files[]\"; filename=\"$name\"\r\n"
                 . "Content-Type: image/png\r\n\r\n" . file_get_contents($path) . "\r\n";
         }

@@ -16,9 +16,9 @@ elsif ($library eq 'mojo') {
     require Mojolicious;
     require Mojo::UserAgent;
     require Encode;
-    # Mojolicious takes characters
-    my %form = map { ref || !defined ? $_ : Encode::decode('UTF-8', $_) } @fields;
-    $form{files} = [map { { file => $_ } } @paths];
+    # Mojolicious takes characters, and would read the bytes of a path as such
+    my %form = map { Encode::decode('UTF-8', $_) } @fields;
+    $form{files} = [map { { file => $_, filename => Encode::decode('UTF-8', name_of($_)) } } @paths];
     print "Mojolicious $Mojolicious::VERSION\n", Mojo::UserAgent->new->post($url, form => \%form)->res->body;
 }
 elsif ($library eq 'http-tiny') {
@@ -34,6 +34,7 @@ sub file {
     my ($path) = @_;
     open my $handle, '<:raw', $path or die "$path: $!";
     local $/;
-    my ($name) = $path =~ m{([^/]+)\z};
-    return { filename => $name, content => scalar <$handle>, content_type => 'image/png' };
+    return { filename => name_of($path), content => scalar <$handle>, content_type => 'image/png' };
 }
+
+sub name_of { return $_[0] =~ m{([^/]+)\z} ? $1 : '' }

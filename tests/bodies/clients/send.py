@@ -1,4 +1,7 @@
-"""Uploads pictures as Python programs do: `python send.py LIBRARY URL FILE...`. Prints the version, then the answer."""
+"""Uploads pictures as Python programs do: `python send.py LIBRARY URL FILE...`.
+
+Prints the version, then the answer.
+"""
 
 import asyncio
 import http.client
@@ -6,12 +9,10 @@ import importlib.metadata
 import platform
 import sys
 from collections.abc import Callable
-from email.generator import BytesGenerator
 from email.mime.application import MIMEApplication
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from email.policy import HTTP
-from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ import aiohttp
 import httpx
 import requests
 import urllib3
-from requests_toolbelt import MultipartEncoder
+from requests_toolbelt import MultipartEncoder  # type: ignore[import-untyped]
 from urllib3.fields import RequestField, format_header_param_rfc2231
 
 FIELDS = {"metadata": '{"order": "Tür 7"}', "model": "", "no_cache": str(True)}
@@ -79,7 +80,9 @@ def by_urllib3_rfc2231(url: str, paths: list[Path]) -> str:
     """With `filename*`, which was its default before version 1.25, and so that of requests."""
     parts = []
     for path in paths:
-        part = RequestField("files", path.read_bytes(), path.name, header_formatter=format_header_param_rfc2231)
+        part = RequestField(
+            "files", path.read_bytes(), path.name, header_formatter=format_header_param_rfc2231
+        )
         part.make_multipart(content_type="image/png")
         parts.append(part)
     return urllib3.request("POST", url, fields=[*FIELDS.items(), *parts], timeout=30).data.decode()
@@ -96,11 +99,8 @@ def by_email(url: str, paths: list[Path]) -> str:
         file = MIMEApplication(path.read_bytes(), "png")
         file.add_header("Content-Disposition", "form-data", name="files", filename=path.name)
         form.attach(file)
-    out = BytesIO()
-    BytesGenerator(out, mangle_from_=False, policy=HTTP).flatten(form)
-    head, _, body = out.getvalue().partition(b"\r\n\r\n")
-    content_type = form["Content-Type"] if "boundary" in form["Content-Type"] else head.decode()
-    return _post(url, body, content_type)
+    body = form.as_bytes(policy=HTTP).partition(b"\r\n\r\n")[2]
+    return _post(url, body, form["Content-Type"])
 
 
 def by_hand(url: str, paths: list[Path]) -> str:
@@ -139,7 +139,11 @@ WAYS: dict[str, tuple[str, Callable[[str, list[Path]], str]]] = {
 def main(way: str, url: str, *paths: str) -> None:
     """Send, and print."""
     package, send = WAYS[way]
-    version = f"{package} {importlib.metadata.version(package)}" if package else f"Python {platform.python_version()}"
+    version = (
+        f"{package} {importlib.metadata.version(package)}"
+        if package
+        else f"Python {platform.python_version()}"
+    )
     sys.stdout.write(f"{version}\n{send(url, [Path(path) for path in paths])}")
 
 

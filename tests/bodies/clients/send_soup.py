@@ -1,15 +1,15 @@
-"""Uploads pictures as programs of GNOME do: `python3 send_soup.py libsoup URL FILE...`. Prints version and answer.
+"""Uploads pictures as programs of GNOME do: `python3 send_soup.py libsoup URL FILE...`.
 
-It runs in the system's Python, which has the bindings.
+Prints the version, then the answer. It runs in the system's Python, which has the bindings.
 """
 
 import sys
 from pathlib import Path
 
-import gi
+import gi  # type: ignore[import-not-found]
 
 gi.require_version("Soup", "3.0")
-from gi.repository import GLib, Soup  # noqa: E402 - the version is chosen first
+from gi.repository import GLib, Soup  # type: ignore[import-not-found]  # noqa: E402 - see above
 
 _, url, *paths = sys.argv[1:]
 form = Soup.Multipart.new(Soup.FORM_MIME_TYPE_MULTIPART)
