@@ -100,7 +100,8 @@ _SHAPES: Final = {
         Shape(
             boundary="k2Vb0Qh9sWm4Zx7Rt1Lp6Ny3Cd8Gf5Ja0Ue2Io4Bq",
             file=f"Content-Type: image/png\r\n{_DISPOSITION}",
-            field='Content-Type: text/plain; charset="utf-8"\r\nContent-disposition: form-data; name="{name}"',
+            field='Content-Type: text/plain; charset="utf-8"\r\n'
+            'Content-disposition: form-data; name="{name}"',
             filename=_q_word,
             before=b"\r\n",
             content_type='multipart/form-data; boundary="{boundary}"',
