@@ -46,7 +46,7 @@ const ways = {
     return [`${version("axios")}, ${version("form-data")}`, answer.data];
   },
   "axios-postForm": async () => {
-    const files = paths.map((path) => createReadStream(path)); // in Node it takes no `File` in an array
+    const files = paths.map((path) => createReadStream(path)); // in Node it takes no `File`
     const answer = await axios.postForm(url, { ...fields, files }, anyStatus);
     return [version("axios"), answer.data];
   },

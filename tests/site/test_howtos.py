@@ -160,7 +160,7 @@ def test_uploads_with_other_languages(service: Up, folder: Path) -> None:
         found = re.search(r"[0-9a-f]{32}", said)
         assert found is not None, said
         with Client(service.url) as client:
-            job = client.status(found[0])
+            job = client.job(found[0])
         assert ([one.filename for one in job.images], job.metadata) == (pictures.split(), {"order": 1001}), (
             language
         )
@@ -168,11 +168,13 @@ def test_uploads_with_other_languages(service: Up, folder: Path) -> None:
 
 async def test_upload_by_a_page_without_a_script(service: Up, folder: Path) -> None:
     (page_text,) = [one.text for one in blocks(DOCS / "howto/http.md") if one.title == "upload.html"]
-    (folder / "upload.html").write_text(page_text.replace(URL, service.url), encoding="utf-8")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         page = await browser.new_page()
-        await page.goto((folder / "upload.html").as_uri())
+        await page.route(
+            "**/upload.html", lambda route: route.fulfill(body=page_text, content_type="text/html")
+        )
+        await page.goto(f"{service.url}/upload.html")
         await page.locator('input[type="file"]').set_input_files([folder / "chair.jpg", folder / "lamp.jpg"])
         async with page.expect_navigation():
             await page.locator("button").click()
