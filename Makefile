@@ -37,27 +37,40 @@ test: setup-test ## set up, then run the test suite (under 8 minutes on 2 cores)
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not long"
 
 .PHONY: test-all
-test-all: setup-test ## that, and the long tests with fleets of real processes (under 40 minutes)
+test-all: setup-test toolchains $(GENERATORS_DONE) ## that, and the long tests with fleets of real processes (under 40 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: setup-test
-setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(CLIENT_JS_DONE) $(SITE_DONE) $(GENERATORS_DONE) programs ## what the tests need besides
+setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(CLIENT_JS_DONE) $(SITE_DONE) programs ## what the tests need besides
 
 # Programs of the system that tests run for real, as "program:Debian package".
-PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip curl:curl jq:jq go:golang-go \
-	mcs:mono-mcs mono:mono-runtime javac:default-jdk-headless
-# Libraries that they need, as "path:Debian package".
-LIBRARIES := /usr/lib/mono/4.5/System.Net.Http.dll:libmono-system-net-http4.0-cil \
-	/usr/share/java/httpmime.jar:libhttpclient-java /usr/share/java/jakarta-annotation-api.jar:libjakarta-annotation-api-java \
-	/usr/share/gocode/src/gopkg.in/validator.v2:golang-gopkg-validator.v2-dev
+PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip curl:curl wget:wget jq:jq
 
-.PHONY: programs
-programs: ## the programs that the tests need: a browser, promtool, nginx, unzip, jq, compilers
-	@missing=""; for one in $(PROGRAMS); do PATH="$$PATH:/usr/sbin" command -v $${one%%:*} >/dev/null || missing="$$missing $${one##*:}"; done; \
-	for one in $(LIBRARIES); do [ -e "$${one%%:*}" ] || missing="$$missing $${one##*:}"; done; \
+# What the long tests need besides: languages whose libraries send uploads, and Debian's packages of these libraries.
+TOOLCHAINS := php:php-cli ruby:ruby perl:perl go:golang-go mono:mono-runtime mcs:mono-mcs javac:default-jdk-headless \
+	nim:nim fpc:fp-compiler http:httpie
+LIBRARIES := php-curl php-guzzlehttp-guzzle php-symfony-http-client php-symfony-mime \
+	ruby-rest-client ruby-faraday ruby-http ruby-httparty ruby-httpclient ruby-typhoeus \
+	libwww-perl libmojolicious-perl libhttp-tiny-multipart-perl libmono-system-net-http4.0-cil \
+	libhttpclient-java libhttpmime-java libokhttp-java libspring-web-java libmail-java fp-units-fcl fp-units-net \
+	libjakarta-annotation-api-java golang-gopkg-validator.v2-dev python3-gi gir1.2-soup-3.0
+
+# Installs what is missing of "program:package" ($(1)) and of packages ($(2)), or names it.
+define debian
+	@missing=""; for one in $(1); do PATH="$$PATH:/usr/sbin" command -v $${one%%:*} >/dev/null || missing="$$missing $${one##*:}"; done; \
+	for one in $(2); do dpkg-query -W -f '$${Status}' $$one 2>/dev/null | grep -q ' installed' || missing="$$missing $$one"; done; \
 	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null; } \
 	|| { echo "the tests need these packages:$$missing" >&2; exit 1; }
+endef
+
+.PHONY: programs
+programs: ## the programs that the tests need: a browser, promtool, nginx, unzip, curl, wget, jq
+	$(call debian,$(PROGRAMS),)
+
+.PHONY: toolchains
+toolchains: ## what the long tests need besides: PHP, Ruby, Perl, Go, Mono, Java and more, with libraries for HTTP
+	$(call debian,$(TOOLCHAINS),$(LIBRARIES))
 
 .PHONY: client-js
 client-js: $(LOCK_DONE) $(CLIENT_JS_DONE) ## the JavaScript client as an npm package, into dist/ (docs/howto/javascript.md)
@@ -65,7 +78,7 @@ client-js: $(LOCK_DONE) $(CLIENT_JS_DONE) ## the JavaScript client as an npm pac
 	cd $(CLIENT_JS) && PYTHON=$(CURDIR)/$(BIN)/python npm pack --silent --pack-destination $(CURDIR)/dist
 
 .PHONY: generators
-generators: $(DEV_DONE) $(GENERATORS_DONE) programs ## make clients with every generator of docs/howto/generate.md and try them
+generators: $(DEV_DONE) $(GENERATORS_DONE) toolchains ## make clients with every generator of docs/howto/generate.md and try them
 	$(BIN)/python -m tests.generators
 
 .PHONY: bench

@@ -122,6 +122,21 @@ async def test_child_of_an_object_has_its_name_and_its_first_view(service: Servi
     )
 
 
+@pytest.mark.parametrize("part", ["image", "images[]", "files[0]", "file"])
+async def test_forms_of_ordinary_clients_are_read(service: Service, redis: Redis, part: str) -> None:
+    """A browser's hidden charset, an unused input, an array of one picture."""
+    asked = Body().text("_charset_", "UTF-8")
+    asked.part('Content-Disposition: form-data; name="files"; filename=""', b"")
+    asked.part('Content-Disposition: form-data; name="image"', b"").text("file", "").text("metadata{}", "{}")
+    for name, value in (("model", TRELLIS), ("max_cost_usd", "1")):
+        asked.text(name, value)
+    answer = derive(
+        service, await parent(service, redis), image_part(asked, picture(fmt="PNG", seed=3), "oak.png", part)
+    )
+    assert answer.status == 202, answer.body
+    assert [view["filename"] for view in answer.items("images")[0]["views"]] == ["oak.png"]
+
+
 async def test_file_of_a_form_with_a_picture_is_named_by_the_parent(service: Service, redis: Redis) -> None:
     one = await parent(service, redis)
     answer = derive(service, one, image_part(form(TRELLIS), picture(fmt="PNG", seed=3), "oak.png"))

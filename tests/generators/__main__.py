@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.generators.attempt import Attempt, attempt, tools
-from tests.generators.toolbox import version
 from tests.support.up_process import Up
 
 HEAD = ("generator", "version", "client", "compiles", "session", "seconds", "")

@@ -40,6 +40,14 @@ NAMES = {
     'filename="Stuhl %C3%BC.png"': "Stuhl %C3%BC.png",
     'filename="photo%20one.png"': "photo%20one.png",
     'filename="a.png"; size=12': "a.png",
+    'filename="Stuhl%20%C3%BC%20(1).png"': "Stuhl ü (1).png",
+    "filename*=UTF-8''%E6%A4%85;%20100%%20\"neu\".png": '椅; 100% "neu".png',
+    "filename*=UTF-8''a;b.png; size=12": "a;b.png",
+    "filename=\"=?utf-8?B?8J+qkS5wbmc=?=\"; filename*=utf-8''%EF%BF%BD%EF%BF%BD.png": "🪑.png",
+    "filename=\"a\ufffd.png\"; filename*=utf-8''b%EF%BF%BD.png": "b\ufffd.png",
+    "filename=Stuhl neu.png": "Stuhl neu.png",
+    "filename=a; b.png; size=12": "a; b.png",
+    "filename=a.png ; size=12;": "a.png",
     'FileName = "a.png" ': "a.png",
     'filename=""': "image-3",
     'filename=".."': "image-3",
@@ -62,6 +70,27 @@ def test_name_is_its_visible_last_segment(parameter: str) -> None:
     assert not set(shown(parameter)) & set("/\\\x00\r\n\u202e")
 
 
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ("form-data; name=files", "files"),
+        ('form-data; name="objects[bistro chair][front]"', "objects[bistro chair][front]"),
+        ("form-data; name*=utf-8''objects%5BB%C3%BCro%5D%5Bfront%5D", "objects[Büro][front]"),
+        ('form-data; name="=?utf-8?Q?objects=5BB=C3=BCro=5D?="', "objects[Büro]"),
+        ('form-data; name="objects[a%22b]"', 'objects[a"b]'),
+        ('attachment; filename="name=x"', ""),
+    ],
+)
+def test_part_names_are_read_like_file_names(disposition: str, name: str) -> None:
+    assert names_of(disposition)[0] == name
+
+
+def test_names_of_a_form_in_another_charset() -> None:
+    header = 'form-data; name="files"; filename="椅子.png"'.encode("cp932").decode("latin-1")
+    assert names_of(header, "cp932")[1] == "椅子.png"
+    assert names_of('form-data; name="files"; filename="\xe6\xa4\x85.png"', "cp932")[1] == "椅.png"
+
+
 def test_bytes_that_are_not_utf8_still_give_a_name() -> None:
     _, filename = names_of('form-data; name="files"; filename="gr\xf6\xdf.png"')
     assert display_name(filename, 0).endswith(".png")
@@ -76,7 +105,8 @@ def test_long_name_is_cut_and_keeps_its_extension(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ['; filename="a', ';a="', '"; x', '""', ";a=b", '";a="', "; filename*=utf-8''a", "\\"]
+    "piece",
+    ['; filename="a', ';a="', '"; x', '""', ";a=b", '";a="', "; filename*=utf-8''a", "\\", ";", "; a", " ;"],
 )
 def test_hostile_header_takes_no_time(piece: str) -> None:
     header = 'form-data; name="files"; filename="' + piece * (4096 // len(piece))

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from playwright.async_api import async_playwright
 
 from image2model.client import Client
 from tests.site.pages import DOCS, blocks
@@ -138,6 +140,53 @@ def test_the_integration_by_http(service: Up, folder: Path) -> None:
 def test_the_answer_of_an_upload_that_waits(service: Up, folder: Path) -> None:
     """The programs of the page are run in `tests/follow`."""
     assert run("howto/follow.md", service.url, folder) == "succeeded\n"
+
+
+@pytest.mark.long
+def test_uploads_with_other_languages(service: Up, folder: Path) -> None:
+    programs = {one.title: one.text for one in blocks(DOCS / "howto/http.md") if one.title}
+    for name in ("upload.php", "Upload.cs", "upload.py"):
+        (folder / name).write_text(programs[name], encoding="utf-8")
+    pictures = "chair.jpg lamp.jpg"
+    commands = {
+        "PHP": f"php upload.php {pictures}",
+        "C#": f"mcs -r:System.Net.Http Upload.cs && mono Upload.exe {pictures}",
+        "Python": f"python upload.py {pictures}",
+    }
+    for language, command_line in commands.items():
+        said = subprocess.run(
+            ["bash", "-ec", command_line],
+            cwd=folder,
+            env=environment(service.url),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        found = re.search(r"[0-9a-f]{32}", said)
+        assert found is not None, said
+        with Client(service.url) as client:
+            job = client.job(found[0])
+        assert ([one.filename for one in job.images], job.metadata) == (pictures.split(), {"order": 1001}), (
+            language
+        )
+
+
+async def test_upload_by_a_page_without_a_script(service: Up, folder: Path) -> None:
+    (page_text,) = [one.text for one in blocks(DOCS / "howto/http.md") if one.title == "upload.html"]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = await browser.new_page()
+        await page.route(
+            "**/upload.html", lambda route: route.fulfill(body=page_text, content_type="text/html")
+        )
+        await page.goto(f"{service.url}/upload.html")
+        await page.locator('input[type="file"]').set_input_files([folder / "chair.jpg", folder / "lamp.jpg"])
+        async with page.expect_navigation():
+            await page.locator("button").click()
+        said = json.loads(await page.locator("body").inner_text())
+        await browser.close()
+    assert [one["filename"] for one in said["images"]] == ["chair.jpg", "lamp.jpg"]
 
 
 def test_the_receiver_of_webhooks_takes_ours_and_no_forged_one(service: Up, folder: Path) -> None:

@@ -6,7 +6,7 @@ Who calls it: the tests of uploads.
 import http.client
 import io
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -123,11 +123,14 @@ class Edge:
             exception_handlers={HTTPException: problems.raise_problem},
         )
 
-    def post(self, body: bytes, content_type: str = CONTENT_TYPE) -> "Answer":
-        """A plain client: it writes its whole body before it reads."""
+    def post(
+        self, body: bytes, content_type: str = CONTENT_TYPE, headers: Mapping[str, str] | None = None
+    ) -> "Answer":
+        """A plain client: it writes its whole body before it reads. An empty type is none."""
         connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=30)
         try:
-            connection.request("POST", "/upload", body, {"Content-Type": content_type})
+            typed = {"Content-Type": content_type} if content_type else {}
+            connection.request("POST", "/upload", body, {**typed, **(headers or {})})
             answer = connection.getresponse()
             return Answer(answer.status, dict(answer.getheaders()), msgspec.json.decode(answer.read()))
         finally:

@@ -12,12 +12,12 @@ from multipart import (  # type: ignore[import-untyped]  # a single module witho
     MultipartError,
     MultipartSegment,
     PushMultipartParser,
-    parse_options_header,
 )
 
-from image2model.errors import FileProblem, FileTooLarge, InvalidMultipart, UnsupportedMediaType
+from image2model.errors import FileProblem, FileTooLarge, InvalidMultipart
 from image2model.http.upload.limits import UploadLimits
 from image2model.http.upload.names import names_of
+from image2model.http.upload.transfer_encoding import Decoder, decoder_of
 from image2model.media.heads import HEAD_BYTES, may_be_picture
 
 
@@ -64,24 +64,15 @@ Event = PartStart | bytes | None
 """A part begins, a piece of its payload, or (None) its end."""
 
 
-def boundary_of(content_type: str, max_bytes: int) -> bytes:
-    """The boundary in a Content-Type header. Raises `UnsupportedMediaType`, `InvalidMultipart`."""
-    media_type, options = parse_options_header(content_type)
-    if media_type != "multipart/form-data":
-        raise UnsupportedMediaType(
-            "Send the pictures as multipart/form-data, in parts named `files`, or their addresses as "
-            "application/json."
-        )
-    boundary: bytes = options.get("boundary", "").encode("latin-1")
-    if not 0 < len(boundary) <= max_bytes or b"\n" in boundary:
-        raise InvalidMultipart("The Content-Type header names no usable boundary.")
-    return boundary
-
-
 class FormParser:
-    """One body's parser. Both methods raise `InvalidMultipart`."""
+    """One body's parser. Both methods raise `InvalidMultipart`.
+
+    `charset`: the codec of names and texts that are not UTF-8, from where it is set.
+    """
 
     def __init__(self, boundary: bytes, limits: UploadLimits) -> None:
+        self.charset = "utf-8"
+        self._decoder: Decoder | None = None
         # Not the library's strict mode: that refuses a body whose last CRLF comes in a chunk of its own.
         # Header bytes are read as Latin-1, which keeps them all; names are decoded afterwards.
         self._parser = PushMultipartParser(
@@ -96,9 +87,20 @@ class FormParser:
         """What these bytes, not empty, complete. Exhaust it before the next chunk."""
         try:
             for event in self._parser.parse(chunk):
-                yield _start(event) if isinstance(event, MultipartSegment) else event
+                if isinstance(event, MultipartSegment):
+                    yield self._start(event)
+                elif self._decoder is None:
+                    yield event
+                elif payload := self._decoder.end() if event is None else self._decoder.feed(event):
+                    yield payload
+                if event is None and self._decoder is not None:
+                    yield None
         except MultipartError as error:
             raise _invalid(error) from error
+
+    def _start(self, segment: MultipartSegment) -> PartStart:
+        self._decoder = decoder_of(segment.header("Content-Transfer-Encoding") or "")
+        return PartStart(*names_of(segment.header("Content-Disposition"), self.charset))
 
     def close(self) -> None:
         """The body has ended. Raises where its closing boundary is missing."""
@@ -106,10 +108,6 @@ class FormParser:
             self._parser.close()
         except MultipartError as error:
             raise _invalid(error) from error
-
-
-def _start(segment: MultipartSegment) -> PartStart:
-    return PartStart(*names_of(segment.header("Content-Disposition")))
 
 
 def _invalid(error: MultipartError) -> InvalidMultipart:
@@ -132,8 +130,9 @@ class IgnoredPart:
 class FieldPart:
     """A small text value."""
 
-    def __init__(self, name: str, max_bytes: int) -> None:
+    def __init__(self, name: str, max_bytes: int, charset: str = "utf-8") -> None:
         self.name = name
+        self.charset = charset
         self.too_long = False
         self.max_bytes = max_bytes
         self._value = bytearray()
@@ -144,9 +143,17 @@ class FieldPart:
         if not self.too_long:
             self._value += chunk
 
+    @property
+    def raw(self) -> bytes:
+        """The value's bytes; where it is too long, its beginning."""
+        return bytes(self._value)
+
     def text(self) -> str:
-        """The value. Raises `UnicodeDecodeError` where it is not UTF-8."""
-        return self._value.decode()
+        """The value. Raises `UnicodeDecodeError` where it is neither UTF-8 nor in the form's charset."""
+        try:
+            return self._value.decode()
+        except UnicodeDecodeError:
+            return self._value.decode(self.charset)
 
 
 _SMALL_CHUNK: Final = 16 << 10

@@ -7,7 +7,7 @@ the header's bytes as Latin-1.
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.header import decode_header
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
@@ -18,49 +18,72 @@ MAX_NAME_BYTES: Final = 200
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _UNSEEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
+_WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 # A value in quotes ends at a quote behind which the header ends or another parameter begins, because several
-# libraries do not escape quotes. One without an end goes on to the header's: so each byte is looked at once.
+# libraries do not escape quotes. One without quotes ends where another parameter begins: libsoup leaves `;`
+# and `"` in it as they are, others spaces. One without an end goes on to the header's: so each byte is looked
+# at once.
 _PARAMETER: Final = re.compile(
-    r""";\s*+([!#$%&'*+.^_`|~0-9A-Za-z-]++)\s*+=\s*+
-    (?:"((?:\\.|[^"\\]|"(?!\s*+(?:;\s*+[!#$%&'*+.^_`|~0-9A-Za-z-]++\s*+=|;?\s*+\Z)))*+)(?:"|\Z)|([^\s;"]*+))""",
+    rf""";\s*+({_WORD})\s*+=\s*+
+    (?:"((?:\\.|[^"\\]|"(?!\s*+(?:;\s*+{_WORD}\s*+=|;?\s*+\Z)))*+)(?:"|\Z)
+      |((?:[^;]|;(?!\s*+(?:{_WORD}\s*+=|\Z)))*+))""",
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPED: Final = re.compile(r"\\([\"\\])")
+_LOST: Final = "\ufffd"
 _EXTENDED: Final = re.compile(r"(utf-8|iso-8859-1)'[^']*'(.*)", re.IGNORECASE | re.DOTALL)
 _ENCODED_WORDS: Final = re.compile(r"\s*(=\?[^?\s]+\?[bBqQ]\?[^?\s]*\?=\s*)+")
 _PERCENT: Final = re.compile(r"%[0-9A-F]{2}")
+_UNENCODED: Final = ("", "!'()*")
+"""What clients that percent-encode a whole name leave as it is: aiohttp; encodeURIComponent of JavaScript."""
 
 
-def names_of(disposition: str) -> tuple[str, str | None]:
+def names_of(disposition: str, charset: str = "utf-8") -> tuple[str, str | None]:
     """The part's name, and the name of its file: empty where it has none, None where the part is no file.
 
-    `filename*` wins, wherever it stands outside quotes.
+    `filename*` and `name*` win, wherever they stand outside quotes. `charset`: a codec for what is not UTF-8.
     """
     found: dict[str, str] = {}
-    for key, value in _parameters(disposition):
+    for key, value in parameters(disposition):
         found.setdefault(key, value)
-    name, filename = _text(found.get("name", "")), found.get("filename")
-    extended = _EXTENDED.fullmatch(found.get("filename*", ""))
-    if extended is not None:
-        return name, unquote_to_bytes(extended[2]).decode(extended[1], "replace")
-    return name, None if filename is None else _plain(filename)
+    return _either(found, "name", charset) or "", _either(found, "filename", charset)
 
 
-def _parameters(disposition: str) -> Iterator[tuple[str, str]]:
-    for match in _PARAMETER.finditer(disposition):
+def _either(found: Mapping[str, str], key: str, charset: str) -> str | None:
+    """The parameter by its extended form, unless characters were lost in that one: older .NET encodes the
+    halves of a surrogate pair one by one."""
+    plain = None if key not in found else _plain(found[key], charset)
+    extended = _EXTENDED.fullmatch(found.get(f"{key}*", ""))
+    if extended is None:
+        return plain
+    text = unquote_to_bytes(extended[2]).decode(extended[1], "replace")
+    return plain if plain and _LOST in text and _LOST not in plain else text
+
+
+def _text(value: bytes, charset: str) -> str:
+    """The text: UTF-8, else by the codec `charset`; what neither can read becomes U+FFFD."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode(charset, "replace")
+
+
+def parameters(header: str) -> Iterator[tuple[str, str]]:
+    """The parameters of a header's value, their names in lower case."""
+    for match in _PARAMETER.finditer(header):
         quoted, token = match[2], match[3]
-        yield match[1].lower(), token if quoted is None else _ESCAPED.sub(r"\1", quoted)
+        yield match[1].lower(), token.rstrip() if quoted is None else _ESCAPED.sub(r"\1", quoted)
 
 
-def _plain(value: str) -> str:
-    """A file's name that is not `filename*`: as text, or in one of the two codes that are certain."""
+def _plain(value: str, charset: str) -> str:
+    """A name that is not in the extended form: as text, or in one of the two codes that are certain."""
     if _ENCODED_WORDS.fullmatch(value) and (decoded := _encoded_words(value)) is not None:
         return decoded
-    text = _text(value)
+    text = _text(value.encode("latin-1"), charset)
     if _PERCENT.search(text) and text.isascii():
         raw = unquote_to_bytes(text)
         # a client that encodes all of it: then the same comes out again, and nobody names a file so by hand
-        if not raw.isascii() and quote(raw, safe="") == text:
+        if not raw.isascii() and any(quote(raw, safe=kept) == text for kept in _UNENCODED):
             return raw.decode("utf-8", "replace")
     # all that the HTML standard encodes
     return text.replace("%22", '"').replace("%0D", "").replace("%0A", "")
@@ -76,10 +99,6 @@ def _encoded_words(value: str) -> str | None:
     except (ValueError, LookupError):
         return None
     return "".join(pieces)
-
-
-def _text(value: str) -> str:
-    return value.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def display_name(filename: str | None, index: int) -> str:

@@ -1,4 +1,8 @@
-"""The names of parts that are views of an object: `objects[chair][front]`, `objects[chair]`. Pure."""
+"""The names of parts, as the libraries of many languages write them. Pure.
+
+Views of an object are `objects[chair][front]` and `objects[chair]`; other files and the fields have plain
+names.
+"""
 
 import re
 from typing import Final
@@ -7,7 +11,23 @@ from image2model.domain import SIDES
 from image2model.errors import InvalidParameter
 from image2model.http.upload.form import Place
 
+_FILES: Final = re.compile(r"(?:files?|images?)(?:\[\d{0,6}\])?", re.ASCII)
+_OF_ARRAY: Final = re.compile(r"(\w{1,40})(?:\[\d{0,6}\]|\{\})", re.ASCII)
 _OBJECT: Final = re.compile(r"objects\[([^\[\]]{1,80})\](?:\[([^\[\]]{0,80})\])?")
+
+
+def is_file(name: str) -> bool:
+    """Whether it is `files`, as PHP, Rails, jQuery or axios write it."""
+    return _FILES.fullmatch(name) is not None
+
+
+def field_of(name: str) -> str:
+    """A field's name without what says that it is an item of an array, or (axios) that it is JSON.
+
+    `model[]` and `model[0]` are `model`, `metadata{}` is `metadata`; every other name stays as it is.
+    """
+    found = _OF_ARRAY.fullmatch(name)
+    return name if found is None else found[1]
 
 
 def place_of(name: str) -> Place | None:

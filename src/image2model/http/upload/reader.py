@@ -5,7 +5,6 @@ It raises a `Problem` for a request that is refused as a whole. By then all memo
 while the next ones still arrive. Only a few are in it at once, so a slow sink does not cost memory.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Final
@@ -13,6 +12,8 @@ from typing import Final
 from starlette.types import Receive
 
 from image2model.errors import InvalidParameter, NoFiles, TooManyFiles
+from image2model.http.upload import charset
+from image2model.http.upload.content_type import boundary_of
 from image2model.http.upload.form import (
     FILE,
     FieldPart,
@@ -23,7 +24,6 @@ from image2model.http.upload.form import (
     Part,
     PartStart,
     Place,
-    boundary_of,
 )
 from image2model.http.upload.limits import (
     PacedBody,
@@ -33,7 +33,7 @@ from image2model.http.upload.limits import (
     check_declared_length,
 )
 from image2model.http.upload.names import display_name
-from image2model.http.upload.part_names import place_of
+from image2model.http.upload.part_names import field_of, is_file, place_of
 from image2model.http.upload.pipeline import FilePipeline
 from image2model.http.upload.received import ReceivedBatch, Sink, discard
 
@@ -64,10 +64,7 @@ FIELDS: Final = frozenset(
     }
 )
 """The part names besides `files`; each may come once, except `model`."""
-_FILES: Final = re.compile(r"(?:files?|images?)(?:\[\d{0,6}\])?", re.ASCII)
-"""`files`, as the libraries of many languages write it."""
-_CHARSET: Final = "_charset_"
-"""A hidden input that old browsers fill in. Names and values are UTF-8 in any case."""
+_OBJECTS_OF_JSON: Final = ("metadata", "params", MANIFEST)
 
 
 def too_many_objects(most: int) -> TooManyFiles:
@@ -99,7 +96,7 @@ async def read_batch(
     `TooManyFiles`, `UploadTooSlow`; `starlette.requests.ClientDisconnect` when the sender is gone; and
     whatever `sink` raises.
     """
-    parser = FormParser(boundary_of(headers.get("content-type", ""), limits.max_boundary_bytes), limits)
+    parser = FormParser(boundary_of(headers, limits.max_boundary_bytes), limits)
     check_declared_length(headers, limits)
     with budget.open() as reservation:
         async with FilePipeline(inspect, sink, reservation, limits.files_in_flight) as pipeline:
@@ -109,7 +106,10 @@ async def read_batch(
 
 
 class _Unnamed(IgnoredPart):
-    """A file part without a name: a browser sends an empty one for an input that nobody used."""
+    """A part for a file, without a file's name. An empty one is an input that nobody used.
+
+    A text that begins an object of JSON is what FilePond says of the file that follows; no picture begins so.
+    """
 
     def __init__(self, start: PartStart) -> None:
         self.start = start
@@ -150,33 +150,45 @@ class FormReader:
     async def _parse(self, chunk: bytes) -> None:
         for event in self._parser.events(chunk):
             if isinstance(event, PartStart):
-                self._part = _Unnamed(event) if event.filename == "" else self._begin(event)
+                self._part = self._start(event)
             elif event is None:
                 await self._end(self._part)
             else:
                 if isinstance(self._part, _Unnamed):
-                    self._part = self._begin(self._part.start)
+                    self._part = self._first(self._part.start, event)
                 self._part.feed(event)
         if isinstance(self._part, FilePart):
             await self._count_memory(self._part)
 
-    def _begin(self, start: PartStart) -> Part:
-        name = start.name
-        if _FILES.fullmatch(name):
-            return self._begin_file(start, FILE)
-        if name == _CHARSET:
+    def _start(self, start: PartStart) -> Part:
+        if start.name == charset.FIELD:
+            return FieldPart(start.name, self._limits.max_field_bytes)
+        if start.filename == "" or (start.filename is None and self._takes_file(start.name)):
+            return _Unnamed(start)
+        return self._begin(start)
+
+    def _takes_file(self, name: str) -> bool:
+        """Whether a part of this name is a file even without a file's name."""
+        return is_file(name) or name.startswith("objects[")
+
+    def _first(self, start: PartStart, payload: bytes) -> Part:
+        """The part, once it has a payload."""
+        if start.filename is None and payload.lstrip().startswith(b"{"):
             return IgnoredPart()
+        return self._begin(start)
+
+    def _begin(self, start: PartStart) -> Part:
+        name = field_of(start.name)
+        if is_file(start.name):
+            return self._begin_file(start, FILE)
         try:
-            place = place_of(name)
+            place = place_of(start.name)
         except InvalidParameter as wrong:
             return self._refuse(wrong.detail)
         if place is not None:
             return self._begin_file(start, place)
         if name not in FIELDS:
-            return self._refuse(
-                f"There is no parameter {name[:80]!r}. Files go into parts named `files`, the views of one "
-                "object into parts such as `objects[chair][front]`."
-            )
+            return self._refuse(_unknown(name))
         return self._begin_field(name)
 
     def _begin_field(self, name: str) -> Part:
@@ -184,7 +196,8 @@ class FormReader:
         if self._names[name] > (MAX_MODELS if name == MODEL else 1):
             return self._refuse(_too_often(name))
         limits = self._limits
-        return FieldPart(name, limits.max_manifest_bytes if name == MANIFEST else limits.max_field_bytes)
+        most = limits.max_manifest_bytes if name == MANIFEST else limits.max_field_bytes
+        return FieldPart(name, most, self._parser.charset)
 
     def _begin_file(self, start: PartStart, place: Place) -> FilePart:
         index = self.files_seen
@@ -225,13 +238,16 @@ class FormReader:
             self._reservation.release(-missing)
 
     def _keep(self, field: FieldPart) -> None:
+        if field.name == charset.FIELD:
+            self._parser.charset = charset.codec_of(field.raw)
+            return
         if field.too_long:
             self._refuse(f"`{field.name}` is longer than {field.max_bytes} bytes.")
             return
         try:
             text = field.text()
         except UnicodeDecodeError:
-            self._refuse(f"`{field.name}` is not UTF-8 text.")
+            self._refuse(f"`{field.name}` is not UTF-8 text. Send the form as UTF-8.")
             return
         if not text:
             return  # a form of HTML sends its empty inputs too
@@ -243,6 +259,16 @@ class FormReader:
         self._refusal = self._refusal or InvalidParameter(detail)
         self._pipeline.stop()
         return IgnoredPart()
+
+
+def _unknown(name: str) -> str:
+    outer = name.partition("[")[0]
+    if outer in _OBJECTS_OF_JSON:
+        return f"Send `{outer}` as one field that holds a JSON object, not in parts such as {name[:80]!r}."
+    return (
+        f"There is no parameter {name[:80]!r}. Files go into parts named `files`, the views of one object "
+        "into parts such as `objects[chair][front]`."
+    )
 
 
 def _too_often(name: str) -> str:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from image2model.http.upload.form import FILE, Part, PartStart
+from image2model.http.upload.part_names import field_of, is_file
 from image2model.http.upload.reader import FormReader
 
 STEP_FIELDS: Final = frozenset(
@@ -20,25 +21,28 @@ STEP_FIELDS: Final = frozenset(
     }
 )
 """What a second step can be told, in a form or as JSON."""
-_PICTURES: Final = frozenset({"files", "file", "image"})
 
 
 class StepFormReader(FormReader):
     """Reads one. A part `file` with a file name is the picture, without one it names the parent's file."""
 
+    def _takes_file(self, name: str) -> bool:
+        return is_file(name) and field_of(name) not in STEP_FIELDS
+
     def _begin(self, start: PartStart) -> Part:
-        if start.name in _PICTURES and (start.filename is not None or start.name not in STEP_FIELDS):
+        name = field_of(start.name)
+        if self._takes_file(start.name) or (is_file(start.name) and start.filename is not None):
             if self.files_seen:
                 return self._refuse("A second step takes one picture beside the model. Send one.")
             return self._begin_file(start, FILE)
-        if start.name not in STEP_FIELDS:
+        if name not in STEP_FIELDS:
             return self._refuse(
-                f"There is no parameter {start.name[:80]!r}. A second step has one picture at most, in a "
-                f"part named `image`, and: {', '.join(sorted(STEP_FIELDS))}."
+                f"There is no parameter {name[:80]!r}. A second step has one picture at most, in a part "
+                f"named `image`, and: {', '.join(sorted(STEP_FIELDS))}."
             )
-        if self._names[start.name]:
-            return self._refuse(f"The parameter `{start.name}` came twice. Send it once.")
-        return self._begin_field(start.name)
+        if self._names[name]:
+            return self._refuse(f"The parameter `{name}` came twice. Send it once.")
+        return self._begin_field(name)
 
     def _check_files(self) -> None:
         """Any number will do: the picture is the parent's where there is none."""
