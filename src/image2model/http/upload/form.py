@@ -92,22 +92,24 @@ class FormParser:
             for event in self._parser.parse(chunk):
                 yield _start(event) if isinstance(event, MultipartSegment) else event
         except MultipartError as error:
-            raise _invalid(error) from error
+            raise self._refusal(error) from error
 
     def close(self) -> None:
         """The body has ended. Raises where its closing boundary is missing."""
         try:
             self._parser.close()
         except MultipartError as error:
-            raise _invalid(error) from error
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: MultipartError) -> InvalidMultipart:
+        # The parser keeps its error, whose traceback refers to the parser, and since Python 3.12 to all that
+        # called it: a cycle, which would hold the upload's bytes until the garbage collector runs.
+        self._parser.error = None
+        return InvalidMultipart(f"The body is not valid multipart/form-data: {error.args[0]}.")
 
 
 def _start(segment: MultipartSegment) -> PartStart:
     return PartStart(*names_of(segment.header("Content-Disposition")))
-
-
-def _invalid(error: MultipartError) -> InvalidMultipart:
-    return InvalidMultipart(f"The body is not valid multipart/form-data: {error.args[0]}.")
 
 
 class Part(Protocol):
