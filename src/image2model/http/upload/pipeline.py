@@ -82,8 +82,8 @@ class FilePipeline:
             self.stop()
 
     def _raise_failure(self) -> None:
-        # The failure's traceback refers to this pipeline and to the files' bytes. If the pipeline kept it, the
-        # cycle would hold them until the garbage collector runs.
+        # The failure's traceback refers to this pipeline and to the files' bytes. If the pipeline kept it,
+        # the cycle would hold them until the garbage collector runs.
         failure, self._failure = self._failure, None
         try:
             if failure is not None:
