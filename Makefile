@@ -49,6 +49,11 @@ programs: ## the programs that the tests need: a browser, promtool, nginx, unzip
 	&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null; } \
 	|| { echo "the tests need these packages:$$missing" >&2; exit 1; }
 
+.PHONY: wheel
+wheel: $(LOCK_DONE) $(PAGE_DONE) ## build the whole program as one wheel, and its sdist, into dist/
+	rm -f dist/image2model-*
+	$(BIN)/hatchling build -t sdist -t wheel
+
 .PHONY: bench
 bench: $(DEV_DONE) ## measure how fast it is (a quarter of an hour); BESIDE=REV: what is slower than at REV (docs/speed.md)
 	$(BIN)/python -m tests.bench $(if $(BESIDE),--beside $(BESIDE)) $(BENCH)
@@ -121,8 +126,8 @@ $(SITE_DONE): $(SITE)/package-lock.json
 
 # The 3D viewer with its decoders and the API reference's viewer, checked against the lock file's hashes.
 # Without npm the pages work all the same, and say in a viewer's place what is missing; then nothing is
-# touched, so the next run tries again.
-$(PAGE_DONE): $(PAGE)/package-lock.json
+# touched, so the next run tries again. hatch_build.py lists the parts.
+$(PAGE_DONE): $(PAGE)/package-lock.json hatch_build.py
 	@if command -v npm >/dev/null; then $(MAKE) page-parts; \
 	else echo "npm is missing, so the page has no 3D viewer and the API reference no viewer: install Node 20 or later and run make setup again" >&2; fi
 
@@ -134,6 +139,9 @@ page-parts: # no package may run a script: none needs to, and one of them would 
 	cp $(PAGE)/node_modules/@google/model-viewer/dist/model-viewer.min.js $(PAGE)/vendor/
 	cp $(PAGE)/node_modules/@google/model-viewer/LICENSE $(PAGE)/vendor/LICENSE.model-viewer.txt
 	cp $(PAGE)/node_modules/three/LICENSE $(PAGE)/vendor/LICENSE.three.txt
+	cp $(PAGE)/node_modules/lit/LICENSE $(PAGE)/vendor/LICENSE.lit.txt
+	cp $(PAGE)/node_modules/@monogrid/gainmap-js/LICENSE $(PAGE)/vendor/LICENSE.gainmap-js.txt
+	for one in draco basis; do cp $(PAGE)/node_modules/three/examples/jsm/libs/$$one/README.md $(PAGE)/vendor/$$one/README.txt; done
 	cp $(PAGE)/node_modules/three/examples/jsm/libs/draco/gltf/draco_{wasm_wrapper.js,decoder.wasm,decoder.js} $(PAGE)/vendor/draco/
 	cp $(PAGE)/node_modules/three/examples/jsm/libs/basis/basis_transcoder.{js,wasm} $(PAGE)/vendor/basis/
 	cp $(PAGE)/node_modules/swagger-ui-dist/{swagger-ui-bundle.js,swagger-ui.css} $(PAGE)/vendor/swagger-ui/
