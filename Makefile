@@ -36,6 +36,10 @@ test: setup-test ## set up, then run the test suite (under 8 minutes on 2 cores)
 test-all: setup-test ## that, and the long tests with fleets of real processes (under 40 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS)
 
+.PHONY: test-pythons
+test-pythons: setup-test ## the quick tests of some folders, with each other Python from 3.11 to 3.14 that is installed
+	tools/pythons.sh
+
 .PHONY: setup-test
 setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(SITE_DONE) programs ## what the tests need besides
 
@@ -99,7 +103,7 @@ lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
 
 .PHONY: clean
 clean: ## remove what the set-up made
-	rm -rf $(VENV) tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(SITE)/node_modules site
+	rm -rf $(VENV) .venvs dist tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(SITE)/node_modules site
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "image2model needs Python 3.11 or later, this is " + sys.version.split()[0])'
