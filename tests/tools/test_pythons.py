@@ -33,7 +33,8 @@ def test_each_python_of_the_classifiers_is_in_the_workflow() -> None:
 
 
 def test_the_workflow_follows_its_schema() -> None:
-    command = [TOOLS / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", WORKFLOW]
+    program = TOOLS / "check-jsonschema"
+    command = [str(program), "--builtin-schema", "vendor.github-workflows", str(WORKFLOW)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -33,7 +33,7 @@ _INSTALLERS: Final = ("PIP_", "UV_", "SSL_", "REQUESTS_", "HTTP_", "HTTPS_", "ht
 def build(source: Path, out: Path, *, target: str = "wheel", epoch: str = "") -> Path:
     """Build a wheel or an sdist, as `make wheel` does. Raises CalledProcessError."""
     environment = os.environ | ({"SOURCE_DATE_EPOCH": epoch} if epoch else {})
-    command = [BIN / "hatchling", "build", "-t", target, "-d", out]
+    command = [str(BIN / "hatchling"), "build", "-t", target, "-d", str(out)]
     subprocess.run(
         command, cwd=source, env=environment, check=True, capture_output=True, text=True, timeout=60
     )
@@ -82,7 +82,7 @@ class Machine:
 
 
 def _cache(*command: str) -> str:
-    asked = [BIN / command[0], *command[1:]]
+    asked = [str(BIN / command[0]), *command[1:]]
     return subprocess.run(asked, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
