@@ -40,6 +40,10 @@ test: setup-test ## set up, then run the test suite (under 8 minutes on 2 cores)
 test-all: setup-test toolchains $(GENERATORS_DONE) ## that, and the long tests with fleets of real processes (under 40 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS)
 
+.PHONY: test-pythons
+test-pythons: setup-test ## the quick tests of some folders, with each other Python from 3.11 to 3.14 that is installed
+	tools/pythons.sh
+
 .PHONY: setup-test
 setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(CLIENT_JS_DONE) $(SITE_DONE) programs ## what the tests need besides
 
@@ -80,6 +84,11 @@ client-js: $(LOCK_DONE) $(CLIENT_JS_DONE) ## the JavaScript client as an npm pac
 .PHONY: generators
 generators: $(DEV_DONE) $(GENERATORS_DONE) toolchains ## make clients with every generator of docs/howto/generate.md and try them
 	$(BIN)/python -m tests.generators
+
+.PHONY: wheel
+wheel: $(LOCK_DONE) $(PAGE_DONE) ## build the whole program as one wheel, and its sdist, into dist/
+	rm -f dist/image2model-*.whl dist/image2model-*.tar.gz
+	$(BIN)/hatchling build -t sdist -t wheel
 
 .PHONY: bench
 bench: $(DEV_DONE) ## measure how fast it is (a quarter of an hour); BESIDE=REV: what is slower than at REV (docs/speed.md)
@@ -128,7 +137,7 @@ lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
 
 .PHONY: clean
 clean: ## remove what the set-up made
-	rm -rf $(VENV) tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(CLIENT_JS)/node_modules $(CLIENT_JS)/types $(SITE)/node_modules $(GENERATORS)/.venv $(GENERATORS)/node_modules site
+	rm -rf $(VENV) .venvs dist tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(CLIENT_JS)/node_modules $(CLIENT_JS)/types $(SITE)/node_modules $(GENERATORS)/.venv $(GENERATORS)/node_modules site
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "image2model needs Python 3.11 or later, this is " + sys.version.split()[0])'
@@ -172,8 +181,8 @@ $(GENERATORS)/node_modules/.locked: $(GENERATORS)/package-lock.json
 
 # The 3D viewer with its decoders and the API reference's viewer, checked against the lock file's hashes.
 # Without npm the pages work all the same, and say in a viewer's place what is missing; then nothing is
-# touched, so the next run tries again.
-$(PAGE_DONE): $(PAGE)/package-lock.json
+# touched, so the next run tries again. hatch_build.py lists the parts.
+$(PAGE_DONE): $(PAGE)/package-lock.json hatch_build.py
 	@if command -v npm >/dev/null; then $(MAKE) page-parts; \
 	else echo "npm is missing, so the page has no 3D viewer and the API reference no viewer: install Node 20 or later and run make setup again" >&2; fi
 
@@ -185,6 +194,9 @@ page-parts: # no package may run a script: none needs to, and one of them would 
 	cp $(PAGE)/node_modules/@google/model-viewer/dist/model-viewer.min.js $(PAGE)/vendor/
 	cp $(PAGE)/node_modules/@google/model-viewer/LICENSE $(PAGE)/vendor/LICENSE.model-viewer.txt
 	cp $(PAGE)/node_modules/three/LICENSE $(PAGE)/vendor/LICENSE.three.txt
+	cp $(PAGE)/node_modules/lit/LICENSE $(PAGE)/vendor/LICENSE.lit.txt
+	cp $(PAGE)/node_modules/@monogrid/gainmap-js/LICENSE $(PAGE)/vendor/LICENSE.gainmap-js.txt
+	for one in draco basis; do cp $(PAGE)/node_modules/three/examples/jsm/libs/$$one/README.md $(PAGE)/vendor/$$one/README.txt; done
 	cp $(PAGE)/node_modules/three/examples/jsm/libs/draco/gltf/draco_{wasm_wrapper.js,decoder.wasm,decoder.js} $(PAGE)/vendor/draco/
 	cp $(PAGE)/node_modules/three/examples/jsm/libs/basis/basis_transcoder.{js,wasm} $(PAGE)/vendor/basis/
 	cp $(PAGE)/node_modules/swagger-ui-dist/{swagger-ui-bundle.js,swagger-ui.css} $(PAGE)/vendor/swagger-ui/

@@ -2,6 +2,7 @@
 
 import gc
 import http.client
+import threading
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from image2model.api.middleware import RefusalDrain
+from image2model.http.upload import ReceivedFile
+from image2model.storage.errors import StorageError
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.servers import Address, serving
 from tests.support.upload_edge import Edge, eventually, picture
@@ -99,6 +102,34 @@ def test_the_file_that_broke_a_limit_is_gone_while_the_rest_is_dropped(edge: Edg
         raw.sendall(broken_end)
         eventually(lambda: edge.budget.held == 0, "memory is released")
         eventually(lambda: marked_chunks_alive() == 0, "no bytes of it are alive")
+
+
+def test_files_are_gone_once_the_storage_has_failed(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The failure of one file ends the upload; neither that file nor the next one outlives it."""
+
+    failed = threading.Event()
+
+    async def unreachable(_file: ReceivedFile, _data: bytes) -> None:
+        failed.set()
+        raise StorageError("unreachable")
+
+    monkeypatch.setattr(edge, "sink", unreachable)
+    marked = picture("JPEG") + b"MARK" * 250_000
+    begun = Body().file("a.jpg", marked).file("b.jpg", marked).file("c.jpg", marked).open_ended()
+    gc.disable()  # it would hide a cycle
+    try:
+        with edge.address.connect() as raw:
+            raw.sendall(
+                b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: %b\r\nContent-Length: 20000000\r\n\r\n"
+                % CONTENT_TYPE.encode()
+            )
+            raw.sendall(begun + b"--edge-of-the-part\r\n")
+            assert failed.wait(10)
+            del begun, marked
+            eventually(lambda: edge.budget.held == 0, "memory is released")
+            eventually(lambda: marked_chunks_alive() == 0, "no bytes of them are alive")
+    finally:
+        gc.enable()
 
 
 def marked_chunks_alive() -> int:

@@ -120,6 +120,7 @@ async def test_new_endpoint_is_used_by_all_without_a_restart(world: World, tmp_p
     assert [one["mc_resolution"] for one in sent_inputs if "mc_resolution" in one] == [128]
 
 
+@pytest.mark.long
 async def test_endpoint_that_disappears_refuses_in_words_and_lets_running_ones_finish(world: World) -> None:
     world.add(NEW)
     await world.refreshed(NEW, on_offer=True)
@@ -134,6 +135,7 @@ async def test_endpoint_that_disappears_refuses_in_words_and_lets_running_ones_f
     assert (await world.ended(running)).status == "succeeded"
 
 
+@pytest.mark.long
 async def test_accepted_upload_has_the_same_answer_after_its_endpoint_is_gone(world: World) -> None:
     world.add(NEW)
     await world.refreshed(NEW, on_offer=True)
@@ -151,6 +153,7 @@ async def test_accepted_upload_has_the_same_answer_after_its_endpoint_is_gone(wo
     assert len(world.fleet.emulator.submissions()) == 1
 
 
+@pytest.mark.long
 async def test_what_is_paid_for_is_handed_over_though_no_copy_knows_its_endpoint(world: World) -> None:
     world.add(NEW)
     await world.refreshed(NEW, on_offer=True)
@@ -169,6 +172,7 @@ async def test_what_is_paid_for_is_handed_over_though_no_copy_knows_its_endpoint
     assert len(world.fleet.emulator.submissions()) == 1
 
 
+@pytest.mark.long
 async def test_changed_schema_decides_what_is_accepted_and_sent(world: World) -> None:
     world.add(NEW)
     await world.refreshed(NEW, on_offer=True)

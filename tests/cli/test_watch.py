@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.support.command import run_command
 from tests.support.emulator_process import EmulatorProcess
 from tests.support.fleet import Fleet
@@ -73,6 +75,7 @@ async def test_pictures_that_appear_become_models_and_a_restart_sends_nothing(
     assert len(service.get("jobs").content) > len(before)
 
 
+@pytest.mark.long
 async def test_name_that_is_not_utf8_does_not_end_the_watch(
     fleet: Fleet, make_service: MakeService, tmp_path: Path
 ) -> None:

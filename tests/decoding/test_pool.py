@@ -99,6 +99,7 @@ async def test_idle_process_ends_and_the_next_call_has_another() -> None:
     await pool.aclose()
 
 
+@pytest.mark.long
 async def test_process_that_just_became_idle_never_fails_a_call() -> None:
     pool = DecoderPool(2, idle_s=0.001, longest_s=60)
     for _ in range(20):

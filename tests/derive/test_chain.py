@@ -92,6 +92,7 @@ async def test_chain_of_three_sends_each_model_on_and_its_costs_add_up(world: Wo
         assert micro(json.loads(archive.read("manifest.json"))["cost_usd"]) == costs[2]
 
 
+@pytest.mark.long
 async def test_budget_that_ends_in_the_middle_of_a_chain_refuses_the_next_step(world: World) -> None:
     await world.start_worker()
     ann = world.caller(budget="0.65/total")
@@ -124,6 +125,7 @@ async def test_equal_step_is_free_and_a_picture_of_its_own_is_another(world: Wor
     assert world.sent(sent[1]["image_url"]) != world.sent(sent[0]["image_url"])
 
 
+@pytest.mark.long
 async def test_simultaneous_equal_steps_are_bought_once(world: World) -> None:
     await world.start_worker()
     ann = world.caller()
@@ -135,6 +137,7 @@ async def test_simultaneous_equal_steps_are_bought_once(world: World) -> None:
     assert len(world.fleet.emulator.submissions()) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", ["before", "while", "after"])
 async def test_step_outlives_its_parent(world: World, moment: str) -> None:
     """The parent is deleted before the child starts, while FAL has it, or after its end."""
@@ -188,6 +191,7 @@ async def delete_wholly(world: World, caller: Any, job_id: str) -> None:
     await until(gone, timeout=60)
 
 
+@pytest.mark.long
 async def test_failed_step_is_retried_with_its_model_and_other_parameters(world: World) -> None:
     await world.start_worker()
     ann = world.caller()
@@ -221,6 +225,7 @@ async def test_step_that_waits_can_be_cancelled_for_nothing(world: World) -> Non
     assert len(world.fleet.emulator.submissions()) == 1
 
 
+@pytest.mark.long
 async def test_model_only_at_fal_is_fetched_and_sent_on_while_it_lives(redirecting: World) -> None:
     world = redirecting
     await world.start_worker()
@@ -239,6 +244,7 @@ async def test_model_only_at_fal_is_fetched_and_sent_on_while_it_lives(redirecti
     assert len(world.fleet.emulator.submissions()) == 2
 
 
+@pytest.mark.long
 async def test_model_that_fal_loses_before_the_run_costs_nothing(redirecting: World) -> None:
     world = redirecting
     await world.start_worker()
@@ -263,6 +269,7 @@ def expire(world: World, request_id: str) -> None:
     world.fleet.emulator.http.delete(url, headers=headers).raise_for_status()
 
 
+@pytest.mark.long
 async def test_chain_of_four_from_a_cut_out_picture_with_a_kill_between_each_two(world: World) -> None:
     await world.start_worker()
     ann = world.caller(budget="5.00/month")

@@ -23,6 +23,7 @@ from tests.support.served_api import MakeService, batch
 from tests.support.wait import until
 
 
+@pytest.mark.long
 async def test_step_that_waits_is_run_after_a_restore_with_its_own_copy(
     world: World, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -37,6 +37,7 @@ def window(stage: Stage, name: str) -> Hold:
     return stage.store.hold(calls("generation/commit_submission"), answer=name == "after the commit")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "model"),
     [

@@ -5,6 +5,8 @@ import gzip
 import json
 import re
 
+import pytest
+
 from image2model.up.store import EmbeddedStore
 from tests.docker.conftest import MakeCluster
 from tests.support.batches import batch
@@ -15,6 +17,7 @@ from tests.support.sse import job_path, opened
 from tests.support.store_conditions import in_condition
 
 
+@pytest.mark.long
 async def test_largest_batch_goes_through_whole(make_cluster: MakeCluster) -> None:
     async with make_cluster(replicas=1, workers=0) as cluster:
         largest = 10 * 1024 * 1024
@@ -27,6 +30,7 @@ async def test_largest_batch_goes_through_whole(make_cluster: MakeCluster) -> No
         assert not list(cluster.front.folder.glob("client_body/*")), "nginx kept what it should pass on"
 
 
+@pytest.mark.long
 async def test_requests_are_shared_out_evenly(make_cluster: MakeCluster) -> None:
     async with make_cluster(workers=0) as cluster:
         await asyncio.gather(*(cluster.request("GET", "/health/live") for _ in range(60)))
@@ -47,6 +51,7 @@ async def test_api_sees_the_real_client_and_no_other(make_cluster: MakeCluster) 
         assert await _client_logged(cluster, "mine-1") == "127.0.0.9"
 
 
+@pytest.mark.long
 async def test_balancer_in_front_is_believed(make_cluster: MakeCluster) -> None:
     async with make_cluster(replicas=1, workers=0) as cluster:
         await cluster.upload(
@@ -71,6 +76,7 @@ async def test_nginx_refuses_in_the_form_of_the_api(make_cluster: MakeCluster) -
         assert (await cluster.request("GET", "/health/live", source="127.0.0.8")).status == 200
 
 
+@pytest.mark.long
 async def test_no_replica_at_all_is_told_as_a_problem(make_cluster: MakeCluster) -> None:
     async with make_cluster(replicas=1, workers=0) as cluster:
         await cluster.apis[cluster.replicas[0]].end()
@@ -84,6 +90,7 @@ async def test_api_refusals_reach_the_client_while_it_still_sends(make_cluster: 
         _is_problem(await cluster.upload(body), 422, "not_an_image")
 
 
+@pytest.mark.long
 async def test_status_is_compressed_and_still_found_unchanged(make_cluster: MakeCluster) -> None:
     async with make_cluster(replicas=1, workers=0) as cluster:
         job_id = (await cluster.upload(batch(10))).text("job_id")
@@ -102,6 +109,7 @@ async def test_log_holds_no_secret(make_cluster: MakeCluster) -> None:
         assert not re.search("secret|token", cluster.front.access_log)
 
 
+@pytest.mark.long
 async def test_replica_made_anew_at_another_address_is_found(make_cluster: MakeCluster) -> None:
     async with make_cluster(replicas=1, workers=0) as cluster:
         await cluster.start("127.0.1.9")
@@ -123,6 +131,7 @@ async def _client_logged(cluster: Cluster, request_id: str) -> str:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.long
 async def test_replicas_stay_in_the_balancer_while_the_store_takes_no_writes(
     make_cluster: MakeCluster, valkey: EmbeddedStore
 ) -> None:
@@ -142,6 +151,7 @@ async def test_replicas_stay_in_the_balancer_while_the_store_takes_no_writes(
         assert (await cluster.upload(batch())).status == 202
 
 
+@pytest.mark.long
 async def test_older_nginx_of_the_distribution_takes_the_same_configuration(
     make_cluster: MakeCluster,
 ) -> None:

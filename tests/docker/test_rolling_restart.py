@@ -2,6 +2,8 @@
 
 from itertools import count
 
+import pytest
+
 from tests.docker.conftest import MakeCluster
 from tests.support.batches import batch
 from tests.support.cluster import Answer, Cluster
@@ -11,6 +13,7 @@ from tests.support.traffic import Client, Traffic
 LARGE = 1_500_000
 
 
+@pytest.mark.long
 async def test_rolling_restart_fails_no_request(make_cluster: MakeCluster) -> None:
     # six clients share this machine's address, and on a quick one they send more than one address may
     async with make_cluster(

@@ -7,6 +7,7 @@ from statistics import median
 from time import perf_counter
 
 import httpx
+import pytest
 
 from tests.docker.conftest import MakeCluster
 from tests.support.batches import batch
@@ -33,6 +34,7 @@ async def test_first_event_comes_at_once(make_cluster: MakeCluster) -> None:
             assert median(taken) < _bound(direct), (taken, direct)
 
 
+@pytest.mark.long
 async def test_no_event_waits_for_a_later_one(make_cluster: MakeCluster) -> None:
     async with make_cluster(replicas=1, workers=0) as cluster:
         redis = cluster.fleet.redis
@@ -59,6 +61,7 @@ async def test_no_event_waits_for_a_later_one(make_cluster: MakeCluster) -> None
         assert median(delays) < _bound(direct), (delays, direct)
 
 
+@pytest.mark.long
 async def test_stream_goes_on_at_another_replica_after_the_first_was_killed(
     make_cluster: MakeCluster,
 ) -> None:

@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+import pytest
 from redis.asyncio import Redis
 
 from image2model.store.connection import connect
@@ -156,6 +157,7 @@ async def test_close_streams_ends_all_in_good_order(redis: Redis, process: Proce
         assert refused.status == 503
 
 
+@pytest.mark.long
 async def test_two_thousand_subscribers_lose_nothing_and_stay_small(redis: Redis, redis_url: str) -> None:
     jobs = [await create_job(redis, owner=f"owner-{i}") for i in range(20)]
     # the clients are read one after the other, in this process: none is to be cut for the others' time

@@ -48,6 +48,7 @@ def stuck(process: Process) -> int:
     return len(process.relay.writers)
 
 
+@pytest.mark.long
 async def test_slow_reader_gets_every_status_and_few_of_the_changes_within_one(
     redis: Redis, redis_url: str
 ) -> None:
@@ -80,6 +81,7 @@ async def test_slow_reader_gets_every_status_and_few_of_the_changes_within_one(
         assert list(dict.fromkeys(statuses))[-4:] == ["submitted", "generating", "storing", "succeeded"]
 
 
+@pytest.mark.long
 async def test_reader_that_falls_far_behind_loses_no_status(redis: Redis, redis_url: str) -> None:
     with api_process(redis_url, send_timeout_s=60, send_buffer=BUFFER) as process:
         client = slow_connection(process, EVENTS)

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 
 
+@pytest.mark.long
 async def test_an_api_that_dies_under_attack_is_noticed(fleet: Fleet) -> None:
     port = free_port()
     api = await fleet.start_api(port)
@@ -31,6 +32,7 @@ async def test_an_api_that_dies_under_attack_is_noticed(fleet: Fleet) -> None:
         await attacking
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("answer", "words", "seconds"),
     [(b"HTTP/1.1 415 no\r\n\r\n", "nothing was exercised", 1), (b"", "no answer to", 60)],

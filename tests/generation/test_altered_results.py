@@ -98,6 +98,7 @@ async def test_model_is_delivered_as_it_came(
     assert [code for code, _ in warned(image)] == codes
 
 
+@pytest.mark.long
 async def test_file_of_a_kind_that_nobody_knows_keeps_fals_name_and_type(
     fleet: Fleet, fal: AlteredFal
 ) -> None:
@@ -119,6 +120,7 @@ async def test_missing_preview_never_costs_the_model(serve: Serve, fleet: Fleet,
     assert (await stored(fleet, image)).startswith(b"glTF")
 
 
+@pytest.mark.long
 async def test_preview_on_a_host_that_is_not_public_is_refused(fleet: Fleet, fal: AlteredFal) -> None:
     async def secret(exchange: Exchange) -> None:
         await exchange.reply("200 OK", b"secret")
@@ -130,6 +132,7 @@ async def test_preview_on_a_host_that_is_not_public_is_refused(fleet: Fleet, fal
     assert warned(image) == [("file_refused", "preview")]
 
 
+@pytest.mark.long
 async def test_preview_elsewhere_is_fetched_without_the_key(fleet: Fleet, fal: AlteredFal) -> None:
     async def partner(exchange: Exchange) -> None:
         await exchange.reply("200 OK", b"\x89PNG picture", Content_Type="image/png")
@@ -143,6 +146,7 @@ async def test_preview_elsewhere_is_fetched_without_the_key(fleet: Fleet, fal: A
     assert warned(image) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "serve", [failing(404), failing(503), whole(b""), whole(HTML), whole(b'{"detail":"no"}')]
 )
@@ -160,6 +164,7 @@ async def test_other_model_stands_in_for_one_that_is_missing(
     assert [(one.kind, one.url) for one in result.missing] == [("model", better)]
 
 
+@pytest.mark.long
 async def test_stand_in_that_failed_at_first_is_tried_as_a_model(fleet: Fleet, fal: AlteredFal) -> None:
     base = fal.serve("base.glb", after(3, failing(404), whole(glb())))
     fal.result = lambda _: {
@@ -169,6 +174,7 @@ async def test_stand_in_that_failed_at_first_is_tried_as_a_model(fleet: Fleet, f
     assert await stored(fleet, await run(fleet, fal)) == glb()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "serve",
     [
@@ -187,6 +193,7 @@ async def test_model_that_comes_late_is_waited_for(serve: Serve, fleet: Fleet, f
     assert warned(image) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("serve", [failing(404), whole(b""), whole(HTML), whole(b"{}")])
 async def test_model_that_never_comes_is_expired_and_booked(
     serve: Serve, fleet: Fleet, fal: AlteredFal
@@ -198,6 +205,7 @@ async def test_model_that_never_comes_is_expired_and_booked(
     assert "model_mesh" in image.error.message
 
 
+@pytest.mark.long
 async def test_model_that_must_not_be_fetched_is_told_in_words(fleet: Fleet, fal: AlteredFal) -> None:
     fal.result = lambda _: {"model_mesh": {"url": "http://169.254.169.254/latest"}}
     image = await run(fleet, fal)
@@ -206,6 +214,7 @@ async def test_model_that_must_not_be_fetched_is_told_in_words(fleet: Fleet, fal
     assert "must be an absolute https URL" in image.error.message
 
 
+@pytest.mark.long
 async def test_large_model_of_no_said_length_is_streamed(fleet: Fleet, fal: AlteredFal) -> None:
     data = glb(document(), bytes(20 << 20))
     fal.result = model_at(fal.serve("m.glb", unsized(data)))
@@ -214,6 +223,7 @@ async def test_large_model_of_no_said_length_is_streamed(fleet: Fleet, fal: Alte
     assert result_of(image).mesh is not None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "alter",
     [
@@ -232,6 +242,7 @@ async def test_result_of_any_shape_that_names_a_model_is_a_success(
     assert (await stored(fleet, await run(fleet, fal))).startswith(b"glTF")
 
 
+@pytest.mark.long
 async def test_every_file_of_a_result_is_kept(fleet: Fleet, fal: AlteredFal) -> None:
     textures = [{"url": fal.serve(f"t{n}.png", b"\x89PNG %d" % n)} for n in range(3)]
     urls = {
@@ -274,12 +285,14 @@ async def test_result_without_a_model_fails_in_fals_words_and_is_booked(
     assert words in image.error.message
 
 
+@pytest.mark.long
 async def test_listing_gives_the_result_that_the_queue_spoils(fleet: Fleet, fal: AlteredFal) -> None:
     fal.result = lambda _: HTML
     image = await run(fleet, fal, I2M_UNCONFIRMED_GRACE="60")
     assert (await stored(fleet, image)).startswith(b"glTF")
 
 
+@pytest.mark.long
 async def test_refusal_that_speaks_of_safety_is_the_content_policys(fleet: Fleet, fal: AlteredFal) -> None:
     fal.result = lambda _: (422, b'{"detail":[{"msg":"Request rejected: safety violations=[sexual]"}]}')
     image = await run(fleet, fal)
@@ -287,6 +300,7 @@ async def test_refusal_that_speaks_of_safety_is_the_content_policys(fleet: Fleet
     assert image.error.code == "content_policy"
 
 
+@pytest.mark.long
 async def test_result_that_is_unreadable_at_first_is_asked_for_again(fleet: Fleet, fal: AlteredFal) -> None:
     answers = [HTML, b"", b'{"model_me']
     fal.result = lambda result: answers.pop() if answers else result
@@ -294,6 +308,7 @@ async def test_result_that_is_unreadable_at_first_is_asked_for_again(fleet: Flee
     assert (await stored(fleet, image)).startswith(b"glTF")
 
 
+@pytest.mark.long
 async def test_preview_that_is_missing_under_redirect_is_told(fleet: Fleet, fal: AlteredFal) -> None:
     url = fal.serve("p.png", failing(404))
     fal.result = lambda result: {**result, "rendered_image": {"url": url}}
@@ -310,6 +325,7 @@ async def test_missing_model_under_redirect_is_no_success(fleet: Fleet, fal: Alt
     assert image.error.code == "result_expired"
 
 
+@pytest.mark.long
 async def test_what_may_not_be_redirected_to_is_copied(fleet: Fleet, fal: AlteredFal) -> None:
     async def partner(exchange: Exchange) -> None:
         await exchange.reply("200 OK", glb())
@@ -321,6 +337,7 @@ async def test_what_may_not_be_redirected_to_is_copied(fleet: Fleet, fal: Altere
     assert result_of(image).files[1].source_url is not None
 
 
+@pytest.mark.long
 async def test_same_picture_later_takes_warnings_and_missing_files_along(
     fleet: Fleet, fal: AlteredFal
 ) -> None:
@@ -338,6 +355,7 @@ async def test_same_picture_later_takes_warnings_and_missing_files_along(
     assert json.loads(json.dumps([file.kind for file in other.files])) == ["model"]
 
 
+@pytest.mark.long
 async def test_failed_attempt_that_fal_bills_is_booked_beside_the_next_one(
     fleet: Fleet, fal: AlteredFal
 ) -> None:

@@ -83,6 +83,7 @@ async def test_refused_picture_is_cancelled_and_its_model_not_bought(fleet: Flee
     assert int(await fleet.redis.hget(key("account", "ann"), "reserved") or 0) == 0
 
 
+@pytest.mark.long
 async def test_given_twice_is_bought_once(fleet: Fleet) -> None:
     fleet.start_worker()
     job_id, image_id = await submitted(fleet)
@@ -95,6 +96,7 @@ async def test_given_twice_is_bought_once(fleet: Fleet) -> None:
         await answer(fleet, job_id, image_id, accept=False)
 
 
+@pytest.mark.long
 async def test_too_late_fails_and_a_retry_waits_again(fleet: Fleet) -> None:
     worker = fleet.start_worker()
     job_id, image_id = await submitted(fleet)
@@ -114,6 +116,7 @@ async def test_too_late_fails_and_a_retry_waits_again(fleet: Fleet) -> None:
     assert worker.log.read_text().count('"cutout_stored"') == 1
 
 
+@pytest.mark.long
 async def test_not_prepared_yet_cannot_be_confirmed(fleet: Fleet) -> None:
     job_id = await fleet.submit(preparation=LOOKED_AT)
     other = await fleet.submit()
@@ -123,6 +126,7 @@ async def test_not_prepared_yet_cannot_be_confirmed(fleet: Fleet) -> None:
             await answer(fleet, one, image.image_id)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("known", [False, True])
 async def test_killed_before_and_after_it_waits(stage: Stage, known: bool) -> None:
     hold = stage.store.hold(calls("generation/await_confirmation"), answer=known)
@@ -139,6 +143,7 @@ async def test_killed_before_and_after_it_waits(stage: Stage, known: bool) -> No
     assert bought(stage.fleet) == [REMOVER, MODEL]
 
 
+@pytest.mark.long
 async def test_given_while_no_worker_lives_and_after_a_kill(fleet: Fleet) -> None:
     worker = fleet.start_worker()
     job_id, image_id = await submitted(fleet)
@@ -150,6 +155,7 @@ async def test_given_while_no_worker_lives_and_after_a_kill(fleet: Fleet) -> Non
     assert bought(fleet) == [REMOVER, MODEL]
 
 
+@pytest.mark.long
 async def test_given_before_it_waits_is_not_lost(stage: Stage) -> None:
     """The picture is prepared, and the worker is about to let it wait."""
     hold = stage.store.hold(calls("generation/await_confirmation"), answer=False)
@@ -163,6 +169,7 @@ async def test_given_before_it_waits_is_not_lost(stage: Stage) -> None:
     assert bought(stage.fleet) == [REMOVER, MODEL]
 
 
+@pytest.mark.long
 async def test_equal_picture_that_needs_no_confirmation_does_not_wait_for_one(fleet: Fleet) -> None:
     fleet.start_worker()
     same = [picture(7, (48, 32))]
@@ -174,6 +181,7 @@ async def test_equal_picture_that_needs_no_confirmation_does_not_wait_for_one(fl
     assert (job.images[0].cached, bought(fleet)) == (True, [MODEL])
 
 
+@pytest.mark.long
 async def test_cancel_of_the_job_ends_what_waits(fleet: Fleet) -> None:
     fleet.start_worker()
     job_id, _ = await submitted(fleet, CROPPED)
@@ -182,6 +190,7 @@ async def test_cancel_of_the_job_ends_what_waits(fleet: Fleet) -> None:
     assert await fleet.redis.zcard(key("confirmations")) == 0
 
 
+@pytest.mark.long
 async def test_reconciler_lets_a_waiting_image_wait_and_finds_one_that_is_lost(fleet: Fleet) -> None:
     fleet.start_worker()
     job_id, image_id = await submitted(fleet, CROPPED)

@@ -110,6 +110,7 @@ def count(name: str, **labels: str) -> float:
     return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("units", "overrun", "mismatches"), [(1.0, 0.0, 0), (3.0, 0.5, 0), (0.1, 0.0, 1)])
 async def test_overrun_of_a_budget_and_units_that_contradict_the_table_are_counted_once(
     fleet: Fleet, context: WorkerContext, units: float, overrun: float, mismatches: int

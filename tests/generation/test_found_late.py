@@ -12,6 +12,7 @@ from tests.support.gate import calls
 from tests.support.stage import Stage
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("then", "script"), [("fail", "generation/step"), ("resubmit", "generation/try_again")]
 )

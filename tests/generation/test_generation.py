@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from image2model.domain import Counts, ImageStatus
 from image2model.events import history
 from image2model.events.history import ImageChanged
@@ -55,6 +57,7 @@ async def test_rejected_picture_fails_at_once_with_fals_words(fleet: Fleet) -> N
     assert len(fleet.submissions_of(job)) == 1
 
 
+@pytest.mark.long
 async def test_unreadable_picture_never_reaches_fal(fleet: Fleet) -> None:
     fleet.start_worker()
     job = await fleet.until_finished(await fleet.submit(pictures=[b"\x89PNG\r\n\x1a\nnonsense"]))
@@ -62,6 +65,7 @@ async def test_unreadable_picture_never_reaches_fal(fleet: Fleet) -> None:
     assert fleet.emulator.submissions() == []
 
 
+@pytest.mark.long
 async def test_definite_failure_of_fals_is_tried_again(fleet: Fleet) -> None:
     fleet.emulator.fault("500", count=1)
     fleet.start_worker()
@@ -79,6 +83,7 @@ async def test_attempts_are_bounded(fleet: Fleet) -> None:
     assert len(fleet.submissions_of(job)) == 2
 
 
+@pytest.mark.long
 async def test_submit_that_fal_refused_is_sent_again_and_counts_once(fleet: Fleet) -> None:
     fleet.emulator.fault("429", count=2)
     fleet.start_worker()
@@ -87,6 +92,7 @@ async def test_submit_that_fal_refused_is_sent_again_and_counts_once(fleet: Flee
     assert (job.images[0].attempt, len(fleet.submissions_of(job))) == (1, 1)
 
 
+@pytest.mark.long
 async def test_model_that_is_cut_at_fal_is_delivered_with_a_warning(fleet: Fleet) -> None:
     fleet.emulator.fault("model_truncated", rate=1)
     fleet.start_worker()
@@ -98,6 +104,7 @@ async def test_model_that_is_cut_at_fal_is_delivered_with_a_warning(fleet: Fleet
     assert [(warning.code, warning.file) for warning in result.warnings] == [("file_not_checked", "model")]
 
 
+@pytest.mark.long
 async def test_mesh_is_found_where_pbr_put_it(fleet: Fleet) -> None:
     fleet.emulator.fault("null_mesh", rate=1)
     fleet.start_worker()
@@ -115,6 +122,7 @@ async def test_cancel_stops_what_fal_has(fleet: Fleet) -> None:
     assert job.counts == Counts(cancelled=4)
 
 
+@pytest.mark.long
 async def test_generation_over_its_time_is_cancelled_at_fal(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=60)
     fleet.start_worker(I2M_TASK_TIMEOUT="1")
@@ -143,6 +151,7 @@ async def test_redirect_mode_keeps_no_copy(fleet: Fleet) -> None:
     assert result.files[0].key is None
 
 
+@pytest.mark.long
 async def test_results_that_cannot_be_stored_hold_up_no_other(fleet: Fleet, tmp_path: Path) -> None:
     stuck = await fleet.submit(20)
     blocked = tmp_path / "files" / layout.result(stuck, "image", "model", "glb")

@@ -79,6 +79,7 @@ def check_sides(fleet: Fleet, inputs: Mapping[str, Any]) -> None:
     assert widths == {f"{side}_image_url": 20 + at for at, side in enumerate(SIDES[:4])}
 
 
+@pytest.mark.long
 async def test_25_objects_of_4_views_are_25_requests_and_again_cost_nothing(fleet: Fleet) -> None:
     client = await client_of(fleet)
     for _ in range(2):
@@ -107,6 +108,7 @@ async def test_25_objects_of_4_views_are_25_requests_and_again_cost_nothing(flee
     assert len(fleet.emulator.submissions()) == OBJECTS
 
 
+@pytest.mark.long
 async def test_workers_killed_in_the_middle_lose_no_object_and_buy_none_twice(fleet: Fleet) -> None:
     client = await client_of(fleet)
     fleet.emulator.settings(latency=1)
@@ -128,6 +130,7 @@ async def test_workers_killed_in_the_middle_lose_no_object_and_buy_none_twice(fl
         check_sides(fleet, one)
 
 
+@pytest.mark.long
 async def test_request_whose_reply_is_lost_is_found_by_its_first_view(fleet: Fleet) -> None:
     client = await client_of(fleet)
     fleet.start_worker(I2M_UNCONFIRMED_GRACE="8")
@@ -144,6 +147,7 @@ async def test_request_whose_reply_is_lost_is_found_by_its_first_view(fleet: Fle
     assert [width_at(fleet, url) for url in sent(fleet, job)["list"]["image_urls"]] == [20, 21, 22]
 
 
+@pytest.mark.long
 async def test_view_that_cannot_be_decoded_ends_its_object_before_it_is_bought(fleet: Fleet) -> None:
     """The upload looks at a picture's structure, and the worker at its pixels."""
     client = await client_of(fleet)

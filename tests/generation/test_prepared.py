@@ -46,6 +46,7 @@ async def test_model_is_made_of_the_picture_without_its_background(fleet: Fleet)
     assert image.preparation.cost_micro == 18_000
 
 
+@pytest.mark.long
 async def test_each_view_is_cut_out_by_a_request_of_its_own(fleet: Fleet) -> None:
     fleet.start_worker()
     job_id = await fleet.submit(
@@ -76,6 +77,7 @@ async def test_equal_pictures_are_cut_out_once(fleet: Fleet) -> None:
         assert await fleet.storage.get(each[0].key)
 
 
+@pytest.mark.long
 async def test_model_that_exists_needs_no_cutout(fleet: Fleet) -> None:
     fleet.start_worker()
     same = [picture(7, (48, 32))]
@@ -86,6 +88,7 @@ async def test_model_that_exists_needs_no_cutout(fleet: Fleet) -> None:
     assert bought(fleet) == [REMOVER, MODEL]
 
 
+@pytest.mark.long
 async def test_cutout_of_a_deleted_job_is_bought_anew(fleet: Fleet) -> None:
     fleet.start_worker()
     same = [picture(7, (48, 32))]
@@ -99,6 +102,7 @@ async def test_cutout_of_a_deleted_job_is_bought_anew(fleet: Fleet) -> None:
     assert bought(fleet) == [REMOVER, MODEL, REMOVER, MODEL]
 
 
+@pytest.mark.long
 async def test_failed_attempt_at_a_cutout_is_followed_by_another(fleet: Fleet) -> None:
     fleet.emulator.fault("500", count=1, endpoint=REMOVER)
     fleet.start_worker()
@@ -120,6 +124,7 @@ async def test_refused_picture_fails_before_its_model(fleet: Fleet) -> None:
     assert bought(fleet) == [REMOVER, REMOVER, MODEL]
 
 
+@pytest.mark.long
 async def test_cutout_is_kept_when_the_model_fails(fleet: Fleet) -> None:
     fleet.emulator.fault("422", count=1, endpoint=MODEL)
     fleet.start_worker()
@@ -132,6 +137,7 @@ async def test_cutout_is_kept_when_the_model_fails(fleet: Fleet) -> None:
     assert bought(fleet) == [REMOVER, MODEL, MODEL]
 
 
+@pytest.mark.long
 async def test_cutout_that_is_cancelled_ends_the_image(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=3)
     fleet.emulator.fault("cancel_ignored", rate=1)
@@ -146,6 +152,7 @@ async def test_cutout_that_is_cancelled_ends_the_image(fleet: Fleet) -> None:
     assert await reserved(fleet) == 0
 
 
+@pytest.mark.long
 async def test_budget_that_ends_in_the_middle_keeps_the_cutout(fleet: Fleet) -> None:
     """The cut-out was thought to cost less than FAL takes for it."""
     allowance = Allowance(key="", max_queued=100, budget=Budget(301_000, "total"))
@@ -161,6 +168,7 @@ async def test_budget_that_ends_in_the_middle_keeps_the_cutout(fleet: Fleet) -> 
     assert (bought(fleet), job.job.cost_micro, await reserved(fleet)) == ([REMOVER, MODEL], 318_000, 0)
 
 
+@pytest.mark.long
 async def test_what_was_set_aside_too_much_for_a_cutout_is_released_with_it(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=2)
     fleet.start_worker()
@@ -170,6 +178,7 @@ async def test_what_was_set_aside_too_much_for_a_cutout_is_released_with_it(flee
     assert await reserved(fleet) == 300_000
 
 
+@pytest.mark.long
 async def test_requests_of_all_phases_are_deleted_at_fal(fleet: Fleet) -> None:
     fleet.start_worker(I2M_FAL_PRIVACY="private", I2M_FAL_ADMIN_KEY=ADMIN_KEY)
     job = await fleet.until_finished(await fleet.submit(preparation=CUT))
@@ -183,6 +192,7 @@ async def test_requests_of_all_phases_are_deleted_at_fal(fleet: Fleet) -> None:
     await until(all_deleted)
 
 
+@pytest.mark.long
 async def test_endpoint_that_fails_holds_up_only_what_needs_it(fleet: Fleet) -> None:
     """The remover's circuit is the remover's: pictures that need none go on."""
     fleet.emulator.fault("endpoint_403", rate=1, endpoint=REMOVER)
@@ -193,6 +203,7 @@ async def test_endpoint_that_fails_holds_up_only_what_needs_it(fleet: Fleet) -> 
     assert bought(fleet) == [MODEL]
 
 
+@pytest.mark.long
 async def test_background_is_gone_before_the_picture_is_cropped_and_padded(fleet: Fleet) -> None:
     """By pixels: a rectangle of 20 by 10 on white becomes a square of 20 with nothing above and below it."""
     drawn = Image.new("RGB", (60, 40), "white")
@@ -220,6 +231,7 @@ async def test_background_is_gone_before_the_picture_is_cropped_and_padded(fleet
     assert fleet.emulator.http.get(posted).content == await fleet.storage.get(file.key)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
@@ -238,6 +250,7 @@ async def test_cutout_that_cannot_be_had_fails_before_the_model_is_bought(
     assert (bought(fleet), job.job.cost_micro) == ([REMOVER], 18_000)
 
 
+@pytest.mark.long
 async def test_cutout_comes_although_its_host_answers_with_an_error_first(
     fleet: Fleet, fal: AlteredFal
 ) -> None:

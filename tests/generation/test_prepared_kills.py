@@ -83,6 +83,7 @@ async def is_bought_once(stage: Stage, job_id: str) -> None:
     assert await account(stage.fleet.redis) == (318_000, 0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", STEPS)
 async def test_killed_at_a_step_of_the_cutout(stage: Stage, step: str) -> None:
     job_id = await killed_at(stage, STEPS[step](stage, CUTOUT))
@@ -90,6 +91,7 @@ async def test_killed_at_a_step_of_the_cutout(stage: Stage, step: str) -> None:
     await is_bought_once(stage, job_id)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["before the mark", "accepted, before the reply", "before the booking"])
 async def test_killed_at_a_step_of_the_model(stage: Stage, step: str) -> None:
     job_id = await killed_at(stage, STEPS[step](stage, MAIN))
@@ -104,6 +106,7 @@ async def test_killed_between_the_two(stage: Stage, step: str) -> None:
     await is_bought_once(stage, job_id)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("request_number", [CUTOUT, MAIN])
 async def test_killed_between_mark_and_post(stage: Stage, request_number: int) -> None:
     hold = _store("generation/write", b"posting_at", answer=True)(stage, request_number)

@@ -2,6 +2,7 @@
 
 import signal
 
+import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import Counts, FalRequest, ImageError, ImageStatus, Preparation
@@ -21,6 +22,7 @@ CUT = Preparation(remove_background=REMOVER)
 PRICE, CUTOUT_PRICE = 300_000, 18_000
 
 
+@pytest.mark.long
 async def test_cutout_whose_reply_was_lost_is_found_by_the_webhook(stage: Stage) -> None:
     port = free_port()
     public = {"I2M_PUBLIC_URL": f"http://127.0.0.1:{port}"}

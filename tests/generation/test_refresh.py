@@ -55,6 +55,7 @@ async def test_missing_preview_comes_later_with_an_image_and_a_complete_event(
     assert len(fleet.submissions_of(after)) == 1
 
 
+@pytest.mark.long
 async def test_refresh_again_changes_nothing(fleet: Fleet, fal: AlteredFal) -> None:
     url = fal.serve("p.png", failing(404))
     job = await succeeded(fleet, fal, lambda result: {**result, "rendered_image": {"url": url}})
@@ -73,6 +74,7 @@ async def test_refresh_again_changes_nothing(fleet: Fleet, fal: AlteredFal) -> N
     assert fal.fetched("p.png") == asked
 
 
+@pytest.mark.long
 async def test_better_model_takes_its_place_later(fleet: Fleet, fal: AlteredFal) -> None:
     better, base = fal.serve("pbr.glb", failing(404)), fal.serve("base.glb", glb())
     job = await succeeded(fleet, fal, lambda _: {"pbr_model": {"url": better}, "base_model": {"url": base}})
@@ -98,6 +100,7 @@ async def test_only_a_succeeded_image_of_ones_own_can_be_refreshed(fleet: Fleet)
         await lifecycle.refresh_files(fleet.redis, "bob", job.job_id, image_id)
 
 
+@pytest.mark.long
 async def test_result_that_changed_meanwhile_is_not_written_over(fleet: Fleet) -> None:
     fleet.start_worker()
     job = await fleet.until_finished(await fleet.submit(1))

@@ -15,6 +15,7 @@ async def _sent_once(stage: Stage, job_id: str) -> None:
     assert len(stage.fleet.submissions_of(job)) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["429", "locked"])
 async def test_worker_that_stops_while_fal_refuses_leaves_nothing_in_doubt(stage: Stage, kind: str) -> None:
     stage.fleet.emulator.fault(kind, count=1)

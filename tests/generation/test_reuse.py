@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from image2model.domain import Counts
 from image2model.jobs import records
 from tests.support.fleet import Fleet
@@ -30,6 +32,7 @@ async def test_same_picture_later_takes_the_result_for_nothing(fleet: Fleet) -> 
         assert len(await fleet.storage.get(file.key)) == file.size
 
 
+@pytest.mark.long
 async def test_other_metadata_reuses_the_result_and_stays_its_jobs_own(fleet: Fleet) -> None:
     fleet.start_worker()
     first = await fleet.until_finished(
@@ -52,6 +55,7 @@ async def test_same_pictures_at_once_share_one_run(fleet: Fleet) -> None:
     assert sum(not image.cached for job in done for image in job.images) == 1
 
 
+@pytest.mark.long
 async def test_failed_run_is_nobodys_result(fleet: Fleet) -> None:
     fleet.emulator.fault("422", count=1)
     fleet.start_worker()
@@ -60,6 +64,7 @@ async def test_failed_run_is_nobodys_result(fleet: Fleet) -> None:
     assert len(fleet.submissions_of(job)) == 2
 
 
+@pytest.mark.long
 async def test_cancelled_leader_hands_over(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=2)
     fleet.start_worker()
@@ -70,6 +75,7 @@ async def test_cancelled_leader_hands_over(fleet: Fleet) -> None:
     assert (await fleet.until_finished(second)).counts == Counts(succeeded=1)
 
 
+@pytest.mark.long
 async def test_other_parameters_are_another_run(fleet: Fleet) -> None:
     fleet.start_worker()
     await fleet.until_finished(await fleet.submit(pictures=twins(1), reuse=True))

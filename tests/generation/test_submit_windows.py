@@ -34,6 +34,7 @@ async def killed_in(stage: Stage, window: str) -> str:
     return job_id
 
 
+@pytest.mark.long
 async def test_killed_before_the_mark_is_submitted_once(stage: Stage) -> None:
     job_id = await killed_in(stage, "before the mark")
     stage.start_worker()
@@ -56,6 +57,7 @@ async def test_killed_between_mark_and_post_waits_for_a_retry(stage: Stage) -> N
     assert len(stage.fleet.submissions_of(job)) == 1
 
 
+@pytest.mark.long
 async def test_killed_between_mark_and_post_goes_on_by_itself_where_it_may(stage: Stage) -> None:
     job_id = await killed_in(stage, "between mark and POST")
     stage.start_worker(I2M_UNCONFIRMED_GRACE="3", I2M_ON_UNCONFIRMED="resubmit")
@@ -74,6 +76,7 @@ async def test_killed_before_the_commit_is_found_by_the_lookup(stage: Stage, win
     assert job.images[0].attempt == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("window", ACCEPTED)
 async def test_killed_before_the_commit_is_found_by_the_webhook(stage: Stage, window: str) -> None:
     port = free_port()
@@ -93,6 +96,7 @@ async def test_killed_before_the_commit_is_found_by_the_webhook(stage: Stage, wi
     assert len(stage.fleet.submissions_of(job)) == 1
 
 
+@pytest.mark.long
 async def test_killed_after_the_commit_is_followed_on(stage: Stage) -> None:
     job_id = await killed_in(stage, "after the commit")
     stage.start_worker()
@@ -121,6 +125,7 @@ async def _held_by_another(stage: Stage, image_id: str, fence: bytes) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "window", ["before the mark", "between mark and POST", *ACCEPTED, "after the commit"]
 )
@@ -139,6 +144,7 @@ async def _all_end_well(workers: list[ServiceProcess]) -> None:
     assert [await worker.exit_code() for worker in workers] == [0] * len(workers)
 
 
+@pytest.mark.long
 async def test_worker_that_slept_while_it_fetched_the_result_changes_nothing(stage: Stage) -> None:
     stage.fleet.emulator.settings(latency=0.5)
     hold = stage.fal.hold(lambda message: message.startswith(b"GET /files/"), answer=True)

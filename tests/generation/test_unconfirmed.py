@@ -29,6 +29,7 @@ async def test_lost_reply_is_found_again_by_its_url(fleet: Fleet, kind: str) -> 
     assert len(fleet.submissions_of(job)) == 1
 
 
+@pytest.mark.long
 async def test_lagging_listing_is_asked_again(fleet: Fleet) -> None:
     fleet.emulator.settings(lookup_lag=3)
     fleet.emulator.fault("lookup_lag", rate=1)
@@ -59,6 +60,7 @@ async def test_operator_may_ask_for_a_new_submit(fleet: Fleet) -> None:
     assert job.images[0].attempt == 2
 
 
+@pytest.mark.long
 async def test_id_that_turns_up_late_makes_a_success_of_the_failure(fleet: Fleet) -> None:
     fleet.emulator.fault("lookup_blind", rate=1)
     fleet.emulator.fault("drop_after_accept", count=1)
@@ -80,6 +82,7 @@ async def test_id_that_turns_up_late_makes_a_success_of_the_failure(fleet: Fleet
     assert len(fleet.submissions_of(job)) == 1
 
 
+@pytest.mark.long
 async def test_fals_webhook_brings_the_id_that_the_reply_lost(fleet: Fleet) -> None:
     fleet.emulator.fault("lookup_lag", rate=1)
     fleet.emulator.fault("drop_after_accept", count=1)
@@ -93,6 +96,7 @@ async def test_fals_webhook_brings_the_id_that_the_reply_lost(fleet: Fleet) -> N
     assert len(fleet.submissions_of(job)) == 1
 
 
+@pytest.mark.long
 async def test_webhook_that_fal_did_not_sign_is_refused(fleet: Fleet) -> None:
     port = free_port()
     await fleet.start_api(port, I2M_PUBLIC_URL=f"http://127.0.0.1:{port}")
@@ -110,6 +114,7 @@ async def test_webhook_that_fal_did_not_sign_is_refused(fleet: Fleet) -> None:
         assert (await http.post(url, json=body)).status_code == 401
 
 
+@pytest.mark.long
 async def test_new_submits_end_with_the_attempts(fleet: Fleet) -> None:
     fleet.emulator.fault("lookup_blind", rate=1)
     fleet.emulator.fault("drop_after_accept", rate=1)

@@ -142,6 +142,7 @@ def test_largest_metadata_of_25_pictures_is_indexed_in_one_step(service: Service
     assert found(service, ("24_299", "299"), ("00_000", "0")) == [job]
 
 
+@pytest.mark.long
 async def test_filter_over_thousands_of_jobs_is_quick(
     service: Service, redis: Redis, make_job: MakeJob
 ) -> None:

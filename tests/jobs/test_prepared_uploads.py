@@ -168,6 +168,7 @@ async def test_prepared_picture_is_shown_confirmed_and_sent(fleet: Fleet, make_s
     assert (refused.status, refused.code) == (409, "already_finished")
 
 
+@pytest.mark.long
 async def test_costs_of_both_requests_add_up_wherever_they_are_shown(
     fleet: Fleet, make_service: MakeService
 ) -> None:
@@ -195,6 +196,7 @@ async def test_costs_of_both_requests_add_up_wherever_they_are_shown(
     assert (other["total_cost_usd"], other["preparation_cost_usd_each"]) == (0.4, 0.018)
 
 
+@pytest.mark.long
 async def test_every_view_is_prepared_and_shown(fleet: Fleet, make_service: MakeService) -> None:
     service = make_service(fal_base_url=fleet.emulator.url, models="*")
     fleet.start_worker()

@@ -86,6 +86,7 @@ async def test_upload_that_a_stop_cuts_off_leaves_no_picture(fleet: Fleet, tmp_p
     assert stored(tmp_path) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("key", [None, "a-key"])
 async def test_pictures_of_a_creation_that_a_stop_cuts_off_belong_to_a_job_or_are_deleted(
     fleet: Fleet, durable_store: EmbeddedStore, tmp_path: Path, key: str | None

@@ -185,6 +185,7 @@ def test_every_kind_of_file_can_be_measured() -> None:
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16", "RGB;16", "RGBA;16"])
 def test_every_colour_mode_can_be_measured(mode: str) -> None:
     page = lines((2600, 700), 40, paper=WHITE)

@@ -108,6 +108,7 @@ async def _reconciled(redis: Redis) -> bool:
     return bool(workers) and not waiting
 
 
+@pytest.mark.long
 async def test_restore_queues_nothing_at_all(fleet: Fleet, elsewhere: Elsewhere, tmp_path: Path) -> None:
     waiting = await fleet.submit(3)
     await backup.make(fleet.redis, fleet.storage, tmp_path / "b.zip")
@@ -121,6 +122,7 @@ async def test_restore_queues_nothing_at_all(fleet: Fleet, elsewhere: Elsewhere,
     assert await records.retry(elsewhere.redis, waiting, None, None, low_priority=False) != []
 
 
+@pytest.mark.long
 async def test_retry_after_a_restore_runs_what_was_unfinished(
     fleet: Fleet, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
@@ -136,6 +138,7 @@ async def test_retry_after_a_restore_runs_what_was_unfinished(
     await until(succeeded)
 
 
+@pytest.mark.long
 async def test_secret_history_and_idempotency_come_back(
     fleet: Fleet, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
@@ -158,6 +161,7 @@ async def test_secret_history_and_idempotency_come_back(
     assert float(ends) == float(stated)
 
 
+@pytest.mark.long
 async def test_nothing_stays_reserved_for_what_was_unfinished(
     fleet: Fleet, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ from tests.support.wait import until
 WEEK_MS = 7 * 86_400_000
 
 
+@pytest.mark.long
 async def test_after_a_job_fal_holds_no_output_and_no_payload(fleet: Fleet) -> None:
     """With a preview that arrives late, and a deletion that fails at first."""
     fleet.emulator.fault("preview_late", count=1, value=3600)
@@ -60,6 +61,7 @@ async def test_after_a_job_fal_holds_no_output_and_no_payload(fleet: Fleet) -> N
     check_deletions(fleet)
 
 
+@pytest.mark.long
 async def test_missing_file_is_looked_for_without_being_asked(fleet: Fleet) -> None:
     fleet.emulator.fault("preview_late", count=1, value=3600)
     fleet.start_worker(**PRIVATE)
@@ -77,6 +79,7 @@ async def test_missing_file_is_looked_for_without_being_asked(fleet: Fleet) -> N
     check_deletions(fleet)
 
 
+@pytest.mark.long
 async def test_refused_admin_key_loses_nothing(fleet: Fleet) -> None:
     fleet.emulator.fault("admin_refused", rate=1)
     fleet.start_worker(**PRIVATE)
@@ -95,6 +98,7 @@ async def test_refused_admin_key_loses_nothing(fleet: Fleet) -> None:
     assert (state.pending, state.failing, state.refused, state.last_error) == (0, 0, "", "")
 
 
+@pytest.mark.long
 async def test_killed_worker_loses_no_entry(fleet: Fleet) -> None:
     fleet.emulator.fault("delete_500", rate=1)
     worker = fleet.start_worker(**PRIVATE)
@@ -113,6 +117,7 @@ async def test_killed_worker_loses_no_entry(fleet: Fleet) -> None:
     check_deletions(fleet)
 
 
+@pytest.mark.long
 async def test_every_attempt_is_deleted(fleet: Fleet) -> None:
     fleet.emulator.fault("500", count=1)
     fleet.start_worker(**PRIVATE)
@@ -123,6 +128,7 @@ async def test_every_attempt_is_deleted(fleet: Fleet) -> None:
     check_deletions(fleet)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", ["422", "result_error"])
 async def test_failed_image_is_deleted(fleet: Fleet, fault: str) -> None:
     fleet.emulator.fault(fault, count=1)
@@ -144,6 +150,7 @@ async def test_cancelled_image_is_deleted_after_its_end(fleet: Fleet) -> None:
     check_deletions(fleet)
 
 
+@pytest.mark.long
 async def test_deleted_job_is_deleted_at_fal_also_if_a_file_is_missing(fleet: Fleet) -> None:
     fleet.emulator.fault("preview_late", count=1, value=3600)
     fleet.start_worker(**PRIVATE)
@@ -153,6 +160,7 @@ async def test_deleted_job_is_deleted_at_fal_also_if_a_file_is_missing(fleet: Fl
     await until_nothing_is_left(fleet)
 
 
+@pytest.mark.long
 async def test_deleted_job_takes_requests_of_an_earlier_setting_along(fleet: Fleet) -> None:
     fleet.emulator.fault("500", count=1)
     fleet.start_worker(I2M_FAL_ADMIN_KEY=ADMIN_KEY)
@@ -166,6 +174,7 @@ async def test_deleted_job_takes_requests_of_an_earlier_setting_along(fleet: Fle
     assert unbooked not in {one.request_id for one in job.images}
 
 
+@pytest.mark.long
 async def test_deletion_while_it_runs_waits_for_its_end(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=1)
     fleet.emulator.fault("cancel_ignored", rate=1)
@@ -178,6 +187,7 @@ async def test_deletion_while_it_runs_waits_for_its_end(fleet: Fleet) -> None:
     check_deletions(fleet)
 
 
+@pytest.mark.long
 async def test_retention_ends_what_nobody_ended_but_nothing_that_is_followed(fleet: Fleet) -> None:
     fleet.emulator.fault("preview_late", count=1, value=3600)
     fleet.start_worker(**PRIVATE)
@@ -197,6 +207,7 @@ async def test_retention_ends_what_nobody_ended_but_nothing_that_is_followed(fle
     check_deletions(fleet)
 
 
+@pytest.mark.long
 async def test_unknown_request_is_believed_to_be_gone_only_after_the_grace(fleet: Fleet) -> None:
     await _owe(fleet, "never-existed")
     fleet.start_worker(**PRIVATE, I2M_UNCONFIRMED_GRACE="0.5")
@@ -211,6 +222,7 @@ async def test_unknown_request_is_believed_to_be_gone_only_after_the_grace(fleet
     assert len(held(fleet)["deletions"]) > 3
 
 
+@pytest.mark.long
 async def test_worker_without_the_admin_key_leaves_the_list_alone(fleet: Fleet) -> None:
     await _owe(fleet, "another-setting")
     fleet.start_worker()
@@ -220,6 +232,7 @@ async def test_worker_without_the_admin_key_leaves_the_list_alone(fleet: Fleet) 
     assert held(fleet)["deletions"] == []
 
 
+@pytest.mark.long
 async def test_signed_addresses_are_made_anew_and_signing_is_tried_again(fleet: Fleet) -> None:
     fleet.emulator.fault("sign_fails", count=2, value="403")
     fleet.emulator.fault("sign_expired", count=2)
@@ -231,6 +244,7 @@ async def test_signed_addresses_are_made_anew_and_signing_is_tried_again(fleet: 
     check_deletions(fleet)
 
 
+@pytest.mark.long
 async def test_partners_file_is_stored_and_stays_there(fleet: Fleet) -> None:
     fleet.emulator.fault("preview_elsewhere", count=1)
     fleet.start_worker(**PRIVATE, I2M_WEBHOOK_ALLOW_PRIVATE="1")
@@ -242,6 +256,7 @@ async def test_partners_file_is_stored_and_stays_there(fleet: Fleet) -> None:
     assert len(outputs(fleet, partner=True)) == 1
 
 
+@pytest.mark.long
 async def test_files_of_another_setting(fleet: Fleet) -> None:
     fleet.start_worker(I2M_FAL_PRIVACY="expire", I2M_FAL_RETENTION="2d")
     await fleet.until_finished(await fleet.submit(1))

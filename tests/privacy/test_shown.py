@@ -1,6 +1,7 @@
 """What is left to delete at FAL, and a refused admin key, are in `/admin/stats`, `/metrics` and `doctor`."""
 
 import httpx
+import pytest
 
 from image2model.cli.commands.doctor_findings import Finding, State
 from image2model.cli.commands.doctor_privacy import check_deletions, check_privacy
@@ -77,6 +78,7 @@ async def test_doctor_says_what_fal_keeps_and_what_the_keys_may_do(fleet: Fleet)
     assert "refuses to sign" in unsigned[1][1]
 
 
+@pytest.mark.long
 async def test_doctor_names_a_list_that_nobody_works_on(fleet: Fleet) -> None:
     assert rows(await check_deletions(fleet.redis, fleet.settings())) == []
     fleet.emulator.fault("delete_fails", rate=1)

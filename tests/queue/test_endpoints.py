@@ -33,6 +33,7 @@ async def test_refused_endpoint_holds_up_nobody_and_comes_back_by_itself(fleet: 
     assert len(fleet.submissions_of(job)) == 8
 
 
+@pytest.mark.long
 async def test_endpoint_that_fails_its_posts_costs_five_and_one_for_each_probe(fleet: Fleet) -> None:
     fleet.emulator.fault("endpoint_down", value="post", rate=1, endpoint=BAD)
     worker = fleet.start_paced_worker(1, 4, I2M_MAX_CONCURRENT="1", I2M_UNCONFIRMED_GRACE="1")
@@ -49,6 +50,7 @@ async def test_endpoint_that_fails_its_posts_costs_five_and_one_for_each_probe(f
     assert len(fleet.submissions_of(job)) == 20 - lost
 
 
+@pytest.mark.long
 async def test_endpoint_whose_results_fail_uses_up_no_attempts(fleet: Fleet) -> None:
     fleet.emulator.fault("endpoint_down", value="result", rate=1, endpoint=BAD)
     fleet.start_paced_worker(0.3, 1, I2M_MAX_ATTEMPTS="2")
@@ -62,6 +64,7 @@ async def test_endpoint_whose_results_fail_uses_up_no_attempts(fleet: Fleet) -> 
     assert job.job.cost_micro > 0
 
 
+@pytest.mark.long
 async def test_only_who_waits_for_an_endpoint_gives_up(fleet: Fleet) -> None:
     fleet.emulator.fault("endpoint_403", rate=1, endpoint=BAD)
     fleet.start_paced_worker(0.5, 1, I2M_ENDPOINT_PATIENCE="2")
@@ -77,6 +80,7 @@ async def test_only_who_waits_for_an_endpoint_gives_up(fleet: Fleet) -> None:
     assert (await fleet.until_finished(job.job_id)).counts == Counts(succeeded=3)
 
 
+@pytest.mark.long
 async def test_account_that_is_locked_and_unlocked_while_an_endpoint_is_refused(fleet: Fleet) -> None:
     fleet.emulator.fault("endpoint_403", rate=1, endpoint=BAD)
     fleet.start_paced_worker(0.3, 1)
@@ -92,6 +96,7 @@ async def test_account_that_is_locked_and_unlocked_while_an_endpoint_is_refused(
     assert job.counts.failed == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_those_that_wait_outlive_their_workers(fleet: Fleet, number: signal.Signals) -> None:
     fleet.emulator.fault("endpoint_403", rate=1, endpoint=BAD)
@@ -107,6 +112,7 @@ async def test_those_that_wait_outlive_their_workers(fleet: Fleet, number: signa
     assert len(fleet.submissions_of(job)) == 6
 
 
+@pytest.mark.long
 async def test_two_refused_endpoints_stop_the_fleet_until_another_passes(fleet: Fleet) -> None:
     for model in (BAD, OTHER):
         fleet.emulator.fault("endpoint_403", rate=1, endpoint=model)

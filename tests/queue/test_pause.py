@@ -40,6 +40,7 @@ async def test_operators_pause_holds_until_it_is_lifted(fleet: Fleet) -> None:
     assert (await fleet.job(job_id)).job.waiting_for is None
 
 
+@pytest.mark.long
 async def test_limit_is_told_as_the_reason_for_waiting(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=3)
     fleet.start_worker(I2M_MAX_CONCURRENT="1")

@@ -92,6 +92,7 @@ def before(entries: list[dict[str, Any]], image_id: str, models: set[str]) -> tu
     return len(there), len(overtook)
 
 
+@pytest.mark.long
 async def test_second_keys_picture_waits_for_what_runs_and_the_look_ahead(fleet: Fleet) -> None:
     concurrency(fleet, 2)
     fleet.emulator.settings(latency=3.0)
@@ -112,6 +113,7 @@ async def test_second_keys_picture_waits_for_what_runs_and_the_look_ahead(fleet:
     assert fleet.emulator.ledger()["max_in_flight"] == 3
 
 
+@pytest.mark.long
 async def test_cold_starts_endpoints_and_other_programs_leave_the_limit_and_the_order(fleet: Fleet) -> None:
     concurrency(fleet, 2, **{OTHER: 1})
     fleet.emulator.settings(latency=2.0, cold_start=0.7)
@@ -162,6 +164,7 @@ async def test_limit_that_rises_and_falls_is_followed_within_ten_ends(fleet: Fle
     await until(as_few, timeout=30)
 
 
+@pytest.mark.long
 async def test_learned_number_outlives_the_workers(fleet: Fleet) -> None:
     concurrency(fleet, 6)
     fleet.emulator.settings(latency=1.0)
@@ -177,6 +180,7 @@ async def test_learned_number_outlives_the_workers(fleet: Fleet) -> None:
     await fleet.until_finished(job)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at_once", [2, 10])
 async def test_pictures_take_no_longer_than_with_everything_handed_over(at_once: int) -> None:
     """In one run, since machines differ. `python -m tests.queue.window` compares with what FAL needs."""

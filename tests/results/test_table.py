@@ -33,6 +33,7 @@ async def test_no_altered_result_loses_a_model_or_its_cost(
         assert await keys_without_ttl(world.redis) == []
 
 
+@pytest.mark.long
 async def test_a_status_that_never_ends_is_settled_after_the_timeout(redis_url: str, tmp_path: Path) -> None:
     """FAL says to the cancel that it has completed: the result is there, and so is the model."""
     never = StatusChange(lambda status: {**status, "status": "IN_PROGRESS"})

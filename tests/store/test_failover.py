@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from image2model.domain import Counts
 from tests.support.fleet import at_fal, fleet_on
 from tests.support.ports import free_ports
 from tests.support.replication import replicated
 
 
+@pytest.mark.long
 async def test_failover_loses_no_picture_and_buys_none_twice(tmp_path: Path) -> None:
     one, other, sentinel = free_ports(3)
     with replicated(tmp_path, (one, other, sentinel)) as pair:

@@ -21,6 +21,7 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
+@pytest.mark.long
 async def test_uploads_and_generations_go_on_and_a_stop_is_prompt(
     fleet: Fleet, ann: Ann, port: int, endpoint: str
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import signal
 
 import httpx
+import pytest
 
 from tests.support.emulator_process import KEY
 from tests.support.fleet import Fleet
@@ -74,6 +75,7 @@ async def test_one_trace_leads_from_the_upload_to_the_model(
     assert {span.trace_id for span in [upload, run, *steps.values()]} == {TRACE}
 
 
+@pytest.mark.long
 async def test_failed_run_names_its_error_and_the_trace_is_in_the_log(
     fleet: Fleet, collector: OtlpReceiver, ann: Ann, port: int
 ) -> None:
@@ -142,6 +144,7 @@ async def test_event_stream_is_a_span_for_its_opening_and_health_has_none(
     assert {span.name for span in collector.spans()} == {"GET /api/v1/events", STATUS}
 
 
+@pytest.mark.long
 async def test_fal_sees_no_header_of_the_trace(
     fleet: Fleet, collector: OtlpReceiver, ann: Ann, port: int
 ) -> None:
@@ -163,6 +166,7 @@ async def test_fal_sees_no_header_of_the_trace(
     assert TRACE.encode() not in said
 
 
+@pytest.mark.long
 async def test_what_is_left_is_sent_when_a_process_stops(
     fleet: Fleet, collector: OtlpReceiver, ann: Ann, port: int
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 from standardwebhooks.webhooks import Webhook
 
 from image2model.http.documents import job_document
@@ -92,6 +93,7 @@ async def test_worker_killed_between_attempts_the_next_one_delivers(fleet: Fleet
     await verified(fleet, receiver.requests[1])
 
 
+@pytest.mark.long
 async def test_worker_killed_within_an_attempt_it_is_made_again_under_the_same_id(fleet: Fleet) -> None:
     async with receiving(never) as silent:
         first = fleet.start_worker(**PRIVATE)
@@ -106,6 +108,7 @@ async def test_worker_killed_within_an_attempt_it_is_made_again_under_the_same_i
     assert delivery.attempts == ()
 
 
+@pytest.mark.long
 async def test_job_that_ends_again_is_told_again(fleet: Fleet) -> None:
     fleet.emulator.fault("422", count=1)
     async with receiving(answering("200 OK")) as receiver:
@@ -119,6 +122,7 @@ async def test_job_that_ends_again_is_told_again(fleet: Fleet) -> None:
     assert len(set(ids(receiver))) == 2
 
 
+@pytest.mark.long
 async def test_receiver_that_is_gone_is_called_once(fleet: Fleet) -> None:
     async with receiving(answering("410 Gone")) as receiver:
         fleet.start_worker(**PRIVATE)
@@ -129,6 +133,7 @@ async def test_receiver_that_is_gone_is_called_once(fleet: Fleet) -> None:
     assert len(receiver.requests) == 1
 
 
+@pytest.mark.long
 async def test_deleted_job_is_told_no_more(fleet: Fleet) -> None:
     async with receiving(answering("500 No")) as receiver:
         fleet.start_worker(**PRIVATE)
@@ -150,6 +155,7 @@ async def test_private_receiver_is_refused_by_the_worker(fleet: Fleet) -> None:
     assert receiver.requests == []
 
 
+@pytest.mark.long
 async def test_slow_receivers_do_not_hold_up_the_next_batch(fleet: Fleet) -> None:
     async with receiving(never) as silent, receiving(answering("200 OK")) as quick:
         fleet.start_worker(**PRIVATE)
@@ -162,6 +168,7 @@ async def test_slow_receivers_do_not_hold_up_the_next_batch(fleet: Fleet) -> Non
     assert delivery.attempts[0].at - (finished or 0) < 2000
 
 
+@pytest.mark.long
 async def test_job_without_webhook_calls_nobody(fleet: Fleet) -> None:
     fleet.start_worker(**PRIVATE)
     job_id = await fleet.submit(2)

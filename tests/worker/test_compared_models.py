@@ -92,6 +92,7 @@ async def test_three_models_of_four_variants_of_two_pictures(fleet: Fleet, http:
     assert len(fleet.emulator.submissions()) == 24
 
 
+@pytest.mark.long
 async def test_background_is_removed_once_for_all_models_and_variants(
     fleet: Fleet, http: httpx.AsyncClient
 ) -> None:
@@ -107,6 +108,7 @@ async def test_background_is_removed_once_for_all_models_and_variants(
     assert spent == round(quote["total_cost_usd"] * 1_000_000)
 
 
+@pytest.mark.long
 async def test_worker_killed_in_the_middle_buys_nothing_twice(fleet: Fleet, http: httpx.AsyncClient) -> None:
     answer = await upload(http)
     worker = fleet.start_worker(I2M_MAX_CONCURRENT="6", I2M_UNCONFIRMED_GRACE="5")
@@ -124,6 +126,7 @@ async def test_worker_killed_in_the_middle_buys_nothing_twice(fleet: Fleet, http
             assert image.error.code == "submission_unconfirmed"
 
 
+@pytest.mark.long
 async def test_deleted_job_of_a_comparison_takes_nothing_of_the_others(
     fleet: Fleet, http: httpx.AsyncClient
 ) -> None:
@@ -146,6 +149,7 @@ async def test_deleted_job_of_a_comparison_takes_nothing_of_the_others(
                 assert (await http.get(address, follow_redirects=True)).status_code == 200
 
 
+@pytest.mark.long
 async def test_comparison_is_back_after_a_restore(
     fleet: Fleet, http: httpx.AsyncClient, make_service: MakeService, tmp_path: Path
 ) -> None:
@@ -191,6 +195,7 @@ async def stage(store: CrashingStore, tmp_path: Path) -> AsyncIterator[Stage]:
         yield stage
 
 
+@pytest.mark.long
 async def test_api_killed_between_creation_and_answer_gives_it_when_asked_again(stage: Stage) -> None:
     first_port, second_port = free_ports(2)
     hold = stage.store.hold(calls("jobs/create_job"), answer=True)
@@ -212,6 +217,7 @@ async def test_api_killed_between_creation_and_answer_gives_it_when_asked_again(
         assert await _jobs(stage.fleet.redis) == {job.job_id for job in jobs}
 
 
+@pytest.mark.long
 async def test_comparison_without_a_key_that_nobody_heard_of_is_taken_back_as_a_whole(
     store: CrashingStore, stage: Stage
 ) -> None:

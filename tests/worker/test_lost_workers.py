@@ -25,6 +25,7 @@ async def test_killed_workers_images_are_followed_by_another(fleet: Fleet) -> No
     assert {image.attempt for image in job.images} == {1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [S.GENERATING, S.STORING])
 async def test_killed_workers_image_goes_on_from_where_it_was(stage: Stage, status: S) -> None:
     """The windows around its submit are in `test_windows`."""
@@ -46,6 +47,7 @@ async def test_killed_workers_image_goes_on_from_where_it_was(stage: Stage, stat
     assert len(stage.fleet.submissions_of(job)) == 1
 
 
+@pytest.mark.long
 async def test_dead_workers_images_overtake_the_backlog(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=4)
     first = fleet.start_worker(I2M_WORKER_CONCURRENCY="5", I2M_MAX_CONCURRENT="10")
@@ -97,6 +99,7 @@ async def test_sigterm_gives_everything_back_at_once_and_uses_no_attempt(fleet: 
     assert len(fleet.submissions_of(job)) == 30
 
 
+@pytest.mark.long
 async def test_worker_that_slept_over_its_lease_changes_nothing(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=8)
     first = fleet.start_worker()
@@ -114,6 +117,7 @@ async def test_worker_that_slept_over_its_lease_changes_nothing(fleet: Fleet) ->
     assert await first.exit_code() == 0
 
 
+@pytest.mark.long
 async def test_worker_outlives_the_store(fleet: Fleet) -> None:
     worker = fleet.start_worker()
     job_id = await fleet.submit(3)

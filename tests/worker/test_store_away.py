@@ -61,6 +61,7 @@ async def test_workers_outlive_the_store_and_resume_at_once(
         assert await worker.exit_code() == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("condition", COMMANDS)
 async def test_workers_wait_while_the_store_refuses_to_write(stage: Stage, condition: str) -> None:
     begin, end = COMMANDS[condition]
@@ -109,6 +110,7 @@ async def _refuse(store: CrashingStore, stage: Stage, refusal: str) -> "asyncio.
     return None
 
 
+@pytest.mark.long
 async def test_batch_that_was_stored_without_a_reply_is_not_lost(store: CrashingStore, stage: Stage) -> None:
     (port,) = free_ports(1)
     hold = stage.store.hold(calls("jobs/create_job"), answer=True)
@@ -129,6 +131,7 @@ async def test_batch_that_was_stored_without_a_reply_is_not_lost(store: Crashing
     assert len(await stage.fleet.redis.keys("i2m:job:*:events")) == 1
 
 
+@pytest.mark.long
 async def test_batch_without_a_key_that_was_stored_without_a_reply_is_taken_back(
     store: CrashingStore, stage: Stage
 ) -> None:
@@ -149,6 +152,7 @@ async def test_batch_without_a_key_that_was_stored_without_a_reply_is_taken_back
     assert stage.fleet.emulator.submissions() == []
 
 
+@pytest.mark.long
 async def test_api_ends_at_once_while_streams_wait_for_the_store(store: CrashingStore, stage: Stage) -> None:
     (port,) = free_ports(1)
     api = await stage.fleet.start_api(port)

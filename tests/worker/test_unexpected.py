@@ -42,6 +42,7 @@ async def test_picture_that_raises_what_nobody_expected_ends_with_a_reason(fleet
     assert all("encoder error -2" in entry["exception"] for entry in entries)
 
 
+@pytest.mark.long
 async def test_runs_are_counted_over_all_workers(fleet: Fleet) -> None:
     first = fleet.start_faulty_worker(FAULT_STEP="prepare")
     job_id = await fleet.submit(pictures=[picture(1, (48, 32)) + SPOILT])
@@ -53,6 +54,7 @@ async def test_runs_are_counted_over_all_workers(fleet: Fleet) -> None:
     assert [entry["runs"] for entry in reported(first, second)] == [1, 2, 3]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["follow", "collect"])
 async def test_error_behind_the_submit_is_tried_with_the_same_request(fleet: Fleet, step: str) -> None:
     worker = fleet.start_faulty_worker(FAULT_STEP=step, FAULT_TIMES="2")
@@ -62,6 +64,7 @@ async def test_error_behind_the_submit_is_tried_with_the_same_request(fleet: Fle
     assert len(reported(worker)) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["follow", "collect"])
 async def test_what_was_paid_for_is_booked_and_a_retry_goes_on_with_it(fleet: Fleet, step: str) -> None:
     worker = fleet.start_faulty_worker(FAULT_STEP=step)
@@ -81,6 +84,7 @@ async def test_what_was_paid_for_is_booked_and_a_retry_goes_on_with_it(fleet: Fl
     assert job.images[0].cost_micro == image.cost_micro
 
 
+@pytest.mark.long
 async def test_retry_with_other_parameters_is_a_new_request(fleet: Fleet) -> None:
     worker = fleet.start_faulty_worker(FAULT_STEP="follow")
     job_id = await fleet.submit(1)
@@ -94,11 +98,13 @@ async def test_retry_with_other_parameters_is_a_new_request(fleet: Fleet) -> Non
     assert len(fleet.submissions_of(job)) == 2
 
 
+@pytest.mark.long
 async def test_webhook_that_cannot_be_delivered_ends_as_failed(fleet: Fleet) -> None:
     fleet.start_faulty_worker(FAULT_STEP="deliver", I2M_WEBHOOK_ALLOW_PRIVATE="1")
     await _delivery_fails(fleet)
 
 
+@pytest.mark.long
 async def test_webhook_that_cannot_be_announced_ends_as_failed(fleet: Fleet) -> None:
     fleet.start_faulty_worker(FAULT_STEP="announce", I2M_WEBHOOK_ALLOW_PRIVATE="1")
     await _delivery_fails(fleet)
@@ -116,6 +122,7 @@ async def _delivery_fails(fleet: Fleet) -> None:
     assert delivery.next_at is None
 
 
+@pytest.mark.long
 async def test_loop_that_fails_once_is_started_again(fleet: Fleet) -> None:
     worker = fleet.start_faulty_worker(FAULT_STEP="probe", FAULT_TIMES="2")
     job = await fleet.until_finished(await fleet.submit(2))

@@ -27,6 +27,7 @@ from image2model.http import bodies, documents
 from image2model.jobs.files import disposition
 from image2model.jobs.state import JobsState
 from image2model.money import to_usd
+from image2model.shielded import in_thread
 from image2model.storage.objects import ObjectStorage
 from image2model.storage.zip_stream import ZipStream
 from image2model.store.records import ImageRow, JobSnapshot
@@ -152,18 +153,18 @@ async def pieces(
     storage: ObjectStorage, job: JobSnapshot, packing: dict[str, Entry]
 ) -> AsyncGenerator[bytes, None]:
     """The archive. Raises StorageError; what was yielded by then is no whole archive."""
-    archive = ZipStream()
     packed: dict[str, Packed] = {}
-    for image_id, entry in packing.items():
-        reader = await storage.open(entry.key)
-        yield archive.begin(entry.name, entry.modified_ms, reader.meta.size)
-        digest = hashlib.sha256()
-        async for chunk in reader.chunks(_PIECE):
-            yield await asyncio.to_thread(_through, archive, digest, chunk)
-        packed[image_id] = Packed(entry.name, reader.meta.size, digest.hexdigest())
-    text = msgspec.json.format(msgspec.json.encode(manifest(job, packed)), indent=1)
-    yield archive.begin(_MANIFEST, job.job.updated_at, len(text)) + archive.feed(text)
-    yield archive.finish()
+    with ZipStream() as archive:
+        for image_id, entry in packing.items():
+            reader = await storage.open(entry.key)
+            yield archive.begin(entry.name, entry.modified_ms, reader.meta.size)
+            digest = hashlib.sha256()
+            async for chunk in reader.chunks(_PIECE):
+                yield await in_thread(_through, archive, digest, chunk)
+            packed[image_id] = Packed(entry.name, reader.meta.size, digest.hexdigest())
+        text = msgspec.json.format(msgspec.json.encode(manifest(job, packed)), indent=1)
+        yield archive.begin(_MANIFEST, job.job.updated_at, len(text)) + archive.feed(text)
+        yield archive.finish()
 
 
 def _through(archive: ZipStream, digest: "hashlib._Hash", chunk: bytes) -> bytes:

@@ -193,6 +193,10 @@ class _BackupWriter:
         self._records = self._jobs = self._files = self._bytes = 0
 
     async def write(self, redis: Redis, storage: ObjectStorage | None) -> Contents:
+        with self._zip:
+            return await self._write(redis, storage)
+
+    async def _write(self, redis: Redis, storage: ObjectStorage | None) -> Contents:
         with tempfile.TemporaryFile(dir=self._folder) as spool:
             digest = await self._spool(redis, spool)
             spool.seek(0)

@@ -7,7 +7,7 @@ a thread when the piece is large.
 
 import zipfile
 from datetime import UTC, datetime
-from typing import IO, Final
+from typing import IO, Final, Self
 
 _MODE: Final = 0o644 << 16
 _EARLIEST: Final = 1980
@@ -37,7 +37,10 @@ class _Sink:
 
 
 class ZipStream:
-    """Call `begin` and `feed` for each entry, then `finish`; each call returns the archive's next bytes."""
+    """Call `begin` and `feed` for each entry, then `finish`; each call returns the archive's next bytes.
+
+    A context manager: on leaving it, an archive that is not finished is given up.
+    """
 
     def __init__(self) -> None:
         self._sink = _Sink()
@@ -66,6 +69,14 @@ class ZipStream:
         self._end()
         self._zip.close()
         return self._sink.drain()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        # zipfile's finalizer fails where an entry is still open, and the garbage collector may call it first.
+        self._end()
+        self._zip.close()
 
     def _end(self) -> None:
         if self._entry is not None:

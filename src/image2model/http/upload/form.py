@@ -96,7 +96,7 @@ class FormParser:
                 if event is None and self._decoder is not None:
                     yield None
         except MultipartError as error:
-            raise _invalid(error) from error
+            raise self._refusal(error) from error
 
     def _start(self, segment: MultipartSegment) -> PartStart:
         self._decoder = decoder_of(segment.header("Content-Transfer-Encoding") or "")
@@ -107,11 +107,13 @@ class FormParser:
         try:
             self._parser.close()
         except MultipartError as error:
-            raise _invalid(error) from error
+            raise self._refusal(error) from error
 
-
-def _invalid(error: MultipartError) -> InvalidMultipart:
-    return InvalidMultipart(f"The body is not valid multipart/form-data: {error.args[0]}.")
+    def _refusal(self, error: MultipartError) -> InvalidMultipart:
+        # The parser keeps its error, whose traceback refers to the parser, and since Python 3.12 to all that
+        # called it: a cycle, which would hold the upload's bytes until the garbage collector runs.
+        self._parser.error = None
+        return InvalidMultipart(f"The body is not valid multipart/form-data: {error.args[0]}.")
 
 
 class Part(Protocol):

@@ -53,6 +53,7 @@ class FilePipeline:
             await asyncio.wait(self._tasks)
         if error is None:
             self._raise_failure()
+        self._failure = None
 
     def stop(self) -> None:
         """Begin no further sink: the upload is refused whatever follows."""
@@ -81,8 +82,14 @@ class FilePipeline:
             self.stop()
 
     def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+        # The failure's traceback refers to this pipeline and to the files' bytes. If the pipeline kept it,
+        # the cycle would hold them until the garbage collector runs.
+        failure, self._failure = self._failure, None
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure
 
     async def _finish(self, part: FilePart) -> None:
         try:
