@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 LOCK_DONE := $(VENV)/.locked
 DEV_DONE := $(VENV)/.locked-dev
 NPM_TESTS_DONE := tests/npm/node_modules/.locked
+HEAVY := tests/heavy
+HEAVY_DONE := $(VENV)/long/.locked
 SITE := tools/site
 SITE_DONE := $(SITE)/node_modules/.locked
 PAGE := src/image2model/web
@@ -33,11 +35,14 @@ test: setup-test ## set up, then run the test suite (under 8 minutes on 2 cores)
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not long"
 
 .PHONY: test-all
-test-all: setup-test ## that, and the long tests with fleets of real processes (under 40 minutes)
+test-all: setup-test setup-long ## that, and the long tests with fleets of real processes (under 40 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: setup-test
 setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(SITE_DONE) programs ## what the tests need besides
+
+.PHONY: setup-long
+setup-long: $(HEAVY_DONE) ## what the long tests need besides: Azurite, SeaweedFS, Blender (1.3 GB)
 
 # Programs of the system that tests run for real, as "program:Debian package".
 PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip
@@ -91,10 +96,11 @@ fuzz: $(DEV_DONE) ## ten minutes each of enemies' bodies, manifests and files, g
 lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra otel --group pyproject.toml:build -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra otel --group pyproject.toml:build --group pyproject.toml:dev -o requirements-dev.lock
+	$(BIN)/uv pip compile $(HEAVY)/requirements.in --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -o $(HEAVY)/requirements.lock
 
 .PHONY: clean
 clean: ## remove what the set-up made
-	rm -rf $(VENV) tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(SITE)/node_modules site
+	rm -rf $(VENV) tests/npm/node_modules $(HEAVY)/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(SITE)/node_modules site
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "image2model needs Python 3.11 or later, this is " + sys.version.split()[0])'
@@ -112,6 +118,14 @@ $(DEV_DONE): requirements-dev.lock $(LOCK_DONE)
 $(NPM_TESTS_DONE): tests/npm/package-lock.json
 	@command -v npm >/dev/null || { echo "the tests need Node and npm: install Node 20 or later" >&2; exit 1; }
 	cd tests/npm && npm ci --silent --no-audit --no-fund
+	touch $@
+
+# No package may run a script: none needs to.
+$(HEAVY_DONE): $(HEAVY)/requirements.lock $(HEAVY)/package-lock.json | $(BIN)/python
+	@command -v npm >/dev/null || { echo "the long tests need Node and npm: install Node 20 or later" >&2; exit 1; }
+	cd $(HEAVY) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	[ -x $(VENV)/long/bin/python ] || $(BIN)/python -m venv $(VENV)/long
+	$(VENV)/long/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $(HEAVY)/requirements.lock
 	touch $@
 
 $(SITE_DONE): $(SITE)/package-lock.json
