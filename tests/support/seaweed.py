@@ -40,8 +40,8 @@ def seaweedfs() -> Iterator[str]:
         identities.write_text(json.dumps(_IDENTITIES))
         command = [
             python_program("weed"), "-logtostderr=true", "server", f"-dir={folder}", "-ip=127.0.0.1",
-            "-ip.bind=127.0.0.1", "-filer", "-s3", f"-s3.config={identities}", "-volume.max=20",
-            "-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-s3.port.iceberg=0",
+            "-ip.bind=127.0.0.1", "-filer", "-s3", f"-s3.config={identities}", "-volume.max=2000",
+            "-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
             *(f"{name}={port}" for name, port in ports.items()),
         ]  # fmt: skip
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
