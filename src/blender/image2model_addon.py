@@ -196,8 +196,8 @@ class Making(threading.Thread):
         asked = False
         while job["status"] in UNFINISHED:
             image = job["images"][0]
-            waits = f", waits for: {job['waiting_for']}" if job["waiting_for"] else ""
-            self.progress, self.phase = job["progress"], image["status"] + waits
+            waits = f", waits for: {job['waiting_for']}" if job.get("waiting_for") else ""
+            self.progress, self.phase = job.get("progress", 0.0), image["status"] + waits
             if self._cancel.wait(0 if asked else POLL_SECONDS) and not self._abandon.is_set():
                 if not asked:
                     self._patiently(lambda: self._service.cancel(self.job_id), PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""Runs inside Blender (`bpy`): executes the code of each line of standard input, and answers with one line of JSON.
+"""Runs inside Blender (`bpy`): executes the code of each line of standard input, answers with a line of JSON.
 
 `{"code": …}` → `{"value": the variable `result`, "error": what was raised}`. Names stay from line to line.
 """
@@ -20,4 +20,4 @@ for line in sys.stdin:
         answer["value"] = names["result"]
     except Exception as error:  # noqa: BLE001
         answer["error"] = str(error)
-    print("\x01" + json.dumps(answer), file=answers, flush=True)  # noqa: T201
+    print("\x01" + json.dumps(answer), file=answers, flush=True)

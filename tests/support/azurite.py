@@ -28,7 +28,7 @@ def azurite() -> Iterator[str]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="i2m-azurite-") as folder:
         command = [
-            npm_program("azurite-blob"), "--inMemoryPersistence", "--disableTelemetry", "--silent",
+            str(npm_program("azurite-blob")), "--inMemoryPersistence", "--disableTelemetry", "--silent",
             "--blobHost", "127.0.0.1", "--blobPort", str(port), "--skipApiVersionCheck",
         ]  # fmt: skip
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)

@@ -28,11 +28,12 @@ class Blender:
         (addons / ADDON.name).write_bytes(ADDON.read_bytes())
         (folder / "config").mkdir()
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("I2M_", "FAL_"))}
+        errors = (folder / "stderr").open("w")
         self._process = subprocess.Popen(
             [python_program("python"), _DRIVER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=(folder / "stderr").open("w"),
+            stderr=errors,
             text=True,
             cwd=folder,
             env={
@@ -43,6 +44,7 @@ class Blender:
                 **environment,
             },
         )
+        errors.close()
 
     def run(self, code: str) -> Any:
         """What the code leaves in `result`. Raises BlenderError with what it raised."""

@@ -1,8 +1,8 @@
 """The XML interface of Google Cloud Storage on loopback.
 
 No registry has an emulator of it that obstore can write to: those there are speak the JSON interface. Google
-made the XML one compatible with S3, so moto serves it, behind what differs: bearer tokens and signed URLs of a
-service account, which are verified here, headers named `x-goog-…`, and a 404 for deleting what is not there:
+made the XML one compatible with S3, so moto serves it, behind what differs: bearer tokens and signed URLs of
+a service account, which are verified here, headers named `x-goog-…`, and a 404 for deleting what is missing:
 https://cloud.google.com/storage/docs/interoperability
 """
 
@@ -19,14 +19,16 @@ from urllib.parse import parse_qsl, quote, urlencode
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
 _RENAMED: Final = {"HTTP_X_GOOG_COPY_SOURCE": "HTTP_X_AMZ_COPY_SOURCE"}
-_MOTOS: Final = "AWS4-HMAC-SHA256 Credential=a/20200101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+_MOTOS: Final = (
+    "AWS4-HMAC-SHA256 Credential=a/20200101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+)
 
 
 class Google(NamedTuple):
@@ -109,7 +111,7 @@ class _Front:
         """A URL that it signed: https://cloud.google.com/storage/docs/authentication/canonical-requests"""
         query = dict(parse_qsl(environ["QUERY_STRING"], keep_blank_values=True))
         if environ["REQUEST_METHOD"] == "PUT" and not query:
-            return environ["PATH_INFO"].count("/") == 1  # the tests' own: makes a bucket
+            return str(environ["PATH_INFO"]).count("/") == 1  # the tests' own: makes a bucket
         signature = query.pop("X-Goog-Signature", "")
         pairs = "&".join(
             f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(query.items())

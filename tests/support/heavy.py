@@ -1,4 +1,4 @@
-"""The large programs that only long tests need: Azurite, SeaweedFS, Blender. `make setup-long` brings them."""
+"""Large programs that only long tests need: Azurite, SeaweedFS, Blender. `make setup-long` installs them."""
 
 import sys
 from pathlib import Path

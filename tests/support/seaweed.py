@@ -39,9 +39,10 @@ def seaweedfs() -> Iterator[str]:
         identities = Path(folder, "identities.json")
         identities.write_text(json.dumps(_IDENTITIES))
         command = [
-            python_program("weed"), "-logtostderr=true", "server", f"-dir={folder}", "-ip=127.0.0.1",
+            str(python_program("weed")), "-logtostderr=true", "server", f"-dir={folder}", "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1", "-filer", "-s3", f"-s3.config={identities}", "-volume.max=2000",
-            "-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
+            "-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
             *(f"{name}={port}" for name, port in ports.items()),
         ]  # fmt: skip
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
