@@ -187,7 +187,7 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_key(enabled: Blender, pi
         enabled.run(
             f"path = addon.Path({str(picture)!r})\n"
             f"making = addon.Making(addon.Service({double.url!r}, ''), path.name, path.read_bytes(), '')\n"
-            "making.run()\nmaking.clean_up()"
+            "making._patiently(making._upload, 60)\nmaking.clean_up()"
         )
         keys = [one["idempotency-key"] for one in double.headers]
         assert (len(keys), len(set(keys)), double.uploads) == (3, 1, [["my chair.png"]])

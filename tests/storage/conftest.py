@@ -6,12 +6,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
 from tests.support import seaweed
 from tests.support.azurite import azurite, connection_string, make_container
-from tests.support.gcs import Google, google_storage
+from tests.support.gcs import Google, account, google_storage
 from tests.support.s3 import s3_server
 from tests.support.seaweed import seaweedfs
 
@@ -69,18 +70,26 @@ async def google_bucket(google: Google, monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 @pytest.fixture(scope="session")
+def google_stranger(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The file of a service account that this Google does not know."""
+    path = tmp_path_factory.mktemp("stranger") / "account.json"
+    path.write_text(account(rsa.generate_private_key(65537, 2048)))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
 def seaweed_endpoint() -> Iterator[str]:
     with seaweedfs() as url:
         yield url
 
 
 @pytest.fixture
-async def seaweed_bucket(seaweed_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+def seaweed_bucket(seaweed_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """The URL of an empty bucket of SeaweedFS; its name is the test's own."""
     name = own_name(tmp_path)
     for variable, value in seaweed.environment(seaweed_endpoint).items():
         monkeypatch.setenv(variable, value)
-    await seaweed.make_bucket(seaweed_endpoint, name)
+    seaweed.make_bucket(seaweed_endpoint, name)
     return f"s3://{name}/pre fix"
 
 

@@ -88,11 +88,12 @@ class _Front:
         for theirs, ours in _RENAMED.items():
             if theirs in environ:
                 environ[ours] = environ.pop(theirs)
+        environ["HTTP_HOST"] = "127.0.0.1"  # it takes other hosts for names of buckets
         environ["HTTP_AUTHORIZATION"] = _MOTOS  # moto verifies nothing, but shows nothing to nobody
         if environ.pop("HTTP_X_GOOG_IF_GENERATION_MATCH", None) == "0":
             environ["HTTP_IF_NONE_MATCH"] = "*"
         if environ["REQUEST_METHOD"] == "DELETE" and not query and not self._exists(environ):
-            return _refused(start_response, "404 Not Found", "NoSuchKey")
+            environ["REQUEST_METHOD"] = "GET"  # whose 404 says what is missing
         answer: Iterable[bytes] = self._moto(environ, start_response)
         return answer
 

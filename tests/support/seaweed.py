@@ -1,6 +1,5 @@
 """A real SeaweedFS with its S3 gateway on loopback, with keys that it verifies."""
 
-import asyncio
 import json
 import subprocess
 import tempfile
@@ -64,7 +63,7 @@ def environment(endpoint: str) -> dict[str, str]:
     }
 
 
-async def make_bucket(endpoint: str, name: str) -> None:
+def make_bucket(endpoint: str, name: str) -> None:
     """An empty bucket."""
     config = Config(retries={"total_max_attempts": 10, "mode": "standard"})
     client = boto3.client(
@@ -75,4 +74,4 @@ async def make_bucket(endpoint: str, name: str) -> None:
         region_name="us-east-1",
         config=config,
     )
-    await asyncio.to_thread(client.create_bucket, Bucket=name)
+    client.create_bucket(Bucket=name)

@@ -37,7 +37,8 @@ def open_storage(url: str, *, deadline_s: float = DEADLINE_S) -> ObjectStorage:
     if scheme == "az":
         return ObjectStorage(azure.open_container(url, os.environ), deadline_s=deadline_s)
     if scheme == "gs":
-        return ObjectStorage(google.open_bucket(url, os.environ), deadline_s=deadline_s)
+        bucket = google.open_bucket(url, os.environ)
+        return ObjectStorage(bucket, deadline_s=deadline_s, signs=google.signs(os.environ))
     if scheme == "memory":
         return ObjectStorage(MemoryStore(), deadline_s=deadline_s)
     raise ConfigurationError([_ADVICE])

@@ -1,7 +1,8 @@
 """Google Cloud Storage. Credentials: `GOOGLE_*`, or the service account of the machine or container.
 
 A service account's key signs URLs here. Without one, Google signs them, if the account may (the role "Service
-Account Token Creator" on itself).
+Account Token Creator" on itself). obstore signs for Google's own host only, so nothing is signed for another
+endpoint.
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,9 @@ from obstore.exceptions import BaseError
 from obstore.store import GCSStore
 
 from image2model.errors import ConfigurationError
-from image2model.storage.remote import RETRIES, bucket_of, client_options, origin_of
+from image2model.storage.remote import RETRIES, bucket_of, client_options
 
+_HOST: Final = "https://storage.googleapis.com"
 _ADVICE: Final = "write gs://bucket/prefix; credentials come from GOOGLE_*"
 _NO_CREDENTIALS: Final = (
     "I2M_STORAGE_URL: the credentials of gs:// cannot be used: set GOOGLE_APPLICATION_CREDENTIALS to the "
@@ -36,9 +38,14 @@ def open_bucket(url: str, environment: Mapping[str, str]) -> GCSStore:
 
 
 def origins(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The hosts of its signed URLs."""
-    return origin_of(_endpoint(environment)) or ("https://storage.googleapis.com",)
+    """The hosts of its signed URLs; empty where there are none."""
+    return (_HOST,) if signs(environment) else ()
+
+
+def signs(environment: Mapping[str, str]) -> bool:
+    """Whether its URLs can be signed, if the credentials can."""
+    return _endpoint(environment) in ("", _HOST)
 
 
 def _endpoint(environment: Mapping[str, str]) -> str:
-    return environment.get("GOOGLE_BASE_URL") or ""
+    return (environment.get("GOOGLE_BASE_URL") or "").rstrip("/")

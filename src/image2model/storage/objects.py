@@ -80,16 +80,23 @@ class ObjectReader:
 class ObjectStorage:
     """One storage. Safe to share by all tasks of one event loop.
 
-    Methods raise StorageError, and ValueError for a string that is not a key.
+    Methods raise StorageError, and ValueError for a string that is not a key. `is_remote`: it is in a cloud.
+    `signs`: a cloud's URLs can be signed, if the credentials can.
     """
 
     def __init__(
-        self, store: Store, *, folder: LocalFolder | None = None, deadline_s: float = DEADLINE_S
+        self,
+        store: Store,
+        *,
+        folder: LocalFolder | None = None,
+        deadline_s: float = DEADLINE_S,
+        signs: bool = True,
     ) -> None:
         self._store = store
         self._folder = folder
         self._deadline_s = deadline_s
-        self._signer = UrlSigner(store, deadline_s) if isinstance(store, RemoteStore) else None
+        self.is_remote = isinstance(store, RemoteStore)
+        self._signer = UrlSigner(store, deadline_s) if isinstance(store, RemoteStore) and signs else None
 
     async def put(
         self, key: str, data: Buffer | Sequence[Buffer], *, content_type: str, filename: str | None = None
