@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 LOCK_DONE := $(VENV)/.locked
 DEV_DONE := $(VENV)/.locked-dev
 NPM_TESTS_DONE := tests/npm/node_modules/.locked
+HEAVY := tests/heavy
+HEAVY_DONE := $(VENV)/long/.locked
 SITE := tools/site
 SITE_DONE := $(SITE)/node_modules/.locked
 GENERATORS := tools/generators
@@ -37,7 +39,7 @@ test: setup-test ## set up, then run the test suite (under 8 minutes on 2 cores)
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not long"
 
 .PHONY: test-all
-test-all: setup-test toolchains $(GENERATORS_DONE) ## that, and the long tests with fleets of real processes (under 40 minutes)
+test-all: setup-test setup-long ## that, and the long tests with fleets of real processes (under 40 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: test-pythons
@@ -46,6 +48,9 @@ test-pythons: setup-test ## the quick tests of some folders, with each other Pyt
 
 .PHONY: setup-test
 setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(CLIENT_JS_DONE) $(SITE_DONE) programs ## what the tests need besides
+
+.PHONY: setup-long
+setup-long: $(HEAVY_DONE) $(GENERATORS_DONE) toolchains ## what the long tests need besides: Azurite, SeaweedFS, Blender (1.3 GB), generators, compilers
 
 # Programs of the system that tests run for real, as "program:Debian package".
 PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip curl:curl wget:wget jq:jq
@@ -134,10 +139,11 @@ lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra otel --group pyproject.toml:build -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra otel --group pyproject.toml:build --group pyproject.toml:dev -o requirements-dev.lock
 	$(BIN)/uv pip compile $(GENERATORS)/requirements.txt --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -o $(GENERATORS)/requirements.lock
+	$(BIN)/uv pip compile $(HEAVY)/requirements.in --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -o $(HEAVY)/requirements.lock
 
 .PHONY: clean
 clean: ## remove what the set-up made
-	rm -rf $(VENV) .venvs dist tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(CLIENT_JS)/node_modules $(CLIENT_JS)/types $(SITE)/node_modules $(GENERATORS)/.venv $(GENERATORS)/node_modules site
+	rm -rf $(VENV) .venvs dist tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(CLIENT_JS)/node_modules $(CLIENT_JS)/types $(SITE)/node_modules $(HEAVY)/node_modules $(GENERATORS)/.venv $(GENERATORS)/node_modules site
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "image2model needs Python 3.11 or later, this is " + sys.version.split()[0])'
@@ -157,50 +163,3 @@ $(NPM_TESTS_DONE): tests/npm/package-lock.json
 	cd tests/npm && npm ci --silent --no-audit --no-fund
 	touch $@
 
-$(CLIENT_JS_DONE): $(CLIENT_JS)/package-lock.json
-	@command -v npm >/dev/null || { echo "the JavaScript client is made by npm: install Node 20 or later" >&2; exit 1; }
-	cd $(CLIENT_JS) && npm ci --silent --no-audit --no-fund --ignore-scripts
-	touch $@
-
-$(SITE_DONE): $(SITE)/package-lock.json
-	@command -v npm >/dev/null || { echo "the documentation's search needs a file from npm: install Node 20 or later" >&2; exit 1; }
-	cd $(SITE) && npm ci --silent --no-audit --no-fund
-	touch $@
-
-# In an environment of their own: what they need of other packages is not what the service needs.
-$(GENERATORS)/.venv/.locked: $(GENERATORS)/requirements.lock | $(BIN)/python
-	$(BIN)/python -m venv $(GENERATORS)/.venv
-	$(GENERATORS)/.venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $(GENERATORS)/requirements.lock
-	touch $@
-
-# They need a newer Node than the tests, and bring it. No package may run a script: none needs to.
-$(GENERATORS)/node_modules/.locked: $(GENERATORS)/package-lock.json
-	@command -v npm >/dev/null || { echo "the tests need Node and npm: install Node 20 or later" >&2; exit 1; }
-	cd $(GENERATORS) && npm ci --silent --no-audit --no-fund --ignore-scripts
-	touch $@
-
-# The 3D viewer with its decoders and the API reference's viewer, checked against the lock file's hashes.
-# Without npm the pages work all the same, and say in a viewer's place what is missing; then nothing is
-# touched, so the next run tries again. hatch_build.py lists the parts.
-$(PAGE_DONE): $(PAGE)/package-lock.json hatch_build.py
-	@if command -v npm >/dev/null; then $(MAKE) page-parts; \
-	else echo "npm is missing, so the page has no 3D viewer and the API reference no viewer: install Node 20 or later and run make setup again" >&2; fi
-
-.PHONY: page-parts
-page-parts: # no package may run a script: none needs to, and one of them would report the installation to its maker
-	cd $(PAGE) && npm ci --silent --no-audit --no-fund --ignore-scripts
-	rm -rf $(PAGE)/vendor
-	mkdir -p $(PAGE)/vendor/{draco,basis,swagger-ui}
-	cp $(PAGE)/node_modules/@google/model-viewer/dist/model-viewer.min.js $(PAGE)/vendor/
-	cp $(PAGE)/node_modules/@google/model-viewer/LICENSE $(PAGE)/vendor/LICENSE.model-viewer.txt
-	cp $(PAGE)/node_modules/three/LICENSE $(PAGE)/vendor/LICENSE.three.txt
-	cp $(PAGE)/node_modules/lit/LICENSE $(PAGE)/vendor/LICENSE.lit.txt
-	cp $(PAGE)/node_modules/@monogrid/gainmap-js/LICENSE $(PAGE)/vendor/LICENSE.gainmap-js.txt
-	for one in draco basis; do cp $(PAGE)/node_modules/three/examples/jsm/libs/$$one/README.md $(PAGE)/vendor/$$one/README.txt; done
-	cp $(PAGE)/node_modules/three/examples/jsm/libs/draco/gltf/draco_{wasm_wrapper.js,decoder.wasm,decoder.js} $(PAGE)/vendor/draco/
-	cp $(PAGE)/node_modules/three/examples/jsm/libs/basis/basis_transcoder.{js,wasm} $(PAGE)/vendor/basis/
-	cp $(PAGE)/node_modules/swagger-ui-dist/{swagger-ui-bundle.js,swagger-ui.css} $(PAGE)/vendor/swagger-ui/
-	cp $(PAGE)/node_modules/swagger-ui-dist/LICENSE $(PAGE)/vendor/swagger-ui/LICENSE.txt
-	cp $(PAGE)/node_modules/swagger-ui-dist/NOTICE $(PAGE)/vendor/swagger-ui/NOTICE.txt
-	cp $(PAGE)/node_modules/swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt $(PAGE)/vendor/swagger-ui/
-	touch $(PAGE_DONE)

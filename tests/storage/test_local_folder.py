@@ -40,7 +40,19 @@ async def test_plain_path_works_unquoted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "file://", "file:///", "file://host/x", "data/here", "/data", "gs://b", "s3://", "s3://k:s@b"]
+    "url",
+    [
+        "",
+        "file://",
+        "file:///",
+        "file://host/x",
+        "data/here",
+        "/data",
+        "ftp://b",
+        "s3://",
+        "s3://k:s@b",
+        "gs://",
+    ],
 )
 def test_wrong_url_says_what_to_write(url: str) -> None:
     with pytest.raises(ConfigurationError, match="I2M_STORAGE_URL"):

@@ -1,6 +1,8 @@
 """Waiting for a condition in tests: never a fixed sleep."""
 
 import asyncio
+import socket
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 
@@ -19,3 +21,17 @@ async def until(condition: Callable[[], Awaitable[bool]], *, timeout: float = 20
     async with asyncio.timeout(timeout):
         while not await condition():
             await asyncio.sleep(0.02)
+
+
+def until_listening(port: int, process: subprocess.Popen[bytes], *, timeout: float = 60.0) -> None:
+    """Until a program accepts connections on loopback. AssertionError if it ends first."""
+
+    def listening() -> bool:
+        assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    wait_until(listening, timeout=timeout)

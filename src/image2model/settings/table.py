@@ -37,10 +37,11 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "I2M_STORAGE_URL",
-        parse.url("file", "s3", "memory"),
+        parse.url("file", "s3", "az", "gs", "memory"),
         None,
-        "Where to keep files: `file:///folder` (created if missing), `s3://bucket/prefix`, or `memory://` "
-        "inside one process (tests). The default is `files` in the data folder.",
+        "Where to keep files: `file:///folder` (created if missing), `s3://bucket/prefix`, "
+        "`az://container/prefix`, `gs://bucket/prefix`, or `memory://` inside one process (tests). "
+        "The default is `files` in the data folder.",
     ),
     Setting(
         "I2M_RESULTS",

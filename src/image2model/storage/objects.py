@@ -7,20 +7,20 @@ quoting in a URL, and can never name one of obstore's `#1` files.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
-from contextlib import aclosing
-from datetime import datetime, timedelta
+from contextlib import aclosing, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
 import obstore
-from obstore.store import LocalStore, MemoryStore, S3Store
 
 from image2model.shielded import in_thread, run_to_end
 from image2model.storage.directories import in_its_directory
-from image2model.storage.errors import translated
+from image2model.storage.errors import bucket_missing, translated
 from image2model.storage.local_folder import LocalFolder
+from image2model.storage.signing import RemoteStore, Store, UrlSigner
 from image2model.storage.streamed_put import PART_BYTES, StreamedPut, file_chunks, head_of
 
 # 200, not 255: the file system must still take the name of the file that is being written.
@@ -31,11 +31,11 @@ DEADLINE_S = 60.0
 MIN_FREE_BYTES = 256 << 20
 """Free disk space below which no new work is accepted: see `free_bytes`."""
 _LIST_PAGE = 1000
+_DELETES_AT_ONCE = 16
 
 
 Buffer = bytes | bytearray | memoryview
 T = TypeVar("T")
-Store = LocalStore | MemoryStore | S3Store
 
 
 class ObjectMeta(msgspec.Struct, frozen=True):
@@ -80,15 +80,23 @@ class ObjectReader:
 class ObjectStorage:
     """One storage. Safe to share by all tasks of one event loop.
 
-    Methods raise StorageError, and ValueError for a string that is not a key.
+    Methods raise StorageError, and ValueError for a string that is not a key. `is_remote`: it is in a cloud.
+    `signs`: a cloud's URLs can be signed, if the credentials can.
     """
 
     def __init__(
-        self, store: Store, *, folder: LocalFolder | None = None, deadline_s: float = DEADLINE_S
+        self,
+        store: Store,
+        *,
+        folder: LocalFolder | None = None,
+        deadline_s: float = DEADLINE_S,
+        signs: bool = True,
     ) -> None:
         self._store = store
         self._folder = folder
         self._deadline_s = deadline_s
+        self.is_remote = isinstance(store, RemoteStore)
+        self._signer = UrlSigner(store, deadline_s) if isinstance(store, RemoteStore) and signs else None
 
     async def put(
         self, key: str, data: Buffer | Sequence[Buffer], *, content_type: str, filename: str | None = None
@@ -96,7 +104,7 @@ class ObjectStorage:
         """Store `data`, one buffer or several in sequence, without copying. A reader sees all or nothing.
 
         Buffers must not change until this returns. One buffer is fastest: each costs a separate write.
-        `filename` is the name under which S3 offers the object as a download. Raises DiskFull.
+        `filename` is the name under which a cloud's storage offers the object as a download. Raises DiskFull.
         """
         check_key(key)
         attributes = self._attributes(content_type, filename)
@@ -169,7 +177,7 @@ class ObjectStorage:
                 yield meta_of(found)
 
     async def copy(self, source: str, key: str) -> None:
-        """Copy an object inside the storage: S3 copies by itself, a folder makes a hard link.
+        """Copy an object inside the storage: a cloud copies by itself, a folder makes a hard link.
 
         Raises ObjectMissing for the source, DiskFull.
         """
@@ -200,15 +208,12 @@ class ObjectStorage:
     async def presign(self, key: str, expires_s: int) -> str | None:
         """A URL that reads the object without credentials for `expires_s` seconds.
 
-        None where the storage has no such URLs (a folder, memory). The URL has the endpoint that this
-        process uses, and offers the file under the `filename` given to `put`.
+        None where the storage has no such URLs (a folder, memory), and where the credentials cannot sign
+        one: a SAS token, or an identity that may not. The URL has the endpoint that this process uses, and
+        offers the file under the `filename` given to `put`.
         """
         check_key(key)
-        if not isinstance(self._store, S3Store):
-            return None
-        with translated(f"presign {key}"):
-            async with asyncio.timeout(self._deadline_s):
-                return await obstore.sign_async(self._store, "GET", key, timedelta(seconds=expires_s))
+        return None if self._signer is None else await self._signer.sign(key, expires_s)
 
     async def free_bytes(self) -> int | None:
         """Free bytes on the disk of a folder; None where the storage uses no local disk."""
@@ -220,7 +225,7 @@ class ObjectStorage:
     async def sweep_staged(self, older_than_s: float = 3600) -> int:
         """Remove half-written files of killed processes from a folder. Returns how many.
 
-        On S3 a lifecycle rule of the bucket for incomplete multipart uploads does that.
+        Azure does that itself after a week; on S3 and at Google it takes a lifecycle rule of the bucket.
         """
         if self._folder is None:
             return 0
@@ -257,16 +262,22 @@ class ObjectStorage:
     async def _delete_all(self, keys: Sequence[str]) -> None:
         try:
             await obstore.delete_async(self._store, keys)
-        except FileNotFoundError:
-            # A folder stops at the first missing object, so delete one by one.
-            for key in keys:
-                await self._delete_one(key)
+        except FileNotFoundError as error:
+            if bucket_missing(error):
+                raise
+            # A folder, Azure and Google stop at the first missing object, so delete one by one.
+            places = asyncio.Semaphore(_DELETES_AT_ONCE)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for key in keys:
+                        group.create_task(self._delete_one(key, places))
+            except BaseExceptionGroup as failed:
+                raise failed.exceptions[0] from failed
 
-    async def _delete_one(self, key: str) -> None:
-        try:
-            await obstore.delete_async(self._store, key)
-        except FileNotFoundError:
-            return
+    async def _delete_one(self, key: str, places: asyncio.Semaphore) -> None:
+        async with places:
+            with suppress(FileNotFoundError):
+                await obstore.delete_async(self._store, key)
 
 
 def check_key(key: str) -> str:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 import obstore
-from obstore.store import LocalStore, MemoryStore, S3Store
 
 from image2model.shielded import in_thread, wait_for_end
 from image2model.storage.directories import in_its_directory
 from image2model.storage.errors import StorageError, translated
 from image2model.storage.local_folder import LocalFolder
+from image2model.storage.signing import Store
 
 # S3 takes parts of 5 MiB and more. In memory: at most two in flight, one filling, the head, a chunk waiting.
 PART_BYTES = 8 * 1024 * 1024
@@ -28,7 +28,7 @@ class StreamedPut:
 
     def __init__(
         self,
-        store: LocalStore | MemoryStore | S3Store,
+        store: Store,
         folder: LocalFolder | None,
         key: str,
         attributes: "obstore.Attributes | None",

@@ -2,30 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 from image2model.settings import Settings
+from image2model.storage.address import download_origins
+from image2model.storage.remote import origin_of
 
 _FAL_MEDIA: Final = ("https://fal.media", "https://*.fal.media")
-_AWS: Final = ("https://*.amazonaws.com",)
 
 
 def media_origins(settings: Settings, environment: Mapping[str, str]) -> tuple[str, ...]:
     """The hosts of redirected downloads; empty if the service serves all files itself.
 
-    `environment` has the S3 endpoint, as for the storage itself.
+    `environment` has the storage's endpoint, as for the storage itself.
     """
-    if settings.results == "redirect":
-        return (*_FAL_MEDIA, *_origin(settings.fal_base_url or ""))
-    if settings.storage_url is None or not settings.storage_url.lower().startswith("s3://"):
-        return ()
-    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""
-    return _origin(endpoint) or _AWS
-
-
-def _origin(url: str) -> tuple[str, ...]:
-    parts = urlsplit(url)
-    return (f"{parts.scheme}://{parts.netloc}",) if parts.netloc else ()
+    stored = download_origins(settings.storage_url, environment)
+    if settings.results == "redirect":  # uploaded pictures are in the storage all the same
+        return (*_FAL_MEDIA, *origin_of(settings.fal_base_url or ""), *stored)
+    return stored
 
 
 VIEWER_STYLES: Final = ("'sha256-PXtZZkJMMyc18o/DN1ZEFOJ2qEGq95IQbVaJFMOXOb0='",)

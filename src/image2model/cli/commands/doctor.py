@@ -5,7 +5,6 @@ storage check writes and deletes.
 """
 
 import asyncio
-import secrets
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,11 +15,12 @@ from redis.exceptions import RedisError, ResponseError
 from image2model.catalogue import balance, bills, stored
 from image2model.cli.commands.doctor_findings import Finding, State, broken, ok, warning
 from image2model.cli.commands.doctor_privacy import check_deletions, check_privacy
+from image2model.cli.commands.doctor_storage import check_storage
 from image2model.cli.commands.upgrade import describe_upgrade
 from image2model.cli.connection import json_option
 from image2model.cli.operator import store_url
 from image2model.cli.output import print_json, print_table, table_of
-from image2model.errors import ConfigurationError, DiskFull
+from image2model.errors import ConfigurationError
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
 from image2model.http.documents import moment
@@ -29,9 +29,6 @@ from image2model.queue import fleet, window
 from image2model.queue.circuits import EndpointState
 from image2model.queue.window import FalConcurrency
 from image2model.settings import Settings, load, unknown_names
-from image2model.storage.address import open_storage
-from image2model.storage.errors import StorageError
-from image2model.storage.objects import ObjectStorage
 from image2model.store import secret
 from image2model.store.condition import StoreCondition, advice, condition_of, describe, probe
 from image2model.store.connection import StoreOutage, connect
@@ -46,8 +43,6 @@ _FAL_ADVICE: Final = {
     "endpoint": "other models may work; ask FAL for access to this one",
     "unreachable": "check the network; FAL itself may be down",
 }
-_STORAGE: Final = "storage"
-_LOW_DISK_BYTES: Final = 2 * 1024**3
 _STORE: Final = "redis"
 _REQUIRED_SETTINGS: Final = {
     "appendonly": ("yes", "without an append-only file a restart loses every job; set `appendonly yes`"),
@@ -305,30 +300,6 @@ async def check_account(redis: Redis) -> list[Finding]:
     left = "unknown" if found.micro is None else f"${to_usd(found.micro):.2f}"
     pictures = f", enough for {found.enough_for} more pictures" if found.enough_for is not None else ""
     return [ok(_ACCOUNT, f"balance {left}{pictures}"), *findings]
-
-
-async def check_storage(url: str) -> list[Finding]:
-    """Puts a small object, reads it back and deletes it."""
-    try:
-        storage = open_storage(url)
-        await _round_trip(storage)
-        free = await storage.free_bytes()
-    except (ConfigurationError, StorageError, DiskFull, OSError, TimeoutError) as error:
-        return [broken(_STORAGE, f"{url}: {error}", "make it writable, or correct I2M_STORAGE_URL")]
-    findings = [ok(_STORAGE, f"{url} can be written and read")]
-    if free is not None and free < _LOW_DISK_BYTES:
-        findings.append(warning(_STORAGE, f"only {free / 1024**3:.1f} GiB are left", "free some disk space"))
-    return findings
-
-
-async def _round_trip(storage: ObjectStorage) -> None:
-    key, written = f"doctor/{secrets.token_hex(8)}", secrets.token_bytes(64)
-    await storage.put(key, written, content_type="application/octet-stream")
-    try:
-        if await storage.get(key) != written:
-            raise StorageError(f"{key} was read back with different bytes")
-    finally:
-        await storage.delete([key])
 
 
 async def check_fal(settings: Settings) -> list[Finding]:
