@@ -163,3 +163,58 @@ $(NPM_TESTS_DONE): tests/npm/package-lock.json
 	cd tests/npm && npm ci --silent --no-audit --no-fund
 	touch $@
 
+$(CLIENT_JS_DONE): $(CLIENT_JS)/package-lock.json
+	@command -v npm >/dev/null || { echo "the JavaScript client is made by npm: install Node 20 or later" >&2; exit 1; }
+	cd $(CLIENT_JS) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	touch $@
+
+# No package may run a script: none needs to.
+$(HEAVY_DONE): $(HEAVY)/requirements.lock $(HEAVY)/package-lock.json | $(BIN)/python
+	@command -v npm >/dev/null || { echo "the long tests need Node and npm: install Node 20 or later" >&2; exit 1; }
+	cd $(HEAVY) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	[ -x $(VENV)/long/bin/python ] || $(BIN)/python -m venv $(VENV)/long
+	$(VENV)/long/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $(HEAVY)/requirements.lock
+	touch $@
+
+$(SITE_DONE): $(SITE)/package-lock.json
+	@command -v npm >/dev/null || { echo "the documentation's search needs a file from npm: install Node 20 or later" >&2; exit 1; }
+	cd $(SITE) && npm ci --silent --no-audit --no-fund
+	touch $@
+
+# In an environment of their own: what they need of other packages is not what the service needs.
+$(GENERATORS)/.venv/.locked: $(GENERATORS)/requirements.lock | $(BIN)/python
+	$(BIN)/python -m venv $(GENERATORS)/.venv
+	$(GENERATORS)/.venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $(GENERATORS)/requirements.lock
+	touch $@
+
+# They need a newer Node than the tests, and bring it. No package may run a script: none needs to.
+$(GENERATORS)/node_modules/.locked: $(GENERATORS)/package-lock.json
+	@command -v npm >/dev/null || { echo "the tests need Node and npm: install Node 20 or later" >&2; exit 1; }
+	cd $(GENERATORS) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	touch $@
+
+# The 3D viewer with its decoders and the API reference's viewer, checked against the lock file's hashes.
+# Without npm the pages work all the same, and say in a viewer's place what is missing; then nothing is
+# touched, so the next run tries again. hatch_build.py lists the parts.
+$(PAGE_DONE): $(PAGE)/package-lock.json hatch_build.py
+	@if command -v npm >/dev/null; then $(MAKE) page-parts; \
+	else echo "npm is missing, so the page has no 3D viewer and the API reference no viewer: install Node 20 or later and run make setup again" >&2; fi
+
+.PHONY: page-parts
+page-parts: # no package may run a script: none needs to, and one of them would report the installation to its maker
+	cd $(PAGE) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	rm -rf $(PAGE)/vendor
+	mkdir -p $(PAGE)/vendor/{draco,basis,swagger-ui}
+	cp $(PAGE)/node_modules/@google/model-viewer/dist/model-viewer.min.js $(PAGE)/vendor/
+	cp $(PAGE)/node_modules/@google/model-viewer/LICENSE $(PAGE)/vendor/LICENSE.model-viewer.txt
+	cp $(PAGE)/node_modules/three/LICENSE $(PAGE)/vendor/LICENSE.three.txt
+	cp $(PAGE)/node_modules/lit/LICENSE $(PAGE)/vendor/LICENSE.lit.txt
+	cp $(PAGE)/node_modules/@monogrid/gainmap-js/LICENSE $(PAGE)/vendor/LICENSE.gainmap-js.txt
+	for one in draco basis; do cp $(PAGE)/node_modules/three/examples/jsm/libs/$$one/README.md $(PAGE)/vendor/$$one/README.txt; done
+	cp $(PAGE)/node_modules/three/examples/jsm/libs/draco/gltf/draco_{wasm_wrapper.js,decoder.wasm,decoder.js} $(PAGE)/vendor/draco/
+	cp $(PAGE)/node_modules/three/examples/jsm/libs/basis/basis_transcoder.{js,wasm} $(PAGE)/vendor/basis/
+	cp $(PAGE)/node_modules/swagger-ui-dist/{swagger-ui-bundle.js,swagger-ui.css} $(PAGE)/vendor/swagger-ui/
+	cp $(PAGE)/node_modules/swagger-ui-dist/LICENSE $(PAGE)/vendor/swagger-ui/LICENSE.txt
+	cp $(PAGE)/node_modules/swagger-ui-dist/NOTICE $(PAGE)/vendor/swagger-ui/NOTICE.txt
+	cp $(PAGE)/node_modules/swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt $(PAGE)/vendor/swagger-ui/
+	touch $(PAGE_DONE)

@@ -54,7 +54,9 @@ def attempt(tool: str, url: str, folder: Path) -> Attempt:
     found = Attempt(tool, version(package))
     sections = blocks_by_heading(PAGE)
     blocks = sections[tool]
-    _lay_out(folder, [*(one for part in sections.values() for one in part if one.title == TSCONFIG), *blocks], url)
+    _lay_out(
+        folder, [*(one for part in sections.values() for one in part if one.title == TSCONFIG), *blocks], url
+    )
     (generate, *program) = [one.text for one in blocks if one.language == "sh" and not one.skipped]
     fetch = "\n".join(one.text for one in sections[""] if one.language == "sh")
     run(f"{fetch}\n{generate}".replace(URL, url), folder)

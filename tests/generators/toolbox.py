@@ -65,5 +65,7 @@ def jar() -> Path:
 
 def _path() -> str:
     """The generators before all else: one of them brings the Node that they need."""
-    assert (TOOLS / ".venv/.locked").exists(), "run `make setup-test` first: tools/generators is not installed"
+    assert (TOOLS / ".venv/.locked").exists(), (
+        "run `make setup-test` first: tools/generators is not installed"
+    )
     return os.pathsep.join([str(TOOLS / ".venv/bin"), str(MODULES / ".bin"), os.environ["PATH"]])
