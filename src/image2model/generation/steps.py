@@ -91,6 +91,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str
     request: FalRequest | None
     loaded_at: int
+    pixels: int = 0
+    """Of its first picture."""
     scaled: tuple[ScaledPicture, ...] = ()
 
 
@@ -144,6 +146,8 @@ _IMAGE: Final = (
     "response_url",
     "cancel_url",
     "scaled",
+    "width",
+    "height",
 )
 
 
@@ -196,6 +200,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         traceparent=traceparent,
         request=request,
         loaded_at=int(now),
+        pixels=int(image["width"] or 0) * int(image["height"] or 0),
         scaled=_scaled.decode(image["scaled"]) if image["scaled"] else (),
     )
 
