@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from image2model.domain import Counts, Preparation, ScaledPicture
+from image2model.store.records import JobSnapshot
 from tests.support.fleet import Fleet, failed_codes
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.pictures import chunk, picture, png_of, scene
@@ -29,6 +30,11 @@ def sent(fleet: Fleet, url: str) -> Image.Image:
     return Image.open(io.BytesIO(answer.content))
 
 
+async def ended(fleet: Fleet, job_id: str) -> JobSnapshot:
+    """The job's end: encoding large pictures takes long on a busy machine."""
+    return await fleet.until_finished(job_id, timeout=100)
+
+
 def inputs(fleet: Fleet) -> list[dict[str, Any]]:
     return [entry["input"] for entry in fleet.emulator.submissions()]
 
@@ -45,7 +51,7 @@ async def test_picture_is_sent_as_large_as_the_model_takes(
     fleet: Fleet, model: str, field: str, size: tuple[int, int]
 ) -> None:
     fleet.start_worker()
-    job = await fleet.until_finished(await fleet.submit(pictures=[wide()], model=model))
+    job = await ended(fleet, await fleet.submit(pictures=[wide()], model=model))
     assert job.counts == Counts(succeeded=1), failed_codes(job)
     assert sent(fleet, inputs(fleet)[0][field]).size == size
     (image,) = job.images
@@ -59,7 +65,7 @@ async def test_file_of_too_many_bytes_is_sent_with_fewer(fleet: Fleet) -> None:
     out = io.BytesIO()
     Image.fromarray(noisy).save(out, "PNG", compress_level=1)
     fleet.start_worker()
-    job = await fleet.until_finished(await fleet.submit(pictures=[out.getvalue()], model=IN_WORDS))
+    job = await ended(fleet, await fleet.submit(pictures=[out.getvalue()], model=IN_WORDS))
     assert job.counts == Counts(succeeded=1), failed_codes(job)
     answer = fleet.emulator.http.get(inputs(fleet)[0]["input_image_url"])
     assert len(answer.content) <= 8_000_000
@@ -69,8 +75,8 @@ async def test_long_strip_becomes_a_model(fleet: Fleet) -> None:
     palette = chunk(b"PLTE", bytes([200, 30, 30]))
     rows = png_of(66_000, 64, 8, 3, (b"\x00" + bytes(66_000)) * 64)
     fleet.start_worker()
-    job = await fleet.until_finished(
-        await fleet.submit(pictures=[rows[:33] + palette + rows[33:]], model="fal-ai/trellis")
+    job = await ended(
+        fleet, await fleet.submit(pictures=[rows[:33] + palette + rows[33:]], model="fal-ai/trellis")
     )
     assert job.counts == Counts(succeeded=1), failed_codes(job)
     assert sent(fleet, inputs(fleet)[0]["image_url"]).size == (6000, 6)
@@ -79,9 +85,7 @@ async def test_long_strip_becomes_a_model(fleet: Fleet) -> None:
 async def test_each_step_of_a_prepared_picture_says_its_own(fleet: Fleet) -> None:
     preparation = Preparation(remove_background=REMOVER)
     fleet.start_worker()
-    job = await fleet.until_finished(
-        await fleet.submit(pictures=[wide()], model=IN_WORDS, preparation=preparation)
-    )
+    job = await ended(fleet, await fleet.submit(pictures=[wide()], model=IN_WORDS, preparation=preparation))
     assert job.counts == Counts(succeeded=1), failed_codes(job)
     (image,) = job.images
     assert image.preparation is not None
@@ -105,7 +109,7 @@ async def test_document_says_it_from_the_preparation_on(fleet: Fleet) -> None:
         ).json()
         assert [one["warnings"] for one in made["images"]] == [[], []]
         fleet.start_worker()
-        await fleet.until_finished(made["job_id"])
+        await ended(fleet, made["job_id"])
         status = (await http.get(f"{url}/status/{made['job_id']}")).json()
     wide_one, small_one = status["images"]
     assert wide_one["warnings"] == [
@@ -135,7 +139,7 @@ async def test_pictures_of_48_megapixels_become_models(fleet: Fleet) -> None:
             f"{url}/upload/batch", content=bytes(body), headers={"Content-Type": CONTENT_TYPE}
         )
         assert answer.status_code == 202, answer.text
-        job = await fleet.until_finished(answer.json()["job_id"], timeout=100)
+        job = await ended(fleet, answer.json()["job_id"])
     assert job.counts == Counts(succeeded=2), failed_codes(job)
     urls = [entry["input"]["image_url"] for entry in fleet.submissions_of(job)]
     assert sorted(sent(fleet, one).size for one in urls) == [(4500, 6000), (6000, 4500)]

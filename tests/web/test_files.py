@@ -98,3 +98,14 @@ async def test_another_content_has_another_address(tmp_path: Path, monkeypatch: 
     after = files.load(30 << 20)
     assert after.version != before.version
     assert after.index.data == f'no src="{after.base}js/main.js"'.encode()
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"), [(30 << 20, "30 MB"), (60 << 20, "60 MB"), (2_621_440, "2.5 MB")]
+)
+async def test_the_page_says_how_large_a_picture_may_be(limit: int, words: str) -> None:
+    app = Starlette(routes=web.routes(max_file_bytes=limit))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page") as http:
+        page = (await http.get("/")).text
+    assert f"up to {words} each" in page
+    assert "{{" not in page

@@ -30,9 +30,6 @@ from image2model.storage.errors import StorageError
 
 _log: Final = structlog.get_logger(__name__)
 
-_COPIES: Final = 3
-"""The picture as it was, as it is arranged, and encoded."""
-
 
 class NotConfirmedYet(Exception):
     """Nothing was sent: the image waits for a client, and is not held any more."""
@@ -88,7 +85,7 @@ async def _one(
     source: StoredPicture,
 ) -> tuple[PreparedPicture, ScaledPicture | None]:
     limits = await limits_of(context, task)
-    async with context.picture_bytes.hold(_COPIES * source.size):
+    async with context.picture_bytes.hold(source.held(limits)):
         data = await loaded(context, source.key)
         call = partial(
             arrange_file,

@@ -35,8 +35,8 @@ from image2model.telemetry import tracing
 
 _log: Final = structlog.get_logger(__name__)
 
-_COPIES: Final = 2
-"""The picture as it was uploaded, and as it is sent to FAL."""
+_SENT_BYTES: Final = 1
+"""What a pixel takes in the file that is sent: a photo as JPEG less, noise more."""
 _FIRST_GAP_S: Final = 1.0
 """Between the first two tries of a picture that ends its decoder process; each gap is twice the last."""
 
@@ -47,17 +47,30 @@ class StoredPicture(msgspec.Struct, frozen=True):
     key: str
     file_id: str
     size: int
+    pixels: int
     side: str = ""
+
+    def held(self, limits: PictureLimits) -> int:
+        """About how many bytes its file takes with the one that is made of it to be sent."""
+        most = self.size if limits.max_bytes is None else limits.max_bytes
+        pixels = min(self.pixels, limits.max_pixels or self.pixels)
+        if limits.max_width is not None and limits.max_height is not None:
+            pixels = min(pixels, limits.max_width * limits.max_height)
+        return self.size + max(self.size, min(most, _SENT_BYTES * pixels))
 
 
 def originals_of(task: Task) -> list[StoredPicture]:
     """The pictures as they were uploaded, in the order in which FAL gets them."""
     return [
         StoredPicture(
-            layout.original(task.job_id, one.file_id, one.format or ""), one.file_id, one.size or 0, one.side
+            layout.original(task.job_id, one.file_id, one.format or ""),
+            one.file_id,
+            one.size or 0,
+            (one.width or 0) * (one.height or 0),
+            one.side,
         )
         for one in task.views
-    ] or [StoredPicture(task.source_key, task.image_id, task.size)]
+    ] or [StoredPicture(task.source_key, task.image_id, task.size, task.pixels)]
 
 
 def _sends_originals(task: Task) -> bool:
@@ -76,7 +89,7 @@ def _to_send(task: Task) -> list[tuple[int, StoredPicture]]:
     if not files:
         return list(enumerate(originals))
     prepared = [
-        StoredPicture(file.key, one.file_id, max(one.size, file.size), one.side)
+        StoredPicture(file.key, one.file_id, max(one.size, file.size), file.width * file.height, one.side)
         for one, file in zip(originals, files, strict=True)
     ]
     return list(enumerate(prepared))
@@ -95,7 +108,7 @@ async def upload_pictures(context: GenerationContext, task: Task, fence: str) ->
     # a suspect waits before it holds any bytes, which healthy pictures need
     async with context.suspects if task.hazard_deaths else nullcontext():
         for index, one in _to_send(task):
-            async with context.picture_bytes.hold(_COPIES * one.size):
+            async with context.picture_bytes.hold(one.held(limits)):
                 with tracing.span("prepare"):
                     prepared = await _prepare(context, task, fence, one.key, limits)
                 url = await context.fal.upload(

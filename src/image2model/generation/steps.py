@@ -93,6 +93,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The fetch of its pictures, which are not here. Empty: they are."""
     request: FalRequest | None
     loaded_at: int
+    pixels: int = 0
+    """Of its first picture."""
     scaled: tuple[ScaledPicture, ...] = ()
 
 
@@ -147,6 +149,8 @@ _IMAGE: Final = (
     "response_url",
     "cancel_url",
     "scaled",
+    "width",
+    "height",
 )
 
 
@@ -200,6 +204,7 @@ async def load(redis: Redis, image_id: str) -> Task:
         fetch=image["fetch"],
         request=request,
         loaded_at=int(now),
+        pixels=int(image["width"] or 0) * int(image["height"] or 0),
         scaled=_scaled.decode(image["scaled"]) if image["scaled"] else (),
     )
 
