@@ -57,6 +57,7 @@ _REQUIRED_SETTINGS: Final = {
 }
 _VERSION: Final = "upgrade"
 _WEBHOOKS: Final = "webhooks"
+_PICTURES: Final = "pictures"
 _WORKERS: Final = "workers"
 
 
@@ -251,7 +252,7 @@ async def check_concurrency(redis: Redis, settings: Settings) -> list[Finding]:
 
 
 async def check_webhooks(redis: Redis, settings: Settings) -> list[Finding]:
-    """The webhook secret, and a warning where private addresses may be called."""
+    """The webhook secret, and warnings where private addresses may be called or fetched."""
     try:
         key = await secret.webhook(redis, settings.webhook_secret)
     except RedisError as error:
@@ -260,6 +261,9 @@ async def check_webhooks(redis: Redis, settings: Settings) -> list[Finding]:
     if settings.webhook_allow_private:
         advice = "unset I2M_WEBHOOK_ALLOW_PRIVATE where clients are not trusted"
         findings.append(warning(_WEBHOOKS, "http and private addresses may be called", advice))
+    if settings.fetch_allow_private:
+        advice = "unset I2M_FETCH_ALLOW_PRIVATE where clients are not trusted"
+        findings.append(warning(_PICTURES, "clients may have private addresses fetched", advice))
     return findings
 
 
