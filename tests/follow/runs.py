@@ -6,7 +6,7 @@ The queue is paused until every run is connected, so each sees the job from its 
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -33,7 +33,7 @@ CUTS: Final = {
 _SECONDS: Final = 90
 _seeds: Final = count(1)
 
-Program = Callable[[str, str], Awaitable[list[str]]]
+Program = Callable[[str, str], Coroutine[Any, Any, list[str]]]
 """Follows a job (address of the service, id) and returns the lines that it printed."""
 
 
