@@ -78,7 +78,7 @@ def test_the_curl_session_gives_what_readme_prints(shell: Shell) -> None:
     assert json.loads(answered)["estimated_cost_usd"] == pytest.approx(0.6)
 
     told = shell.run(stream)
-    assert told.startswith("retry: 2000\n\nid: ")
+    assert told.startswith("retry: 2000\n\nevent: snapshot\ndata: ")
     assert (kinds(told)[0], kinds(told)[-1]) == ("snapshot", "complete")
     assert set(kinds(stream.printed)) == set(kinds(told))
     assert fields(stream.printed) <= fields(told)

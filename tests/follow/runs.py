@@ -6,7 +6,7 @@ The queue is paused until every run is connected, so each sees the job from its 
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -26,14 +26,14 @@ from tests.support.wait import until
 NAMES: Final = ("chair.png", "Stühle 2.png", "lamp.png")
 CUTS: Final = {
     "whole": None,
-    "cut behind an id": Cut("id"),
+    "cut behind a name": Cut("name"),
     "reset in the data": Cut("data", reset=True),
     "cut between events": Cut("end"),
 }
 _SECONDS: Final = 90
 _seeds: Final = count(1)
 
-Program = Callable[[str, str], Awaitable[list[str]]]
+Program = Callable[[str, str], Coroutine[Any, Any, list[str]]]
 """Follows a job (address of the service, id) and returns the lines that it printed."""
 
 
@@ -60,12 +60,12 @@ class Job:
         """Every event after the first, to the end of the job."""
         path = f"/api/v1/status/stream/{self.job_id}"
         answer = await self._client.get(path, headers={"Last-Event-ID": "0"}, timeout=60)
-        found = re.findall(r"^id: (\d+)\nevent: (image|complete)\ndata: (.*)$", answer.text, re.MULTILINE)
+        found = re.findall(r"^event: (image|complete)\ndata: (.*)\nid: (\d+)$", answer.text, re.MULTILINE)
         assert found, answer.text
-        assert found[-1][1] == "complete"
+        assert found[-1][0] == "complete"
         return [
             Event(int(number), _line(event, httpx.Response(200, text=data).json()))
-            for number, event, data in found
+            for event, data, number in found
         ]
 
 
@@ -136,7 +136,7 @@ async def _until_connected(
 
 
 def _check(name: str, proxy: CuttingProxy, printed: list[str], history: list[Event]) -> None:
-    """Everything after the snapshot, once. A client that was cut before it read anything gets a second one."""
+    """Everything after the snapshot, once. A client that was cut before it read anything gets another."""
     assert proxy.snapshot_id is not None
     expected = [event.line for event in history if event.id > proxy.snapshot_id]
     assert printed == expected, f"{name}: {printed} is not {expected}; resumed from {proxy.resumed_from()}"

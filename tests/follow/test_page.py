@@ -181,7 +181,7 @@ async def test_a_browser_gives_up_where_there_is_no_such_job(
 
 
 async def test_polling(service: Up, tmp_path: Path) -> None:
-    argv = ["bash", written("poll.sh", tmp_path)]
+    argv: list[str | Path] = ["bash", written("poll.sh", tmp_path)]
     async with waiting_job(service.url) as job:
         polling = asyncio.create_task(run(argv, tmp_path, service.url, job.job_id))
         await job.begin()

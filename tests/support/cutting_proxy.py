@@ -15,7 +15,7 @@ from typing import Final
 from tests.support.servers import Address
 
 _EVENT: Final = b"event: image\n"
-_SNAPSHOT: Final = re.compile(rb"id: (\d+)\nevent: snapshot\n")
+_SNAPSHOT: Final = re.compile(rb"event: snapshot\ndata: .*\nid: (\d+)\n\n")
 _RESET: Final = struct.pack("ii", 1, 0)
 """Linger for no time: closing resets the connection."""
 
@@ -24,7 +24,7 @@ _RESET: Final = struct.pack("ii", 1, 0)
 class Cut:
     """Where the first stream breaks, at its `number`-th `image` event, and how.
 
-    `place`: `id` is behind the event's id, `data` is in its data, `end` is behind the event.
+    `place`: `name` is behind the event's name, `data` is in its data, `end` is behind the event.
     """
 
     place: str
@@ -37,8 +37,8 @@ class Cut:
         if len(found) < self.number:
             return None
         start = found[self.number - 1]
-        if self.place == "id":
-            return start
+        if self.place == "name":
+            return start + len(_EVENT)
         if self.place == "data":
             return start + len(_EVENT) + 40
         end = received.find(b"\n\n", start)

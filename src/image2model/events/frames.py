@@ -141,7 +141,10 @@ def _complete(position: int, job_id: str, data: bytes, at: int, *, last: bool) -
 
 
 def _event(position: int, kind: bytes, data: bytes) -> bytes:
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (position, kind, data)
+    """The id comes last: fetch-event-source resumes from an id as soon as its line is read, and would lose an
+    event whose data a broken connection cuts off behind it.
+    """
+    return b"event: %b\ndata: %b\nid: %d\n\n" % (kind, data, position)
 
 
 def _with_reset(document: bytes, *, reset: bool) -> bytes:
