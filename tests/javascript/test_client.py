@@ -256,6 +256,23 @@ async def test_a_comparison_needs_two_models() -> None:
     assert found == ["A comparison needs two models or more. Use `upload` or `quote` for one."] * 2
 
 
+async def test_names_that_would_make_one_object_of_two_are_refused_here(service: Service) -> None:
+    found = await run_client(
+        """
+        const named = (...names) => names.map((name) => ({ name, views: [picture('a')] }));
+        const calls = [['chair', 'chair'], ['a][front'], ['']].map((names) => client.upload(named(...names)));
+        return (await Promise.all(calls.map(caught))).map(({ message }) => message);
+        """,
+        url=service.url,
+    )
+    assert found == [
+        'Two objects are named "chair". Give each a name of its own.',
+        '"a][front" must be 1 to 80 characters without brackets.',
+        '"" must be 1 to 80 characters without brackets.',
+    ]
+    assert service.parts == []
+
+
 async def test_wrong_address_or_key_is_said_when_the_client_is_made() -> None:
     found = await run_client(
         """

@@ -66,6 +66,7 @@ def installed(tarball: Path, folder: Path) -> Path:
 def compiled(folder: Path, *programs: str) -> None:
     """Make JavaScript of programs of the session's folder, without a look at their types."""
     for program in programs:
+        shutil.copy(SESSION / program, folder)  # what imports it is checked against it
         made = run("node", "--eval", _TRANSPILE, _TOOLS / "typescript", SESSION / program, folder=folder)
         (folder / program).with_suffix(".js").write_text(made, encoding="utf-8")
 

@@ -41,7 +41,7 @@ export class Client {
    * @param {PaidOptions} [call]
    * @returns {Promise<Job>}
    */
-  upload(sources, { model, ...options } = {}, call = {}) {
+  async upload(sources, { model, ...options } = {}, call = {}) {
     return this.pay('/upload/batch', form(sources, model ? [model] : [], options), call);
   }
 
@@ -66,7 +66,7 @@ export class Client {
    * @param {CallOptions} [call]
    * @returns {Promise<Quote>}
    */
-  quote(sources, { model, ...options } = {}, call = {}) {
+  async quote(sources, { model, ...options } = {}, call = {}) {
     return this.request('POST', '/quote', { ...call, form: form(sources, model ? [model] : [], options), safe: true });
   }
 

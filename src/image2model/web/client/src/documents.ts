@@ -37,14 +37,14 @@ export type Side = 'front' | 'back' | 'left' | 'right' | 'top' | 'bottom' | 'lef
 export type View = Picture | Blob | { picture: Picture | Blob; side?: Side | '' };
 
 /** An object: 1 to 8 pictures of one thing, of which one model is made. `name`: once in an upload, no brackets. */
-export interface Thing {
+export interface ObjectSource {
   name: string;
   views: readonly View[];
   metadata?: Metadata;
 }
 
 /** What becomes one model: a `File`, a picture, or an object of several views. */
-export type Source = Blob | Picture | Thing;
+export type Source = Blob | Picture | ObjectSource;
 
 /** What a price depends on. The names are those of the form's fields. */
 export interface QuoteOptions {

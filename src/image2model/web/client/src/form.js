@@ -1,23 +1,28 @@
 // The form of an upload or a quote: fields, and pictures and objects as parts, as one Blob. So its size is known, and
 // it can be sent any number of times.
 
-/** @import { Picture, Source, Thing, View } from './documents.js' */
+import { ClientError } from './errors.js';
+
+/** @import { ObjectSource, Picture, Source, View } from './documents.js' */
 
 /**
+ * Throws a `ClientError` for names that would make one object of two.
+ *
  * @param {Iterable<Source>} sources each becomes one model
  * @param {readonly string[]} models
  * @param {object} options the other fields; `undefined` and `false` say nothing
  */
 export function form(sources, models, options) {
-  const things = [...sources];
+  const all = [...sources];
+  checkNames(all.filter(isObject).map(({ name }) => name));
   const fields = models.map((model) => ['model', model]);
   for (const [name, value] of Object.entries(options)) {
     const text = fieldText(name, value);
     if (text !== null) fields.push([name, text]);
   }
-  const said = manifest(things);
+  const said = manifest(all);
   if (said) fields.push(['manifest', said]);
-  return multipart(fields, things.flatMap(partsOf));
+  return multipart(fields, all.flatMap(partsOf));
 }
 
 /**
@@ -62,16 +67,24 @@ export const randomKey = () =>
 /** @param {string} name */
 const escaped = (name) => name.replace(/"/g, '%22').replace(/\r/g, '%0D').replace(/\n/g, '%0A');
 
-/** @param {Source} source @returns {source is Thing} */
-const isThing = (source) => 'views' in source;
+/** @param {Source} source @returns {source is ObjectSource} */
+const isObject = (source) => 'views' in source;
 
 /** @param {Picture | Blob} picture @returns {Picture} */
 export const pictureOf = (picture) =>
   picture instanceof Blob ? { name: /** @type {File} */ (picture).name || 'image', data: picture } : picture;
 
+/** @param {string[]} names */
+function checkNames(names) {
+  const wrong = names.find((name) => !/^[^[\]]{1,80}$/u.test(name));
+  if (wrong !== undefined) throw new ClientError(`${JSON.stringify(wrong)} must be 1 to 80 characters without brackets.`);
+  const twice = names.find((name, place) => names.indexOf(name) < place);
+  if (twice !== undefined) throw new ClientError(`Two objects are named ${JSON.stringify(twice)}. Give each a name of its own.`);
+}
+
 /** @param {Source} source @returns {[string, Picture][]} */
 function partsOf(source) {
-  if (!isThing(source)) return [['files', pictureOf(source)]];
+  if (!isObject(source)) return [['files', pictureOf(source)]];
   return source.views.map((view) => {
     const { picture, side } = sided(view);
     return [`objects[${source.name}]${side ? `[${side}]` : ''}`, pictureOf(picture)];
@@ -89,7 +102,7 @@ function manifest(sources) {
   for (const one of sources) {
     const metadata = one instanceof Blob ? undefined : one.metadata;
     const says = metadata && Object.keys(metadata).length > 0;
-    if (isThing(one)) {
+    if (isObject(one)) {
       if (says) objects.push({ name: one.name, metadata });
       part += one.views.length;
     } else {

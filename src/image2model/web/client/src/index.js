@@ -26,6 +26,7 @@ export { ClientError, ProblemError, Unreachable } from './errors.js';
  * @typedef {import('./documents.js').Metadata} Metadata
  * @typedef {import('./documents.js').Model} Model
  * @typedef {import('./documents.js').ModelList} ModelList
+ * @typedef {import('./documents.js').ObjectSource} ObjectSource
  * @typedef {import('./documents.js').OnProgress} OnProgress
  * @typedef {import('./documents.js').PaidOptions} PaidOptions
  * @typedef {import('./documents.js').Picture} Picture
@@ -35,7 +36,6 @@ export { ClientError, ProblemError, Unreachable } from './errors.js';
  * @typedef {import('./documents.js').Side} Side
  * @typedef {import('./documents.js').Source} Source
  * @typedef {import('./documents.js').StepOptions} StepOptions
- * @typedef {import('./documents.js').Thing} Thing
  * @typedef {import('./documents.js').UploadOptions} UploadOptions
  * @typedef {import('./documents.js').View} View
  */

@@ -1,7 +1,7 @@
 // Files, for Node, Deno and Bun. Apart from the client itself, so that bundlers for browsers never see it.
 
 import { openAsBlob } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 import { ClientError, Unreachable } from './errors.js';
@@ -23,7 +23,10 @@ export class BadDownload extends ClientError {}
  * @returns {Promise<Picture>}
  */
 export async function openPicture(path, { name = basename(path), metadata = {} } = {}) {
-  return { name, data: await openAsBlob(path), metadata };
+  const file = await openAsBlob(path);
+  const { size } = await stat(path);
+  const whole = new Blob([file, '.']).size === size + 1; // Bun 1.4 takes a file among other parts for nothing
+  return { name, data: whole ? file : new Blob([await readFile(path)]), metadata };
 }
 
 /**
