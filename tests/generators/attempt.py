@@ -27,13 +27,14 @@ _seeds = itertools.count(9000)
 
 @dataclass
 class Attempt:
-    """What became of one generator. `note` says why something was not tried."""
+    """What became of one generator. `note` says why something failed, or was not tried."""
 
     tool: str
     version: str
     made: bool = False
     compiled: bool = False
     ran: bool = False
+    failed: bool = False
     seconds: float = 0.0
     note: str = ""
     said: str = field(default="", repr=False)
@@ -54,7 +55,9 @@ def attempt(tool: str, url: str, folder: Path) -> Attempt:
     found = Attempt(tool, version(package))
     sections = blocks_by_heading(PAGE)
     blocks = sections[tool]
-    _lay_out(folder, [*(one for part in sections.values() for one in part if one.title == TSCONFIG), *blocks], url)
+    _lay_out(
+        folder, [*(one for part in sections.values() for one in part if one.title == TSCONFIG), *blocks], url
+    )
     (generate, *program) = [one.text for one in blocks if one.language == "sh" and not one.skipped]
     fetch = "\n".join(one.text for one in sections[""] if one.language == "sh")
     run(f"{fetch}\n{generate}".replace(URL, url), folder)

@@ -26,7 +26,9 @@ def _go(folder: Path) -> str:
     """Debian keeps Go's packages as sources, which Go finds without modules."""
     package = folder / "go/src/image2model"
     shutil.move(folder / "client", package)
-    shutil.rmtree(package / "test", ignore_errors=True)  # needs a package for tests that Debian's sources lack
+    shutil.rmtree(
+        package / "test", ignore_errors=True
+    )  # needs a package for tests that Debian's sources lack
     path = f"{folder}/go{os.pathsep}{GO_SOURCES}"
     run(f"cd {package} && go build . && go vet .", folder, GO111MODULE="off", GOPATH=path)
     return ""
@@ -35,7 +37,11 @@ def _go(folder: Path) -> str:
 def _java(folder: Path) -> str:
     """Debian lacks Jackson's module for dates. The generator's own program has all of Jackson in it."""
     path = os.pathsep.join([str(jar()), *(str(JARS / name) for name in JAVA_LIBRARIES)])
-    run(f"find client/src/main -name '*.java' > files && javac -proc:none -nowarn -cp {path} -d classes @files", folder)
+    run(
+        "find client/src/main -name '*.java' > sources\n"
+        f"javac -proc:none -nowarn -cp {path} -d classes @sources",
+        folder,
+    )
     return ""
 
 

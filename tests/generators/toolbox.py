@@ -22,7 +22,7 @@ _QUIET: Final = {
     "CI": "true",
     "DO_NOT_TRACK": "1",
     "GOPROXY": "off",
-    "JAVA_TOOL_OPTIONS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",  # a short run: a third of the CPU time
+    "JAVA_TOOL_OPTIONS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",  # a short run: half the CPU time
     "GOTELEMETRY": "off",
     "GOTOOLCHAIN": "local",
     "NO_COLOR": "1",
@@ -65,5 +65,7 @@ def jar() -> Path:
 
 def _path() -> str:
     """The generators before all else: one of them brings the Node that they need."""
-    assert (TOOLS / ".venv/.locked").exists(), "run `make setup-test` first: tools/generators is not installed"
+    assert (TOOLS / ".venv/.locked").exists(), (
+        "run `make setup-test` first: tools/generators is not installed"
+    )
     return os.pathsep.join([str(TOOLS / ".venv/bin"), str(MODULES / ".bin"), os.environ["PATH"]])
