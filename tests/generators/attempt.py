@@ -27,13 +27,14 @@ _seeds = itertools.count(9000)
 
 @dataclass
 class Attempt:
-    """What became of one generator. `note` says why something was not tried."""
+    """What became of one generator. `note` says why something failed, or was not tried."""
 
     tool: str
     version: str
     made: bool = False
     compiled: bool = False
     ran: bool = False
+    failed: bool = False
     seconds: float = 0.0
     note: str = ""
     said: str = field(default="", repr=False)

@@ -38,7 +38,8 @@ def _java(folder: Path) -> str:
     """Debian lacks Jackson's module for dates. The generator's own program has all of Jackson in it."""
     path = os.pathsep.join([str(jar()), *(str(JARS / name) for name in JAVA_LIBRARIES)])
     run(
-        f"find client/src/main -name '*.java' > files && javac -proc:none -nowarn -cp {path} -d classes @files",
+        "find client/src/main -name '*.java' > sources\n"
+        f"javac -proc:none -nowarn -cp {path} -d classes @sources",
         folder,
     )
     return ""

@@ -22,7 +22,7 @@ _QUIET: Final = {
     "CI": "true",
     "DO_NOT_TRACK": "1",
     "GOPROXY": "off",
-    "JAVA_TOOL_OPTIONS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",  # a short run: a third of the CPU time
+    "JAVA_TOOL_OPTIONS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",  # a short run: half the CPU time
     "GOTELEMETRY": "off",
     "GOTOOLCHAIN": "local",
     "NO_COLOR": "1",
