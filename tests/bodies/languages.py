@@ -63,18 +63,25 @@ def _java(way: str, *shown: str) -> Client:
     return Client(f"Java {way}", java, heavy=True, shown=shown or SHOWN)
 
 
+def _by_hand(client: Client) -> Client:
+    """The library knows no forms: the program writes the body, as programs do then."""
+    return replace(client, kind="shape", origin="written by hand in the program")
+
+
 CLIENTS: Final = (
     *map(
         _python,
         ("requests", "requests-toolbelt", "httpx", "httpx-without-type", "aiohttp", "aiohttp-unquoted"),
     ),
-    *map(_python, ("urllib3", "urllib3-rfc2231", "email", "http.client")),
+    *map(_python, ("urllib3", "urllib3-rfc2231", "email")),
+    _by_hand(_python("http.client")),
     *map(
         _node, ("fetch", "undici", "axios-form-data", "axios-postForm", "got", "got-form-data", "form-data")
     ),
     *map(_node, ("superagent", "ky", "node-fetch")),
     replace(_node("needle"), any_order=True),
-    *(_script("PHP", "php", "send.php", way) for way in ("curl", "guzzle", "symfony", "stream")),
+    *(_script("PHP", "php", "send.php", way) for way in ("curl", "guzzle", "symfony")),
+    _by_hand(_script("PHP", "php", "send.php", "stream")),
     *(
         _script("Ruby", "ruby", "send.rb", way)
         for way in ("net-http", "rest-client", "faraday", "http.rb", "httparty", "httpclient", "typhoeus")
@@ -85,7 +92,8 @@ CLIENTS: Final = (
     Client(".NET HttpClient", _mono("HttpClient"), heavy=True, pictures=(0, 2), shown=(SHOWN[0], SHOWN[2])),
     Client(".NET WebClient", _mono("WebClient"), heavy=True, pictures=(0,), shown=SHOWN[:1], fields=False),
     _java("STRICT", "Stuhl gr??er.png", '??; 100% "neu".png', "? 'c'.png"),  # ASCII alone
-    *map(_java, ("BROWSER_COMPATIBLE", "RFC6532", "okhttp", "spring", "java.net.http")),
+    *map(_java, ("BROWSER_COMPATIBLE", "RFC6532", "okhttp", "spring")),
+    _by_hand(_java("java.net.http")),
     Client("Nim httpclient", _nim("httpclient"), heavy=True),
     Client("Pascal TFPHTTPClient", _pascal("TFPHTTPClient"), heavy=True, pictures=(0,), shown=SHOWN[:1]),
     _script("GNOME", "/usr/bin/python3", "send_soup.py", "libsoup"),
