@@ -12,6 +12,7 @@ _JARS: Final = (
     *("httpclient", "httpcore", "httpmime", "okhttp", "okio", "commons-logging", "commons-codec"),
     *("spring3-web", "spring3-core", "spring3-beans", "javax.mail", "javax.activation"),
 )
+_CLASSES: Final = ":".join(f"/usr/share/java/{name}.jar" for name in _JARS)
 
 
 def _python(way: str) -> Client:
@@ -27,40 +28,37 @@ def _script(language: str, interpreter: str, file: str, way: str) -> Client:
 
 
 _go = compiled(
-    lambda built: [
-        "env",
-        f"GOCACHE={built.parent}/go-cache",
-        "go",
-        "build",
-        "-o",
-        built,
-        PROGRAMS / "send.go",
-    ],
     "send-go",
+    lambda built: ["env", f"GOCACHE={built.parent}/go", "go", "build", "-o", built, PROGRAMS / "send.go"],
+    lambda built: [built],
 )
 _mono = compiled(
-    lambda built: ["mcs", "-r:System.Net.Http", f"-out:{built}", PROGRAMS / "Send.cs"], "Send.exe", "mono"
+    "Send.exe",
+    lambda built: ["mcs", "-r:System.Net.Http", f"-out:{built}", PROGRAMS / "Send.cs"],
+    lambda built: ["mono", built],
 )
 _nim = compiled(
-    lambda built: [
-        "nim",
-        "c",
-        "--hints:off",
-        f"--nimcache:{built.parent}/nim-cache",
-        f"-o:{built}",
-        PROGRAMS / "send.nim",
-    ],
     "send-nim",
+    lambda built: [
+        *("nim", "c", "--hints:off", "--checks:off", "--stackTrace:off", "--lineTrace:off"),
+        *(f"--nimcache:{built.parent}/nim", f"-o:{built}", PROGRAMS / "send.nim"),
+    ],
+    lambda built: [built],
 )
 _pascal = compiled(
-    lambda built: ["fpc", "-v0", f"-FU{built.parent}", f"-o{built}", PROGRAMS / "send.pas"], "send-pascal"
+    "send-pascal",
+    lambda built: ["fpc", "-v0", f"-FU{built.parent}", f"-o{built}", PROGRAMS / "send.pas"],
+    lambda built: [built],
+)
+_java_program = compiled(
+    "Send.class",
+    lambda built: ["javac", "-nowarn", "-cp", _CLASSES, "-d", built.parent, PROGRAMS / "Send.java"],
+    lambda built: ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{_CLASSES}:{built.parent}", "Send"],
 )
 
 
 def _java(way: str, *shown: str) -> Client:
-    jars = ":".join(f"/usr/share/java/{name}.jar" for name in _JARS)
-    java = program("java", "-cp", jars, PROGRAMS / "Send.java", way)
-    return Client(f"Java {way}", java, heavy=True, shown=shown or SHOWN)
+    return Client(f"Java {way}", _java_program(way), heavy=True, shown=shown or SHOWN)
 
 
 def _by_hand(client: Client) -> Client:

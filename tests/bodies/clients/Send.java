@@ -1,4 +1,4 @@
-// Uploads pictures as Java programs do: `java Send.java LIBRARY URL FILE...`. Prints the library's version, then the answer.
+// Uploads pictures as Java programs do: `java Send LIBRARY URL FILE...`. Prints the library's version, then the answer.
 import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.IOException;
