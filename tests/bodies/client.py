@@ -70,17 +70,19 @@ def program(*command: str | Path, **environment: str) -> Send:
     return send
 
 
-def compiled(
-    build: Callable[[Path], list[str | Path]], binary: str, *start: str | Path
-) -> Callable[[str], Send]:
-    """Programs of one source, which is compiled once in a folder. The result takes the library's name."""
+Command = Callable[[Path], list[str | Path]]
+
+
+def compiled(binary: str, build: Command, start: Command) -> Callable[[str], Send]:
+    """Programs of one source, which is compiled once in a folder to `binary`. The result takes the library's
+    name. `build` and `start` get the path of the binary."""
 
     def library(name: str) -> Send:
         def send(url: str, paths: list[Path], folder: Path) -> Sent:
             built = folder / binary
             if not built.exists():
                 run(build(built), folder)
-            return program(*start, built, name)(url, paths, folder)
+            return program(*start(built), name)(url, paths, folder)
 
         return send
 

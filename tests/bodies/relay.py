@@ -30,9 +30,9 @@ class Relay:
 
     @property
     def file_parts(self) -> list[str]:
-        """The Content-Disposition of each part with a file name, as it came, without its type."""
+        """The Content-Disposition of each file that has a name, as it came, without its type."""
         found = (one.decode("utf-8", "backslashreplace") for one in _DISPOSITION.findall(bytes(self.sent)))
-        return [one for one in found if "filename" in one.lower()]
+        return [one for one in found if re.search(r'filename\*?="?[^"]', one)]
 
     @property
     def protocol(self) -> str:

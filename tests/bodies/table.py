@@ -31,4 +31,5 @@ def row(world: World, client: Client) -> tuple[str, ...]:
             version, result = "", f"WRONG: {wrong}"
     length = "chunked" if relay.head("transfer-encoding") else "length"
     how = ", ".join(filter(None, (length, relay.protocol, relay.head("expect"))))
-    return client.name, version or client.origin, client.kind, how, (relay.file_parts or [""])[-1], result
+    source = ": ".join(filter(None, (version, client.origin)))
+    return client.name, source, client.kind, how, (relay.file_parts or [""])[-1], result

@@ -172,3 +172,13 @@ async def test_several_models_arrive_in_their_order() -> None:
     body = Body().text("model", "b").file("a.png", picture()).text("model", "a").text("model", "c")
     batch = await read(receiving({"type": "http.request", "body": bytes(body)}), UploadBudget(1 << 30))
     assert (batch.models, batch.fields) == (("b", "a", "c"), {"model": "b"})
+
+
+async def test_files_of_an_array_and_views_of_an_object_keep_the_order_of_the_body() -> None:
+    body = Body()
+    for name in ("files[1]", "objects[chair][front]", "objects[chair][back]", "files[0]"):
+        body.part(f'Content-Disposition: form-data; name="{name}"; filename="{name[-3]}.png"', picture())
+    batch = await read(receiving({"type": "http.request", "body": bytes(body)}), UploadBudget(1 << 30))
+    places = [(file.place.object, file.place.side) for file in batch.files]
+    assert places == [("", ""), ("chair", "front"), ("chair", "back"), ("", "")]
+    assert [file.index for file in batch.files] == [0, 1, 2, 3]

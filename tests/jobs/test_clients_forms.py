@@ -120,6 +120,25 @@ def test_form_in_another_charset_says_which(service: Service, charset: str, code
     assert job.items("images")[0]["filename"] == f"{name}.png"
 
 
+@pytest.mark.parametrize(
+    ("charset", "codec"),
+    [
+        ("ISO-8859-1", "latin-1"),
+        ("utf-16", "utf-16-le"),
+        ("utf-16", "utf-16"),
+        ('"UTF-8"', "utf-8-sig"),
+        ("us-ascii", "utf-8"),
+        ("nonsense", "utf-8"),
+    ],
+)
+def test_part_in_another_charset_says_which(service: Service, charset: str, codec: str) -> None:
+    """Java's HttpClient writes texts in ISO-8859-1 by default, .NET whatever encoding it is given."""
+    head = f'Content-Disposition: form-data; name="metadata"\nContent-Type: text/plain; charset={charset}'
+    job = service.upload(Body().part(head, '{"what": "größer"}'.encode(codec)).file("a.png", picture(1)))
+    assert job.status == 202, job.body
+    assert job.body["metadata"] == {"what": "größer"}
+
+
 @pytest.mark.parametrize("charset", ["", "utf-8", "utf-7", "rot13", "\xff", "x" * 70_000])
 def test_unknown_charset_changes_nothing(service: Service, charset: str) -> None:
     body = Body().text("_charset_", charset).file("größer.png", picture(1))

@@ -1,4 +1,4 @@
-// Uploads pictures as Java programs do: `java Send.java LIBRARY URL FILE...`. Prints the library's version, then the answer.
+// Uploads pictures as Java programs do: `java Send LIBRARY URL FILE...`. Prints the library's version, then the answer.
 import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.IOException;
@@ -37,7 +37,9 @@ class Send {
             .setMode(org.apache.http.entity.mime.HttpMultipartMode.valueOf(mode))
             .setCharset(StandardCharsets.UTF_8);
         var text = org.apache.http.entity.ContentType.create("text/plain", StandardCharsets.UTF_8);
-        FIELDS.forEach((name, value) -> form.addTextBody(name, value, text));
+        // strict, with the default of its texts: ISO-8859-1
+        if (mode.equals("STRICT")) FIELDS.forEach(form::addTextBody);
+        else FIELDS.forEach((name, value) -> form.addTextBody(name, value, text));
         for (File file : files) form.addBinaryBody("files", file);
         var post = new org.apache.http.client.methods.HttpPost(url);
         post.setEntity(form.build());

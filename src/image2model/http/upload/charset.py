@@ -1,4 +1,4 @@
-"""The charset of a form that is not UTF-8, as browsers say it in the hidden input `_charset_`. Pure.
+"""The charset of what is not UTF-8: a form's, as browsers say it in the input `_charset_`, or a part's. Pure.
 
 The names are those of the WHATWG Encoding Standard, of which browsers write exactly one spelling. A page that
 says ISO-8859-1 gets windows-1252 there.
@@ -22,6 +22,29 @@ _CODECS: Final = {
     "euc-kr": "cp949",
     "big5": "big5hkscs",
 }
+
+
+_UTF_16: Final = {"utf-16": "utf-16-le", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be"}
+"""Of a part alone: no form of a browser is in UTF-16."""
+
+
+def text_of(value: bytes, codec: str) -> str:
+    """The text without a byte order mark: in UTF-16 where the codec is that, else in UTF-8 or by the codec.
+
+    Raises `UnicodeDecodeError`. What says another charset is often UTF-8 all the same.
+    """
+    if codec in _UTF_16.values():
+        return value.decode(codec).removeprefix("\ufeff")
+    try:
+        return value.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return value.decode(codec)
+
+
+def codec_of_part(charset: str, form: str) -> str:
+    """Python's codec for the charset in a part's Content-Type; the form's where there is none."""
+    name = charset.strip().lower()
+    return _UTF_16.get(name) or _CODECS.get(name, "utf-8" if name else form)
 
 
 def codec_of(value: bytes) -> str:

@@ -15,8 +15,9 @@ from multipart import (  # type: ignore[import-untyped]  # a single module witho
 )
 
 from image2model.errors import FileProblem, FileTooLarge, InvalidMultipart
+from image2model.http.upload.charset import codec_of_part, text_of
 from image2model.http.upload.limits import UploadLimits
-from image2model.http.upload.names import names_of
+from image2model.http.upload.names import names_of, parameters
 from image2model.http.upload.transfer_encoding import Decoder, decoder_of
 from image2model.media.heads import HEAD_BYTES, may_be_picture
 
@@ -54,10 +55,11 @@ FILE: Final = Place()
 
 
 class PartStart(msgspec.Struct, frozen=True):
-    """A part's own name, and its file's; None where it has no file."""
+    """A part's own name, and its file's; None where it has no file. `codec`: that of its text."""
 
     name: str
     filename: str | None
+    codec: str = "utf-8"
 
 
 Event = PartStart | bytes | None
@@ -100,7 +102,11 @@ class FormParser:
 
     def _start(self, segment: MultipartSegment) -> PartStart:
         self._decoder = decoder_of(segment.header("Content-Transfer-Encoding") or "")
-        return PartStart(*names_of(segment.header("Content-Disposition"), self.charset))
+        charset = dict(parameters(segment.header("Content-Type") or "")).get("charset", "")
+        return PartStart(
+            *names_of(segment.header("Content-Disposition"), self.charset),
+            codec_of_part(charset, self.charset),
+        )
 
     def close(self) -> None:
         """The body has ended. Raises where its closing boundary is missing."""
@@ -132,9 +138,9 @@ class IgnoredPart:
 class FieldPart:
     """A small text value."""
 
-    def __init__(self, name: str, max_bytes: int, charset: str = "utf-8") -> None:
+    def __init__(self, name: str, max_bytes: int, codec: str = "utf-8") -> None:
         self.name = name
-        self.charset = charset
+        self.codec = codec
         self.too_long = False
         self.max_bytes = max_bytes
         self._value = bytearray()
@@ -151,11 +157,8 @@ class FieldPart:
         return bytes(self._value)
 
     def text(self) -> str:
-        """The value. Raises `UnicodeDecodeError` where it is neither UTF-8 nor in the form's charset."""
-        try:
-            return self._value.decode()
-        except UnicodeDecodeError:
-            return self._value.decode(self.charset)
+        """The value. Raises `UnicodeDecodeError` where it is neither UTF-8 nor in its charset."""
+        return text_of(self.raw, self.codec)
 
 
 _SMALL_CHUNK: Final = 16 << 10

@@ -189,15 +189,15 @@ class FormReader:
             return self._begin_file(start, place)
         if name not in FIELDS:
             return self._refuse(_unknown(name))
-        return self._begin_field(name)
+        return self._begin_field(name, start.codec)
 
-    def _begin_field(self, name: str) -> Part:
+    def _begin_field(self, name: str, codec: str) -> Part:
         self._names[name] += 1
         if self._names[name] > (MAX_MODELS if name == MODEL else 1):
             return self._refuse(_too_often(name))
         limits = self._limits
         most = limits.max_manifest_bytes if name == MANIFEST else limits.max_field_bytes
-        return FieldPart(name, most, self._parser.charset)
+        return FieldPart(name, most, codec)
 
     def _begin_file(self, start: PartStart, place: Place) -> FilePart:
         index = self.files_seen

@@ -42,7 +42,7 @@ class StepFormReader(FormReader):
             )
         if self._names[name]:
             return self._refuse(f"The parameter `{name}` came twice. Send it once.")
-        return self._begin_field(name)
+        return self._begin_field(name, start.codec)
 
     def _check_files(self) -> None:
         """Any number will do: the picture is the parent's where there is none."""
