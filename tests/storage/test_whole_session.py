@@ -91,7 +91,7 @@ def _origin(url: str | None) -> str:
 
 
 async def _redirected(http: aiohttp.ClientSession, path: str, endpoint: str | None) -> Fetched:
-    """The file that a download redirects to, in the cloud or where nobody signs at the service; its headers."""
+    """The file that a download redirects to, in the cloud or (nobody signs) at the service; its headers."""
     async with http.get(path, allow_redirects=False) as answer:
         assert answer.status == 307
         location = answer.headers["Location"]
