@@ -117,6 +117,10 @@ docs: $(DEV_DONE) $(SITE_DONE) ## build the documentation into site/, to be read
 docs-serve: $(DEV_DONE) ## show the documentation on http://127.0.0.1:8002 and follow each change
 	$(BIN)/zensical serve --dev-addr 127.0.0.1:8002
 
+.PHONY: blender
+blender: $(LOCK_DONE) ## the Blender add-on as an extension, a zip in dist/ (docs/howto/blender.md)
+	$(BIN)/python tools/blender_extension.py dist
+
 CHAOS ?= --images 5000 --workers 6 --apis 2
 
 .PHONY: chaos

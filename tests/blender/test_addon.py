@@ -4,14 +4,17 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.blender.conftest import KEY
-from tests.support.blender import Blender, BlenderError
+from tests.support.blender import ROOT, Blender, BlenderError
 from tests.support.service import running_service
 from tests.support.up_process import Up
 from tests.support.wait import wait_until
@@ -237,3 +240,17 @@ def test_nothing_is_left_when_it_is_turned_off(blender: Blender, picture: Path, 
         "addon_utils.enable('image2model_addon', default_set=True, persistent=True)"
     )
     assert left == [[], False, 1]
+
+
+def test_it_installs_as_an_extension(up: Up, picture: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, ROOT / "tools" / "blender_extension.py", tmp_path], check=True)
+    (archive,) = tmp_path.glob("*.zip")
+    with closing(Blender(tmp_path / "blender", I2M_URL=up.url, I2M_API_KEY=KEY)) as blender:
+        made = blender.run(
+            f"bpy.ops.extensions.package_install_files(filepath={str(archive)!r}, repo='user_default')\n"
+            + generate(picture)
+            + SELECTED
+        )
+        assert "my chair" in [one[0] for one in made]
+        names = blender.run("result = [one.module for one in bpy.context.preferences.addons]")
+        assert "bl_ext.user_default.image2model" in names

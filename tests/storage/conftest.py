@@ -1,6 +1,7 @@
 """Storages of every kind, each empty and gone after its test."""
 
 import os
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,14 +59,14 @@ def google() -> Iterator[Google]:
 
 
 @pytest.fixture
-async def google_bucket(google: Google, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+def google_bucket(google: Google, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """The URL of an empty bucket; its name is the test's own."""
     (tmp_path / "account.json").write_text(google.service_account)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
     monkeypatch.setenv("GOOGLE_BASE_URL", google.url)
     name = own_name(tmp_path)
-    async with aiohttp.ClientSession() as http, http.put(f"{google.url}/{name}") as answer:
-        answer.raise_for_status()
+    making = urllib.request.Request(f"{google.url}/{name}", method="PUT")  # noqa: S310
+    urllib.request.urlopen(making, timeout=20).close()  # noqa: S310
     return f"gs://{name}/pre fix"
 
 

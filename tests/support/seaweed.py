@@ -41,7 +41,7 @@ def seaweedfs() -> Iterator[str]:
             str(python_program("weed")), "-logtostderr=true", "server", f"-dir={folder}", "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1", "-filer", "-s3", f"-s3.config={identities}", "-volume.max=2000",
             "-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-s3.port.iceberg=0",
-            "-s3.port.lance=0",
+            "-s3.port.lance=0", "-s3.autoCreateBucket=false",
             *(f"{name}={port}" for name, port in ports.items()),
         ]  # fmt: skip
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
