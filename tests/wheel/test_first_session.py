@@ -63,7 +63,7 @@ async def _page_draws(context: BrowserContext) -> None:
 
 
 async def _stage(page: Page) -> Image.Image:
-    """What the viewer's place shows; by the page's picture, which does not wait for a model to stand still."""
+    """What the viewer's place shows, from the page's picture: it does not wait for a model to stand still."""
     box = await page.locator(".stage").bounding_box()
     assert box is not None
     size = {"x": box["x"], "y": box["y"], "width": box["width"], "height": box["height"]}
