@@ -8,8 +8,7 @@ leaves a job without its pictures.
 """
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
 from typing import Final, TypeVar
@@ -17,17 +16,16 @@ from typing import Final, TypeVar
 import structlog
 from redis.asyncio import Redis
 
-from image2model.domain import Preparation, StoredView
 from image2model.errors import IdempotencyConflict, NotFound, Problem, StoreUnavailable
-from image2model.http.upload import AddressedFile, ReceivedFile
+from image2model.http.upload import AddressedFile
 from image2model.jobs import idempotency, records, variants
 from image2model.jobs.batch_request import Submission
 from image2model.jobs.fetches import FetchTarget, NewFetch, new_fetch
 from image2model.jobs.idempotency import AcceptedResponse, Reservation
 from image2model.jobs.made import as_made
-from image2model.jobs.objects import GoodFile, ReceivedObject
+from image2model.jobs.objects import ReceivedObject
+from image2model.jobs.originals import Originals, new_id
 from image2model.jobs.records import IdempotencyRecord, NewImage, NewJob
-from image2model.storage import layout
 from image2model.storage.errors import StorageError
 from image2model.storage.objects import ObjectStorage
 from image2model.store import job_reads
@@ -42,8 +40,6 @@ _PAUSE_S: Final = 0.5
 """Short: until a batch that no client can ask for again is cancelled, workers may begin to buy it."""
 _DELETE_S: Final = 5.0
 """How long a refusal waits for the deletion of stored pictures; it goes on in the background."""
-_COPIES_AT_ONCE: Final = 8
-"""Pictures of one job that are copied at the same time for a comparison."""
 _FINISH_S: Final = 1.5
 """How long a process that has no deadline of its own waits at its end."""
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -52,7 +48,7 @@ _log: Final = structlog.stdlib.get_logger(__name__)
 async def create(
     redis: Redis,
     lost_replies: "LostReplies",
-    originals: "Originals",
+    originals: Originals,
     submission: Submission,
     reservation: Reservation | None,
 ) -> JobSnapshot:
@@ -64,7 +60,7 @@ async def create(
 async def create_all(
     redis: Redis,
     lost_replies: "LostReplies",
-    originals: "Originals",
+    originals: Originals,
     submissions: Sequence[Submission],
     reservation: Reservation | None,
 ) -> tuple[JobSnapshot, ...]:
@@ -76,7 +72,7 @@ async def create_all(
     room for the pictures of each job.
     """
     pictures = [originals, *[await originals.copied(one.objects) for one in submissions[1:]]]
-    comparison_id = _new_id() if len(submissions) > 1 else ""
+    comparison_id = new_id() if len(submissions) > 1 else ""
     jobs = [_new_job(*pair, comparison_id) for pair in zip(pictures, submissions, strict=True)]
     fetches = _fetches(pictures, submissions[0].objects, jobs)
     record = (
@@ -129,7 +125,7 @@ def _idempotency_record(
     )
 
 
-def _new_job(originals: "Originals", submission: Submission, comparison_id: str) -> NewJob:
+def _new_job(originals: Originals, submission: Submission, comparison_id: str) -> NewJob:
     request, count = submission.request, submission.request.images(len(submission.objects))
     return NewJob(
         job_id=originals.job_id,
@@ -152,7 +148,7 @@ def _new_job(originals: "Originals", submission: Submission, comparison_id: str)
     )
 
 
-def _images(originals: "Originals", submission: Submission) -> tuple[NewImage, ...]:
+def _images(originals: Originals, submission: Submission) -> tuple[NewImage, ...]:
     """The images of all objects, those of one object's variants after each other."""
     digests, images, preparing = submission.digests(), list[NewImage](), submission.request.preparing
     for one in submission.objects:
@@ -169,7 +165,7 @@ def _images(originals: "Originals", submission: Submission) -> tuple[NewImage, .
 
 
 def _fetches(
-    pictures: Sequence["Originals"], objects: Sequence[ReceivedObject], jobs: Sequence[NewJob]
+    pictures: Sequence[Originals], objects: Sequence[ReceivedObject], jobs: Sequence[NewJob]
 ) -> list[NewFetch]:
     """What workers fetch first: for each object with addresses, its pictures for all jobs."""
     found = []
@@ -200,137 +196,7 @@ async def _provably_not_made(redis: Redis, job_id: str, error: StoreOutage) -> b
         return False
 
 
-class Originals:
-    """The uploaded pictures of one batch, stored for the job `job_id` that is to be made."""
-
-    def __init__(self, storage: ObjectStorage) -> None:
-        self.job_id = _new_id()
-        self.storage = storage
-        self._stored: dict[int, tuple[str, str]] = {}
-        self._expected: dict[int, str] = {}
-        """Ids of pictures that workers fetch."""
-        self._fetch_ids: dict[int, str] = {}
-        self._extra: list[str] = []
-        """Keys of what is stored beside the pictures."""
-        self._copies: list[Originals] = []
-
-    @property
-    def job_ids(self) -> tuple[str, ...]:
-        """The jobs that are to be made: this one, and those of the copies."""
-        return (self.job_id, *(one.job_id for one in self._copies))
-
-    async def put(self, picture: ReceivedFile, data: bytes) -> None:
-        """Store one picture. Raises DiskFull, StorageError."""
-        key = self.claim(picture)
-        await self.storage.put(key, data, content_type=f"image/{picture.format}", filename=picture.filename)
-
-    def claim(self, picture: ReceivedFile) -> str:
-        """The key for a picture that is to be stored; it is deleted with the others."""
-        file_id = _new_id()
-        key = layout.original(self.job_id, file_id, picture.format)
-        self._stored[picture.index] = (file_id, key)
-        return key
-
-    def id_of(self, index: int) -> str:
-        """The id of a picture; of an image's first one it is the image's. One that is not stored gets it
-        when it is asked for.
-        """
-        if index in self._stored:
-            return self._stored[index][0]
-        return self._expected.setdefault(index, _new_id())
-
-    def fetch_id(self, received: ReceivedObject) -> str:
-        """The id of the fetch of an object's pictures, the same in the copies; empty where all are here."""
-        return "" if received.whole else self._fetch_ids.setdefault(received.index, _new_id())
-
-    async def copied(self, objects: Sequence[ReceivedObject]) -> "Originals":
-        """The pictures of all objects for another job of the same request, which owns its own files.
-
-        They are deleted with these. Raises DiskFull, StorageError.
-        """
-        copy = Originals(self.storage)
-        copy._fetch_ids = self._fetch_ids
-        self._copies.append(copy)
-        slots = asyncio.Semaphore(_COPIES_AT_ONCE)
-
-        async def put(picture: ReceivedFile) -> None:
-            async with slots:
-                await self.storage.copy(self._stored[picture.index][1], copy.claim(picture))
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for one in objects:
-                    for view in one.received:
-                        group.create_task(put(view))
-        except ExceptionGroup as failed:  # the group has waited for all of them
-            raise failed.exceptions[0] from None
-        return copy
-
-    def release(self) -> list[str]:
-        """The keys of what is stored. From now on the caller is responsible for them."""
-        keys = [*(key for _, key in self._stored.values()), *self._extra]
-        self._stored.clear()
-        self._extra.clear()
-        return [*keys, *(key for copy in self._copies for key in copy.release())]
-
-    def take(self, indices: Collection[int]) -> list[str]:
-        """The keys of these files, which no job uses. The caller is responsible for them."""
-        return [self._stored.pop(index)[1] for index in sorted(indices) if index in self._stored]
-
-    def image(
-        self,
-        received: ReceivedObject,
-        digest: str,
-        preparation: Preparation | None = None,
-        cutout_digests: tuple[str, ...] = (),
-    ) -> NewImage:
-        """The stored pictures as one image of the job. `digest` is what makes two runs the same."""
-        first = received.views[0]
-        return NewImage(
-            image_id=self.id_of(first.index),
-            filename=received.name,
-            size=received.size,
-            sha256=received.sha256,
-            width=first.width,
-            height=first.height,
-            format=first.format,
-            frames=first.frames or 1,
-            source_key=self._stored[first.index][1] if first.index in self._stored else None,
-            digest=digest,
-            metadata=received.metadata,
-            views=self._views(received) if received.grouped else (),
-            preparation=preparation,
-            cutout_digests=cutout_digests,
-            fetch=self.fetch_id(received) or None,
-            addressed=isinstance(first, AddressedFile) or None,
-        )
-
-    def _views(self, received: ReceivedObject) -> tuple[StoredView, ...]:
-        return tuple(
-            self._view(side, view) for side, view in zip(received.sides, received.views, strict=True)
-        )
-
-    def _view(self, side: str, view: GoodFile) -> StoredView:
-        return StoredView(
-            file_id=self.id_of(view.index),
-            side=side,
-            filename=view.filename,
-            size=view.size,
-            sha256=view.sha256,
-            width=view.width,
-            height=view.height,
-            format=view.format,
-            frames=view.frames or 1,
-            addressed=isinstance(view, AddressedFile),
-        )
-
-
 OriginalsT = TypeVar("OriginalsT", bound=Originals)
-
-
-def _new_id() -> str:
-    """An id that cannot be guessed: 128 random bits in hexadecimal."""
-    return secrets.token_hex(16)
 
 
 class LostReplies:

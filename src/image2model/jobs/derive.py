@@ -17,10 +17,10 @@ from image2model.errors import Expired, FalError, FalResultGone, NotReady
 from image2model.fal.endpoints import Endpoint, SecondStep, second_step
 from image2model.fal.errors import FalAddressRefused
 from image2model.http.upload import ReceivedFile
-from image2model.jobs.accept import Originals
 from image2model.jobs.batch_request import Submission, read_fields
 from image2model.jobs.digests import digest
 from image2model.jobs.objects import ReceivedObject
+from image2model.jobs.originals import Originals
 from image2model.jobs.parent_models import choose_model
 from image2model.jobs.records import NewImage
 from image2model.jobs.step_request import StepRequest
