@@ -46,8 +46,8 @@ async def test_killed_before_the_mark_is_submitted_once(stage: Stage) -> None:
 
 async def test_killed_between_mark_and_post_waits_for_a_retry(stage: Stage) -> None:
     job_id = await killed_in(stage, "between mark and POST")
-    worker = stage.start_worker(I2M_UNCONFIRMED_GRACE="3")
-    job = await stage.fleet.until_finished(job_id)
+    worker = stage.start_worker(I2M_UNCONFIRMED_GRACE="12")
+    job = await stage.fleet.until_finished(job_id, timeout=60)
     assert failed_codes(job) == ["submission_unconfirmed"]
     assert '"event": "submission_unconfirmed"' in worker.log.read_text()  # while it stood still
     assert stage.fleet.submissions_of(job) == []

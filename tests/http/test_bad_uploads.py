@@ -48,10 +48,10 @@ BAD = {
     "no files": (Body().text("model", "x"), 422, "no_files"),
     "no parts": (Body(), 422, "no_files"),
     "26 files": (many(26), 422, "too_many_files"),
-    "11 MB of a picture": (Body().file("a.png", noise_png(11 * MIB)), 413, "file_too_large"),
-    "11 MB of zeros": (Body().file("a.png", bytes(11 * MIB)), 413, "file_too_large"),
+    "31 MB of a picture": (Body().file("a.png", noise_png(31 * MIB)), 413, "file_too_large"),
+    "31 MB of zeros": (Body().file("a.png", bytes(31 * MIB)), 413, "file_too_large"),
     "40 MB": (Body().file("a.jpg", JPEG + bytes(40 * MIB)), 413, "file_too_large"),
-    "one byte over": (Body().file("a.jpg", JPEG + bytes(10 * MIB + 1 - len(JPEG))), 413, "file_too_large"),
+    "one byte over": (Body().file("a.jpg", JPEG + bytes(30 * MIB + 1 - len(JPEG))), 413, "file_too_large"),
     "wrong field name": (
         Body().part('Content-Disposition: form-data; name="picture"; filename="a.png"', PNG),
         422,
@@ -149,7 +149,7 @@ def test_chunked_body_over_the_limit_is_refused_at_the_limit(make_edge: Callable
 
 def test_every_bad_file_is_named_and_the_first_gives_the_code(edge: Edge) -> None:
     body = Body().file("good.png", PNG).file("cut.jpg", JPEG[:-200]).file("no.txt", b"text " * 20)
-    answer = edge.post(bytes(body.file("huge.jpg", JPEG + bytes(11 * MIB))))
+    answer = edge.post(bytes(body.file("huge.jpg", JPEG + bytes(31 * MIB))))
     assert (answer.status, answer.body["code"]) == (422, "image_truncated")
     errors = answer.body["errors"]
     assert isinstance(errors, list)

@@ -35,7 +35,7 @@ BAD: dict[str, tuple[bytes, str, int, str]] = {
         "pixel bomb": (one(png_bomb()), 422, "image_too_large"),
         "no files": (Body().text("model", OTHER_MODEL), 422, "no_files"),
         "26 files": (batch(26), 422, "too_many_files"),
-        "11 MB": (one(JPEG + bytes(11 * MIB)), 413, "file_too_large"),
+        "31 MB": (one(JPEG + bytes(31 * MIB)), 413, "file_too_large"),
         "40 MB": (one(JPEG + bytes(40 * MIB)), 413, "file_too_large"),
         "1 MB part header": (one(PNG, "a" * MIB), 422, "invalid_multipart"),
         "5,000 parts": (
@@ -89,7 +89,7 @@ BAD: dict[str, tuple[bytes, str, int, str]] = {
 } | {
     "no closing boundary": (batch(2).open_ended(), CONTENT_TYPE, 422, "invalid_multipart"),
     "body cut off": (bytes(batch(2))[:-400], CONTENT_TYPE, 422, "invalid_multipart"),
-    "not multipart": (b"{}", "application/json", 415, "unsupported_media_type"),
+    "not multipart": (b"a: b", "text/yaml", 415, "unsupported_media_type"),
     "no boundary": (bytes(batch(1)), "multipart/form-data", 422, "invalid_multipart"),
 }
 
