@@ -35,9 +35,13 @@ function adapted(document) {
     operation.security = operation.security.filter((one) => !('session' in one));
     operation.parameters.filter((one) => !one.required).forEach(startEmpty);
     const form = operation.requestBody?.content['multipart/form-data']?.schema;
-    if (form) adaptForm(form);
+    if (form) adaptForm(named(document, form));
   }
   return document;
+}
+
+function named(document, schema) {
+  return schema.$ref ? document.components.schemas[schema.$ref.split('/').pop()] : schema;
 }
 
 // The viewer fills fields with examples, and would send them.
