@@ -29,7 +29,6 @@ from image2model.jobs.variants import MAX_VARIANTS
 from image2model.media.advice import SEVERAL_OBJECTS
 
 METADATA_SCHEMA: Final[Schema] = {
-    "title": "BatchForm",
     "type": "object",
     "propertyNames": {"pattern": f"^[A-Za-z0-9_.-]{{1,{MAX_KEY}}}$"},
     "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
@@ -42,7 +41,6 @@ _PART: Final[Schema] = {
 _NAME: Final = r"[^\[\]]{1,80}"
 _VIEW: Final[Schema] = {"type": "string", "format": "binary"}
 MANIFEST_SCHEMA: Final[Schema] = {
-    "title": "BatchForm",
     "type": "object",
     "additionalProperties": False,
     "properties": {
