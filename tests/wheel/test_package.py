@@ -29,14 +29,15 @@ def test_the_wheel_has_every_file_of_the_program(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
         about = HeaderParser().parsestr(archive.read("image2model-0.1.0.dist-info/METADATA").decode())
-    without = {"package.json", "package-lock.json", ".locked"}
+    page = {f"image2model/web/{name}" for name in ("package.json", "package-lock.json")}
     meant = {
         path.relative_to(ROOT / "src").as_posix()
-        for path in (ROOT / "src").rglob("*")
+        for program in ("image2model", "fal_emulator")
+        for path in (ROOT / "src" / program).rglob("*")
         if path.is_file()
-        and path.name not in without
-        and not {"node_modules", "__pycache__"} & set(path.parts)
-    }
+        and path.name != ".locked"
+        and not {"node_modules", "types", "__pycache__"} & set(path.parts)
+    } - page
     assert {name for name in packed if ".dist-info/" not in name} == meant
     assert {(VENDOR / part).relative_to("src").as_posix() for part in PARTS} <= packed
     assert about["Requires-Python"] == ">=3.11"

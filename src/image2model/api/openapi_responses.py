@@ -164,10 +164,13 @@ def _json(answer: Answer) -> dict[str, Any]:
 
 
 def _stream(events: Iterable[SseEvent]) -> dict[str, Any]:
-    """Text, as OpenAPI 3.1 has no `itemSchema` yet. `x-events` describes the data of each event."""
+    """OpenAPI 3.1 has no `itemSchema` yet, so `x-events` describes the data of each event.
+
+    The schema says nothing: some tools take it for that of the whole text, others for that of each event.
+    """
     known = list(events)
     return {
-        "schema": {"type": "string"},
+        "schema": {},
         "examples": {
             one.name: {"value": f"id: {number}\nevent: {one.name}\ndata: {_data(one)}\n\n"}
             for number, one in enumerate(known, 6)
