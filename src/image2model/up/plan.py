@@ -5,9 +5,11 @@ Everything that can be wrong is reported here, before anything starts.
 
 import errno
 import os
+import random
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,9 @@ from image2model.up.errors import StartError
 # is the largest value that it accepts for the first.
 _MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2), "MALLOC_TRIM_THRESHOLD_": str(128 * 1024**2)}
 _EMULATOR_HOST: Final = "127.0.0.1"
+_BELOW_THE_SYSTEMS: Final = (20_000, 32_000)
+"""Linux gives ports from 32,768 up to connections, other systems from 49,152 up."""
+_TRIES: Final = 50
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
 
 
@@ -124,7 +129,16 @@ def _child_environment(
 
 
 def free_port(host: str, port: int, flag: str) -> int:
-    """`port`, or any free one for 0. Raises StartError, which names `flag` to choose another."""
+    """`port`, or any free one for 0. Raises StartError, which names `flag` to choose another.
+
+    The port is bound again only seconds later, by a child. The system gives those of its own range to
+    connections meanwhile, so one below that range is chosen.
+    """
+    if port == 0:
+        draw = random.SystemRandom()
+        for _ in range(_TRIES):
+            with suppress(StartError):
+                return free_port(host, draw.randrange(*_BELOW_THE_SYSTEMS), flag)
     family, address = _resolved(host, port)
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
