@@ -55,11 +55,16 @@ def test_it_has_code_and_types_and_no_dependencies(pack: tuple[Path, dict[str, A
 
 
 def test_every_field_of_the_forms_is_an_option(project: Path) -> None:
-    paths = openapi()["paths"]
+    document = openapi()
     types = (project / "node_modules/@image2model/client/types/documents.d.ts").read_text()
     for path in ("/api/v1/upload/batch", "/api/v1/jobs/{job_id}/images/{image_id}/derive"):
-        form = paths[path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
-        fields = {*form} - {"files", "manifest", "image"}  # the pictures, and what is said of them
+        body = document["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]
+        form = document["components"]["schemas"][body["schema"]["$ref"].rpartition("/")[2]]
+        fields = {*form["properties"]} - {
+            "files",
+            "manifest",
+            "image",
+        }  # the pictures, and what is said of them
         assert {
             name for name in fields if f"    {name}?: " not in types and f"    {name}: " not in types
         } == set()

@@ -94,7 +94,7 @@ async def test_every_document_shows_the_views(service: Service, redis: Redis) ->
         manifest = json.loads(archive.read("manifest.json"))
     assert [image["views"] for image in manifest["images"]] == views
     stream = service.get(f"status/stream/{job_id}", last_event_id="0").content.decode()
-    complete = json.loads(stream.rpartition("data: ")[2])
+    complete = json.loads(stream.rpartition("data: ")[2].partition("\n")[0])
     assert [image["views"] for image in complete["images"]] == views
 
 

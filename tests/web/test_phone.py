@@ -9,6 +9,7 @@ from playwright.async_api import Browser, FilePayload, Page, expect
 from tests.support.pictures import picture
 from tests.web.conftest import Service, open_page, picture_of, settled, sign_in, until, watched_context
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 _MEGAPIXELS_48 = (8064, 6048)
 
 

@@ -41,17 +41,18 @@ _PICTURE: Final[dict[str, Schema]] = {
         "description": "Its name. Otherwise the last segment of the address, without what stands behind `?`.",
     },
 }
-_EITHER: Final = [{"required": ["url"]}, {"required": ["data"]}]
+# Not as `oneOf`: generators make unusable types of that.
+_EITHER: Final = "With `url` or `data`, not both."
 _IMAGE: Final[Schema] = {
     "type": "object",
     "additionalProperties": False,
-    "oneOf": _EITHER,
+    "description": _EITHER,
     "properties": {**_PICTURE, "metadata": METADATA_SCHEMA},
 }
 _VIEW: Final[Schema] = {
     "type": "object",
     "additionalProperties": False,
-    "oneOf": _EITHER,
+    "description": _EITHER,
     "properties": {**_PICTURE, "side": {"type": "string", "enum": list(SIDES)}},
 }
 _OBJECT: Final[Schema] = {
@@ -67,7 +68,7 @@ _OBJECT: Final[Schema] = {
 _TYPES: Final[dict[str, Schema]] = {
     "params": {"type": "object"},
     "params_strict": {"type": "boolean", "default": True},
-    "remove_background": {"type": ["boolean", "string"], "default": False},
+    "remove_background": {},
     "metadata": METADATA_SCHEMA,
 }
 _FLAG: Final[Schema] = {"type": "boolean", "default": False}
@@ -85,9 +86,9 @@ def _option(name: str) -> object:
 
 
 JSON_SCHEMA: Final[Schema] = {
+    "title": "JobRequest",
     "type": "object",
     "additionalProperties": False,
-    "anyOf": [{"required": ["images"]}, {"required": ["objects"]}],
     "properties": {
         "images": {
             "type": "array",
@@ -104,18 +105,9 @@ JSON_SCHEMA: Final[Schema] = {
             "description": "Pictures of one thing, its `views`, which become one model.",
         },
         "model": {
-            "default": DEFAULT_MODEL,
-            "anyOf": [
-                {"type": "string"},
-                {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": MAX_MODELS,
-                    "uniqueItems": True,
-                    "items": {"type": "string"},
-                },
-            ],
-            "description": "The endpoint that makes the models, or several: one job for each of them.",
+            # Untyped: generators make unusable types of a text or a list.
+            "description": "The endpoint that makes the models, as text, or a list of up to "
+            f"{MAX_MODELS}: one job for each of them. Otherwise `{DEFAULT_MODEL}`.",
         },
         **{name: _option(name) for name in OPTIONS},
     },

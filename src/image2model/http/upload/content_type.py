@@ -9,6 +9,7 @@ from image2model.http.upload.names import parameters
 _FORM: Final = "multipart/form-data"
 _SEND: Final = f"Send the pictures as {_FORM}, in parts named `files`"
 _EXAMPLE: Final = "as `curl -F files=@chair.jpg` does"
+_JSON: Final = "their addresses as application/json"
 
 
 def boundary_of(headers: Mapping[str, str], max_bytes: int) -> bytes:
@@ -41,8 +42,7 @@ def _advice(media_type: str) -> str:
     if not media_type:
         return f"The request has no Content-Type. {_SEND}, {_EXAMPLE}."
     if media_type == "application/x-www-form-urlencoded":
-        return f'A form with files needs `enctype="{_FORM}"`. {_SEND}, {_EXAMPLE}.'
+        return f'A form with files needs `enctype="{_FORM}"`. {_SEND}, {_EXAMPLE}, or {_JSON}.'
     if media_type.startswith("image/") or media_type == "application/octet-stream":
         return f"A picture is not taken as the whole body. {_SEND}, {_EXAMPLE}."
-    instead = f"{_SEND}, {_EXAMPLE}, or their addresses as application/json"
-    return f"{instead}. {media_type[:80]} is not taken here."
+    return f"{_SEND}, {_EXAMPLE}, or {_JSON}. {media_type[:80]} is not taken here."
