@@ -114,5 +114,6 @@ def _filled(page: bytes, tree: Tree, max_file_bytes: int) -> bytes:
     preloads = "\n".join(f'<link rel="modulepreload" href="{tree.base}{path}">' for path in tree.eager())
     viewer = "yes" if VIEWER in tree.files else "no"
     text = page.decode().replace("{{preloads}}", preloads).replace("{{base}}", tree.base)
+    text = text.replace("{{max_file_bytes}}", str(max_file_bytes))
     text = text.replace("{{file_limit}}", f"{max_file_bytes / _MEGABYTE:.3g} MB")
     return text.replace("{{viewer}}", viewer).encode()

@@ -17,7 +17,7 @@ import * as staged from './staged.js';
 import { toast } from './toasts.js';
 import * as uploads from './uploads.js';
 
-const LARGEST = 10 * 1024 * 1024;
+const LARGEST = Number(byId('files').dataset.maxBytes);
 const ASK_AFTER_MS = 350;
 let form = null;
 let each = null;
