@@ -42,7 +42,9 @@ def test_each_enum_has_a_type() -> None:
 
 def test_numbers_of_answers_have_64_bits() -> None:
     named = openapi()["components"]["schemas"].items()
-    numbers = [one for name, part in named if not name.endswith("Form") for one in schemas(part, name)]
+    numbers = [
+        one for name, part in named if not name.endswith(("Form", "Request")) for one in schemas(part, name)
+    ]
     widths = {
         (one["type"], one.get("format")) for _, one in numbers if one.get("type") in ("integer", "number")
     }
