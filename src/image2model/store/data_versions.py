@@ -57,10 +57,18 @@ LAYOUTS: Final = (
     Layout(
         version=4,
         since="the revision after 84e7db3",
+        image_fields=30,
+        job_fields=14,
+        own_channels=True,
+        functions=frozenset({"fetch_pictures"}),
+    ),
+    Layout(
+        version=5,
+        since="the revision after 61b56f0",
         image_fields=len(IMAGE_FIELDS),
         job_fields=len(JOB_FIELDS),
         own_channels=True,
-        functions=frozenset({"fetch_pictures"}),
+        functions=frozenset(),
     ),
 )
 """All versions, in order: version N is row N - 1."""
