@@ -5,10 +5,10 @@ from typing import Final
 from redis.asyncio import Redis
 
 from image2model.store.arq_keys import QUEUE
-from image2model.store.keys import PREFIX, TTLS, Ttl
+from image2model.store.keys import KEYS, PREFIX, Ttl
 
 _FOREVER: Final = tuple(
-    PREFIX + template.split("{}")[0] for template, life in TTLS.values() if life is Ttl.FOREVER
+    PREFIX + kind.template.split("{}")[0] for kind in KEYS.values() if kind.ttl is Ttl.FOREVER
 )
 
 

@@ -25,7 +25,7 @@ from image2model.storage.layout import Owner
 from image2model.storage.objects import ObjectStorage
 from image2model.storage.zip_stream import ZipStream
 from image2model.store.connection import command
-from image2model.store.keys import PREFIX, TTLS, Ttl
+from image2model.store.keys import KEYS, PREFIX, Ttl
 
 _LEFT_OUT: Final = frozenset(
     {"owner_active", "owner_turn", "owner_low_turn", "reuse_waiting", "leases", "store"}
@@ -105,7 +105,7 @@ def _is_kept(name: str, ttl: Ttl) -> bool:
     return name not in _LEFT_OUT and (ttl in _LASTING or name in _KEPT_THOUGH_SHORT)
 
 
-_KEPT: Final = {name: _pattern(template) for name, (template, ttl) in TTLS.items() if _is_kept(name, ttl)}
+_KEPT: Final = {name: _pattern(template) for name, (template, ttl, _) in KEYS.items() if _is_kept(name, ttl)}
 
 
 def kind_of(name: str) -> str | None:
@@ -132,7 +132,7 @@ async def _of_job(redis: Redis, job: bytes) -> list[Record]:
     ids, deleted = await command(redis, "HMGET", job, "image_ids", "deleted")
     if ids is None or deleted == b"1":
         return []
-    images = [PREFIX.encode() + TTLS["image"][0].format(one).encode() for one in ids.decode().split()]
+    images = [PREFIX.encode() + KEYS["image"].template.format(one).encode() for one in ids.decode().split()]
     return await _read(redis, [job, job + b":events", *images])
 
 

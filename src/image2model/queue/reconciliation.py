@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from image2model.queue.window import UNLIMITED, FalConcurrency
 from image2model.store.connection import command
-from image2model.store.keys import FLEET_TTL_MS, TTLS, Queue, Ttl, key
+from image2model.store.keys import FLEET_TTL_MS, KEYS, Queue, Ttl, key
 from image2model.store.scripts import Script
 
 _ENQUEUE: Final = Script("queue/enqueue_once")
@@ -71,16 +71,16 @@ async def release_unused_addresses(redis: Redis) -> int:
 async def renew_ttls(redis: Redis) -> None:
     """Renew the TTLs of the keys of the fleet, of open circuits and of owners."""
     pipe = redis.pipeline(transaction=False)
-    for name, (template, ttl) in TTLS.items():
+    for name, (template, ttl, _) in KEYS.items():
         if ttl is Ttl.FLEET:
             for ids in [(queue.value,) for queue in Queue] if "{}" in template else [()]:
                 pipe.pexpire(key(name, *ids), FLEET_TTL_MS)
     for model in await command(redis, "SMEMBERS", key("endpoints")):
-        for name, (_, ttl) in TTLS.items():
+        for name, (_, ttl, _) in KEYS.items():
             if ttl is Ttl.ENDPOINT:
                 pipe.pexpire(key(name, model.decode()), FLEET_TTL_MS)
     for owner in await command(redis, "SMEMBERS", key("owners")):
-        for name, (_, ttl) in TTLS.items():
+        for name, (_, ttl, _) in KEYS.items():
             if ttl is Ttl.OWNER:
                 pipe.pexpire(key(name, owner.decode()), FLEET_TTL_MS)
     await pipe.execute()

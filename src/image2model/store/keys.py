@@ -1,10 +1,10 @@
-"""Every Redis key of ours with its TTL. Nothing else spells a key.
+"""Every Redis key of ours with its TTL and its place. Nothing else spells a key.
 
 `scripts.library` gives the same names to the Lua scripts. ARQ's keys are in `arq_keys`.
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -31,98 +31,124 @@ class Ttl(StrEnum):
     FOREVER = "forever"  # queues, leases, keys and budgets, the store's id, secrets, deletions owed at FAL
 
 
-TTLS: Final[dict[str, tuple[str, Ttl]]] = {
-    "job": ("job:{}", Ttl.JOB),
-    "job_events": ("job:{}:events", Ttl.JOB),
-    "image": ("image:{}", Ttl.JOB),
-    "deliveries": ("job:{}:deliveries", Ttl.JOB),
-    "owner_events": ("owner:{}:events", Ttl.OWNER),
-    "owner_seq": ("owner:{}:seq", Ttl.OWNER),
-    "owner_jobs": ("owner:{}:jobs", Ttl.OWNER),
-    "owner_metadata": ("owner:{}:metadata", Ttl.OWNER),  # token, time, job: how jobs are found by metadata
-    "owner_active": ("owner:{}:active", Ttl.OWNER),
-    "owner_turn": ("owner:{}:turn", Ttl.OWNER),  # the owner's last start tag
-    "owner_low_turn": ("owner:{}:low-turn", Ttl.OWNER),
-    "owners": ("owners", Ttl.FLEET),
-    "unfinished": ("jobs:unfinished", Ttl.FLEET),
-    "deleted": ("jobs:deleted", Ttl.FLEET),
-    "ended": ("jobs:ended", Ttl.FLEET),
-    "dead": ("dead", Ttl.FLEET),
-    "ahead": ("ahead", Ttl.FLEET),  # the look-ahead: images that are being prepared
-    "prepared": ("prepared", Ttl.FLEET),  # those that wait for a permit, in the fair order
-    "asked": ("prepared:asked", Ttl.FLEET),  # when each of them last asked
-    "permits": ("permits", Ttl.FLEET),
-    "fal_running": ("fal:running", Ttl.FLEET),
-    "fal_waiting": ("fal:waiting", Ttl.FLEET),
-    "fal_models": ("fal:models", Ttl.FLEET),  # image -> its endpoint, from its preparation to its end
-    "fal_window": ("fal:window", Ttl.FLEET),  # how many requests FAL runs at once, and how we know
-    "fal_endpoints": ("fal:endpoints", Ttl.FLEET),  # the same for endpoints with a limit of their own
-    "fal_ended": ("fal:ended", Ttl.FLEET),  # endpoint -> its last end
-    "window_models": ("window:models", Ttl.FLEET),  # endpoints whose images wait for a window of their own
-    "window_waiting": ("window:{}:waiting", Ttl.ENDPOINT),  # image -> its place in the fair order
-    "turn": ("turn", Ttl.FLEET),  # the virtual time of the fair order
-    "low_turn": ("turn:low", Ttl.FLEET),
-    "origins": ("origins", Ttl.FLEET),
-    "addresses": ("addresses", Ttl.FLEET),
-    "claims": ("claims", Ttl.FLEET),
-    "sweep": ("sweep:{}", Ttl.FLEET),
-    "window_told": ("window:told", Ttl.SHORT),
-    "waiting_told": ("waiting:told", Ttl.SHORT),
-    "workers": ("workers", Ttl.FLEET),
-    "worker": ("worker:{}", Ttl.SHORT),
-    "losses": ("workers:lost", Ttl.FLEET),
-    "circuit": ("circuit", Ttl.FLEET),
-    "pause": ("pause:{}", Ttl.FLEET),
-    "endpoints": ("endpoints", Ttl.FLEET),  # those whose circuit is open
-    "endpoints_refused": ("endpoints:refused", Ttl.FLEET),  # with 403 since anything was accepted
-    "endpoints_failing": ("endpoints:failing", Ttl.FLEET),  # POSTs that failed since anything was accepted
-    "endpoint": ("endpoint:{}", Ttl.ENDPOINT),
-    "endpoint_waiting": ("endpoint:{}:waiting", Ttl.ENDPOINT),  # image -> its place in the fair order
-    "endpoint_since": ("endpoint:{}:since", Ttl.ENDPOINT),  # image -> when its patience began
-    "catalogue": ("catalogue", Ttl.FLEET),  # the copy of FAL's endpoints and prices, renewed by each refresh
-    "bills": ("bills", Ttl.FLEET),  # the last bookings of each endpoint, beside their quotes
-    "recent_costs": ("bills:recent", Ttl.FLEET),
-    "fal_account": ("fal:account", Ttl.FLEET),  # the balance that was read last
-    "reuse": ("reuse:{}", Ttl.OWNER),
-    "reuse_waiting": ("reuse:{}:waiting", Ttl.OWNER),
-    "cutout": (
-        "cutout:{}",
-        Ttl.OWNER,
-    ),  # digest of a picture and its remover -> an image that has it
-    "confirmations": (
-        "confirmations",
-        Ttl.FLEET,
-    ),  # image -> until when its pictures can be confirmed
-    "fetch": (
-        "fetch:{}",
-        Ttl.SHORT,
-    ),  # addresses of pictures until they are fetched, and what is known by then
-    "idempotency": ("idempotency:{}:{}", Ttl.SHORT),
-    "lock": ("lock:{}", Ttl.SHORT),
-    "unexpected": ("unexpected:{}", Ttl.SHORT),
-    "write_probe": ("probe", Ttl.SHORT),
-    "session": ("session:{}", Ttl.SHORT),
-    "sessions": ("sessions:{}", Ttl.SHORT),
-    "rate": ("rate:{}", Ttl.SHORT),
-    "spend": ("spend:{}", Ttl.SHORT),
-    "booked": ("image:{}:booked", Ttl.SHORT),
-    "holds": ("holds", Ttl.FLEET),
-    "held": ("held", Ttl.FLEET),
-    "api_key": ("key:{}", Ttl.FOREVER),
-    "api_keys": ("keys", Ttl.FOREVER),
-    "account": ("account:{}", Ttl.FOREVER),
-    "leases": ("leases:{}", Ttl.FOREVER),
-    "store": ("store", Ttl.FOREVER),
-    "readers": ("readers", Ttl.FLEET),
-    "postponed": ("postponed", Ttl.FLEET),
-    "kept_at_fal": ("fal:kept", Ttl.FOREVER),  # request -> when it is deleted at FAL in any case
-    "fal_deletions": ("fal:deletions", Ttl.FOREVER),  # request that has ended -> the next try to delete it
-    "fal_deletion_entries": ("fal:deletions:entries", Ttl.FOREVER),
-    "fal_deletion_state": ("fal:deletions:state", Ttl.FOREVER),
-    "signing_secret": ("secret:signing", Ttl.FOREVER),
-    "webhook_secret": ("secret:webhook", Ttl.FOREVER),
+class Place(StrEnum):
+    """Where a key lies, see ARCHITECTURE.md, "Cells".
+
+    A script must not name keys of the home cell and of a job's cell.
+    """
+
+    HOME = "home"  # once in the whole service
+    CELL = "cell"  # jobs with all that changes in one step with them
+    EACH = "each"  # in both, and the same everywhere
+
+
+class Key(NamedTuple):
+    """One kind of key. A `{}` of the template, which is without the prefix, is an id."""
+
+    template: str
+    ttl: Ttl
+    place: Place
+
+
+KEYS: Final[dict[str, Key]] = {
+    "job": Key("job:{}", Ttl.JOB, Place.CELL),
+    "job_events": Key("job:{}:events", Ttl.JOB, Place.CELL),
+    "image": Key("image:{}", Ttl.JOB, Place.CELL),
+    "deliveries": Key("job:{}:deliveries", Ttl.JOB, Place.CELL),
+    "owner_events": Key("owner:{}:events", Ttl.OWNER, Place.CELL),
+    "owner_seq": Key("owner:{}:seq", Ttl.OWNER, Place.CELL),
+    "owner_jobs": Key("owner:{}:jobs", Ttl.OWNER, Place.HOME),
+    # token, time, job: how jobs are found by metadata
+    "owner_metadata": Key("owner:{}:metadata", Ttl.OWNER, Place.HOME),
+    "owner_active": Key("owner:{}:active", Ttl.OWNER, Place.CELL),
+    "owner_turn": Key("owner:{}:turn", Ttl.OWNER, Place.HOME),  # the owner's last start tag
+    "owner_low_turn": Key("owner:{}:low-turn", Ttl.OWNER, Place.HOME),
+    "owners": Key("owners", Ttl.FLEET, Place.HOME),
+    "unfinished": Key("jobs:unfinished", Ttl.FLEET, Place.CELL),
+    "deleted": Key("jobs:deleted", Ttl.FLEET, Place.CELL),
+    "ended": Key("jobs:ended", Ttl.FLEET, Place.CELL),
+    "dead": Key("dead", Ttl.FLEET, Place.CELL),
+    "ahead": Key("ahead", Ttl.FLEET, Place.CELL),  # the look-ahead: images that are being prepared
+    "prepared": Key("prepared", Ttl.FLEET, Place.CELL),  # those that wait for a permit, in the fair order
+    "asked": Key("prepared:asked", Ttl.FLEET, Place.CELL),  # when each of them last asked
+    "permits": Key("permits", Ttl.FLEET, Place.CELL),
+    "fal_running": Key("fal:running", Ttl.FLEET, Place.HOME),
+    "fal_waiting": Key("fal:waiting", Ttl.FLEET, Place.HOME),
+    # image -> its endpoint, from its preparation to its end
+    "fal_models": Key("fal:models", Ttl.FLEET, Place.CELL),
+    # how many requests FAL runs at once, and how we know
+    "fal_window": Key("fal:window", Ttl.FLEET, Place.HOME),
+    # the same for endpoints with a limit of their own
+    "fal_endpoints": Key("fal:endpoints", Ttl.FLEET, Place.HOME),
+    "fal_ended": Key("fal:ended", Ttl.FLEET, Place.HOME),  # endpoint -> its last end
+    # endpoints whose images wait for a window of their own
+    "window_models": Key("window:models", Ttl.FLEET, Place.CELL),
+    # image -> its place in the fair order
+    "window_waiting": Key("window:{}:waiting", Ttl.ENDPOINT, Place.CELL),
+    "turn": Key("turn", Ttl.FLEET, Place.HOME),  # the virtual time of the fair order
+    "low_turn": Key("turn:low", Ttl.FLEET, Place.HOME),
+    "origins": Key("origins", Ttl.FLEET, Place.CELL),
+    "addresses": Key("addresses", Ttl.FLEET, Place.CELL),
+    "claims": Key("claims", Ttl.FLEET, Place.CELL),
+    "sweep": Key("sweep:{}", Ttl.FLEET, Place.CELL),
+    "window_told": Key("window:told", Ttl.SHORT, Place.HOME),
+    "waiting_told": Key("waiting:told", Ttl.SHORT, Place.CELL),
+    "workers": Key("workers", Ttl.FLEET, Place.HOME),
+    "worker": Key("worker:{}", Ttl.SHORT, Place.HOME),
+    "losses": Key("workers:lost", Ttl.FLEET, Place.HOME),
+    "circuit": Key("circuit", Ttl.FLEET, Place.HOME),
+    "pause": Key("pause:{}", Ttl.FLEET, Place.EACH),
+    "endpoints": Key("endpoints", Ttl.FLEET, Place.HOME),  # those whose circuit is open
+    # with 403 since anything was accepted
+    "endpoints_refused": Key("endpoints:refused", Ttl.FLEET, Place.HOME),
+    # POSTs that failed since anything was accepted
+    "endpoints_failing": Key("endpoints:failing", Ttl.FLEET, Place.HOME),
+    "endpoint": Key("endpoint:{}", Ttl.ENDPOINT, Place.HOME),
+    # image -> its place in the fair order
+    "endpoint_waiting": Key("endpoint:{}:waiting", Ttl.ENDPOINT, Place.CELL),
+    "endpoint_since": Key("endpoint:{}:since", Ttl.ENDPOINT, Place.CELL),  # image -> when its patience began
+    # the copy of FAL's endpoints and prices, renewed by each refresh
+    "catalogue": Key("catalogue", Ttl.FLEET, Place.HOME),
+    "bills": Key("bills", Ttl.FLEET, Place.HOME),  # the last bookings of each endpoint, beside their quotes
+    "recent_costs": Key("bills:recent", Ttl.FLEET, Place.HOME),
+    "fal_account": Key("fal:account", Ttl.FLEET, Place.HOME),  # the balance that was read last
+    "reuse": Key("reuse:{}", Ttl.OWNER, Place.HOME),
+    "reuse_waiting": Key("reuse:{}:waiting", Ttl.OWNER, Place.CELL),
+    # digest of a picture and its remover -> an image that has it
+    "cutout": Key("cutout:{}", Ttl.OWNER, Place.HOME),
+    # image -> until when its pictures can be confirmed
+    "confirmations": Key("confirmations", Ttl.FLEET, Place.CELL),
+    # addresses of pictures until they are fetched, and what is known by then
+    "fetch": Key("fetch:{}", Ttl.SHORT, Place.CELL),
+    "idempotency": Key("idempotency:{}:{}", Ttl.SHORT, Place.HOME),
+    "lock": Key("lock:{}", Ttl.SHORT, Place.HOME),
+    "forbidden": Key("lock:job:{}", Ttl.SHORT, Place.CELL),  # a job that is never made
+    "unexpected": Key("unexpected:{}", Ttl.SHORT, Place.CELL),
+    "write_probe": Key("probe", Ttl.SHORT, Place.HOME),
+    "session": Key("session:{}", Ttl.SHORT, Place.HOME),
+    "sessions": Key("sessions:{}", Ttl.SHORT, Place.HOME),
+    "rate": Key("rate:{}", Ttl.SHORT, Place.HOME),
+    "spend": Key("spend:{}", Ttl.SHORT, Place.CELL),
+    "booked": Key("image:{}:booked", Ttl.SHORT, Place.CELL),
+    "holds": Key("holds", Ttl.FLEET, Place.CELL),
+    "held": Key("held", Ttl.FLEET, Place.CELL),
+    "api_key": Key("key:{}", Ttl.FOREVER, Place.HOME),
+    "api_keys": Key("keys", Ttl.FOREVER, Place.HOME),
+    "account": Key("account:{}", Ttl.FOREVER, Place.CELL),
+    "leases": Key("leases:{}", Ttl.FOREVER, Place.CELL),
+    "store": Key("store", Ttl.FOREVER, Place.EACH),
+    "readers": Key("readers", Ttl.FLEET, Place.HOME),
+    "postponed": Key("postponed", Ttl.FLEET, Place.CELL),
+    # request -> when it is deleted at FAL in any case
+    "kept_at_fal": Key("fal:kept", Ttl.FOREVER, Place.CELL),
+    # request that has ended -> the next try to delete it
+    "fal_deletions": Key("fal:deletions", Ttl.FOREVER, Place.CELL),
+    "fal_deletion_entries": Key("fal:deletions:entries", Ttl.FOREVER, Place.CELL),
+    "fal_deletion_state": Key("fal:deletions:state", Ttl.FOREVER, Place.CELL),
+    "signing_secret": Key("secret:signing", Ttl.FOREVER, Place.HOME),
+    "webhook_secret": Key("secret:webhook", Ttl.FOREVER, Place.HOME),
 }
-"""Name -> (template without the prefix, kind of TTL). A `{}` is an id."""
+"""Every kind of key by the name that scripts use."""
 
 
 class Channels(msgspec.Struct, frozen=True):
@@ -168,4 +194,4 @@ FLEET_TTL_MS: Final = 30 * 86_400_000
 
 def key(name: str, *ids: str) -> str:
     """The full key: `key("image", image_id)`."""
-    return PREFIX + TTLS[name][0].format(*ids)
+    return PREFIX + KEYS[name].template.format(*ids)

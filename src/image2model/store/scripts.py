@@ -40,7 +40,7 @@ _UNEXPECTED_ERROR: Final = ImageError(
     "id.",
     retryable=True,
 )
-_LIBRARY: Final = (
+LIBRARY: Final = (
     "base",
     "data_version",
     "accounts",
@@ -53,6 +53,7 @@ _LIBRARY: Final = (
     "images",
     "circuits",
 )
+"""The files of `store/lua` that are no scripts, in the order in which they need each other."""
 _OWNER_HISTORY: Final = 20_000
 """How many events of an owner are kept for `/events`."""
 _SPEND_TTL_MS: Final = 400 * 86_400_000
@@ -90,8 +91,8 @@ def _lua_set(values: frozenset[ImageStatus]) -> str:
 
 def _key_functions() -> str:
     lines = ["local K = {}"]
-    for name, (template, _) in keys.TTLS.items():
-        parts = (keys.PREFIX + template).split("{}")
+    for name, kind in keys.KEYS.items():
+        parts = (keys.PREFIX + kind.template).split("{}")
         arguments = [f"a{i}" for i in range(len(parts) - 1)]
         pieces = [_lua(parts[0])]
         for argument, part in zip(arguments, parts[1:], strict=True):
@@ -153,7 +154,7 @@ def library() -> str:
         "UNEXPECTED_ERROR": _lua(msgspec.json.encode(_UNEXPECTED_ERROR).decode()),
     }
     lines = [f"local {name} = {value}" for name, value in constants.items()]
-    return "\n".join([*lines, _key_functions(), *(_source("store", name) for name in _LIBRARY)])
+    return "\n".join([*lines, _key_functions(), *(_source("store", name) for name in LIBRARY)])
 
 
 def _source(package: str, name: str) -> str:
@@ -212,13 +213,15 @@ class Script:
 _COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
 _DECLARATION: Final = re.compile(r"^(?:local (?:function )?(\w+)|(K\.\w+))", re.MULTILINE)
 """Everything in the library is a declaration at the start of a line, and extends to the next one."""
+_KEY_FUNCTION: Final = re.compile(r"^K\.(\w+) = function", re.MULTILINE)
 _NAME: Final = re.compile(r"\bK\.\w+|\b[A-Za-z_]\w*")
 
 
 def link(library: str, body: str) -> str:
     """The script's text: the parts of `library` that `body` names, directly or not, in the library's
-    order."""
-    parts = _parts(_COMMENT.sub("", library))
+    order. Without comments, which may contain any word.
+    """
+    parts, body = _parts(_COMMENT.sub("", library)), _COMMENT.sub("", body)
     needed: set[str] = set()
     unread = [body]
     while unread:
@@ -226,6 +229,11 @@ def link(library: str, body: str) -> str:
         needed |= found
         unread += [parts[name] for name in found]
     return "".join([text for name, text in parts.items() if name in needed]) + body
+
+
+def key_names(text: str) -> frozenset[str]:
+    """The kinds of keys of ours that a linked script names: names of `keys.KEYS`."""
+    return frozenset(_KEY_FUNCTION.findall(text))
 
 
 def _parts(library: str) -> dict[str, str]:
@@ -238,6 +246,6 @@ def _parts(library: str) -> dict[str, str]:
 
 
 def _names(text: str) -> set[str]:
-    """Each name in the text. A name in a comment or a string only links a little too much."""
+    """Each name in the text. A name in a string, or behind a line's code, only links a little too much."""
     found = set(_NAME.findall(text))
     return found | {"K"} if any(name.startswith("K.") for name in found) else found

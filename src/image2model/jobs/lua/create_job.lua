@@ -14,7 +14,7 @@ if made_at then return cmsgpack.pack({num(made_at)}) end
 local count, micro = 0, 0
 for _, job in ipairs(jobs) do
   local job_id, _, images, _, unit = unpack(job)
-  if call('EXISTS', K.lock('job:' .. job_id)) == 1 then return cmsgpack.pack({0, {'lost'}}) end
+  if call('EXISTS', K.forbidden(job_id)) == 1 then return cmsgpack.pack({0, {'lost'}}) end
   count = count + #images
   for _, image in ipairs(images) do micro = micro + unit + image[3] end
 end

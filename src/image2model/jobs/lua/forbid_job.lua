@@ -2,5 +2,5 @@
 -- still arrives is refused.
 local job_id = ARGV[1]
 if call('EXISTS', K.job(job_id)) == 1 then return 1 end
-call('SET', K.lock('job:' .. job_id), 'forbidden', 'PX', GRACE_TTL)
+call('SET', K.forbidden(job_id), 'forbidden', 'PX', GRACE_TTL)
 return 0

@@ -13,8 +13,6 @@ local function open_job(job_id, owner, at)
   call('PEXPIRE', K.unfinished(), FLEET_TTL)
   call('SADD', K.owner_active(owner), job_id)
   call('PEXPIRE', K.owner_active(owner), FLEET_TTL)
-  call('PEXPIRE', K.owner_jobs(owner), FLEET_TTL)
-  call('PEXPIRE', K.owner_metadata(owner), FLEET_TTL)
 end
 
 -- One entry of the index by metadata. All scores are 0, so the order is that of the text: token, time, job.
