@@ -49,19 +49,7 @@ CROSSINGS: Final = {
         frozenset({"access/look_up", "jobs/create_job", "jobs/retry_images"}),
     ),
     "job lists": Crossing(
-        frozenset({"owner_jobs", "owner_metadata", "owners"}),
-        frozenset(
-            {
-                "jobs/cancel_job",
-                "jobs/create_job",
-                "jobs/erase_job",
-                "jobs/list_jobs",
-                "operations/erase_expired",
-                "operations/fail_unfinished",
-                "operations/prune_metadata",
-                "operations/prune_owner",
-            }
-        ),
+        frozenset({"owner_jobs", "owner_metadata", "owners"}), frozenset({"jobs/create_job"})
     ),
     "fair order": Crossing(
         frozenset({"turn", "low_turn", "owner_turn", "owner_low_turn"}),

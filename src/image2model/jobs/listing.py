@@ -1,7 +1,7 @@
 """Lists of jobs, newest first: an owner's, or everybody's for admins.
 
 A cursor is the position of a job, so jobs that are made meanwhile do not shift the next page. A page examines
-a bounded number of jobs, and each slice of them is one round trip.
+a bounded number of jobs. A slice of them takes two round trips: to the list, and to the jobs.
 """
 
 import binascii
@@ -28,6 +28,7 @@ _SLICE: Final = 200
 _MAX_EXAMINED: Final = 2000
 """Jobs that one page examines for its filter. The page may then be short; its cursor goes on behind them."""
 _LIST: Final = Script("jobs/list_jobs")
+_READ: Final = Script("jobs/read_listed")
 
 
 class Position(NamedTuple):
@@ -134,12 +135,9 @@ def _matches(entry: _Entry, statuses: frozenset[JobStatus]) -> bool:
     return not statuses or entry.job.counts.status in statuses
 
 
-_GONE: Final = 0x93
-"""The first byte of a row of three: of a job that is not to be shown."""
 _Eight = tuple[int, int, int, int, int, int, int, int]
-_rows: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
-_gone_row: Final = msgspec.msgpack.Decoder(tuple[str, int, str])
-_full_row: Final = msgspec.msgpack.Decoder(tuple[str, int, str, int, list[str], _Eight])
+_slice: Final = msgspec.msgpack.Decoder(list[tuple[str, int, bool]])
+_rows: Final = msgspec.msgpack.Decoder(list[tuple[int, str, list[str], _Eight] | bool])
 
 
 async def _read_slice(
@@ -150,17 +148,16 @@ async def _read_slice(
     A shorter slice is the last one.
     """
     score, job_id = (after.created_at, after.job_id) if after else (False, "")
-    packed = await _LIST.packed(redis, owner or "", score, job_id, limit, tokens)
-    return [_entry(row) for row in _rows.decode(packed)] if packed else []
+    listed = _slice.decode(await _LIST.packed(redis, owner or "", score, job_id, limit, tokens))
+    found = [one for one, _, has_all in listed if has_all]
+    rows = _rows.decode(await _READ.packed(redis, found)) if found else []
+    jobs = {one: _job(one, row) for one, row in zip(found, rows, strict=True) if not isinstance(row, bool)}
+    return [_Entry(Position(created_at, one), jobs.get(one)) for one, created_at, _ in listed]
 
 
-def _entry(row: msgspec.Raw) -> _Entry:
-    packed = bytes(row)
-    if packed[0] == _GONE:
-        job_id, created_at, _ = _gone_row.decode(packed)
-        return _Entry(Position(created_at, job_id), None)
-    job_id, created_at, owner, version, job, counts = _full_row.decode(packed)
-    snapshot = JobSnapshot(
+def _job(job_id: str, row: tuple[int, str, list[str], _Eight]) -> JobSnapshot:
+    version, owner, job, counts = row
+    return JobSnapshot(
         job_id=job_id,
         version=version,
         owner=owner,
@@ -169,7 +166,6 @@ def _entry(row: msgspec.Raw) -> _Entry:
         counts=Counts(*counts),
         images=(),
     )
-    return _Entry(Position(created_at, job_id), snapshot)
 
 
 def _read_statuses(text: str | None) -> frozenset[JobStatus]:

@@ -1,6 +1,6 @@
 """Jobs as a whole: created, cancelled, run again, erased.
 
-Every function is one round trip, and every change is one script. A script checks everything before its first
+Every change is one script. A script checks everything before its first
 write, so a refused call has changed nothing.
 """
 
@@ -22,6 +22,7 @@ from image2model.domain import (
 )
 from image2model.errors import IdempotencyConflict, NotFound, StoreUnavailable
 from image2model.fal.endpoints import Json
+from image2model.jobs import lists
 from image2model.jobs.fetches import NewFetch
 from image2model.jobs.made import created_job
 from image2model.jobs.metadata import comparison_token, tokens
@@ -236,6 +237,7 @@ def _job_fields(job: NewJob) -> list[str | int]:
         *(("max_cost_micro", job.max_cost_micro) if job.max_cost_micro is not None else ()),
         *(("traceparent", job.traceparent) if job.traceparent else ()),
         *(("metadata", _json(job.metadata)) if job.metadata else ()),
+        *(("metadata_tokens", " ".join(job.tokens)) if job.tokens else ()),
         *(("prepared", "1") if any(image.preparation for image in job.images) else ()),
         *(("comparison_id", job.comparison_id) if job.comparison_id else ()),
         *(("fetched", "1") if any(image.fetch for image in job.images) else ()),
@@ -302,6 +304,8 @@ async def cancel(
     packed = await _CANCEL.packed(redis, job_id, delete, False if keep_ms is None else keep_ms)
     if packed is None:
         raise NotFound("There is no such job.")
+    if delete:
+        await lists.unlist(redis, job_id)
     return _cancelled.decode(packed)
 
 
@@ -350,5 +354,6 @@ async def max_cost(redis: Redis, job_id: str) -> int | None:
 
 
 async def erase(redis: Redis, job_id: str) -> None:
-    """Remove every key of the job. Delete its files first."""
+    """Remove every key of the job. Delete its files first. Raises StoreOutage; a repetition continues."""
+    await lists.unlist(redis, job_id)
     await _ERASE(redis, job_id)

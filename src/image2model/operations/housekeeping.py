@@ -6,14 +6,14 @@ once. Never delete a file that may belong to an upload under way.
 
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
-import msgspec
 import structlog
 from redis.asyncio import Redis
 
 from image2model.generation.context import GenerationContext
+from image2model.jobs.lists import job_of_entry, unlist
 from image2model.queue import reconciliation
 from image2model.queue.running import RunningTask
 from image2model.storage import layout
@@ -27,10 +27,8 @@ from image2model.telemetry import metrics
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 _ERASE: Final = Script("operations/erase_expired")
-_PRUNE: Final = (Script("operations/prune_metadata"), Script("operations/prune_owner"))
-"""In this order: an owner without jobs is forgotten."""
+_PRUNE: Final = Script("operations/prune_owner")
 _PAGE: Final = 500
-_pair = msgspec.msgpack.Decoder(tuple[int, int])
 ORPHAN_SECONDS: Final = 3600.0
 _JOBS: Final = 200
 CLEANUP_S: Final = 600.0
@@ -140,20 +138,29 @@ def _holder(owner: Owner) -> tuple[str, str]:
 async def prune_owners(redis: Redis) -> int:
     """Remove entries of jobs that no longer exist from their owners' lists; return how many."""
     pruned = 0
-    for owner in await command(redis, "SMEMBERS", key("owners")):
-        for script in _PRUNE:
-            pruned += await _prune(redis, script, owner.decode())
+    for name in await command(redis, "SMEMBERS", key("owners")):
+        owner = name.decode()
+        async for entries in _gone(redis, key("owner_metadata", owner), job_of_entry):
+            await _PRUNE.packed(redis, owner, (), entries)
+            pruned += len(entries)
+        async for job_ids in _gone(redis, key("owner_jobs", owner), str):
+            await _PRUNE.packed(redis, owner, job_ids, ())
+            await command(redis, "SREM", key("owner_active", owner), *job_ids)
+            pruned += len(job_ids)
     return pruned
 
 
-async def _prune(redis: Redis, script: Script, owner: str) -> int:
-    """One list of an owner, page by page."""
-    pruned, start, looked_at = 0, 0, _PAGE
+async def _gone(redis: Redis, listed: str, job_of: Callable[[str], str]) -> AsyncIterator[list[str]]:
+    """The entries of a list whose jobs do not exist, page by page. The caller removes each page."""
+    start, looked_at = 0, _PAGE
     while looked_at == _PAGE:
-        looked_at, gone = _pair.decode(await script.packed(redis, owner, start, _PAGE))
-        start += looked_at - gone
-        pruned += gone
-    return pruned
+        page = [entry.decode() for entry in await command(redis, "ZRANGE", listed, start, start + _PAGE - 1)]
+        existing = await _existing(redis, [("job", job_of(entry)) for entry in page])
+        gone = [entry for entry in page if ("job", job_of(entry)) not in existing]
+        if gone:
+            yield gone
+        looked_at = len(page)
+        start += looked_at - len(gone)
 
 
 async def expired_jobs(redis: Redis, now_ms: int, limit: int) -> list[str]:
@@ -164,7 +171,10 @@ async def expired_jobs(redis: Redis, now_ms: int, limit: int) -> list[str]:
 
 async def erase(redis: Redis, job_id: str) -> bool:
     """Erase an expired job in the store, except what a 410 needs; False if it has not expired."""
-    return bool(await _ERASE(redis, job_id))
+    if not await _ERASE(redis, job_id):
+        return False
+    await unlist(redis, job_id)
+    return True
 
 
 async def forget(redis: Redis, job_id: str) -> None:

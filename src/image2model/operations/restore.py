@@ -35,7 +35,8 @@ from image2model.operations.backup import (
 from image2model.shielded import in_thread
 from image2model.storage import layout
 from image2model.storage.objects import ObjectStorage
-from image2model.store.keys import PREFIX
+from image2model.store.connection import command
+from image2model.store.keys import FLEET_TTL_MS, KEYS, PREFIX, key
 from image2model.store.scripts import Script
 
 _FAIL_UNFINISHED: Final = Script("operations/fail_unfinished")
@@ -100,6 +101,7 @@ async def _restore(redis: Redis, storage: ObjectStorage, archive: zipfile.ZipFil
     files = await _restore_files(storage, archive)
     names = await _restore_records(redis, archive, contents)
     await reset_accounts(redis, names["account"])
+    await note_owners(redis, names["owner_jobs"])
     unconfirmed = 0
     for job in names["job"]:
         unconfirmed += await fail_unfinished(redis, job.rpartition(":")[2])
@@ -168,11 +170,11 @@ def _next_batch(frames: Iterator[bytes]) -> list[Record]:
 async def _restore_files(storage: ObjectStorage, archive: zipfile.ZipFile) -> int:
     restored = 0
     for name in archive.namelist():
-        key = name.removeprefix(FILES)
-        if name.startswith(FILES) and layout.owner_of(key) is not None:
+        stored = name.removeprefix(FILES)
+        if name.startswith(FILES) and layout.owner_of(stored) is not None:
             with archive.open(name) as file:
-                kind = media_type(key.rpartition(".")[2])
-                await storage.put_stream(key, _chunks(file), content_type=kind)
+                kind = media_type(stored.rpartition(".")[2])
+                await storage.put_stream(stored, _chunks(file), content_type=kind)
             restored += 1
     return restored
 
@@ -235,6 +237,14 @@ async def reset_accounts(redis: Redis, names: Sequence[str]) -> None:
     for name in names:
         pipe.hset(name, mapping={"unfinished": 0, "reserved": 0})
     await pipe.execute()
+
+
+async def note_owners(redis: Redis, names: Sequence[str]) -> None:
+    """Make the owners of these lists of jobs known again: no backup keeps their set."""
+    before, after = (PREFIX + KEYS["owner_jobs"].template).split("{}")
+    if owners := [name.removeprefix(before).removesuffix(after) for name in names]:
+        await command(redis, "SADD", key("owners"), *owners)
+        await command(redis, "PEXPIRE", key("owners"), FLEET_TTL_MS)
 
 
 async def fail_unfinished(redis: Redis, job_id: str) -> int:

@@ -44,6 +44,7 @@ LIBRARY: Final = (
     "base",
     "data_version",
     "accounts",
+    "job_lists",
     "endpoints",
     "events",
     "queue",

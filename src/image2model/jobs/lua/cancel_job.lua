@@ -24,9 +24,7 @@ end
 local unfinished = total_in(counts_of(job_id), UNFINISHED) > 0
 if delete then
   call('HSET', job, 'deleted', '1')
-  call('ZREM', K.owner_jobs(owner), job_id)
   call('SREM', K.owner_active(owner), job_id)
-  unindex_metadata(job_id, owner)
   call('ZADD', K.deleted(), at, job_id)
   call('PEXPIRE', K.deleted(), FLEET_TTL)
   call('PUBLISH', channel('bell:' .. owner), cmsgpack.pack({job_id, 0, 0, 'deleted', ''}))

@@ -3,7 +3,7 @@
 -- {owner, {{job_id, job_fields, {{image_id, image_fields, more_micro}, ...}, low, unit_micro, tokens}, ...},
 -- {idem_key, idem_token, idem_value, idem_ttl} or false, allowance or false, newest, {{fetch_id, plan, {address, ...},
 -- ttl}, ...}}. `unit_micro`: micro-dollars set aside
--- for each image, and `more_micro` for the preparation of this one; `tokens`: see `index_metadata`; `allowance`: see
+-- for each image, and `more_micro` for the preparation of this one; `tokens`: see `list_job`; `allowance`: see
 -- `admission_refusal`.
 -- Returns {when they were made}, the same for the same call again, or {0, {reason, ...}}; `lost`: the idempotency key
 -- is no longer this request's, or a job was forbidden meanwhile; `old_processes`: it is for processes of data
@@ -30,8 +30,7 @@ local function create(job_id, fields, images, low, unit, tokens)
   call('HSET', K.job(job_id), 'owner', owner, 'total', #images, 'image_ids', table.concat(ids, ' '),
     'created_at', at, 'updated_at', at, 'version', 0, 'n_queued', #images, unpack(fields))
   open_job(job_id, owner, at)
-  call('ZADD', K.owner_jobs(owner), at, job_id)
-  index_metadata(job_id, owner, tokens, at)
+  list_job(owner, job_id, tokens, at)
   for i, image in ipairs(images) do
     call('HSET', K.image(image[1]), 'job_id', job_id, 'owner', owner, 'image_id', image[1], 'index', i - 1,
       'status', 'queued', 'attempt', 1, 'created_at', at, unpack(image[2]))
@@ -51,8 +50,5 @@ for _, fetch in ipairs(fetches) do
   call('PEXPIRE', K.fetch(fetch_id), ttl)
 end
 for _, job in ipairs(jobs) do create(unpack(job)) end
-call('PEXPIRE', K.owner_jobs(owner), FLEET_TTL)
-call('SADD', K.owners(), owner)
-call('PEXPIRE', K.owners(), FLEET_TTL)
 if idem then call('SET', idem[1], idem[3], 'PX', idem[4]) end
 return cmsgpack.pack({at})

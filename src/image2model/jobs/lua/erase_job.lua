@@ -1,4 +1,4 @@
--- Removes every key and entry of a job. Its files are gone already.
+-- Removes every key and entry of a job from its cell. Its files are gone, and it is in no list any more.
 local job_id = ARGV[1]
 local owner = call('HGET', K.job(job_id), 'owner')
 for _, id in ipairs(image_ids(job_id)) do
@@ -10,13 +10,9 @@ for _, id in ipairs(image_ids(job_id)) do
   delete_at_fal(call('HGET', K.image(id), 'request_id'), now_ms())
   erase_image(id)
 end
-if owner then unindex_metadata(job_id, owner) end
 call('DEL', K.job(job_id), K.job_events(job_id), K.deliveries(job_id))
 call('ZREM', K.unfinished(), job_id)
 call('ZREM', K.deleted(), job_id)
 call('ZREM', K.ended(), job_id)
-if owner then
-  call('ZREM', K.owner_jobs(owner), job_id)
-  call('SREM', K.owner_active(owner), job_id)
-end
+if owner then call('SREM', K.owner_active(owner), job_id) end
 return 1

@@ -1,7 +1,6 @@
--- A slice of an owner's jobs, or ('') of everybody's, newest first. {owner, score or false, id, limit, tokens}: the jobs
--- after the position (score, id), which have all tokens in their metadata. Returns {{id, score, owner, version, job row,
--- counts} or {id, score, owner}, ...}; the short form is for a job that is not to be shown: its hash is gone, or it has
--- the rarest of the tokens, but not all.
+-- A slice of the list of an owner's jobs, or ('') of everybody's, newest first. {owner, score or false, id, limit, tokens}:
+-- the jobs after the position (score, id), which have all tokens in their metadata. Returns {{id, score, whether it has all
+-- of the tokens and not only the rarest}, ...}. What the jobs are is in their cells: `read_listed`.
 local owner, score, after, limit, tokens = unpack(cmsgpack.unpack(ARGV[1]))
 local positions = {}
 
@@ -62,14 +61,9 @@ else
   for _, job_owner in ipairs(call('SMEMBERS', K.owners())) do gather(job_owner) end
   table.sort(positions, newer)
 end
-local jobs = {}
+local found = {}
 for i = 1, math.min(limit, #positions) do
-  local id, at, job_owner, lacks = unpack(positions[i])
-  local state = call('HMGET', K.job(id), 'version', 'deleted')
-  if state[1] and text(state[2]) ~= '1' and not lacks then
-    jobs[i] = {id, at, job_owner, num(state[1]), job_row(id), counts_of(id)}
-  else
-    jobs[i] = {id, at, job_owner}
-  end
+  local id, at, _, lacks = unpack(positions[i])
+  found[i] = {id, at, not lacks}
 end
-return cmsgpack.pack(jobs)
+return cmsgpack.pack(found)

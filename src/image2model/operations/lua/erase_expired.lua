@@ -1,4 +1,5 @@
--- Erases an expired job except its hash, which answers 410 until it expires itself. {job_id}
+-- Erases an expired job except its hash, which answers 410 until it expires itself, and from which `unlist` takes it out
+-- of the lists. {job_id}
 -- -> 1: its files may be deleted, 0: it has not expired. The check and the erasure are one step.
 local job_id = ARGV[1]
 local job = K.job(job_id)
@@ -13,10 +14,8 @@ for _, id in ipairs(image_ids(job_id)) do
   delete_at_fal(call('HGET', K.image(id), 'request_id'), now_ms())
   erase_image(id)
 end
-unindex_metadata(job_id, fields[1])
 call('HDEL', job, 'metadata')
 call('HSET', job, 'image_ids', '')
 call('DEL', K.job_events(job_id), K.deliveries(job_id))
-call('ZREM', K.owner_jobs(fields[1]), job_id)
 call('SREM', K.owner_active(fields[1]), job_id)
 return 1

@@ -1,5 +1,5 @@
 -- Fails the unfinished images of a restored job, because FAL may have generated them since the backup.
--- {job_id, error} -> the number of images. Also adds the job to its owner's sets and to the cleanup's.
+-- {job_id, error} -> the number of images. Also adds the job to the cleanup's set.
 local job_id, failure = unpack(cmsgpack.unpack(ARGV[1]))
 local job, at, failed = K.job(job_id), now_ms(), 0
 local owner = call('HGET', job, 'owner')
@@ -20,6 +20,4 @@ if expires_at > 0 then
   call('ZADD', K.ended(), expires_at, job_id)
   call('PEXPIRE', K.ended(), FLEET_TTL)
 end
-call('SADD', K.owners(), owner)
-call('PEXPIRE', K.owners(), FLEET_TTL)
 return failed

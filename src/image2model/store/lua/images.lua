@@ -15,53 +15,6 @@ local function open_job(job_id, owner, at)
   call('PEXPIRE', K.owner_active(owner), FLEET_TTL)
 end
 
--- One entry of the index by metadata. All scores are 0, so the order is that of the text: token, time, job.
-local function metadata_entry(token, at, job_id) return token .. string.format('%013.0f', at) .. job_id end
-
--- The time and the job of an entry.
-local function job_of_entry(entry)
-  local at = METADATA_TOKEN_DIGITS + 1
-  return tonumber(string.sub(entry, at, at + 12)), string.sub(entry, at + 13)
-end
-
--- Changes the index for all tokens of a job, so many at once that no call has too many arguments.
-local function each_metadata_entry(job_id, tokens, at, change)
-  local entries = {}
-  for i, token in ipairs(tokens) do
-    entries[#entries + 1] = metadata_entry(token, at, job_id)
-    if #entries == 1000 or i == #tokens then
-      change(entries)
-      entries = {}
-    end
-  end
-end
-
--- From now on the job is found by its metadata: a token for each pair of key and value. The hash keeps them, to find
--- the entries again.
-local function index_metadata(job_id, owner, tokens, at)
-  if #tokens == 0 then return end
-  each_metadata_entry(job_id, tokens, at, function(entries)
-    local scored = {}
-    for _, entry in ipairs(entries) do
-      scored[#scored + 1] = 0
-      scored[#scored + 1] = entry
-    end
-    call('ZADD', K.owner_metadata(owner), unpack(scored))
-  end)
-  call('HSET', K.job(job_id), 'metadata_tokens', table.concat(tokens, ' '))
-  call('PEXPIRE', K.owner_metadata(owner), FLEET_TTL)
-end
-
--- The job is no longer found by its metadata.
-local function unindex_metadata(job_id, owner)
-  local row, tokens = call('HMGET', K.job(job_id), 'metadata_tokens', 'created_at'), {}
-  for token in string.gmatch(text(row[1]), '%S+') do tokens[#tokens + 1] = token end
-  each_metadata_entry(job_id, tokens, num(row[2]), function(entries)
-    call('ZREM', K.owner_metadata(owner), unpack(entries))
-  end)
-  call('HDEL', K.job(job_id), 'metadata_tokens')
-end
-
 -- The last image is final: the job ends, its TTL starts now, and a task finishes the batch.
 local function close_job(job_id, at)
   local job = K.job(job_id)
