@@ -11,7 +11,7 @@ from image2model.errors import IdempotencyConflict, NotFound, StaleFence
 from image2model.events import history
 from image2model.events.history import ImageChanged, JobCompleted
 from image2model.generation import steps
-from image2model.jobs import records
+from image2model.jobs import records, reservations
 from image2model.queue import leases
 from image2model.store import job_reads
 from image2model.store.durability import Replicas
@@ -265,8 +265,8 @@ async def test_attempt_whose_end_is_reported_twice_counts_once(redis: Redis, mak
 
 async def test_job_that_was_given_up_never_comes_to_be(redis: Redis, make_job: MakeJob) -> None:
     job = await make_job(1)
-    assert await records.forbid(redis, job.job_id)
-    assert not await records.forbid(redis, "late")
+    assert await reservations.forbid(redis, job.job_id)
+    assert not await reservations.forbid(redis, "late")
     with pytest.raises(IdempotencyConflict):
         await records.create(redis, msgspec.structs.replace(job, job_id="late"))
     assert not await redis.exists("i2m:job:late")

@@ -124,7 +124,7 @@ async def test_what_is_deleted_or_expired_leaves_nothing_in_the_index(service: S
     assert await redis.hmget(key("job", expired), ["metadata", "metadata_tokens"]) == [None, None]
     await redis.delete(key("job", kept))  # expired by itself
     assert found(service, ("sku", "A")) == []
-    assert await housekeeping.prune_owners(redis) == 3
+    assert await housekeeping.prune_owners(redis, older_than_s=0) == 3
     assert not await redis.exists(index)
 
 

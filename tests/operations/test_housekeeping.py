@@ -139,6 +139,8 @@ async def test_lists_forget_jobs_whose_ttl_has_ended(fleet: Fleet) -> None:
     for job_id in (gone, kept, stranger):
         await fleet.until_finished(job_id)
     await command(fleet.redis, "DEL", key("job", gone), key("job", stranger))
+    await command(fleet.redis, "ZADD", key("owner_jobs", "ann"), 1000, gone)
+    await command(fleet.redis, "ZADD", key("owner_jobs", "bob"), 1000, stranger)
     await clean(fleet)
     assert await command(fleet.redis, "ZRANGE", key("owner_jobs", "ann"), 0, -1) == [kept.encode()]
     assert await command(fleet.redis, "SMEMBERS", key("owners")) == {b"ann"}

@@ -43,17 +43,32 @@ MOVES: Final = frozenset(
 )
 """The scripts that move an image."""
 
+AT_ONCE: Final = frozenset({"jobs/create_jobs_at_once"})
+"""While processes of data version 4 run, which no cluster has."""
+
 CROSSINGS: Final = {
     "credentials": Crossing(
         frozenset({"api_key", "session"}),
-        frozenset({"access/look_up", "jobs/create_job", "jobs/retry_images"}),
+        AT_ONCE | {"access/look_up", "jobs/reserve_jobs", "jobs/retry_images"},
+    ),
+    # what an owner may begin is decided where the share of the only cell is read
+    "budgets": Crossing(
+        frozenset({"owner_reservations", "address_reservations", "reservation", "reservations"}),
+        AT_ONCE
+        | {
+            "access/read_usage",
+            "generation/advance",
+            "generation/try_again",
+            "jobs/reserve_jobs",
+            "jobs/retry_images",
+        },
     ),
     "job lists": Crossing(
-        frozenset({"owner_jobs", "owner_metadata", "owners"}), frozenset({"jobs/create_job"})
+        frozenset({"owner_jobs", "owner_metadata", "owners"}), AT_ONCE | {"jobs/reserve_jobs"}
     ),
     "fair order": Crossing(
         frozenset({"turn", "low_turn", "owner_turn", "owner_low_turn"}),
-        frozenset({"jobs/confirm_image", "jobs/create_job", "jobs/retry_images", "queue/take_permits"}),
+        AT_ONCE | {"jobs/confirm_image", "jobs/reserve_jobs", "jobs/retry_images", "queue/take_permits"},
     ),
     "window": Crossing(
         frozenset({"fal_running", "fal_waiting", "fal_window", "fal_endpoints", "fal_ended", "window_told"}),

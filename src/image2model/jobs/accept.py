@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from image2model.errors import IdempotencyConflict, NotFound, Problem, StoreUnavailable
 from image2model.http.upload import AddressedFile
-from image2model.jobs import idempotency, records, variants
+from image2model.jobs import idempotency, records, reservations, variants
 from image2model.jobs.batch_request import Submission
 from image2model.jobs.fetches import FetchTarget, NewFetch, new_fetch
 from image2model.jobs.idempotency import AcceptedResponse, Reservation
@@ -121,7 +121,11 @@ def _idempotency_record(
 ) -> IdempotencyRecord:
     value = idempotency.encode(AcceptedResponse(fingerprint, job_ids[0], tuple(job_ids[1:])))
     return IdempotencyRecord(
-        key=reservation.key, token=reservation.token, value=value, ttl_ms=idempotency.KEPT_MS
+        key=reservation.key,
+        token=reservation.token,
+        value=value,
+        ttl_ms=idempotency.KEPT_MS,
+        pending=idempotency.pending(job_ids[0]),
     )
 
 
@@ -270,7 +274,7 @@ class LostReplies:
         await _until_done(job_id, lambda: self._storage.delete(keys))
 
     async def _keep_or_delete(self, job_ids: Sequence[str], keys: list[str], *, keyed: bool) -> None:
-        made = await records.forbid(self._redis, job_ids[0])  # all of them are made, or none
+        made = await reservations.settle(self._redis, job_ids[0])  # all of them are made, or none
         if not made:
             await self._storage.delete(keys)
         elif not keyed:

@@ -1,6 +1,6 @@
 """Idempotency keys: reserved while a request is under way, then bound to its accepted response for a day.
 
-A key belongs to one owner. Only a creation binds it, in the script that makes the job; a refusal releases it.
+A key belongs to one owner. A creation binds it once its jobs are made; a refusal releases it.
 A request whose API process was killed keeps its key for at most `RESERVED_MS`.
 """
 
@@ -15,7 +15,10 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
+from image2model.access.lookup import is_job_id
 from image2model.errors import IdempotencyInProgress, InvalidParameter
+from image2model.jobs import reservations
+from image2model.store import job_reads
 from image2model.store.connection import StoreOutage, command
 from image2model.store.keys import key
 from image2model.store.scripts import Script
@@ -69,6 +72,11 @@ def encode(accepted: AcceptedResponse) -> str:
     return msgspec.json.encode(accepted).decode()
 
 
+def pending(job_id: str) -> str:
+    """The value while the jobs of an admitted request are made: reserved, and not the request's to free."""
+    return _RESERVED + job_id
+
+
 @asynccontextmanager
 async def reserved(
     redis: Redis, owner: str, name: str | None
@@ -109,9 +117,21 @@ async def _reserve(redis: Redis, full_key: str) -> Reservation | AcceptedRespons
     if value == token:  # the first reply was lost, and the connection sent the command again
         return Reservation(full_key, token)
     if value.startswith(_RESERVED):
+        if bound := await _bound_by_now(redis, full_key, value.removeprefix(_RESERVED)):
+            return bound
         problem = "A request with this Idempotency-Key is under way. Ask again in a moment."
         raise IdempotencyInProgress.after(problem, _RETRY_SECONDS)
     return _accepted.decode(value)
+
+
+async def _bound_by_now(redis: Redis, full_key: str, job_id: str) -> AcceptedResponse | None:
+    """What the key stands for, where the request that holds it has made its jobs and no more than that."""
+    if not is_job_id(job_id) or await job_reads.job_version(redis, job_id) is None:
+        return None
+    await reservations.end(redis, job_id, made=True)
+    reply: bytes | None = await command(redis, "GET", full_key)
+    value = reply.decode() if reply else _RESERVED
+    return None if value.startswith(_RESERVED) else _accepted.decode(value)
 
 
 async def _renew(redis: Redis, reservation: Reservation) -> None:

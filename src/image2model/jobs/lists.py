@@ -2,7 +2,7 @@
 
 They lie in the home cell, the job does not. An entry is removed after its job is marked as deleted or has
 expired, and before the last trace of the job goes; so whatever removes a job can do it again after a crash.
-Readers skip entries without a job.
+An entry is there before its job. Readers skip those without one.
 """
 
 from typing import Final
@@ -28,6 +28,7 @@ async def unlist(redis: Redis, job_id: str) -> None:
     await command(redis, "HDEL", key("job", job_id), "metadata_tokens")
 
 
-def job_of_entry(entry: str) -> str:
-    """The job of an entry of the index: behind its token and its time."""
-    return entry[METADATA_TOKEN_DIGITS + _TIME_DIGITS :]
+def read_entry(entry: str) -> tuple[int, str]:
+    """When an entry of the index was made, ms since the epoch, and its job: they follow its token."""
+    text = entry[METADATA_TOKEN_DIGITS:]
+    return int(text[:_TIME_DIGITS]), text[_TIME_DIGITS:]

@@ -1,6 +1,6 @@
 """Jobs as a whole: created, cancelled, run again, erased.
 
-Every change is one script. A script checks everything before its first
+Every change of a job is one script. A script checks everything before its first
 write, so a refused call has changed nothing.
 """
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
+import structlog
 from redis.asyncio import Redis
 
 from image2model.access import accounts
@@ -20,20 +21,20 @@ from image2model.domain import (
     RejectedFile,
     StoredView,
 )
-from image2model.errors import IdempotencyConflict, NotFound, StoreUnavailable
+from image2model.errors import IdempotencyConflict, NotFound, Problem, StoreUnavailable
 from image2model.fal.endpoints import Json
-from image2model.jobs import lists
+from image2model.jobs import lists, reservations
 from image2model.jobs.fetches import NewFetch
 from image2model.jobs.made import created_job
 from image2model.jobs.metadata import comparison_token, tokens
-from image2model.store.connection import command
+from image2model.store.connection import StoreOutage, command
 from image2model.store.keys import key
 from image2model.store.records import JobSnapshot
 from image2model.store.scripts import Script
 
 _OLD_PROCESSES_RETRY_S: Final = 60
 _CREATE: Final = Script("jobs/create_job")
-_FORBID: Final = Script("jobs/forbid_job")
+_CREATE_AT_ONCE: Final = Script("jobs/create_jobs_at_once")
 _CANCEL: Final = Script("jobs/cancel_job")
 _RETRY: Final = Script("jobs/retry_images")
 _ERASE: Final = Script("jobs/erase_job")
@@ -109,6 +110,12 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
         return [*own, *tokens(self.metadata, *(image.metadata for image in self.images))]
 
     @property
+    def reserved_micro(self) -> int:
+        """Micro-dollars that are set aside for all of it."""
+        cutouts = sum(len(image.cutout_digests) for image in self.images)
+        return self.unit_micro * len(self.images) + self.cutout_micro * cutouts
+
+    @property
     def needs_newest(self) -> bool:
         """Whether processes of an earlier data version would run or show it wrongly."""
         return bool(self.comparison_id) or any(
@@ -124,6 +131,8 @@ class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     value: str
     ttl_ms: int
+    pending: str = ""
+    """Its value from the admission of the request until its jobs are made. A confirmation makes none."""
 
 
 class Created(msgspec.Struct, frozen=True, array_like=True):
@@ -147,6 +156,8 @@ class SeededParams(msgspec.Struct, frozen=True):
     seed: int | None
 
 
+_LOST: Final = Refused("lost")
+_log: Final = structlog.stdlib.get_logger(__name__)
 _AS_JSON: Final = frozenset({"metadata", "views", "preparation", "model_input", "params"})
 _created: Final = msgspec.msgpack.Decoder(Created)
 _retried: Final = msgspec.msgpack.Decoder(Retried)
@@ -168,38 +179,80 @@ async def create_all(
     allowance: Allowance | None = None,
     fetches: Sequence[NewFetch] = (),
 ) -> tuple[JobSnapshot, ...]:
-    """Make the jobs of one request and queue their images, in one step: all or none of them. `fetches` brings
-    their pictures first.
+    """Make the jobs of one request and queue their images: all or none of them. `fetches` brings their
+    pictures first. Three steps: what they need is reserved, they are made, the reservation ends.
 
-    The same call again changes nothing. Returns the jobs as they were made; a snapshot's version is 0.
+    A step that is repeated changes nothing. Returns the jobs as they were made; a snapshot's version is 0.
 
     Raises IdempotencyConflict where the key was lost to another request, and what `accounts.refusal`
     returns where the allowance does not suffice.
     """
-    packed = await _CREATE.packed(
+    terms = accounts.script_terms(allowance)
+    packed = [_packed(job) for job in jobs]
+    fetched = [one.packed for one in fetches]
+    token = jobs[0].job_id
+    reserved = await reservations.reserve(
+        redis,
+        token,
+        jobs[0].owner,
+        [(job.job_id, len(job.images), job.low_priority, job.tokens) for job in jobs],
+        sum(job.reserved_micro for job in jobs),
+        (record.key, record.token, record.value, record.ttl_ms, record.pending) if record else False,
+        terms,
+    )
+    if reserved.at_once:
+        return await _create_at_once(redis, jobs, packed, record, allowance, fetched)
+    if reserved.refused is not None:
+        raise _refusal(reserved.refused, allowance)
+    made = bool(
+        await _CREATE.packed(redis, jobs[0].owner, packed, reserved.scores, terms, reserved.at, fetched)
+    )
+    try:
+        await reservations.end(redis, token, made=made)
+    except StoreOutage as error:
+        _log.warning("reservation_not_ended", job_id=token, reason=str(error))  # the reconciler settles it
+    if not made:
+        raise _refusal(_LOST, allowance)
+    return tuple(created_job(job, reserved.at) for job in jobs)
+
+
+async def _create_at_once(
+    redis: Redis,
+    jobs: Sequence[NewJob],
+    packed: Sequence[object],
+    record: IdempotencyRecord | None,
+    allowance: Allowance | None,
+    fetches: Sequence[object],
+) -> tuple[JobSnapshot, ...]:
+    """The same in one step, as processes of data version 4 do it."""
+    reply = await _CREATE_AT_ONCE.packed(
         redis,
         jobs[0].owner,
-        [_packed(job) for job in jobs],
+        packed,
         (record.key, record.token, record.value, record.ttl_ms) if record else False,
         accounts.script_terms(allowance),
         any(job.needs_newest for job in jobs),
-        [one.packed for one in fetches],
+        fetches,
     )
-    created = _created.decode(packed)
-    if created.refused is None:
-        return tuple(created_job(job, created.at) for job in jobs)
-    if created.refused.reason == "old_processes":
-        raise StoreUnavailable.after(
+    created = _created.decode(reply)
+    if created.refused is not None:
+        raise _refusal(created.refused, allowance)
+    return tuple(created_job(job, created.at) for job in jobs)
+
+
+def _refusal(refused: Refused, allowance: Allowance | None) -> Problem:
+    if refused.reason == "old_processes":
+        return StoreUnavailable.after(
             "Processes of the release before still run, which know no objects of several views, variants, "
             "comparisons, prepared pictures, addresses of pictures and second steps. Send it again when the "
             "last of them has ended; files, for one model and sent as they are, are accepted meanwhile.",
             _OLD_PROCESSES_RETRY_S,
         )
-    if created.refused.reason == "lost":
-        raise IdempotencyConflict(
+    if refused.reason == "lost":
+        return IdempotencyConflict(
             "This Idempotency-Key ran out while the upload was under way; send it again."
         )
-    raise accounts.refusal(created.refused, allowance)
+    return accounts.refusal(refused, allowance)
 
 
 def _packed(job: NewJob) -> tuple[object, ...]:
@@ -285,11 +338,6 @@ def _phase_fields(image: NewImage, job: NewJob) -> list[str | int]:
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
-
-
-async def forbid(redis: Redis, job_id: str) -> bool:
-    """After a creation without a reply: whether the job exists. If not, it never will."""
-    return bool(await _FORBID(redis, job_id))
 
 
 async def cancel(

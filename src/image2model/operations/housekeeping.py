@@ -13,7 +13,7 @@ import structlog
 from redis.asyncio import Redis
 
 from image2model.generation.context import GenerationContext
-from image2model.jobs.lists import job_of_entry, unlist
+from image2model.jobs.lists import read_entry, unlist
 from image2model.queue import reconciliation
 from image2model.queue.running import RunningTask
 from image2model.storage import layout
@@ -135,28 +135,42 @@ def _holder(owner: Owner) -> tuple[str, str]:
     return ("job", owner.job_id) if owner.root == layout.ORIGINALS else ("image", owner.image_id)
 
 
-async def prune_owners(redis: Redis) -> int:
-    """Remove entries of jobs that no longer exist from their owners' lists; return how many."""
-    pruned = 0
+async def prune_owners(redis: Redis, *, older_than_s: float = ORPHAN_SECONDS) -> int:
+    """Remove entries of jobs that do not exist from their owners' lists; return how many.
+
+    Entries are older than `older_than_s`: the job of a new one may just be made.
+    """
+    pruned, latest = 0, int((time.time() - older_than_s) * 1000)
     for name in await command(redis, "SMEMBERS", key("owners")):
         owner = name.decode()
-        async for entries in _gone(redis, key("owner_metadata", owner), job_of_entry):
+        async for entries in _gone(redis, key("owner_metadata", owner), read_entry, latest):
             await _PRUNE.packed(redis, owner, (), entries)
             pruned += len(entries)
-        async for job_ids in _gone(redis, key("owner_jobs", owner), str):
+        async for job_ids in _gone(redis, key("owner_jobs", owner), None, latest):
             await _PRUNE.packed(redis, owner, job_ids, ())
             await command(redis, "SREM", key("owner_active", owner), *job_ids)
             pruned += len(job_ids)
     return pruned
 
 
-async def _gone(redis: Redis, listed: str, job_of: Callable[[str], str]) -> AsyncIterator[list[str]]:
-    """The entries of a list whose jobs do not exist, page by page. The caller removes each page."""
+async def _gone(
+    redis: Redis, listed: str, read: Callable[[str], tuple[int, str]] | None, latest: int
+) -> AsyncIterator[list[str]]:
+    """The entries up to a time whose jobs do not exist, page by page. The caller removes each page.
+
+    `read` finds time and job in an entry; without it the entry is the job, and its score the time.
+    """
     start, looked_at = 0, _PAGE
     while looked_at == _PAGE:
-        page = [entry.decode() for entry in await command(redis, "ZRANGE", listed, start, start + _PAGE - 1)]
-        existing = await _existing(redis, [("job", job_of(entry)) for entry in page])
-        gone = [entry for entry in page if ("job", job_of(entry)) not in existing]
+        page = await redis.zrange(listed, start, start + _PAGE - 1, withscores=True)
+        entries = {}
+        for name, score in page:
+            entry = name.decode()
+            at, job_id = read(entry) if read else (score, entry)
+            if at <= latest:
+                entries[entry] = ("job", job_id)
+        existing = await _existing(redis, list(entries.values()))
+        gone = [entry for entry, holder in entries.items() if holder not in existing]
         if gone:
             yield gone
         looked_at = len(page)

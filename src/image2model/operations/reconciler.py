@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from image2model.generation import costs
 from image2model.generation.context import GenerationContext
+from image2model.jobs import reservations
 from image2model.jobs.lifecycle import erase_if_deleted
 from image2model.queue import reconciliation
 from image2model.queue.running import RunningTask
@@ -35,6 +36,8 @@ async def reconcile(context: GenerationContext, _running: RunningTask, _nothing:
 
 async def _reconcile(context: GenerationContext) -> None:
     await reconciliation.renew_ttls(context.redis)
+    if settled := await reservations.settle_abandoned(context.redis):
+        _log.info("reservations_settled", count=settled)
     if released := await costs.release_holds(context.redis):
         _log.info("holds_released", count=released)
     repaired = await reconciliation.release_unused_permits(

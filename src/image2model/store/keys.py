@@ -125,6 +125,11 @@ KEYS: Final[dict[str, Key]] = {
     "forbidden": Key("lock:job:{}", Ttl.SHORT, Place.CELL),  # a job that is never made
     "unexpected": Key("unexpected:{}", Ttl.SHORT, Place.CELL),
     "write_probe": Key("probe", Ttl.SHORT, Place.HOME),
+    # of requests under way: how each ends; token -> when it was made; token -> images, micro-dollars
+    "reservation": Key("reservation:{}", Ttl.SHORT, Place.HOME),
+    "reservations": Key("reservations", Ttl.FLEET, Place.HOME),
+    "owner_reservations": Key("owner:{}:reservations", Ttl.SHORT, Place.HOME),
+    "address_reservations": Key("reservations:at:{}", Ttl.SHORT, Place.HOME),
     "session": Key("session:{}", Ttl.SHORT, Place.HOME),
     "sessions": Key("sessions:{}", Ttl.SHORT, Place.HOME),
     "rate": Key("rate:{}", Ttl.SHORT, Place.HOME),

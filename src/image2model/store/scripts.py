@@ -44,6 +44,7 @@ LIBRARY: Final = (
     "base",
     "data_version",
     "accounts",
+    "admission",
     "job_lists",
     "endpoints",
     "events",
@@ -52,6 +53,7 @@ LIBRARY: Final = (
     "fal_deletions",
     "window",
     "images",
+    "new_jobs",
     "circuits",
 )
 """The files of `store/lua` that are no scripts, in the order in which they need each other."""

@@ -1,4 +1,4 @@
--- API keys, and what their owners may use and have spent. Needs base.lua.
+-- API keys, and what their owners use and have spent in this cell. Needs base.lua.
 
 local TOUCH_EVERY = 60000
 
@@ -40,33 +40,10 @@ local function spent_in(owner, period, at)
   return num(row[5])
 end
 
--- {unfinished images, spent in the period, reserved for images under way}
-local function usage_of(owner, period, at)
+-- This cell's share of an owner's account: {unfinished images, spent in the period, reserved for images under way}
+local function share_of(owner, period, at)
   local row = call('HMGET', K.account(owner), 'unfinished', 'reserved')
   return {num(row[1]), spent_in(owner, period, at), num(row[2])}
-end
-
--- Unfinished images of an address, over all keys that are capped by address.
-local function unfinished_at(address)
-  return address == '' and 0 or num(call('HGET', K.addresses(), address))
-end
-
--- Why `count` images for `micro` in all may not be accepted, or nothing if they may: {'revoked'},
--- {'queue_full', unfinished, most}, {'address_full', most}, {'budget', what is left}.
--- `allowance` is {key digest or '', max_queued, budget or false, period, address or '', most of the address}; without
--- it there is no limit, and without an address none for the address.
-local function admission_refusal(owner, allowance, count, micro, at)
-  if not allowance then return nil end
-  local key, most, budget, period, address, most_there = unpack(allowance)
-  if key ~= '' and not valid_key(key, at) then return {'revoked'} end
-  local usage = usage_of(owner, period, at)
-  if usage[1] + count > most then return {'queue_full', usage[1], most} end
-  if address ~= '' and unfinished_at(address) + count > most_there then return {'address_full', most_there} end
-  if budget then
-    local left = budget - usage[2] - usage[3]
-    if micro > left then return {'budget', left} end
-  end
-  return nil
 end
 
 -- Adds money spent to the owner's periods and to the day's table of owners and models.
@@ -130,11 +107,12 @@ local function note_budget(image_id, allowance)
   end
 end
 
--- Micro-dollars left of the image's budget, below 0 once it is overrun; nothing where it has none.
-local function budget_left(image_id, owner, at)
+-- Micro-dollars left of the image's budget, below 0 once it is overrun; nothing where it has none. `read` is `usage_of`,
+-- or `share_of` where what is reserved for requests under way does not matter.
+local function budget_left(image_id, owner, at, read)
   local budget = call('HMGET', K.image(image_id), 'budget_micro', 'budget_period')
   if not budget[1] then return nil end
-  local usage = usage_of(owner, budget[2], at)
+  local usage = read(owner, budget[2], at)
   return num(budget[1]) - usage[2] - usage[3]
 end
 
@@ -147,12 +125,6 @@ local function reservation_shortfall(image_id, held)
   if text(row[2]) == '' then return 0 end
   local kept = held and math.min(num(row[2]), num(row[3])) or num(row[2])
   return math.max(0, num(row[1]) - kept)
-end
-
--- Whether the budget covers `micro` more; never when it is overrun already.
-local function affordable(image_id, micro, at)
-  local left = budget_left(image_id, call('HGET', K.image(image_id), 'owner'), at)
-  return not left or micro <= left
 end
 
 local function reserve_more(image_id, micro)
@@ -250,7 +222,7 @@ local function book(image_id, owner, model, request_id, attempt, micro, uncertai
   if not held and present then released = release_reservation(image_id, owner, micro) end
   if row[1] then add_cost(image_id, row[1], micro, uncertain) end
   if micro > 0 then charge(owner, model, micro, at) end
-  local left = micro > released and row[1] and budget_left(image_id, owner, at)
+  local left = micro > released and row[1] and budget_left(image_id, owner, at, share_of)
   local overrun = left and math.max(0, math.min(micro - released, -left)) or 0
   bookings[request_id] = {micro, nonce, overrun, attempt}
   if row[1] then

@@ -78,11 +78,11 @@ end
 
 -- The score of an owner's next image: its start tag in start-time fair queueing. An owner who has waited for nothing
 -- gets the tag of the last image that got a permit, before the next one of everybody who has had a turn. `owner_turn`
--- is the owner's last start tag.
-local function next_start_tag(owner, low)
+-- is the owner's last start tag. With a `count` these are the tags of so many images, of which the first is returned.
+local function next_start_tag(owner, low, count)
   local last = low and K.owner_low_turn(owner) or K.owner_turn(owner)
   local tag = math.max(virtual_time(low), num(call('GET', last)) + 1)
-  call('SET', last, tag, 'PX', FLEET_TTL)
+  call('SET', last, tag + (count or 1) - 1, 'PX', FLEET_TTL)
   if low then return LOW_PRIORITY + tag end
   return NORMAL_PRIORITY + tag
 end
