@@ -22,12 +22,17 @@ from tests.bench.table import Beside, Report, as_markdown, as_text, beside_as_ma
 ROWS = (
     "start_up",
     "upload",
+    "upload_of_small",
     "status_rates",
     "models",
     "streams",
+    "idle",
+    "idle_fleet",
     "pick_up",
     "batch_of_25",
     "thousand",
+    "throughput",
+    "store_cost",
     "in_flight",
     "big_pictures",
     "phone_pictures",
@@ -81,7 +86,8 @@ def _beside(options: argparse.Namespace) -> Report:
     shown = beside_as_markdown if options.markdown else beside_as_text
     _say(f"\n{machine.describe()}\n{shown(found.verdicts)}")
     slower = sum(verdict.slower for verdict in found.verdicts)
-    _say(f"{slower} of {len(found.verdicts)} slower than {commit[:7]}")
+    short = sum(verdict.passed is False for verdict in found.verdicts)
+    _say(f"{slower} of {len(found.verdicts)} slower than {commit[:7]}, {short} beyond their limit")
     return _report(rows, broken, found)
 
 
