@@ -58,6 +58,25 @@ IMAGE_FIELDS: Final = (
 """What a client may see of an image, in the order of a row. New fields come last: readers accept the shorter
 row of an older version, and ignore what a newer version appends."""
 
+CHANGING_FIELDS: Final = (
+    "status",
+    "queue_position",
+    "attempt",
+    "cached",
+    "request_id",
+    "cost_micro",
+    "error",
+    "result",
+    "started_at",
+    "finished_at",
+    "cost_uncertain",
+    "seed",
+    "preparation",
+    "scaled",
+)
+"""What may change of an image after its pictures are there, in the order of a stored event (`events.lua`). When
+history is read, the other IMAGE_FIELDS come from the image. A new field that may change comes last here too."""
+
 JOB_FIELDS: Final = (
     "model",
     "params",

@@ -107,6 +107,10 @@ def library() -> str:
         "STATUSES": _lua_list(tuple(status.value for status in ImageStatus)),
         "COUNT_FIELDS": _lua_list(tuple(f"n_{status}" for status in ImageStatus)),
         "IMAGE_FIELDS": _lua_list(records.IMAGE_FIELDS),
+        "IMAGE_PLACES": _lua_table({name: i for i, name in enumerate(records.IMAGE_FIELDS, 1)}),
+        "CHANGING_FIELDS": _lua_numbers(
+            [records.IMAGE_FIELDS.index(name) + 1 for name in records.CHANGING_FIELDS]
+        ),
         "JOB_FIELDS": _lua_list(records.JOB_FIELDS),
         "ATTEMPT_FIELDS": _lua_list(records.ATTEMPT_FIELDS),
         "LEGAL": "{" + ", ".join(legal) + "}",
