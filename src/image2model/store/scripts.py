@@ -25,8 +25,7 @@ from image2model.domain import (
     ImageError,
     ImageStatus,
 )
-from image2model.store import arq_keys, data_versions, keys, records
-from image2model.store.connection import command
+from image2model.store import arq_keys, data_versions, keys, pipelining, records
 
 WORKER_CRASHED: Final = ImageError(
     code="worker_crashed",
@@ -186,9 +185,9 @@ class Script:
         """Run it. Raises StoreOutage."""
         text = self.load()
         try:
-            return await command(redis, "EVALSHA", self._sha, 0, *args)
+            return await pipelining.call(redis, "EVALSHA", self._sha, 0, *args)
         except NoScriptError:
-            return await command(redis, "EVAL", text, 0, *args)
+            return await pipelining.call(redis, "EVAL", text, 0, *args)
 
     async def packed(self, redis: Redis, *args: object) -> Any:
         """Run it with `args` as one msgpack list, which Lua unpacks. No bytes: its cmsgpack has no `bin`."""
