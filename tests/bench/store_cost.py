@@ -16,7 +16,8 @@ from tests.support.ports import free_port
 
 _FAL_S = 2.0
 _BATCH = 25
-_SETTLE_S = 5.0
+SETTLE_S = 5.0
+"""Bookings and the ends of batches come after the last model."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -76,4 +77,4 @@ async def _make(all_of_it: World, port: int, count: int, *, first: int) -> None:
     bodies = [pictures.batch(made[start : start + _BATCH]) for start in range(0, count, _BATCH)]
     job_ids = [(await asyncio.to_thread(post_batch, port, body))[0] for body in bodies]
     await all_of_it.finish(job_ids, every_s=1.0)
-    await asyncio.sleep(_SETTLE_S)  # bookings and ends of batches come after the last model
+    await asyncio.sleep(SETTLE_S)
