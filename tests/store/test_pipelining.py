@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 from image2model.store.connection import StoreOutage, command, connect
 from image2model.store.pipelining import call
 from image2model.store.run_id import last_run_id
+from tests.support.ports import free_port
 from tests.support.refusing_store import refusing_store
 
 ECHO = "return ARGV[1]"
@@ -43,9 +44,9 @@ async def test_calls_that_come_while_a_line_ends_are_sent_too(redis: Redis) -> N
 
 
 async def test_an_error_fails_only_its_own_call(redis: Redis) -> None:
-    good, bad, last = await asyncio.gather(
-        echo(redis, "a"), call(redis, "EVAL", "nonsense", 0), echo(redis, "b"), return_exceptions=True
-    )
+    calls = (echo(redis, "a"), call(redis, "EVAL", "nonsense", 0), echo(redis, "b"))
+    found: list[object] = await asyncio.gather(*calls, return_exceptions=True)
+    good, bad, last = found
     assert isinstance(bad, ResponseError)
     assert not isinstance(bad, StoreOutage)
     assert (good, last) == (b"a", b"b")
@@ -84,6 +85,16 @@ async def test_an_outage_reaches_every_call_and_passes() -> None:
         found = await asyncio.gather(
             *(echo(away, str(number)) for number in range(5)), return_exceptions=True
         )
+    assert all(isinstance(one, StoreOutage) for one in found)
+
+
+async def test_a_store_that_is_gone_leaves_no_call_waiting() -> None:
+    """More calls than one round trip carries."""
+    async with connect(f"redis://127.0.0.1:{free_port('127.0.0.1')}", timeout_s=0.5) as gone:
+        async with asyncio.timeout(30):
+            found = await asyncio.gather(
+                *(echo(gone, str(number)) for number in range(300)), return_exceptions=True
+            )
     assert all(isinstance(one, StoreOutage) for one in found)
 
 

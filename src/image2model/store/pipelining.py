@@ -34,7 +34,7 @@ async def call(redis: Redis, *args: bytes | str | int) -> Any:
     """
     pool = redis.connection_pool
     lines = _lines_of.setdefault(pool, _Lines())
-    packed = hiredis.pack_command(args)
+    packed = hiredis.pack_command(args)  # type: ignore[arg-type]  # its stub says: one argument
     for pause in _PAUSES_S:
         try:
             return await lines.call(pool, packed)
@@ -101,8 +101,9 @@ class _Lines:
         if error is None and self._waiting:
             self._start(pool)  # they came while it gave its connection back
         elif not self._open:
-            for one in self._next():
-                one.fail(error or StoreUnreachable("the line has ended"))
+            while batch := self._next():
+                for one in batch:
+                    one.fail(error or StoreUnreachable("the line has ended"))
 
     def _next(self) -> list[_Call]:
         batch: list[_Call] = []
