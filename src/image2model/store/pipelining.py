@@ -34,7 +34,7 @@ async def call(redis: Redis, *args: bytes | str | int) -> Any:
     """
     pool = redis.connection_pool
     lines = _lines_of.setdefault(pool, _Lines())
-    packed = hiredis.pack_command(args)  # type: ignore[arg-type]  # its stub says: one argument
+    packed = hiredis.pack_command(args)  # type: ignore[arg-type]  # its stub says a tuple of one
     for pause in _PAUSES_S:
         try:
             return await lines.call(pool, packed)
