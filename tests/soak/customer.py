@@ -78,7 +78,7 @@ class Customer:
             self.counts["images retried"] += len(failed)
             document = await self._ended(job_id, self._poll(job_id))
         await self._download(document)
-        if turn // 2 % 2:  # the others are left to expire
+        if (turn + self._number) % 2:  # the others are left to expire
             await self._call("DELETE", f"jobs/{job_id}", status=204)
             self.counts["jobs deleted"] += 1
 

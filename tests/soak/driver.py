@@ -4,9 +4,11 @@ Who calls it: the command line and the suite's own test.
 """
 
 import asyncio
+import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Final
 
 import aiohttp
 
@@ -18,7 +20,11 @@ from tests.soak.readings import Reader, Record
 from tests.soak.world import ADMIN_KEY, Size, World, world_in
 from tests.support.secrecy import LEDGER
 
-_FORGET_S = 30.0
+_FORGET_S: Final = 30.0
+_DRAIN_S: Final = 300.0
+"""How long what was begun may take to end when nothing more comes."""
+_POOLED: Final = 8.0
+"""Tasks that a process begins at its first job and keeps: readers of pooled connections."""
 
 
 async def run(folder: Path, size: Size, path: Path) -> Record:
@@ -46,6 +52,8 @@ async def run(folder: Path, size: Size, path: Path) -> Record:
             await _until(supervisor, size.minutes * 60)
         finally:
             await supervisor.end()
+        if not supervisor.faults:
+            reader.record.faults += await _left_over(reader)
     record = reader.record
     record.counts = dict(sum((customer.counts for customer in customers), Counter[str]()))
     record.faults += supervisor.faults
@@ -57,6 +65,20 @@ async def run(folder: Path, size: Size, path: Path) -> Record:
 async def _until(supervisor: Supervisor, seconds: float) -> None:
     """Wait so long, or until a part has stopped: the rest of the run would show nothing."""
     await asyncio.wait(supervisor.tasks.values(), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _left_over(reader: Reader) -> list[str]:
+    """Wait until no process has more tasks than before the load; a sentence for each that keeps some."""
+    before = {name: series["tasks"][0] for name, series in reader.record.series.items() if "tasks" in series}
+    deadline = time.monotonic() + _DRAIN_S
+    while True:
+        now = {name: values["tasks"] for name, values in (await reader.read()).items() if name in before}
+        kept = {name for name in before if now[name] > before[name] + _POOLED}
+        if not kept or time.monotonic() > deadline:
+            return [
+                f"{name} has {now[name]:.0f} tasks without load, and had {before[name]:.0f}" for name in kept
+            ]
+        await asyncio.sleep(1)
 
 
 async def _forget_ledger(world: World, http: aiohttp.ClientSession) -> None:

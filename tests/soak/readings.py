@@ -65,12 +65,13 @@ class Reader:
         """Until cancelled. Raises RuntimeError where a process has ended."""
         begun = time.monotonic()
         while True:
-            found = await self._read()
+            found = await self.read()
             self.record.add(time.monotonic() - begun, machine.load(), found)
             self._path.write_bytes(msgspec.json.encode(self.record))
             await asyncio.sleep(self._world.size.every)
 
-    async def _read(self) -> dict[str, dict[str, float]]:
+    async def read(self) -> dict[str, dict[str, float]]:
+        """What every process holds now: process -> what -> its value."""
         found = {name: _of_process(pid) for name, pid in self._world.pids().items()}
         for name, url in self._world.metrics.items():
             found[name]["tasks"] = await self._tasks(url)

@@ -76,7 +76,7 @@ def test_memory_that_falls_is_flat() -> None:
 
 def test_one_thread_more_is_flat_and_many_are_not() -> None:
     assert growth("api", "threads", [9] * 50 + [10] * 50, 0.05).flat
-    assert not growth("api", "threads", [9] * 50 + [15] * 50, 0.05).flat
+    assert not growth("api", "threads", [9] * 50 + [35] * 50, 0.05).flat
 
 
 def test_the_settling_time_does_not_count() -> None:

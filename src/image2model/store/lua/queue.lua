@@ -204,3 +204,12 @@ local function stop_leading(image_id, digest)
   call('DEL', K.reuse(digest))
   release_reuse_waiters(digest)
 end
+
+-- The image is about to be erased: nothing can be reused from it.
+local function leave_reuse(image_id)
+  local row = call('HMGET', K.image(image_id), 'digest', 'cutout_digests')
+  stop_leading(image_id, text(row[1]))
+  for digest in string.gmatch(text(row[2]), '%S+') do
+    if call('GET', K.cutout(digest)) == image_id then call('DEL', K.cutout(digest)) end
+  end
+end
