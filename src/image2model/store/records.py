@@ -74,8 +74,9 @@ CHANGING_FIELDS: Final = (
     "preparation",
     "scaled",
 )
-"""What may change of an image after its pictures are there, in the order of a stored event (`events.lua`). When
-history is read, the other IMAGE_FIELDS come from the image. A new field that may change comes last here too."""
+"""What may change of an image after its pictures are there, in the order of a stored event (`events.lua`).
+When history is read, the other IMAGE_FIELDS come from the image. A new field that may change comes last here
+too."""
 
 JOB_FIELDS: Final = (
     "model",
