@@ -102,6 +102,7 @@ end
 -- job's counts, the owner's account and the queue, and emits the event. Returns false where the move is illegal.
 local function move(image_id, to, fields, at)
   local image = K.image(image_id)
+  buffer_image(image_id)
   local row = call('HMGET', image, 'status', 'job_id', 'waited')
   local from, job_id = row[1], row[2]
   if not from then return false end
@@ -120,7 +121,7 @@ local function move(image_id, to, fields, at)
   call('HINCRBY', K.job(job_id), 'n_' .. from, -1)
   call('HINCRBY', K.job(job_id), 'n_' .. to, 1)
   note_move(image_id, from, to, text(row[3]) ~= '', at)
-  if to == 'storing' then release_permit(image_id) end
+  if to == 'storing' then release_permit(image_id, AT_FAL[from]) end
   -- I2M_TASK_TIMEOUT starts once, whichever worker follows the request
   if to == 'generating' and text(call('HGET', image, 'running_at')) == '' then call('HSET', image, 'running_at', at) end
   if ADVANCING[to] then call('HSET', K.job(job_id), 'waiting_for', '') end
@@ -129,8 +130,8 @@ local function move(image_id, to, fields, at)
     call('HSET', image, 'finished_at', at, 'queue_position', '', 'fence', '')
     -- a success without a booking was free
     if to == 'succeeded' and text(call('HGET', image, 'cost_micro')) == '' then call('HSET', image, 'cost_micro', 0) end
-    release_permit(image_id)
-    dequeue(GENERATION, image_id)
+    if from ~= 'storing' then release_permit(image_id, AT_FAL[from]) end
+    dequeue(GENERATION, image_id, from ~= 'queued')
     if to == 'cancelled' then leave_fetch(image_id) end
     local digest = text(call('HGET', image, 'digest'))
     if digest ~= '' then
