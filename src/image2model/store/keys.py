@@ -64,7 +64,6 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
     "low_turn": ("turn:low", Ttl.FLEET),
     "origins": ("origins", Ttl.FLEET),
     "addresses": ("addresses", Ttl.FLEET),
-    "claims": ("claims", Ttl.FLEET),
     "sweep": ("sweep:{}", Ttl.FLEET),
     "window_told": ("window:told", Ttl.SHORT),
     "waiting_told": ("waiting:told", Ttl.SHORT),

@@ -41,6 +41,7 @@ _UNEXPECTED_ERROR: Final = ImageError(
 )
 _LIBRARY: Final = (
     "base",
+    "buffer",
     "data_version",
     "accounts",
     "endpoints",
@@ -51,6 +52,44 @@ _LIBRARY: Final = (
     "window",
     "images",
     "circuits",
+)
+_MOVED_IMAGE: Final = (
+    "job_id",
+    "owner",
+    "fence",
+    "digest",
+    "phase",
+    "phase_model",
+    "waited",
+    "cancel_requested",
+    "attempt_token",
+    "request_id",
+    "posting_at",
+    "running_at",
+    "submitted_at",
+    "reuse_of",
+    "reuse_main",
+    "main_digest",
+    "hazard",
+    "pickups",
+    "fetches",
+    "unit_micro",
+    "later_micro",
+    "reserved_micro",
+    "booked",
+    "budget_micro",
+    "budget_period",
+)
+"""What a move reads of an image besides its row."""
+_MOVED_JOB: Final = (
+    "version",
+    "owner",
+    "total",
+    "deleted",
+    "waiting_for",
+    "model",
+    "finished_at",
+    "cost_micro",
 )
 _OWNER_HISTORY: Final = 20_000
 """How many events of an owner are kept for `/events`."""
@@ -112,6 +151,8 @@ def library() -> str:
         ),
         "JOB_FIELDS": _lua_list(records.JOB_FIELDS),
         "ATTEMPT_FIELDS": _lua_list(records.ATTEMPT_FIELDS),
+        "MOVED_IMAGE_FIELDS": _lua_list(tuple(dict.fromkeys((*records.IMAGE_FIELDS, *_MOVED_IMAGE)))),
+        "MOVED_JOB_FIELDS": _lua_list((*(f"n_{status}" for status in ImageStatus), *_MOVED_JOB)),
         "LEGAL": "{" + ", ".join(legal) + "}",
         "FINISHED": _lua_set(IMAGE_FINISHED),
         "UNFINISHED": _lua_set(IMAGE_UNFINISHED),
@@ -212,6 +253,7 @@ class Script:
         return done, after
 
 
+_WRITING_BACK: Final = "local function run()\n{}\nend\nlocal reply = run()\nwrite_buffered()\nreturn reply\n"
 _COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
 _DECLARATION: Final = re.compile(r"^(?:local (?:function )?(\w+)|(K\.\w+))", re.MULTILINE)
 """Everything in the library is a declaration at the start of a line, and extends to the next one."""
@@ -219,8 +261,10 @@ _NAME: Final = re.compile(r"\bK\.\w+|\b[A-Za-z_]\w*")
 
 
 def link(library: str, body: str) -> str:
-    """The script's text: the parts of `library` that `body` names, directly or not, in the library's
-    order."""
+    """The script's text: the parts of `library` that `body` names, directly or not, in the library's order.
+
+    One that buffers hashes writes them when `body` has returned (store/lua/buffer.lua).
+    """
     parts = _parts(_COMMENT.sub("", library))
     needed: set[str] = set()
     unread = [body]
@@ -228,7 +272,10 @@ def link(library: str, body: str) -> str:
         found = _names(unread.pop()) & parts.keys() - needed
         needed |= found
         unread += [parts[name] for name in found]
-    return "".join([text for name, text in parts.items() if name in needed]) + body
+        if "buffer_hash" in found:
+            unread.append("write_buffered")
+    linked = "".join([text for name, text in parts.items() if name in needed])
+    return linked + (_WRITING_BACK.format(body) if "buffer_hash" in needed else body)
 
 
 def _parts(library: str) -> dict[str, str]:

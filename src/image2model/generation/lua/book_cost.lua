@@ -5,6 +5,7 @@
 -- Returns {1 booked | 0 booked already | -1 neither the image nor a hold is known, micro, overrun, model}.
 local id, owner, model, request_id, attempt, micro, uncertain, nonce = unpack(cmsgpack.unpack(ARGV[1]))
 local image, at = K.image(id), now_ms()
+buffer_image(id)
 local before = call('HMGET', image, 'status', 'job_id', 'cost_micro', 'cost_uncertain')
 -- what a finished job's last event shows is kept, should the booking change it
 local final = FINISHED[text(before[1])] and call('EXISTS', K.job(before[2])) == 1

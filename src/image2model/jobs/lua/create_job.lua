@@ -27,18 +27,21 @@ if refused then return cmsgpack.pack({0, refused}) end
 local function create(job_id, fields, images, low, unit, tokens)
   local ids = {}
   for i, image in ipairs(images) do ids[i] = image[1] end
+  buffer_hash(K.job(job_id))
   call('HSET', K.job(job_id), 'owner', owner, 'total', #images, 'image_ids', table.concat(ids, ' '),
     'created_at', at, 'updated_at', at, 'version', 0, 'n_queued', #images, unpack(fields))
   open_job(job_id, owner, at)
   call('ZADD', K.owner_jobs(owner), at, job_id)
   index_metadata(job_id, owner, tokens, at)
+  local first_tag = next_start_tags(owner, low, #images)
   for i, image in ipairs(images) do
+    buffer_hash(K.image(image[1]))
     call('HSET', K.image(image[1]), 'job_id', job_id, 'owner', owner, 'image_id', image[1], 'index', i - 1,
       'status', 'queued', 'attempt', 1, 'created_at', at, unpack(image[2]))
     open_account(image[1], owner, unit + image[3])
     note_budget(image[1], allowance)
     count_at_address(image[1], allowance)
-    enqueue_image(image[1], next_start_tag(owner, low), at)
+    enqueue_image(image[1], first_tag + i - 1, at)
   end
   for _, id in ipairs(ids) do emit_image(job_id, id, at) end
   expire_job(job_id, UNFINISHED_TTL)

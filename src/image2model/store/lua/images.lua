@@ -108,6 +108,7 @@ local MOVE_FIELDS = {'job_id', 'waited', 'running_at', 'digest', unpack(IMAGE_FI
 -- job's counts, the owner's account and the queue, and emits the event. Returns false where the move is illegal.
 local function move(image_id, to, fields, at)
   local image = K.image(image_id)
+  buffer_image(image_id)
   local found = call('HMGET', image, unpack(MOVE_FIELDS))
   local before = {}
   for i, name in ipairs(MOVE_FIELDS) do before[name] = text(found[i]) end
@@ -151,11 +152,11 @@ local function move(image_id, to, fields, at)
   if from == 'failed' then call('ZREM', K.dead(), image_id) end
   if to == 'failed' then add_dead_letter(image_id, at) end
   note_move(image_id, from, to, before.waited ~= '', at)
-  if to == 'storing' then release_permit(image_id) end
+  if to == 'storing' then release_permit(image_id, AT_FAL[from]) end
   if FINISHED[to] then
     -- final and out of the queue in one step, so that a retry can queue it again
-    release_permit(image_id)
-    dequeue(GENERATION, image_id)
+    if from ~= 'storing' then release_permit(image_id, AT_FAL[from]) end
+    dequeue(GENERATION, image_id, from ~= 'queued')
     if to == 'cancelled' then leave_fetch(image_id) end
     local digest = current('digest')
     if digest ~= '' then
