@@ -113,6 +113,7 @@ def library() -> str:
         ),
         "JOB_FIELDS": _lua_list(records.JOB_FIELDS),
         "ATTEMPT_FIELDS": _lua_list(records.ATTEMPT_FIELDS),
+        "PASSING_FIELDS": _lua_list(records.PASSING_FIELDS),
         "LEGAL": "{" + ", ".join(legal) + "}",
         "FINISHED": _lua_set(IMAGE_FINISHED),
         "UNFINISHED": _lua_set(IMAGE_UNFINISHED),
