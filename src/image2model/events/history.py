@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import Counts, WaitingFor
 from image2model.store import records
+from image2model.store.connection import command
 from image2model.store.keys import key
 from image2model.store.scripts import Script
 
@@ -141,8 +142,15 @@ async def event_of_owner(redis: Redis, owner: str, seq: int) -> tuple[str, int] 
 
 
 async def bounds_of_job(redis: Redis, job_id: str) -> tuple[int, int]:
-    """The first and the last version in a job's history; (0, 0) if it is empty."""
-    return await _bounds(redis, key("job_events", job_id))
+    """The first and the last version in a job's history; (0, 0) if it is empty.
+
+    Of a settled job the history is its last event.
+    """
+    first, last = await _bounds(redis, key("job_events", job_id))
+    if last:
+        return first, last
+    settled = int(await command(redis, "HGET", key("job", job_id), "settled") or 0)
+    return settled, settled
 
 
 async def bounds_of_owner(redis: Redis, owner: str) -> tuple[int, int]:

@@ -47,6 +47,7 @@ TTLS: Final[dict[str, tuple[str, Ttl]]] = {
     "unfinished": ("jobs:unfinished", Ttl.FLEET),
     "deleted": ("jobs:deleted", Ttl.FLEET),
     "ended": ("jobs:ended", Ttl.FLEET),
+    "unsettled": ("jobs:unsettled", Ttl.FLEET),  # finished jobs with their whole history, by their end
     "dead": ("dead", Ttl.FLEET),
     "ahead": ("ahead", Ttl.FLEET),  # the look-ahead: images that are being prepared
     "prepared": ("prepared", Ttl.FLEET),  # those that wait for a permit, in the fair order

@@ -153,6 +153,7 @@ def library() -> str:
         "ATTEMPT_FIELDS": _lua_list(records.ATTEMPT_FIELDS),
         "MOVED_IMAGE_FIELDS": _lua_list(tuple(dict.fromkeys((*records.IMAGE_FIELDS, *_MOVED_IMAGE)))),
         "MOVED_JOB_FIELDS": _lua_list((*(f"n_{status}" for status in ImageStatus), *_MOVED_JOB)),
+        "PASSING_FIELDS": _lua_list(records.PASSING_FIELDS),
         "LEGAL": "{" + ", ".join(legal) + "}",
         "FINISHED": _lua_set(IMAGE_FINISHED),
         "UNFINISHED": _lua_set(IMAGE_UNFINISHED),

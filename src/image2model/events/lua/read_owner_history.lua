@@ -7,10 +7,6 @@ for i, entry in ipairs(call('XRANGE', K.owner_events(owner), '(' .. after .. '-0
   local fields = entry[2]
   local job_id, version = fields[1], fields[2]
   if job_id == 'j' then job_id, version = fields[2], fields[4] end
-  local found = call('XRANGE', K.job_events(job_id), version .. '-0', version .. '-0')[1]
-  events[i] = {string.match(entry[1], '^%d+'), job_id, version}
-  if found then
-    events[i][4], events[i][5] = event_body(job_id, version, found[2], rows)
-  end
+  events[i] = {string.match(entry[1], '^%d+'), job_id, version, event_at(job_id, version, rows)}
 end
 return events

@@ -15,7 +15,8 @@ for _, id in ipairs(image_ids(job_id)) do
   erase_image(id)
 end
 unindex_metadata(job_id, fields[1])
-call('HDEL', job, 'metadata')
+call('HDEL', job, 'metadata', 'settled')
+forget_completions(job_id)
 call('HSET', job, 'image_ids', '')
 call('DEL', K.job_events(job_id), K.deliveries(job_id))
 call('ZREM', K.owner_jobs(fields[1]), job_id)

@@ -135,12 +135,17 @@ local function completion_of(job_id, at)
   return {at, event_row(job_row(job_id), EVENT_JOB_FIELDS), rows}
 end
 
--- Writes it. `ended_seq` is its place in the owner's history. Returns the job's version.
+-- Writes it. `ended_seq` is its place in the owner's history. Later the job is settled (settle_jobs.lua). Returns the
+-- job's version.
 local function emit_complete(job_id, at)
   local job = K.job(job_id)
   local version, head = call('HINCRBY', job, 'version', 1), call('HMGET', job, unpack(EVENT_HEAD))
   local seq = append_event(job_id, head, version, 'complete', completion_of(job_id, at), 'complete', {at})
-  if seq and data_version() >= 5 then call('HSET', job, 'ended_seq', seq) end
+  if seq and data_version() >= 5 then
+    call('HSET', job, 'ended_seq', seq)
+    call('ZADD', K.unsettled(), at, job_id)
+    call('PEXPIRE', K.unsettled(), FLEET_TTL)
+  end
   return version
 end
 
@@ -150,6 +155,12 @@ local function keep_completion(job_id)
   local row = call('HMGET', K.job(job_id), 'finished_at', 'version', 'updated_at')
   if text(row[1]) == '' or data_version() < 5 then return end
   call('HSET', K.job(job_id), 'completion:' .. row[2], cmsgpack.pack(completion_of(job_id, num(row[3]))))
+end
+
+local function forget_completions(job_id)
+  for _, name in ipairs(call('HKEYS', K.job(job_id))) do
+    if string.sub(name, 1, 11) == 'completion:' then call('HDEL', K.job(job_id), name) end
+  end
 end
 
 -- {kind, body} of one entry of a job's stream, packed as notifications are; `fields` is the entry's flat list. `rows`
@@ -168,4 +179,16 @@ local function event_body(job_id, version, fields, rows)
   local row = {unpack(rows[id])}
   for i, place in ipairs(CHANGING_FIELDS) do row[place] = stored[5][i] or '' end
   return 'image', cmsgpack.pack({stored[1], stored[2], stored[3], row})
+end
+
+-- A settled job has no stream: its last event, whose version is in `settled`, is in the rows alone.
+local function settled_version(job_id) return num(call('HGET', K.job(job_id), 'settled')) end
+
+-- {kind, body} of the event of a version, as `event_body` returns them; nothing where the history does not reach back.
+local function event_at(job_id, version, rows)
+  local found = call('XRANGE', K.job_events(job_id), version .. '-0', version .. '-0')[1]
+  if found then return event_body(job_id, version, found[2], rows) end
+  local row = call('HMGET', K.job(job_id), 'completion:' .. version, 'settled', 'updated_at')
+  if row[1] then return 'complete', row[1] end
+  if num(row[2]) == num(version) then return 'complete', cmsgpack.pack(completion_of(job_id, num(row[3]))) end
 end

@@ -88,6 +88,8 @@ local function reopen_job(job_id, at)
   keep_completion(job_id)
   call('HSET', job, 'finished_at', '', 'expires_at', '', 'cancel_requested', '')
   call('ZREM', K.ended(), job_id)
+  call('ZREM', K.unsettled(), job_id)
+  call('HDEL', job, 'settled')
   open_job(job_id, call('HGET', job, 'owner'), at)
   expire_job(job_id, UNFINISHED_TTL)
 end
