@@ -109,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--webhook-attempts", type=int, default=8)
     flags.add_argument("--webhook-backoff", type=duration, default=0.5, help="after the first attempt")
-    flags.add_argument("--memory", type=int, default=512, help="MiB for uploads and models")
+    flags.add_argument("--memory", type=int, default=512, help="MiB of the disk for uploads and models")
     flags.add_argument(
         "--exit-with-parent",
         type=int,
