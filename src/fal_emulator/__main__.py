@@ -112,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--result-ttl", type=duration, default=3600.0, help="how long a result can be asked for: 1h"
     )
-    flags.add_argument("--memory", type=int, default=512, help="MiB for uploads and models")
+    flags.add_argument("--memory", type=int, default=512, help="MiB of the disk for uploads and models")
     flags.add_argument(
         "--exit-with-parent",
         type=int,

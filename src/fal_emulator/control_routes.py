@@ -64,11 +64,11 @@ def _seconds(value: float | str) -> float:
 
 async def ledger(request: Request) -> Response:
     """`GET`: the ledger. `DELETE`: forget it and start the maximum anew."""
-    book = state_of(request).ledger
+    state = state_of(request)
     if request.method == "DELETE":
-        book.clear()
+        state.clear_ledger()
         return json_reply({})
-    return json_reply(book.document())
+    return json_reply(state.ledger.document())
 
 
 async def faults(request: Request) -> Response:

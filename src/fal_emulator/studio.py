@@ -52,11 +52,11 @@ class _Made(msgspec.Struct, frozen=True):
 class Studio:
     """`model_files` are handed out in place of what would be made, where there are any."""
 
-    def __init__(self, files: Files, model_files: ModelFiles, config: Config) -> None:
+    def __init__(self, files: Files, origins: Origins, model_files: ModelFiles, config: Config) -> None:
         self._files = files
         self._model_files = model_files
         self._config = config
-        self._origins = Origins()
+        self._origins = origins
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="relief")
         self._tasks: set[asyncio.Task[Answer]] = set()
         self._recent: OrderedDict[tuple[object, ...], dict[str, _Made]] = OrderedDict()
@@ -170,7 +170,7 @@ class Studio:
         if Fault.MODEL_TRUNCATED in faults:
             data = data[: len(data) // 2]
         kind = made.content_type or _CONTENT_TYPES.get(part.format, OCTETS)
-        file = StoredFile(data, kind, part.name, transfer=_transfer(generation, "model"))
+        file = StoredFile(kind, part.name, transfer=_transfer(generation, "model"), data=data)
         file.shared = isinstance(data, memoryview)
         if Fault.MODEL_MISSING not in faults:
             self._store(generation, file, made.sha256 if data is made.data else sha256(data))
@@ -178,7 +178,7 @@ class Studio:
 
     def _put_preview(self, generation: Generation, made: _Made) -> dict[str, object]:
         transfer = _transfer(generation, "preview")
-        file = StoredFile(made.data, "image/jpeg", "preview.jpg", transfer=transfer)
+        file = StoredFile("image/jpeg", "preview.jpg", transfer=transfer, data=made.data)
         elsewhere = Fault.PREVIEW_ELSEWHERE in generation.faults
         file.partner = elsewhere
         if (late := generation.faults.get(Fault.PREVIEW_LATE)) is not None:
@@ -189,7 +189,7 @@ class Studio:
 
     def _put_side(self, generation: Generation, part: Part, made: _Made) -> dict[str, object]:
         kind = _CONTENT_TYPES.get(part.format, OCTETS)
-        file = StoredFile(made.data, kind, part.name, transfer=_transfer(generation, "all"))
+        file = StoredFile(kind, part.name, transfer=_transfer(generation, "all"), data=made.data)
         self._store(generation, file, made.sha256)
         return _object(generation, file, generation.base_url)
 
@@ -200,8 +200,8 @@ class Studio:
         file.request_id = generation.request_id
         file.acl = generation.lifecycle.acl
         file.expires_at = generation.lifecycle.expires_at()
+        file.used_at = time.monotonic()
         self._files.put(path, file)
-        self._files.mark_used(path)
 
     def _elsewhere(self, generation: Generation) -> str:
         if self._config.elsewhere is None:
