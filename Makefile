@@ -127,6 +127,10 @@ CHAOS ?= --images 5000 --workers 6 --apis 2
 chaos: $(DEV_DONE) ## thousands of pictures while everything breaks; the seed is printed (CHAOS)
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
+.PHONY: soak
+soak: $(DEV_DONE) ## half an hour of an even load: does anything grow? soak.json and soak.svg (SOAK)
+	$(BIN)/python -m tests.soak $(SOAK)
+
 FUZZ_SECONDS ?= 600
 
 .PHONY: fuzz

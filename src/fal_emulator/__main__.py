@@ -109,7 +109,10 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--webhook-attempts", type=int, default=8)
     flags.add_argument("--webhook-backoff", type=duration, default=0.5, help="after the first attempt")
-    flags.add_argument("--memory", type=int, default=512, help="MiB for uploads and models")
+    flags.add_argument(
+        "--result-ttl", type=duration, default=3600.0, help="how long a result can be asked for: 1h"
+    )
+    flags.add_argument("--memory", type=int, default=512, help="MiB of the disk for uploads and models")
     flags.add_argument(
         "--exit-with-parent",
         type=int,
@@ -157,6 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lookup_lag=flags.lookup_lag,
         slow_transfer=flags.slow_transfer,
         model_files=tuple(flags.model_file),
+        result_ttl=flags.result_ttl,
         memory=flags.memory * 1024 * 1024,
         webhook_attempts=flags.webhook_attempts,
         webhook_backoff=flags.webhook_backoff,

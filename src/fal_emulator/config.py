@@ -28,7 +28,7 @@ def parse_duration(text: str) -> float:
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """`latency`, `lookup_lag`, `slow_transfer`, `result_ttl`, `upload_ttl`, `ping_interval` in seconds;
-    `memory` in bytes.
+    `memory` in bytes of the disk.
 
     `concurrency` is how many generations one account runs at once, `cold_start` how long the first request of
     an idle endpoint waits for a runner. `concurrency_headers`: tell the limit with each accepted submit.

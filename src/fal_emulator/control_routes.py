@@ -3,6 +3,7 @@
 They need no key. Called by tests and scripts; no client of FAL knows them.
 """
 
+import asyncio
 from typing import Annotated
 
 import msgspec
@@ -63,11 +64,11 @@ def _seconds(value: float | str) -> float:
 
 async def ledger(request: Request) -> Response:
     """`GET`: the ledger. `DELETE`: forget it and start the maximum anew."""
-    book = state_of(request).ledger
+    state = state_of(request)
     if request.method == "DELETE":
-        book.clear()
+        state.clear_ledger()
         return json_reply({})
-    return json_reply(book.document())
+    return json_reply(state.ledger.document())
 
 
 async def faults(request: Request) -> Response:
@@ -167,8 +168,9 @@ async def background(request: Request) -> Response:
 
 
 async def health(request: Request) -> Response:
-    """200 while it runs."""
-    return json_reply({"status": "ok", "in_flight": state_of(request).ledger.in_flight})
+    """200 while it runs. `tasks` are those of its event loop."""
+    in_flight = state_of(request).ledger.in_flight
+    return json_reply({"status": "ok", "in_flight": in_flight, "tasks": len(asyncio.all_tasks())})
 
 
 ROUTES = [

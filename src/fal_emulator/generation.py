@@ -4,12 +4,14 @@ Made by the submit route, moved by the runners, read by every other route. Its c
 """
 
 import asyncio
+import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
 
 from fal_emulator.access import NO_PREFERENCE, Lifecycle
+from fal_emulator.disk import Disk
 from fal_emulator.endpoints import Endpoint
 from fal_emulator.fault_rules import NONE, Faults
 from fal_emulator.faults import Fault
@@ -64,24 +66,41 @@ class Answer(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, headers={**self.headers, name: value})
 
 
+class _Ended(msgspec.Struct, frozen=True):
+    """What is kept on the disk of a request that has ended."""
+
+    entry: LedgerEntry
+    answer: Answer
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Ended).decode
+
+
 class Generation:
     """`latency` and `start_timeout` in seconds.
 
     `asked` are the faults that this request asked for itself, `faults` all that it meets once accepted.
     `lifecycle` holds for its output files. `erased`: its payloads have been deleted.
-    `background`: another program's, which no ledger shows.
+    `background`: another program's, which no ledger shows. `accepted`: when, by the wall clock.
+
+    Once it is filed, `entry` and `answer` are read from the disk each time: what is written into them then is
+    lost.
     """
 
     __slots__ = (
+        "_answer",
+        "_disk",
+        "_entry",
+        "_number",
         "_watchers",
+        "accepted",
         "accepted_at",
-        "answer",
         "asked",
         "background",
         "base_url",
         "cancelled",
         "endpoint",
-        "entry",
         "erased",
         "faults",
         "finished_at",
@@ -92,6 +111,7 @@ class Generation:
         "low_priority",
         "phase",
         "queued_as",
+        "request_id",
         "requeued",
         "revision",
         "start_timeout",
@@ -119,14 +139,19 @@ class Generation:
         lifecycle: Lifecycle = NO_PREFERENCE,
         background: bool = False,
     ) -> None:
-        self.entry = LedgerEntry(request_id, endpoint.id, recorded, tags, datetime.now(UTC))
+        self.request_id = request_id
+        self.accepted = datetime.now(UTC)
+        self._entry: LedgerEntry | None = LedgerEntry(request_id, endpoint.id, recorded, tags, self.accepted)
+        self._answer: Answer | None = None
+        self._disk: Disk | None = None
+        self._number = 0
         self.endpoint = endpoint
         self.input = arguments
-        self.key_id = key_id
-        self.base_url = base_url
+        self.key_id = sys.intern(key_id)
+        self.base_url = sys.intern(base_url)
         self.latency = latency
-        self.faults = faults
-        self.asked = asked
+        self.faults = faults or NONE
+        self.asked = asked or NONE
         self.low_priority = low_priority
         self.start_timeout = start_timeout
         self.webhook = webhook
@@ -137,7 +162,6 @@ class Generation:
         self.queued_as = 0
         self.requeued = False
         self.cancelled = False
-        self.answer: Answer | None = None
         self.accepted_at = asyncio.get_running_loop().time()
         self.finished_at: float | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -146,14 +170,44 @@ class Generation:
         self._watchers: list[asyncio.Future[None]] = []
 
     @property
-    def request_id(self) -> str:
-        """The UUID that FAL gave it."""
-        return self.entry.request_id
+    def entry(self) -> LedgerEntry:
+        """Its line of the ledger."""
+        return self._entry if self._entry is not None else self._read().entry
+
+    @property
+    def answer(self) -> Answer | None:
+        """How it ended, None until then."""
+        return self._answer if self._disk is None else self._read().answer
+
+    @answer.setter
+    def answer(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def file(self, disk: Disk) -> None:
+        """It has ended: keep what was said of it on the disk, and in memory only what finds it again."""
+        assert self._entry is not None  # noqa: S101 - filed once
+        assert self._answer is not None  # noqa: S101 - it has ended
+        record = _encode(_Ended(self._entry, self._answer))
+        self._number = disk.run("INSERT INTO ended (record) VALUES (?)", record)
+        self._disk, self._entry, self._answer, self.webhook = disk, None, None, None
+
+    def forget(self) -> None:
+        """Nobody knows it any more: remove it from the disk, if it was filed."""
+        if self._disk is not None:
+            self._disk.run("DELETE FROM ended WHERE number = ?", self._number)
+
+    def _read(self) -> _Ended:
+        assert self._disk is not None  # noqa: S101 - as `file` has left it
+        row = self._disk.row("SELECT record FROM ended WHERE number = ?", self._number)
+        assert row is not None  # noqa: S101 - it is removed only when nobody knows the request
+        assert isinstance(row[0], bytes)  # noqa: S101 - as `file` has written it
+        return _decode(row[0])
 
     @property
     def seconds(self) -> float:
         """From start to finish, 0 while it has not done both."""
-        started, finished = self.entry.started_at, self.entry.finished_at
+        entry = self.entry
+        started, finished = entry.started_at, entry.finished_at
         return (finished - started).total_seconds() if started and finished else 0.0
 
     def lasts(self, fault: Fault, since: float | None) -> bool:

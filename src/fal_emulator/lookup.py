@@ -84,7 +84,7 @@ def _matching(
     top = len(generations) if query.cursor is None else min(query.cursor, len(generations))
     for at in range(top - 1, -1, -1):
         generation = generations[at]
-        accepted = generation.entry.accepted_at
+        accepted = generation.accepted
         if query.start is not None and accepted < query.start:
             return
         if accepted > as_of or (query.end is not None and accepted > query.end):
@@ -104,11 +104,12 @@ def _fits(generation: Generation, query: Query) -> bool:
 
 
 def _status(generation: Generation) -> str | None:
-    if generation.answer is None:
+    answer = generation.answer
+    if answer is None:
         return None
-    if generation.answer.status < 400:
+    if answer.status < 400:
         return "success"
-    return "user_error" if generation.answer.status < 500 else "error"
+    return "user_error" if answer.status < 500 else "error"
 
 
 def _item(generation: Generation, as_of: datetime, query: Query) -> dict[str, object]:

@@ -52,12 +52,13 @@ async def acl(request: Request) -> Response:
     """`GET`: the file's access list. `PUT`: another one; rules for unknown users are dropped."""
     if key_id(request) is None:
         return unauthorized()
-    _, file = _file(request)
+    path, file = _file(request)
     if request.method == "PUT":
         try:
             file.acl = _decode_acl(await request.body()).applied()
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return detail(422, str(error))
+        state_of(request).files.change(path, file)
     return json_reply(file.acl)
 
 
@@ -159,7 +160,7 @@ async def privacy(request: Request) -> Response:
             file.partner,
             file.acl.default,
             None if file.expires_at is None else file.expires_at - time.monotonic(),
-            len(file.data),
+            file.size,
         )
         for path, file in state.files.held().items()
     ]
@@ -176,8 +177,10 @@ async def privacy(request: Request) -> Response:
 
 async def reveal(request: Request) -> Response:
     """`POST`: files that `preview_late` holds back are there now."""
-    for file in state_of(request).files.held().values():
+    files = state_of(request).files
+    for path, file in files.held().items():
         file.visible_at = 0.0
+        files.change(path, file)
     return json_reply({})
 
 

@@ -5,11 +5,12 @@ its bytes, not by its address.
 """
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
+
+from fal_emulator.disk import Disk
 
 _KEPT: Final = 200_000
 
@@ -34,21 +35,24 @@ class OutputFile(msgspec.Struct, frozen=True):
 
 
 class Origins:
-    """The request that made a file, by the file's digest."""
+    """The request that made a file, by the file's digest in hex. The oldest are forgotten beyond a bound."""
 
-    def __init__(self) -> None:
-        self._requests: OrderedDict[str, str] = OrderedDict()
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
 
     def add(self, digest: str, request_id: str) -> None:
         """The request made it."""
-        self._requests[digest] = request_id
-        self._requests.move_to_end(digest)
-        if len(self._requests) > _KEPT:
-            self._requests.popitem(last=False)
+        number = self._disk.run(
+            "INSERT OR REPLACE INTO origin (digest, request_id) VALUES (?, ?)",
+            bytes.fromhex(digest),
+            request_id,
+        )
+        self._disk.run("DELETE FROM origin WHERE number <= ?", number - _KEPT)
 
     def find(self, digest: str) -> str | None:
         """The latest request that made it."""
-        return self._requests.get(digest)
+        row = self._disk.row("SELECT request_id FROM origin WHERE digest = ?", bytes.fromhex(digest))
+        return None if row is None else str(row[0])
 
 
 def sha256(data: bytes | memoryview) -> str:

@@ -23,6 +23,8 @@ POSITION_INTERVAL = 0.5
 POSITION_RATE = 500
 """Positions announced a second, at most: a long queue's are announced less often."""
 
+_NOTHING: dict[str, object] = {}
+
 Work = Callable[[Generation], asyncio.Future[Answer]]
 Ended = Callable[[Generation], None]
 
@@ -173,7 +175,7 @@ class Runners:
         generation.timer = generation.work = None  # both refer back: nothing is left for the collector
         generation.phase = Phase.COMPLETED
         generation.answer = bill(generation, answer)
-        generation.input = {}  # a data URI may be large; the ledger has a short form of it
+        generation.input = _NOTHING  # a data URI may be large; the ledger has a short form of it
         generation.finished_at = asyncio.get_running_loop().time()
         generation.entry.finished_at = datetime.now(UTC)
         generation.entry.outcome = _outcome(generation, answer)

@@ -14,11 +14,13 @@ from fal_emulator.access import Lifecycle, Signatures
 from fal_emulator.background import Background
 from fal_emulator.catalogue import Catalogue
 from fal_emulator.config import Config
+from fal_emulator.disk import Disk
 from fal_emulator.fault_rules import FaultPlan
 from fal_emulator.files import Files, Multipart
 from fal_emulator.generation import Generation, Phase
 from fal_emulator.ledger import Ledger
 from fal_emulator.model_files import ModelFiles
+from fal_emulator.relations import Origins
 from fal_emulator.runners import Runners
 from fal_emulator.signing import Signer
 from fal_emulator.studio import Studio
@@ -71,7 +73,8 @@ class State:
             config.concurrency_headers,
         )
         self.faults = FaultPlan(config.faults, config.seed)
-        self.files = Files(config.memory, config.upload_ttl)
+        self.disk = Disk()
+        self.files = Files(self.disk, config.memory, config.upload_ttl)
         self.multiparts: dict[str, Multipart] = {}
         self.preferences: dict[str, Lifecycle] = {}
         self.signatures = Signatures()
@@ -83,7 +86,7 @@ class State:
         self.signer = Signer()
         self.webhooks = Webhooks(self.signer, config.webhook_attempts, config.webhook_backoff)
         self.model_files = ModelFiles(config.model_files)
-        self.studio = Studio(self.files, self.model_files, config)
+        self.studio = Studio(self.files, Origins(self.disk), self.model_files, config)
         self.runners = Runners(config.concurrency, config.cold_start, self.studio.work, self._ended)
         self.background = Background(self.runners)
         self.closing = asyncio.Event()
@@ -94,7 +97,7 @@ class State:
         """From here on FAL has it: it is in the ledger, it will run, and it is paid."""
         self._accepted += 1
         if self._accepted % _SWEEP_EVERY == 0:
-            self._sweep()
+            self.sweep()
         self._requests[generation.request_id] = generation
         self.payloads.add(generation.request_id)
         self.ledger.accepted(generation)
@@ -132,6 +135,14 @@ class State:
         self.background.stop()
         self.webhooks.close()
         self.studio.close()
+        self.disk.close()
+
+    def clear_ledger(self) -> None:
+        """Forget the ledger's lines; requests of which only they were left are forgotten too."""
+        for generation in self.ledger.generations:
+            if generation.request_id not in self._requests:
+                generation.forget()
+        self.ledger.clear()
 
     def _ended(self, generation: Generation) -> None:
         if generation.background:
@@ -139,11 +150,16 @@ class State:
             return
         self.ledger.ended()
         self.webhooks.deliver(generation)
+        generation.file(self.disk)
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Forget requests whose results have expired; the ledger keeps its lines."""
-        kept = {key: one for key, one in self._requests.items() if not self.expired(one)}
-        self._requests = kept
+        listed = {one.request_id for one in self.ledger.generations}
+        for key, one in list(self._requests.items()):
+            if self.expired(one):
+                del self._requests[key]
+                if key not in listed:
+                    one.forget()
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

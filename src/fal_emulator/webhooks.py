@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from fal_emulator.generation import Generation
+from fal_emulator.generation import Answer, Generation
 from fal_emulator.outbound import OutboundError, post
 from fal_emulator.signing import Signer
 
@@ -37,15 +37,15 @@ class Webhooks:
         """Start the delivery, if a webhook was asked for."""
         if generation.webhook is None or generation.answer is None:
             return
-        delivery = asyncio.create_task(self._deliver(generation.webhook, generation))
+        body = msgspec.json.encode(_payload(generation, generation.answer))
+        delivery = asyncio.create_task(self._deliver(generation.webhook, generation.request_id, body))
         self._deliveries.add(delivery)
         delivery.add_done_callback(self._deliveries.discard)
 
-    async def _deliver(self, url: str, generation: Generation) -> None:
-        body = msgspec.json.encode(_payload(generation))
+    async def _deliver(self, url: str, request_id: str, body: bytes) -> None:
         loop = asyncio.get_running_loop()
         for attempt in range(self._attempts):
-            if await loop.run_in_executor(self._threads, self._send, url, generation.request_id, body):
+            if await loop.run_in_executor(self._threads, self._send, url, request_id, body):
                 return
             await asyncio.sleep(min(LONGEST_GAP, self._backoff * 2**attempt))
 
@@ -63,9 +63,7 @@ def valid_webhook(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
-def _payload(generation: Generation) -> dict[str, object]:
-    answer = generation.answer
-    assert answer is not None  # noqa: S101 - it has ended
+def _payload(generation: Generation, answer: Answer) -> dict[str, object]:
     payload: dict[str, object] = {
         "request_id": generation.request_id,
         "gateway_request_id": generation.request_id,

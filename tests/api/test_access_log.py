@@ -7,8 +7,6 @@ from collections.abc import Iterator
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -16,8 +14,10 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 from structlog.testing import LogCapture
 
+from image2model.api.application import Application
 from image2model.api.middleware import AccessLog, ProblemAnswers, RequestId
-from image2model.http import problems
+from image2model.api.protocol import AbortableProtocol
+from image2model.events.send_buffer import SEND_BUFFER
 from tests.support.servers import Address, serving
 from tests.support.upload_edge import eventually
 
@@ -36,21 +36,21 @@ class World:
         self.log = LogCapture()
         self.address = Address("", 0)
 
-    def app(self) -> Starlette:
-        return Starlette(
-            routes=[
+    def app(self) -> Application:
+        return Application(
+            [
                 Mount(
                     "/api/v1", routes=[Route("/status/{job_id}", job), Route("/stream/{job_id}", Stream())]
                 ),
                 Route("/files/{token:path}", job),
                 Route("/broken", broken),
+                Route("/direct", Direct()),
             ],
-            middleware=[
+            layers=[
                 Middleware(RequestId),
                 Middleware(AccessLog, requests=self.requests, duration=self.duration),
                 Middleware(ProblemAnswers),
             ],
-            exception_handlers={HTTPException: problems.raise_problem},
         )
 
     def ask(self, path: str, method: str = "GET") -> int:
@@ -89,13 +89,23 @@ class Stream:
         assert (await receive())["type"] == "http.disconnect"
 
 
+class Direct:
+    """An event stream of which a part goes past the layers."""
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        assert scope[SEND_BUFFER].write_now(b"12345")
+        await send({"type": "http.response.body", "body": b"678"})
+
+
 @pytest.fixture
 def world() -> Iterator[World]:
     world = World()
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, world.log])
     own = logging.getLogger("image2model.api.middleware.access_log")
     own.setLevel(logging.DEBUG)
-    with serving(world.app()) as world.address:
+    with serving(world.app(), http=AbortableProtocol) as world.address:
         yield world
     structlog.reset_defaults()
     own.setLevel(logging.NOTSET)
@@ -132,6 +142,17 @@ def test_a_stream_is_counted_while_it_is_open_and_once(world: World) -> None:
     eventually(lambda: bool(world.log.entries), "its end is logged")
     assert world.count("GET", "/api/v1/stream/{job_id}", "200") == 1
     assert world.timed("GET", "/api/v1/stream/{job_id}") == 1
+
+
+def test_the_log_line_counts_what_went_past_the_layers(world: World) -> None:
+    with world.address.connect() as raw:
+        raw.sendall(b"GET /direct HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        with raw.makefile("rb") as answer:
+            _, _, body = answer.read().partition(b"\r\n\r\n")
+    assert body == b"5\r\n12345\r\n3\r\n678\r\n0\r\n\r\n"
+    eventually(lambda: bool(world.log.entries), "the request is logged")
+    [line] = world.log.entries
+    assert line["bytes"] == 8
 
 
 def test_the_log_line_tells_the_request_and_no_secret(world: World) -> None:

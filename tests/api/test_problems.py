@@ -8,7 +8,6 @@ import msgspec
 import pytest
 import structlog
 from redis.exceptions import ResponseError
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -16,9 +15,9 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from structlog.testing import LogCapture
 
+from image2model.api.application import Application
 from image2model.api.middleware import ProblemAnswers, RequestId, SecurityHeaders
 from image2model.errors import FileFault, NotAnImage, QueueFull
-from image2model.http import problems
 from image2model.store.connection import StoreOutage
 from tests.support.servers import Address, serving
 
@@ -66,7 +65,7 @@ async def half(_request: Request) -> Response:
     return StreamingResponse(pieces())
 
 
-def app() -> Starlette:
+def app() -> Application:
     paths = {
         "/fine": fine,
         "/broken": broken,
@@ -78,10 +77,9 @@ def app() -> Starlette:
         "/teapot": teapot,
         "/half": half,
     }
-    return Starlette(
-        routes=[Route(path, endpoint) for path, endpoint in paths.items()],
-        middleware=[Middleware(RequestId), Middleware(SecurityHeaders), Middleware(ProblemAnswers)],
-        exception_handlers={HTTPException: problems.raise_problem},
+    return Application(
+        [Route(path, endpoint) for path, endpoint in paths.items()],
+        layers=[Middleware(RequestId), Middleware(SecurityHeaders), Middleware(ProblemAnswers)],
     )
 
 

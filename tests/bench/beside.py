@@ -8,22 +8,27 @@ import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median, median_low
 from typing import Final
 
 import msgspec
 
 from tests.bench.revision import ROOT, Side, checked_out
-from tests.bench.row import Row
+from tests.bench.row import BASELINE, Row
 from tests.bench.table import Beside, Report
-from tests.bench.verdict import Verdict, compare
+from tests.bench.verdict import Verdict, compare, keeps
 
 UNDER_A_MINUTE: Final = (
     "start_up",
     "upload",
     "status_rates",
+    "upload_of_small",
+    "idle",
     "pick_up",
     "batch_of_25",
     "thousand",
+    "throughput",
+    "store_cost",
     "big_pictures",
 )
 """The rows that are compared unless others are asked for."""
@@ -53,23 +58,37 @@ def measure(
             except RunFailed as error:
                 broken[name] = str(error)
                 continue
-            judged, middle = judge(runs)
+            judged, middle = judge(runs, commit)
             verdicts += judged
             rows += middle
     return Beside(commit=commit, runs=RUNS, verdicts=verdicts), rows, broken
 
 
-def judge(runs: Sequence[Pair]) -> tuple[list[Verdict], list[Row]]:
-    """The verdict on each row of some runs of both sides, and this checkout's row of the middle run."""
+def judge(runs: Sequence[Pair], commit: str) -> tuple[list[Verdict], list[Row]]:
+    """The verdict on each row of some runs of both sides, and this checkout's row of the middle run.
+
+    `commit`: the other side's; limits that are shares of BASELINE hold beside that revision alone.
+    """
     verdicts, rows = [], []
     here, there = _by_row([one for one, _ in runs]), _by_row([one for _, one in runs])
     compared = [(ours, there[what]) for what, ours in here.items() if what in there]
     for ours, theirs in compared:  # what one side alone can do has nothing beside it
-        first = ours[0]
-        values = [row.value for row in ours], [row.value for row in theirs]
-        verdicts.append(compare(first.what, first.unit, first.better, *values))
+        verdicts.append(_verdict(ours, theirs, commit))
         rows.append(sorted(ours, key=lambda row: row.value)[len(ours) // 2])
     return verdicts, rows
+
+
+def _verdict(ours: Sequence[Row], theirs: Sequence[Row], commit: str) -> Verdict:
+    first = ours[0]
+    values = [row.value for row in ours], [row.value for row in theirs]
+    found = compare(first.what, first.unit, first.better, *values)
+    ratios = [row.ratio for row in ours if row.ratio is not None]
+    passed: bool | None = median_low(bool(row.passed) for row in ours)  # most runs keep it: the median does
+    if first.factor is not None:
+        passed = keeps(first.factor, first.better, found.ratio) if commit.startswith(BASELINE) else None
+    return msgspec.structs.replace(
+        found, limit=first.limit, yardstick=median(ratios) if ratios else None, passed=passed
+    )
 
 
 def _by_row(runs: Sequence[list[Row]]) -> dict[str, tuple[Row, ...]]:

@@ -11,6 +11,7 @@ from PIL import Image
 from tests.support.multipart_body import Body
 
 _SIDE_OF_4_MB = 1183
+_SIDE_OF_100_KB = 183
 
 
 def small(count: int) -> list[bytes]:
@@ -21,6 +22,11 @@ def small(count: int) -> list[bytes]:
 def large(count: int) -> list[bytes]:
     """`count` pictures of 4.2 MB, not compressed."""
     return [_png(seed, _SIDE_OF_4_MB, compress_level=0) for seed in range(count)]
+
+
+def of_100_kb(count: int) -> list[bytes]:
+    """`count` pictures of 100 KB, not compressed."""
+    return [_png(seed, _SIDE_OF_100_KB, compress_level=0) for seed in range(count)]
 
 
 def noisy() -> bytes:

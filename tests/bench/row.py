@@ -3,9 +3,12 @@
 Who calls it: every module with a row. A row never raises over a missed limit; it says so.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+BASELINE: Final = "8adfc9c"
+"""The revision beside which rows with a `factor` are judged: docs/speed.md states limits as shares of it."""
 
 _Better = Literal["lower", "higher"]
 
@@ -13,7 +16,9 @@ _Better = Literal["lower", "higher"]
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """`ratio` is ours by theirs, None where nothing is compared; `load` is how busy the machine was.
 
-    `value` is ours as a number, in `unit`; the `better` of two is the lower or the higher.
+    `value` is ours as a number, in `unit`; the `better` of two is the lower or the higher. `factor`: the
+    limit is this share of what BASELINE measures in the same run. A run without it does not judge the row,
+    and `passed` is None.
     """
 
     what: str
@@ -24,7 +29,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     against: str = "-"
     ratio: float | None = None
     limit: str
-    passed: bool
+    passed: bool | None
+    factor: float | None = None
     load: float = 0.0
 
 
@@ -49,6 +55,24 @@ def ratio_at_most(what: str, ours: float, theirs: float, limit: float, unit: str
 def ratio_at_least(what: str, ours: float, theirs: float, limit: float, unit: str) -> Row:
     """Ours reaches at least `limit` times theirs."""
     return _ratio(what, ours, theirs, unit, "higher", f">= {limit:g} x", ours / theirs >= limit)
+
+
+def beside_baseline(
+    what: str, ours: float, factor: float, unit: str, *, better: _Better = "lower", against: str = "-"
+) -> Row:
+    """Ours is at most (where higher is better: at least) `factor` times what BASELINE measures."""
+    sign = "<=" if better == "lower" else ">="
+    return Row(
+        what=what,
+        ours=f"{ours:.4g} {unit}",
+        value=ours,
+        unit=unit,
+        better=better,
+        against=against,
+        limit=f"{sign} {factor:g} x {BASELINE}",
+        passed=None,
+        factor=factor,
+    )
 
 
 def _ratio(

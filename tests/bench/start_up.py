@@ -41,9 +41,9 @@ def run(quick: bool) -> list[Row]:
     imported, up = statistics.median(imports), statistics.median(ups)
     many = f"`up` to ready with {_MODELS} models"
     return [
-        ratio_at_most("`up` to ready", up, imported, 5, "s"),
+        ratio_at_most("`up` to ready", up, imported, 1.3, "s"),
         *([ratio_at_most(many, statistics.median(full), up, 1.05, "s")] if full else []),
-        ratio_at_most("`--help`", statistics.median(helps), imported, 0.6, "s"),
+        ratio_at_most("`--help`", statistics.median(helps), imported, 0.13, "s"),
     ]
 
 

@@ -29,11 +29,11 @@ def run(quick: bool) -> list[Row]:
     name = f"SSE, {size:,} subscribers, 20 events/s over 100 jobs"
     lag, lag_raw = float(str(ours["p99_ms"])), float(str(plain["p99_ms"]))
     return [
-        ratio_at_most(f"{name}: p99 lag", lag, lag_raw, 1.5, "ms"),
+        ratio_at_most(f"{name}: p99 lag", lag, lag_raw, 1.25, "ms"),
         at_most(
             f"{name}: memory",
             float(str(ours["kib_per_subscriber"])),
-            20,
+            16,
             "KiB each",
             against=f"{plain['kib_per_subscriber']} KiB each",
         ),

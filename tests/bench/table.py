@@ -11,7 +11,18 @@ from tests.bench.row import Row
 from tests.bench.verdict import Verdict
 
 _HEAD = ("what", "ours", "against", "ratio", "limit", "", "load")
-_BESIDE_HEAD = ("what", "here", "there", "ratio", "slower by", "spread", "")
+_BESIDE_HEAD = (
+    "what",
+    "here",
+    "there",
+    "ratio",
+    "slower by",
+    "spread here",
+    "there",
+    "yardstick",
+    "limit",
+    "",
+)
 
 
 class Beside(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,11 +80,16 @@ def _markdown(lines: Sequence[tuple[str, ...]]) -> str:
 
 def _verdict_cells(one: Verdict) -> tuple[str, ...]:
     here, there = f"{one.here:.4g} {one.unit}", f"{one.there:.4g} {one.unit}"
-    shares = (f"{one.slower_by:+.1%}", f"{one.spread:.1%}")
-    return (one.what, here, there, f"{one.ratio:.2f}", *shares, "SLOWER" if one.slower else "ok")
+    shares = (f"{one.slower_by:+.1%}", f"{one.spread_here:.1%}", f"{one.spread:.1%}")
+    words = [word for word, said in (("SLOWER", one.slower), ("SHORT", one.passed is False)) if said]
+    yardstick = _ratio(one.yardstick)
+    return (one.what, here, there, f"{one.ratio:.2f}", *shares, yardstick, one.limit, " ".join(words) or "ok")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
-    verdict = "ok" if row.passed else "SHORT"
-    return (row.what, row.ours, row.against, ratio, row.limit, verdict, f"{row.load:.1f}")
+    verdict = {True: "ok", False: "SHORT", None: "-"}[row.passed]
+    return (row.what, row.ours, row.against, _ratio(row.ratio), row.limit, verdict, f"{row.load:.1f}")
+
+
+def _ratio(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}"

@@ -16,8 +16,10 @@ def test_the_medians_are_compared_and_not_the_best_or_the_mean() -> None:
     assert verdict.ratio == verdict.slower_by + 1 == pytest.approx(1.1)
 
 
-def test_the_spread_is_the_distance_of_the_other_revisions_own_runs() -> None:
-    assert compare("x", "s", "lower", [5.0, 1.0, 9.0], [1.9, 2.1, 2.0]).spread == pytest.approx(0.1)
+def test_a_spread_is_the_distance_of_a_revisions_own_runs() -> None:
+    verdict = compare("x", "s", "lower", [5.0, 1.0, 9.0], [1.9, 2.1, 2.0])
+    assert verdict.spread == pytest.approx(0.1)
+    assert verdict.spread_here == pytest.approx(1.6)
 
 
 @pytest.mark.parametrize(

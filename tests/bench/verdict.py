@@ -19,8 +19,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     `here` and `there` are medians: of this checkout, of the other revision. `ratio`: here by there.
     `slower_by`: the share by which here is worse, below 0 where it is better. `spread`: how far the other
-    revision's own runs lie apart, as a share of their median. `slower`: worse by more than the larger of
-    LEAST and the spread.
+    revision's own runs lie apart, as a share of their median; `spread_here`: the same of this checkout's.
+    `slower`: worse by more than the larger of LEAST and the spread.
+
+    `limit` is the row's, and `yardstick` the median ratio to what the row itself measures beside ours.
+    `passed`: whether the median keeps the limit; None where the limit is a share of another revision.
     """
 
     what: str
@@ -30,7 +33,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float
     slower_by: float
     spread: float
+    spread_here: float
     slower: bool
+    limit: str = "-"
+    yardstick: float | None = None
+    passed: bool | None = None
 
 
 def compare(
@@ -44,6 +51,7 @@ def compare(
     ours, theirs = median(here), median(there)
     slower_by = _share(ours - theirs, theirs) if better == "lower" else _share(theirs - ours, ours)
     spread = _share(max(there) - min(there), theirs)
+    spread_here = _share(max(here) - min(here), ours)
     return Verdict(
         what=what,
         unit=unit,
@@ -52,8 +60,14 @@ def compare(
         ratio=1 + _share(ours - theirs, theirs),
         slower_by=slower_by,
         spread=spread,
+        spread_here=spread_here,
         slower=slower_by > max(LEAST, spread),
     )
+
+
+def keeps(factor: float, better: Literal["lower", "higher"], ratio: float) -> bool:
+    """Whether a ratio of here by there keeps a limit that is a share of the other revision."""
+    return ratio <= factor if better == "lower" else ratio >= factor
 
 
 def _share(difference: float, of: float) -> float:

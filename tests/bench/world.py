@@ -126,11 +126,18 @@ class World(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def world(*flags: str) -> AsyncIterator[World]:
-    """The store and the emulator, with flags of the latter; workers and APIs as they are asked for."""
+async def world(*flags: str, own_emulator: bool = False) -> AsyncIterator[World]:
+    """The store and the emulator, with flags of the latter; workers and APIs as they are asked for.
+
+    `own_emulator`: of the two revisions that are compared, each runs its own one, not both this checkout's.
+    """
+    own_path = os.environ.get("BENCH_UP_PATH") if own_emulator else None
+    environment = {"PYTHONPATH": own_path} if own_path else {}
     with (
         durable_store() as (store, folder),
-        emulator_process("--latency", "0.3s", "--concurrency", "2000", *flags) as emulator,
+        emulator_process(
+            "--latency", "0.3s", "--concurrency", "2000", *flags, environment=environment
+        ) as emulator,
     ):
         assert store.pid is not None
         async with product.connect(store.url) as redis:

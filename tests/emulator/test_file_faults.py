@@ -38,6 +38,19 @@ async def test_points_alone(emulator: RunningEmulator) -> None:
     assert "indices" not in primitive
 
 
+async def test_fault_spoils_one_result_of_a_picture_and_no_other(emulator: RunningEmulator) -> None:
+    url = await emulator.upload(picture())
+
+    async def modes(**headers: str) -> list[int | None]:
+        result = await emulator.result({"image_url": url}, **headers)
+        model = (await emulator.http.get(result.json()["model_mesh"]["url"])).content
+        return [one.get("mode") for one in _document(model)["meshes"][0]["primitives"]]
+
+    whole = await modes()
+    assert await modes(x_emulator_fault="points_only") == [0]
+    assert await modes() == whole != [0]
+
+
 async def test_positions_without_bounds(emulator: RunningEmulator) -> None:
     accessors = _document(await _model(emulator, "no_bounds"))["accessors"]
 

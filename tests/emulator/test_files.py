@@ -2,16 +2,19 @@
 
 import pytest
 
+from fal_emulator.config import Config
+from fal_emulator.disk import Disk
 from fal_emulator.files import Files, StoredFile
-from tests.support.emulator import RunningEmulator
+from tests.support.emulator import RunningEmulator, running_emulator
+from tests.support.sketches import picture
 
 
 def _file(size: int) -> StoredFile:
-    return StoredFile(bytes(size), "image/png", "a.png")
+    return StoredFile("image/png", "a.png", data=bytes(size))
 
 
 def test_used_files_go_first_and_the_budget_is_kept() -> None:
-    files = Files(budget=100, ttl=3600)
+    files = Files(Disk(), budget=100, ttl=3600)
     for name in ("fresh", "used", "later"):
         files.put(name, _file(40))
         if name == "used":
@@ -25,7 +28,7 @@ def test_used_files_go_first_and_the_budget_is_kept() -> None:
 
 
 def test_used_files_expire() -> None:
-    files = Files(budget=100, ttl=0)
+    files = Files(Disk(), budget=100, ttl=0)
     files.put("used", _file(1))
     files.mark_used("used")
     files.put("other", _file(1))
@@ -79,3 +82,19 @@ async def test_uploads_need_a_key_or_token(emulator: RunningEmulator) -> None:
     routes.append("/storage/upload/initiate-multipart")
 
     assert {(await emulator.http.post(route, headers=anonymous)).status_code for route in routes} == {401}
+
+
+async def test_what_nobody_knows_any_more_leaves_the_disk() -> None:
+    async with running_emulator(Config(latency=0.01, result_ttl=0, memory=1)) as emulator:
+        for _ in range(3):
+            await emulator.result({"image_url": await emulator.upload(picture())})
+        disk = emulator.state.disk
+        assert disk.row("SELECT count(*) FROM ended") == (3,)
+        assert len((await emulator.ledger())["submissions"]) == 3
+        for generation in emulator.state.ledger.generations:
+            assert emulator.state.expired(generation)
+        await emulator.http.delete("/_emulator/ledger")
+        emulator.state.sweep()
+
+        assert disk.row("SELECT count(*) FROM ended") == (0,)
+        assert disk.row("SELECT count(*) FROM file") == (0,), "the budget is one byte"

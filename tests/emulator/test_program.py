@@ -84,6 +84,7 @@ async def test_flags_take_effect() -> None:
         assert await process.stdout.readline() == b"schema seed 7\n"
         assert endpoints["schema_seed"] == 7
         assert (settings["latency"], settings["concurrency"]) == (0.05, 3)
+        assert health.pop("tasks") >= 1
         assert health == {"status": "ok", "in_flight": 0}
         assert (await http.post(f"/{TRIPO}", json={})).status_code == 429
 

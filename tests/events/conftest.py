@@ -6,16 +6,15 @@ from dataclasses import dataclass
 
 import pytest
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import Scope
 
 from image2model.access.principal import Principal
+from image2model.api.application import Application
 from image2model.api.middleware import ProblemAnswers, RequestId
 from image2model.api.protocol import AbortableProtocol
 from image2model.events.http import routes
 from image2model.events.relay import EventRelay
-from image2model.http import problems
 from image2model.store.connection import connect
 from tests.support.servers import Address, serving
 
@@ -53,11 +52,10 @@ def api_process(
         async with redis, relay:
             yield
 
-    app = Starlette(
-        routes=routes(lambda _scope: relay, lambda _scope: Believing()),
+    app = Application(
+        routes(lambda _scope: relay, lambda _scope: Believing()),
+        layers=[Middleware(RequestId), Middleware(ProblemAnswers)],
         lifespan=lifespan,
-        middleware=[Middleware(RequestId), Middleware(ProblemAnswers)],
-        exception_handlers={HTTPException: problems.raise_problem},
     )
     with serving(app, http=AbortableProtocol, lifespan="on", send_buffer=send_buffer) as address:
         yield Process(address, relay)

@@ -109,13 +109,14 @@ async def test_client_that_does_not_read_is_cut_and_costs_the_others_nothing(
         client = slow_connection(process, job_path(job_id))
         async with opened(process.address, job_path(job_id)) as quick:
             seen = await quick.take(1)
-            position, slowest = 0, 0.0
-            while not stuck(process) or position < 300:
+            position, slowest, was_stuck = 0, 0.0, False
+            while not was_stuck or position < 300:
                 position += 1
                 began = time.monotonic()
                 await queue_position(redis, claim, position)
                 seen += await quick.take(1)
                 slowest = max(slowest, time.monotonic() - began)
+                was_stuck = was_stuck or stuck(process) == 1  # on a busy machine it is cut before event 300
             await asyncio.to_thread(wait_until, lambda: stuck(process) == 0)
             await finish(redis, claim)
             seen += await quick.rest()

@@ -12,6 +12,8 @@ from image2model.jobs import records
 from image2model.media.glb import inspect_glb
 from image2model.storage import layout
 from tests.support.fleet import Fleet, at_fal, failed_codes
+from tests.support.pictures import picture
+from tests.support.wait import until
 
 S = ImageStatus
 
@@ -34,6 +36,22 @@ async def test_pictures_become_models_of_their_own(fleet: Fleet) -> None:
     assert len(models) == 5
     assert len(fleet.submissions_of(job)) == 5
     assert job.job.cost_micro == 5 * 300_000
+
+
+async def test_thumbnail_is_kept_ahead_of_a_large_picture_only(fleet: Fleet) -> None:
+    fleet.start_worker()
+    job_id = await fleet.submit(pictures=[picture("jpeg", (1200, 900)), picture("jpeg", (120, 90))])
+    job = await fleet.until_finished(job_id)
+    assert job.counts == Counts(succeeded=2), failed_codes(job)
+    large, _ = job.images
+
+    async def kept() -> bool:
+        return [one.key async for one in fleet.storage.list(layout.THUMBNAILS)] != []
+
+    await until(kept)
+    assert [one.key async for one in fleet.storage.list(layout.THUMBNAILS)] == [
+        layout.thumbnail(job_id, large.image_id)
+    ]
 
 
 async def test_every_state_is_told_in_order(fleet: Fleet) -> None:

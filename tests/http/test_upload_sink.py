@@ -1,20 +1,33 @@
 """Files are handed on early, never after the upload's end, and cost no more than their bytes."""
 
 import asyncio
+import io
+import os
+import random
 import sys
+import threading
 from collections.abc import Callable
 
 import pytest
+from PIL import Image
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from image2model.errors import DiskFull
-from image2model.http.upload import ReceivedFile, UploadBudget
+from image2model.http.upload import ReceivedBatch, ReceivedFile, UploadBudget, UploadLimits, read_batch
 from image2model.http.upload.form import FilePart
-from tests.support.multipart_body import Body
-from tests.support.upload_edge import Edge, inspect, picture, read, receiving
+from tests.support.multipart_body import CONTENT_TYPE, Body
+from tests.support.upload_edge import Edge, PictureSize, inspect, picture, read, receiving
 
 PNG = picture()
+
+
+def noisy(side: int) -> bytes:
+    """A PNG that no codec makes smaller."""
+    data = io.BytesIO()
+    pixels = random.Random(1).randbytes(3 * side * side)
+    Image.frombytes("RGB", (side, side), pixels).save(data, "PNG")
+    return data.getvalue()
 
 
 class SlowStorage:
@@ -55,6 +68,47 @@ async def test_few_files_of_one_upload_are_under_way_at_once() -> None:
     assert len((await reading).files) == 9
     assert storage.most_at_once == 2
     assert budget.held == 0
+
+
+async def test_an_upload_does_not_work_ahead_while_uploads_hold_much_memory() -> None:
+    storage, budget = SlowStorage(), UploadBudget(8 * len(PNG))
+    body = Body()
+    for _ in range(5):
+        body.file("a.png", PNG)
+    with budget.open() as other:
+        await other.take(len(PNG))  # an eighth of the budget: any more is not roomy
+        reading = asyncio.create_task(read(receiving(request(bytes(body), more=False)), budget, storage.sink))
+        await until(lambda: storage.begun == 1 and budget.held == 3 * len(PNG))
+        storage.gate.set()
+        assert len((await reading).files) == 5
+        assert storage.most_at_once == 1
+        assert budget.held == len(PNG)
+
+
+async def test_large_files_are_examined_by_no_more_threads_than_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    budget, two_at_once = UploadBudget(1 << 30), threading.Barrier(2)
+    large = noisy(side=400)
+    assert len(large) > 256 << 10
+
+    def waiting_for_another(data: bytes) -> PictureSize:
+        with pytest.raises(threading.BrokenBarrierError):
+            two_at_once.wait(0.2)
+        two_at_once.reset()
+        return inspect(data)
+
+    async def upload() -> ReceivedBatch:
+        message = request(bytes(Body().file("a.png", large)), more=False)
+        headers = {"content-type": CONTENT_TYPE}
+        limits = UploadLimits()
+        return await read_batch(
+            receiving(message), headers, limits=limits, budget=budget, inspect=waiting_for_another
+        )
+
+    both = await asyncio.gather(upload(), upload())
+    assert [len(one.files) for one in both] == [1, 1]
 
 
 async def test_a_put_that_began_is_waited_for_when_the_client_leaves() -> None:

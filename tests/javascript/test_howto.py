@@ -31,7 +31,7 @@ async def test_the_program_in_node(project: Path, up: Up, tmp_path: Path) -> Non
         (tmp_path / name).write_bytes(picture("jpeg", (200, 200), seed=6700 + seed))
     pictures = [str(tmp_path / name) for name in ("chair.jpg", "lamp.jpg")]
     said = await run_node(program, *pictures, folder=project, I2M_URL=up.url, I2M_API_KEY=KEY)
-    assert said.startswith("about ")
+    assert re.match(r"about \d+\.\d+ USD\n", said), said
     assert {"chair.jpg succeeded", "lamp.jpg succeeded"} <= {*said.splitlines()}
     for name in ("chair", "lamp"):
         assert (project / f"models/{name}.glb").read_bytes()[:4] == b"glTF"

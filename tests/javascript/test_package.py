@@ -1,6 +1,7 @@
 """The JavaScript client's package: what is in it, its types, and whole sessions in Node and in a browser."""
 
 import base64
+import hashlib
 import json
 import tomllib
 from collections.abc import AsyncIterator
@@ -96,6 +97,40 @@ async def test_session_in_node(project: Path, proxy: BreakingProxy, up: Up, tmp_
         f"{one.name}.glb" for one in paths
     )
     await _check(report, [one.name for one in paths], proxy, up)
+
+
+async def test_addresses_go_as_json_with_pictures_and_views_beside_them(project: Path, up: Up) -> None:
+    program = """
+    import { Client } from '@image2model/client';
+    const client = new Client({ url: process.argv[1], key: process.argv[2] });
+    const data = new Uint8Array(Buffer.from(process.argv[3], 'base64'));
+    const address = 'https://pictures.example.com/a%20chair.png?signed=1';
+    const sources = [
+      { url: address, metadata: { sku: 1 } },
+      { name: 'lamp.png', data },
+      new File([data], 'file.png'),
+    ];
+    const front = { picture: { url: address, name: 'front.png' }, side: 'front' };
+    const table = { name: 'table', views: [front, { picture: { name: 'b.png', data }, side: 'back' }] };
+    const options = { model: 'tripo3d/tripo/v2.5/multiview-to-3d' };
+    const quote = await client.quote(sources);
+    const job = await client.upload(sources, { no_cache: true, metadata: { order: 7 } });
+    await client.cancel(job.job_id);
+    const objects = await client.quote([table], options);
+    console.log(JSON.stringify({ quote, job, objects }));
+    """
+    data = picture("png", (200, 150), seed=6690)
+    arguments = (up.url, KEY, base64.b64encode(data).decode())
+    said = msgspec.json.decode(
+        await run_node("--input-type=module", "--eval", program, *arguments, folder=project)
+    )
+    images = said["job"]["images"]
+    assert [one["filename"] for one in images] == ["a chair.png", "lamp.png", "file.png"]
+    assert [one["sha256"] for one in images] == [None] + 2 * [hashlib.sha256(data).hexdigest()]
+    assert [one["metadata"] for one in images] == [{"sku": 1}, {}, {}]
+    assert said["job"]["metadata"] == {"order": 7}
+    assert said["quote"]["total_cost_usd"] > 0, said["quote"]
+    assert said["objects"]["model"] == "tripo3d/tripo/v2.5/multiview-to-3d", said["objects"]
 
 
 async def test_session_in_a_browser(site: str, proxy: BreakingProxy, up: Up) -> None:

@@ -185,5 +185,12 @@ def test_arranged_picture_fits_too() -> None:
 
 def test_thumbnail_of_a_scaled_picture_is_of_the_whole() -> None:
     made = prepare(picture("jpeg", SIZE), max_pixels=LIMIT, limits=PictureLimits(max_width=40, max_height=40))
+    assert made.thumbnail is not None
     with Image.open(io.BytesIO(made.thumbnail)) as small:
         assert small.size[0] <= 256
+
+
+def test_no_thumbnail_is_made_ahead_of_a_picture_that_is_quick_to_decode() -> None:
+    at_most, more = (prepare(picture("bmp", (side, 1000)), max_pixels=LIMIT) for side in (1000, 1001))
+    assert at_most.thumbnail is None
+    assert more.thumbnail is not None

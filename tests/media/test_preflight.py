@@ -279,6 +279,7 @@ def test_picture_longer_than_a_jpeg_can_be_is_prepared(
     assert long_side >= 65_000
     assert short_side in {64, 2, 1}
     assert (image.width > image.height) == (width > height) ^ (orientation == 6)
+    assert prepared.thumbnail is not None
     assert Image.open(io.BytesIO(prepared.thumbnail)).size in {(256, 1), (1, 256)}
 
 

@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+from image2model.domain import Preparation
+from image2model.jobs import records
 from image2model.operations import housekeeping
 from image2model.operations.housekeeping import ALL_FILES
 from image2model.queue import reconciliation
@@ -14,9 +16,12 @@ from image2model.store.connection import command
 from image2model.store.keys import Queue, key
 from tests.support.fleet import Fleet
 from tests.support.served_api import Service
+from tests.support.sketches import picture
+from tests.support.wait import until
 
 OLD = time.time() - 2 * 86_400
 NOBODY = "f" * 32
+CUT = Preparation(remove_background="fal-ai/bria/background/remove")
 
 
 async def expire(fleet: Fleet, job_id: str) -> None:
@@ -37,6 +42,13 @@ async def files(fleet: Fleet) -> set[str]:
     return {found.key async for found in fleet.storage.list()}
 
 
+async def reuse_entries(fleet: Fleet) -> set[str]:
+    """What says which image has the result, or the cut-out, of a content."""
+    names = [*await command(fleet.redis, "KEYS", key("reuse", "*"))]
+    names += await command(fleet.redis, "KEYS", key("cutout", "*"))
+    return {name.decode() for name in names}
+
+
 async def age(folder: Path, name: str) -> None:
     """Make a stored file old."""
     await asyncio.to_thread(os.utime, folder / "files" / name, (OLD, OLD))
@@ -54,6 +66,41 @@ async def test_expired_job_goes_with_its_files(fleet: Fleet) -> None:
     assert layout.original(kept, done.images[0].image_id, "png") in left
     assert await command(fleet.redis, "KEYS", f"*{expired}*") == [key("job", expired).encode()]
     assert await command(fleet.redis, "ZRANGE", key("owner_jobs", "ann"), 0, -1) == [kept.encode()]
+
+
+async def test_expired_job_leaves_nothing_to_reuse(fleet: Fleet) -> None:
+    """Else each picture would leave an entry for a month."""
+    fleet.start_worker()
+    expired = await fleet.submit(2, reuse=True, preparation=CUT, unit_micro=300_000)
+    kept = await fleet.submit(1, reuse=True, pictures=[picture(7, (48, 32))])
+    await fleet.until_finished(expired)
+    await fleet.until_finished(kept)
+    before = await reuse_entries(fleet)
+    assert {name.split(":")[1] for name in before} == {"reuse", "cutout"}
+    await expire(fleet, expired)
+    await clean(fleet)
+    (left,) = await reuse_entries(fleet)
+    again = await fleet.until_finished(await fleet.submit(1, reuse=True, pictures=[picture(7, (48, 32))]))
+    assert left in before
+    assert again.images[0].cached
+
+
+async def test_deleted_job_leaves_nothing_to_reuse_but_what_others_have(fleet: Fleet) -> None:
+    leader = await fleet.submit(1, reuse=True, pictures=[picture(7, (48, 32))])
+    fleet.start_worker()
+    job = await fleet.until_finished(leader)
+    other = await fleet.until_finished(await fleet.submit(1, reuse=True, pictures=[picture(7, (48, 32))]))
+    assert [one.images[0].cached for one in (job, other)] == [False, True]
+    await records.cancel(fleet.redis, leader, delete=True)
+    await until(lambda: _is_gone(fleet, leader))
+    assert len(await reuse_entries(fleet)) == 1  # the newest success, which is the other job's
+    await records.cancel(fleet.redis, other.job_id, delete=True)
+    await until(lambda: _is_gone(fleet, other.job_id))
+    assert await reuse_entries(fleet) == set()
+
+
+async def _is_gone(fleet: Fleet, job_id: str) -> bool:
+    return not await fleet.redis.exists(key("job", job_id))
 
 
 async def test_expired_job_is_gone_for_its_owner(service: Service, fleet: Fleet) -> None:

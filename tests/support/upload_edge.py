@@ -13,17 +13,15 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 from PIL import Image, UnidentifiedImageError
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive
 
+from image2model.api.application import Application
 from image2model.api.middleware import ProblemAnswers, RefusalDrain, RequestId
 from image2model.errors import ImageTooLarge, ImageTruncated, NotAnImage
-from image2model.http import problems
 from image2model.http.upload import ReceivedBatch, ReceivedFile, UploadBudget, UploadLimits, read_batch
 from tests.support.multipart_body import CONTENT_TYPE
 from tests.support.servers import Address, serving
@@ -112,15 +110,14 @@ class Edge:
         rejected = [[bad.fault.file, bad.fault.code] for bad in batch.bad]
         return JSONResponse({"files": files, "rejected": rejected, "fields": batch.fields}, 202)
 
-    def app(self) -> Starlette:
-        return Starlette(
-            routes=[Route("/upload", self.upload, methods=["POST"])],
-            middleware=[
+    def app(self) -> Application:
+        return Application(
+            [Route("/upload", self.upload, methods=["POST"])],
+            layers=[
                 Middleware(RequestId),
                 Middleware(RefusalDrain, max_bytes=self.limits.max_body_bytes, seconds=5.0),
                 Middleware(ProblemAnswers),
             ],
-            exception_handlers={HTTPException: problems.raise_problem},
         )
 
     def post(

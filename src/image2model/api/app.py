@@ -1,14 +1,13 @@
-"""Builds the Starlette application from the settings. No I/O happens before its lifespan begins."""
+"""Builds the application from the settings. No I/O happens before its lifespan begins."""
 
 from collections.abc import Sequence
 from typing import Final
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
+from image2model.api.application import Application
 from image2model.api.lifespan import Process
 from image2model.api.middleware import (
     AccessLog,
@@ -22,7 +21,6 @@ from image2model.api.middleware import (
 )
 from image2model.api.routes import routes
 from image2model.errors import ConfigurationError
-from image2model.http import problems
 from image2model.http.upload import UploadLimits
 from image2model.settings import Settings
 from image2model.telemetry.metrics import HTTP_DURATION, HTTP_REQUESTS
@@ -47,7 +45,7 @@ _CORS_EXPOSED: Final = [
 ]
 
 
-def create_app(settings: Settings, page: Sequence[BaseRoute] = ()) -> Starlette:
+def create_app(settings: Settings, page: Sequence[BaseRoute] = ()) -> Application:
     """The application for these settings; `page` are the routes of the web page, added to its own.
 
     Raises ConfigurationError if there is no store to connect to.
@@ -61,17 +59,14 @@ def create_app(settings: Settings, page: Sequence[BaseRoute] = ()) -> Starlette:
         max_file_bytes=settings.max_file_bytes,
         max_total_bytes=settings.max_body,
     )
-    app = Starlette(
-        routes=[*routes(), *page],
-        middleware=_middleware(settings, limits),
-        exception_handlers={HTTPException: problems.raise_problem},
+    return Application(
+        [*routes(), *page],
+        layers=_layers(settings, limits),
         lifespan=Process(settings, settings.redis_url, limits).lifespan,
     )
-    app.router.redirect_slashes = False  # it would answer unauthenticated, with the Host that was sent
-    return app
 
 
-def _middleware(settings: Settings, limits: UploadLimits) -> list[Middleware]:
+def _layers(settings: Settings, limits: UploadLimits) -> list[Middleware]:
     traced = [Middleware(RequestSpan)] if settings.otel_endpoint else []
     layers = [
         Middleware(RequestId),

@@ -36,6 +36,7 @@ from image2model.storage.objects import ObjectStorage
 from image2model.store import durability
 from image2model.store.connection import connect
 from image2model.store.secret import SigningSecret
+from image2model.telemetry.tasks import tasks_counted
 from image2model.webhooks.fal_callback import FalCallbacks
 
 _REDIS_TIMEOUT: Final = 2.5
@@ -80,7 +81,7 @@ class Process:
                 aclosing(Advisor(max_pixels=settings.max_pixels)) as advisor,
             ):
                 state = await self._state(redis, storage, relay, thumbnails, advisor, catalogue)
-                async with following(catalogue, on_failed):
+                async with following(catalogue, on_failed), tasks_counted("api"):
                     yield {"api": state}
                     await state.lost_replies.finish()
 

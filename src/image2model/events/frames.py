@@ -118,6 +118,8 @@ class Backlog:
             return
         for frame in taken:
             del self._frames[frame.position]
+            if self._newest.get(frame.image_id) == frame.position:
+                del self._newest[frame.image_id]
 
     def clear(self) -> None:
         """Remove all frames."""

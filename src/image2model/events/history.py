@@ -1,7 +1,8 @@
 """The history of events in the store's streams, and the notifications that announce new events.
 
 The stream ids of a job are its versions, those of an owner are consecutive numbers, so a gap shows by
-counting. The streams are the truth: a lost notification loses no event.
+counting. The streams are the truth: a lost notification loses no event. What a stream keeps of an event is
+completed from the rows by the scripts that read it (`event_body` in `events.lua`).
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,12 @@ from redis.asyncio import Redis
 
 from image2model.domain import Counts, WaitingFor
 from image2model.store import records
+from image2model.store.connection import command
 from image2model.store.keys import key
+from image2model.store.scripts import Script
 
+_JOB_HISTORY: Final = Script("events/read_job_history")
+_OWNER_HISTORY: Final = Script("events/read_owner_history")
 _BATCH: Final = 500
 _TEXT_HEADERS: Final = {0xD9: 2, 0xDA: 3, 0xDB: 5}
 """Length of a msgpack string's header by its first byte; 1 where that byte holds the length itself."""
@@ -98,12 +103,12 @@ async def of_job(redis: Redis, job_id: str, after: int) -> list[Event]:
 
 
 async def page_of_job(redis: Redis, job_id: str, after: int, limit: int) -> list[Event]:
-    """The first `limit` kept events of a job with a version above `after`, oldest first."""
-    found = await redis.xrange(key("job_events", job_id), min=f"({after}-0", count=limit)
-    return [
-        decode(job_id, _version(stream_id), fields[b"k"].decode(), fields[b"d"])
-        for stream_id, fields in found
-    ]
+    """The first `limit` kept events of a job with a version above `after`, oldest first.
+
+    Raises StoreOutage.
+    """
+    found = await _JOB_HISTORY.packed(redis, job_id, after, limit)
+    return [decode(job_id, int(version), kind.decode(), body) for version, kind, body in found]
 
 
 async def of_owner(
@@ -111,39 +116,41 @@ async def of_owner(
 ) -> list[tuple[int, Event | None]]:
     """Up to `limit` events of all jobs of an owner after `after`, as (owner's sequence number, event).
 
-    The event is None if its job has been erased since.
+    The event is None if its job has been erased since. Raises StoreOutage.
     """
-    found = await redis.xrange(key("owner_events", owner), min=f"({after}-0", count=limit)
-    places = [(_version(i), f[b"j"].decode(), int(f[b"v"])) for i, f in found]
-    pipe = redis.pipeline(transaction=False)
-    for _, job_id, version in places:
-        pipe.xrange(key("job_events", job_id), min=f"{version}-0", max=f"{version}-0")
-    entries: Sequence[list[tuple[bytes, dict[bytes, bytes]]]] = await pipe.execute() if places else []
-    events: list[tuple[int, Event | None]] = []
-    for (seq, job_id, version), entry in zip(places, entries, strict=True):
-        fields = entry[0][1] if entry else None
-        event = decode(job_id, version, fields[b"k"].decode(), fields[b"d"]) if fields else None
-        events.append((seq, event))
-    return events
+    found = await _OWNER_HISTORY.packed(redis, owner, after, limit)
+    return [
+        (int(seq), _owner_event(job_id.decode(), int(version), rest)) for seq, job_id, version, *rest in found
+    ]
+
+
+def _owner_event(job_id: str, version: int, rest: Sequence[bytes]) -> Event | None:
+    return decode(job_id, version, rest[0].decode(), rest[1]) if rest else None
 
 
 async def event_of_owner(redis: Redis, owner: str, seq: int) -> tuple[str, int] | None:
-    """The job and the time (ms since the epoch, 0 if the job was erased) of one event of an owner.
+    """The job and the time (ms since the epoch, 0 if its history has the event no more) of one event.
 
-    None if the history does not have the event.
+    None if the owner's history does not have the event. Raises StoreOutage.
     """
-    found = await redis.xrange(key("owner_events", owner), min=f"{seq}-0", max=f"{seq}-0")
-    if not found:
+    found = await _OWNER_HISTORY.packed(redis, owner, seq - 1, 1)
+    if not found or int(found[0][0]) != seq:
         return None
-    job_id, version = found[0][1][b"j"].decode(), int(found[0][1][b"v"])
-    events = await page_of_job(redis, job_id, version - 1, 1)
-    at = events[0].body.at if events and events[0].version == version else 0
-    return job_id, at
+    _, job_id, version, *rest = found[0]
+    event = _owner_event(job_id.decode(), int(version), rest)
+    return job_id.decode(), event.body.at if event else 0
 
 
 async def bounds_of_job(redis: Redis, job_id: str) -> tuple[int, int]:
-    """The first and the last version in a job's history; (0, 0) if it is empty."""
-    return await _bounds(redis, key("job_events", job_id))
+    """The first and the last version in a job's history; (0, 0) if it is empty.
+
+    Of a settled job the history is its last event.
+    """
+    first, last = await _bounds(redis, key("job_events", job_id))
+    if last:
+        return first, last
+    settled = int(await command(redis, "HGET", key("job", job_id), "settled") or 0)
+    return settled, settled
 
 
 async def bounds_of_owner(redis: Redis, owner: str) -> tuple[int, int]:

@@ -8,8 +8,8 @@ wait for the client or for history is written by a short task, which ends when n
 import asyncio
 import math
 import time
-from collections.abc import Coroutine, MutableSet
-from typing import Final, cast
+from collections.abc import MutableSet
+from typing import Final
 
 import structlog
 from starlette.types import Send
@@ -85,10 +85,16 @@ class Subscriber:
             self._ending = True
         self.wake()
 
-    def offer(self, frame: Frame) -> None:
-        """Send or queue a live event, unless it was read from history already."""
-        if frame.position <= self.position or self._sent_at_once(frame):
-            return
+    def offer(self, frame: Frame) -> bool:
+        """Send or queue a live event, unless it was read from history already; True: it was sent now."""
+        if frame.position <= self.position:
+            return False
+        if self._sent_now(frame.data):
+            self.position = self._sent = frame.position
+            self._complete = frame.last
+            if frame.last:
+                self.wake()
+            return True
         if self._backlog is None:
             self._backlog = Backlog()
         if self._backlog.add(frame, merge=self.writing_since != math.inf):
@@ -99,6 +105,7 @@ class Subscriber:
             self._behind = True
             self._topic.fall_behind(self)
         self.wake()
+        return False
 
     def restart(self, opening: Opening) -> None:
         """The store went back to another history: send this opening next, then what follows it."""
@@ -112,9 +119,7 @@ class Subscriber:
 
     def ping(self) -> None:
         """Send a comment, unless something is being sent anyway."""
-        if self._can_send_now():
-            self._send_now(COMMENT)
-        elif self._writer is None:
+        if not self._sent_now(COMMENT) and self._writer is None:
             self._ping = True
             self.wake()
 
@@ -142,41 +147,14 @@ class Subscriber:
         if self._writer is None and not self._done:
             self._writer = asyncio.create_task(self._write_all())
 
-    def _sent_at_once(self, frame: Frame) -> bool:
-        """Send the frame at once if possible; False: it must wait."""
-        if not self._can_send_now():
-            return False
-        self.position = self._sent = frame.position
-        self._complete = frame.last
-        if not self._send_now(frame.data):
-            return True
-        SSE_EVENTS.inc()
-        EVENT_LAG.observe(max(time.time() - frame.at / 1000, 0))
-        if self._complete:
-            self.wake()
-        return True
-
-    def _can_send_now(self) -> bool:
-        """Whether nothing must be sent first, and the connection can accept more.
+    def _sent_now(self, data: bytes) -> bool:
+        """Send it at once if nothing must be sent first, and the connection can accept more.
 
         Waking a task for each client would be most of the cost of thousands of clients.
         """
-        idle = self._writer is None and not (self._done or self._ending)
-        return idle and self._send_buffer.is_writable()
-
-    def _send_now(self, data: bytes) -> bool:
-        """Run one step of `send`, which completes because the connection can accept more."""
-        message = {"type": "http.response.body", "body": data, "more_body": True}
-        sending = cast("Coroutine[object, None, None]", self._send(message))
-        try:
-            sending.send(None)
-        except StopIteration:
-            return True
-        except Exception:  # noqa: BLE001 - no error of one client may reach the others
-            _log.exception("event_not_written")
-        sending.close()
-        self._cut()
-        return False
+        if self._writer is not None or self._done or self._ending:
+            return False
+        return self._send_buffer.write_now(data)
 
     def _cut(self) -> None:
         self.writing_since = math.inf

@@ -6,6 +6,7 @@ store it passes nothing on until it has verified that the store still has the la
 """
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from image2model.events.frames import Frame
 from image2model.events.history import Event
 from image2model.store.connection import StoreOutage
 from image2model.store.run_id import store_run
-from image2model.telemetry.metrics import STORE_ROLLBACKS
+from image2model.telemetry.metrics import EVENT_LAG, SSE_EVENTS, STORE_ROLLBACKS
 from image2model.telemetry.unexpected import report_unexpected
 
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -94,7 +95,7 @@ class Reader(Protocol):
 
     position: int
 
-    def offer(self, frame: Frame) -> None: ...
+    def offer(self, frame: Frame) -> bool: ...
 
     def restart(self, opening: Opening) -> None: ...
 
@@ -273,10 +274,12 @@ class Topic(ABC):
         left = _READERS_PER_TURN
         while self._passing:
             frame, readers = self._passing[0]
+            sent = 0
             for reader in islice(readers, left):
                 left -= 1
                 if reader in self._live:
-                    reader.offer(frame)
+                    sent += reader.offer(frame)
+            _count_sent(frame, sent)
             if not left:
                 asyncio.get_running_loop().call_soon(self._next_turn)
                 return
@@ -314,3 +317,11 @@ class Topic(ABC):
             self._pass_on(frame)
         if self.position != page.last:  # the last events belong to an erased job
             self.position, self.mark = page.last, None
+
+
+def _count_sent(frame: Frame, count: int) -> None:
+    """Count an event that was sent to so many readers; only now, because it would make the others wait."""
+    SSE_EVENTS.inc(count)
+    lag = max(time.time() - frame.at / 1000, 0)
+    for _ in range(count):
+        EVENT_LAG.observe(lag)

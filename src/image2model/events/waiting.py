@@ -100,13 +100,14 @@ class JobEnd:
         if finished or self._completed_at > version:
             self.end()
 
-    def offer(self, frame: Frame) -> None:
-        """An event of the job."""
+    def offer(self, frame: Frame) -> bool:
+        """An event of the job; nothing is sent for it."""
         self.position = max(self.position, frame.position)
         if frame.last:
             self._completed_at = frame.position
             if self._version is not None and frame.position > self._version:
                 self.end()
+        return False
 
     def restart(self, opening: Opening) -> None:
         """The store went back to another history, and this is its end."""

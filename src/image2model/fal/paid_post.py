@@ -1,4 +1,4 @@
-"""One paid POST: its transport, whether its first byte was sent, and the verdict on the reply.
+"""One paid POST: its connections, whether its first byte was sent, and the verdict on the reply.
 
 Money depends on this file. It must never raise an error that makes fal-client repeat the POST, nor report
 "not accepted" after the first byte.
@@ -9,7 +9,6 @@ from contextvars import ContextVar
 from typing import Final
 
 import aiohttp
-import httpx
 import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
@@ -38,7 +37,7 @@ BeforeSend = Callable[[], Awaitable[None]]
 
 
 class BeforeSendFailed(Exception):
-    """`before_send` raised, and nothing was sent. It wraps the exception, which httpx must not handle."""
+    """`before_send` raised, and nothing was sent. It wraps what fal-client must not handle."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(str(cause))
@@ -120,30 +119,41 @@ def _seconds(retry_after: str | None) -> float | None:
 CURRENT: Final[ContextVar[PaidPost]] = ContextVar("paid_post")
 
 
-class PaidPostTransport(httpx.AsyncBaseTransport):
-    """Sends httpx requests by aiohttp. Raises ConnectError before the first byte, ReadError after it."""
+class NotReached(Exception):
+    """Nothing was sent: there is no connection."""
+
+
+class PostSession:
+    """The connections for paid POSTs."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The whole reply."""
+    async def send(
+        self, post: PaidPost, url: URL, body: bytes, headers: Mapping[str, str], connect_s: float
+    ) -> None:
+        """Send it and let `post` judge the reply. The caller bounds the whole; `connect_s` the connecting.
+
+        Raises NotReached before the first byte, FalError after it, and BeforeSendFailed.
+        """
         try:
             async with self._http().request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                data=await request.aread(),
-                headers=request.headers.multi_items(),
-                timeout=_timeout(request),
+                "POST",
+                url,
+                data=body,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=None, connect=connect_s),
                 allow_redirects=False,
             ) as response:
-                body = await _whole(response)
-                return httpx.Response(response.status, headers=response.raw_headers, content=body)
+                status, fields, reply = response.status, response.headers, await _whole(response)
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            kind = httpx.ReadError if CURRENT.get().sent else httpx.ConnectError
-            raise kind(f"{type(error).__name__} {error}") from error
+            why = f"{type(error).__name__} {error}"
+            if post.sent:
+                raise post.no_reply(why) from error
+            raise NotReached(why) from error
+        post.accept_reply(status, fields, reply)
 
-    async def aclose(self) -> None:
+    async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
@@ -157,7 +167,6 @@ class PaidPostTransport(httpx.AsyncBaseTransport):
                 connector=connector,
                 request_class=PaidPostRequest,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
             )
         return self._session
 
@@ -169,11 +178,6 @@ class PaidPostRequest(aiohttp.ClientRequest):
         """Call `before_send`, then send."""
         await CURRENT.get().prepare_send()
         return await super().send(conn)
-
-
-def _timeout(request: httpx.Request) -> aiohttp.ClientTimeout:
-    given = request.extensions.get("timeout", {})
-    return aiohttp.ClientTimeout(total=None, connect=given.get("connect"), sock_read=given.get("read"))
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:

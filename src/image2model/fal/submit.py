@@ -1,4 +1,4 @@
-"""The submit: the one call that costs money. fal-client makes it over our transport, and it is never
+"""The submit: the one call that costs money. fal-client makes it with a POST of ours, and it is never
 repeated.
 
 After the first byte nothing here may lead to another POST.
@@ -12,18 +12,26 @@ from typing import Any, Final, Literal
 
 import httpx
 import msgspec
-from fal_client.client import USER_AGENT, AsyncBackupDomainTransport, AsyncClient
+import structlog
+from fal_client.client import QUEUE_URL_FORMAT, USER_AGENT, AsyncClient, _fallback_url
+from yarl import URL
 
 from image2model.domain import FalRequest
-from image2model.errors import FalAmbiguous, FalError
-from image2model.fal.hosts import FalHosts
-from image2model.fal.paid_post import CURRENT, BeforeSend, BeforeSendFailed, PaidPost, PaidPostTransport
+from image2model.errors import FalAmbiguous, FalError, FalNotAccepted
+from image2model.fal.hosts import FalHosts, escaped
+from image2model.fal.paid_post import CURRENT, BeforeSend, BeforeSendFailed, NotReached, PaidPost, PostSession
 from image2model.fal.wire import Submitted
+
+_log: Final = structlog.stdlib.get_logger(__name__)
 
 _KEY = re.compile(r"[a-z0-9._-]{1,64}")
 _MAX_VALUE = 256
 _MAX_HEADER = 1024
 _MAX_TAGS = 10
+_BACKUP_AFTER_S: Final = 5.0
+"""How long the first domain may take to connect, as in fal-client, before its backup is tried."""
+_SUBMIT: Final = httpx.Request("POST", QUEUE_URL_FORMAT)
+"""Stands for the request in the reply, which httpx does not read without one."""
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -42,17 +50,13 @@ class Submission:
         self._hosts = hosts
         self._preference = preference
         self._deadline = deadline
-        self._http = httpx.AsyncClient(
-            transport=SingleShotTransport(hosts.queue),
-            headers={"Authorization": f"Key {key}", "User-Agent": USER_AGENT},
-            timeout=deadline,
-        )
+        self._http = SinglePost(key, hosts.queue, deadline)
         self.concurrency_limit: int | None = None
-        self._fal = _SingleShotClient(key, self._http, deadline)
+        self._fal = _SinglePostClient(key, self._http, deadline)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._http.close()
 
     async def submit(
         self,
@@ -122,49 +126,74 @@ class Submission:
         return url if url and self._hosts.may_see_key(url) else own
 
 
-class _SingleShotClient(AsyncClient):
-    """fal-client on an httpx client of ours: its own would repeat a paid POST."""
+class _SinglePostClient(AsyncClient):
+    """fal-client on a POST of ours: with httpx's client it would repeat a paid one."""
 
-    def __init__(self, key: str, http: httpx.AsyncClient, deadline: float) -> None:
+    def __init__(self, key: str, http: "SinglePost", deadline: float) -> None:
         super().__init__(key=key, default_timeout=deadline)
         self._http = http
 
     @property
-    def _client(self) -> Coroutine[Any, Any, httpx.AsyncClient]:
+    def _client(self) -> Coroutine[Any, Any, Any]:
         return self._ready()
 
-    async def _ready(self) -> httpx.AsyncClient:
+    async def _ready(self) -> "SinglePost":
         return self._http
 
 
-class SingleShotTransport(httpx.AsyncBaseTransport):
-    """Sends every request to `queue_url`, whichever host fal-client addressed."""
+class SinglePost:
+    """The one method of httpx's client that fal-client submits with. It sends to `queue_url`, and where that
+    cannot be reached, to FAL's backup domain.
 
-    def __init__(self, queue_url: str) -> None:
-        self._queue_url = httpx.URL(queue_url)
-        self._below = AsyncBackupDomainTransport(transport=PaidPostTransport())
+    httpx's client is left out, because its layers (cookies, redirects, authentication, a second client for
+    the backup domain) took more than the rest of the POST.
+    """
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    def __init__(self, key: str, queue_url: str, deadline: float) -> None:
+        backup = _fallback_url(httpx.URL(queue_url))
+        self._urls = (queue_url, *(() if backup is None else (str(backup),)))
+        self._connect_s = deadline if backup is None else min(deadline, _BACKUP_AFTER_S)
+        self._headers = {
+            "Authorization": f"Key {key}",
+            "User-Agent": USER_AGENT,
+            "Content-Type": "application/json",
+        }
+        self._session = PostSession()
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        json: object,
+        headers: Mapping[str, str],
+        timeout: float,  # noqa: ARG002, ASYNC109 - fal-client's signature; the deadline is ours
+    ) -> httpx.Response:
         """One POST of the submit under way. Raises FalError for anything but a good reply."""
         post = CURRENT.get()
         post.enter()
-        self._readdress(request)
-        try:
-            response = await self._below.handle_async_request(request)
-            body = await response.aread()
-        except httpx.HTTPError as error:
-            raise post.no_reply(str(error)) from error
-        post.accept_reply(response.status_code, response.headers, body)
-        return httpx.Response(response.status_code, content=_reply_for_fal_client(post), request=request)
+        if method != "POST" or not url.startswith(QUEUE_URL_FORMAT):
+            raise FalNotAccepted(f"fal-client did not submit: {method} {url[:200]}")
+        path = escaped(url[len(QUEUE_URL_FORMAT) :])
+        await self._post(post, path, msgspec.json.encode(json), {**self._headers, **headers})
+        return httpx.Response(200, content=_reply_for_fal_client(post), request=_SUBMIT)
 
-    async def aclose(self) -> None:
-        """Close the connections below."""
-        await self._below.aclose()
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
 
-    def _readdress(self, request: httpx.Request) -> None:
-        path = self._queue_url.raw_path.rstrip(b"/") + request.url.raw_path
-        request.url = self._queue_url.copy_with(raw_path=path)
-        request.headers["Host"] = request.url.netloc.decode("ascii")
+    async def _post(self, post: PaidPost, path: str, body: bytes, headers: Mapping[str, str]) -> None:
+        first: NotReached | None = None
+        for base in self._urls:
+            url = URL(f"{base.rstrip('/')}/{path}", encoded=True)
+            try:
+                await self._session.send(post, url, body, headers, self._connect_s)
+            except NotReached as error:
+                _log.warning("fal_queue_not_reached", host=url.host, reason=str(error))
+                first = first or error
+            else:
+                return
+        raise post.no_reply(str(first)) from first
 
 
 def _reply_for_fal_client(post: PaidPost) -> bytes:

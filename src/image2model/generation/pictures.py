@@ -95,15 +95,17 @@ def _to_send(task: Task) -> list[tuple[int, StoredPicture]]:
     return list(enumerate(prepared))
 
 
-async def upload_pictures(context: GenerationContext, task: Task, fence: str) -> tuple[list[View], bytes]:
-    """The prepared pictures at FAL, and the thumbnail of the first.
+async def upload_pictures(
+    context: GenerationContext, task: Task, fence: str
+) -> tuple[list[View], bytes | None]:
+    """The prepared pictures at FAL, and the thumbnail of the first where its preparation made one.
 
     Nothing else is kept, because a permit may take long. Raises FalError, ImageFailure, StaleFence, and
     arq.Retry after a crash of the decoder.
     """
     limits = await limits_of(context, task)
     views: list[View] = []
-    thumbnails: list[bytes] = []
+    thumbnails: list[bytes | None] = []
     scaled: list[ScaledPicture] = []
     # a suspect waits before it holds any bytes, which healthy pictures need
     async with context.suspects if task.hazard_deaths else nullcontext():

@@ -6,7 +6,6 @@ identifies a problem and is not meant to be fetched.
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from image2model.errors import (
@@ -94,11 +93,3 @@ def of_http_exception(error: HTTPException) -> Problem:
         return internal_error()
     problem, detail = _HTTP_PROBLEMS[error.status_code]
     return problem(detail, headers=error.headers)
-
-
-def raise_problem(_request: Request, error: Exception) -> Response:
-    """Starlette's handler for `HTTPException`: raise it as a problem, for the middleware to render.
-
-    Raises the `Problem`, or the error itself where it is not Starlette's.
-    """
-    raise of_http_exception(error) if isinstance(error, HTTPException) else error

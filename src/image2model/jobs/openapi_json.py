@@ -3,24 +3,20 @@
 from collections.abc import Mapping
 from typing import Final
 
-from image2model import errors
 from image2model.domain import SIDES
-from image2model.events.examples import QUEUED_COMPARISON, QUEUED_JOB
 from image2model.fal.endpoints import DEFAULT_MODEL
-from image2model.http.documents import JobDocument
-from image2model.http.reference import APPLIED, LOCATION, PREFER, Answer, Body, Operation, Schema
+from image2model.http.reference import PREFER, Body, Operation, Schema
 from image2model.http.upload import MAX_VIEWS
 from image2model.http.upload.reader import MAX_MODELS
 from image2model.jobs.fetches import MOST_ADDRESS
 from image2model.jobs.json_upload import OPTIONS
 from image2model.jobs.openapi_uploads import (
+    ACCEPTANCE_PROBLEMS,
+    ACCEPTED,
     BATCH_SCHEMA,
-    FILE_PROBLEMS,
     IDEMPOTENCY_KEY,
     METADATA_SCHEMA,
-    REPLAYED,
     TEXTS,
-    UPLOAD_PROBLEMS,
 )
 
 _PICTURE: Final[dict[str, Schema]] = {
@@ -158,18 +154,8 @@ JSON_OPERATIONS: Final = (
             form=BATCH_SCHEMA,
             examples=_EXAMPLES,
         ),
-        answers=(
-            Answer(
-                status=202,
-                description="The job, with one image for each good picture or object, or for each of its "
-                "variants. For several models: a job for each, of one `comparison_id`.",
-                shape=JobDocument,
-                example=QUEUED_JOB,
-                otherwise=QUEUED_COMPARISON,
-                headers=(LOCATION, REPLAYED, APPLIED),
-            ),
-        ),
-        problems=(*UPLOAD_PROBLEMS, *FILE_PROBLEMS, errors.ImageUnreadable, errors.DiskFull),
+        answers=(ACCEPTED,),
+        problems=ACCEPTANCE_PROBLEMS,
         counted=True,
     ),
 )

@@ -307,6 +307,17 @@ _COMPARED: Final = compared(
     [_QUOTE, replace(_QUOTE, model="fal-ai/trellis", cost_usd_each=0.02, total_cost_usd=0.02)], None
 )
 
+ACCEPTED: Final = Answer(
+    status=202,
+    description="The job, with one image for each good picture or object, or for each of its variants. For "
+    "several models: a job for each, of one `comparison_id`.",
+    shape=JobDocument,
+    example=QUEUED_JOB,
+    otherwise=QUEUED_COMPARISON,
+    headers=(LOCATION, REPLAYED, APPLIED),
+)
+ACCEPTANCE_PROBLEMS: Final = (*UPLOAD_PROBLEMS, *FILE_PROBLEMS, errors.ImageUnreadable, errors.DiskFull)
+
 UPLOAD_OPERATIONS: Final = (
     Operation(
         method="POST",
@@ -320,18 +331,8 @@ UPLOAD_OPERATIONS: Final = (
         "whose job has been deleted since.",
         parameters=(IDEMPOTENCY_KEY, PREFER),
         body=BATCH_FORM,
-        answers=(
-            Answer(
-                status=202,
-                description="The job, with one image for each good picture or object, or for each of its "
-                "variants. For several models: a job for each, of one `comparison_id`.",
-                shape=JobDocument,
-                example=QUEUED_JOB,
-                otherwise=QUEUED_COMPARISON,
-                headers=(LOCATION, REPLAYED, APPLIED),
-            ),
-        ),
-        problems=(*UPLOAD_PROBLEMS, *FILE_PROBLEMS, errors.ImageUnreadable, errors.DiskFull),
+        answers=(ACCEPTED,),
+        problems=ACCEPTANCE_PROBLEMS,
         counted=True,
     ),
     Operation(

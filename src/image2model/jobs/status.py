@@ -6,6 +6,7 @@ believed at once.
 """
 
 from collections import OrderedDict
+from time import monotonic
 from typing import Final, cast
 
 import msgspec
@@ -24,6 +25,8 @@ _CACHE: Final = (b"cache-control", b"private, no-cache")
 _JSON: Final = (b"content-type", b"application/json")
 _RUN_ID_DIGITS: Final = 12
 _CACHE_BYTES: Final = 32 << 20
+_CACHE_S: Final = 60.0
+"""How long a document stays that nobody asks for: jobs are polled until they end, and hardly ever again."""
 _log: Final = structlog.stdlib.get_logger(__name__)
 
 
@@ -77,27 +80,30 @@ def _start(status: int, state: JobState, *headers: tuple[bytes, bytes]) -> Messa
 
 
 class EncodedDocument(msgspec.Struct, frozen=True):
-    """A document as JSON, and the state that it shows."""
+    """A document as JSON, the state that it shows, and when it was read (monotonic seconds)."""
 
     state: JobState
     body: bytes
+    read_at: float
 
 
 async def _read(redis: Redis, job_id: str) -> EncodedDocument:
     """The document as it is now. Raises NotFound."""
     snapshot = await job_reads.read_job(redis, job_id)
     state = JobState(last_run_id(), snapshot.version, snapshot.job.updated_at)
-    return EncodedDocument(state, msgspec.json.encode(job_document(snapshot)))
+    return EncodedDocument(state, msgspec.json.encode(job_document(snapshot)), monotonic())
 
 
 class DocumentCache:
-    """One document for each job, bounded by bytes; the least recently used go first.
+    """One document for each job, bounded by bytes and by time; the least recently used go first.
 
-    Belongs to one event loop.
+    Without the bound by time, a process grew for hours, until documents that nobody asked for filled the
+    bytes. Belongs to one event loop.
     """
 
-    def __init__(self, max_bytes: int = _CACHE_BYTES) -> None:
+    def __init__(self, max_bytes: int = _CACHE_BYTES, max_s: float = _CACHE_S) -> None:
         self.max_bytes = max_bytes
+        self.max_s = max_s
         self.held = 0
         self._documents: OrderedDict[str, EncodedDocument] = OrderedDict()
 
@@ -119,9 +125,15 @@ class DocumentCache:
             self.held -= len(before.body)
         self._documents[job_id] = document
         self.held += len(document.body)
-        while self.held > self.max_bytes:
+        while self._documents and not self._may_stay(next(iter(self._documents.values())), document.read_at):
             _, dropped = self._documents.popitem(last=False)
             self.held -= len(dropped.body)
+
+    def _may_stay(self, oldest: EncodedDocument, now: float) -> bool:
+        """Whether nothing has to go. All other documents were used after the oldest one was read: so if that
+        is not long ago, none is out of use. If it is, and somebody still asks, it is read anew once in
+        `max_s`."""
+        return self.held <= self.max_bytes and oldest.read_at >= now - self.max_s
 
 
 def _note_rollback(job_id: str, before: JobState, now: JobState) -> None:

@@ -1,7 +1,7 @@
 """Thumbnails of uploaded pictures: kept in the storage, made from the original where one is missing.
 
-Workers store most of them ahead of time. A request that finds none waits for one to be made; all requests
-for the same picture share the work. What is decoded at once is bounded by its pixels.
+Workers store those of larger pictures ahead of time. A request that finds none waits for one to be made; all
+requests for the same picture share the work. What is decoded at once is bounded by its pixels.
 """
 
 import asyncio

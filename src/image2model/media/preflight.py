@@ -1,4 +1,4 @@
-"""Prepares a picture for FAL, and makes its thumbnail: upright, 8-bit sRGB, without metadata, within limits.
+"""Prepares a picture for FAL, and makes thumbnails: upright, 8-bit sRGB, without metadata, within limits.
 
 A JPEG that is to become smaller is decoded smaller. Every function here decodes pixels: run it in a thread.
 """
@@ -19,6 +19,9 @@ from image2model.media.source import read_source
 THUMBNAIL_SIDE: Final = 256
 _WEBP_QUALITY = 80
 _WEBP_METHOD = 0  # of 0 to 6: a third of the default's time for a quarter more bytes, which are few
+# Decoding such a picture again takes some 10 ms, and most are never looked at: encoding its thumbnail here
+# would be a fifth of what a small picture costs a worker.
+_EASY_PIXELS = 1_000_000
 # A larger opaque picture becomes a JPEG: as a PNG it would be tens of megabytes.
 _PNG_MAX_PIXELS = 4_000_000
 _PNG_LEVEL = 3
@@ -34,8 +37,9 @@ _MARGIN = 0.97
 class Prepared(msgspec.Struct, frozen=True):
     """A picture ready to be uploaded to FAL. `width` and `height` are pixels, orientation applied.
 
-    `thumbnail` is a WebP file, made here while the pixels are decoded. `whole` is the size that the picture
-    had before it was made to fit within limits.
+    `thumbnail` is a WebP file, made here while the pixels are decoded; None for a picture so small that its
+    thumbnail is made when it is asked for. `whole` is the size that the picture had before it was made to fit
+    within limits.
     """
 
     data: bytes
@@ -43,7 +47,7 @@ class Prepared(msgspec.Struct, frozen=True):
     suffix: str
     width: int
     height: int
-    thumbnail: bytes
+    thumbnail: bytes | None
     whole: Size
 
     @property
@@ -85,13 +89,12 @@ def encoded(
 def _unchanged(data: bytes, info: PictureInfo, image: Image.Image) -> Prepared:
     if image.size != (info.width, info.height):
         raise unreadable("The picture does not have the size in its header.")
-    small = _to_webp(_shrunk(image, 1))
-    return Prepared(data, info.content_type, info.suffix, *image.size, small, image.size)
+    return Prepared(data, info.content_type, info.suffix, *image.size, _beside(image, image.size), image.size)
 
 
 def _encode(image: Image.Image, whole: Size, limits: PictureLimits, *, lossless: bool) -> Prepared:
     image.info = {}  # Pillow would write a comment or a profile found here
-    small = _to_webp(_shrunk(image, 1))
+    small = _beside(image, whole)
     image = resized(image, fitted(image.size, limits))
     for _ in range(_TRIES):
         image, data, suffix = _file(image, lossless=lossless, most=limits.max_bytes)
@@ -126,6 +129,14 @@ def thumbnail(data: bytes, *, size: int = THUMBNAIL_SIDE, max_pixels: int = 50_0
     limits = PictureLimits(max_width=2 * size, max_height=2 * size)
     image = converted(decode_fitted(source, limits)[0], source)
     return _to_webp(_shrunk(image, source.orientation, size))
+
+
+def _beside(image: Image.Image, whole: Size) -> bytes | None:
+    """The thumbnail of a picture that is decoded to be sent; None where it is made when it is asked for.
+
+    `whole`: the size of the picture, of which `image` may be a smaller one.
+    """
+    return _to_webp(_shrunk(image, 1)) if whole[0] * whole[1] > _EASY_PIXELS else None
 
 
 def _shrunk(image: Image.Image, orientation: int, size: int = THUMBNAIL_SIDE) -> Image.Image:

@@ -1,7 +1,7 @@
 """The reconciler: a maintenance task that compares every unfinished job with the queue and repairs both.
 
-It also releases permits and money that nothing uses, and finishes deletions. One job that cannot be repaired
-does not stop the others.
+It also releases permits and money that nothing uses, finishes deletions, and settles jobs that ended a while
+ago. One job that cannot be repaired does not stop the others.
 """
 
 import time
@@ -14,6 +14,7 @@ from image2model.generation import costs
 from image2model.generation.context import GenerationContext
 from image2model.jobs import reservations
 from image2model.jobs.lifecycle import erase_if_deleted
+from image2model.operations.settling import settle_jobs
 from image2model.queue import reconciliation
 from image2model.queue.running import RunningTask
 from image2model.storage.errors import StorageError
@@ -47,6 +48,7 @@ async def _reconcile(context: GenerationContext) -> None:
         repaired += await _repair(context.redis, job_id)
     for job_id in await reconciliation.deleted_jobs(context.redis):
         await _erase(context, job_id)
+    await settle_jobs(context.redis)
     if repaired:
         _log.warning("store_repaired", count=repaired)
 

@@ -1,8 +1,9 @@
 """ARQ as the dispatcher, with our leases: it claims a task in one step, and fences it to its end.
 
-A process has one for each queue. ARQ provides the main loop, the running of a job, retries and the job's
-serialisation. Picking and finishing are ours, because ARQ itself knows no owner of a job (see
-ARCHITECTURE.md, "Queue"). An error of the store never ends the loop.
+A process has one for each queue. ARQ provides the main loop, the functions' registry, `Retry` and the format
+of a job. Picking, running and finishing are ours: ARQ itself knows no owner of a job, and reads each job and
+counts its tries in a transaction of its own (see ARCHITECTURE.md, "Queue"). An error of the store never ends
+the loop.
 """
 
 import asyncio
@@ -13,8 +14,7 @@ from typing import Any, Final
 
 import structlog
 from arq.connections import ArqRedis
-from arq.utils import timestamp_ms
-from arq.worker import Function, Worker, func
+from arq.worker import Function, Retry, Worker, func
 
 from image2model.queue import leases
 from image2model.queue.context import QueueContext
@@ -143,25 +143,44 @@ class LeasedWorker(Worker):
         if claim.score > arq_keys.FOLLOW_NOW:
             self._started.add(claim.token)
         previous = self.tasks.get(claim.task_id)
-        run = self.loop.create_task(self._run(task, previous))
+        run = self.loop.create_task(self._run(task, claim, previous))
         self.tasks[claim.task_id] = run
         run.add_done_callback(lambda _: self._ended(task))
 
-    async def _run(self, task: RunningTask, previous: "asyncio.Task[Any] | None") -> None:
+    async def _run(self, task: RunningTask, claim: Claim, previous: "asyncio.Task[Any] | None") -> None:
         _CURRENT.set(task)
         if previous is not None:
             # the last run still unwinds: never run a task twice at once
             await asyncio.wait([previous])
         try:
-            await self.run_job(task.task_id, int(task.score))
-        except StoreOutage as error:
-            # ARQ did not reach our function, or did not get to its own end
-            _log.warning("task_lost_store", task_id=task.task_id, error=str(error))
-            await self._release_until_stored(task, finished=False, score=task.score)
+            await self._run_function(task, claim)
         finally:
             task.release_slot()
             self._lease_renewer.drop(self._queue, task)
             self._context.running.remove(task)
+
+    async def _run_function(self, task: RunningTask, claim: Claim) -> None:
+        """Run the task's function once, and release the lease as its end says."""
+        function = self.functions.get(claim.function)
+        if not isinstance(function, Function):
+            _log.error("task_not_started", task_id=task.task_id, queue=self._queue.value)
+            await self._release_until_stored(task, finished=True, score=0)
+            return
+        # a task of its own, since stopping it is repeated until it ends, and must not reach the release
+        work = self.loop.create_task(function.coroutine(self.ctx, claim.argument))
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        error = None if work.cancelled() else work.exception()
+        if isinstance(error, Retry):
+            delay = error.defer_score or None
+            await self._release_until_stored(task, finished=False, score=task.score, delay_ms=delay)
+            return
+        if error is not None:
+            report_unexpected("dispatch", error, task_id=task.task_id)
+        await self._release_until_stored(task, finished=not work.cancelled(), score=task.score)
 
     def _ended(self, task: RunningTask) -> None:
         self.job_counter -= 1
@@ -174,27 +193,6 @@ class LeasedWorker(Worker):
                 if not run.cancelled() and (error := run.exception()) is not None:
                     # its lease expires, and the sweep puts it back into the queue
                     report_unexpected("dispatch", error, task_id=task_id)
-
-    async def finish_job(
-        self,
-        job_id: str,  # noqa: ARG002 - ARQ's signature
-        finish: bool,
-        result_data: bytes | None,  # noqa: ARG002
-        result_timeout_s: float | None,  # noqa: ARG002
-        keep_result_forever: bool,  # noqa: ARG002
-        incr_score: int | None,
-        keep_in_progress: float | None,  # noqa: ARG002
-    ) -> None:
-        """ARQ's end of a run, fenced: it changes nothing once another worker holds the task."""
-        task = _CURRENT.get()
-        # ARQ adds to the score to get a time of this machine, whose clock may differ from the store's
-        wait = max(int(task.score) + incr_score - timestamp_ms(), 0) if incr_score else None
-        await self._release_until_stored(task, finished=finish, score=task.score, delay_ms=wait)
-
-    async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:  # noqa: ARG002
-        """ARQ's end of a job that it could not start (expired, unknown, unreadable), fenced."""
-        _log.error("task_not_started", task_id=job_id, queue=self._queue.value)
-        await self._release_until_stored(_CURRENT.get(), finished=True, score=0)
 
     async def _release_until_stored(
         self, task: RunningTask, *, finished: bool, score: float, delay_ms: int | None = None

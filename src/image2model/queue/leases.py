@@ -5,6 +5,7 @@ comes before everything else, so that no other worker takes over a task that is 
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -37,6 +38,8 @@ _IDLE_POLL_MS: Final = 5000
 """The same where nothing waits. Whatever queues or releases a task sends a notification, and a process that
 subscribes anew picks: this is for what nobody thought of."""
 _SWEEP_S: Final = 0.5
+_calls: Final = itertools.count(1)
+"""Numbers the calls of `pick` in this process: with its worker's id, which is unique, they name a lease."""
 _CHUNK: Final = 500
 """Leases renewed by one call: a script must not block the server for long."""
 
@@ -48,11 +51,16 @@ _UNEXPECTED: Final = Script("queue/note_unexpected")
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True):
-    """One task that this worker holds now. `score` is the one that it had in the queue."""
+    """One task that this worker holds now. `score` is the one that it had in the queue.
+
+    `function` names what runs it, with `argument`; it is empty where the task's definition is gone.
+    """
 
     task_id: str
     token: str
     score: float
+    function: str = ""
+    argument: str = ""
 
 
 class Renewal(msgspec.Struct, frozen=True, array_like=True):
@@ -96,7 +104,7 @@ async def pick(
     packed = await _PICK.packed(
         redis,
         queue.value,
-        worker,
+        f"{worker}:{next(_calls)}",
         free,
         reserve,
         int(lease_s * 1000),

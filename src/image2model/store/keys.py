@@ -67,6 +67,8 @@ KEYS: Final[dict[str, Key]] = {
     "unfinished": Key("jobs:unfinished", Ttl.FLEET, Place.CELL),
     "deleted": Key("jobs:deleted", Ttl.FLEET, Place.CELL),
     "ended": Key("jobs:ended", Ttl.FLEET, Place.CELL),
+    # finished jobs with their whole history, by their end
+    "unsettled": Key("jobs:unsettled", Ttl.FLEET, Place.CELL),
     "dead": Key("dead", Ttl.FLEET, Place.CELL),
     "ahead": Key("ahead", Ttl.FLEET, Place.CELL),  # the look-ahead: images that are being prepared
     "prepared": Key("prepared", Ttl.FLEET, Place.CELL),  # those that wait for a permit, in the fair order
@@ -89,7 +91,6 @@ KEYS: Final[dict[str, Key]] = {
     "low_turn": Key("turn:low", Ttl.FLEET, Place.HOME),
     "origins": Key("origins", Ttl.FLEET, Place.CELL),
     "addresses": Key("addresses", Ttl.FLEET, Place.CELL),
-    "claims": Key("claims", Ttl.FLEET, Place.CELL),
     "sweep": Key("sweep:{}", Ttl.FLEET, Place.CELL),
     "window_told": Key("window:told", Ttl.SHORT, Place.HOME),
     "waiting_told": Key("waiting:told", Ttl.SHORT, Place.CELL),

@@ -58,6 +58,27 @@ IMAGE_FIELDS: Final = (
 """What a client may see of an image, in the order of a row. New fields come last: readers accept the shorter
 row of an older version, and ignore what a newer version appends."""
 
+CHANGING_FIELDS: Final = (
+    "status",
+    "queue_position",
+    "attempt",
+    "cached",
+    "request_id",
+    "cost_micro",
+    "error",
+    "result",
+    "started_at",
+    "finished_at",
+    "cost_uncertain",
+    "seed",
+    "preparation",
+    "scaled",
+)
+"""What may change of an image after its pictures are there, in the order of a stored event (`events.lua`).
+
+When history is read, the other IMAGE_FIELDS come from the image. A new field that may change comes last here
+too."""
+
 JOB_FIELDS: Final = (
     "model",
     "params",
@@ -96,6 +117,30 @@ ATTEMPT_FIELDS: Final = (
     "fal_callback",
 )
 """The fields of one attempt, which are cleared when the next one begins."""
+
+PASSING_FIELDS: Final = (
+    *(name for name in ATTEMPT_FIELDS if name not in {"request_id", "attempt_token"}),
+    "fence",
+    "attempts_used",
+    "start_tries",
+    "first_try_at",
+    "first_try_still",
+    "endpoint_since",
+    "endpoint_turn",
+    "unexpected_attempt",
+    "unexpected_count",
+    "unexpected_by",
+    "reuse_of",
+    "reuse_main",
+    "attempt_errors",
+    "budget_micro",
+    "budget_period",
+    "phase",
+    "phase_model",
+    "later_micro",
+    "main_micro",
+)
+"""What nobody needs of a model that was made with all its files: no client, no late booking."""
 
 
 _PICTURE_SUFFIXES: Final = frozenset(

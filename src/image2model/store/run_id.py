@@ -84,6 +84,11 @@ def store_run(redis: Redis) -> StoreRun:
     return kind.run
 
 
+def note_reply(run_id: str) -> None:
+    """This task has a reply from this server, which another task has read."""
+    _last_run_id.set(run_id)
+
+
 def last_run_id() -> str:
     """The run id of the server that sent the last reply in this task; empty: unknown."""
     return _last_run_id.get()

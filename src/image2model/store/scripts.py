@@ -25,8 +25,7 @@ from image2model.domain import (
     ImageError,
     ImageStatus,
 )
-from image2model.store import arq_keys, data_versions, keys, records
-from image2model.store.connection import command
+from image2model.store import arq_keys, data_versions, keys, pipelining, records
 
 WORKER_CRASHED: Final = ImageError(
     code="worker_crashed",
@@ -42,6 +41,7 @@ _UNEXPECTED_ERROR: Final = ImageError(
 )
 LIBRARY: Final = (
     "base",
+    "buffer",
     "data_version",
     "accounts",
     "admission",
@@ -57,6 +57,44 @@ LIBRARY: Final = (
     "circuits",
 )
 """The files of `store/lua` that are no scripts, in the order in which they need each other."""
+_MOVED_IMAGE: Final = (
+    "job_id",
+    "owner",
+    "fence",
+    "digest",
+    "phase",
+    "phase_model",
+    "waited",
+    "cancel_requested",
+    "attempt_token",
+    "request_id",
+    "posting_at",
+    "running_at",
+    "submitted_at",
+    "reuse_of",
+    "reuse_main",
+    "main_digest",
+    "hazard",
+    "pickups",
+    "fetches",
+    "unit_micro",
+    "later_micro",
+    "reserved_micro",
+    "booked",
+    "budget_micro",
+    "budget_period",
+)
+"""What a move reads of an image besides its row."""
+_MOVED_JOB: Final = (
+    "version",
+    "owner",
+    "total",
+    "deleted",
+    "waiting_for",
+    "model",
+    "finished_at",
+    "cost_micro",
+)
 _OWNER_HISTORY: Final = 20_000
 """How many events of an owner are kept for `/events`."""
 _SPEND_TTL_MS: Final = 400 * 86_400_000
@@ -111,8 +149,15 @@ def library() -> str:
         "STATUSES": _lua_list(tuple(status.value for status in ImageStatus)),
         "COUNT_FIELDS": _lua_list(tuple(f"n_{status}" for status in ImageStatus)),
         "IMAGE_FIELDS": _lua_list(records.IMAGE_FIELDS),
+        "IMAGE_PLACES": _lua_table({name: i for i, name in enumerate(records.IMAGE_FIELDS, 1)}),
+        "CHANGING_FIELDS": _lua_numbers(
+            [records.IMAGE_FIELDS.index(name) + 1 for name in records.CHANGING_FIELDS]
+        ),
         "JOB_FIELDS": _lua_list(records.JOB_FIELDS),
         "ATTEMPT_FIELDS": _lua_list(records.ATTEMPT_FIELDS),
+        "MOVED_IMAGE_FIELDS": _lua_list(tuple(dict.fromkeys((*records.IMAGE_FIELDS, *_MOVED_IMAGE)))),
+        "MOVED_JOB_FIELDS": _lua_list((*(f"n_{status}" for status in ImageStatus), *_MOVED_JOB)),
+        "PASSING_FIELDS": _lua_list(records.PASSING_FIELDS),
         "LEGAL": "{" + ", ".join(legal) + "}",
         "FINISHED": _lua_set(IMAGE_FINISHED),
         "UNFINISHED": _lua_set(IMAGE_UNFINISHED),
@@ -186,9 +231,9 @@ class Script:
         """Run it. Raises StoreOutage."""
         text = self.load()
         try:
-            return await command(redis, "EVALSHA", self._sha, 0, *args)
+            return await pipelining.call(redis, "EVALSHA", self._sha, 0, *args)
         except NoScriptError:
-            return await command(redis, "EVAL", text, 0, *args)
+            return await pipelining.call(redis, "EVAL", text, 0, *args)
 
     async def packed(self, redis: Redis, *args: object) -> Any:
         """Run it with `args` as one msgpack list, which Lua unpacks. No bytes: its cmsgpack has no `bin`."""
@@ -213,6 +258,7 @@ class Script:
         return done, after
 
 
+_WRITING_BACK: Final = "local function run()\n{}\nend\nlocal reply = run()\nwrite_buffered()\nreturn reply\n"
 _COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
 _DECLARATION: Final = re.compile(r"^(?:local (?:function )?(\w+)|(K\.\w+))", re.MULTILINE)
 """Everything in the library is a declaration at the start of a line, and extends to the next one."""
@@ -221,8 +267,10 @@ _NAME: Final = re.compile(r"\bK\.\w+|\b[A-Za-z_]\w*")
 
 
 def link(library: str, body: str) -> str:
-    """The script's text: the parts of `library` that `body` names, directly or not, in the library's
-    order. Without comments, which may contain any word.
+    """The script's text: the parts of `library` that `body` names, directly or not, in the library's order.
+    Without comments, which may contain any word.
+
+    One that buffers hashes writes them when `body` has returned (store/lua/buffer.lua).
     """
     parts, body = _parts(_COMMENT.sub("", library)), _COMMENT.sub("", body)
     needed: set[str] = set()
@@ -231,7 +279,10 @@ def link(library: str, body: str) -> str:
         found = _names(unread.pop()) & parts.keys() - needed
         needed |= found
         unread += [parts[name] for name in found]
-    return "".join([text for name, text in parts.items() if name in needed]) + body
+        if "buffer_hash" in found:
+            unread.append("write_buffered")
+    linked = "".join([text for name, text in parts.items() if name in needed])
+    return linked + (_WRITING_BACK.format(body) if "buffer_hash" in needed else body)
 
 
 def key_names(text: str) -> frozenset[str]:

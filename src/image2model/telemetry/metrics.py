@@ -89,6 +89,13 @@ LEASES_LOST: Final = Counter("image2model_leases_lost", "Leases lost to another 
 SSE_SUBSCRIBERS: Final = Gauge(
     "image2model_sse_subscribers", "Open event streams.", registry=REGISTRY, multiprocess_mode="livesum"
 )
+EVENT_LOOP_TASKS: Final = Gauge(
+    "image2model_event_loop_tasks",
+    "asyncio tasks of a process, counted every 5 s. Without load their number is constant.",
+    ["process"],
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
 WAITING_REQUESTS: Final = Gauge(
     "image2model_waiting_requests",
     "Requests with `Prefer: wait` that wait for the end of their job.",

@@ -26,6 +26,8 @@ _MAX_PATH_BYTES: Final = 100
 _SOCKET_NAME: Final = "valkey.sock"
 _STOP_SECONDS: Final = 10.0
 _DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always", "--aof-use-rdb-preamble", "yes")
+_COMPACT: Final = ("--hash-max-listpack-value", "1024")
+"""An image's result has some 500 bytes. With a lower limit its hash takes twice the memory."""
 _VOLATILE: Final = ("--appendonly", "no")
 
 
@@ -160,7 +162,17 @@ class EmbeddedStore:
         at = self._socket.name if inside and self._socket else str(self._socket)
         listen = ("--port", "0", "--unixsocket", at, "--unixsocketperm", "700")
         keep = _DURABLE if self.durable else _VOLATILE
-        return (*listen, "--save", "", *keep, "--maxmemory-policy", "noeviction", "--databases", "16")
+        return (
+            *listen,
+            *_COMPACT,
+            "--save",
+            "",
+            *keep,
+            "--maxmemory-policy",
+            "noeviction",
+            "--databases",
+            "16",
+        )
 
     def _log_tail(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()

@@ -53,6 +53,7 @@ from image2model.store.connection import StoreOutage, connect
 from image2model.store.identity import StoreWatch
 from image2model.store.keys import Queue
 from image2model.telemetry import metrics, tracing
+from image2model.telemetry.tasks import count_tasks
 from image2model.telemetry.unexpected import keep_running
 from image2model.webhooks.deliver import (
     WebhookSender,
@@ -218,6 +219,7 @@ class WorkerProcess:
         yield "heartbeat", self._heartbeat_forever
         yield "housekeeping", self._schedule_maintenance
         yield "probe", partial(probe_forever, self._context)
+        yield "tasks", partial(count_tasks, "worker")
         yield "catalogue", self._context.catalogue.run
         if Queue.MAINTENANCE in self._workers:
             yield "catalogue_refresh", self._refresher.run

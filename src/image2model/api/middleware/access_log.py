@@ -14,8 +14,10 @@ from typing import Final
 import structlog
 from prometheus_client import Counter, Histogram
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from image2model.api.middleware.answer import Answer, Head
+from image2model.events.send_buffer import written_directly
 from image2model.http.bodies import WAITED
 
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -42,9 +44,11 @@ class AccessLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(scope, self._series)
+        answer = Answer.of(send)
+        exchange = _Exchange(scope, answer, self._series)
+        answer.on_head(exchange.begin)
         try:
-            await self.app(scope, receive, exchange.watch(send))
+            await self.app(scope, receive, answer)
         finally:
             exchange.end()
 
@@ -61,38 +65,29 @@ def endpoint(scope: Scope, mounted_at: str = "") -> str:
     return prefix + route.path_format
 
 
-def is_event_stream(start: Message) -> bool:
+def is_event_stream(head: Head) -> bool:
     """Whether this message begins an event stream."""
-    return any(name == b"content-type" and value.startswith(_STREAM) for name, value in start["headers"])
+    return any(name == b"content-type" and value.startswith(_STREAM) for name, value in head["headers"])
 
 
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, series: "_Series") -> None:
+    __slots__ = ("_answer", "_mounted_at", "_observed", "_scope", "_series", "_started", "_status")
+
+    def __init__(self, scope: Scope, answer: Answer, series: "_Series") -> None:
         self._scope = scope
+        self._answer = answer
         self._mounted_at: str = scope.get("root_path", "")
         self._series = series
         self._started = perf_counter()
         self._status: int | None = None
         self._observed = False
-        self._sent = 0
 
-    def watch(self, send: Send) -> Send:
-        """A `send` that records the answer."""
-
-        async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._begin(message)
-            else:
-                self._sent += len(message.get("body", b""))
-            await send(message)
-
-        return watched
-
-    def _begin(self, start: Message) -> None:
-        self._count(start["status"])
-        if is_event_stream(start):
+    def begin(self, head: Head) -> None:
+        """The answer begins."""
+        self._count(head["status"])
+        if is_event_stream(head):
             self._observe()
 
     def end(self) -> None:
@@ -112,7 +107,7 @@ class _Exchange:
             endpoint=self._endpoint,
             status=self._status,
             seconds=round(self._elapsed, 6),
-            bytes=self._sent,
+            bytes=self._answer.sent + written_directly(self._scope),
             client=(self._scope.get("client") or ("",))[0],
             **waited,
         )

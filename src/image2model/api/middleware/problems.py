@@ -9,12 +9,15 @@ import asyncio
 import re
 import secrets
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from image2model.api.middleware.answer import Answer, Head
 from image2model.errors import Problem, StoreUnavailable
 from image2model.http import problems
 from image2model.storage.errors import StorageError
@@ -41,17 +44,11 @@ class RequestId:
             await self.app(scope, receive, send)
             return
         identity = scope[_KEY] = _own_or_new(scope["headers"])
-        header = (_HEADER, identity.encode())
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                others = [one for one in message["headers"] if one[0] != _HEADER]
-                message["headers"] = [*others, header]
-            await send(message)
-
+        answer = Answer.of(send)
+        answer.on_head(partial(_identify, identity.encode()))
         bound = structlog.contextvars.bind_contextvars(request_id=identity)
         try:
-            await self.app(scope, receive, send_with_id)
+            await self.app(scope, receive, answer)
         finally:
             structlog.contextvars.reset_contextvars(**bound)
 
@@ -66,38 +63,37 @@ class ProblemAnswers:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = False
-
-        async def watched_send(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
+        answer = Answer.of(send)
         problem: Problem | None = None
         try:
-            await self.app(scope, receive, watched_send)
+            await self.app(scope, receive, answer)
         except ClientDisconnect:
             _log.info("client_disconnected")
         except asyncio.CancelledError:
             # the server stops waiting; without this answer it would send a 500
-            if not started:
+            if not answer.started:
                 stopping = StoreUnavailable.after("This server is stopping. Try again at once.", 1)
-                await problems.render(stopping, request_id(scope))(scope, receive, send)
+                await problems.render(stopping, request_id(scope))(scope, receive, answer)
             raise
         except Exception as error:
             if isinstance(error, StoreOutage):
                 _forget_write_probe(scope)
             problem = _problem_of(error)
-            if started:
+            if answer.started:
                 raise
         if problem is not None:
-            await problems.render(problem, request_id(scope))(scope, receive, send)
+            await problems.render(problem, request_id(scope))(scope, receive, answer)
 
 
 def request_id(scope: Scope) -> str:
     """The id of the request; empty outside the middleware."""
     found: str = scope.get(_KEY, "")
     return found
+
+
+def _identify(identity: bytes, head: Head) -> None:
+    others = [one for one in head["headers"] if one[0] != _HEADER]
+    head["headers"] = [*others, (_HEADER, identity)]
 
 
 def _own_or_new(headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -122,6 +118,8 @@ def _problem_of(error: Exception) -> Problem:
 
     The traceback's frames hold the received part of a refused upload, and the answer may wait for the rest.
     """
+    if isinstance(error, HTTPException):
+        return problems.of_http_exception(error)
     if isinstance(error, Problem):
         error.__cause__ = error.__context__ = error.__traceback__ = None
         return error

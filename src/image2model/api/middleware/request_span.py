@@ -5,11 +5,13 @@ and tokens. The span of an event stream ends when the stream begins, because the
 stays. Health checks and scrapes have no span.
 """
 
+from functools import partial
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from image2model.api.middleware.access_log import METHODS, UNMATCHED, endpoint, is_event_stream
+from image2model.api.middleware.answer import Answer, Head
 from image2model.telemetry import tracing
 
 _UNTRACED: Final = frozenset({"/metrics", "/api/v1/health/live", "/api/v1/health/ready"})
@@ -31,20 +33,15 @@ class RequestSpan:
         with tracing.span(
             _name(scope), kind=tracing.Kind.SERVER, attributes=_attributes(scope), parent=_parent(scope)
         ) as span:
-            await self.app(scope, receive, _watched(send, scope, span))
+            answer = Answer.of(send)
+            answer.on_head(partial(_complete, span, scope, scope.get("root_path", "")))
+            await self.app(scope, receive, answer)
 
 
-def _watched(send: Send, scope: Scope, span: tracing.Span) -> Send:
-    mounted_at: str = scope.get("root_path", "")
-
-    async def watched(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            _set_response(span, scope, endpoint(scope, mounted_at), message["status"])
-            if is_event_stream(message):
-                span.end()
-        await send(message)
-
-    return watched
+def _complete(span: tracing.Span, scope: Scope, mounted_at: str, head: Head) -> None:
+    _set_response(span, scope, endpoint(scope, mounted_at), head["status"])
+    if is_event_stream(head):
+        span.end()
 
 
 def _set_response(span: tracing.Span, scope: Scope, template: str, status: int) -> None:

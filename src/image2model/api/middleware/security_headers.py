@@ -1,9 +1,12 @@
 """Adds to every answer the security headers that its route did not set, and the headers left by the gate."""
 
+from collections.abc import Awaitable
+from functools import partial
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from image2model.api.middleware.answer import Answer, Head
 from image2model.http.bodies import RESPONSE_HEADERS
 
 HEADERS: Final = {
@@ -25,12 +28,16 @@ class SecurityHeaders:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = [*message["headers"], *scope.get(RESPONSE_HEADERS, ())]
-                named = {name for name, _ in own}
-                message["headers"] = [*own, *(header for header in _ENCODED if header[0] not in named)]
-            await send(message)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Not a coroutine, which would add a stack frame to each open stream."""
+        if scope["type"] != "http":
+            return self.app(scope, receive, send)
+        answer = Answer.of(send)
+        answer.on_head(partial(_complete, scope))
+        return self.app(scope, receive, answer)
 
-        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+def _complete(scope: Scope, head: Head) -> None:
+    own = [*head["headers"], *scope.get(RESPONSE_HEADERS, ())]
+    named = {name for name, _ in own}
+    head["headers"] = [*own, *(header for header in _ENCODED if header[0] not in named)]

@@ -5,12 +5,11 @@ if compared then
   local pairs_ = packed and cmsgpack.unpack(packed) or {}
   table.insert(pairs_, 1, compared)
   while #pairs_ > kept do table.remove(pairs_) end
-  call('HSET', K.bills(), model, cmsgpack.pack(pairs_))
-  call('PEXPIRE', K.bills(), FLEET_TTL)
+  if call('HSET', K.bills(), model, cmsgpack.pack(pairs_)) == 1 then call('PEXPIRE', K.bills(), FLEET_TTL) end
 end
 if booked > 0 then
-  call('LPUSH', K.recent_costs(), booked)
-  call('LTRIM', K.recent_costs(), 0, 2 * kept - 1)
-  call('PEXPIRE', K.recent_costs(), FLEET_TTL)
+  local length = call('LPUSH', K.recent_costs(), booked)
+  if length == 1 then call('PEXPIRE', K.recent_costs(), FLEET_TTL) end
+  if length > 2 * kept then call('LTRIM', K.recent_costs(), 0, 2 * kept - 1) end
 end
 return 1

@@ -4,9 +4,8 @@ import os
 
 import click
 
-from image2model.cli.process import raise_open_file_limit, without_collections
+from image2model.cli.process import lean_imports, raise_open_file_limit
 from image2model.settings import load
-from image2model.telemetry import logs
 
 
 @click.command(short_help="Run one API process.")
@@ -20,8 +19,10 @@ def command(host: str | None, port: int | None) -> None:
     raise_open_file_limit()
     given = {"host": host, "port": None if port is None else str(port)}
     settings = load(None, **{name: value for name, value in given.items() if value})
-    logs.configure(level=settings.log_level, json=settings.log_format == "json", process="api")
-    with without_collections():
+    with lean_imports():
+        from image2model.telemetry import logs
+
+        logs.configure(level=settings.log_level, json=settings.log_format == "json", process="api")
         from image2model import web
         from image2model.api.server import run
 

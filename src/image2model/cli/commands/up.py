@@ -2,7 +2,7 @@
 
 import click
 
-from image2model.cli.process import raise_open_file_limit, without_collections
+from image2model.cli.process import lean_imports, raise_open_file_limit
 from image2model.up.plan import UpOptions
 
 
@@ -37,7 +37,7 @@ def command(
     `result_expired` after the next start, and a retry makes it. The real FAL continues meanwhile.
     """
     raise_open_file_limit()
-    with without_collections():
+    with lean_imports():
         from image2model.up.run import run
 
     return run(

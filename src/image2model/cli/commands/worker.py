@@ -4,9 +4,8 @@ from typing import Final
 
 import click
 
-from image2model.cli.process import raise_open_file_limit, without_collections
+from image2model.cli.process import lean_imports, raise_open_file_limit
 from image2model.settings import load
-from image2model.telemetry import logs
 
 QUEUES: Final = ("model_generation", "batch_processing", "maintenance", "picture_fetch")
 
@@ -35,8 +34,10 @@ def command(queues: tuple[str, ...]) -> None:
     """
     raise_open_file_limit()
     settings = load()
-    logs.configure(level=settings.log_level, json=settings.log_format == "json", process="worker")
-    with without_collections():
+    with lean_imports():
+        from image2model.telemetry import logs
+
+        logs.configure(level=settings.log_level, json=settings.log_format == "json", process="worker")
         from image2model.worker.process import run
 
     run(settings, queues)

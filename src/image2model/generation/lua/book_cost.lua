@@ -5,9 +5,13 @@
 -- Returns {1 booked | 0 booked already | -1 neither the image nor a hold is known, micro, overrun, model}.
 local id, owner, model, request_id, attempt, micro, uncertain, nonce = unpack(cmsgpack.unpack(ARGV[1]))
 local image, at = K.image(id), now_ms()
+buffer_image(id)
 local before = call('HMGET', image, 'status', 'job_id', 'cost_micro', 'cost_uncertain')
+-- what a finished job's last event shows is kept, should the booking change it
+local final = FINISHED[text(before[1])] and call('EXISTS', K.job(before[2])) == 1
+if final and not booking_of(bookings_of(id), request_id, attempt) then keep_completion(before[2]) end
 local booked = book(id, owner, model, request_id, attempt, micro, uncertain, nonce, at)
-if FINISHED[text(before[1])] and call('EXISTS', K.job(before[2])) == 1 then
+if final then
   local after = call('HMGET', image, 'cost_micro', 'cost_uncertain')
   if after[1] ~= before[3] or after[2] ~= before[4] then
     emit_image(before[2], id, at)

@@ -6,6 +6,7 @@
 -- attempt has taken its place: the caller should cancel the request at FAL.
 local id, attempt_token, token, fields, keep = unpack(cmsgpack.unpack(ARGV[1]))
 local image = K.image(id)
+buffer_image(id)
 local head = call('HMGET', image, 'attempt_token', 'status', 'request_id', 'posting_at')
 local at, request_id = now_ms(), fields[2]
 local function abandon()
@@ -17,13 +18,20 @@ local mine = holds_fence(id, token)
 if text(head[3]) ~= '' then return mine and 1 or 2 end
 if head[2] == 'succeeded' or head[2] == 'cancelled' then return abandon() end
 keep_at_fal(request_id, id, keep and keep[1], at)
-close_circuit(at)
-endpoint_accepted(id, num(head[4]), at)
+-- nothing of this is there while FAL accepts everything
+if call('EXISTS', K.circuit(), K.pause(GENERATION), K.endpoints_refused(), K.endpoints_failing(),
+  K.endpoint(text(model_of(id)))) > 0 then
+  close_circuit(at)
+  endpoint_accepted(id, num(head[4]), at)
+end
 call('HSET', image, 'error', '', 'finished_at', '', 'submitted_at', at)
-call('ZADD', K.permits(), 'NX', at, id)
-call('PEXPIRE', K.permits(), FLEET_TTL)
-note_model(id)
-release_hold(hold_of(id, attempt_token))  -- the move reserves the price for the image again
+if call('ZADD', K.permits(), 'NX', at, id) == 1 then
+  -- its permit was taken back, since FAL seemed not to have it
+  call('PEXPIRE', K.permits(), FLEET_TTL)
+  note_model(id)
+end
+-- the move reserves the price for the image again
+if FINISHED[head[2]] then release_hold(hold_of(id, attempt_token)) end
 move(id, 'submitted', fields, at)
 if mine then return 1 end
 if call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then

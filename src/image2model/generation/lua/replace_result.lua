@@ -10,6 +10,7 @@ if text(job[1]) == '1' or not job[3] then return -1 end
 if head[3] == after then return 1 end
 if head[3] ~= before then return 0 end
 local at = now_ms()
+keep_completion(head[2])
 call('HSET', image, 'result', after)
 emit_image(head[2], id, at)
 if text(job[2]) ~= '' then emit_complete(head[2], at) end

@@ -2,6 +2,7 @@
 -- Returns 1 done; 2 done, and a cancel was requested; 0 another worker holds the image; -1 the move is illegal; -3 the
 -- id is known by now.
 local id, token, to, fields, unknown = unpack(cmsgpack.unpack(ARGV[1]))
+buffer_image(id)
 if not holds_fence(id, token) then return 0 end
 local head = call('HMGET', K.image(id), 'status', 'request_id')
 if FINISHED[head[1]] then return -1 end

@@ -5,11 +5,12 @@ sends too much. `UploadBudget` bounds the bytes that all uploads of the process 
 """
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 from starlette.requests import ClientDisconnect
@@ -41,7 +42,8 @@ class UploadLimits(msgspec.Struct, frozen=True):
     max_headers: int = 8
     max_boundary_bytes: int = 200
     files_in_flight: int = 2
-    """Complete files of one upload that may wait for their hash and their sink at once."""
+    """Complete files of one upload that may wait for their hash and their sink at once, while there is much
+    memory (`Reservation.roomy`); otherwise one."""
     min_rate: int = 16 << 10
     rate_window: float = 10.0
     """A sender below `min_rate` over this long is cut off. The service's own waits do not count."""
@@ -153,17 +155,25 @@ class PacedBody:
         )
 
 
+_ROOMY: Final = 8
+"""While all uploads hold less than this part of the budget, each may work ahead."""
+
+
 class UploadBudget:
     """A process-wide count of the bytes that uploads hold in memory. Belongs to one event loop.
 
     Bytes are reserved as they arrive. The oldest upload may always proceed, even over the total: if it had to
     wait, uploads that each hold half of what they need would wait for each other without end. The others
     wait in the order in which they reached the limit.
+
+    `examining`: to be held while a large file is joined, which takes as many bytes again, and hashed. More of
+    them at once than there are cores would take memory and no less time.
     """
 
     def __init__(self, total_bytes: int) -> None:
         self.total_bytes = total_bytes
         self.held = 0
+        self.examining = asyncio.Semaphore(os.cpu_count() or 1)
         self._open: dict[Reservation, None] = {}
         self._waiting: deque[Reservation] = deque()
 
@@ -217,6 +227,7 @@ class Reservation:
     def __init__(self, budget: UploadBudget) -> None:
         self._budget = budget
         self._granted: asyncio.Future[None] | None = None
+        self.examining = budget.examining
         self.held = 0
         self.requested = 0
 
@@ -228,6 +239,11 @@ class Reservation:
     ) -> None:
         self.release(self.held)
         self._budget.close(self)
+
+    @property
+    def roomy(self) -> bool:
+        """Whether all uploads together leave most of the budget free."""
+        return self._budget.held * _ROOMY <= self._budget.total_bytes
 
     async def take(self, size: int) -> None:
         """Count `size` bytes as held; waits until they may be."""

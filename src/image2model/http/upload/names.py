@@ -80,6 +80,8 @@ def _plain(value: str, charset: str) -> str:
     if _ENCODED_WORDS.fullmatch(value) and (decoded := _encoded_words(value)) is not None:
         return decoded
     text = _text(value.encode("latin-1"), charset)
+    if "%" not in text:
+        return text
     if _PERCENT.search(text) and text.isascii():
         raw = unquote_to_bytes(text)
         # a client that encodes all of it: then the same comes out again, and nobody names a file so by hand
@@ -111,6 +113,8 @@ def display_name(filename: str | None, index: int) -> str:
 
 
 def _visible(name: str) -> str:
+    if name.isprintable():  # then it has none of those characters
+        return name
     return "".join(char for char in name if char not in _BIDI and unicodedata.category(char) not in _UNSEEN)
 
 

@@ -1,16 +1,20 @@
-"""The complete files of one upload on their way to its sink: hashed and inspected in threads."""
+"""The complete files of one upload on their way to its sink: hashed and inspected, large ones in threads."""
 
 import asyncio
 import hashlib
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from image2model.errors import FileProblem
 from image2model.http.upload.form import FilePart, Inspect
 from image2model.http.upload.limits import Reservation
 from image2model.http.upload.received import BadFile, ReceivedFile, Sink
 from image2model.shielded import in_thread
+
+_SMALL: Final = 256 << 10
+"""Bytes of a file that is examined on the event loop, in under a millisecond: the way into a thread and back
+costs more CPU than that."""
 
 
 class FilePipeline:
@@ -24,7 +28,7 @@ class FilePipeline:
         self.inspect = inspect
         self._sink = sink
         self._reservation = reservation
-        self._slots = asyncio.Semaphore(in_flight)
+        self._in_flight = in_flight
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._stopped = False
@@ -64,10 +68,15 @@ class FilePipeline:
         self._bad.append(BadFile(part.index, part.filename, problem, part.place))
 
     async def put(self, part: FilePart) -> None:
-        """Accept a complete file as soon as a slot is free. Raises what an earlier file's sink raised."""
-        await self._slots.acquire()
+        """Accept a complete file as soon as few enough are in work: one, or `in_flight` while uploads leave
+        much of the memory free. Raises what an earlier file's sink raised."""
+        while self._tasks and not self._may_work_ahead():
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         self._raise_failure()
         self._start(self._finish(part))
+
+    def _may_work_ahead(self) -> bool:
+        return len(self._tasks) < self._in_flight and self._reservation.roomy
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -76,7 +85,6 @@ class FilePipeline:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._slots.release()
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failure = self._failure or error
             self.stop()
@@ -93,7 +101,7 @@ class FilePipeline:
 
     async def _finish(self, part: FilePart) -> None:
         try:
-            file, data = await in_thread(_examine, part, self.inspect)
+            file, data = await self._examined(part)
             if not self._stopped:
                 await self._sink(file, data)
                 self._good.append(file)
@@ -102,9 +110,15 @@ class FilePipeline:
         finally:
             self._reservation.release(part.held)
 
+    async def _examined(self, part: FilePart) -> tuple[ReceivedFile, bytes]:
+        if part.size <= _SMALL:
+            return _examine(part, self.inspect)
+        async with self._reservation.examining:
+            return await in_thread(_examine, part, self.inspect)
+
 
 def _examine(part: FilePart, inspect: Inspect) -> tuple[ReceivedFile, bytes]:
-    """Join, inspect and hash a complete file. Blocks, so it runs in a thread. Raises `FileProblem`."""
+    """Join, inspect and hash a complete file. Raises `FileProblem`."""
     data = part.take()
     picture = inspect(data)
     file = ReceivedFile(

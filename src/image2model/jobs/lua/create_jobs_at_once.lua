@@ -20,7 +20,7 @@ if refused then return cmsgpack.pack({0, refused}) end
 for _, fetch in ipairs(fetches) do make_fetch(unpack(fetch)) end
 for _, job in ipairs(jobs) do
   list_job(owner, job[1], job[6], at)
-  make_job(owner, job, next_start_tag(owner, job[4], #job[3]), allowance, at)
+  make_job(owner, job, next_start_tags(owner, job[4], #job[3]), allowance, at)
 end
 if idem then call('SET', idem[1], idem[3], 'PX', idem[4]) end
 return cmsgpack.pack({at})

@@ -8,6 +8,7 @@ for _, id in ipairs(image_ids(job_id)) do
   release_permit(id)
   call('ZREM', K.dead(), id)
   delete_at_fal(call('HGET', K.image(id), 'request_id'), now_ms())
+  leave_reuse(id)
   erase_image(id)
 end
 call('DEL', K.job(job_id), K.job_events(job_id), K.deliveries(job_id))

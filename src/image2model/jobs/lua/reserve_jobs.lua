@@ -17,7 +17,7 @@ local refused = admission_refusal(owner, allowance, count, micro, at)
 if refused then return cmsgpack.pack({0, {}, refused}) end
 for i, job in ipairs(jobs) do
   list_job(owner, job[1], job[4], at)
-  scores[i] = next_start_tag(owner, job[3], job[2])
+  scores[i] = next_start_tags(owner, job[3], job[2])
 end
 if idem then call('SET', idem[1], idem[5], 'PX', GRACE_TTL) end
 local bound = idem and {idem[1], idem[3], idem[4], idem[5]}

@@ -12,9 +12,11 @@ for _, id in ipairs(image_ids(job_id)) do
   release_permit(id)
   call('ZREM', K.dead(), id)
   delete_at_fal(call('HGET', K.image(id), 'request_id'), now_ms())
+  leave_reuse(id)
   erase_image(id)
 end
-call('HDEL', job, 'metadata')
+call('HDEL', job, 'metadata', 'settled')
+forget_completions(job_id)
 call('HSET', job, 'image_ids', '')
 call('DEL', K.job_events(job_id), K.deliveries(job_id))
 call('SREM', K.owner_active(fields[1]), job_id)

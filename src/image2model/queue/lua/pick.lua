@@ -1,10 +1,11 @@
 -- Claims what this worker may start, in one step: images at FAL first, then those that start next, then tasks that are
 -- due, then images in the fair order.
--- {queue, worker, free, reserve, lease_ms, max_permits, look_ahead, own_look_ahead, concurrency, poll_ms, idle_ms},
--- see `window_of`. `free`: tasks it may start; `reserve`: images at FAL that it may follow besides.
--- Returns {{{id, token, score}, ...}, wait_ms}: the worker looks again after `wait_ms`, which is `idle_ms` in a queue
+-- {queue, claim, free, reserve, lease_ms, max_permits, look_ahead, own_look_ahead, concurrency, poll_ms, idle_ms},
+-- see `window_of`. `claim`: names this call alone, and begins the tokens of its leases; `free`: tasks it may start;
+-- `reserve`: images at FAL that it may follow besides.
+-- Returns {{{id, token, score, function, argument}, ...}, wait_ms}: the worker looks again after `wait_ms`, which is `idle_ms` in a queue
 -- in which nothing waits, and the time to the next task that is due in the other queues.
-local queue, worker, free, reserve, lease, max_permits, look_ahead, own_look_ahead, concurrency, poll, idle
+local queue, call_id, free, reserve, lease, max_permits, look_ahead, own_look_ahead, concurrency, poll, idle
   = unpack(cmsgpack.unpack(ARGV[1]))
 local zset, picked = ARQ_QUEUE .. queue, {}
 -- most calls of a service that has nothing to do end here
@@ -16,25 +17,33 @@ local MAX_EXAMINED = 200
 local TRIAL_WITHIN = 60000
 -- The place in the fair order of images that waited for a time, and of one of low priority whose turn it is.
 local DUE_TURN, LOW_TURN = START_NEXT + 1, START_NEXT + 2
--- The window, and how many images of each endpoint with a limit are prepared or at FAL.
-local window, counts
+-- The window, how many images of each endpoint with a limit are prepared or at FAL, and how many in all.
+local window, counts, used
 local place
+-- What is claimed, and what is being prepared, until it is written.
+local running, leased, prepared = {}, {}, {}
 
 local function claim(id, score)
-  if call('EXISTS', ARQ_IN_PROGRESS .. id) == 1 then return end
-  local token = worker .. ':' .. call('INCR', K.claims())
-  call('PEXPIRE', K.claims(), FLEET_TTL)
-  call('SET', ARQ_IN_PROGRESS .. id, token, 'PX', lease)
-  call('ZADD', zset, RUNNING, id)
-  call('ZADD', K.leases(queue), at + lease, id)
-  -- 8adfc9c counts crashes by the first two fields and does not look at the third when it sweeps; without them it
-  -- counts nothing
-  if queue == GENERATION then call('HDEL', K.image(id), 'pickups', 'fetches', 'hazard') end
-  -- ARQ cannot run a task that has lost its job key
-  if queue == GENERATION and call('EXISTS', ARQ_JOB .. id) == 0 then
-    enqueue(queue, id, 'generate_model', id, RUNNING, at)
+  local token = call_id .. ':' .. #picked
+  if not call('SET', ARQ_IN_PROGRESS .. id, token, 'NX', 'PX', lease) then return end
+  running[#running + 1] = RUNNING
+  running[#running + 1] = id
+  leased[#leased + 1] = at + lease
+  leased[#leased + 1] = id
+  if queue == GENERATION then
+    -- 8adfc9c counts crashes by these, and without them counts nothing
+    call('HDEL', K.image(id), 'pickups', 'fetches')
+    if text(call('HGET', K.image(id), 'hazard')) ~= '' then call('HSET', K.image(id), 'hazard', '') end
   end
-  picked[#picked + 1] = {id, token, score}
+  local job = call('GET', ARQ_JOB .. id)
+  local fn, argument = '', ''
+  if job then
+    fn, argument = unpack(cmsgpack.unpack(job))
+  elseif queue == GENERATION then
+    fn, argument = 'generate_model', id
+    enqueue(queue, id, fn, argument, RUNNING, at)
+  end
+  picked[#picked + 1] = {id, token, score, fn, argument}
   return token
 end
 
@@ -46,7 +55,21 @@ local function check_unfinished(id)
   return false
 end
 
+-- Writes what was claimed, a call for each set.
+local function write_claims()
+  if #running > 0 then
+    call('ZADD', zset, unpack(running))
+    call('ZADD', K.leases(queue), unpack(leased))
+  end
+  if #prepared > 0 then
+    call('ZADD', K.ahead(), unpack(prepared))
+    call('PEXPIRE', K.ahead(), FLEET_TTL)
+  end
+  running, leased, prepared = {}, {}, {}
+end
+
 local function follow(id, score)
+  buffer_image(id)
   if not check_unfinished(id) then return end
   local token = claim(id, score)
   if token then call('HSET', K.image(id), 'fence', token) end
@@ -59,6 +82,7 @@ local function follow_sent(id, score)
 end
 
 local function start(id, score)
+  buffer_image(id)
   if not check_unfinished(id) then return end
   if sent(id) then return follow(id, score) end
   local row = call('HMGET', K.image(id), 'digest', 'phase', 'main_digest')
@@ -90,7 +114,9 @@ local function start(id, score)
     source = digest ~= '' and reuse_source(digest, id)
   end
   if source == 'wait' then return await_reuse(id, digest) end
-  call('HSET', K.image(id), 'reuse_of', source or '')
+  if text(call('HGET', K.image(id), 'reuse_of')) ~= (source or '') then
+    call('HSET', K.image(id), 'reuse_of', source or '')
+  end
   if text(row[2]) ~= '' then call('HSET', K.image(id), 'reuse_main', '') end
   if source then return follow(id, score) end
   local model = next(window.limits) and model_of(id)
@@ -99,9 +125,10 @@ local function start(id, score)
   if most and (counts[model] or 0) >= most + 2 then return await_window(id, model, score) end
   local token = claim(id, score)
   if not token then return end
-  free = free - 1
+  free, used = free - 1, used and used + 1
   if most then counts[model] = (counts[model] or 0) + 1 end
-  call('ZADD', K.ahead(), place or (score >= DUE_AT and DUE_TURN) or score, id)
+  prepared[#prepared + 1] = place or (score >= DUE_AT and DUE_TURN) or score
+  prepared[#prepared + 1] = id
   note_model(id)
   move(id, 'preparing', {'fence', token, 'started_at', at}, at)
 end
@@ -110,6 +137,7 @@ local function take(from, to, limit, claim_one)
   if limit <= 0 then return 0 end
   local found = call('ZRANGEBYSCORE', zset, from, to, 'WITHSCORES', 'LIMIT', 0, limit)
   for i = 1, #found, 2 do claim_one(found[i], tonumber(found[i + 1])) end
+  write_claims()
   return #found / 2
 end
 
@@ -120,10 +148,11 @@ end
 local function capacity(more)
   -- half open: one image tests whether FAL accepts again
   if trial then return free end
-  local used = call('ZCARD', K.permits()) + call('ZCARD', K.ahead()) - excess(window.limits, counts)
-  if used < window.target then return math.min(free, window.target - used) end
+  used = used or call('ZCARD', K.permits()) + call('ZCARD', K.ahead())
+  local of_window = used - excess(window.limits, counts)
+  if of_window < window.target then return math.min(free, window.target - of_window) end
   more = more or 0
-  return math.min(free + own_look_ahead + more, window.target + look_ahead + more - used)
+  return math.min(free + own_look_ahead + more, window.target + look_ahead + more - of_window)
 end
 
 -- Starts images of these scores. Images that turn out to be blocked or final do not hold up those behind them: it
@@ -166,7 +195,10 @@ end
 local function try_an_endpoint()
   for model in pairs(open_circuits()) do
     local id = probe_next(model, at, TRIAL_WITHIN)
-    if id then return start(id, START_NEXT) end
+    if id then
+      start(id, START_NEXT)
+      return write_claims()
+    end
   end
 end
 
@@ -176,24 +208,25 @@ if queue ~= GENERATION then
   if not queue_paused(queue) then take('-inf', at, free, claim) end
   return cmsgpack.pack({picked, poll})
 end
-take(FOLLOW_AT, FOLLOW_AT + at, reserve, follow_sent)
-take(FOLLOW_NOW, FOLLOW_NOW, reserve - #picked, follow_sent)
-window = window_of(concurrency, max_permits)
+local first_score = tonumber(first[2])
+if first_score < FOLLOW_NOW then take(FOLLOW_AT, FOLLOW_AT + at, reserve, follow_sent) end
+if first_score <= FOLLOW_NOW then take(FOLLOW_NOW, FOLLOW_NOW, reserve - #picked, follow_sent) end
+local calm = is_calm()
+window = window_of(concurrency, max_permits, calm)
 if window.target < max_permits then look_ahead = math.min(look_ahead, math.floor(window.target / 4) + 4) end
 counts = count_limited(window.limits, K.permits(), K.ahead())
-local paused = queue_paused(queue)
-local operator_pause = call('HEXISTS', K.pause(queue), 'paused') == 1
+local paused = not calm and queue_paused(queue)
+local operator_pause = paused and call('HEXISTS', K.pause(queue), 'paused') == 1
 local allowed = paused and not operator_pause and free > 0 and call('HDEL', K.circuit(), 'trial') == 1
 trial = allowed or (paused and not operator_pause and free > 0 and may_try_another())
 if trial then free = 1 end
 if trial or not paused then
-  fill(START_NEXT, START_NEXT)
+  if first_score <= START_NEXT then fill(START_NEXT, START_NEXT) end
   fill(DUE_AT, at)
   fill_low()
   fill(NORMAL_PRIORITY, '(' .. DUE_AT)
   fill_earlier()
   if allowed and free == 1 then try_an_endpoint() end
-  call('PEXPIRE', K.ahead(), FLEET_TTL)
   if trial and free == 0 then
     call('HSET', K.circuit(), 'tried', 1, 'trial_image', picked[#picked][1])
   elseif allowed then

@@ -60,9 +60,10 @@ FIELDS[#FIELDS + 1] = 'prepared'
 FIELDS[#FIELDS + 1] = 'fetched'
 
 local function write_reason(job_id, waiting)
-  call('HSET', K.job(job_id), 'waiting_for', waiting)
   for _, id in ipairs(image_ids(job_id)) do
-    if UNFINISHED[call('HGET', K.image(id), 'status')] then return emit_image(job_id, id, at) end
+    if UNFINISHED[call('HGET', K.image(id), 'status')] then
+      return emit_image(job_id, id, at, nil, nil, nil, waiting)
+    end
   end
 end
 

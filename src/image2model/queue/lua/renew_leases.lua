@@ -1,22 +1,32 @@
 -- Renews the leases of one worker. {queue, lease_ms, {{id, token}, ...}} -> {lost ids, ids to cancel}
 local queue, lease, held = unpack(cmsgpack.unpack(ARGV[1]))
 local at, lost, cancelled = now_ms(), {}, {}
-for _, pair in ipairs(held) do
+if #held == 0 then return cmsgpack.pack({lost, cancelled}) end
+local in_progress, jobs = {}, {}
+for i, pair in ipairs(held) do
+  in_progress[i], jobs[i] = ARQ_IN_PROGRESS .. pair[1], ARQ_JOB .. pair[1]
+end
+local owners, all_known = call('MGET', unpack(in_progress)), call('EXISTS', unpack(jobs)) == #held
+local leases, running = {}, {}
+for i, pair in ipairs(held) do
   local id, token = pair[1], pair[2]
-  local owner = call('GET', ARQ_IN_PROGRESS .. id)
+  local row = queue == GENERATION and call('HMGET', K.image(id), 'fence', 'cancel_requested', 'status') or {}
   -- an expired lease that no other worker has taken is still ours
-  local ours = owner == token or (not owner and (queue ~= GENERATION or holds_fence(id, token)))
-  if ours and call('EXISTS', ARQ_JOB .. id) == 1 then
-    call('SET', ARQ_IN_PROGRESS .. id, token, 'PX', lease)
-    call('ZADD', K.leases(queue), at + lease, id)
-    call('ZADD', ARQ_QUEUE .. queue, RUNNING, id)
-    if queue == GENERATION and text(call('HGET', K.image(id), 'cancel_requested')) == '1' then
-      cancelled[#cancelled + 1] = id
-    end
-  else
-    local status = queue == GENERATION and call('HGET', K.image(id), 'status')
+  local ours = owners[i] == token or (not owners[i] and (queue ~= GENERATION or row[1] == token))
+  if ours and (all_known or call('EXISTS', jobs[i]) == 1) then
+    call('SET', in_progress[i], token, 'PX', lease)
+    leases[#leases + 1] = at + lease
+    leases[#leases + 1] = id
+    running[#running + 1] = RUNNING
+    running[#running + 1] = id
+    if text(row[2]) == '1' then cancelled[#cancelled + 1] = id end
+  elseif row[3] ~= 'succeeded' and row[3] ~= 'failed' then
     -- an image that its holder has just finished is not lost
-    if status ~= 'succeeded' and status ~= 'failed' then lost[#lost + 1] = id end
+    lost[#lost + 1] = id
   end
+end
+if #leases > 0 then
+  call('ZADD', K.leases(queue), unpack(leases))
+  call('ZADD', ARQ_QUEUE .. queue, unpack(running))
 end
 return cmsgpack.pack({lost, cancelled})

@@ -46,20 +46,25 @@ local function share_of(owner, period, at)
   return {num(row[1]), spent_in(owner, period, at), num(row[2])}
 end
 
+local ACCOUNT_FIELDS = {'unfinished', 'reserved', 'day', 'day_spent', 'month', 'month_spent', 'total_spent'}
+
 -- Adds money spent to the owner's periods and to the day's table of owners and models.
 local function charge(owner, model, micro, at)
   local day, month = civil(at)
   local account = K.account(owner)
+  buffer_hash(account, ACCOUNT_FIELDS)
   local row = call('HMGET', account, 'day', 'month')
   if row[1] ~= day then call('HSET', account, 'day', day, 'day_spent', 0) end
   if row[2] ~= month then call('HSET', account, 'month', month, 'month_spent', 0) end
   for _, field in ipairs({'day_spent', 'month_spent', 'total_spent'}) do call('HINCRBY', account, field, micro) end
-  call('HINCRBY', K.spend(day), owner .. ' ' .. model, micro)
-  call('PEXPIRE', K.spend(day), SPEND_TTL)
+  -- a new table begins with a new entry
+  local entry = owner .. ' ' .. model
+  if call('HINCRBY', K.spend(day), entry, micro) == micro then call('PEXPIRE', K.spend(day), SPEND_TTL) end
 end
 
 -- An image becomes unfinished: it counts, and its price is reserved.
 local function open_account(image_id, owner, unit)
+  buffer_hash(K.account(owner), ACCOUNT_FIELDS)
   call('HSET', K.image(image_id), 'unit_micro', unit, 'reserved_micro', unit)
   call('HINCRBY', K.account(owner), 'unfinished', 1)
   call('HINCRBY', K.account(owner), 'reserved', unit)
@@ -93,6 +98,7 @@ local function close_account(image_id)
   local row = call('HMGET', K.image(image_id), 'owner', 'reserved_micro')
   if text(row[2]) == '' then return end
   call('HSET', K.image(image_id), 'reserved_micro', '')
+  buffer_hash(K.account(row[1]), ACCOUNT_FIELDS)
   call('HINCRBY', K.account(row[1]), 'unfinished', -1)
   call('HINCRBY', K.account(row[1]), 'reserved', -num(row[2]))
 end
@@ -163,7 +169,8 @@ end
 
 -- The bookings of an image: FAL's request id -> {micro, nonce, overrun, attempt}.
 local function bookings_of(image_id)
-  local booked = call('HGET', K.image(image_id), 'booked') or call('GET', K.booked(image_id))
+  local row = call('HMGET', K.image(image_id), 'job_id', 'booked')
+  local booked = row[2] or (not row[1] and call('GET', K.booked(image_id)))
   return text(booked) ~= '' and cjson.decode(booked) or {}
 end
 
@@ -196,7 +203,9 @@ local function add_cost(image_id, job_id, micro, uncertain)
   local image = K.image(image_id)
   call('HSET', image, 'cost_micro', num(call('HGET', image, 'cost_micro')) + micro)
   if uncertain then call('HSET', image, 'cost_uncertain', 1) end
-  if micro > 0 and call('EXISTS', K.job(job_id)) == 1 then call('HINCRBY', K.job(job_id), 'cost_micro', micro) end
+  if micro > 0 and call('HEXISTS', K.job(job_id), 'owner') == 1 then
+    call('HINCRBY', K.job(job_id), 'cost_micro', micro)
+  end
 end
 
 -- Books what FAL charged for one request, once, whichever worker holds the image and whether or not it still exists.
@@ -207,14 +216,16 @@ end
 -- charged more than was reserved.
 local function book(image_id, owner, model, request_id, attempt, micro, uncertain, nonce, at)
   local row = call('HMGET', K.image(image_id), 'job_id', 'request_id', 'attempt_token', 'unit_micro', 'owner',
-    'later_micro')
+    'later_micro', 'status')
   if attempt == '' and row[2] == request_id then attempt = text(row[3]) end
   local bookings = bookings_of(image_id)
   local before = booking_of(bookings, request_id, attempt)
   if before then return {before[2] == nonce and 1 or 0, before[1], before[3], model or ''} end
   local present = attempt ~= '' and attempt == row[3]
-  local held = attempt ~= '' and release_hold(hold_of(image_id, attempt))
+  -- a hold begins when its image ends or begins another attempt
+  local held = attempt ~= '' and not (present and UNFINISHED[row[7]]) and release_hold(hold_of(image_id, attempt))
   owner = owner or (held and held[1]) or row[5]
+  if owner then buffer_hash(K.account(owner), ACCOUNT_FIELDS) end
   model = model or (held and held[2]) or model_of(image_id) or ''
   if not owner or not (micro or held or present) then return {-1, 0, 0, ''} end
   micro = micro or (held and held[3]) or num(row[4]) - num(row[6])

@@ -3,9 +3,15 @@
 
 local call = redis.call
 
+local cached_now
+
+-- The same throughout a script.
 local function now_ms()
-  local t = call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+  if not cached_now then
+    local t = redis.call('TIME')
+    cached_now = t[1] * 1000 + math.floor(t[2] / 1000)
+  end
+  return cached_now
 end
 
 local function num(value) return tonumber(value or 0) or 0 end

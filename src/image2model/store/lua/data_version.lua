@@ -27,7 +27,7 @@ local function make_store(id)
   local apis, workers = old_listeners()
   local version = LATEST
   if call('EXISTS', K.workers()) == 1 or apis + workers > 0 then version = 1 end
-  if id == '' then id = string.sub(redis.sha1hex(table.concat(call('TIME'), '.')), 1, 16) end
+  if id == '' then id = string.sub(redis.sha1hex(table.concat(redis.call('TIME'), '.')), 1, 16) end
   call('HSET', K.store(), 'id', id, 'version', version)
   return {version, id}
 end

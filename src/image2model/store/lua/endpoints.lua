@@ -15,6 +15,14 @@ local function open_circuits()
   return cached_circuits
 end
 
+-- Whether generations are not paused, no circuit is open, and no endpoint has a limit of its own: then a script asks for
+-- none of these.
+local function is_calm()
+  if call('EXISTS', K.pause(GENERATION), K.endpoints(), K.fal_endpoints()) > 0 then return false end
+  cached_circuits = {}
+  return true
+end
+
 -- The endpoint that this image has to wait for, or nothing. It costs next to nothing while no circuit is open.
 local function blocking_endpoint(image_id)
   if not next(open_circuits()) then return nil end

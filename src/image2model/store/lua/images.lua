@@ -13,6 +13,7 @@ local function open_job(job_id, owner, at)
   call('PEXPIRE', K.unfinished(), FLEET_TTL)
   call('SADD', K.owner_active(owner), job_id)
   call('PEXPIRE', K.owner_active(owner), FLEET_TTL)
+  keep_owner_history(owner)
 end
 
 -- The last image is final: the job ends, its TTL starts now, and a task finishes the batch.
@@ -26,6 +27,7 @@ local function close_job(job_id, at)
   call('PEXPIRE', K.ended(), FLEET_TTL)
   call('SREM', K.owner_active(row[1]), job_id)
   local version = emit_complete(job_id, at)
+  keep_owner_history(row[1])
   expire_job(job_id, ttl + GRACE_TTL)
   enqueue(BATCH, 'finish:' .. job_id .. ':' .. version, 'finish_batch', job_id, at, at)
 end
@@ -34,8 +36,11 @@ end
 local function reopen_job(job_id, at)
   local job = K.job(job_id)
   if text(call('HGET', job, 'finished_at')) == '' then return end
+  keep_completion(job_id)
   call('HSET', job, 'finished_at', '', 'expires_at', '', 'cancel_requested', '')
   call('ZREM', K.ended(), job_id)
+  call('ZREM', K.unsettled(), job_id)
+  call('HDEL', job, 'settled')
   open_job(job_id, call('HGET', job, 'owner'), at)
   expire_job(job_id, UNFINISHED_TTL)
 end
@@ -49,50 +54,73 @@ local function add_dead_letter(image_id, at)
   call('PEXPIRE', K.dead(), FLEET_TTL)
 end
 
+-- What a move reads of its image.
+local MOVE_FIELDS = {'job_id', 'waited', 'running_at', 'digest', unpack(IMAGE_FIELDS)}
+
 -- Writes `fields` (a flat list) and moves the image to status `to`; the same status again only writes. Updates the
 -- job's counts, the owner's account and the queue, and emits the event. Returns false where the move is illegal.
 local function move(image_id, to, fields, at)
   local image = K.image(image_id)
-  local row = call('HMGET', image, 'status', 'job_id', 'waited')
-  local from, job_id = row[1], row[2]
-  if not from then return false end
+  buffer_image(image_id)
+  local found = call('HMGET', image, unpack(MOVE_FIELDS))
+  local before = {}
+  for i, name in ipairs(MOVE_FIELDS) do before[name] = text(found[i]) end
+  local from, job_id = before.status, before.job_id
+  if from == '' then return false end
   if from ~= to and not LEGAL[from .. '>' .. to] then return false end
-  if #fields > 0 then call('HSET', image, unpack(fields)) end
-  update_account(image_id, from, to, at)
+  -- before anything is written: what the job's last event shows is kept
+  if FINISHED[from] and from ~= to then reopen_job(job_id, at) end
+
+  local changes, after = {unpack(fields)}, {}
+  for i = 1, #fields, 2 do after[fields[i]] = tostring(fields[i + 1]) end
+  local function change(field, value)
+    changes[#changes + 1] = field
+    changes[#changes + 1] = value
+    after[field] = tostring(value)
+  end
+  local function current(field) return after[field] or before[field] end
   if from == to then
-    if to == 'submitted' then call('HSET', image, 'waited', 1) end
-    emit_image(job_id, image_id, at)
+    if to == 'submitted' then change('waited', 1) end
+  else
+    change('status', to)
+    -- I2M_TASK_TIMEOUT starts once, whichever worker follows the request
+    if to == 'generating' and current('running_at') == '' then change('running_at', at) end
+    if FINISHED[to] then
+      change('finished_at', at)
+      change('queue_position', '')
+      change('fence', '')
+      -- a success without a booking was free
+      if to == 'succeeded' and before.cost_micro == '' then change('cost_micro', 0) end
+    end
+  end
+  if #changes > 0 then call('HSET', image, unpack(changes)) end
+  local row = {}
+  for i, name in ipairs(IMAGE_FIELDS) do row[i] = current(name) end
+
+  if from == to then
+    emit_image(job_id, image_id, at, row)
     return true
   end
-  if FINISHED[from] then reopen_job(job_id, at) end
+  update_account(image_id, from, to, at)
   if from == 'failed' then call('ZREM', K.dead(), image_id) end
   if to == 'failed' then add_dead_letter(image_id, at) end
-  call('HSET', image, 'status', to)
-  call('HINCRBY', K.job(job_id), 'n_' .. from, -1)
-  call('HINCRBY', K.job(job_id), 'n_' .. to, 1)
-  note_move(image_id, from, to, text(row[3]) ~= '', at)
-  if to == 'storing' then release_permit(image_id) end
-  -- I2M_TASK_TIMEOUT starts once, whichever worker follows the request
-  if to == 'generating' and text(call('HGET', image, 'running_at')) == '' then call('HSET', image, 'running_at', at) end
-  if ADVANCING[to] then call('HSET', K.job(job_id), 'waiting_for', '') end
+  note_move(image_id, from, to, before.waited ~= '', at)
+  if to == 'storing' then release_permit(image_id, AT_FAL[from]) end
   if FINISHED[to] then
     -- final and out of the queue in one step, so that a retry can queue it again
-    call('HSET', image, 'finished_at', at, 'queue_position', '', 'fence', '')
-    -- a success without a booking was free
-    if to == 'succeeded' and text(call('HGET', image, 'cost_micro')) == '' then call('HSET', image, 'cost_micro', 0) end
-    release_permit(image_id)
-    dequeue(GENERATION, image_id)
+    if from ~= 'storing' then release_permit(image_id, AT_FAL[from]) end
+    dequeue(GENERATION, image_id, from ~= 'queued')
     if to == 'cancelled' then leave_fetch(image_id) end
-    local digest = text(call('HGET', image, 'digest'))
+    local digest = current('digest')
     if digest ~= '' then
       -- the newest success expires last, so it is the one to reuse
       if to == 'succeeded' then call('SET', K.reuse(digest), image_id, 'PX', FLEET_TTL) end
       if call('GET', K.reuse(digest)) == image_id then release_reuse_waiters(digest) end
     end
   end
-  emit_image(job_id, image_id, at)
+  local counts = emit_image(job_id, image_id, at, row, from, to, ADVANCING[to] and '' or nil)
   if FINISHED[to] then leave_fal(image_id, job_id, to, at) end
-  if FINISHED[to] and total_in(counts_of(job_id), UNFINISHED) == 0 then close_job(job_id, at) end
+  if FINISHED[to] and total_in(counts, UNFINISHED) == 0 then close_job(job_id, at) end
   return true
 end
 

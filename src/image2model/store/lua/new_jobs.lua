@@ -14,10 +14,12 @@ local function make_job(owner, job, score, allowance, at)
   local job_id, fields, images, _, unit = unpack(job)
   local ids = {}
   for i, image in ipairs(images) do ids[i] = image[1] end
+  buffer_hash(K.job(job_id))
   call('HSET', K.job(job_id), 'owner', owner, 'total', #images, 'image_ids', table.concat(ids, ' '),
     'created_at', at, 'updated_at', at, 'version', 0, 'n_queued', #images, unpack(fields))
   open_job(job_id, owner, at)
   for i, image in ipairs(images) do
+    buffer_hash(K.image(image[1]))
     call('HSET', K.image(image[1]), 'job_id', job_id, 'owner', owner, 'image_id', image[1], 'index', i - 1,
       'status', 'queued', 'attempt', 1, 'created_at', at, unpack(image[2]))
     open_account(image[1], owner, unit + image[3])

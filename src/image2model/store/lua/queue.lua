@@ -36,9 +36,10 @@ local function release_window_waiters(model, count)
   if released > 0 then notify_queue(GENERATION) end
 end
 
--- Removes a task from its queue, with its lease and ARQ's keys.
-local function dequeue(queue, task_id)
-  if queue == GENERATION then
+-- Removes a task from its queue, with its lease and ARQ's keys. `moving`: an image that has left `queued`, and so waits
+-- for nothing.
+local function dequeue(queue, task_id, moving)
+  if queue == GENERATION and not moving then
     local score = tonumber(call('ZSCORE', ARQ_QUEUE .. queue, task_id))
     if score == AWAITING_ENDPOINT then remove_endpoint_waiter(task_id, model_of(task_id)) end
     if score == AWAITING_WINDOW then call('ZREM', K.window_waiting(text(model_of(task_id))), task_id) end
@@ -57,14 +58,16 @@ local function forget_prepared(image_id)
 end
 
 -- Releases an image's share of the fleet's capacity: a look-ahead entry (it is being prepared) or a permit (FAL has it,
--- or is about to). What waits for its endpoint's window moves up.
-local function release_permit(image_id)
-  forget_prepared(image_id)
-  call('ZREM', K.fal_running(), image_id)
-  call('ZREM', K.fal_waiting(), image_id)
-  local model = call('HGET', K.fal_models(), image_id)
-  if model then
-    call('HDEL', K.fal_models(), image_id)
+-- or is about to). What waits for its endpoint's window moves up. `left_fal`: a move from a status at FAL, which has
+-- counted it there no more; the permit took its look-ahead entry.
+local function release_permit(image_id, left_fal)
+  if not left_fal then
+    forget_prepared(image_id)
+    call('ZREM', K.fal_running(), image_id)
+    call('ZREM', K.fal_waiting(), image_id)
+  end
+  if call('HDEL', K.fal_models(), image_id) == 1 then
+    local model = text(model_of(image_id))
     if call('SISMEMBER', K.window_models(), model) == 1 then release_window_waiters(model, 1) end
   end
   if call('ZREM', K.permits(), image_id) == 1 then notify_queue(GENERATION) end
@@ -76,36 +79,50 @@ local function virtual_time(low)
   return num(low and call('GET', K.low_turn()) or call('GET', K.turn()))
 end
 
--- The score of an owner's next image: its start tag in start-time fair queueing. An owner who has waited for nothing
--- gets the tag of the last image that got a permit, before the next one of everybody who has had a turn. `owner_turn`
--- is the owner's last start tag. With a `count` these are the tags of so many images, of which the first is returned.
-local function next_start_tag(owner, low, count)
+-- The score of the first of an owner's next `count` images, one after the other: its start tag in start-time fair
+-- queueing. An owner who has waited for nothing gets the tag of the last image that got a permit, before the next one of
+-- everybody who has had a turn. `owner_turn` is the owner's last start tag.
+local function next_start_tags(owner, low, count)
   local last = low and K.owner_low_turn(owner) or K.owner_turn(owner)
   local tag = math.max(virtual_time(low), num(call('GET', last)) + 1)
-  call('SET', last, tag + (count or 1) - 1, 'PX', FLEET_TTL)
+  call('SET', last, tag + count - 1, 'PX', FLEET_TTL)
   if low then return LOW_PRIORITY + tag end
   return NORMAL_PRIORITY + tag
 end
 
--- An image with this score got its permit.
-local function advance_virtual_time(score)
-  if score < NORMAL_PRIORITY or score >= DUE_AT then return end
-  local low = score >= LOW_PRIORITY
-  local tag = score - (low and LOW_PRIORITY or NORMAL_PRIORITY)
-  if tag > virtual_time(low) then call('SET', low and K.low_turn() or K.turn(), tag, 'PX', FLEET_TTL) end
+local function next_start_tag(owner, low) return next_start_tags(owner, low, 1) end
+
+-- Images with these scores got their permits: the virtual times become the last start tags among them.
+local function advance_virtual_times(scores)
+  local last = {}
+  for _, score in ipairs(scores) do
+    if score >= NORMAL_PRIORITY and score < DUE_AT then
+      local low = score >= LOW_PRIORITY
+      last[low] = math.max(last[low] or 0, score - (low and LOW_PRIORITY or NORMAL_PRIORITY))
+    end
+  end
+  for low, tag in pairs(last) do
+    if tag > virtual_time(low) then call('SET', low and K.low_turn() or K.turn(), tag, 'PX', FLEET_TTL) end
+  end
 end
 
 -- Images of low priority get one permit of ten at least while they wait, so none of them starves.
 local LOW_SHARE = 10
 
-local function count_low_priority(score)
-  if score >= NORMAL_PRIORITY and score < LOW_PRIORITY then
-    if call('ZCOUNT', ARQ_QUEUE .. GENERATION, LOW_PRIORITY, '(' .. DUE_AT) > 0 then
-      call('HINCRBY', K.fal_window(), 'low_debt', 1)
-      call('PEXPIRE', K.fal_window(), FLEET_TTL)
+-- Images with these scores got their permits, in this order.
+local function count_low_priority(scores)
+  local sent, is_low_sent = 0, false
+  for _, score in ipairs(scores) do
+    if score >= NORMAL_PRIORITY and score < LOW_PRIORITY then
+      sent = sent + 1
+    elseif score >= LOW_PRIORITY or score == START_NEXT + 2 then
+      sent, is_low_sent = 0, true
     end
-  elseif score >= LOW_PRIORITY or score == START_NEXT + 2 then
-    call('HDEL', K.fal_window(), 'low_debt')
+  end
+  if is_low_sent then call('HDEL', K.fal_window(), 'low_debt') end
+  if sent > 0 and call('ZCOUNT', ARQ_QUEUE .. GENERATION, LOW_PRIORITY, '(' .. DUE_AT) > 0 then
+    call('HINCRBY', K.fal_window(), 'low_debt', sent)
+    call('PEXPIRE', K.fal_window(), FLEET_TTL)
   end
 end
 
@@ -203,4 +220,13 @@ local function stop_leading(image_id, digest)
   if digest == '' or call('GET', K.reuse(digest)) ~= image_id then return end
   call('DEL', K.reuse(digest))
   release_reuse_waiters(digest)
+end
+
+-- The image is about to be erased: nothing can be reused from it.
+local function leave_reuse(image_id)
+  local row = call('HMGET', K.image(image_id), 'digest', 'cutout_digests')
+  stop_leading(image_id, text(row[1]))
+  for digest in string.gmatch(text(row[2]), '%S+') do
+    if call('GET', K.cutout(digest)) == image_id then call('DEL', K.cutout(digest)) end
+  end
 end

@@ -10,7 +10,6 @@
 --   before_at, peak_before  the same of the round before
 --   full                    a request was seen to wait since the limit changed
 --   over_at                 since when more run than the limit, where an end may not have been heard of yet
---   vacancy, vacancy_at     who should have started when one of ours ended, and when that was
 --   overtaken, overtaken_at an older request of another endpoint than one that started
 --   foreign_at              when another program's requests were last seen before ours
 --   header_at               when FAL last told its limit
@@ -38,11 +37,11 @@ local function window_look_ahead(limit) return math.max(1, math.floor(limit / 10
 
 -- {limit, target, limits}: `target` is how many images of ours may be at FAL; `limits` are those of endpoints, by model.
 -- `concurrency` is {what the operator has set, or 0; the same for endpoints}. While processes of data version 2 are
--- left, which know no window, there is none.
-local function window_of(concurrency, max_permits)
+-- left, which know no window, there is none. `calm`: see `is_calm`.
+local function window_of(concurrency, max_permits, calm)
   if data_version() < 3 then return {limit = max_permits, target = max_permits, limits = {}} end
   local limit = concurrency[1] > 0 and concurrency[1] or learned_limit()
-  local limits, learned = {}, call('HGETALL', K.fal_endpoints())
+  local limits, learned = {}, calm and {} or call('HGETALL', K.fal_endpoints())
   for i = 1, #learned, 2 do limits[learned[i]] = tonumber(learned[i + 1]) end
   for model, most in pairs(concurrency[2]) do limits[model] = most end
   return {limit = limit, target = math.min(max_permits, limit + window_look_ahead(limit)), limits = limits}
@@ -77,6 +76,10 @@ local function excess(limits, counts)
   return sum
 end
 
+-- What starts and the clock read of the window.
+local WINDOW_FIELDS = {'limit', 'source', 'ends', 'round_at', 'peak', 'before_at', 'peak_before', 'full', 'over_at',
+  'overtaken', 'overtaken_at', 'foreign_at', 'header_at'}
+
 local function note_model(image_id)
   call('HSET', K.fal_models(), image_id, text(model_of(image_id)))
   call('PEXPIRE', K.fal_models(), FLEET_TTL)
@@ -97,7 +100,7 @@ local function set_limit(limit, source, at)
   local running = call('ZCARD', K.fal_running())
   call('HSET', K.fal_window(), 'limit', limit, 'since', at, 'source', source, 'round_at', at, 'peak', running,
     'before_at', at, 'peak_before', running)
-  call('HDEL', K.fal_window(), 'over_at', 'vacancy', 'vacancy_at', 'full')
+  call('HDEL', K.fal_window(), 'over_at', 'full')
   call('PEXPIRE', K.fal_window(), FLEET_TTL)
   if limit > before then
     call('HSET', K.fal_window(), 'ends', 0)
@@ -123,8 +126,9 @@ end
 local function could_start(image_id, at)
   local model = call('HGET', K.fal_models(), image_id)
   if not model then return false end
-  local runs = running_models()[model] or 0
   local most = tonumber(call('HGET', K.fal_endpoints(), model))
+  if not most and num(call('ZSCORE', K.fal_ended(), model)) > at - WARM_FOR then return true end
+  local runs = running_models()[model] or 0
   if most and runs >= most then return false end
   return runs > 0 or num(call('ZSCORE', K.fal_ended(), model)) > at - WARM_FOR
 end
@@ -175,19 +179,27 @@ local function is_full(before_at, ends, foreign_at, at)
   return id and accepted_at <= before_at
 end
 
--- Whether the request that should have started when one of ours ended still waits.
-local function is_vacant(vacancy, at)
+-- When the last of this set began or ended, in ms; 0 where there is none.
+local function last_of(set) return num(call('ZRANGE', set, -1, -1, 'WITHSCORES')[2]) end
+
+-- Whether one of ours has ended for a while without another one starting in its place, although one waits that FAL
+-- could start since then.
+local function is_vacant(at)
+  local ended_at = last_of(K.fal_ended())
+  if at - ended_at < SETTLE or last_of(K.fal_running()) >= ended_at then return false end
   local id, accepted_at = next_to_start(at)
-  return id == vacancy and at - accepted_at >= SETTLE
+  return id and accepted_at <= ended_at and at - accepted_at >= SETTLE
 end
 
--- Draws the conclusions that take a while. Called at each end, and by the clock.
+-- Draws the conclusions that take a while. Only the clock does: each of them compares what was so for a while, and an end
+-- that drew them itself was the dearest part of an image's script.
 local function learn(at)
-  local row = call('HMGET', K.fal_window(), 'ends', 'round_at', 'peak', 'over_at', 'vacancy', 'vacancy_at',
-    'overtaken', 'overtaken_at', 'foreign_at', 'header_at', 'before_at', 'peak_before')
+  buffer_hash(K.fal_window(), WINDOW_FIELDS)
+  local row = call('HMGET', K.fal_window(), 'ends', 'round_at', 'peak', 'over_at', 'overtaken', 'overtaken_at',
+    'header_at', 'before_at', 'peak_before')
   local limit, running = learned_limit(), call('ZCARD', K.fal_running())
-  if row[7] and at - num(row[8]) >= CONFIRM then
-    learn_endpoint_limit(row[7], limit)
+  if row[5] and at - num(row[6]) >= CONFIRM then
+    learn_endpoint_limit(row[5], limit)
     call('HDEL', K.fal_window(), 'overtaken', 'overtaken_at')
   end
   if running > limit then
@@ -196,17 +208,15 @@ local function learn(at)
   end
   if row[4] then call('HDEL', K.fal_window(), 'over_at') end
   look_for_others(at)
-  local believed = at - num(row[10]) < HEADER_FOR
-  if row[5] and at - num(row[6]) >= SETTLE then
-    if not believed and running < limit and is_vacant(row[5], at) then
-      return set_limit(math.max(1, running), 'learned', at)
-    end
-    call('HDEL', K.fal_window(), 'vacancy', 'vacancy_at')
+  local believed = at - num(row[7]) < HEADER_FOR
+  if not believed and math.max(1, running) < limit and is_vacant(at) then
+    return set_limit(math.max(1, running), 'learned', at)
   end
   if at - num(row[2]) < ROUND then return end
-  local before_at, peak = num(row[11]), math.max(num(row[3]), num(row[12]))
-  if row[11] and at - before_at >= SETTLE and peak < limit and not believed
-    and is_full(before_at, num(row[1]), num(row[9]), at) then
+  local before_at, peak = num(row[8]), math.max(num(row[3]), num(row[9]))
+  local foreign_at = num(call('HGET', K.fal_window(), 'foreign_at'))
+  if row[8] and at - before_at >= SETTLE and peak < limit and not believed
+    and is_full(before_at, num(row[1]), foreign_at, at) then
     return set_limit(math.max(1, peak), 'learned', at)
   end
   call('HSET', K.fal_window(), 'round_at', at, 'peak', running, 'before_at', row[2] or at,
@@ -215,24 +225,31 @@ local function learn(at)
 end
 
 -- FAL has accepted the image's request, or has put it back into its queue.
-local function note_waiting(image_id, at)
-  call('ZREM', K.fal_running(), image_id)
+local function note_waiting(image_id, from, at)
+  if from == 'generating' then call('ZREM', K.fal_running(), image_id) end
   cached_running = nil
   call('ZADD', K.fal_waiting(), 'NX', at, image_id)
   call('PEXPIRE', K.fal_waiting(), FLEET_TTL)
 end
 
 -- An older request of another endpoint still waits while this one starts. Whether that is its endpoint's limit shows
--- after a moment, unless FAL prefers others to it: those of low priority are overtaken by all.
-local function note_overtaken(image_id, accepted_at, at)
-  local oldest = call('ZRANGE', K.fal_waiting(), 0, 4, 'WITHSCORES')
+-- after a moment, unless FAL prefers others to it: those of low priority are overtaken by all. `oldest` are the first
+-- five that wait, with the times at which FAL accepted them; this one was among them, or came after all of them.
+local function note_overtaken(image_id, oldest, at)
+  local older, accepted_at = {}, math.huge
   for i = 1, #oldest, 2 do
-    local id, older = oldest[i], tonumber(oldest[i + 1])
-    if older < accepted_at then
-      local models = call('HMGET', K.fal_models(), id, image_id)
-      local low = call('HGET', K.job(text(call('HGET', K.image(id), 'job_id'))), 'priority') == 'low'
-      if not low and models[1] and models[1] ~= models[2] then
-        if call('HSETNX', K.fal_window(), 'overtaken', id) == 1 then
+    if oldest[i] == image_id then accepted_at = tonumber(oldest[i + 1]) end
+  end
+  for i = 1, #oldest, 2 do
+    if tonumber(oldest[i + 1]) < accepted_at then older[#older + 1] = oldest[i] end
+  end
+  if #older == 0 then return end
+  local model = model_of(image_id)
+  for i, other in ipairs(call('HMGET', K.fal_models(), unpack(older))) do
+    if other and other ~= model then
+      local job = text(call('HGET', K.image(older[i]), 'job_id'))
+      if call('HGET', K.job(job), 'priority') ~= 'low' then
+        if call('HSETNX', K.fal_window(), 'overtaken', older[i]) == 1 then
           call('HSET', K.fal_window(), 'overtaken_at', at)
         end
         return
@@ -244,23 +261,24 @@ end
 -- FAL has started the image's request. `waited`: it was seen in FAL's queue. Where one waited, FAL may have started this
 -- one because another has ended of which we have not heard. Otherwise FAL runs it beside all others.
 local function note_start(image_id, waited, at)
-  local accepted_at = tonumber(call('ZSCORE', K.fal_waiting(), image_id)) or at
+  local window = K.fal_window()
+  buffer_hash(window, WINDOW_FIELDS)
+  local oldest = call('ZRANGE', K.fal_waiting(), 0, 4, 'WITHSCORES')
   call('ZREM', K.fal_waiting(), image_id)
   call('ZADD', K.fal_running(), at, image_id)
   cached_running = nil
-  call('PEXPIRE', K.fal_running(), FLEET_TTL)
-  local window, limit = K.fal_window(), learned_limit()
-  local running = call('ZCARD', K.fal_running())
-  local row = call('HMGET', window, 'peak', 'vacancy', 'over_at', 'overtaken', 'full')
-  if row[2] == image_id then call('HDEL', window, 'vacancy', 'vacancy_at') end
+  local limit, running = learned_limit(), call('ZCARD', K.fal_running())
+  local row = call('HMGET', window, 'peak', 'full', 'over_at', 'overtaken')
   if row[4] == image_id then call('HDEL', window, 'overtaken', 'overtaken_at') end
   if running == 1 then
+    call('PEXPIRE', K.fal_running(), FLEET_TTL)
+    call('PEXPIRE', window, FLEET_TTL)
     call('HSET', window, 'ends', 0)
     call('HDEL', window, 'full')
   end
   if running > num(row[1]) then call('HSET', window, 'peak', running) end
   if running > limit then
-    if not waited and not row[5] then
+    if not waited and not row[2] then
       set_limit(running, 'learned', at)
     elseif not row[3] then
       call('HSET', window, 'over_at', at)
@@ -268,32 +286,28 @@ local function note_start(image_id, waited, at)
   elseif waited then
     call('HSET', window, 'full', 1)
   end
-  local model = call('HGET', K.fal_models(), image_id)
-  local most = model and tonumber(call('HGET', K.fal_endpoints(), model))
+  local model = text(model_of(image_id))
+  local most = tonumber(call('HGET', K.fal_endpoints(), model))
   if most then
-    local runs = running_models()[model]
+    local runs = running_models()[model] or 0
     if runs >= limit then
       call('HDEL', K.fal_endpoints(), model)
     elseif runs > most then
       set_endpoint_limit(model, runs)
     end
   end
-  note_overtaken(image_id, accepted_at, at)
-  call('PEXPIRE', window, FLEET_TTL)
+  note_overtaken(image_id, oldest, at)
 end
 
 -- FAL has ended the image's request, or has nothing of it any more. `completed`: it has run, whether or not we saw it.
 local function note_end(image_id, completed, at)
   local ran = call('ZREM', K.fal_running(), image_id) == 1
   cached_running = nil
-  call('ZREM', K.fal_waiting(), image_id)
+  if not ran then call('ZREM', K.fal_waiting(), image_id) end
   if not ran and not completed then return end
-  call('ZADD', K.fal_ended(), at, text(call('HGET', K.fal_models(), image_id)))
-  call('PEXPIRE', K.fal_ended(), FLEET_TTL)
-  call('HINCRBY', K.fal_window(), 'ends', 1)
-  local vacancy = next_to_start(at)
-  if vacancy then call('HSET', K.fal_window(), 'vacancy', vacancy, 'vacancy_at', at) end
-  learn(at)
+  -- the reconciler renews the TTLs of what is there already
+  if call('ZADD', K.fal_ended(), at, text(model_of(image_id))) == 1 then call('PEXPIRE', K.fal_ended(), FLEET_TTL) end
+  if call('HINCRBY', K.fal_window(), 'ends', 1) == 1 then call('PEXPIRE', K.fal_window(), FLEET_TTL) end
 end
 
 -- Follows one move of an image. `waited`: FAL has said that it waits in its queue.
@@ -301,7 +315,7 @@ local function note_move(image_id, from, to, waited, at)
   if to == 'generating' then
     note_start(image_id, waited, at)
   elseif to == 'submitted' then
-    note_waiting(image_id, at)
+    note_waiting(image_id, from, at)
   elseif from == 'generating' or from == 'submitted' then
     note_end(image_id, to == 'storing', at)
   end

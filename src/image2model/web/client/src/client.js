@@ -1,6 +1,7 @@
 // The client: one object for one service. It has no dependencies, and uses nothing but what browsers, Node, Deno and
 // Bun have in common.
 
+import { hasAddresses, jsonRequest } from './addresses.js';
 import { ClientError } from './errors.js';
 import { follow, jobEvent, ownerEvent } from './follow.js';
 import { fieldText, form, multipart, pictureOf, randomKey } from './form.js';
@@ -42,7 +43,7 @@ export class Client {
    * @returns {Promise<Job>}
    */
   async upload(sources, { model, ...options } = {}, call = {}) {
-    return this.pay('/upload/batch', form(sources, model ? [model] : [], options), call);
+    return this.pay('/upload/batch', await bodyOf(sources, model ? [model] : [], options), call);
   }
 
   /**
@@ -55,7 +56,7 @@ export class Client {
    * @returns {Promise<Comparison>}
    */
   async compare(sources, models, options = {}, call = {}) {
-    return this.pay('/upload/batch', form(sources, several(models), options), call);
+    return this.pay('/upload/batch', await bodyOf(sources, several(models), options), call);
   }
 
   /**
@@ -67,7 +68,7 @@ export class Client {
    * @returns {Promise<Quote>}
    */
   async quote(sources, { model, ...options } = {}, call = {}) {
-    return this.request('POST', '/quote', { ...call, form: form(sources, model ? [model] : [], options), safe: true });
+    return this.request('POST', '/quote', { ...call, form: await bodyOf(sources, model ? [model] : [], options), safe: true });
   }
 
   /**
@@ -80,7 +81,7 @@ export class Client {
    * @returns {Promise<ComparisonQuote>}
    */
   async quoteComparison(sources, models, options = {}, call = {}) {
-    return this.request('POST', '/quote', { ...call, form: form(sources, several(models), options), safe: true });
+    return this.request('POST', '/quote', { ...call, form: await bodyOf(sources, several(models), options), safe: true });
   }
 
   /**
@@ -331,6 +332,19 @@ export class Client {
     const { signal } = call;
     return this.transport.repeat({ ...call, safe: true }, () => this.transport.open(to, { query, idle, ...(signal && { signal }) }));
   }
+}
+
+/**
+ * A form, or JSON where pictures come by address.
+ *
+ * @param {Iterable<Source>} sources
+ * @param {readonly string[]} models
+ * @param {object} options
+ */
+async function bodyOf(sources, models, options) {
+  const all = [...sources];
+  if (!hasAddresses(all)) return form(all, models, options);
+  return { body: new Blob([await jsonRequest(all, models, options)]), type: 'application/json' };
 }
 
 /** @param {readonly string[]} models */

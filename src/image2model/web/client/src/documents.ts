@@ -31,10 +31,19 @@ export interface Picture {
   metadata?: Metadata;
 }
 
+/** A picture by its address: the service fetches it. `metadata`: the caller's own data on it. */
+export interface AddressSource {
+  /** http or https, on the public internet. */
+  url: string;
+  /** By default the last part of the address. */
+  name?: string;
+  metadata?: Metadata;
+}
+
 export type Side = 'front' | 'back' | 'left' | 'right' | 'top' | 'bottom' | 'left_front' | 'right_front';
 
 /** One picture of an object, and the side that it shows. */
-export type View = Picture | Blob | { picture: Picture | Blob; side?: Side | '' };
+export type View = Picture | AddressSource | Blob | { picture: Picture | AddressSource | Blob; side?: Side | '' };
 
 /** An object: 1 to 8 pictures of one thing, of which one model is made. `name`: once in an upload, no brackets. */
 export interface ObjectSource {
@@ -43,8 +52,8 @@ export interface ObjectSource {
   metadata?: Metadata;
 }
 
-/** What becomes one model: a `File`, a picture, or an object of several views. */
-export type Source = Blob | Picture | ObjectSource;
+/** What becomes one model: a `File`, a picture, a picture's address, or an object of several views. */
+export type Source = Blob | Picture | AddressSource | ObjectSource;
 
 /** What a price depends on. The names are those of the form's fields. */
 export interface QuoteOptions {
@@ -156,6 +165,7 @@ export interface Call extends PaidOptions {
   query?: Record<string, string>;
   headers?: Record<string, string>;
   json?: unknown;
+  /** Instead of `json`: a body that is made already. */
   form?: { body: Blob; type: string };
   /** Whether it may be tried again after a lost answer; by default GET, DELETE and what has an idempotency key. */
   safe?: boolean;

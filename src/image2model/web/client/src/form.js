@@ -3,7 +3,7 @@
 
 import { ClientError } from './errors.js';
 
-/** @import { ObjectSource, Picture, Source, View } from './documents.js' */
+/** @import { AddressSource, ObjectSource, Picture, Source, View } from './documents.js' */
 
 /**
  * Throws a `ClientError` for names that would make one object of two.
@@ -14,7 +14,7 @@ import { ClientError } from './errors.js';
  */
 export function form(sources, models, options) {
   const all = [...sources];
-  checkNames(all.filter(isObject).map(({ name }) => name));
+  checkNames(all);
   const fields = models.map((model) => ['model', model]);
   for (const [name, value] of Object.entries(options)) {
     const text = fieldText(name, value);
@@ -68,14 +68,19 @@ export const randomKey = () =>
 const escaped = (name) => name.replace(/"/g, '%22').replace(/\r/g, '%0D').replace(/\n/g, '%0A');
 
 /** @param {Source} source @returns {source is ObjectSource} */
-const isObject = (source) => 'views' in source;
+export const isObject = (source) => 'views' in source;
 
-/** @param {Picture | Blob} picture @returns {Picture} */
+/** @param {Picture | AddressSource | Blob} picture no address @returns {Picture} */
 export const pictureOf = (picture) =>
-  picture instanceof Blob ? { name: /** @type {File} */ (picture).name || 'image', data: picture } : picture;
+  picture instanceof Blob ? { name: /** @type {File} */ (picture).name || 'image', data: picture } : /** @type {Picture} */ (picture);
 
-/** @param {string[]} names */
-function checkNames(names) {
+/**
+ * Throws a `ClientError` for names of objects that would make one of two.
+ *
+ * @param {readonly Source[]} sources
+ */
+export function checkNames(sources) {
+  const names = sources.filter(isObject).map(({ name }) => name);
   const wrong = names.find((name) => !/^[^[\]]{1,80}$/u.test(name));
   if (wrong !== undefined) throw new ClientError(`${JSON.stringify(wrong)} must be 1 to 80 characters without brackets.`);
   const twice = names.find((name, place) => names.indexOf(name) < place);
@@ -91,8 +96,8 @@ function partsOf(source) {
   });
 }
 
-/** @param {View} view @returns {{picture: Picture | Blob, side?: string}} */
-const sided = (view) => ('picture' in view ? view : { picture: view });
+/** @param {View} view @returns {{picture: Picture | AddressSource | Blob, side?: string}} */
+export const sided = (view) => ('picture' in view ? view : { picture: view });
 
 /** What is said of single pictures, by their place among all files, and of objects. @param {Source[]} sources */
 function manifest(sources) {

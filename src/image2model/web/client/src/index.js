@@ -4,6 +4,7 @@ export { Client } from './client.js';
 export { ClientError, ProblemError, Unreachable } from './errors.js';
 
 /**
+ * @typedef {import('./documents.js').AddressSource} AddressSource
  * @typedef {import('./documents.js').CallOptions} CallOptions
  * @typedef {import('./documents.js').ClientOptions} ClientOptions
  * @typedef {import('./documents.js').Comparison} Comparison
