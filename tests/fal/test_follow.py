@@ -76,10 +76,10 @@ async def test_unknown_request_is_gone_once_fal_has_denied_it_for_the_grace(fal:
 
 
 async def followed(
-    script: Script, *, silent: float = 5.0, quiet: float = 60.0
+    script: Script, *, silent: float = 5.0, quiet: float = 60.0, settle: float = FAST.settle
 ) -> tuple[list[FalUpdate], list[str]]:
     """The updates of a request followed at this server, and the paths asked for."""
-    pace = msgspec.structs.replace(FAST, idle=silent, quiet=quiet)
+    pace = msgspec.structs.replace(FAST, idle=silent, quiet=quiet, settle=settle)
     async with raw_server(script) as server, FalGateway(KEY, FalHosts.at(server.url), pace=pace) as gateway:
         request = gateway.hosts.request(MODEL, "r")
         async with asyncio.timeout(10):
@@ -165,7 +165,7 @@ async def test_errors_of_any_kind_are_waited_out_on_the_same_request() -> None:
         if (status := next(errors)) != "drop":
             await exchange.reply(status, COMPLETED if status == "200 OK" else b"{}")
 
-    updates, paths = await followed(moody)
+    updates, paths = await followed(moody, settle=60)
     assert [update.status for update in updates] == [FalStatus.DENIED, FalStatus.COMPLETED]
     assert {path.split("?")[0].removesuffix("/stream") for path in paths} == {f"/{MODEL}/requests/r/status"}
 

@@ -104,7 +104,10 @@ CROSSINGS: Final = {
             }
         ),
     ),
-    "reuse": Crossing(frozenset({"reuse", "cutout"}), MOVES | {"generation/no_reuse"}),
+    "reuse": Crossing(
+        frozenset({"reuse", "cutout"}),
+        MOVES | {"generation/no_reuse", "jobs/erase_job", "operations/erase_expired"},
+    ),
     "fleet": Crossing(
         frozenset({"losses", "readers"}), frozenset({"queue/read_fleet", "store/negotiate_version"})
     ),

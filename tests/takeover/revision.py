@@ -12,6 +12,8 @@ VERSION_2: Final = "e698190e3f059d713ead87809663fc01be118b83"
 """The last revision that reads and writes data version 2."""
 VERSION_3: Final = "84e7db3d6385dac3e060347f9145481c3f53f3f5"
 """The last revision that reads and writes data version 3."""
+VERSION_4: Final = "61b56f02bb205b2f542d5a88fa9a42fb943f2d1f"
+"""The last revision that reads and writes data version 4."""
 _ROOT: Final = Path(__file__).parents[2]
 
 
