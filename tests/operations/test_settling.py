@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from redis.asyncio import Redis
 
+from image2model.client import AsyncClient, Complete, Snapshot
 from image2model.events import history
 from image2model.generation.costs import Outcome
 from image2model.jobs import records
@@ -14,7 +15,9 @@ from image2model.store import job_reads
 from image2model.store.data_versions import LATEST
 from image2model.store.identity import negotiate
 from tests.events.conftest import api_process
+from tests.support.javascript import run_client
 from tests.support.jobs import book, create_job, fail, finish, pick, run, submit
+from tests.support.served_api import MakeService
 from tests.support.servers import Address
 from tests.support.sse import EVENTS, job_path, opened
 
@@ -41,6 +44,28 @@ async def test_a_late_resume_gets_the_whole_job_and_its_end(redis: Redis, addres
         assert stream.status == 204
     async with opened(address, job_path(job_id), last_id=snapshot.id) as stream:
         assert await stream.rest() == [complete]
+
+
+async def test_clients_that_slept_come_out_right(redis: Redis, make_service: MakeService) -> None:
+    address = make_service().address
+    job_id = await create_job(redis, 2, owner="local")
+    async with opened(address, job_path(job_id)) as stream:
+        (seen,) = await stream.take(1)
+    await run(redis)
+    await settle_jobs(redis, older_than_s=0)
+    async with AsyncClient(address.url) as client:
+        snapshot, complete = [one async for one in client.events(job_id, last_event_id=str(seen.id))]
+    assert isinstance(snapshot, Snapshot)
+    assert isinstance(complete, Complete)
+    assert snapshot.reset
+    assert [image.status for image in complete.job.images] == ["succeeded"] * 2
+    events = await run_client(
+        "return all(client.follow(given.job, { lastEventId: given.id }));",
+        url=address.url,
+        given={"job": job_id, "id": str(seen.id)},
+    )
+    assert [(one["type"], one.get("reset")) for one in events] == [("snapshot", True), ("complete", None)]
+    assert events[0]["job"] == events[1]["job"]
 
 
 async def test_a_late_resume_of_an_owner_is_told_that_events_are_missing(
