@@ -26,8 +26,9 @@ class Sums(msgspec.Struct):
 
 
 async def read(redis: Redis, name: str) -> Hash:
-    """A hash in texts."""
-    return {field.decode(): value.decode() for field, value in (await redis.hgetall(name)).items()}
+    """A hash in texts, without the documents that it keeps of earlier ends."""
+    found = (await redis.hgetall(name)).items()
+    return {field.decode(): value.decode() for field, value in found if not field.startswith(b"completion:")}
 
 
 async def check(redis: Redis, owner: str, job_ids: list[str], booked: int) -> set[str]:
@@ -61,7 +62,8 @@ async def _check_place(redis: Redis, image_id: str, image: Hash, model: str) -> 
     score = await redis.zscore(QUEUE, image_id)
     leased = await redis.zscore(key("leases", Queue.GENERATION), image_id)
     if image["status"] not in IMAGE_UNFINISHED:
-        assert (score, leased, await redis.zscore(key("permits"), image_id)) == (None, None, None)
+        permit = await redis.zscore(key("permits"), image_id)
+        assert (score, leased, permit) == (None, None, None), (image_id, score, leased, permit)
         return
     assert score is not None
     assert (score == arq_keys.RUNNING) is (leased is not None)

@@ -108,7 +108,8 @@ local function move(image_id, to, fields, at)
   if to == 'storing' then release_permit(image_id, AT_FAL[from]) end
   if FINISHED[to] then
     -- final and out of the queue in one step, so that a retry can queue it again
-    if from ~= 'storing' then release_permit(image_id, AT_FAL[from]) end
+    -- also while it was stored: a request whose id came late has taken a permit again
+    release_permit(image_id, AT_FAL[from] or from == 'storing')
     dequeue(GENERATION, image_id, from ~= 'queued')
     if to == 'cancelled' then leave_fetch(image_id) end
     local digest = current('digest')
