@@ -101,9 +101,9 @@ async def test_jobs_command_lists_them(make_service: MakeService, tmp_path: Path
     assert "0/2" in done.stdout
 
 
-async def test_worker_makes_thumbnails_before_anybody_looks(fleet: Fleet) -> None:
+async def test_worker_makes_thumbnails_of_large_pictures_before_anybody_looks(fleet: Fleet) -> None:
     fleet.start_worker()
-    job_id = await fleet.submit(1)
+    job_id = await fleet.submit(1, pictures=[picture(6800, (1200, 1000))])
 
     async def there() -> bool:
         return any([found.key.startswith(f"thumbnails/{job_id}/") async for found in fleet.storage.list()])

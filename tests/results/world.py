@@ -26,7 +26,7 @@ FINAL = frozenset({"succeeded", "failed", "cancelled", "partial"})
 _FIELD = {TRIPO: "seed"}
 _SETTINGS = {
     "I2M_AUTH": "keys",
-    "I2M_UNCONFIRMED_GRACE": "2",
+    "I2M_UNCONFIRMED_GRACE": "4",  # on a busy machine the second answer comes late
     "I2M_WEBHOOK_ALLOW_PRIVATE": "1",
     "I2M_RATE_LIMIT": "100000/min",
     "I2M_MAX_QUEUED": "100000",

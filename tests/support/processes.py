@@ -8,7 +8,7 @@ def is_gone(pid: int) -> bool:
     """Whether a process has ended. One that waits to be reaped by its new parent counts as ended."""
     try:
         state = _after_name(Path(f"/proc/{pid}/stat"))[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter where it ends between opening and reading
         return True
     return state in {"Z", "X"}
 
@@ -28,7 +28,7 @@ def command_of(pid: int) -> str:
     """The command line of a process; empty when it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return ""
 
 

@@ -98,6 +98,6 @@ async def test_job_that_an_older_process_deletes_is_found_no_more(redis_url: str
         await fleet.redis.sadd(
             key("owners"), "local"
         )  # the older housekeeping knows no index, and may forget it
-        await housekeeping.prune_owners(fleet.redis)
+        await housekeeping.prune_owners(fleet.redis, older_than_s=0)
         assert not await fleet.redis.exists(index)
         assert await keys_without_ttl(fleet.redis) == []
