@@ -1,9 +1,8 @@
 """`python -m tests.bench.flames NAME`: flame graphs of a worker, an API and the store at work.
 
 It writes `docs/profile/NAME-{worker,api,store}.svg` and prints the ten largest costs of each as Markdown.
-`--of REV` records another revision, as `make bench BESIDE=REV` measures it. py-spy records Python;
-perf records the store and comes with the system (Debian: linux-perf). Both need the right
-to trace processes.
+`--of REV` records another revision, as `make bench BESIDE=REV` measures it. py-spy records Python; perf
+records the store and comes with the system (Debian: linux-perf). Both need the right to trace processes.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Jobs as a whole: created, cancelled, run again, erased.
 
-Every change of a job is one script. A script checks everything before its first
-write, so a refused call has changed nothing.
+Every change of a job is one script. A script checks everything before its first write, so a refused call has
+changed nothing.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,8 @@
 -- {queue, claim, free, reserve, lease_ms, max_permits, look_ahead, own_look_ahead, concurrency, poll_ms, idle_ms},
 -- see `window_of`. `claim`: names this call alone, and begins the tokens of its leases; `free`: tasks it may start;
 -- `reserve`: images at FAL that it may follow besides.
--- Returns {{{id, token, score, function, argument}, ...}, wait_ms}: the worker looks again after `wait_ms`, which is `idle_ms` in a queue
--- in which nothing waits, and the time to the next task that is due in the other queues.
+-- Returns {{{id, token, score, function, argument}, ...}, wait_ms}: the worker looks again after `wait_ms`, which is
+-- `idle_ms` in a queue in which nothing waits, and the time to the next task that is due in the other queues.
 local queue, call_id, free, reserve, lease, max_permits, look_ahead, own_look_ahead, concurrency, poll, idle
   = unpack(cmsgpack.unpack(ARGV[1]))
 local zset, picked = ARQ_QUEUE .. queue, {}

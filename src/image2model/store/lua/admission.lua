@@ -2,8 +2,8 @@
 -- under way. ARCHITECTURE.md, "Cells", has the reasons. While there is one cell, it is read in the same step.
 -- Needs accounts.lua.
 --
--- A reservation has a token, the id of its first job, and counts in two hashes by it: `owner_reservations`, and `address_reservations` where the
--- images count for an address. `reservations` lists the tokens by time, and `reservation` holds what ends one: {owner,
+-- A reservation has a token, the id of its first job, and counts in two hashes by it: `owner_reservations`, and
+-- `address_reservations` where the images count for an address. `reservations` lists the tokens by time, and `reservation` holds what ends one: {owner,
 -- address, {idem_key, idem_value, idem_ttl, pending value} or false, at, start tags}.
 
 -- The images and micro-dollars of a hash of reservations. One whose job is made is in the share already.
