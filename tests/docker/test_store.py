@@ -11,6 +11,7 @@ import pytest
 from redis import AuthenticationError, Redis, RedisError
 
 from image2model.up.store import server_binary
+from tests.site.pages import blocks
 from tests.support.compose import ROOT
 from tests.support.ports import free_port
 from tests.support.processes import command_of
@@ -77,3 +78,18 @@ def test_password_is_in_no_process_list(store: tuple[Redis, int]) -> None:
     assert "valkey-server" in command_of(pid)
     assert PASSWORD not in command_of(pid)
     assert PASSWORD.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_password_is_changed_as_the_page_says(store: tuple[Redis, int]) -> None:
+    client, _ = store
+    steps = {one.title: one.text.split() for one in blocks(ROOT / "docs/operations/secrets.md") if one.title}
+    port = client.connection_pool.connection_kwargs["port"]
+    client.execute_command(*(word.replace("NEW", "battery-staple") for word in steps["add.redis"]))
+    for password in (PASSWORD, "battery-staple"):
+        with Redis(port=port, password=password) as either:
+            assert either.ping()
+    client.execute_command(*(word.replace("OLD", PASSWORD) for word in steps["remove.redis"]))
+    with Redis(port=port, password="battery-staple") as new:
+        assert new.ping()
+    with Redis(port=port, password=PASSWORD) as old, pytest.raises(AuthenticationError):
+        old.ping()

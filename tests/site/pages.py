@@ -7,7 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 HOWTOS = sorted(DOCS.glob("howto/*.md"))
-WRITTEN = [DOCS / "index.md", *HOWTOS]
+OPERATIONS = sorted(DOCS.glob("operations/*.md"))
+WRITTEN = [DOCS / "index.md", *HOWTOS, *OPERATIONS]
 
 _BLOCK = re.compile(
     r'^(?P<skip><!-- not run by the tests[^\n]*-->\n)?```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n'

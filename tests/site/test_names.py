@@ -11,10 +11,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 
 from image2model.domain import WaitingFor, WarningCode
-from tests.site.pages import DOCS, HOWTOS, ROOT, WRITTEN, blocks, table, words
+from tests.site.pages import DOCS, HOWTOS, OPERATIONS, ROOT, WRITTEN, blocks, table, words
 
 TROUBLE = DOCS / "howto/troubleshooting.md"
 each_page = pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.stem)
@@ -25,7 +24,12 @@ def generated(name: str) -> str:
 
 
 def containers() -> str:
-    return "".join(path.read_text() for path in (ROOT / "compose.yaml", *ROOT.glob("docker/compose.*.yaml")))
+    files = (
+        ROOT / "compose.yaml",
+        *ROOT.glob("docker/compose.*.yaml"),
+        *ROOT.glob("docker/kubernetes/**/*.yaml"),
+    )
+    return "".join(path.read_text() for path in files)
 
 
 @each_page
@@ -117,11 +121,6 @@ def test_every_warning_is_explained_and_no_other() -> None:
     assert words(table(TROUBLE, "Warnings of a result")) == {str(one) for one in WarningCode}
 
 
-def test_every_alert_is_explained_and_no_other() -> None:
-    groups = yaml.safe_load((ROOT / "docker/prometheus/alerts.yml").read_text())["groups"]
-    assert words(table(TROUBLE, "Alerts")) == {rule["alert"] for group in groups for rule in group["rules"]}
-
-
 def test_log_events_are_in_the_source() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("src/image2model/**/*.py"))
     named = words(table(TROUBLE, "The log"))
@@ -137,7 +136,7 @@ def test_links_of_the_pages_beside_the_site_lead_to_files() -> None:
 
 
 def test_blocks_that_are_not_run_say_why() -> None:
-    for page in HOWTOS:
+    for page in (*HOWTOS, *OPERATIONS):
         text = page.read_text(encoding="utf-8")
         assert text.count("<!-- not run by the tests") == sum(one.skipped for one in blocks(page)), page.name
         assert not re.search(r"<!-- not run by the tests[^:]*-->", text), page.name
