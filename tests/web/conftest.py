@@ -58,6 +58,26 @@ class Service:
         made: str = self._ask("POST", "/api/v1/admin/keys", {"name": "page", "role": role})["key"]
         return made
 
+    def new_named_key(self) -> tuple[str, str]:
+        """The id and the text of a new key."""
+        made = self._ask("POST", "/api/v1/admin/keys", {"name": "page", "role": "user"})
+        return made["key_id"], made["key"]
+
+    def revoke(self, key_id: str) -> None:
+        """The key is no longer known, and its event streams end."""
+        address = f"{self.url}/api/v1/admin/keys/{key_id}"
+        headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+        with urlopen(Request(address, headers=headers, method="DELETE"), timeout=20):  # noqa: S310 - loopback
+            pass
+
+    def streams(self) -> int:
+        """How many event streams are open."""
+        with urlopen(f"{self.url}/metrics", timeout=20) as answer:  # noqa: S310 - loopback
+            lines = answer.read().decode().splitlines()
+        return int(
+            float(next(line for line in lines if line.startswith("image2model_sse_subscribers")).split()[1])
+        )
+
     def fault(self, kind: str, count: int) -> None:
         """The next requests to FAL meet a fault."""
         _open("POST", f"{self.emulator}/_emulator/faults", {"kind": kind, "count": count})

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 
 from image2model import web
 from image2model.api.middleware import ProblemAnswers
+from image2model.errors import NotFound
 from image2model.settings import load
 from image2model.web import files
 
@@ -91,13 +92,28 @@ async def test_another_content_has_another_address(tmp_path: Path, monkeypatch: 
         if not name.startswith("vendor/"):
             place = static / name
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(asset.data + (b"\n" if name == "js/main.js" else b""))
+            place.write_bytes(await asset.content() + (b"\n" if name == "js/main.js" else b""))
     (static / "index.html").write_bytes(b'{{viewer}} src="{{base}}js/main.js"')
     (static / "reference-missing.html").write_bytes(b"")
     monkeypatch.setattr(files, "_FOLDER", tmp_path)
     after = files.load(30 << 20)
     assert after.version != before.version
     assert after.index.data == f'no src="{after.base}js/main.js"'.encode()
+
+
+async def test_a_viewer_that_an_upgrade_has_replaced_is_not_served_under_the_old_address(
+    tmp_path: Path,
+) -> None:
+    viewer = tmp_path / "viewer.js"
+    viewer.write_bytes(b"old")
+    asset = files.StoredAsset("vendor/viewer.js", viewer)
+    assert await asset.content() == b"old"
+    viewer.write_bytes(b"new")
+    with pytest.raises(NotFound):
+        await asset.content()
+    viewer.unlink()
+    with pytest.raises(NotFound):
+        await asset.compressed()
 
 
 @pytest.mark.parametrize(

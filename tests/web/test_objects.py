@@ -238,6 +238,7 @@ async def test_folders_are_objects_when_a_person_wants_it(page: Page, tmp_path: 
     assert [await one.input_value() for one in await selects.all()] == ["front", "", ""] * 2
 
 
+@pytest.mark.long
 async def test_twenty_five_objects_of_four_views_are_bought_once(page: Page, service: Service) -> None:
     before = service.submissions()
     await page.select_option("#model", LIST)

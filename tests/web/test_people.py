@@ -1,12 +1,13 @@
 """Everybody can use it: by keyboard, by ear, on a phone, in the dark; and it is there at once."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, Route, expect
 
 from tests.support.npm import FOLDER
-from tests.web.conftest import Service, generate, picture_of, settled, sign_in, until
+from tests.web.conftest import Service, drop, generate, picture_of, settled, sign_in, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 _AXE = Path(FOLDER) / "node_modules/axe-core/axe.min.js"
@@ -61,6 +62,34 @@ async def test_the_keyboard_reaches_and_opens_every_card(page: Page) -> None:
     await expect(page.locator("#announcer")).to_contain_text("done")
 
 
+async def test_a_picture_that_is_done_before_its_upload_is_answered_is_announced(page: Page) -> None:
+    """And before the page has drawn anything since it was sent, as on a busy machine."""
+    heard = asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        answer = await route.fetch()
+        await heard.wait()
+        await route.fulfill(response=answer)
+
+    await page.route("**/upload/batch", answer_late)
+    await drop(page, ["early.png"], seed=840)
+    await page.evaluate(
+        """async () => {
+        const main = document.querySelector("script[type=module]").src;
+        window.jobs = await import(new URL("jobs.js", main));
+        window.frames = [];
+        window.draw = window.requestAnimationFrame.bind(window);
+        window.requestAnimationFrame = (frame) => window.frames.push(frame);
+        }"""
+    )
+    await page.click("#send")
+    await until(page, "jobs.all().some(({ status }) => status === 'succeeded')")
+    heard.set()
+    await until(page, "jobs.all().every(({ job_id, upload }) => job_id && !upload)")
+    await page.evaluate("window.requestAnimationFrame = draw; frames.forEach(draw)")
+    await expect(page.locator("#announcer")).to_have_text("1 model done.")
+
+
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1440, 900)])
 async def test_it_fits_the_screen(page: Page, width: int, height: int) -> None:
     await page.set_viewport_size({"width": width, "height": height})
@@ -111,6 +140,7 @@ async def _first_paint(page: Page) -> float:
     return found
 
 
+@pytest.mark.long
 async def test_two_hundred_cards_scroll_as_ten_do(page: Page) -> None:
     """In shares of what a few cards cost, for machines differ."""
     await generate(page, [f"few-{number}.png" for number in range(10)], seed=2000)

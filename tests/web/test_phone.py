@@ -30,6 +30,7 @@ async def from_gallery(page: Page, files: list[FilePayload]) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
 async def test_heic_avif_and_48_megapixels(browser: Browser, service: Service) -> None:
     async with watched_context(browser, service.url, phone=True) as context:
         await sign_in(context, service.new_key())

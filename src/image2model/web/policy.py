@@ -54,6 +54,14 @@ _REFERENCE: Final = (
 )
 
 
+_WORKER: Final = (
+    "default-src 'none'; "
+    "script-src 'self'; "  # the modules that it imports
+    "connect-src 'self'; "  # the events
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
 def headers(media_origins: Sequence[str] = ()) -> dict[str, str]:
     """The headers of the page, beside those of every answer."""
     return {
@@ -68,3 +76,8 @@ def reference_headers() -> dict[str, str]:
         "Content-Security-Policy": _REFERENCE,
         "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     }
+
+
+def worker_headers() -> dict[str, str]:
+    """The headers of a shared worker's script, whose policy is its own, beside those of every answer."""
+    return {"Content-Security-Policy": _WORKER}

@@ -57,21 +57,20 @@ class Page:
         found = self._tree.files.get(request.path_params["path"])
         if found is None or request.path_params["version"] != self._tree.version:
             raise NotFound("The page has no such file. If the page was open during an upgrade, reload it.")
-        return await answer(request, found, _IMMUTABLE)
+        extra = policy.worker_headers() if found.path == tree.EVENT_WORKER else None
+        return await answer(request, found, _IMMUTABLE, extra)
 
 
 async def answer(
     request: Request, asset: Asset, caching: str, extra: dict[str, str] | None = None
 ) -> Response:
-    """200 with the file, or 304 if the browser has it."""
-    compress = len(asset.data) >= _MIN_COMPRESSED_BYTES and "gzip" in request.headers.get(
-        "accept-encoding", ""
-    )
+    """200 with the file, or 304 if the browser has it. Raises NotFound where an upgrade has removed it."""
+    compress = asset.size >= _MIN_COMPRESSED_BYTES and "gzip" in request.headers.get("accept-encoding", "")
     etag = f'"{asset.digest}{"-gz" if compress else ""}"'
     headers = {"ETag": etag, "Cache-Control": caching, "Vary": "Accept-Encoding", **(extra or {})}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    data = await asset.compressed() if compress else asset.data
+    data = await asset.compressed() if compress else await asset.content()
     if compress:
         headers["Content-Encoding"] = "gzip"
     return Response(data, media_type=asset.media_type, headers=headers)

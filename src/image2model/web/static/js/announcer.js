@@ -25,7 +25,7 @@ function note(picture) {
   const before = seen.get(picture);
   const now = waits(picture) ? 'waits' : picture.status;
   seen.set(picture, now);
-  const old = before === undefined && !picture.sent; // done when it is first seen, and not sent from here
+  const old = before === undefined && !picture.ours; // done when it is first seen, and not sent from here
   if (old || before === now) return;
   if (now === 'succeeded') done += 1;
   else if (now === 'failed') failed += 1;

@@ -15,9 +15,14 @@ export const post = (path, json = {}) => client.request('POST', path, { json });
 const listeners = new Set();
 export const onUnauthenticated = (listener) => listeners.add(listener);
 
+// Nobody is signed in any more, as an answer or another tab's connection said.
+export function unauthenticated() {
+  for (const listener of listeners) listener();
+}
+
 function answered({ status, headers }) {
   noteClock(Date.parse(headers.get('Date') || ''));
-  if (status === 401) for (const listener of listeners) listener();
+  if (status === 401) unauthenticated();
 }
 
 // The server's clock, for times that are counted from its stamps.

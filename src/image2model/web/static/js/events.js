@@ -1,50 +1,85 @@
-// The one connection for everything that happens: `/events`.
+// Everything that happens, as the one connection of all tabs tells it: see event-links.js.
 //
-// The client connects again by itself and says what it saw last. Where that is too long ago the server
-// says so, and where the connection was away for long (a closed laptop) the list is asked for again too.
+// What this tab saw last decides what it gets when it comes to a connection that others use already, or after the one
+// that held it has ended. Where that is too long ago, or the connection was away for long (a closed laptop), the list
+// is asked for again.
 
-import { ProblemError, client } from './api.js';
+import { unauthenticated } from './api.js';
 import * as jobs from './jobs.js';
 import * as documents from './documents.js';
+import { open } from './event-links.js';
 import { isFinished } from './states.js';
 
 const QUIET_MS = 45_000; // the server sends a comment every 15 s
-const AGAIN_MS = 2000;
+const KEPT = 512;
 
-let stop = null;
+const tab = Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join('');
+let link = null;
+let welcomed = false;
 let lastId = '';
 let lostAt = 0;
-let timer = 0;
+let recent = [];
 const watchers = new Set();
 
 export const onConnection = (watcher) => watchers.add(watcher);
 
 export function connect() {
   disconnect();
-  stop = new AbortController();
-  follow(stop.signal);
+  link = open(tab, hear, () => recent);
 }
 
 export function disconnect() {
-  clearTimeout(timer);
-  stop?.abort();
-  stop = null;
+  link?.close();
+  link = null;
+  welcomed = false;
+}
+
+// Whoever signs in next starts from nothing.
+export function forget() {
+  disconnect();
+  lastId = '';
+  recent = [];
+}
+
+const answers = {
+  open() {
+    welcomed = false;
+    link?.send({ type: 'hello', from: tab, lastId });
+  },
+  welcome({ to, connected, lastId: latest, events }) {
+    if (to !== tab) return;
+    welcomed = true;
+    if (events) events.forEach(taken);
+    else snapshot({ jobs: [], reset: true });
+    lastId = latest;
+    noted(connected);
+  },
+  event({ event }) {
+    if (welcomed) taken(event);
+  },
+  connection({ connected }) {
+    if (welcomed) noted(connected);
+  },
+  unauthenticated() {
+    disconnect(); // the sign-in comes back here
+    unauthenticated();
+  },
+};
+
+function hear(message) {
+  answers[message.type](message);
 }
 
 const take = { snapshot, image, complete };
 
-async function follow(signal) {
-  try {
-    for await (const event of client.events({ lastEventId: lastId, patience: Infinity, signal, onConnection: noted })) {
-      lastId = event.id || lastId;
-      take[event.type](event);
-    }
-  } catch (error) {
-    if (signal.aborted || error.status === 401) return; // the sign-in comes back here
-    if (!(error instanceof ProblemError)) reportError(error);
-    noted(false);
-    timer = setTimeout(connect, AGAIN_MS);
-  }
+// The same event again, after a change of the connection, is none.
+function taken(event) {
+  lastId = event.id || lastId;
+  const known = recent.some((one) => one.id === event.id && one.type === event.type && one.job_id === event.job_id);
+  if (known && event.type !== 'snapshot') return;
+  recent.push(event);
+  if (recent.length > KEPT) recent.shift();
+  take[event.type](event);
 }
 
 function noted(connected) {
@@ -72,11 +107,21 @@ function image({ type: _, id: __, ...event }) {
 }
 
 let hiddenAt = 0;
+let paused = false; // the page is gone, and may come back by the browser's button
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) hiddenAt = Date.now();
-  else if (stop && hiddenAt && Date.now() - hiddenAt > QUIET_MS) {
-    connect(); // the line may be dead without anybody having told the browser
+  else if (link && hiddenAt && Date.now() - hiddenAt > QUIET_MS) {
+    wake(); // the connection may be dead without anybody having told the browser
     documents.refresh();
   }
 });
-window.addEventListener('online', () => stop && connect());
+window.addEventListener('online', wake);
+window.addEventListener('pagehide', () => {
+  paused = link !== null;
+  disconnect();
+});
+window.addEventListener('pageshow', () => paused && connect());
+
+function wake() {
+  link?.send({ type: 'wake', from: tab });
+}

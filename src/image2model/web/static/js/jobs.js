@@ -40,6 +40,7 @@ export function addLocal(job) {
   return job;
 }
 
+// `ours` is in the fields of one that this page sends.
 export function picture(job, fields) {
   return { job, image_id: null, status: 'waiting', sent: 0, thumbnail: null, heard: 0, ...fields };
 }

@@ -41,7 +41,7 @@ async function enter() {
 }
 
 function leave() {
-  events.disconnect();
+  events.forget();
   jobs.clear();
 }
 

@@ -4,6 +4,8 @@ import { client, get, onUnauthenticated, post } from './api.js';
 import { byId, element, say, show } from './dom.js';
 
 const OPEN = 'local'; // what the service calls everybody where no keys are used
+// All tabs of a browser have one cookie: what one of them does, the others have to notice.
+const tabs = globalThis.BroadcastChannel ? new BroadcastChannel('image2model session') : null;
 let dialog = null;
 let current = null;
 
@@ -21,12 +23,23 @@ export function start(entered, left) {
   onUnauthenticated(() => open(entered));
   byId('sign-out').addEventListener('click', async () => {
     await client.request('DELETE', '/session');
-    current = null;
-    show(byId('sign-out'), false);
-    show(byId('admin-open'), false);
-    left();
-    open(entered);
+    tabs?.postMessage('left');
+    signedOut(entered, left);
   });
+  tabs?.addEventListener('message', ({ data }) => {
+    signedOut(entered, left);
+    if (data !== 'entered') return;
+    dialog.close();
+    entered();
+  });
+}
+
+function signedOut(entered, left) {
+  current = null;
+  show(byId('sign-out'), false);
+  show(byId('admin-open'), false);
+  left();
+  open(entered);
 }
 
 function open(entered) {
@@ -51,6 +64,7 @@ function build(entered) {
       await post('/session', { key: key.value.trim() });
       key.value = '';
       made.close();
+      tabs?.postMessage('entered');
       entered();
     } catch (problem) {
       say(error, problem.status === 401 ? 'This key is not known here.' : problem.message);

@@ -73,7 +73,7 @@ function begin(batch, thumbnails, fresh) {
 
 function pictureOf(job, object, index, small) {
   const views = object.views.map(({ file, side }) => ({ side: side || null, filename: file.name, size: file.size }));
-  return jobs.picture(job, { index, filename: object.name, size: sizeOf(object), thumbnail: small, views });
+  return jobs.picture(job, { index, ours: true, filename: object.name, size: sizeOf(object), thumbnail: small, views });
 }
 
 async function drawn(picture, file) {
