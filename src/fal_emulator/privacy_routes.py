@@ -18,8 +18,8 @@ from fal_emulator.access import MAX_SIGNED_SECONDS, Acl
 from fal_emulator.faults import Fault, Group
 from fal_emulator.files import StoredFile
 from fal_emulator.generation import Phase
+from fal_emulator.input_urls import own_path
 from fal_emulator.replies import base_url, detail, json_reply, key_id, unauthorized
-from fal_emulator.source import own_path
 from fal_emulator.state import Deletion, State, state_of
 
 ADMIN: Final = "admin"

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from fal_emulator.generation import Answer
+from fal_emulator.generation import Answer, Generation
 from fal_emulator.validation import Mistake
 
 
@@ -107,3 +107,9 @@ def unsafe(loc: tuple[str | int, ...], given: object) -> Answer:
     """422 for a picture that a safety checker refused, under a type that does not say so."""
     message = "The request was rejected because of safety violations in the image"
     return model_error(message, "no_media_generated", loc, given)
+
+
+def picture_field(generation: Generation) -> tuple[tuple[str | int, ...], object]:
+    """Where the picture is in the input, and what was given there."""
+    name, recorded = generation.endpoint.picture, generation.entry.input
+    return ("body", name), recorded.get(name) if isinstance(recorded, dict) else None

@@ -70,6 +70,7 @@ async def serve(config: Config, listeners: list[socket.socket], ready: Callable[
     app = create_app(config)
     options = uvicorn.Config(
         app,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

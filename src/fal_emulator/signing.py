@@ -6,22 +6,26 @@ Used by the webhook sender and the JWKS route. The key lives as long as the proc
 import base64
 import hashlib
 import time
+from threading import Lock
+from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 USER_ID = "emulator-user"
 """The account in whose name every webhook is sent."""
 
 
 class Signer:
-    """One key pair."""
+    """One key pair, made when it is first asked for. May be called in several threads."""
 
     def __init__(self) -> None:
-        self._key = Ed25519PrivateKey.generate()
+        self._making = Lock()
+        self._made: Ed25519PrivateKey | None = None
 
     def jwks(self) -> dict[str, object]:
         """The public key as JSON Web Key Set (RFC 8037)."""
-        raw = self._key.public_key().public_bytes_raw()
+        raw = self._key().public_key().public_bytes_raw()
         x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
         return {"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "x": x}]}
 
@@ -34,5 +38,14 @@ class Signer:
             "X-Fal-Webhook-Request-Id": request_id,
             "X-Fal-Webhook-User-Id": USER_ID,
             "X-Fal-Webhook-Timestamp": timestamp,
-            "X-Fal-Webhook-Signature": self._key.sign(message).hex(),
+            "X-Fal-Webhook-Signature": self._key().sign(message).hex(),
         }
+
+    def _key(self) -> "Ed25519PrivateKey":
+        # most runs sign nothing, and the library is an eighth of an idle emulator
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        with self._making:
+            if self._made is None:
+                self._made = Ed25519PrivateKey.generate()
+            return self._made

@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from PIL import Image
 
 from fal_emulator.files import Files
+from fal_emulator.input_urls import own_path
 from fal_emulator.outbound import OutboundError, get_loopback
 
 _EXAMPLE_HOST = "pictures.example.com"
@@ -45,12 +46,6 @@ def _example_picture() -> bytes:
     return data.getvalue()
 
 
-def own_path(url: str, base_url: str) -> str | None:
-    """The path of a file of ours, None for every other URL."""
-    prefix = f"{base_url}/files/"
-    return url.removeprefix(f"{base_url}/") if url.startswith(prefix) else None
-
-
 def _own_file(path: str, files: Files) -> bytes:
     file = files.get(path)
     if file is None:
@@ -70,14 +65,3 @@ def decode_data_uri(uri: str) -> bytes:
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError) as error:
         raise SourceError("the data URI is not base64") from error
-
-
-def summary(value: object) -> object:
-    """The same input with long data URIs cut short, for the ledger."""
-    if isinstance(value, str) and value.startswith("data:") and len(value) > 512:
-        return f"{value[:64]}… ({len(value)} characters)"
-    if isinstance(value, dict):
-        return {name: summary(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [summary(item) for item in value]
-    return value

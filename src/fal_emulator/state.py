@@ -127,15 +127,20 @@ class State:
         return finished is not None and self._now() - finished > self.config.result_ttl
 
     def close(self) -> None:
-        """End open streams and hung connections; stop the threads."""
+        """End open streams and hung connections; stop the threads and what still runs.
+
+        Requests that are being answered may still read from the disk.
+        """
         self.closing.set()
-        for generation in self._requests.values():
-            if generation.phase is not Phase.COMPLETED:
-                generation.changed()
+        unfinished = [one for one in self._requests.values() if one.phase is not Phase.COMPLETED]
+        for generation in unfinished:
+            generation.changed()
         self.background.stop()
         self.webhooks.close()
         self.studio.close()
-        self.disk.close()
+        for generation in unfinished:
+            if generation.timer is not None:
+                generation.timer.cancel()
 
     def clear_ledger(self) -> None:
         """Forget the ledger's lines; requests of which only they were left are forgotten too."""

@@ -15,9 +15,9 @@ from fal_emulator.config import parse_duration
 from fal_emulator.fault_rules import Faults, parse_faults
 from fal_emulator.faults import Fault, Group
 from fal_emulator.generation import Generation
+from fal_emulator.input_urls import summary
 from fal_emulator.refusals import invalid_input
 from fal_emulator.replies import Unanswered, answer_reply, base_url, detail, json_reply, refusal
-from fal_emulator.source import summary
 from fal_emulator.state import State
 from fal_emulator.status import urls
 from fal_emulator.tags import TagsError, parse_tags

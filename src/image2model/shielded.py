@@ -31,12 +31,12 @@ async def in_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
         raise
 
 
-async def run_to_end(operation: Coroutine[Any, Any, T], deadline_s: float) -> T:
+async def run_to_end(operation: Coroutine[Any, Any, T] | asyncio.Future[T], deadline_s: float) -> T:
     """Run an operation and return its result. After `deadline_s` seconds cancel it and raise TimeoutError.
 
     A cancelled caller first waits for the end of the operation, at most `deadline_s` seconds.
     """
-    task = asyncio.create_task(operation)
+    task = asyncio.ensure_future(operation)
     try:
         done, _ = await asyncio.wait({task}, timeout=deadline_s)  # half the cost of `wait_for` with `shield`
     except asyncio.CancelledError:
@@ -48,7 +48,7 @@ async def run_to_end(operation: Coroutine[Any, Any, T], deadline_s: float) -> T:
     return task.result()
 
 
-async def wait_for_end(task: asyncio.Task[Any], deadline_s: float) -> None:
+async def wait_for_end(task: asyncio.Future[Any], deadline_s: float) -> None:
     """Wait until the task has ended in any way; cancel it after `deadline_s` seconds."""
     done, _ = await asyncio.wait({task}, timeout=deadline_s)
     if not done:

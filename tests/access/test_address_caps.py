@@ -65,6 +65,7 @@ async def test_thirty_uploads_at_once_with_two_keys_fill_the_address_exactly(
             assert await nothing_is_left(redis)
 
 
+@pytest.mark.also_on_cluster
 async def test_full_address_is_told_before_the_body_is_read(
     make_service: Callable[..., Service], make_caller: MakeCaller
 ) -> None:
@@ -197,7 +198,7 @@ async def test_backup_knows_no_address_and_a_restored_job_counts_for_none(
     await redis.flushdb()
     await restore.write(redis, saved, shift_ms=0)
     assert await restore.fail_unfinished(redis, job_id) == 2
-    await restore.reset_accounts(redis, [f"i2m:account:{ann.owner}"])
+    await restore.reset_accounts(redis, [key("account", ann.owner)])
     assert await nothing_is_left(redis)
     assert ann.post(f"jobs/{job_id}/retry").status == 202
     assert await counted(redis) == {HERE: 2}

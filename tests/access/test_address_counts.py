@@ -13,8 +13,10 @@ from image2model.domain import IMAGE_UNFINISHED
 from image2model.errors import NotFound, QueueFull, StaleFence
 from image2model.generation import steps
 from image2model.jobs import records
+from image2model.jobs.new_jobs import NewJob
 from image2model.queue import leases, reconciliation
 from image2model.store import job_reads
+from image2model.store.arq_keys import in_progress_key, job_key
 from image2model.store.connection import command
 from image2model.store.durability import Replicas
 from image2model.store.keys import Queue, key
@@ -45,7 +47,7 @@ class Walk:
     def __init__(self, redis: Redis, make_job: MakeJob, seed: int) -> None:
         self._redis, self._make_job = redis, make_job
         self._random = random.Random(seed)
-        self._jobs: list[records.NewJob] = []
+        self._jobs: list[NewJob] = []
         self._held: list[leases.Claim] = []
 
     async def step(self) -> None:
@@ -107,7 +109,7 @@ class Walk:
 
     async def _lose(self) -> None:
         claim = self._claim()
-        await self._redis.delete(f"arq:job:{claim.task_id}", f"arq:in-progress:{claim.task_id}")
+        await self._redis.delete(job_key(claim.task_id), in_progress_key(claim.task_id))
         await command(self._redis, "ZREM", key("leases", Queue.GENERATION), claim.task_id)
         for job in self._jobs:
             await reconciliation.repair(self._redis, job.job_id)

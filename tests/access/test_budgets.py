@@ -13,6 +13,7 @@ from image2model.access import accounts
 from image2model.access.accounts import Allowance, Usage
 from image2model.access.keys import digest
 from image2model.operations import restore
+from image2model.store.keys import key
 from tests.access.conftest import MakeCaller
 from tests.support import worker_steps
 from tests.support.callers import Caller
@@ -44,6 +45,7 @@ async def test_fifty_uploads_at_once_pay_for_exactly_ten_twenty_times(
         await worker_steps.fail(redis, claim)
 
 
+@pytest.mark.also_on_cluster
 async def test_success_is_settled_and_failure_and_cancel_set_free(
     make_caller: MakeCaller, redis: Redis, tmp_path: Path
 ) -> None:
@@ -147,7 +149,7 @@ async def test_spending_counts_in_its_period_and_in_the_days_table(
     (row,) = stats.items("spending")
     assert row == {"day": day, "owner": ann.owner, "keys": ["ann"], "model": spent.model, "cost_usd": 0.3}
     assert ann.get("admin/stats").status == 403
-    account = await redis.hgetall(f"i2m:account:{ann.owner}")
+    account = await redis.hgetall(key("account", ann.owner))
     assert (account[b"day"].decode(), account[b"month"].decode()) == (day, day[:7])
 
 
@@ -156,7 +158,7 @@ async def test_restored_account_holds_nothing_for_what_was_unfinished(
 ) -> None:
     ann = await make_caller(budget="0.90/month")
     job_id = ann.upload(batch(3)).text("job_id")
-    await redis.hset(f"i2m:account:{ann.owner}", mapping={"unfinished": 0, "reserved": 0})
+    await redis.hset(key("account", ann.owner), mapping={"unfinished": 0, "reserved": 0})
     assert await restore.fail_unfinished(redis, job_id) == 3
     assert await used(redis, ann) == Usage(0, 0, 0)
     assert ann.post(f"jobs/{job_id}/retry").status == 202
@@ -166,7 +168,7 @@ async def test_restored_account_holds_nothing_for_what_was_unfinished(
 async def test_yesterdays_money_does_not_count_today(make_caller: MakeCaller, redis: Redis) -> None:
     ann = await make_caller(budget="0.30/day")
     old = {"day": "2001-01-01", "day_spent": 900_000, "month": "2001-01", "month_spent": 900_000}
-    await redis.hset(f"i2m:account:{ann.owner}", mapping=old)
+    await redis.hset(key("account", ann.owner), mapping=old)
     assert ann.upload(batch()).status == 202
 
 
@@ -182,7 +184,7 @@ async def test_revoked_key_makes_no_job_although_its_upload_had_begun(
     with service.address.connect() as sock:
         sock.sendall(head.encode() + whole[:100])
         async with asyncio.timeout(5):
-            while not await redis.hget(f"i2m:key:{digest(ann.key)}", "last_used_at"):
+            while not await redis.hget(key("api_key", digest(ann.key)), "last_used_at"):
                 await asyncio.sleep(0.005)
         admin.send("DELETE", f"admin/keys/{ann.key_id}")
         sock.sendall(whole[100:])

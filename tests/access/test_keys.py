@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from starlette.routing import Route
 
 from image2model.access import keys
+from image2model.store.keys import key as store_key
 from tests.access.conftest import MakeCaller
 from tests.support.callers import ADMIN, Caller
 from tests.support.served_api import Service, batch
@@ -17,6 +18,7 @@ from tests.support.served_api import Service, batch
 PUBLIC = {"/api/v1/health/live", "/api/v1/health/ready", "/metrics"}
 
 
+@pytest.mark.also_on_cluster
 async def test_a_key_sees_its_job_and_a_request_without_one_is_refused(
     service: Service, make_caller: MakeCaller
 ) -> None:
@@ -68,6 +70,7 @@ def test_health_and_metrics_need_no_key(service: Service) -> None:
         assert service.get(path).status == 200
 
 
+@pytest.mark.also_on_cluster
 async def test_revoked_key_is_refused_by_every_process_at_once(
     make_service: Callable[..., Service], admin: Caller, make_caller: MakeCaller
 ) -> None:
@@ -138,7 +141,7 @@ async def test_keys_are_stored_hashed_and_shown_once(admin: Caller, redis: Redis
     assert (row["name"], row["rate"], row["budget"], row["status"]) == ("shop", "5/min", "1.50/day", "active")
     dump = [await redis.dump(name) async for name in redis.scan_iter()]
     assert not any(key.encode() in one or ADMIN.encode() in one for one in dump)
-    assert await redis.exists("i2m:key:" + hashlib.sha256(key.encode()).hexdigest())
+    assert await redis.exists(store_key("api_key", hashlib.sha256(key.encode()).hexdigest()))
 
 
 async def test_last_use_is_noted(admin: Caller, make_caller: MakeCaller) -> None:

@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.access.keys import digest
+from image2model.store.keys import key
 from tests.support.callers import ADMIN, Caller, cookie, sign_in
 from tests.support.fleet import Fleet, fleet_on
 from tests.support.multipart_body import CONTENT_TYPE
@@ -104,7 +105,7 @@ async def test_an_upload_under_way_at_the_other_process_makes_no_job(pair: Pair)
     writer.write(whole[100:])
     assert (await reader.readline()).startswith(b"HTTP/1.1 401")
     writer.close()
-    assert [name async for name in pair.fleet.redis.scan_iter("i2m:job:*")] == []
+    assert [name async for name in pair.fleet.redis.scan_iter(key("job", "*"))] == []
     assert pair.there.stored() == []
 
 
@@ -151,6 +152,6 @@ async def end_of(stream: asyncio.StreamReader) -> None:
 
 async def _was_let_in(redis: Redis, who: Caller) -> None:
     async def used() -> bool:
-        return bool(await redis.hget(f"i2m:key:{digest(who.key)}", "last_used_at"))
+        return bool(await redis.hget(key("api_key", digest(who.key)), "last_used_at"))
 
     await until(used, timeout=5)

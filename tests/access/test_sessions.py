@@ -1,13 +1,16 @@
 """Sessions of the page: in by a key, out for good, and of no use to other sites."""
 
+import pytest
 from redis.asyncio import Redis
 
 from image2model.access import sessions
+from image2model.store.keys import key
 from tests.access.conftest import MakeCaller
 from tests.support.callers import ADMIN, SAME, Caller, cookie, sign_in
 from tests.support.served_api import Service, batch
 
 
+@pytest.mark.also_on_cluster
 async def test_cookie_opens_reads_streams_and_pictures(service: Service, make_caller: MakeCaller) -> None:
     ann = await make_caller()
     job_id = ann.upload(batch()).text("job_id")
@@ -73,7 +76,7 @@ async def test_a_hundred_sessions_of_a_key_are_kept_and_the_oldest_ends(
     jars = [cookie(sign_in(service, ann.key)) for _ in range(sessions.MAX_SESSIONS + 1)]
     asked = [service.send("GET", "/api/v1/session", None, jar).status for jar in (*jars, of_bob)]
     assert asked == [401] + [200] * (sessions.MAX_SESSIONS + 1)
-    assert len([name async for name in redis.scan_iter("i2m:session:*")]) == sessions.MAX_SESSIONS + 1
+    assert len([name async for name in redis.scan_iter(key("session", "*"))]) == sessions.MAX_SESSIONS + 1
 
 
 def test_wrong_key_gets_no_cookie(service: Service) -> None:

@@ -6,6 +6,8 @@ from redis.asyncio import Redis
 
 from image2model.access import accounts
 from image2model.access.accounts import Allowance, Usage
+from image2model.store.arq_keys import queue_key
+from image2model.store.keys import key
 from tests.access.conftest import MakeCaller
 from tests.support import worker_steps
 from tests.support.callers import Caller
@@ -32,13 +34,13 @@ async def test_budget_for_23_of_24_refuses_all_and_leaves_nothing(
     make_caller: MakeCaller, service: Service, redis: Redis
 ) -> None:
     ann = await make_caller(budget="5.30/total")  # 23 of them cost $5.29
-    jobs = await redis.keys("i2m:job:*")
+    jobs = await redis.keys(key("job", "*"))
     refused = ann.upload(comparison(), idempotency_key="k")
     assert (refused.status, refused.code) == (402, "budget_exceeded")
     assert await used(redis, ann) == Usage(0, 0, 0)
-    assert (service.stored(), jobs, await redis.keys("i2m:job:*")) == ([], [], [])
-    assert await redis.keys("i2m:image:*") == await redis.keys("i2m:idem*") == []
-    assert await redis.keys("arq:queue:*") == []
+    assert (service.stored(), jobs, await redis.keys(key("job", "*"))) == ([], [], [])
+    assert await redis.keys(key("image", "*")) == await redis.keys(key("idempotency", "*", "*")) == []
+    assert await redis.keys(queue_key("*")) == []
     assert ann.get("jobs").body["jobs"] == []
 
 

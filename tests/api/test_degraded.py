@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from image2model.access import rates
 from image2model.store.connection import connect
+from image2model.store.keys import key
 from image2model.up.store import EmbeddedStore
 from tests.support.ports import free_ports
 from tests.support.served_api import BASE, Answer, Service, batch
@@ -63,7 +64,7 @@ async def test_everything_that_is_there_can_be_read(
     job_id, image_id = await _finished_job(service, own_redis, **KEY)
     made = service.post("admin/keys", b'{"name": "a", "role": "user"}', **KEY).text("key")
     await own_redis.hset(
-        (await own_redis.keys("i2m:key:*"))[0], "last_used_at", "1"
+        (await own_redis.keys(key("api_key", "*")))[0], "last_used_at", "1"
     )  # its use is due to be noted
     with in_condition(own_store, name):
         wait_until(lambda: not _redis_check(service.get("health/ready"))[0])  # it was asked a moment ago

@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.store.connection import connect
+from image2model.store.keys import every_key, key
 from image2model.up.store import EmbeddedStore
 from tests.support.ports import free_ports
 from tests.support.replication import replicated
@@ -71,7 +72,7 @@ async def test_same_version_within_one_run_is_told_apart_too(
 ) -> None:
     """What was restored into a server that went on running."""
     job_id = replicas[0].upload(batch()).text("job_id")
-    kept = {name: await redis.dump(name) for name in await redis.keys("i2m:*")}
+    kept = {name: await redis.dump(name) for name in await redis.keys(every_key())}
     (one,) = await claim(redis)
     await fail(redis, one)
     assert replicas[0].get(f"status/{job_id}").body["status"] == "failed"
@@ -93,7 +94,7 @@ async def test_links_are_signed_with_the_secret_that_the_store_has_now(
     (one,) = await claim(redis)
     rollback.store.stop()
     rollback.store.start(patience=5)
-    await redis.delete("i2m:secret:signing")  # as in a file that is older than the first start
+    await redis.delete(key("signing_secret"))  # as in a file that is older than the first start
     rollback.store.stop()
     rollback.store.start(patience=5)
     for signing, reading in (replicas, replicas[::-1]):

@@ -23,6 +23,7 @@ if TYPE_CHECKING or find_spec("image2model.access"):
         make_key,
         progress,
         put_picture,
+        settle,
         submit,
         tell_position,
     )
@@ -40,6 +41,7 @@ else:
         make_key,
         progress,
         put_picture,
+        settle,
         submit,
         tell_position,
     )
@@ -57,6 +59,7 @@ __all__ = [
     "make_key",
     "progress",
     "put_picture",
+    "settle",
     "submit",
     "tell_position",
 ]

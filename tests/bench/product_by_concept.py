@@ -5,6 +5,7 @@ Who calls it: `tests.bench.product`. It must work with every revision of this la
 
 import uuid
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Final
 
 import msgspec
@@ -23,6 +24,16 @@ from image2model.store.connection import connect
 from image2model.store.durability import Replicas
 from image2model.store.keys import Queue
 from image2model.up.store import EmbeddedStore
+
+try:
+    from image2model.jobs.new_jobs import NewImage, NewJob
+except ModuleNotFoundError:  # until 0.1.0 they lay beside the function that makes them
+    from image2model.jobs.records import NewImage, NewJob  # type: ignore[attr-defined,no-redef]
+
+try:
+    from image2model.generation.loading import load
+except ModuleNotFoundError:  # earlier beside the steps
+    from image2model.generation.steps import load  # type: ignore[attr-defined,no-redef]
 
 __all__ = ["EmbeddedStore", "connect", "look_ahead"]
 
@@ -56,10 +67,18 @@ async def put_picture(storage_url: str, number: int, data: bytes) -> str:
     return key
 
 
+async def settle(redis: Redis) -> None:
+    """Let finished jobs keep what they keep after ten minutes, where the revision does that."""
+    if find_spec("image2model.operations.settling"):
+        from image2model.operations.settling import settle_jobs
+
+        await settle_jobs(redis, older_than_s=0)
+
+
 async def create_job(redis: Redis, sources: Sequence[tuple[str, int]], owner: str = "bench") -> str:
     """A job of these originals, each a key and its bytes, put into the store directly; its id."""
     new = tuple(
-        records.NewImage(
+        NewImage(
             image_id=uuid.uuid4().hex,
             filename=f"{number}.png",
             size=size,
@@ -71,7 +90,7 @@ async def create_job(redis: Redis, sources: Sequence[tuple[str, int]], owner: st
         )
         for number, (key, size) in enumerate(sources)
     )
-    job = records.NewJob(
+    job = NewJob(
         job_id=uuid.uuid4().hex,
         owner=owner,
         model=_MODEL,
@@ -128,7 +147,7 @@ async def _submit(redis: Redis, claim: leases.Claim) -> Submitted:
     await permits.take(redis, [wish], max_permits=10_000)
     await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
     await steps.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", _REQUEST)
-    return Submitted((await steps.load(redis, claim.task_id)).job_id, claim.task_id, claim.token)
+    return Submitted((await load(redis, claim.task_id)).job_id, claim.task_id, claim.token)
 
 
 async def tell_position(redis: Redis, image: Submitted, position: int) -> None:

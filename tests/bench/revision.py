@@ -64,7 +64,8 @@ def checked_out(commit: str, root: Path = ROOT) -> Iterator[tuple[Side, Side]]:
     try:
         _run("git", "-C", str(root), "worktree", "add", "--quiet", "--detach", str(tree), commit)
         _copy_browser_parts(root, tree)
-        _run(sys.executable, "-m", "compileall", "-q", str(tree / "src"))
+        for source in (root / "src", tree / "src"):
+            _run(sys.executable, "-m", "compileall", "-q", str(source))
         python = own_python(folder, tree) if needs_own_packages(root, tree) else sys.executable
         yield (
             side("here", sys.executable, folder / "here", root / "src"),

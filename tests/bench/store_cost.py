@@ -2,6 +2,7 @@
 
 Who calls it: the bench. The pictures come over HTTP, so what an upload costs is in it. Commands are those
 that the store has run, inside scripts too: a call of a script is one, and each that it makes is one more.
+What is kept is counted once the jobs are settled, as they are ten minutes after their end: it stays for days.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import asyncio
 import msgspec
 from redis.asyncio import Redis
 
-from tests.bench import pictures
+from tests.bench import pictures, product
 from tests.bench.row import Row, beside_baseline
 from tests.bench.world import World, post_batch, world
 from tests.support.ports import free_port
@@ -31,11 +32,17 @@ class Kept(msgspec.Struct, frozen=True):
 def run(quick: bool) -> list[Row]:
     """Three rows, each for one image."""
     count = 100 if quick else 1000
-    before, after = asyncio.run(_measure(count))
-    name = f"store, an image of {count:,}"
+    before, after, settled = asyncio.run(_measure(count))
+    name, kept = f"store, an image of {count:,}", (after.data - before.data) / count
     return [
         beside_baseline(f"{name}: commands", (after.commands - before.commands) / count, 0.5, "commands"),
-        beside_baseline(f"{name}: kept", (after.data - before.data) / count, 0.33, "B"),
+        beside_baseline(
+            f"{name}: kept once its job is settled",
+            (settled.data - before.data) / count,
+            0.33,
+            "B",
+            against=f"{kept:.0f} B until then",
+        ),
         beside_baseline(f"{name}: append-only file", (after.written - before.written) / count, 0.5, "B"),
     ]
 
@@ -59,7 +66,7 @@ async def read(redis: Redis) -> Kept:
     )
 
 
-async def _measure(count: int) -> tuple[Kept, Kept]:
+async def _measure(count: int) -> tuple[Kept, Kept, Kept]:
     async with world() as all_of_it:
         all_of_it.emulator.settings(latency=_FAL_S)
         port = free_port()
@@ -68,7 +75,9 @@ async def _measure(count: int) -> tuple[Kept, Kept]:
         await _make(all_of_it, port, _BATCH, first=0)
         before = await read(all_of_it.redis)
         await _make(all_of_it, port, count, first=_BATCH)
-        return before, await read(all_of_it.redis)
+        after = await read(all_of_it.redis)
+        await product.settle(all_of_it.redis)
+        return before, after, await read(all_of_it.redis)
 
 
 async def _make(all_of_it: World, port: int, count: int, *, first: int) -> None:

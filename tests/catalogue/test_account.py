@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.catalogue import balance, bills
+from image2model.catalogue.bills import NotedBill
 from image2model.catalogue.credits import CreditsReader
 from image2model.cli.commands.doctor import check_account, check_catalogue
 from image2model.cli.commands.doctor_findings import State
@@ -38,8 +39,7 @@ async def test_enough_for_few_more_is_said_before_fal_refuses(
     redis: Redis, emulator: EmulatorProcess, service: Service
 ) -> None:
     await CreditsReader(redis, FalHosts.at(emulator.url), ADMIN_KEY).read_if_due()
-    for _ in range(3):
-        await bills.note(redis, MODEL, 50_000_000, None)
+    await bills.note(redis, [NotedBill(MODEL, 50_000_000)] * 3)
     found = service.get("admin/stats").body["fal_balance"]
     assert isinstance(found, dict)
     assert (found["balance_usd"], found["enough_for"]) == (1000.0, 20)
@@ -67,10 +67,10 @@ async def test_key_that_fal_refuses_is_said(redis: Redis) -> None:
 async def test_bills_that_drift_from_the_quotes_are_shown(
     redis: Redis, service: Service, billed: int, *, large: bool
 ) -> None:
-    for _ in range(bills.FEWEST - 1):
-        await bills.note(redis, MODEL, billed, (billed, 100_000))
+    bill = NotedBill(MODEL, billed, (billed, 100_000))
+    await bills.note(redis, [bill] * (bills.FEWEST - 1))
     assert await bills.drifts(redis) == []  # too few to say anything
-    await bills.note(redis, MODEL, billed, (billed, 100_000))
+    await bills.note(redis, [bill])
     shown = service.get("admin/stats").items("price_drift")
     assert [one["model"] for one in shown] == ([MODEL] if large else [])
     assert f'image2model_price_drift_ratio{{model="{MODEL}"}}' in service.get("/metrics").content.decode()
@@ -78,10 +78,9 @@ async def test_bills_that_drift_from_the_quotes_are_shown(
 
 
 async def test_only_the_last_bookings_count(redis: Redis) -> None:
+    await bills.note(redis, [NotedBill(MODEL, 2, (200_000, 100_000))] * bills.KEPT)
     for _ in range(bills.KEPT):
-        await bills.note(redis, MODEL, 2, (200_000, 100_000))
-    for _ in range(bills.KEPT):
-        await bills.note(redis, MODEL, 1, (100_000, 100_000))
+        await bills.note(redis, [NotedBill(MODEL, 1, (100_000, 100_000))])
     (drift,) = await bills.drifts(redis)
     assert (drift.bookings, drift.ratio) == (bills.KEPT, 0.0)
 

@@ -2,6 +2,7 @@
 
 from redis.asyncio import Redis
 
+from image2model.store.keys import key
 from tests.catalogue.conftest import Listing
 from tests.support.catalogue import ListedFal
 from tests.support.multipart_body import CONTENT_TYPE
@@ -19,8 +20,8 @@ async def offered(make_service: MakeService, listing: Listing) -> Service:
 
 async def reserved(redis: Redis, job_id: str) -> set[bytes | None]:
     """Micro-dollars set aside for each image."""
-    ids = (await redis.hget(f"i2m:job:{job_id}", "image_ids") or b"").decode().split()
-    return {await redis.hget(f"i2m:image:{one}", "unit_micro") for one in ids}
+    ids = (await redis.hget(key("job", job_id), "image_ids") or b"").decode().split()
+    return {await redis.hget(key("image", one), "unit_micro") for one in ids}
 
 
 async def test_unknown_price_is_refused_without_a_limit(make_service: MakeService, listing: Listing) -> None:

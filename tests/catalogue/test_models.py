@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 from redis.asyncio import Redis
 
 from image2model.catalogue.documents import ModelDocument
+from image2model.store.keys import key
 from tests.catalogue.conftest import Listing
 from tests.support.callers import Caller
 from tests.support.catalogue import ListedFal, document
@@ -143,4 +144,4 @@ async def test_refresh_is_asked_for_by_an_admin_only(make_keyed_service: MakeSer
     made = admin.post("admin/keys", msgspec.json.encode({"name": "shop"}))
     assert Caller(service, made.text("key")).post("admin/models/refresh").code == "forbidden"
     assert admin.post("admin/models/refresh").status == 202
-    assert await redis.hget("i2m:catalogue", "requested_at")
+    assert await redis.hget(key("catalogue"), "requested_at")

@@ -11,6 +11,7 @@ from image2model.catalogue.live import LiveCatalogue
 from image2model.catalogue.stored import CatalogueCopy
 from image2model.errors import FalTransient, UnknownModel
 from image2model.fal.endpoints import Catalogue
+from image2model.store.keys import key
 from tests.support.catalogue import ListedFal, document, refresh, unreachable
 
 MINE = ("fal-ai/a", "fal-ai/b", "fal-ai/c", "fal-ai/d")
@@ -34,8 +35,8 @@ async def test_what_fal_lists_is_read_with_its_price(redis: Redis, live: LiveCat
     found = await live.find("fal-ai/a")
     assert (found.title, found.price({}), found.schema.source) == ("Fal-Ai/A", 250_000, "fal")
     assert list(found.parameters) == ["seed"]
-    assert await redis.pttl("i2m:catalogue") > 0
-    assert not await redis.exists("i2m:lock:catalogue")
+    assert await redis.pttl(key("catalogue")) > 0
+    assert not await redis.exists(key("lock", "catalogue"))
 
 
 async def test_unknown_endpoint_is_looked_for_in_the_store(redis: Redis, live: LiveCatalogue) -> None:
@@ -107,7 +108,7 @@ async def test_list_without_most_of_what_was_there_is_believed_after_an_hour(
     redis: Redis, live: LiveCatalogue
 ) -> None:
     await refresh(redis, ListedFal(*MINE), live)
-    await redis.hset("i2m:catalogue", "updated_at", str(int(time.time() * 1000) - 3_700_000))
+    await redis.hset(key("catalogue"), "updated_at", str(int(time.time() * 1000) - 3_700_000))
     assert not await refresh(redis, ListedFal(), live)  # nothing at all never is
     assert await refresh(redis, ListedFal(MINE[0]), live)
     assert active(live) == {MINE[0]}

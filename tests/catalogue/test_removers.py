@@ -14,6 +14,7 @@ from image2model.catalogue.stored import CatalogueCopy
 from image2model.errors import Forbidden, InvalidParameter, UnknownModel
 from image2model.fal.endpoints import DEFAULT_MODEL, DEFAULT_REMOVER, Catalogue, Endpoint, EndpointSchema
 from image2model.fal.files import files_of
+from image2model.store.keys import key
 from tests.support.catalogue import ListedFal, document, refresh
 
 BUILT_IN = Catalogue.built_in()
@@ -101,7 +102,7 @@ async def test_a_retired_one_is_never_forgotten(redis: Redis) -> None:
         one if one.retired_at is None else msgspec.structs.replace(one, retired_at=1) for one in copy.schemas
     )
     version, body = stored.encode(CatalogueCopy(schemas=old, prices=copy.prices))
-    await redis.hset("i2m:catalogue", mapping={"version": version, "body": body})
+    await redis.hset(key("catalogue"), mapping={"version": version, "body": body})
     assert await refresh(redis, fal, live)
     known = {one.schema.id for one in live.current.endpoints.values()}
     assert known == {"fal-ai/a", "fal-ai/b", *(one.id for one in BUILT_IN.removers)}
@@ -111,6 +112,6 @@ async def test_a_retired_one_is_never_forgotten(redis: Redis) -> None:
 async def test_a_copy_of_an_earlier_release_lacks_none(redis: Redis) -> None:
     only = EndpointSchema(id="fal-ai/a", title="A", source="fal")
     version, body = stored.encode(CatalogueCopy(schemas=(only,), prices={}))
-    await redis.hset("i2m:catalogue", mapping={"version": version, "body": body, "updated_at": "1"})
-    await redis.expire("i2m:catalogue", 60)
+    await redis.hset(key("catalogue"), mapping={"version": version, "body": body, "updated_at": "1"})
+    await redis.expire(key("catalogue"), 60)
     assert (await LiveCatalogue(redis).find(DEFAULT_REMOVER)).price({}) == 18_000

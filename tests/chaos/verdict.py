@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
 from image2model.store import job_reads
+from image2model.store.arq_keys import queue_key
 from image2model.store.keys import Queue, key
 from image2model.store.records import ImageRow, JobSnapshot
 from tests.chaos import money, views
@@ -132,7 +133,7 @@ def codes(images: dict[str, ImageRow]) -> list[str]:
 async def queues(redis: Redis) -> list[str]:
     """Nothing is left that would run, and no permit or lease is held."""
     left = {
-        "images in the queue": await redis.zcard(f"arq:queue:{Queue.GENERATION.value}"),
+        "images in the queue": await redis.zcard(queue_key(Queue.GENERATION.value)),
         "leases": await redis.zcard(key("leases", Queue.GENERATION.value)),
         "permits": await redis.zcard(key("permits")),
     }

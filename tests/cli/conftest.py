@@ -5,16 +5,20 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support import forked
 from tests.support.command import Done, run_command
 from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
 from tests.support.service import Service, running_service
 from tests.support.up_process import Up
+from tests.support.wait import wait_until
 
 Cli = Callable[..., Done]
+KilledSubmit = Callable[..., None]
 Run = Callable[..., Done]
 MakePicture = Callable[..., Path]
 
@@ -60,6 +64,23 @@ def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
     return run
 
 
+@pytest.fixture
+def killed_submit(service: Service, environment: dict[str, str], tmp_path: Path) -> Callable[..., None]:
+    """Runs `image2model submit ARGUMENTS`, and kills it between the arrival of its upload and the answer."""
+
+    def run(*arguments: object) -> None:
+        service.lose_replies = 1000
+        command = ("image2model", "submit", *map(str, arguments))
+        with Path(os.devnull).open("wb") as null:
+            first = forked.start(command, environment, null, null, tmp_path)
+        wait_until(lambda: len(service.uploads) > 0)
+        first.kill()
+        first.wait()
+        service.lose_replies = 0
+
+    return run
+
+
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[EmulatorProcess]:
     with emulator_process("--latency", "200ms") as emulator:
@@ -81,9 +102,16 @@ def settings(emulator: EmulatorProcess) -> Iterator[dict[str, str]]:
             I2M_FETCH_ALLOW_PRIVATE="1",
         )
         try:
-            yield {"I2M_URL": up.ready().url}
+            url = up.ready().url
+            wait_until(lambda: _source(url) == "fal", timeout=60)  # before that, some prices are unknown
+            yield {"I2M_URL": url}
         finally:
             up.end()
+
+
+def _source(url: str) -> object:
+    """From where the service has its list of models."""
+    return httpx.get(f"{url}/api/v1/models").raise_for_status().json()["source"]
 
 
 @pytest.fixture

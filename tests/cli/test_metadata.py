@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cli, MakePicture
-from tests.cli.test_submit import killed_before_the_answer
+from tests.cli.conftest import Cli, KilledSubmit, MakePicture
 from tests.support.service import Service
 
 OWN = ("--metadata", "sku=A-1", "--metadata", "note=")
@@ -45,13 +44,12 @@ def test_upload_that_is_sent_again_has_the_data_of_the_first_time(
     cli: Cli,
     picture: MakePicture,
     photos: Path,
-    tmp_path: Path,
     service: Service,
-    environment: dict[str, str],
+    killed_submit: KilledSubmit,
 ) -> None:
     picture("a.png")
     path = _write(photos, [{"file": "a.png", "metadata": {"n": 1}}])
-    killed_before_the_answer(photos, tmp_path, environment, service, *OWN, "--manifest", str(path))
+    killed_submit(photos, *OWN, "--manifest", str(path))
     assert cli("submit", photos, "--metadata", "sku=other").returncode == 0
     assert len(service.uploads) == 1
     assert len(service.fields) > 1

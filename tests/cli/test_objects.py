@@ -12,8 +12,7 @@ import pytest
 
 from image2model.cli.submit.objects import collect_objects, side_of
 from image2model.media.heads import WORDS
-from tests.cli.conftest import Cli, MakePicture
-from tests.cli.test_submit import killed_before_the_answer
+from tests.cli.conftest import Cli, KilledSubmit, MakePicture
 from tests.support.service import Service
 from tests.support.wait import wait_until
 
@@ -271,12 +270,12 @@ def test_upload_whose_answer_was_lost_is_sent_again_with_the_names_of_the_first_
     photos: Path,
     tmp_path: Path,
     service: Service,
-    environment: dict[str, str],
+    killed_submit: KilledSubmit,
 ) -> None:
     _make(picture, "chair", "lamp")
     picture("one/only.png")
     (tmp_path / "none").mkdir()
-    killed_before_the_answer(tmp_path / "none", tmp_path, environment, service, "--views", str(photos))
+    killed_submit(tmp_path / "none", "--views", str(photos))
     (photos / "chair" / "front.png").rename(photos / "chair" / "seen from the front.png")
     (photos / "one").rename(photos / "uno")
     assert cli("submit", "--views", photos).returncode == 0

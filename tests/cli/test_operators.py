@@ -49,6 +49,7 @@ async def dead_images(service: Service, redis_url: str, count: int) -> list[str]
     return [one.task_id for one in held]
 
 
+@pytest.mark.also_on_cluster
 async def test_dead_images_are_listed_and_replayed(service: Service, valkey: EmbeddedStore, run: Run) -> None:
     first, second, third = await dead_images(service, valkey.url, 3)
     listed = run("dead", "list")
@@ -73,6 +74,7 @@ def test_replay_wants_images_or_a_filter_and_never_both(run: Run) -> None:
         assert run("dead", "replay", *arguments).returncode == 2
 
 
+@pytest.mark.also_on_cluster
 def test_doctor_shows_the_secret_that_signs_webhooks(run: Run) -> None:
     def signed(**more: str) -> str:
         findings = json.loads(run("doctor", "--json", **more).stdout)

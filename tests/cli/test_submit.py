@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cli, MakePicture
+from tests.cli.conftest import Cli, KilledSubmit, MakePicture
 from tests.support.service import Service, model_of, problem
 from tests.support.wait import wait_until
 
@@ -192,29 +192,15 @@ def test_interrupted_run_is_picked_up(
     assert list((tmp_path / "models" / ".image2model" / "parts").iterdir()) == []
 
 
-def killed_before_the_answer(
-    photos: Path, folder: Path, environment: dict[str, str], service: Service, *options: str
-) -> None:
-    """A first run whose upload arrived, and that was killed before it knew."""
-    service.lose_replies = 1000
-    command = [sys.executable, "-m", "image2model", "submit", str(photos), *options]
-    first = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
-    wait_until(lambda: len(service.uploads) > 0)
-    first.kill()
-    first.wait()
-    service.lose_replies = 0
-
-
-def testkilled_before_the_answer_replays_the_upload(
+def test_run_that_was_killed_before_the_answer_replays_the_upload(
     cli: Cli,
     picture: MakePicture,
     photos: Path,
-    tmp_path: Path,
     service: Service,
-    environment: dict[str, str],
+    killed_submit: KilledSubmit,
 ) -> None:
     picture("a.png")
-    killed_before_the_answer(photos, tmp_path, environment, service)
+    killed_submit(photos)
     assert cli("submit", photos).returncode == 0
     assert (len(service.uploads), len(service.jobs)) == (1, 1)
 
@@ -225,11 +211,11 @@ def test_lost_answer_whose_picture_has_gone_is_found_in_the_list(
     photos: Path,
     tmp_path: Path,
     service: Service,
-    environment: dict[str, str],
+    killed_submit: KilledSubmit,
 ) -> None:
     picture("a.png")
     picture("b.png")
-    killed_before_the_answer(photos, tmp_path, environment, service)
+    killed_submit(photos)
     (photos / "b.png").unlink()
     assert cli("submit", photos).returncode == 0
     assert len(service.uploads) == 1

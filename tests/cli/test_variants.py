@@ -7,8 +7,7 @@ import pytest
 
 from image2model.cli.submit.ledger import Ledger
 from image2model.cli.submit.options import SharedOptions
-from tests.cli.conftest import Cli, MakePicture
-from tests.cli.test_submit import killed_before_the_answer
+from tests.cli.conftest import Cli, KilledSubmit, MakePicture
 from tests.support.service import Service
 
 
@@ -78,13 +77,12 @@ def test_lost_answer_whose_picture_has_gone_is_found_in_the_list(
     cli: Cli,
     picture: MakePicture,
     photos: Path,
-    tmp_path: Path,
     service: Service,
-    environment: dict[str, str],
+    killed_submit: KilledSubmit,
 ) -> None:
     picture("a.png")
     picture("b.png")
-    killed_before_the_answer(photos, tmp_path, environment, service, *options)
+    killed_submit(photos, *options)
     sent = len(service.uploads)
     (photos / "b.png").unlink()
     assert cli("submit", photos, *options).returncode == 0

@@ -13,7 +13,8 @@ import pytest
 from image2model.access import accounts
 from image2model.access.accounts import Allowance
 from image2model.events import history
-from image2model.generation.steps import load
+from image2model.generation.loading import load
+from image2model.store.keys import key
 from tests.costs.conftest import PRICE, World
 from tests.support.callers import Caller
 from tests.support.served_api import batch
@@ -88,7 +89,7 @@ async def deleted(world: World, caller: Caller) -> None:
     assert caller.send("DELETE", f"jobs/{job_id}").status == 204
 
     async def gone() -> bool:
-        return not await world.fleet.redis.exists(f"i2m:job:{job_id}")
+        return not await world.fleet.redis.exists(key("job", job_id))
 
     await until(gone, timeout=60)
 

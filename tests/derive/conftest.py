@@ -1,8 +1,6 @@
 """A service of real processes with keys, whose API offers every endpoint."""
 
-import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,8 @@ import httpx
 import pytest
 
 from tests.support.callers import ADMIN, Caller
-from tests.support.fleet import Fleet, fleet_on
+from tests.support.fleet import fleet_on
+from tests.support.keyed_world import KeyedWorld
 from tests.support.keys import keys_without_ttl
 from tests.support.ports import free_port
 from tests.support.served_api import Answer, Service
@@ -18,23 +17,8 @@ from tests.support.servers import Address
 from tests.support.wait import until
 
 
-@dataclass(frozen=True)
-class World:
-    """The parts; the test starts the worker."""
-
-    fleet: Fleet
-    service: Service
-    settings: dict[str, str]
-
-    @property
-    def admin(self) -> Caller:
-        return Caller(self.service, ADMIN)
-
-    def caller(self, **options: Any) -> Caller:
-        """Somebody with a new key."""
-        made = self.admin.post("admin/keys", json.dumps({"name": "ann", **options}).encode())
-        assert made.status == 201, made.body
-        return Caller(self.service, made.text("key"), made.text("key_id"), made.text("owner"))
+class World(KeyedWorld):
+    """Whose models may be the start of a second step."""
 
     async def start_worker(self, **settings: str) -> None:
         """One worker; returns when the API has the list of models that it has read."""
@@ -46,14 +30,8 @@ class World:
         await until(read, timeout=60)
 
     async def ended(self, caller: Caller, job: Answer | str) -> dict[str, Any]:
-        """The job's document once all of it has ended."""
-        job_id = job if isinstance(job, str) else job.text("job_id")
-
-        async def over() -> bool:
-            return caller.get(f"status/{job_id}").body["finished_at"] is not None
-
-        await until(over, timeout=60)
-        return caller.get(f"status/{job_id}").body
+        """The same of an upload that was accepted."""
+        return await super().ended(caller, job if isinstance(job, str) else job.text("job_id"))
 
     def sent(self, url: object) -> bytes:
         """The file at an address of FAL's."""

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from image2model.domain import ImageResult, ImageStatus, ResultFile
 from image2model.generation import steps
 from image2model.storage.address import open_storage
-from image2model.storage.layout import result
+from image2model.storage.layout import ResultNames
 from tests.support import worker_steps
 from tests.support.callers import Caller
 from tests.support.jobs import book
@@ -72,7 +72,7 @@ async def parent(
     [one] = await worker_steps.claim(redis)
     await worker_steps.succeed(redis, one, job_id, service.files.as_uri())
     if data is not None:
-        key = result(job_id, one.task_id, "model", "glb")
+        key = ResultNames(job_id, one.task_id, flat=True).key("model", "glb")
         await open_storage(service.files.as_uri()).put(key, data, content_type="model/gltf-binary")
     return job_id, one.task_id
 
@@ -88,7 +88,7 @@ async def parent_with(service: Service, redis: Redis, *files: ResultFile) -> tup
         if file.source_url is not None:
             stored.append(file)
             continue
-        key = result(job_id, one.task_id, file.kind, file.format)
+        key = ResultNames(job_id, one.task_id, flat=True).key(file.kind, file.format)
         await storage.put(key, f"bytes of {file.kind}".encode(), content_type="model/gltf-binary")
         stored.append(ResultFile(file.kind, file.format, file.size, key))
     await steps.move(redis, one.task_id, one.token, ImageStatus.STORING)

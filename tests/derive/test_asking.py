@@ -7,7 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import ResultFile
-from image2model.generation import steps
+from image2model.generation import loading
+from image2model.store.arq_keys import queue_key
 from image2model.store.keys import key
 from tests.derive.steps import (
     PART,
@@ -37,6 +38,7 @@ def service(make_service: MakeService) -> Service:
     return make_service(models="*")
 
 
+@pytest.mark.also_on_cluster
 async def test_child_is_a_job_of_one_image_with_files_of_its_own(service: Service, redis: Redis) -> None:
     job_id, image_id = await parent(service, redis)
     answer = derive(
@@ -57,7 +59,7 @@ async def test_child_is_a_job_of_one_image_with_files_of_its_own(service: Servic
     assert service.get(f"status/{child}").items("images") == [image]
     assert model_of(service, child) == worker_steps.MODEL
     assert len(stored_for(service, child)) == 2
-    task = await steps.load(redis, image["image_id"])
+    task = await loading.load(redis, image["image_id"])
     assert task.model_input is not None
     assert (task.model_input.format, task.model_input.picture) == ("glb", False)
     assert task.model_input.size == len(worker_steps.MODEL)
@@ -79,7 +81,7 @@ async def test_form_brings_a_picture_of_its_own(service: Service, redis: Redis) 
         child = answer.text("job_id")
         original = service.get(f"download/{child}/{image['image_id']}?file=original").headers["location"]
         assert service.get(original).content == style
-        task = await steps.load(redis, image["image_id"])
+        task = await loading.load(redis, image["image_id"])
         assert task.model_input is not None
         assert task.model_input.picture
 
@@ -89,7 +91,7 @@ async def test_picture_of_the_parent_goes_where_one_is_taken(service: Service, r
 
     async def sends_picture(request: bytes) -> bool:
         (image,) = derive(service, one, request).items("images")
-        task = await steps.load(redis, image["image_id"])
+        task = await loading.load(redis, image["image_id"])
         assert task.model_input is not None
         return task.model_input.picture
 
@@ -191,7 +193,7 @@ async def test_refused_request_leaves_nothing(
     )
     assert words in str(answer.body["detail"])
     assert service.stored() == before
-    assert await redis.zcard("arq:queue:model_generation") == 0
+    assert await redis.zcard(queue_key("model_generation")) == 0
     assert derive(service, one, body(), idempotency_key="k").status == 202  # a refusal frees the key
 
 
@@ -327,7 +329,7 @@ async def test_digest_is_of_the_model_the_picture_and_the_parameters(service: Se
     async def digest(of: tuple[str, str], request: bytes | Body) -> str:
         answer = derive(service, of, request)
         assert answer.status == 202, answer.body
-        return (await steps.load(redis, answer.items("images")[0]["image_id"])).digest
+        return (await loading.load(redis, answer.items("images")[0]["image_id"])).digest
 
     first = await digest(one, body(TOPOLOGY))
     assert len(first) == 64
@@ -382,7 +384,7 @@ async def test_file_that_the_endpoint_takes_is_sent(
         return
     kind, _, suffix = chosen.partition(".")
     (image,) = answer.items("images")
-    task = await steps.load(redis, image["image_id"])
+    task = await loading.load(redis, image["image_id"])
     assert task.model_input is not None
     assert task.model_input.format == suffix
     assert model_of(service, answer.text("job_id")) == f"bytes of {kind}".encode()

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import get_args
 
 from fal_emulator import control_routes, endpoint_routes
-from fal_emulator.__main__ import parser
 from fal_emulator.endpoints.row import Endpoint, Fact, Field, File, Group, Kind, Output, Role
 from fal_emulator.faults import KINDS
+from fal_emulator.program import parser
 
 PAGE = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
 

@@ -67,6 +67,19 @@ async def test_signal_ends_it_at_once_with_0_although_streams_are_open(number: i
         assert await process.stderr.read() == b""
 
 
+async def test_idle_emulator_loads_nothing_that_only_pictures_and_webhooks_need() -> None:
+    command = (sys.executable, "-X", "importtime", "-m", "fal_emulator", "--port", "0")
+    async with _started(*command) as process:
+        await _url(process)
+        process.send_signal(signal.SIGTERM)
+        _, errors = await process.communicate()
+    loaded = {line.rpartition("|")[2].strip() for line in errors.decode().splitlines()}
+    assert "uvloop" in loaded
+    later = {"PIL.Image", "sqlite3", "cryptography", "fal_emulator.workshop"}
+    never = {"watchfiles", "websockets", "multiprocessing"}
+    assert not loaded & (later | never)
+
+
 async def test_flags_take_effect() -> None:
     flags = (
         *("--port", "0", "--latency", "50ms", "--concurrency", "3"),

@@ -230,3 +230,17 @@ async def test_result_lives_for_its_time_only() -> None:
         await emulator.follow(submitted)
 
         assert (await emulator.http.get(submitted["response_url"])).status_code == 404
+
+
+async def test_what_runs_when_the_emulator_stops_never_ends() -> None:
+    """Its end would be written to the disk, which goes as the last thing."""
+    async with running_emulator(Config(latency=30)) as emulator:
+        submitted = (await emulator.submit(ANY)).json()
+        running = emulator.state.request(submitted["request_id"])
+        assert running is not None
+        assert running.work is not None
+        await running.work
+        emulator.state.close()
+
+        assert running.timer is not None
+        assert running.timer.cancelled()

@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.jobs import records
+from image2model.store.keys import key
 from tests.support.jobs import create_job, fail, finish, pick, run, submit
 from tests.support.servers import Address
 from tests.support.sse import Message, job_path, opened
@@ -13,6 +14,7 @@ from tests.support.sse import Message, job_path, opened
 STATES = ["preparing", "submitted", "generating", "storing", "succeeded"]
 
 
+@pytest.mark.also_on_cluster
 async def test_shows_every_state_in_order_and_ends_with_complete(redis: Redis, address: Address) -> None:
     job_id = await create_job(redis, 2)
     async with opened(address, job_path(job_id)) as stream:
@@ -100,11 +102,13 @@ async def test_id_that_cannot_be_resumed_from_gets_a_reset_snapshot(
 
 async def test_trimmed_history_gets_a_reset_snapshot(redis: Redis, address: Address) -> None:
     job_id = await create_job(redis, 3)
-    await redis.xtrim(f"i2m:job:{job_id}:events", minid="3-0", approximate=False)
-    async with opened(address, job_path(job_id), last_id=1) as stream:
-        assert (await stream.take(1))[0].json["reset"] is True
+    await pick(redis)  # all in one step, so their events are one entry
+    await redis.xtrim(key("job_events", job_id), maxlen=1, approximate=False)
     async with opened(address, job_path(job_id), last_id=2) as stream:
-        assert (await stream.take(1))[0].id == 3
+        assert (await stream.take(1))[0].json["reset"] is True
+    for last_id in (3, 4, 5):
+        async with opened(address, job_path(job_id), last_id=last_id) as stream:
+            assert (await stream.take(1))[0].id == last_id + 1
 
 
 async def test_reopened_job_goes_on_through_an_old_complete(redis: Redis, address: Address) -> None:

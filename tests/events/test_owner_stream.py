@@ -2,10 +2,12 @@
 
 import asyncio
 
+import pytest
 from redis.asyncio import Redis
 
 from image2model.jobs import records
-from tests.support.jobs import create_job, run
+from image2model.store.keys import key
+from tests.support.jobs import create_job, pick, run
 from tests.support.servers import Address
 from tests.support.sse import EVENTS, Message, opened
 
@@ -24,6 +26,7 @@ async def test_opens_with_the_unfinished_jobs_or_none(redis: Redis, address: Add
     assert "images" not in event.json["jobs"][0]
 
 
+@pytest.mark.also_on_cluster
 async def test_shows_all_of_an_owners_jobs_in_one_order_and_stays_open(
     redis: Redis, address: Address
 ) -> None:
@@ -75,16 +78,19 @@ async def test_erased_jobs_events_are_no_gap(redis: Redis, address: Address) -> 
 
 
 async def test_history_that_does_not_reach_back_gets_a_reset_snapshot(redis: Redis, address: Address) -> None:
-    job_id = await create_job(redis, 5)
-    await redis.xtrim("i2m:owner:ann:events", minid="4-0", approximate=False)
-    for last_id in ("1", "6", "nonsense"):
+    job_id = await create_job(redis, 3)
+    await pick(redis)  # all in one step, so the events behind the first are one entry
+    await redis.xtrim(key("owner_events", "ann"), maxlen=1, approximate=False)
+    for last_id in ("1", "7", "nonsense"):
         async with opened(address, EVENTS, last_id=last_id) as stream:
             (event,) = await stream.take(1)
             assert event.event == "snapshot"
             assert event.json["reset"] is True
             assert [job["job_id"] for job in event.json["jobs"]] == [job_id]
-    async with opened(address, EVENTS, last_id=3) as stream:
-        assert [event.id for event in await stream.take(2)] == [4, 5]
+    async with opened(address, EVENTS, last_id=4) as stream:
+        assert [event.id for event in await stream.take(2)] == [5, 6]
+    async with opened(address, EVENTS, last_id=5) as stream:
+        assert [event.id for event in await stream.take(1)] == [6]
 
 
 async def test_deleted_job_leaves_the_owners_stream_open(redis: Redis, address: Address) -> None:

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from image2model.store.connection import connect
 from image2model.store.identity import negotiate
+from image2model.store.keys import key
 from image2model.telemetry.metrics import SSE_SUBSCRIBERS
 from image2model.up.store import EmbeddedStore
 from tests.events.conftest import Process, api_process
@@ -98,9 +99,9 @@ async def test_gap_that_the_next_notification_shows_is_filled_at_once(redis: Red
 
 async def _append_silently(redis: Redis, job_id: str) -> None:
     """What the store does for an event, without the notification: as if it had got lost."""
-    version = await redis.hincrby(f"i2m:job:{job_id}", "version", 1)
-    ((_, fields),) = await redis.xrevrange(f"i2m:job:{job_id}:events", count=1)
-    await redis.xadd(f"i2m:job:{job_id}:events", fields, id=f"{version}-0")
+    version = await redis.hincrby(key("job", job_id), "version", 1)
+    ((_, fields),) = await redis.xrevrange(key("job_events", job_id), count=1)
+    await redis.xadd(key("job_events", job_id), fields, id=f"{version}-0")
 
 
 async def test_two_processes_show_the_same(redis: Redis, redis_url: str) -> None:

@@ -11,6 +11,7 @@ from image2model.jobs import records
 from image2model.store import job_reads
 from image2model.store.data_versions import LATEST
 from image2model.store.identity import negotiate
+from image2model.store.keys import key
 from tests.support.jobs import book, create_job, fail, finish, pick, run, submit
 from tests.support.servers import Address
 from tests.support.sse import Message, job_path, opened
@@ -22,7 +23,7 @@ async def _history(address: Address, job_id: str) -> list[Message]:
 
 
 async def _forms(redis: Redis, job_id: str) -> list[str]:
-    return [next(iter(fields)).decode() for _, fields in await redis.xrange(f"i2m:job:{job_id}:events")]
+    return [next(iter(fields)).decode() for _, fields in await redis.xrange(key("job_events", job_id))]
 
 
 async def test_history_shows_what_was_passed_on(redis: Redis, address: Address) -> None:
@@ -37,15 +38,15 @@ async def test_history_shows_what_was_passed_on(redis: Redis, address: Address) 
         passed_on = await stream.rest()
     replayed = await _history(address, job_id)
     assert replayed[3:] == passed_on  # the first three say that the images are queued
-    assert set(await _forms(redis, job_id)) == {"changed", "complete"}
+    assert set(await _forms(redis, job_id)) == {"3", "1", "complete"}
 
 
 async def test_complete_is_kept_once_in_the_rows(redis: Redis) -> None:
     job_id = await create_job(redis, 25)
     await run(redis)
-    ((_, fields),) = await redis.xrevrange(f"i2m:job:{job_id}:events", count=1)
+    ((_, fields),) = await redis.xrevrange(key("job_events", job_id), count=1)
     assert len(fields[b"complete"]) < 20
-    assert not [name for name in await redis.hkeys(f"i2m:job:{job_id}") if name.startswith(b"completion:")]
+    assert not [name for name in await redis.hkeys(key("job", job_id)) if name.startswith(b"completion:")]
 
 
 async def test_an_old_end_is_shown_as_it_was_after_a_retry(redis: Redis, address: Address) -> None:
@@ -95,10 +96,10 @@ async def test_an_old_end_is_shown_as_it_was_after_missing_files_were_fetched(
 async def test_history_of_both_forms_is_read(redis: Redis, address: Address, version: int) -> None:
     """The version may go up while a job runs: its first events are as version 4 has them."""
     await negotiate(redis)
-    await redis.hset("i2m:store", "version", str(version))
+    await redis.hset(key("store"), "version", str(version))
     job_id = await create_job(redis, 2)
     claims = await pick(redis)
-    await redis.hset("i2m:store", "version", str(LATEST))
+    await redis.hset(key("store"), "version", str(LATEST))
     for claim in claims:
         await submit(redis, claim)
         await finish(redis, claim)

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from image2model.fal.connections import HttpConnections
 from image2model.fal.follow import FollowPace
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
@@ -26,6 +27,14 @@ def emulator(emulator_server: EmulatorProcess) -> EmulatorProcess:
     """The same, as new: no faults, an empty ledger, a latency of 50 ms."""
     emulator_server.reset(latency=0.05, concurrency=40, lookup_lag=5)
     return emulator_server
+
+
+@pytest.fixture
+async def connections() -> AsyncIterator[HttpConnections]:
+    """Connections that are kept for as long as a test takes."""
+    made = HttpConnections({"User-Agent": "test"}, keep_s=30)
+    yield made
+    await made.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from image2model.store.keys import key
 from image2model.store.records import JobSnapshot
 from tests.support.fleet import Fleet
 from tests.support.picture_server import PictureServer, picture_server
@@ -43,7 +44,7 @@ class World:
 
     async def fetches(self) -> list[str]:
         """The keys of fetches in the store."""
-        return [name.decode() async for name in self.fleet.redis.scan_iter(match="i2m:fetch:*")]
+        return [name.decode() async for name in self.fleet.redis.scan_iter(match=key("fetch", "*"))]
 
 
 def send(service: Service, body: dict[str, Any], path: str = "jobs", **headers: str) -> Answer:

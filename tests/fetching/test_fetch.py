@@ -7,6 +7,7 @@ import hashlib
 import pytest
 
 from image2model.domain import Counts, WaitingFor
+from image2model.store.keys import key
 from image2model.store.records import ImageRow, JobSnapshot
 from tests.fetching.conftest import World
 from tests.support import picture_server as answers
@@ -30,6 +31,7 @@ def digest_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+@pytest.mark.also_on_cluster
 async def test_picture_is_fetched_and_becomes_a_model(world: World) -> None:
     url = world.pictures.put("/a/chair%20one.png", PNG)
     answer = world.send({"images": [{"url": url}], "metadata": {"order": 7}})
@@ -238,8 +240,8 @@ async def closed(request: Exchange) -> bool:
 
 async def test_budget_is_reserved_before_the_fetch_and_released_with_the_failure(world: World) -> None:
     job_id = world.accepted({"images": [{"url": world.pictures.put("/1.png", answers.gone)}], "model": MODEL})
-    reserved = int(await world.fleet.redis.hget("i2m:account:local", "reserved") or 0)
-    assert reserved > 0, await world.fleet.redis.keys("i2m:account*")
+    reserved = int(await world.fleet.redis.hget(key("account", "local"), "reserved") or 0)
+    assert reserved > 0, await world.fleet.redis.keys(key("account", "*"))
     world.start_worker()
     assert (await world.ended(job_id)).counts == Counts(failed=1)
-    assert int(await world.fleet.redis.hget("i2m:account:local", "reserved") or 0) == 0
+    assert int(await world.fleet.redis.hget(key("account", "local"), "reserved") or 0) == 0

@@ -32,6 +32,7 @@ def staged(stage: Stage, make_service: MakeService, pictures: PictureServer) -> 
     return stage, World(stage.fleet, make_service(fetch_allow_private="1"), pictures)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("window", WINDOWS)
 async def test_killed_around_a_write(staged: tuple[Stage, World], window: str, tmp_path: Path) -> None:
     stage, world = staged

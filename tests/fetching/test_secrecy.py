@@ -109,6 +109,6 @@ async def test_events_and_webhook_have_no_address(world: World) -> None:
     assert job_id.encode() in call.body
     assert NEEDLE not in call.head + call.body
     redis = world.fleet.redis
-    events = repr([await redis.xrange(name) async for name in redis.scan_iter(match="i2m:*:events")])
+    events = repr([await redis.xrange(name) async for name in redis.scan_iter(match="*:events")])
     assert job_id in events
     assert SECRET not in events

@@ -108,6 +108,7 @@ async def test_file_of_a_kind_that_nobody_knows_keeps_fals_name_and_type(
     assert (file.format, file.name, file.content_type) == ("ksplat", "My Scene.KSPLAT", "model/x-splat")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "serve", [failing(404), failing(403), failing(500), whole(b""), whole(HTML), cut(b"x" * 99, 9)]
 )

@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from image2model.domain import FalRequest, ImageStatus
 from image2model.errors import StaleFence
-from image2model.generation import steps
+from image2model.generation import loading, steps
 from image2model.queue import circuits, confirmations, leases, permits
 from image2model.store import arq_keys
 from image2model.store.durability import Replicas
@@ -34,7 +34,7 @@ async def all_come_due(redis: Redis) -> None:
 
 async def succeed(redis: Redis, claim: leases.Claim) -> None:
     """Take an image from wherever it is to its end; one that must not be sent is released."""
-    task, replicas = await steps.load(redis, claim.task_id), Replicas(redis)
+    task, replicas = await loading.load(redis, claim.task_id), Replicas(redis)
     if task.reuse_of and task.request is None:
         return await steps.take_result(redis, task.image_id, claim.token, RESULT)
     attempt = task.attempt_token

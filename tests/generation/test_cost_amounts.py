@@ -11,15 +11,17 @@ from image2model.catalogue import bills
 from image2model.domain import FalRequest, ImageStatus
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
-from image2model.generation import costs, steps
-from image2model.generation.steps import Task
+from image2model.generation import costs, loading
+from image2model.generation.loading import Task
 from image2model.store import job_reads
+from image2model.store.keys import key
 from image2model.telemetry import metrics
 from image2model.worker.process import WorkerContext
 from tests.support import jobs
 from tests.support.catalogue import refresh
 from tests.support.emulator_process import KEY
 from tests.support.fleet import Fleet
+from tests.support.wait import until
 
 TABLE = 400_000  # its jobs are in HD; FAL's price for a unit is $0.30
 Booking = Callable[[WorkerContext, Task, FalRequest], Awaitable[None]]
@@ -40,7 +42,7 @@ async def at_fal(fleet: Fleet) -> Task:
     await jobs.make_job(fleet.redis, unit_micro=TABLE)
     (claim,) = await jobs.pick(fleet.redis)
     await jobs.submit(fleet.redis, claim)
-    return await steps.load(fleet.redis, claim.task_id)
+    return await loading.load(fleet.redis, claim.task_id)
 
 
 def result(units: float | None) -> Booking:
@@ -88,7 +90,7 @@ async def test_refused_post_costs_nothing_unless_fal_says_so(
     job = await jobs.make_job(fleet.redis, unit_micro=TABLE)
     (claim,) = await jobs.pick(fleet.redis)
     await jobs.take_permit(fleet.redis, claim)
-    task = await steps.load(fleet.redis, claim.task_id)
+    task = await loading.load(fleet.redis, claim.task_id)
     await costs.book_refused_post(context, task, task.attempt_token, units)
     (image,) = (await job_reads.read_job(fleet.redis, job.job_id)).images
     assert image.cost_micro == micro
@@ -99,7 +101,7 @@ async def test_first_word_on_a_request_counts_also_for_a_worker_that_lost_the_im
 ) -> None:
     task = await at_fal(fleet)
     assert task.request is not None
-    await fleet.redis.hset(f"i2m:image:{task.image_id}", "fence", "another")
+    await fleet.redis.hset(key("image", task.image_id), "fence", "another")
     await costs.book_result(context, task, task.request, 1.0)
     await costs.book_lost(context, task, task.request)
     (image,) = (await job_reads.read_job(fleet.redis, task.job_id)).images
@@ -119,7 +121,7 @@ async def test_overrun_of_a_budget_and_units_that_contradict_the_table_are_count
     await jobs.make_job(fleet.redis, unit_micro=TABLE, allowance=allowance)
     (claim,) = await jobs.pick(fleet.redis)
     await jobs.submit(fleet.redis, claim)
-    task = await steps.load(fleet.redis, claim.task_id)
+    task = await loading.load(fleet.redis, claim.task_id)
     assert task.request is not None
     names: tuple[tuple[str, dict[str, str]], ...] = (
         ("image2model_budget_overrun_usd_total", {}),
@@ -167,6 +169,11 @@ async def test_what_was_billed_is_noted_beside_the_quote(fleet: Fleet, context: 
         assert task.request is not None
         for _ in range(2):
             await costs.book_result(context, task, task.request, 2.0)
+
+    async def is_noted() -> bool:
+        return await bills.drifts(fleet.redis) != []
+
+    await until(is_noted)
     (drift,) = await bills.drifts(fleet.redis)
     assert (drift.model, drift.bookings) == (task.model, 5)
     assert drift.ratio == pytest.approx(2 * 300_000 / TABLE - 1)
@@ -178,7 +185,7 @@ async def test_price_that_nobody_knows_is_booked_as_what_was_set_aside(fleet: Fl
     job = await jobs.make_job(fleet.redis, unit_micro=123_456, model="fal-ai/sam-3/3d-objects")
     (claim,) = await jobs.pick(fleet.redis)
     await jobs.submit(fleet.redis, claim)
-    task = await steps.load(fleet.redis, claim.task_id)
+    task = await loading.load(fleet.redis, claim.task_id)
     assert task.request is not None
     async with FalGateway(KEY, FalHosts.at(fleet.emulator.url)) as fal:
         context = WorkerContext(fleet.settings(), fleet.redis, fleet.storage, fal)  # FAL was never read

@@ -14,6 +14,7 @@ from image2model.generation.costs import Booked, Outcome
 from image2model.jobs import records
 from image2model.store import job_reads
 from image2model.store.durability import Replicas
+from image2model.store.keys import key
 from tests.support.bookings import MODEL, PRICE, agree, allowance, commit, finish_submitted, used
 from tests.support.fixtures import MakeJob
 from tests.support.jobs import RESULT, book, fail, pick, submit, take_permit
@@ -106,7 +107,7 @@ async def test_result_for_nothing_costs_nothing_more(redis: Redis, make_job: Mak
     await records.retry(redis, job.job_id, None, None, low_priority=False)
     (again,) = await pick(redis)
     for claim in (again, second):
-        await redis.hset(f"i2m:image:{claim.task_id}", "status", "queued")  # as the pick of a reuse leaves it
+        await redis.hset(key("image", claim.task_id), "status", "queued")  # as the pick of a reuse leaves it
         await steps.take_result(redis, claim.task_id, claim.token, RESULT)
     shown = {
         image.image_id: image.cost_micro for image in (await job_reads.read_job(redis, job.job_id)).images

@@ -11,7 +11,7 @@ import pytest
 
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
-from image2model.generation import limits, steps, submit
+from image2model.generation import limits, loading, submit
 from image2model.generation.limits import DiskSpace, NoDiskSpace
 from image2model.queue.running import RunningTask
 from image2model.storage.address import open_storage
@@ -54,7 +54,7 @@ async def test_disk_that_fills_up_during_the_wait_for_a_permit_stops_the_post(
     monkeypatch.setattr(limits, "_REMEMBERED_S", 0.0)
     await fleet.submit(1)
     (claim,) = await pick(fleet.redis)
-    task = await steps.load(fleet.redis, claim.task_id)
+    task = await loading.load(fleet.redis, claim.task_id)
     await fleet.redis.execute_command("ZADD", key("permits"), 1, "another")
     async with _worker_of(fleet) as context:
         running = RunningTask(claim.task_id, claim.token, claim.score)
@@ -81,7 +81,7 @@ async def _worker_of(fleet: Fleet) -> AsyncIterator[WorkerContext]:
 
 async def _waits(fleet: Fleet, image_id: str) -> bool:
     """Whether it is prepared, so that it waits for a permit."""
-    return bool(await fleet.redis.execute_command("HGET", key("image", image_id), "hazard") == b"")
+    return await fleet.redis.zscore(key("prepared"), image_id) is not None
 
 
 async def test_storage_that_is_no_disk_has_space() -> None:

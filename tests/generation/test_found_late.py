@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from image2model.domain import Counts, FalRequest
-from image2model.generation import steps
+from image2model.generation import loading, steps
 from image2model.generation.steps import Committed
 from image2model.store.durability import Replicas
 from tests.support.gate import calls
@@ -45,6 +45,6 @@ async def _tell(stage: Stage, job_id: str) -> None:
     base = f"http://127.0.0.1:{stage.fal.port}/tripo3d/tripo/requests/{entry['request_id']}"
     request = FalRequest(entry["request_id"], f"{base}/status", base, f"{base}/cancel")
     image_id = job.images[0].image_id
-    token = (await steps.load(fleet.redis, image_id)).attempt_token
+    token = (await loading.load(fleet.redis, image_id)).attempt_token
     stored = await steps.commit_submission(Replicas(fleet.redis), image_id, "", token, request)
     assert stored is Committed.ANOTHERS

@@ -11,6 +11,7 @@ from image2model.events.history import ImageChanged
 from image2model.jobs import records
 from image2model.media.glb import inspect_glb
 from image2model.storage import layout
+from image2model.store.keys import key
 from tests.support.fleet import Fleet, at_fal, failed_codes
 from tests.support.pictures import picture
 from tests.support.wait import until
@@ -18,6 +19,7 @@ from tests.support.wait import until
 S = ImageStatus
 
 
+@pytest.mark.also_on_cluster
 async def test_pictures_become_models_of_their_own(fleet: Fleet) -> None:
     fleet.start_worker()
     job_id = await fleet.submit(5)
@@ -55,6 +57,7 @@ async def test_thumbnail_is_kept_ahead_of_a_large_picture_only(fleet: Fleet) -> 
 
 
 async def test_every_state_is_told_in_order(fleet: Fleet) -> None:
+    fleet.emulator.settings(latency=1.5)  # long enough to be asked while it generates
     fleet.start_worker()
     job_id = await fleet.submit(1)
     await fleet.until_finished(job_id)
@@ -130,6 +133,7 @@ async def test_mesh_is_found_where_pbr_put_it(fleet: Fleet) -> None:
     assert job.counts == Counts(succeeded=1)
 
 
+@pytest.mark.also_on_cluster
 async def test_cancel_stops_what_fal_has(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=60)
     fleet.start_worker(I2M_MAX_CONCURRENT="2")
@@ -149,12 +153,13 @@ async def test_generation_over_its_time_is_cancelled_at_fal(fleet: Fleet) -> Non
     assert [entry["outcome"] for entry in fleet.submissions_of(job)] == ["cancelled"]
 
 
+@pytest.mark.also_on_cluster
 async def test_deleted_job_leaves_nothing(fleet: Fleet) -> None:
     fleet.start_worker()
     job_id = await fleet.submit(2)
     await records.cancel(fleet.redis, job_id, delete=True)
     async with asyncio.timeout(20):
-        while await fleet.redis.exists(f"i2m:job:{job_id}"):
+        while await fleet.redis.exists(key("job", job_id)):
             await asyncio.sleep(0.02)
     assert [found async for found in fleet.storage.list()] == []
 
@@ -172,9 +177,9 @@ async def test_redirect_mode_keeps_no_copy(fleet: Fleet) -> None:
 @pytest.mark.long
 async def test_results_that_cannot_be_stored_hold_up_no_other(fleet: Fleet, tmp_path: Path) -> None:
     stuck = await fleet.submit(20)
-    blocked = tmp_path / "files" / layout.result(stuck, "image", "model", "glb")
-    blocked.parents[1].parent.mkdir(parents=True, exist_ok=True)
-    blocked.parents[1].write_text("a file where the job's folder should be")
+    folder = (tmp_path / "files" / layout.ResultNames(stuck, "image", flat=True).key("model", "glb")).parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("a file where the job's folder should be")
     fleet.start_worker()
     await fleet.until(stuck, lambda job: job.counts.storing == 20)
     good = await fleet.until_finished(await fleet.submit(1))

@@ -15,7 +15,7 @@ from image2model.jobs import records
 from image2model.operations import backup, housekeeping, restore
 from image2model.queue import leases
 from image2model.store import job_reads
-from image2model.store.keys import Queue
+from image2model.store.keys import Queue, key
 from tests.support.bookings import (
     DAY_MS,
     MODEL,
@@ -44,14 +44,14 @@ async def test_price_of_a_lost_submit_stays_set_aside_for_a_day(redis: Redis, ma
     assert await used(redis) == Usage(1, 0, 2 * PRICE)
     assert await costs.release_holds(redis) == 0
     hold = f"{claim.task_id}:a1"
-    due = await redis.zscore("i2m:holds", hold)
+    due = await redis.zscore(key("holds"), hold)
     seconds, _ = await redis.time()
     assert due is not None
     assert abs(due - seconds * 1000 - DAY_MS) < 60_000
-    await redis.zadd("i2m:holds", {hold: 1})
+    await redis.zadd(key("holds"), {hold: 1})
     assert await costs.release_holds(redis) == 1
     assert await used(redis) == Usage(1, 0, PRICE)
-    assert await redis.exists("i2m:holds", "i2m:held") == 0
+    assert await redis.exists(key("holds"), key("held")) == 0
 
 
 async def test_late_id_takes_its_hold_back_and_is_booked_against_it(redis: Redis, make_job: MakeJob) -> None:
@@ -105,7 +105,7 @@ async def test_owner_pays_for_an_image_that_is_erased(redis: Redis, make_job: Ma
         await records.cancel(redis, job.job_id, delete=True)
         await records.erase(redis, job.job_id)
     else:
-        await redis.hset(f"i2m:job:{job.job_id}", "expires_at", "1")
+        await redis.hset(key("job", job.job_id), "expires_at", "1")
         assert await housekeeping.erase(redis, job.job_id)
     for _ in range(3):
         assert (await book_held(redis, claim.task_id, "a1", "req-1")).outcome is Outcome.BOOKED
@@ -180,10 +180,10 @@ async def test_second_submit_is_begun_only_where_the_budget_holds_both(
     assert await steps.try_again(redis, first.task_id, first.token, used_attempt=True, unknown=True)
     assert await used(redis) == Usage(2, 0, 900_000)
     await post(redis, second, "b1")
-    before = await redis.hgetall(f"i2m:image:{second.task_id}")
+    before = await redis.hgetall(key("image", second.task_id))
     with pytest.raises(NoBudgetLeft):
         await steps.try_again(redis, second.task_id, second.token, used_attempt=True, unknown=True)
-    assert await redis.hgetall(f"i2m:image:{second.task_id}") == before
+    assert await redis.hgetall(key("image", second.task_id)) == before
     assert await used(redis) == Usage(2, 0, 900_000)
 
 
@@ -247,10 +247,10 @@ async def test_restored_image_that_fal_may_have_is_held(redis: Redis, make_job: 
     lost, running, _ = await pick(redis)
     await post(redis, lost)
     await submit(redis, running)
-    await restore.reset_accounts(redis, ["i2m:account:ann"])
+    await restore.reset_accounts(redis, [key("account", "ann")])
     assert await restore.fail_unfinished(redis, job.job_id) == 3
     assert await used(redis) == Usage(0, 0, 2 * PRICE)
-    await redis.zadd("i2m:holds", {f"{lost.task_id}:a1": 1, f"{running.task_id}:a1": 1})
+    await redis.zadd(key("holds"), {f"{lost.task_id}:a1": 1, f"{running.task_id}:a1": 1})
     assert await costs.release_holds(redis) == 2
     assert await used(redis) == Usage(0, 0, 0)
 
@@ -262,8 +262,8 @@ async def test_backup_keeps_what_is_booked_and_no_holds(redis: Redis, make_job: 
     await book(redis, booked.task_id, PRICE)
     await lose(redis, lost, "b1")
     saved = {record.name: record async for record in backup.records(redis)}
-    assert {"i2m:holds", "i2m:held"}.isdisjoint(saved)
-    assert b"req-1" in bytes(saved[f"i2m:image:{booked.task_id}"].value)
+    assert {key("holds").plain, key("held").plain}.isdisjoint(saved)
+    assert b"req-1" in bytes(saved[key("image", booked.task_id).plain].value)
 
 
 async def test_retry_beside_a_hold_needs_room_for_both(redis: Redis, make_job: MakeJob) -> None:
@@ -281,11 +281,11 @@ async def test_row_of_an_older_version_keeps_its_cost(redis: Redis, make_job: Ma
     job = await make_job(2, unit_micro=PRICE)
     done, failed = await pick(redis)
     old: dict[Any, Any] = {"cost_micro": PRICE}
-    await redis.hset(f"i2m:image:{done.task_id}", mapping=old)
-    await redis.hincrby(f"i2m:job:{job.job_id}", "cost_micro", PRICE)
+    await redis.hset(key("image", done.task_id), mapping=old)
+    await redis.hincrby(key("job", job.job_id), "cost_micro", PRICE)
     await submit(redis, done)
     await finish_submitted(redis, done)
-    await redis.hset(f"i2m:image:{failed.task_id}", "cost_micro", "")
+    await redis.hset(key("image", failed.task_id), "cost_micro", "")
     await submit(redis, failed)
     await book(redis, failed.task_id, 100_000)
     snapshot = await job_reads.read_job(redis, job.job_id)

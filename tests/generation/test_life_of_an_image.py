@@ -10,12 +10,12 @@ from image2model.domain import Counts, ImageError, ImageStatus, JobStatus
 from image2model.errors import IdempotencyConflict, NotFound, StaleFence
 from image2model.events import history
 from image2model.events.history import ImageChanged, JobCompleted
-from image2model.generation import steps
+from image2model.generation import loading, steps
 from image2model.jobs import records, reservations
 from image2model.queue import leases
 from image2model.store import job_reads
 from image2model.store.durability import Replicas
-from image2model.store.keys import Queue
+from image2model.store.keys import Queue, key
 from tests.support.fixtures import MakeJob
 from tests.support.jobs import REQUEST, finish, submit, take_permit
 from tests.support.leases import pick
@@ -104,7 +104,7 @@ async def test_image_at_fal_is_followed_by_another_worker_without_a_slot(
     await submit(redis, claim)
     await until_swept(redis)
     (again,) = await pick(redis, "w2", free=0)
-    task = await steps.load(redis, again.task_id)
+    task = await loading.load(redis, again.task_id)
     assert task.request == REQUEST
     assert task.status is S.SUBMITTED
 
@@ -118,7 +118,7 @@ async def test_stale_worker_may_still_store_the_id_of_what_it_posted(redis: Redi
     (again,) = await pick(redis, "w2", free=0)
     stored = await steps.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", REQUEST)
     assert stored is steps.Committed.ANOTHERS
-    assert (await steps.load(redis, again.task_id)).request == REQUEST
+    assert (await loading.load(redis, again.task_id)).request == REQUEST
     assert (await job_reads.read_job(redis, job.job_id)).images[0].status is S.SUBMITTED
 
 
@@ -178,7 +178,7 @@ async def test_retry_runs_failed_images_again_and_reopens_the_job(redis: Redis, 
     assert snapshot.counts == Counts(succeeded=1, queued=1)
     assert snapshot.job.expires_at is None
     (again,) = await pick(redis)
-    task = await steps.load(redis, again.task_id)
+    task = await loading.load(redis, again.task_id)
     assert (task.attempt, task.params, task.attempt_token) == (2, {"texture": "no"}, "")
 
 
@@ -195,7 +195,7 @@ async def test_deleted_job_is_gone_at_once_and_silent(redis: Redis, make_job: Ma
         == 1
     )
     await records.erase(redis, job.job_id)
-    assert await redis.exists(f"i2m:job:{job.job_id}", f"i2m:image:{claim.task_id}") == 0
+    assert await redis.exists(key("job", job.job_id), key("image", claim.task_id)) == 0
 
 
 async def test_keys_share_the_queue_in_turn(redis: Redis, make_job: MakeJob) -> None:
@@ -227,7 +227,7 @@ async def test_release_gives_the_image_back_without_a_trace_of_a_crash(
 
 
 async def _crash_over(redis: Redis, claim: leases.Claim) -> None:
-    await redis.execute_command("ZADD", "i2m:leases:model_generation", 1, claim.task_id)
+    await redis.execute_command("ZADD", key("leases", "model_generation"), 1, claim.task_id)
     assert await leases.sweep(redis, Queue.GENERATION, lease_s=5) == 1
 
 
@@ -240,9 +240,9 @@ async def test_timeout_is_known_to_the_next_holder_and_to_no_later_attempt(
     await steps.note_timeout(redis, claim.task_id, claim.token)
     await _crash_over(redis, claim)
     (claim,) = await pick(redis, "w2")
-    assert (await steps.load(redis, claim.task_id)).timed_out
+    assert (await loading.load(redis, claim.task_id)).timed_out
     assert await steps.try_again(redis, claim.task_id, claim.token, used_attempt=True)
-    assert not (await steps.load(redis, claim.task_id)).timed_out
+    assert not (await loading.load(redis, claim.task_id)).timed_out
 
 
 async def test_owner_history_is_consecutive_over_jobs(redis: Redis, make_job: MakeJob) -> None:
@@ -260,7 +260,7 @@ async def test_attempt_whose_end_is_reported_twice_counts_once(redis: Redis, mak
     for _ in range(2):  # as a connection does that lost the first reply
         assert await steps.try_again(redis, claim.task_id, claim.token, used_attempt=True)
     assert (await job_reads.read_job(redis, job.job_id)).images[0].attempt == 2
-    assert (await steps.load(redis, claim.task_id)).attempts_used == 1
+    assert (await loading.load(redis, claim.task_id)).attempts_used == 1
 
 
 async def test_job_that_was_given_up_never_comes_to_be(redis: Redis, make_job: MakeJob) -> None:
@@ -269,4 +269,4 @@ async def test_job_that_was_given_up_never_comes_to_be(redis: Redis, make_job: M
     assert not await reservations.forbid(redis, "late")
     with pytest.raises(IdempotencyConflict):
         await records.create(redis, msgspec.structs.replace(job, job_id="late"))
-    assert not await redis.exists("i2m:job:late")
+    assert not await redis.exists(key("job", "late"))

@@ -28,7 +28,7 @@ def bought(fleet: Fleet) -> list[str]:
 
 async def reserved(fleet: Fleet) -> int:
     """Micro-dollars that are set aside for what is under way."""
-    return int(await fleet.redis.hget("i2m:account:ann", "reserved") or 0)
+    return int(await fleet.redis.hget(key("account", "ann"), "reserved") or 0)
 
 
 async def test_model_is_made_of_the_picture_without_its_background(fleet: Fleet) -> None:
@@ -82,7 +82,7 @@ async def test_model_that_exists_needs_no_cutout(fleet: Fleet) -> None:
     fleet.start_worker()
     same = [picture(7, (48, 32))]
     await fleet.until_finished(await fleet.submit(pictures=same, preparation=CUT, reuse=True))
-    await fleet.redis.delete(*[name async for name in fleet.redis.scan_iter("i2m:cutout:*")])
+    await fleet.redis.delete(*[name async for name in fleet.redis.scan_iter(key("cutout", "*"))])
     again = await fleet.until_finished(await fleet.submit(pictures=same, preparation=CUT, reuse=True))
     assert (again.images[0].cached, again.job.cost_micro) == (True, 0)
     assert bought(fleet) == [REMOVER, MODEL]

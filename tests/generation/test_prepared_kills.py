@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import Counts, Preparation
+from image2model.store.keys import key
 from tests.support.fleet import MODEL
 from tests.support.gate import Gate, Hold, calls, nth
 from tests.support.stage import Stage
@@ -69,7 +70,7 @@ async def killed_at(stage: Stage, hold: Hold) -> str:
 
 async def account(redis: Redis, owner: str = "ann") -> tuple[int, int]:
     """Micro-dollars spent, and still reserved."""
-    spent, reserved = await redis.hmget(f"i2m:account:{owner}", ["total_spent", "reserved"])
+    spent, reserved = await redis.hmget(key("account", owner), ["total_spent", "reserved"])
     return int(spent or 0), int(reserved or 0)
 
 

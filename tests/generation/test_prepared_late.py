@@ -6,12 +6,12 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import Counts, FalRequest, ImageError, ImageStatus, Preparation
-from image2model.generation import phases, steps
+from image2model.generation import loading, phases, steps
 from image2model.jobs import records
 from image2model.queue import leases
 from image2model.store import job_reads
 from image2model.store.durability import Replicas
-from image2model.store.keys import Queue
+from image2model.store.keys import Queue, key
 from tests.support.fleet import MODEL
 from tests.support.jobs import book, new_job, pick, take_permit
 from tests.support.ports import free_port
@@ -41,7 +41,7 @@ async def test_cutout_whose_reply_was_lost_is_found_by_the_webhook(stage: Stage)
 
 
 async def reserved(redis: Redis) -> int:
-    return int(await redis.hget("i2m:account:ann", "reserved") or 0)
+    return int(await redis.hget(key("account", "ann"), "reserved") or 0)
 
 
 async def unconfirmed(redis: Redis) -> tuple[str, leases.Claim]:
@@ -84,8 +84,8 @@ async def test_id_that_comes_after_the_failure_goes_on_in_its_phase(redis: Redis
     ).claims
     await steps.move(redis, again.task_id, again.token, ImageStatus.STORING)
     await book(redis, again.task_id, CUTOUT_PRICE)
-    await end_phase(redis, await steps.load(redis, again.task_id), again.token)
-    task = await steps.load(redis, again.task_id)
+    await end_phase(redis, await loading.load(redis, again.task_id), again.token)
+    task = await loading.load(redis, again.task_id)
     assert (task.phase, task.model, task.request, task.attempt_token) == ("", MODEL, None, "")
     assert (await job_reads.read_job(redis, job_id)).counts == Counts(queued=1)
     assert await reserved(redis) == PRICE
@@ -98,10 +98,10 @@ async def test_phase_that_ends_twice_ends_once(redis: Redis) -> None:
     await steps.commit_submission(Replicas(redis), claim.task_id, claim.token, "a1", request)
     await steps.move(redis, claim.task_id, claim.token, ImageStatus.STORING)
     await book(redis, claim.task_id, CUTOUT_PRICE)
-    task = await steps.load(redis, claim.task_id)
+    task = await loading.load(redis, claim.task_id)
     for _ in range(2):
         assert task.preparation is not None
         done = await phases.advance(redis, task, claim.token, task.preparation)
         assert done is phases.Advanced.ON
-    assert (await steps.load(redis, claim.task_id)).phase == ""
+    assert (await loading.load(redis, claim.task_id)).phase == ""
     assert await reserved(redis) == PRICE

@@ -11,6 +11,7 @@ from image2model.events.history import ImageChanged, JobCompleted
 from image2model.generation import stored_results
 from image2model.generation.stored_results import Replaced
 from image2model.jobs import lifecycle
+from image2model.store.arq_keys import queue_key
 from image2model.store.records import JobSnapshot
 from tests.support.altered_fal import AlteredFal, failing
 from tests.support.fleet import Fleet
@@ -123,4 +124,4 @@ async def _fetched(fal: AlteredFal, times: int) -> bool:
 
 async def _is_idle(fleet: Fleet, job: JobSnapshot) -> bool:
     name = f"refresh:{job.images[0].image_id}"
-    return await fleet.redis.execute_command("ZSCORE", "arq:queue:batch_processing", name) is None
+    return await fleet.redis.execute_command("ZSCORE", queue_key("batch_processing"), name) is None

@@ -6,6 +6,7 @@ import pytest
 
 from image2model.domain import Counts
 from image2model.jobs import records
+from image2model.store.keys import key
 from tests.support.fleet import Fleet
 from tests.support.sketches import picture
 
@@ -24,7 +25,7 @@ async def test_same_picture_later_takes_the_result_for_nothing(fleet: Fleet) -> 
     assert fleet.submissions_of(second) == []
     await records.cancel(fleet.redis, first.job_id, delete=True)
     async with asyncio.timeout(20):
-        while await fleet.redis.exists(f"i2m:job:{first.job_id}"):
+        while await fleet.redis.exists(key("job", first.job_id)):
             await asyncio.sleep(0.02)
     assert image.result is not None
     for file in image.result.files:

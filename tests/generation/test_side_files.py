@@ -21,11 +21,13 @@ from image2model.generation import fetch_file, limits
 from image2model.generation.limits import FilePatience
 from image2model.generation.result_files import ResultFetcher
 from image2model.media.model_probe import ModelProbe
+from image2model.storage.layout import ResultNames
 from image2model.worker.process import WorkerContext
 from tests.support.altered_fal import AlteredFal, Serve, altered_fal, silent, unsized, whole
 from tests.support.fleet import Fleet
 from tests.support.glb import document, glb
 
+NAMES = ResultNames("job", "image", flat=True)
 QUICK = FilePatience(grace=0.5, model=2, silence=0.4, longest_pause=0.1)
 Usage = namedtuple("Usage", "total used free")
 
@@ -45,7 +47,9 @@ class Desk:
     async def take(self, *sides: FalFile, image_id: str = "image") -> ImageResult:
         """The result of a whole model with these beside it."""
         model = self.file("model", glb(), "m.glb")
-        return await ResultFetcher(self.context, "job", image_id).fetch((model, *sides))
+        return await ResultFetcher(self.context, ResultNames("job", image_id, flat=True)).fetch(
+            (model, *sides)
+        )
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ async def test_file_that_brings_no_byte_is_left(serve: Serve, desk: Desk) -> Non
     assert "no byte for 0.4 s" in result.warnings[0].message
     assert [one.kind for one in result.missing] == ["preview"]
     assert [file.kind for file in result.files] == ["model"]
-    assert [found.key async for found in desk.fleet.storage.list()] == ["results/job/image/model.glb"]
+    assert [found.key async for found in desk.fleet.storage.list()] == ["results/job/image.model.glb"]
 
 
 async def test_file_that_comes_slowly_is_waited_for(desk: Desk) -> None:
@@ -114,7 +118,7 @@ async def test_hosts_that_hang_hold_up_no_model(desk: Desk) -> None:
     async with asyncio.TaskGroup() as group:
         results = [group.create_task(desk.take(hanging, image_id=f"i{n}")) for n in range(40)]
         for number in range(40):
-            key = f"results/job/i{number}/model.glb"
+            key = f"results/job/i{number}.model.glb"
             while not await _is_stored(desk, key):
                 await asyncio.sleep(0.02)
         assert time.monotonic() - began < 3
@@ -159,7 +163,7 @@ async def test_disk_that_fills_up_during_a_transfer_stops_it(
     monkeypatch.setattr(limits, "_REMEMBERED_S", 0.0)
     monkeypatch.setattr(fetch_file, "_CHECK_EVERY", 1 << 20)
     side = desk.file("splat", unsized(b"x" * (12 << 20)), "s.ply")
-    found = await ResultFetcher(desk.context, "job", "image").fetch_side_file(side)
+    found = await ResultFetcher(desk.context, NAMES).fetch_side_file(side)
     assert "disk is full" in getattr(found, "reason", "")
     assert [one.key async for one in desk.fleet.storage.list()] == []
 
@@ -177,7 +181,7 @@ async def test_large_files_hold_a_bounded_share_of_the_memory(desk: Desk) -> Non
     desk.context.result_bytes.hold = noted  # type: ignore[method-assign]  # only looked at
     data = glb(document(), bytes(100 << 20))
     file = desk.file("model", whole(data), "m.glb")
-    found = await ResultFetcher(desk.context, "job", "image").fetch_model(file)
+    found = await ResultFetcher(desk.context, NAMES).fetch_model(file)
     assert found.file is not None
     assert held == [48 << 20]
 
@@ -188,7 +192,7 @@ async def test_file_without_an_end_is_left(desk: Desk) -> None:
     result = await desk.take(desk.file("preview", dripping(600, 0.1), "p.png"))
     assert [one.code for one in result.warnings] == [WarningCode.FILE_MISSING]
     assert "not whole after 1 s" in result.warnings[0].message
-    assert [found.key async for found in desk.fleet.storage.list()] == ["results/job/image/model.glb"]
+    assert [found.key async for found in desk.fleet.storage.list()] == ["results/job/image.model.glb"]
 
 
 async def test_memory_of_files_beside_models_is_not_that_of_models(desk: Desk) -> None:
@@ -197,7 +201,7 @@ async def test_memory_of_files_beside_models_is_not_that_of_models(desk: Desk) -
     held = asyncio.Event()
     async with desk.context.side_bytes.hold(1 << 40):
         taking = asyncio.create_task(desk.take(desk.file("preview", whole(b"x"), "p.png")))
-        while not await _is_stored(desk, "results/job/image/model.glb"):
+        while not await _is_stored(desk, "results/job/image.model.glb"):
             await asyncio.sleep(0.02)
         held.set()
     assert held.is_set()
@@ -209,13 +213,13 @@ async def test_fault_in_the_measuring_keeps_no_model(desk: Desk, monkeypatch: py
         raise ArithmeticError("nobody thought of this")
 
     monkeypatch.setattr(ModelProbe, "measured", broken)
-    found = await ResultFetcher(desk.context, "job", "image").fetch([desk.file("model", glb(), "m.glb")])
+    found = await ResultFetcher(desk.context, NAMES).fetch([desk.file("model", glb(), "m.glb")])
     assert found.mesh is None
     assert [one.code for one in found.warnings] == [WarningCode.FILE_NOT_CHECKED]
 
 
 async def test_model_of_a_large_description_is_measured_in_another_process(desk: Desk) -> None:
     data = glb(document(extras=["x" * 1000] * 1000))
-    found = await ResultFetcher(desk.context, "job", "image").fetch([desk.file("model", data, "m.glb")])
+    found = await ResultFetcher(desk.context, NAMES).fetch([desk.file("model", data, "m.glb")])
     assert found.mesh is not None
     assert found.warnings == ()

@@ -7,6 +7,7 @@ import pytest
 
 from image2model.domain import Counts, ImageStatus
 from image2model.jobs import records
+from image2model.store.keys import key
 from tests.support.fleet import failed_codes
 from tests.support.gate import Hold
 from tests.support.ports import free_port
@@ -111,7 +112,7 @@ async def slept_through(stage: Stage, window: str) -> str:
     job_id, asleep, hold = await _held_in(stage, window)
     asleep.send(signal.SIGSTOP)
     (image,) = (await stage.fleet.job(job_id)).images
-    fence = await stage.fleet.redis.hget(f"i2m:image:{image.image_id}", "fence")
+    fence = await stage.fleet.redis.hget(key("image", image.image_id), "fence")
     stage.start_worker()
     await _held_by_another(stage, image.image_id, fence)
     hold.release()
@@ -121,7 +122,7 @@ async def slept_through(stage: Stage, window: str) -> str:
 
 async def _held_by_another(stage: Stage, image_id: str, fence: bytes) -> None:
     async with asyncio.timeout(40):
-        while await stage.fleet.redis.hget(f"i2m:image:{image_id}", "fence") in (fence, b""):
+        while await stage.fleet.redis.hget(key("image", image_id), "fence") in (fence, b""):
             await asyncio.sleep(0.01)
 
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from image2model.domain import Counts, FalRequest
-from image2model.generation import steps
+from image2model.generation import loading, steps
 from image2model.generation.steps import Committed
 from image2model.jobs import records
 from image2model.store.durability import Replicas
@@ -17,7 +17,7 @@ from tests.support.ports import free_port
 async def tokens(fleet: Fleet, job_id: str) -> dict[str, str]:
     """The attempt token of each image of a job."""
     job = await fleet.job(job_id)
-    return {i.image_id: (await steps.load(fleet.redis, i.image_id)).attempt_token for i in job.images}
+    return {i.image_id: (await loading.load(fleet.redis, i.image_id)).attempt_token for i in job.images}
 
 
 @pytest.mark.parametrize("kind", ["drop_after_accept", "malformed"])

@@ -70,18 +70,25 @@ async def test_few_files_of_one_upload_are_under_way_at_once() -> None:
     assert budget.held == 0
 
 
-async def test_an_upload_does_not_work_ahead_while_uploads_hold_much_memory() -> None:
-    storage, budget = SlowStorage(), UploadBudget(8 * len(PNG))
-    body = Body()
+@pytest.mark.parametrize(("room_for", "held_in_all"), [(8, 2), (1000, 4)])
+async def test_the_next_file_waits_for_the_one_in_work_where_uploads_hold_much_memory(
+    room_for: int, held_in_all: int
+) -> None:
+    """Another upload holds a file: an eighth of the smaller budget, and any more of that is much."""
+    budget, body, held = UploadBudget(room_for * len(PNG)), Body(), []
     for _ in range(5):
         body.file("a.png", PNG)
+
+    async def sink(_file: ReceivedFile, _data: bytes) -> None:
+        for _ in range(100):  # time for all that need not wait for this
+            await asyncio.sleep(0)
+        held.append(budget.held // len(PNG))
+
     with budget.open() as other:
-        await other.take(len(PNG))  # an eighth of the budget: any more is not roomy
-        reading = asyncio.create_task(read(receiving(request(bytes(body), more=False)), budget, storage.sink))
-        await until(lambda: storage.begun == 1 and budget.held == 3 * len(PNG))
-        storage.gate.set()
-        assert len((await reading).files) == 5
-        assert storage.most_at_once == 1
+        await other.take(len(PNG))
+        batch = await read(receiving(request(bytes(body), more=False)), budget, sink)
+        assert len(batch.files) == 5
+        assert max(held) == held_in_all
         assert budget.held == len(PNG)
 
 

@@ -15,7 +15,8 @@ from redis.asyncio import Redis
 from image2model.domain import ImageResult, ImageStatus, Mesh, ResultFile
 from image2model.generation import steps
 from image2model.storage.address import open_storage
-from image2model.storage.layout import result
+from image2model.storage.layout import ResultNames
+from image2model.store.keys import key
 from tests.support.jobs import book
 from tests.support.multipart_body import Body
 from tests.support.served_api import BASE, Service, batch
@@ -40,7 +41,7 @@ async def finished(service: Service, redis: Redis, body: Body, size: int = 5000)
     order = {entry["image_id"]: entry["index"] for entry in job.items("images")}
     for held in await claim(redis, len(order)):
         await submit(redis, held)
-        key = result(job.text("job_id"), held.task_id, "model", "glb")
+        key = ResultNames(job.text("job_id"), held.task_id, flat=True).key("model", "glb")
         data = model(int(str(order[held.task_id])), size)
         await open_storage(service.files.as_uri()).put(key, data, content_type="model/gltf-binary")
         await steps.move(redis, held.task_id, held.token, ImageStatus.STORING)
@@ -84,7 +85,7 @@ async def test_only_finished_models_are_in_it_and_the_manifest_says_why(
     await fail(redis, bad)
     await submit(redis, good)
     assert service.get(f"download/{job_id}/archive.zip").status == 409
-    key = result(job_id, good.task_id, "model", "glb")
+    key = ResultNames(job_id, good.task_id, flat=True).key("model", "glb")
     await open_storage(service.files.as_uri()).put(key, b"glTF", content_type="model/gltf-binary")
     await steps.move(redis, good.task_id, good.token, ImageStatus.STORING)
     done = ImageResult((ResultFile(kind="model", format="glb", size=4, key=key),))
@@ -114,9 +115,9 @@ async def test_names_are_safe_and_unique(service: Service, redis: Redis) -> None
 
 async def test_archive_that_cannot_be_completed_is_visibly_broken(service: Service, redis: Redis) -> None:
     job_id = await finished(service, redis, batch(3))
-    stored = sorted(service.files.glob("results/*/*/model.glb"))
+    stored = sorted(service.files.glob("results/*/*.model.glb"))
     order = service.get(f"status/{job_id}").items("images")
-    last = next(path for path in stored if order[-1]["image_id"] in path.parts)
+    last = next(path for path in stored if path.name.startswith(order[-1]["image_id"]))
     last.unlink()
     with pytest.raises(http.client.IncompleteRead):
         service.get(f"download/{job_id}/archive.zip")
@@ -145,5 +146,5 @@ async def test_memory_is_flat_however_large_the_models(service: Service, redis: 
 
 async def test_archive_of_another_owner_does_not_exist(service: Service, redis: Redis) -> None:
     job_id = await finished(service, redis, batch(1))
-    await redis.execute_command("HSET", f"i2m:job:{job_id}", "owner", "somebody")
+    await redis.execute_command("HSET", key("job", job_id), "owner", "somebody")
     assert service.get(f"download/{job_id}/archive.zip").status == 404

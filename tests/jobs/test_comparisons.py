@@ -15,6 +15,8 @@ from image2model.jobs.objects import ReceivedObject
 from image2model.storage.address import open_storage
 from image2model.storage.errors import ObjectMissing
 from image2model.storage.objects import ObjectStorage
+from image2model.store.arq_keys import queue_key
+from image2model.store.keys import key
 from tests.support import worker_steps
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.served_api import Answer, MakeService, Service, batch
@@ -47,7 +49,7 @@ async def test_each_model_gets_a_job_of_one_comparison(service: Service, redis: 
     assert answer.headers["location"] == f"/api/v1/jobs?comparison={answer.text('comparison_id')}"
     for job in jobs:
         assert service.get(job["links"]["self"]).body == job
-    assert await redis.zcard("arq:queue:model_generation") == 12
+    assert await redis.zcard(queue_key("model_generation")) == 12
 
 
 async def test_list_finds_the_jobs_of_a_comparison_alone(service: Service) -> None:
@@ -103,7 +105,7 @@ async def test_key_gives_the_whole_answer_again(service: Service, redis: Redis) 
 async def test_key_that_an_earlier_release_has_bound_is_still_read(service: Service, redis: Redis) -> None:
     body = batch(1)
     first = service.upload(body, idempotency_key="k")
-    name = next(iter(await redis.keys("i2m:idem*:k")))
+    name = next(iter(await redis.keys(key("idempotency", "*", "k"))))
     fingerprint, job_id, further = json.loads(await redis.get(name))
     assert (job_id, further) == (first.text("job_id"), [])
     await redis.set(name, json.dumps([fingerprint, job_id]), keepttl=True)
@@ -198,13 +200,13 @@ async def test_what_is_left_of_the_limit_is_for_models_without_a_price(
     assert answer.status == 202, answer.content
     limits = [
         (
-            int((await redis.hget(f"i2m:job:{job['job_id']}", "max_cost_micro")) or 0),
-            int((await redis.hget(f"i2m:image:{job['images'][0]['image_id']}", "unit_micro")) or 0),
+            int((await redis.hget(key("job", job["job_id"]), "max_cost_micro")) or 0),
+            int((await redis.hget(key("image", job["images"][0]["image_id"]), "unit_micro")) or 0),
         )
         for job in answer.items("jobs")
     ]
     assert limits == [(600_000, 300_000), (1_260_000, 630_000), (140_000, 70_000)]
-    account = await redis.hgetall("i2m:account:local")
+    account = await redis.hgetall(key("account", "local"))
     assert account[b"reserved"] == b"2000000"
 
 
@@ -232,7 +234,7 @@ async def _copy_after_a_loss(lost: LostReplies, storage: ObjectStorage) -> None:
 
 
 async def test_processes_of_the_release_before_get_none_of_it(service: Service, redis: Redis) -> None:
-    await redis.hset("i2m:store", "version", "3")
+    await redis.hset(key("store"), "version", "3")
     keys = await redis.dbsize()
     for body in (form(), batch(1, variants="2")):
         refused = service.upload(body)
@@ -240,5 +242,5 @@ async def test_processes_of_the_release_before_get_none_of_it(service: Service, 
         assert "variants, comparisons" in refused.text("detail")
     assert (service.stored(), await redis.dbsize()) == ([], keys)
     assert service.upload(batch(1)).status == 202
-    await redis.hset("i2m:store", "version", "4")
+    await redis.hset(key("store"), "version", "4")
     assert service.upload(form()).status == 202

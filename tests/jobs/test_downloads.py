@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from image2model.jobs.files import sign
 from image2model.storage.objects import ObjectReader
+from image2model.store.keys import key
 from tests.support.multipart_body import Body
 from tests.support.served_api import PNG, Service, batch
 from tests.support.worker_steps import MODEL, claim, fail, succeed
@@ -92,12 +93,12 @@ async def test_redirect_is_a_url_whatever_fal_calls_its_file(service: Service, r
 
 
 async def test_token_that_is_not_ours_opens_nothing(service: Service, redis: Redis) -> None:
-    key = service.stored() or ["originals/a/b.png"]
-    for token in ("x", "a" * 5000, sign(b"guess", key[0], "a", "b", int(time.time()) + 99)):
+    stored = service.stored() or ["originals/a/b.png"]
+    for token in ("x", "a" * 5000, sign(b"guess", stored[0], "a", "b", int(time.time()) + 99)):
         answer = service.get(f"files/{token}")
         assert (answer.status, answer.code) == (404, "not_found")
-    secret = await redis.get("i2m:secret:signing")
-    old = service.get(f"files/{sign(secret, key[0], 'a', 'image/png', int(time.time()) - 1)}")
+    secret = await redis.get(key("signing_secret"))
+    old = service.get(f"files/{sign(secret, stored[0], 'a', 'image/png', int(time.time()) - 1)}")
     assert (old.status, old.code) == (410, "expired")
     missing = service.get(f"files/{sign(secret, 'originals/a/b.png', 'a', 'b', int(time.time()) + 9)}")
     assert missing.status == 404
@@ -125,7 +126,7 @@ async def test_file_is_read_no_further_once_its_client_has_left(
             await asyncio.sleep(0.001)
 
     monkeypatch.setattr(ObjectReader, "chunks", counted)
-    secret = await redis.get("i2m:secret:signing")
+    secret = await redis.get(key("signing_secret"))
     token = sign(secret, "results/large.glb", "a.glb", "model/gltf-binary", int(time.time()) + 99)
     with service.address.connect() as raw:
         raw.sendall(f"GET /api/v1/files/{token} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())

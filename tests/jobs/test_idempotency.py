@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis.asyncio import Redis
 
+from image2model.store.arq_keys import queue_key
+from image2model.store.keys import key
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.served_api import Service, batch
 from tests.support.wait import wait_until
@@ -20,7 +22,7 @@ async def test_same_request_gets_the_first_answer_again(service: Service, redis:
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
     assert len(service.stored()) == 2
-    assert 86_000 < await redis.ttl("i2m:idempotency:local:k") <= 86_400
+    assert 86_000 < await redis.ttl(key("idempotency", "local", "k")) <= 86_400
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ async def test_key_of_an_upload_under_way_is_in_progress(service: Service, redis
     body = bytes(batch(1))
     with service.address.connect() as raw:
         raw.sendall(_head(body) + body[:-10])
-        while not await redis.exists("i2m:idempotency:local:k"):
+        while not await redis.exists(key("idempotency", "local", "k")):
             pass
         second = service.upload(batch(1), idempotency_key="k")
         assert (second.status, second.code) == (409, "idempotency_in_progress")
@@ -73,10 +75,11 @@ async def test_sender_that_leaves_frees_the_key_and_its_pictures(service: Servic
         raw.sendall(_head(body) + body[:-10])
         wait_until(lambda: len(service.stored()) >= 2)
     wait_until(lambda: service.stored() == [])
-    while await redis.exists("i2m:idempotency:local:k"):
+    while await redis.exists(key("idempotency", "local", "k")):
         pass
 
 
+@pytest.mark.also_on_cluster
 async def test_simultaneous_requests_make_one_job(service: Service, redis: Redis) -> None:
     gate = threading.Barrier(8)
 
@@ -88,5 +91,5 @@ async def test_simultaneous_requests_make_one_job(service: Service, redis: Redis
         statuses = list(pool.map(send, range(8)))
     assert set(statuses) <= {202, 409}
     assert 202 in statuses
-    assert await redis.zcard("arq:queue:model_generation") == 2
+    assert await redis.zcard(queue_key("model_generation")) == 2
     assert len(service.stored()) == 2

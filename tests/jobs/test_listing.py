@@ -4,6 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.store.connection import command
+from image2model.store.keys import key
 from tests.support.served_api import Service, batch
 from tests.support.worker_steps import claim, fail
 
@@ -25,7 +26,7 @@ def test_nobody_has_jobs_at_first(service: Service) -> None:
 
 async def test_pages_neither_repeat_nor_skip_while_jobs_are_made(service: Service, redis: Redis) -> None:
     before = made(service, 5)
-    await redis.zadd("i2m:owner:local:jobs", dict.fromkeys(before, 1000000))  # all in one millisecond
+    await redis.zadd(key("owner_jobs", "local"), dict.fromkeys(before, 1000000))  # all in one millisecond
     before.sort(reverse=True)
     seen, cursor = listed(service, "?limit=2")
     assert seen == before[:2]
@@ -61,9 +62,9 @@ def test_deleted_job_is_not_listed(service: Service) -> None:
 
 async def test_expired_job_is_not_listed(service: Service, redis: Redis) -> None:
     first, second = made(service, 2)
-    await command(redis, "HSET", f"i2m:job:{first}", "expires_at", "1000")
+    await command(redis, "HSET", key("job", first), "expires_at", "1000")
     assert listed(service)[0] == [second]
-    await redis.delete(f"i2m:job:{second}")
+    await redis.delete(key("job", second))
     assert listed(service)[0] == []
 
 

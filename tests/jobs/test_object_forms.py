@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 from redis.asyncio import Redis
 
+from image2model.store.arq_keys import queue_key
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.object_forms import SIDES, files, four_views, part, text, view
 from tests.support.served_api import MakeService, Service
@@ -355,7 +356,7 @@ async def test_skipped_object_is_rejected_and_its_good_views_are_deleted(
     assert (rejected["file"], rejected["code"]) == ("broken", "not_an_image")
     assert rejected["detail"].startswith("back.png: ")
     await asyncio.to_thread(wait_until, lambda: len(service.stored()) == 8)
-    assert await redis.zcard("arq:queue:model_generation") == 2
+    assert await redis.zcard(queue_key("model_generation")) == 2
 
 
 def test_nothing_but_bad_objects_is_refused_though_it_may_skip(service: Service) -> None:

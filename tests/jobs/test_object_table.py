@@ -9,6 +9,8 @@ from typing import Any, Final
 import pytest
 from redis.asyncio import Redis
 
+from image2model.store.arq_keys import queue_key
+from image2model.store.keys import every_key
 from tests.support.multipart_body import CONTENT_TYPE
 from tests.support.object_forms import NAME, SIDES, WAYS
 from tests.support.served_api import MakeService
@@ -81,9 +83,9 @@ async def test_each_way_with_each_count(
     service = make_service(models="*")
     for count, words in zip(COUNTS, TABLE[model, NAMING[way]], strict=True):
         body = WAYS[way](count).text("model", model).text("max_cost_usd", "40")
-        before, keys = service.stored(), sorted(await redis.keys("i2m:*"))
+        before, keys = service.stored(), sorted(await redis.keys(every_key()))
         told = service.post("quote", bytes(body), content_type=CONTENT_TYPE)
-        assert (service.stored(), sorted(await redis.keys("i2m:*"))) == (before, keys), (
+        assert (service.stored(), sorted(await redis.keys(every_key()))) == (before, keys), (
             "a quote keeps nothing"
         )
         answer = service.upload(body, idempotency_key=f"{count}")
@@ -92,7 +94,7 @@ async def test_each_way_with_each_count(
                 assert (one.status, one.code) == (422, "invalid_parameter"), (count, one.body)
                 assert words.format(count=count) in one.text("detail"), count
                 assert one.headers["content-type"] == "application/problem+json"
-            assert (service.stored(), sorted(await redis.keys("i2m:*"))) == (before, keys)
+            assert (service.stored(), sorted(await redis.keys(every_key()))) == (before, keys)
         else:
             assert (answer.status, told.status) == (202, 200), (count, answer.body, told.body)
             assert told.body["accepted"] is True
@@ -100,7 +102,7 @@ async def test_each_way_with_each_count(
             assert len(service.stored()) == len(before) + count
     jobs = TABLE[model, NAMING[way]].count(OK)
     pictures = sum(count for count, words in zip(COUNTS, TABLE[model, NAMING[way]], strict=True) if not words)
-    assert await redis.zcard("arq:queue:model_generation") == (pictures if way == "files" else jobs)
+    assert await redis.zcard(queue_key("model_generation")) == (pictures if way == "files" else jobs)
 
 
 def check_accepted(images: list[dict[str, Any]], quoted: list[dict[str, Any]], way: str, count: int) -> None:

@@ -189,8 +189,8 @@ async def test_reused_object_is_not_sent_again(service: Service, redis: Redis) -
     again = service.upload(object_of(("front", 0), ("back", 1), name="table"))
     (held,) = await claim(redis)
     assert again.body["job_id"] != first.body["job_id"]
-    assert (await redis.hget(f"i2m:image:{held.task_id}", "digest")) == (
-        await redis.hget(f"i2m:image:{first.items('images')[0]['image_id']}", "digest")
+    assert (await redis.hget(key("image", held.task_id), "digest")) == (
+        await redis.hget(key("image", first.items("images")[0]["image_id"]), "digest")
     )
 
 
@@ -307,7 +307,7 @@ async def test_old_processes_make_it_wait_and_plain_pictures_go_on(service: Serv
     assert "release before" in refused.text("detail")
     assert int(refused.headers["retry-after"]) > 0
     assert service.stored() == []
-    assert await redis.keys("i2m:job:*") == []
+    assert await redis.keys(key("job", "*")) == []
     assert service.upload(files(2)).status == 202
 
 

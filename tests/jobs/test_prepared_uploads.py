@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from redis.asyncio import Redis
 
+from image2model.store.keys import key
 from tests.support.fleet import MODEL, Fleet
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.served_api import Answer, MakeService, Service, batch
@@ -101,9 +102,9 @@ async def test_limit_is_shared_by_the_model_and_each_view(make_service: MakeServ
     body.text("model", "tripo3d/tripo/v2.5/multiview-to-3d").text("remove_background", "true")
     answer = service.upload(body.text("max_cost_usd", "0.5"))
     assert answer.status == 202
-    (account,) = [name async for name in redis.scan_iter("i2m:account:*")]
+    (account,) = [name async for name in redis.scan_iter(key("account", "*"))]
     assert int(await redis.hget(account, "reserved") or 0) == 500_000
-    row = await redis.hgetall(f"i2m:image:{image_of(answer)['image_id']}")
+    row = await redis.hgetall(key("image", image_of(answer)["image_id"]))
     kept = {name.decode(): value.decode() for name, value in row.items()}
     assert (kept["unit_micro"], kept["cutout_micro"], kept["later_micro"]) == ("500000", "18000", "482000")
 
@@ -187,7 +188,7 @@ async def test_costs_of_both_requests_add_up_wherever_they_are_shown(
     assert image["preparation"]["cost_usd"] == 0.018
     assert (image["preparation"]["fal_request_ids"], image["fal_request_id"]) == ([ids[0]], ids[1])
     spent: dict[str, int] = {}
-    async for name in fleet.redis.scan_iter("i2m:spend:*"):
+    async for name in fleet.redis.scan_iter(key("spend", "*")):
         spent |= {field.decode(): int(value) for field, value in (await fleet.redis.hgetall(name)).items()}
     assert {field.split(" ")[1]: value for field, value in spent.items()} == {REMOVER: 18_000, MODEL: 300_000}
     again = quote(service, batch(remove_background="true"))

@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 from image2model.domain import ImageResult, MissingFile, ResultFile, ResultWarning, WarningCode
 from image2model.generation import stored_results
 from image2model.generation.stored_results import Replaced
+from image2model.store.arq_keys import queue_key
 from tests.support.served_api import Service, batch
 from tests.support.worker_steps import claim, fail, succeed
 
@@ -28,7 +29,7 @@ async def with_a_missing_file(service: Service, redis: Redis) -> tuple[str, str]
 
 async def queued(redis: Redis, image_id: str) -> int:
     """How many tasks wait that fetch files of this image again."""
-    ids = await redis.zrange("arq:queue:batch_processing", 0, -1)
+    ids = await redis.zrange(queue_key("batch_processing"), 0, -1)
     return sum(one == f"refresh:{image_id}".encode() for one in ids)
 
 

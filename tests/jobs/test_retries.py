@@ -8,10 +8,12 @@ from image2model.access.accounts import Allowance, Usage
 from image2model.access.keys import Budget
 from image2model.domain import ImageError, ImageStatus
 from image2model.errors import BudgetExceeded, NoBudgetLeft
-from image2model.generation import steps
+from image2model.generation import loading, steps
 from image2model.jobs import records
+from image2model.jobs.new_jobs import NewJob
 from image2model.queue import leases, reconciliation
 from image2model.store import job_reads
+from image2model.store.arq_keys import queue_key
 from image2model.store.keys import Queue
 from tests.support.fixtures import MakeJob
 from tests.support.jobs import REQUEST, book, fail, finish, pick, submit
@@ -26,7 +28,7 @@ async def used(redis: Redis) -> Usage:
     return await accounts.usage(redis, "ann", ALLOWANCE)
 
 
-async def broken_behind_fal(redis: Redis, make_job: MakeJob, *, booked: bool) -> tuple[records.NewJob, str]:
+async def broken_behind_fal(redis: Redis, make_job: MakeJob, *, booked: bool) -> tuple[NewJob, str]:
     """A job of one image that an error nobody expected ended while its request ran: the job and the image."""
     job = await make_job(1, unit_micro=PRICE, allowance=ALLOWANCE)
     (claim,) = await pick(redis)
@@ -62,14 +64,14 @@ async def test_run_with_other_parameters_is_not_waited_for(redis: Redis, make_jo
     await retried_with_other_parameters(redis, make_job)
     await make_job(1, digest="d")
     (claim,) = await pick(redis)
-    assert (await steps.load(redis, claim.task_id)).reuse_of == ""
+    assert (await loading.load(redis, claim.task_id)).reuse_of == ""
 
 
 async def test_result_of_other_parameters_is_not_taken(redis: Redis, make_job: MakeJob) -> None:
     await finish(redis, await retried_with_other_parameters(redis, make_job))
     await make_job(1, digest="d")
     (claim,) = await pick(redis)
-    assert (await steps.load(redis, claim.task_id)).reuse_of == ""
+    assert (await loading.load(redis, claim.task_id)).reuse_of == ""
 
 
 async def test_image_that_an_earlier_release_parked_behind_other_parameters_is_released(
@@ -78,7 +80,7 @@ async def test_image_that_an_earlier_release_parked_behind_other_parameters_is_r
     await retried_with_other_parameters(redis, make_job)
     job = await make_job(1, digest="d")
     (image,) = job.images
-    await redis.zadd("arq:queue:model_generation", {image.image_id: 8e15})
+    await redis.zadd(queue_key("model_generation"), {image.image_id: 8e15})
     await reconciliation.repair(redis, job.job_id)
     (claim,) = await pick(redis)
     assert claim.task_id == image.image_id
@@ -91,7 +93,7 @@ async def test_request_that_is_booked_goes_on_without_room_in_the_budget(
     assert await records.retry(redis, job.job_id, None, None, low_priority=False, allowance=ALLOWANCE)
     assert await used(redis) == Usage(1, PRICE, 0)
     claim = await follow(redis)
-    assert (await steps.load(redis, image_id)).request == REQUEST
+    assert (await loading.load(redis, image_id)).request == REQUEST
     await steps.move(redis, image_id, claim.token, S.STORING)
     with pytest.raises(NoBudgetLeft):  # another submit would have to be paid for
         await steps.try_again(redis, image_id, claim.token, used_attempt=True)
@@ -106,9 +108,9 @@ async def test_request_that_is_not_booked_needs_room_in_the_budget(redis: Redis,
 
 async def test_request_that_goes_on_has_its_time_anew(redis: Redis, make_job: MakeJob) -> None:
     job, image_id = await broken_behind_fal(redis, make_job, booked=True)
-    assert (await steps.load(redis, image_id)).running_at > 0
+    assert (await loading.load(redis, image_id)).running_at > 0
     await records.retry(redis, job.job_id, None, None, low_priority=False)
-    assert (await steps.load(redis, image_id)).running_at == 0
+    assert (await loading.load(redis, image_id)).running_at == 0
 
 
 async def test_image_whose_runs_never_end_it_is_booked_when_it_is_given_up(
@@ -121,7 +123,7 @@ async def test_image_whose_runs_never_end_it_is_booked_when_it_is_given_up(
     await steps.move(redis, claim.task_id, claim.token, S.STORING)
     for _ in range(leases.MAX_UNFINISHED_RUNS - 1):
         await leases.release(redis, Queue.GENERATION, claim.task_id, claim.token, finished=True, score=1)
-        await redis.zadd("arq:queue:model_generation", {claim.task_id: 1})
+        await redis.zadd(queue_key("model_generation"), {claim.task_id: 1})
         claim = await follow(redis)
     await leases.release(redis, Queue.GENERATION, claim.task_id, claim.token, finished=True, score=1)
     (image,) = (await job_reads.read_job(redis, job.job_id)).images

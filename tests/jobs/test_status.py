@@ -3,6 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
+from image2model.store.keys import key
 from tests.support.served_api import Service, batch
 from tests.support.worker_steps import claim
 
@@ -32,7 +33,7 @@ def test_unknown_job_is_not_found(service: Service, job_id: str) -> None:
 
 async def test_job_of_another_owner_is_not_found(service: Service, redis: Redis) -> None:
     job_id = service.upload(batch()).text("job_id")
-    await redis.hset(f"i2m:job:{job_id}", "owner", "somebody else")
+    await redis.hset(key("job", job_id), "owner", "somebody else")
     assert service.get(f"status/{job_id}").status == 404
     assert service.post(f"jobs/{job_id}/cancel").status == 404
     assert service.post(f"jobs/{job_id}/retry").status == 404
@@ -42,7 +43,7 @@ async def test_job_of_another_owner_is_not_found(service: Service, redis: Redis)
 async def test_expired_job_is_gone(service: Service, redis: Redis) -> None:
     job_id = service.upload(batch()).text("job_id")
     service.post(f"jobs/{job_id}/cancel")
-    await redis.hset(f"i2m:job:{job_id}", "expires_at", "1000")
+    await redis.hset(key("job", job_id), "expires_at", "1000")
     for path in (f"status/{job_id}", f"download/{job_id}", f"status/stream/{job_id}"):
         answer = service.get(path)
         assert (answer.status, answer.code) == (410, "expired")

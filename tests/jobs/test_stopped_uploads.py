@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from image2model.store.keys import key as store_key
 from image2model.up.store import EmbeddedStore
 from tests.support.fleet import Fleet
 from tests.support.multipart_body import CONTENT_TYPE, Body
@@ -104,4 +105,4 @@ async def test_pictures_of_a_creation_that_a_stop_cuts_off_belong_to_a_job_or_ar
     assert await api.exit_code() == 0
     assert status == 503
     jobs = {path.parent.name for path in stored(tmp_path)}
-    assert [job_id for job_id in jobs if not await fleet.redis.exists(f"i2m:job:{job_id}")] == []
+    assert [job_id for job_id in jobs if not await fleet.redis.exists(store_key("job", job_id))] == []

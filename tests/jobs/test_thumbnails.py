@@ -8,6 +8,7 @@ from PIL import Image
 from redis.asyncio import Redis
 
 from image2model.store.connection import command
+from image2model.store.keys import key
 from tests.support.multipart_body import Body
 from tests.support.served_api import Service
 from tests.support.sketches import image
@@ -57,13 +58,13 @@ async def test_thumbnail_of_another_job_or_owner_does_not_exist(service: Service
     first, second = (uploaded(service, upright_portrait()).split("/") for _ in range(2))
     crossed = f"images/{first[1]}/{second[2]}/thumbnail"
     assert service.get(crossed).status == 404
-    await command(redis, "HSET", f"i2m:job:{first[1]}", "owner", "somebody")
+    await command(redis, "HSET", key("job", first[1]), "owner", "somebody")
     assert service.get("/".join(first)).status == 404
 
 
 async def test_picture_that_cannot_be_decoded_has_none(service: Service, redis: Redis) -> None:
     path = uploaded(service, upright_portrait())
-    source = (await command(redis, "HGET", f"i2m:image:{path.split('/')[2]}", "source_key") or b"").decode()
+    source = (await command(redis, "HGET", key("image", path.split("/")[2]), "source_key") or b"").decode()
     whole = (service.files / source).read_bytes()
     (service.files / source).write_bytes(whole[:300] + bytes(len(whole) - 302) + whole[-2:])
     assert service.get(path).status == 404

@@ -2,6 +2,7 @@
 
 from redis.asyncio import Redis
 
+from image2model.store.arq_keys import queue_key
 from tests.support.multipart_body import Body
 from tests.support.served_api import PNG, Service, batch
 
@@ -13,7 +14,7 @@ async def test_accepted_batch_is_a_job_with_its_pictures_stored(service: Service
     assert (status.status, status.body) == (200, answer.body)
     assert (answer.body["params"], answer.body["estimated_cost_usd"]) == ({"face_limit": 5000}, 0.9)
     assert len(service.stored()) == 3
-    assert await redis.zcard("arq:queue:model_generation") == 3
+    assert await redis.zcard(queue_key("model_generation")) == 3
 
 
 def test_hostile_name_is_kept_as_its_last_segment(service: Service) -> None:

@@ -8,9 +8,10 @@ from redis.asyncio import Redis
 
 from image2model.errors import InvalidParameter
 from image2model.fal.endpoints import Catalogue, Endpoint, EndpointSchema, Parameter
-from image2model.generation import steps
+from image2model.generation import loading
 from image2model.jobs.batch_request import BatchRequest
 from image2model.jobs.variants import bounds, draw
+from image2model.store.keys import key
 from tests.support import worker_steps
 from tests.support.multipart_body import CONTENT_TYPE, Body
 from tests.support.served_api import PNG, Answer, MakeService, Service, batch
@@ -25,8 +26,8 @@ def quote(service: Service, body: Body) -> Answer:
     return service.post("quote", bytes(body), content_type=CONTENT_TYPE)
 
 
-async def runs(redis: Redis, job: Answer) -> list[steps.Task]:
-    return [await steps.load(redis, image["image_id"]) for image in job.items("images")]
+async def runs(redis: Redis, job: Answer) -> list[loading.Task]:
+    return [await loading.load(redis, image["image_id"]) for image in job.items("images")]
 
 
 async def test_each_picture_gets_its_variants_one_after_the_other(service: Service, redis: Redis) -> None:
@@ -70,7 +71,7 @@ async def test_objects_of_several_views_have_variants_too(make_service: MakeServ
     assert first["views"] == second["views"]
     assert [one.views for one in await runs(redis, job)] == [(await runs(redis, job))[0].views] * 2
     assert len(service.stored()) == 2
-    account = await redis.hgetall("i2m:account:local")
+    account = await redis.hgetall(key("account", "local"))
     assert account[b"reserved"] == b"1000000"
 
 
@@ -88,7 +89,7 @@ async def test_without_variants_nothing_is_drawn(service: Service, redis: Redis)
     job = service.upload(batch(1, params='{"seed":5}'))
     (image,) = job.items("images")
     assert (image["variant"], image["seed"], job.body["comparison_id"]) == (None, None, None)
-    assert await redis.hget(f"i2m:image:{image['image_id']}", "params") is None
+    assert await redis.hget(key("image", image["image_id"]), "params") is None
 
 
 async def test_one_variant_has_a_recorded_seed(service: Service) -> None:

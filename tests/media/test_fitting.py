@@ -87,6 +87,7 @@ def test_reduced_picture_is_the_right_way_up(format: str, orientation: int) -> N
     assert differences(opened(made), upright.resize((300, 200))).mean() < 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("format", "mode"),
     [

@@ -4,6 +4,7 @@ from redis.asyncio import Redis
 
 from image2model.queue import fleet
 from image2model.store.connection import command
+from image2model.store.keys import key
 from tests.support.jobs import create_job
 from tests.support.served_api import Service, batch
 from tests.support.worker_steps import claim, fail
@@ -20,7 +21,7 @@ async def test_everybodys_jobs_are_listed_newest_first(service: Service, redis: 
     for number in range(7):
         owner = f"owner{number % 3}"
         job_id = await create_job(redis, owner=owner)
-        await command(redis, "ZADD", f"i2m:owner:{owner}:jobs", 1_000_000 + number, job_id)
+        await command(redis, "ZADD", key("owner_jobs", owner), 1_000_000 + number, job_id)
         made.append((job_id, owner))
     made.append((service.upload(batch()).text("job_id"), "local"))
     assert listed(service, "?limit=100") == (made[::-1], None)
@@ -31,7 +32,7 @@ async def test_pages_across_owners_neither_repeat_nor_skip(service: Service, red
     for number in range(9):
         owner = f"owner{number % 3}"
         job_id = await create_job(redis, owner=owner)
-        await command(redis, "ZADD", f"i2m:owner:{owner}:jobs", 1_000_000, job_id)  # all in one millisecond
+        await command(redis, "ZADD", key("owner_jobs", owner), 1_000_000, job_id)  # all in one millisecond
         made.append((job_id, owner))
     seen, cursor = listed(service, "?limit=2")
     while cursor:

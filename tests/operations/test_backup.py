@@ -1,8 +1,10 @@
 """A backup, an empty server, a restore: everything is back, and nothing is bought again."""
 
+import asyncio
 import gzip
 import json
 import stat
+import time
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,8 +22,12 @@ from image2model.operations.restore import BackupUnusable, StoreNotEmpty, restor
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
 from image2model.store import job_reads, secret
+from image2model.store.arq_keys import job_key, queue_key
 from image2model.store.connection import command, connect
+from image2model.store.data_versions import LATEST
+from image2model.store.identity import negotiate
 from image2model.store.keys import Queue, key
+from image2model.store.records import JobSnapshot
 from image2model.up.store import EmbeddedStore
 from tests.support.command import Done, run_command
 from tests.support.fleet import Fleet
@@ -104,8 +110,37 @@ def _followed(service: Service, path: str) -> bytes:
 async def _reconciled(redis: Redis) -> bool:
     """A worker has started and looked after the store once."""
     workers = await command(redis, "ZCARD", key("workers"))
-    waiting = await command(redis, "ZCOUNT", f"arq:queue:{Queue.MAINTENANCE}", "-inf", "1000000")
+    waiting = await command(redis, "ZCOUNT", queue_key(Queue.MAINTENANCE), "-inf", "1000000")
     return bool(workers) and not waiting
+
+
+async def test_earlier_release_finds_all_results_or_refuses_the_backup(
+    fleet: Fleet, elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    """Its clean-up and its backup know no other names of results; it reads backups of format 1."""
+    await command(fleet.redis, "ZADD", key("readers"), int(time.time() * 1000) + 60_000, "5 earlier")
+    await command(fleet.redis, "HSET", key("store"), "version", 5, "id", "5")
+    fleet.start_worker()
+    old = await fleet.until_finished(await fleet.submit(1))
+    assert _results(old) == {f"results/{old.job_id}/{old.images[0].image_id}/model.glb"}
+    assert (await backup.make(fleet.redis, fleet.storage, tmp_path / "1.zip")).format == 1
+
+    await command(fleet.redis, "ZREM", key("readers"), "5 earlier")
+    async with asyncio.timeout(30):
+        while (await negotiate(fleet.redis)).identity.version < LATEST:
+            await asyncio.sleep(0.2)
+    new = await fleet.until_finished(await fleet.submit(1))
+    assert _results(new) == {f"results/{new.job_id}/{new.images[0].image_id}.model.glb"}
+    assert (await backup.make(fleet.redis, fleet.storage, tmp_path / "2.zip")).format == 2
+    await restore(elsewhere.redis, elsewhere.storage, tmp_path / "2.zip")
+    for name in _results(old) | _results(new):
+        assert await elsewhere.storage.get(name) == await fleet.storage.get(name)
+
+
+def _results(job: JobSnapshot) -> set[str]:
+    result = job.images[0].result
+    assert result is not None
+    return {file.key for file in result.files if file.kind == "model" and file.key is not None}
 
 
 @pytest.mark.long
@@ -115,14 +150,15 @@ async def test_restore_queues_nothing_at_all(fleet: Fleet, elsewhere: Elsewhere,
     back = await restore(elsewhere.redis, elsewhere.storage, tmp_path / "b.zip")
     assert back.unconfirmed == 3
     for queue in Queue:
-        assert await command(elsewhere.redis, "ZCARD", f"arq:queue:{queue}") == 0
-    assert await command(elsewhere.redis, "KEYS", "arq:*") == []
+        assert await command(elsewhere.redis, "ZCARD", queue_key(queue)) == 0
+    assert await command(elsewhere.redis, "KEYS", job_key("*")) == []
     job = await job_reads.read_job(elsewhere.redis, waiting)
     assert (job.counts.failed, job.job.finished_at is not None) == (3, True)
     assert await records.retry(elsewhere.redis, waiting, None, None, low_priority=False) != []
 
 
 @pytest.mark.long
+@pytest.mark.also_on_cluster
 async def test_retry_after_a_restore_runs_what_was_unfinished(
     fleet: Fleet, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
@@ -218,6 +254,7 @@ async def test_archive_is_private_and_whole_or_not_there(fleet: Fleet, tmp_path:
     assert sorted(path.name for path in tmp_path.glob("*b.zip*")) == ["b.zip"]
 
 
+@pytest.mark.also_on_cluster
 async def test_commands_back_up_and_restore(fleet: Fleet, elsewhere: Elsewhere, tmp_path: Path) -> None:
     fleet.start_worker()
     job_id = await fleet.submit(1)

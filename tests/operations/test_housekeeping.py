@@ -12,8 +12,9 @@ from image2model.operations.housekeeping import ALL_FILES
 from image2model.queue import reconciliation
 from image2model.storage import layout
 from image2model.store import job_reads
+from image2model.store.arq_keys import queue_key
 from image2model.store.connection import command
-from image2model.store.keys import Queue, key
+from image2model.store.keys import TAG, Queue, key
 from tests.support.fleet import Fleet
 from tests.support.served_api import Service
 from tests.support.sketches import picture
@@ -34,7 +35,7 @@ async def clean(fleet: Fleet) -> None:
     """Have a worker do it, and wait until it is done."""
     await reconciliation.enqueue_once(fleet.redis, Queue.MAINTENANCE, "cleanup:test", "cleanup", ALL_FILES)
     async with asyncio.timeout(20):
-        while await command(fleet.redis, "ZSCORE", f"arq:queue:{Queue.MAINTENANCE}", "cleanup:test"):
+        while await command(fleet.redis, "ZSCORE", queue_key(Queue.MAINTENANCE), "cleanup:test"):
             await asyncio.sleep(0.02)
 
 
@@ -76,7 +77,7 @@ async def test_expired_job_leaves_nothing_to_reuse(fleet: Fleet) -> None:
     await fleet.until_finished(expired)
     await fleet.until_finished(kept)
     before = await reuse_entries(fleet)
-    assert {name.split(":")[1] for name in before} == {"reuse", "cutout"}
+    assert {name.removeprefix(TAG).split(":")[0] for name in before} == {"reuse", "cutout"}
     await expire(fleet, expired)
     await clean(fleet)
     (left,) = await reuse_entries(fleet)
@@ -145,7 +146,10 @@ async def test_files_of_nobody_go_once_they_are_old(fleet: Fleet, tmp_path: Path
     existing = await fleet.submit(1)
     (image,) = (await job_reads.read_job(fleet.redis, existing)).images
     own = layout.original(existing, image.image_id, "png")
-    old = [layout.original(NOBODY, NOBODY, "png"), layout.result(NOBODY, NOBODY, "model", "glb")]
+    old = [
+        layout.original(NOBODY, NOBODY, "png"),
+        *(layout.ResultNames(NOBODY, NOBODY, flat).key("model", "glb") for flat in (True, False)),
+    ]
     young = layout.thumbnail("e" * 32, NOBODY)
     stranger = "backups/mine.tar"
     for name in (*old, young, stranger):

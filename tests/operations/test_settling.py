@@ -12,8 +12,8 @@ from image2model.jobs import records
 from image2model.operations.dead_letters import histories
 from image2model.operations.settling import HISTORY_S, settle_jobs
 from image2model.store import job_reads
-from image2model.store.data_versions import LATEST
 from image2model.store.identity import negotiate
+from image2model.store.keys import key
 from tests.events.conftest import api_process
 from tests.support.javascript import run_client
 from tests.support.jobs import book, create_job, fail, finish, pick, run, submit
@@ -101,7 +101,7 @@ async def test_history_is_whole_until_then(redis: Redis, address: Address) -> No
     assert await settle_jobs(redis) == 0
     async with opened(address, job_path(job_id), last_id=0) as stream:
         assert [event.id for event in await stream.rest()] == list(range(1, 8))
-    await redis.zincrby("i2m:jobs:unsettled", -1000 * HISTORY_S, job_id)
+    await redis.zincrby(key("unsettled"), -1000 * HISTORY_S, job_id)
     assert await settle_jobs(redis) == 1
     assert await settle_jobs(redis) == 0
 
@@ -114,7 +114,7 @@ async def test_the_document_stays_as_it_was(redis: Redis) -> None:
     await settle_jobs(redis, older_than_s=0)
     assert await job_reads.read_job(redis, job_id) == before
     assert await history.of_job(redis, job_id, 0) == live
-    assert not await redis.exists(f"i2m:job:{job_id}:events")
+    assert not await redis.exists(key("job_events", job_id))
 
 
 async def test_a_change_after_that_is_an_event_and_is_settled_too(redis: Redis, address: Address) -> None:
@@ -142,10 +142,10 @@ async def test_a_booking_that_is_repeated_late_stays_harmless(redis: Redis) -> N
     await submit(redis, claim)
     await finish(redis, claim)
     await settle_jobs(redis, older_than_s=0)
-    booked = await redis.hgetall("i2m:account:ann")
+    booked = await redis.hgetall(key("account", "ann"))
     again = await book(redis, claim.task_id, request_id="r1", attempt="a1")
     assert again.outcome is Outcome.ALREADY_BOOKED
-    assert await redis.hgetall("i2m:account:ann") == booked
+    assert await redis.hgetall(key("account", "ann")) == booked
 
 
 async def test_failed_images_keep_their_history_and_can_be_retried(redis: Redis, address: Address) -> None:
@@ -180,7 +180,7 @@ async def test_a_reopened_job_is_not_settled(redis: Redis) -> None:
 
 async def test_nothing_is_settled_while_a_release_before_may_read_it(redis: Redis) -> None:
     await negotiate(redis)
-    await redis.hset("i2m:store", "version", str(LATEST - 1))
+    await redis.hset(key("store"), "version", "4")  # histories are shortened from 5 on
     await create_job(redis)
     await run(redis)
     assert await settle_jobs(redis, older_than_s=0) == 0

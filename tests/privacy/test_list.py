@@ -11,11 +11,13 @@ from image2model.generation import fal_deletions, steps, stored_results
 from image2model.generation.fal_deletions import KeptAtFal, Outcome
 from image2model.generation.steps import Committed
 from image2model.jobs import records
+from image2model.jobs.new_jobs import NewJob
 from image2model.operations import housekeeping, restore
 from image2model.queue.leases import Claim
 from image2model.store.arq_keys import queue_key
 from image2model.store.data_versions import functions_since
 from image2model.store.durability import Replicas
+from image2model.store.identity import negotiate
 from image2model.store.keys import Queue, key
 from image2model.webhooks import fal_callback
 from tests.support import jobs
@@ -32,7 +34,7 @@ async def commit(redis: Redis, claim: Claim, request_id: str = "req-1", attempt:
     )
 
 
-async def submitted(redis: Redis) -> tuple[records.NewJob, Claim]:
+async def submitted(redis: Redis) -> tuple[NewJob, Claim]:
     job = await jobs.make_job(redis, unit_micro=300_000)
     (claim,) = await jobs.pick(redis)
     await jobs.take_permit(redis, claim)
@@ -261,8 +263,9 @@ async def test_failure_of_one_delays_no_other(redis: Redis) -> None:
 
 async def test_task_waits_until_every_worker_knows_it(redis: Redis) -> None:
     since = functions_since()["delete_at_fal"]
+    await negotiate(redis)
+    await redis.hset(key("store"), "version", str(since - 1))  # it never goes down, so before there is a job
     _, claim = await submitted(redis)
-    await redis.hset(key("store"), "version", str(since - 1))
     await steps.fail(redis, claim.task_id, claim.token, failed("generation_failed"))
     assert await listed(redis) == ([], ["req-1"])
     assert not await is_queued(redis)

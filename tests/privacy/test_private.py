@@ -6,6 +6,7 @@ import pytest
 
 from image2model.generation import fal_deletions
 from image2model.jobs import lifecycle, records
+from image2model.store.arq_keys import job_key
 from image2model.store.keys import key
 from tests.support.fleet import Fleet, failed_codes
 from tests.support.privacy import (
@@ -70,7 +71,7 @@ async def test_missing_file_is_looked_for_without_being_asked(fleet: Fleet) -> N
     await refresh_now(fleet, image_id, 1)
 
     async def second() -> bool:
-        return bool(await fleet.redis.exists(f"arq:job:refresh:{image_id}:2"))
+        return bool(await fleet.redis.exists(job_key(f"refresh:{image_id}:2")))
 
     await until(second)
     fleet.emulator.http.post("/_emulator/files/reveal").raise_for_status()

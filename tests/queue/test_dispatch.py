@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import arq.constants
 import arq.utils
 import arq.worker
 import pytest
@@ -15,7 +16,7 @@ from redis.asyncio import Redis
 from image2model import settings
 from image2model.fal.gateway import FalGateway
 from image2model.fal.hosts import FalHosts
-from image2model.generation import steps
+from image2model.generation import loading, steps
 from image2model.generation.unconfirmed import next_lookup_s
 from image2model.queue import dispatch, leases, reconciliation
 from image2model.queue.dispatch import LeasedWorker, arq_function
@@ -23,12 +24,14 @@ from image2model.queue.leases import LeaseRenewer
 from image2model.queue.running import RunningTask
 from image2model.queue.unexpected import GuardedTask, Work, no_cleanup
 from image2model.storage.address import open_storage
+from image2model.store import arq_keys
+from image2model.store.arq_keys import in_progress_key, queue_key
 from image2model.store.durability import Replicas
 from image2model.store.keys import Queue, key
 from image2model.worker.process import WorkerContext
 from tests.support.jobs import create_job, pick, take_permit
 
-IN_PROGRESS = "arq:in-progress:t1"
+IN_PROGRESS = in_progress_key("t1")
 
 
 @asynccontextmanager
@@ -46,6 +49,12 @@ async def dispatcher(redis: Redis, folder: Path, work: Work[WorkerContext]) -> A
     finally:
         await worker.stop()
         context.close()
+
+
+def test_our_names_of_keys_are_those_of_arq() -> None:
+    ours = tuple(arq_keys.PLAIN[kind] for kind in (arq_keys.JOB, arq_keys.IN_PROGRESS, arq_keys.RETRY))
+    arqs = arq.constants
+    assert ours == (arqs.job_key_prefix, arqs.in_progress_key_prefix, arqs.retry_key_prefix)
 
 
 async def test_run_that_still_unwinds_leaves_the_next_ones_lease_alone(redis: Redis, tmp_path: Path) -> None:
@@ -89,7 +98,7 @@ async def test_task_that_has_not_begun_stops_as_well(redis: Redis, tmp_path: Pat
         await worker.pick()
         await worker.stop()  # right after the pick: ARQ has not come to the function
         assert await redis.get(IN_PROGRESS) is None
-        assert await redis.zscore("arq:queue:batch_processing", "t1") is not None
+        assert await redis.zscore(queue_key("batch_processing"), "t1") is not None
 
 
 @pytest.mark.parametrize("ahead_ms", [-60_000, 60_000])
@@ -106,7 +115,7 @@ async def test_wait_is_measured_by_the_stores_clock(
     async with asyncio.timeout(20), dispatcher(redis, tmp_path, work) as worker:
         await worker.pick()
         await asyncio.wait(list(worker.tasks.values()))
-        score = await redis.zscore("arq:queue:batch_processing", "t1")
+        score = await redis.zscore(queue_key("batch_processing"), "t1")
         seconds, micros = await redis.time()
         assert score is not None
         assert 20_000 < score - seconds * 1000 - micros / 1000 <= 30_000
@@ -121,4 +130,4 @@ async def test_age_of_a_submit_is_measured_by_the_stores_clock(
     await steps.mark_posting(Replicas(redis), claim.task_id, claim.token)
     clock = time.time
     monkeypatch.setattr(time, "time", lambda: clock() + 3600)
-    assert next_lookup_s(await steps.load(redis, claim.task_id), 120) == 1.0
+    assert next_lookup_s(await loading.load(redis, claim.task_id), 120) == 1.0

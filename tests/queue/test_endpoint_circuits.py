@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus, WaitingFor
-from image2model.generation import steps
+from image2model.generation import loading, steps
 from image2model.jobs import records
 from image2model.queue import circuits, leases
 from image2model.queue.circuits import Fault, FaultOutcome, Pace
@@ -124,7 +124,7 @@ async def test_attempt_that_its_endpoint_spoilt_is_not_used_up(redis: Redis, mak
     (claim,) = await pick(redis)
     await submit(redis, claim)
     assert await steps.try_again(redis, claim.task_id, claim.token, used_attempt=True, endpoint=True)
-    task = await steps.load(redis, claim.task_id)
+    task = await loading.load(redis, claim.task_id)
     assert (task.attempt, task.attempts_used, task.request) == (2, 0, None)
 
 

@@ -3,7 +3,7 @@
 from redis.asyncio import Redis
 
 from image2model.domain import WaitingFor
-from image2model.generation import steps
+from image2model.generation import loading
 from image2model.jobs import records
 from image2model.queue import leases, reconciliation
 from image2model.queue.leases import Claim
@@ -20,7 +20,7 @@ ONE_OF_OTHER = FalConcurrency(10, {OTHER: 1})
 
 
 async def _owner(redis: Redis, claim: Claim) -> str:
-    return (await steps.load(redis, claim.task_id)).owner
+    return (await loading.load(redis, claim.task_id)).owner
 
 
 async def test_permits_are_those_that_run_and_one_more(redis: Redis) -> None:
@@ -105,7 +105,7 @@ async def test_low_priority_gets_one_permit_of_ten(redis: Redis) -> None:
             )
         ).claims
         assert await ask(redis, [claim], concurrency=FalConcurrency(100)) == [Permit.GRANTED]
-        priorities.append((await steps.load(redis, claim.task_id)).priority)
+        priorities.append((await loading.load(redis, claim.task_id)).priority)
     assert [place for place, one in enumerate(priorities) if one == "low"] == [9, 19, 29, 39]
 
 
@@ -121,7 +121,7 @@ async def test_pictures_of_low_priority_set_nobody_of_normal_back(redis: Redis) 
             )
         ).claims
         await ask(redis, [claim], concurrency=FalConcurrency(100))
-        if (await steps.load(redis, claim.task_id)).priority == "normal":
+        if (await loading.load(redis, claim.task_id)).priority == "normal":
             owners.append(await _owner(redis, claim))
     assert abs(owners.count("ann") - owners.count("bob")) <= 1
 
@@ -132,7 +132,7 @@ async def test_full_endpoint_holds_up_nobody_else(redis: Redis) -> None:
     found = []
     for _ in range(6):  # a pick looks at 200 at most
         found += await pick(redis, concurrency=ONE_OF_OTHER)
-    models = [(await steps.load(redis, claim.task_id)).model for claim in found]
+    models = [(await loading.load(redis, claim.task_id)).model for claim in found]
     assert models.count(OTHER) == 3
     permits = await ask(redis, found, concurrency=ONE_OF_OTHER)
     granted = [model for model, permit in zip(models, permits, strict=True) if permit is Permit.GRANTED]

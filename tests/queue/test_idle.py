@@ -5,6 +5,7 @@ import json
 import signal
 import time
 
+import pytest
 from redis.asyncio import Redis
 
 from image2model.queue import circuits
@@ -109,6 +110,21 @@ async def test_signs_of_work(redis: Redis, make_job: MakeJob) -> None:
     assert not await is_idle()
     assert await pick(redis)
     assert not await is_idle()
+
+
+async def test_turn_is_one_process_s(redis: Redis) -> None:
+    one, other = Activity(redis), Activity(redis)
+    assert await one.take_turn()
+    assert not await other.take_turn()
+    assert (one.has_turn, other.has_turn) == (True, False)
+    assert (one.turn.is_set(), other.turn.is_set()) == (True, False)
+
+
+@pytest.mark.parametrize(("workers", "share"), [(1, 1), (10, 1), (25, 2.5), (100, 10)])
+async def test_large_fleet_asks_as_often_as_ten_workers(redis: Redis, workers: int, share: float) -> None:
+    seen = Activity(redis)
+    seen.workers = workers
+    assert seen.share == share
 
 
 async def test_notice_ends_the_wait(redis: Redis) -> None:

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from image2model.queue import fleet
-from image2model.queue.fleet import HEARTBEAT_TTL_SECONDS, Heartbeat
+from image2model.queue.fleet import HEARTBEAT_TTL_SECONDS, Beat, Heartbeat
 from image2model.store.keys import key
 
 
@@ -30,28 +30,28 @@ async def _aged(redis: Redis, name: str, ttls: float) -> None:
 
 
 async def test_silent_worker_is_counted_once(redis: Redis, silent: str) -> None:
-    assert await fleet.heartbeat(redis, _heartbeat("steady")) == [silent]
-    assert await fleet.heartbeat(redis, _heartbeat("steady")) == []
+    assert await fleet.heartbeat(redis, _heartbeat("steady")) == Beat([silent], 1)
+    assert await fleet.heartbeat(redis, _heartbeat("steady")) == Beat([], 1)
     assert (await fleet.read(redis)).workers_lost == 1
 
 
 async def test_goodbye_is_no_loss(redis: Redis, silent: str) -> None:
     await fleet.leave(redis, silent)
-    assert await fleet.heartbeat(redis, _heartbeat("steady")) == []
+    assert (await fleet.heartbeat(redis, _heartbeat("steady"))).lost == []
     assert (await fleet.read(redis)).workers_lost == 0
 
 
 async def test_one_that_missed_a_heartbeat_is_no_loss(redis: Redis, silent: str) -> None:
     await _aged(redis, silent, 1.5)
-    assert await fleet.heartbeat(redis, _heartbeat("steady")) == []
+    assert (await fleet.heartbeat(redis, _heartbeat("steady"))).lost == []
 
 
 async def test_after_an_outage_everybody_has_time_to_be_heard(redis: Redis, silent: str) -> None:
     await _aged(redis, "steady", 2.5)  # nobody could send one
-    assert await fleet.heartbeat(redis, _heartbeat("steady")) == []
-    assert await fleet.heartbeat(redis, _heartbeat(silent)) == []
+    assert (await fleet.heartbeat(redis, _heartbeat("steady"))).lost == []
+    assert (await fleet.heartbeat(redis, _heartbeat(silent))).lost == []
     await redis.hset(key("losses"), "grace_until", "1")
-    assert await fleet.heartbeat(redis, _heartbeat("steady")) == []
+    assert (await fleet.heartbeat(redis, _heartbeat("steady"))).lost == []
     assert (await fleet.read(redis)).workers_lost == 0
 
 
@@ -59,5 +59,5 @@ async def test_whoever_is_silent_beyond_that_time_is_lost(redis: Redis, silent: 
     await _aged(redis, "steady", 2.5)
     await fleet.heartbeat(redis, _heartbeat("steady"))
     await redis.hset(key("losses"), "grace_until", "1")
-    assert await fleet.heartbeat(redis, _heartbeat("steady")) == [silent]
+    assert (await fleet.heartbeat(redis, _heartbeat("steady"))).lost == [silent]
     assert (await fleet.read(redis)).workers_lost == 1

@@ -10,18 +10,20 @@ from image2model.domain import Counts, ImageError, WaitingFor
 from image2model.errors import NotFound, StaleFence
 from image2model.events import history
 from image2model.events.history import JobCompleted
-from image2model.generation import steps
+from image2model.generation import loading, steps
 from image2model.jobs import records
 from image2model.queue import circuits, leases, reconciliation
 from image2model.queue.permits import Permit
 from image2model.store import job_reads
+from image2model.store.arq_keys import in_progress_key, job_key, queue_key
 from image2model.store.durability import Replicas
+from image2model.store.identity import negotiate
 from image2model.store.keys import UNFINISHED_TTL_MS, Queue, key
 from tests.support.fixtures import MakeJob
 from tests.support.jobs import finish, submit, take_permit
 from tests.support.leases import pick
 
-QUEUE = "arq:queue:model_generation"
+QUEUE = queue_key("model_generation")
 FAULT = ImageError("generation_failed", "FAL broke", retryable=True)
 
 
@@ -36,6 +38,7 @@ async def permits(redis: Redis) -> int:
     return int(await redis.zcard(key("permits"))) + int(await redis.zcard(key("ahead")))
 
 
+@pytest.mark.also_on_cluster
 async def test_cancel_during_a_refused_submit_ends_the_image(redis: Redis, make_job: MakeJob) -> None:
     job = await make_job(1)
     (claim,) = await pick(redis)
@@ -62,7 +65,7 @@ async def test_cancelled_image_that_fal_failed_gets_no_further_attempt(
 
 async def lose(redis: Redis, claim: leases.Claim) -> None:
     """The store forgets that somebody works on it."""
-    await redis.delete(f"arq:job:{claim.task_id}", f"arq:in-progress:{claim.task_id}")
+    await redis.delete(job_key(claim.task_id), in_progress_key(claim.task_id))
     await redis.execute_command("ZREM", key("leases", Queue.GENERATION), claim.task_id)
 
 
@@ -92,12 +95,14 @@ async def test_repair_of_counts_leaves_no_gap_in_the_history(redis: Redis, make_
 
 
 async def test_image_without_its_arq_job_is_still_run(redis: Redis, make_job: MakeJob) -> None:
+    await negotiate(redis)
+    await redis.hset(key("store"), "version", "4")  # later ones have no such keys for images
     await make_job(1)
     (claim,) = await pick(redis, lease_s=0.01)
-    await redis.delete(f"arq:job:{claim.task_id}", f"arq:in-progress:{claim.task_id}")
+    await redis.delete(job_key(claim.task_id), in_progress_key(claim.task_id))
     await redis.execute_command("ZADD", QUEUE, 2, claim.task_id)
     assert len(await pick(redis)) == 1
-    assert await redis.exists(f"arq:job:{claim.task_id}")
+    assert await redis.exists(job_key(claim.task_id))
 
 
 async def open_circuit(redis: Redis) -> None:
@@ -227,7 +232,7 @@ async def test_followers_of_a_run_are_woken_by_its_end(redis: Redis, make_job: M
         await submit(redis, leader)
         await finish(redis, leader)
     (follower,) = await pick(redis)
-    task = await steps.load(redis, follower.task_id)
+    task = await loading.load(redis, follower.task_id)
     assert task.reuse_of == (leader.task_id if outcome == "succeeded" else "")
 
 

@@ -3,7 +3,7 @@
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
-from image2model.generation import steps
+from image2model.generation import loading, steps
 from image2model.queue import permits
 from image2model.queue.leases import Claim
 from image2model.queue.permits import Permit, PermitRequest
@@ -20,8 +20,8 @@ async def test_first_in_line_get_what_is_free(redis: Redis, make_job: MakeJob) -
     claims = await pick(redis)
     answers = await permits.take(redis, [_wish(claim) for claim in claims], max_permits=3)
     assert answers == [Permit.GRANTED] * 3 + [Permit.NONE_FREE] * 2
-    assert (await steps.load(redis, claims[0].task_id)).intent_url == "http://cdn/1.png"
-    assert (await steps.load(redis, claims[3].task_id)).intent_url == ""
+    assert (await loading.load(redis, claims[0].task_id)).intent_url == "http://cdn/1.png"
+    assert (await loading.load(redis, claims[3].task_id)).intent_url == ""
 
 
 async def test_stale_one_takes_no_permit_from_those_behind(redis: Redis, make_job: MakeJob) -> None:

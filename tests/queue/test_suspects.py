@@ -5,14 +5,15 @@ from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
 from image2model.errors import StaleFence
-from image2model.generation import steps
+from image2model.generation import loading, steps
 from image2model.jobs import records
 from image2model.queue import leases
 from image2model.queue.leases import MAX_CRASHES, Claim
+from image2model.queue.permits import Permit
 from image2model.store import job_reads
 from image2model.store.keys import Queue, key
 from tests.support.fixtures import MakeJob
-from tests.support.jobs import fail, pick, submit
+from tests.support.jobs import RESULT, fail, pick, submit, take_permit
 
 
 async def _worker_dies(redis: Redis, claim: Claim) -> None:
@@ -27,18 +28,59 @@ async def _dies_in_hazard(redis: Redis, times: int, *, alone: bool) -> None:
         await _worker_dies(redis, claim)
 
 
-async def _task(redis: Redis) -> steps.Task:
+async def _follow(redis: Redis) -> list[Claim]:
+    picked = await leases.pick(
+        redis, Queue.GENERATION, "w1", free=0, reserve=9, lease_s=600.0, max_permits=100
+    )
+    return picked.claims
+
+
+async def _task(redis: Redis) -> loading.Task:
     (claim,) = await pick(redis)
-    return await steps.load(redis, claim.task_id)
+    return await loading.load(redis, claim.task_id)
 
 
-async def test_picture_that_sat_in_workers_that_died_is_no_suspect(redis: Redis, make_job: MakeJob) -> None:
+async def test_picture_that_a_dying_worker_had_prepared_is_no_suspect(
+    redis: Redis, make_job: MakeJob
+) -> None:
     await make_job(1)
     for _ in range(3 * MAX_CRASHES):
         (claim,) = await pick(redis)
+        assert await take_permit(redis, claim) is Permit.GRANTED
         await _worker_dies(redis, claim)
     task = await _task(redis)
     assert (task.hazard_deaths, task.crashes) == (0, 0)
+
+
+async def test_pictures_that_a_dying_worker_was_preparing_are_suspects(
+    redis: Redis, make_job: MakeJob
+) -> None:
+    await make_job(2)
+    for claim in await pick(redis):
+        await _worker_dies(redis, claim)
+    tasks = [await loading.load(redis, claim.task_id) for claim in await pick(redis)]
+    assert [(task.hazard_deaths, task.crashes) for task in tasks] == [(1, 0)] * 2
+    marks = [await redis.hget(key("image", task.image_id), "hazard") for task in tasks]
+    assert marks == [b"", b""]  # from now on they mark each step themselves
+
+
+async def test_pictures_whose_models_a_dying_worker_was_storing_are_suspects(
+    redis: Redis, make_job: MakeJob
+) -> None:
+    await make_job(1)
+    (claim,) = await pick(redis)
+    await submit(redis, claim)
+    await _worker_dies(redis, claim)
+    (claim,) = await _follow(redis)
+    assert (await loading.load(redis, claim.task_id)).hazard_deaths == 0
+    await steps.move(redis, claim.task_id, claim.token, ImageStatus.STORING)
+    for deaths in (1, 2):
+        await _worker_dies(redis, claim)
+        (claim,) = await _follow(redis)
+        assert (await loading.load(redis, claim.task_id)).hazard_deaths == deaths
+        await steps.enter_hazard(redis, claim.task_id, claim.token, alone=False)
+    await steps.succeed(redis, claim.task_id, claim.token, RESULT)
+    assert await redis.hget(key("image", claim.task_id), "hazard") == b""
 
 
 async def test_neighbour_in_a_hazardous_step_is_a_suspect_and_never_blamed(
@@ -92,7 +134,7 @@ async def test_result_that_ends_workers_is_not_failed(redis: Redis, make_job: Ma
         (claim,) = (
             await leases.pick(redis, Queue.GENERATION, "w", free=0, reserve=1, lease_s=600, max_permits=10)
         ).claims
-    assert (await steps.load(redis, claim.task_id)).crashes == MAX_CRASHES + 1
+    assert (await loading.load(redis, claim.task_id)).crashes == MAX_CRASHES + 1
     assert (await job_reads.read_job(redis, job.job_id)).images[0].status is ImageStatus.SUBMITTED
 
 
@@ -108,7 +150,7 @@ async def test_death_of_the_decoders_process_counts_once_for_each_run(
         await steps.note_crash(redis, claim.task_id, claim.token)
     (claim,) = await pick(redis)
     assert await steps.note_crash(redis, claim.task_id, claim.token) == 2
-    task = await steps.load(redis, claim.task_id)
+    task = await loading.load(redis, claim.task_id)
     assert (task.hazard_deaths, task.crashes) == (1, 2)
 
 

@@ -5,7 +5,7 @@ import asyncio
 from redis.asyncio import Redis
 
 from image2model.domain import Counts, WaitingFor
-from image2model.generation import steps
+from image2model.generation import loading, steps
 from image2model.jobs import records
 from image2model.queue import circuits, permits, reconciliation
 from image2model.queue.circuits import Fault, FaultOutcome
@@ -199,7 +199,7 @@ async def test_same_pictures_wait_for_their_endpoint_each_for_itself(redis: Redi
     assert await pick(redis) == []
     await finish(redis, probe)
     (reused,) = await pick(redis)
-    assert (await steps.load(redis, reused.task_id)).reuse_of == probe.task_id
+    assert (await loading.load(redis, reused.task_id)).reuse_of == probe.task_id
 
 
 async def test_result_that_is_there_needs_no_endpoint(redis: Redis, make_job: MakeJob) -> None:
@@ -213,7 +213,7 @@ async def test_result_that_is_there_needs_no_endpoint(redis: Redis, make_job: Ma
     await refuse(redis, refused, LATER)
     await finish(redis, claim)
     (reused,) = await pick(redis)
-    assert (await steps.load(redis, reused.task_id)).reuse_of == claim.task_id
+    assert (await loading.load(redis, reused.task_id)).reuse_of == claim.task_id
 
 
 async def test_reconciler_leaves_those_that_wait_and_finds_those_that_nobody_knows(

@@ -12,7 +12,7 @@ import pytest
 
 from image2model.errors import ConfigurationError
 from image2model.storage.address import open_storage
-from image2model.storage.errors import StorageError
+from image2model.storage.errors import ObjectMissing, StorageError
 from image2model.storage.objects import ObjectStorage
 
 PNG = "image/png"
@@ -139,6 +139,26 @@ async def test_stored_file_is_readable_by_its_owner(local: ObjectStorage, folder
     assert (folder / "a/b").stat().st_mode & stat.S_IRUSR
 
 
+async def test_small_write_beside_one_that_was_killed_takes_another_name(
+    local: ObjectStorage, folder: Path
+) -> None:
+    await local.put("a/b", b"old", content_type=PNG)
+    (folder / "a/b#1").write_bytes(b"half")
+    await local.put("a/b", [b"n", memoryview(b"ew")], content_type=PNG)
+    assert await local.get("a/b") == b"new"
+    assert tree(folder) == ["a", "a/b", "a/b#1"]
+
+
+async def test_directory_is_no_object_and_none_takes_its_place(local: ObjectStorage, folder: Path) -> None:
+    await local.put("a/b/c", b"", content_type=PNG)
+    assert await local.get("a/b/c") == b""
+    with pytest.raises(ObjectMissing):
+        await local.get("a/b")
+    with pytest.raises(StorageError):
+        await local.put("a/b", b"x", content_type=PNG)
+    assert tree(folder) == ["a", "a/b", "a/b/c"]
+
+
 FILL_A_SMALL_DISK = """
 import asyncio, sys
 from pathlib import Path
@@ -162,6 +182,12 @@ async def main():
             await put()
         except DiskFull:
             print("full")
+    try:
+        for number in range(200):
+            await storage.put(f"full/{number}/small", bytes(1 << 19), content_type="image/png")
+    except DiskFull:
+        print("full", [path.name for path in root.rglob("*") if "#" in path.name])
+    await storage.delete_prefix("full")
     print(sorted(str(path.relative_to(root)) for path in root.rglob("*")))
     async with asyncio.timeout(10):
         while True:  # a write that was given up still closes its file
@@ -187,4 +213,4 @@ def test_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
         check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["full", "full", "['keep', 'keep/me']", "True"]
+    assert done.stdout.splitlines() == ["full", "full", "full []", "['keep', 'keep/me']", "True"]

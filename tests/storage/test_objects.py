@@ -111,8 +111,9 @@ async def test_cancelled_stream_leaves_nothing(storage: ObjectStorage) -> None:
     assert await keys(storage) == []
 
 
-async def test_cancelled_put_is_over_when_its_cancellation_is(storage: ObjectStorage) -> None:
-    data = os.urandom(8 * MIB)
+@pytest.mark.parametrize("size", [1000, 8 * MIB])
+async def test_cancelled_put_is_over_when_its_cancellation_is(storage: ObjectStorage, size: int) -> None:
+    data = os.urandom(size)
     for step in range(5):
         putting = asyncio.create_task(storage.put("a/b", data, content_type=PNG))
         for _ in range(step):
@@ -123,8 +124,9 @@ async def test_cancelled_put_is_over_when_its_cancellation_is(storage: ObjectSto
         assert await keys(storage) == []
 
 
-async def test_reader_sees_the_old_or_the_new_object_never_a_part(storage: ObjectStorage) -> None:
-    versions = [bytes([n]) * (2 * MIB) for n in range(4)]
+@pytest.mark.parametrize("size", [50_000, 2 * MIB])
+async def test_reader_sees_the_old_or_the_new_object_never_a_part(storage: ObjectStorage, size: int) -> None:
+    versions = [bytes([n]) * size for n in range(4)]
     await storage.put("a/b", versions[0], content_type=PNG)
 
     async def write() -> None:

@@ -3,15 +3,16 @@
 import pytest
 from redis.asyncio import Redis
 
+from image2model.store.keys import FIRST_CELL, TAG
 from image2model.store.scripts import library, link
 
-HASH = "i2m:store:buffered"
+HASH = f"{TAG}store:buffered"
 TTL = 60_000
 
 
 async def run(redis: Redis, body: str) -> object:
     """The reply of a script with this body, in which `H` is the hash."""
-    return await redis.eval(link(library(), f"local H = '{HASH}'\n{body}"), 0)
+    return await redis.eval(link(library(), f"local H = '{HASH}'\n{body}"), 1, FIRST_CELL)
 
 
 async def commands(redis: Redis) -> int:

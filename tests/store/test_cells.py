@@ -63,6 +63,9 @@ CROSSINGS: Final = {
             "jobs/retry_images",
         },
     ),
+    "idempotency keys": Crossing(
+        frozenset({"idempotency"}), AT_ONCE | {"jobs/confirm_image", "jobs/reserve_jobs"}
+    ),
     "job lists": Crossing(
         frozenset({"owner_jobs", "owner_metadata", "owners"}), AT_ONCE | {"jobs/reserve_jobs"}
     ),

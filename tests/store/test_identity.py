@@ -26,10 +26,11 @@ _LIFE_S = 0.6
 
 async def old_heartbeat(redis: Redis, worker: str = "old") -> None:
     """As a worker of 8adfc9c beats."""
-    await command(redis, "HSET", key("worker", worker), "beat_at", 1, "host", "here")
-    await command(redis, "PEXPIRE", key("worker", worker), 15_000)
-    await command(redis, "ZADD", key("workers"), time.time() * 1000, worker)
-    await command(redis, "PEXPIRE", key("workers"), 60_000)
+    beat, workers = key("worker", worker).plain, key("workers").plain
+    await command(redis, "HSET", beat, "beat_at", 1, "host", "here")
+    await command(redis, "PEXPIRE", beat, 15_000)
+    await command(redis, "ZADD", workers, time.time() * 1000, worker)
+    await command(redis, "PEXPIRE", workers, 60_000)
 
 
 @asynccontextmanager
@@ -201,6 +202,7 @@ async def test_task_that_an_earlier_worker_would_drop_waits_for_the_version(
     redis: Redis,
 ) -> None:
     await old_heartbeat(redis)
+    await negotiate(redis)
     for task, function in (("new", "refresh_files"), ("known", "reconcile")):
         await reconciliation.enqueue_once(redis, Queue.MAINTENANCE, task, function, "")
     assert not await reconciliation.enqueue_once(redis, Queue.MAINTENANCE, "new", "refresh_files", "")

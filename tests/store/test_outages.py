@@ -12,6 +12,7 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError, ResponseError
 
 from image2model.store.connection import StoreOutage, command, connect, connect_for_pubsub
+from image2model.store.keys import key
 from image2model.store.scripts import Script
 from image2model.up.store import EmbeddedStore
 from tests.support.refusing_store import refusing_store
@@ -122,7 +123,7 @@ async def test_sentinels_that_are_away_are_an_outage() -> None:
 
 async def test_silent_server_is_an_outage(own_store: EmbeddedStore) -> None:
     assert own_store.pid is not None
-    async with connect(own_store.url, timeout_s=2.0) as redis:
+    async with connect(own_store.url, timeout_s=0.5) as redis:
         await _command(redis)
         os.kill(own_store.pid, signal.SIGSTOP)
         try:
@@ -172,7 +173,7 @@ async def test_lost_subscription_is_an_outage(own_store: EmbeddedStore) -> None:
 
 
 async def test_wrong_type_inside_a_script_is_a_bug(redis: Redis) -> None:
-    await redis.set("i2m:circuit", "no hash", px=60_000)
+    await redis.set(key("circuit"), "no hash", px=60_000)
     with pytest.raises(ResponseError) as caught:
         await Script("queue/allow_trial")(redis)
     assert not isinstance(caught.value, StoreOutage)

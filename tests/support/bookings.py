@@ -9,10 +9,11 @@ from image2model.domain import FalRequest, ImageError, ImageStatus
 from image2model.generation import costs, steps
 from image2model.generation.costs import Booked, Booking
 from image2model.generation.steps import Committed
-from image2model.jobs import records
+from image2model.jobs.new_jobs import NewJob
 from image2model.queue import leases
 from image2model.store import job_reads
 from image2model.store.durability import Replicas
+from image2model.store.keys import key
 from tests.support.jobs import RESULT, take_permit
 
 S = ImageStatus
@@ -31,7 +32,7 @@ async def used(redis: Redis, owner: str = "ann") -> Usage:
 
 
 async def spent_today(redis: Redis) -> int:
-    tables = [await redis.hgetall(key) async for key in redis.scan_iter("i2m:spend:*")]
+    tables = [await redis.hgetall(name) async for name in redis.scan_iter(key("spend", "*"))]
     return sum(int(micro) for table in tables for micro in table.values())
 
 
@@ -68,7 +69,7 @@ async def book_held(redis: Redis, image_id: str, attempt: str, request_id: str) 
     return await costs.record_booking(redis, booking)
 
 
-async def agree(redis: Redis, job: records.NewJob, micro: int) -> None:
+async def agree(redis: Redis, job: NewJob, micro: int) -> None:
     """Images, job, account and the day's table say the same."""
     snapshot = await job_reads.read_job(redis, job.job_id)
     assert sum(image.cost_micro or 0 for image in snapshot.images) == micro

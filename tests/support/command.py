@@ -2,8 +2,11 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from tests.support import forked
 
 Done = subprocess.CompletedProcess[str]
 
@@ -16,12 +19,16 @@ def environment(**more: str) -> dict[str, str]:
 
 def run_command(*arguments: object, folder: Path | None = None, **settings: str) -> Done:
     """Run it in this folder; `settings` by their names, I2M_…"""
-    return subprocess.run(
-        [sys.executable, "-m", "image2model", *map(str, arguments)],
-        cwd=folder,
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    command = ("image2model", *map(str, arguments))
+    with TemporaryFile() as out, TemporaryFile() as err:
+        process = forked.start(command, environment(**settings), out, err, folder)
+        try:
+            code = process.wait(60)
+        finally:
+            process.kill()
+        return Done(command, code, _text(out), _text(err))
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()

@@ -19,6 +19,7 @@ import msgspec
 
 from tests.support.emulator import fault_rule
 from tests.support.secrecy import Watch
+from tests.support.starts import Start, interpreter
 
 KEY = "test-id:test-secret"
 
@@ -63,7 +64,9 @@ class EmulatorProcess(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def emulator_process(*flags: str, environment: Mapping[str, str] | None = None) -> Iterator[EmulatorProcess]:
+def emulator_process(
+    *flags: str, environment: Mapping[str, str] | None = None, start: Start = interpreter
+) -> Iterator[EmulatorProcess]:
     """A running emulator on a free port of loopback; it ends with the block, or with this process.
 
     Raises SecretLeaked at the end if it wrote a secret.
@@ -72,7 +75,7 @@ def emulator_process(*flags: str, environment: Mapping[str, str] | None = None) 
         log = Path(folder) / "emulator.log"
         watch = Watch({"FAL_KEY": KEY}, log)
         try:
-            with log.open("wb") as out, _running(flags, environment or {}, out) as emulator:
+            with log.open("wb") as out, _running(flags, environment or {}, out, start) as emulator:
                 yield emulator
         finally:
             watch.check()
@@ -81,15 +84,15 @@ def emulator_process(*flags: str, environment: Mapping[str, str] | None = None) 
 
 @contextmanager
 def _running(
-    flags: Sequence[str], environment: Mapping[str, str], log: IO[bytes]
+    flags: Sequence[str], environment: Mapping[str, str], log: IO[bytes], start: Start
 ) -> Iterator[EmulatorProcess]:
-    command = [sys.executable, "-m", "fal_emulator", "--port", "0", "--exit-with-parent", *flags]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **environment}
-    )
+    command = ("fal_emulator", "--port", "0", "--exit-with-parent", *flags)
+    reading, writing = os.pipe()
+    process = start(command, {**os.environ, **environment}, writing, log)
+    os.close(writing)
+    said = os.fdopen(reading)
     try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
+        line = said.readline()
         found = re.search(r"http://\S+", line)
         assert found, f"the emulator did not start: {line!r}"
         with httpx.Client(base_url=found[0], headers={"Authorization": f"Key {KEY}"}, timeout=20) as http:
@@ -101,5 +104,4 @@ def _running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        said.close()

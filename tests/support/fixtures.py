@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from image2model.jobs.records import NewJob
+from image2model.jobs.new_jobs import NewJob
 from image2model.store.connection import connect
 from tests.support import jobs
 from tests.support.fleet import Fleet, fleet_on

@@ -18,6 +18,7 @@ from image2model.access.accounts import Allowance
 from image2model.domain import IMAGE_UNFINISHED, SIDES, ImageStatus, Metadata, Preparation, StoredView
 from image2model.jobs import records
 from image2model.jobs.digests import digest
+from image2model.jobs.new_jobs import NewImage, NewJob
 from image2model.settings import Settings, load
 from image2model.storage import layout
 from image2model.storage.address import open_storage
@@ -26,6 +27,7 @@ from image2model.store.arq_keys import queue_key
 from image2model.store.connection import connect
 from image2model.store.keys import Queue, key
 from image2model.store.records import ImageRow, JobSnapshot
+from tests.support import forked
 from tests.support.emulator_process import KEY, EmulatorProcess, emulator_process
 from tests.support.service_process import ServiceProcess
 from tests.support.sketches import picture
@@ -84,7 +86,10 @@ class Fleet:
     def _start(self, command: str, settings: dict[str, str], program: Sequence[str] = ()) -> ServiceProcess:
         log = self._folder / f"{command}-{len(self.workers)}.log"
         process = ServiceProcess(
-            program or ("image2model", command), {**os.environ, **self._environment, **settings}, log
+            program or ("image2model", command),
+            {**os.environ, **self._environment, **settings},
+            log,
+            forked.start,
         )
         self.workers.append(process)
         return process
@@ -126,7 +131,7 @@ class Fleet:
             ]
             cut = [one.sha256 for one in sides] or [hashlib.sha256(data).hexdigest()]
             removes = preparation is not None and preparation.remove_background is not None
-            image = records.NewImage(
+            image = NewImage(
                 image_id=image_id,
                 filename=f"{number}.png",
                 size=len(data),
@@ -151,7 +156,7 @@ class Fleet:
             images.append(image)
         await records.create(
             self.redis,
-            records.NewJob(
+            NewJob(
                 job_id=job_id,
                 owner=owner,
                 model=model,
@@ -242,7 +247,9 @@ def failed_codes(snapshot: JobSnapshot) -> list[str]:
 async def fleet_on(redis_url: str, folder: Path, *flags: str) -> AsyncIterator[Fleet]:
     """A fleet without workers yet. `flags` are the emulator's."""
     async with AsyncExitStack() as stack:
-        emulator = stack.enter_context(emulator_process("--latency", "0.3s", "--concurrency", "2000", *flags))
+        emulator = stack.enter_context(
+            emulator_process("--latency", "0.3s", "--concurrency", "2000", *flags, start=forked.start)
+        )
         redis = await stack.enter_async_context(connect(redis_url))
         fleet = Fleet(redis, redis_url, folder, emulator)
         try:

@@ -1,4 +1,4 @@
-"""Large programs that only long tests need: Azurite, SeaweedFS, Blender. `make setup-long` installs them."""
+"""Large programs that only long tests need, such as Azurite and Blender. `make setup-long` installs them."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ def npm_program(name: str) -> Path:
 
 
 def python_program(name: str) -> Path:
-    """A program of tests/heavy/requirements.lock, `python` among them. Raises AssertionError as above."""
+    """A program of tests/heavy/requirements.lock, or `python` or `kubectl`. Raises as above."""
     return _installed(_ENVIRONMENT / "bin" / name)
 
 

@@ -26,9 +26,13 @@ class Sums(msgspec.Struct):
 
 
 async def read(redis: Redis, name: str) -> Hash:
-    """A hash in texts, without the documents that it keeps of earlier ends."""
+    """A hash in texts, without what it keeps of earlier ends and editions."""
     found = (await redis.hgetall(name)).items()
-    return {field.decode(): value.decode() for field, value in found if not field.startswith(b"completion:")}
+    return {
+        field.decode(): value.decode()
+        for field, value in found
+        if not field.startswith((b"completion:", b"edition:"))
+    }
 
 
 async def check(redis: Redis, owner: str, job_ids: list[str], booked: int) -> set[str]:
@@ -67,7 +71,6 @@ async def _check_place(redis: Redis, image_id: str, image: Hash, model: str) -> 
         return
     assert score is not None
     assert (score == arq_keys.RUNNING) is (leased is not None)
-    assert await redis.exists(arq_keys.JOB + image_id)
     if score == arq_keys.AWAITING_REUSE:
         await _check_leader(redis, image_id, image["digest"])
     waits = await redis.zscore(key("confirmations"), image_id) is not None

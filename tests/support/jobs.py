@@ -17,9 +17,10 @@ from image2model.domain import (
     Preparation,
     ResultFile,
 )
-from image2model.generation import costs, steps
+from image2model.generation import costs, loading, steps
 from image2model.generation.costs import Booked, Booking
 from image2model.jobs import records
+from image2model.jobs.new_jobs import NewImage, NewJob
 from image2model.queue import leases, permits
 from image2model.store.durability import Replicas
 from image2model.store.keys import Queue
@@ -46,7 +47,7 @@ async def make_job(
     unit_micro: int = 0,
     metadata: Metadata | None = None,
     image_metadata: Metadata | None = None,
-) -> records.NewJob:
+) -> NewJob:
     """The same, as it was made; `low`: of low priority, `allowance`: what whoever asks for it may use,
     `unit_micro`: what is set aside for each image, `image_metadata`: that of each image. With a `digest` all
     its pictures are the same one.
@@ -78,11 +79,11 @@ def new_job(
     image_metadata: Metadata | None = None,
     preparation: Preparation | None = None,
     cutout_digests: tuple[str, ...] = (),
-) -> records.NewJob:
+) -> NewJob:
     """One that is not made yet; `preparation` and `cutout_digests` are those of each image."""
     job_id = uuid.uuid4().hex
     new = tuple(
-        records.NewImage(
+        NewImage(
             image_id=uuid.uuid4().hex,
             filename=f"{i}.png",
             size=10,
@@ -98,7 +99,7 @@ def new_job(
         )
         for i in range(count)
     )
-    return records.NewJob(
+    return NewJob(
         job_id=job_id,
         owner=owner,
         model=model,
@@ -150,7 +151,7 @@ async def book(
     nonce: str = "",
 ) -> Booked:
     """What FAL took for an image: for its present request, or the one that is named."""
-    task = await steps.load(redis, image_id)
+    task = await loading.load(redis, image_id)
     if not request_id:
         assert task.request is not None
         request_id = task.request.request_id

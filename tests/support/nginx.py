@@ -62,6 +62,7 @@ def variables(folder: Path, **given: str) -> dict[str, str]:
     """The variables of the templates: as in `compose.yaml`, with these instead of its addresses."""
     shipped = {
         "I2M_FRONT": "plain",
+        "I2M_API_HOST": "api",
         "I2M_REAL_IP_FROM": "127.0.0.1/32",
         "I2M_ADDRESS_RATE": "50r/s",
         "I2M_ADDRESS_BURST": "200",

@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from image2model.domain import Cutout, ImageError, Preparation, PreparedPicture
 from image2model.errors import StaleFence
-from image2model.generation import phases, steps
-from image2model.generation.steps import Task
+from image2model.generation import loading, phases, steps
+from image2model.generation.loading import Task
 from image2model.jobs import records
 from image2model.jobs.confirmation import confirm
 from image2model.queue import confirmations, leases
@@ -84,7 +84,7 @@ class PreparedSequence(Sequence):
         self.jobs.append(job.job_id)
 
     async def send_one(self, claim: leases.Claim) -> None:
-        task = await steps.load(self.redis, claim.task_id)
+        task = await loading.load(self.redis, claim.task_id)
         fresh = not (task.request or task.posting_at or task.reuse_of)
         if fresh and task.status is S.PREPARING and not await prepare(self.redis, task, claim.token):
             return
@@ -92,7 +92,7 @@ class PreparedSequence(Sequence):
 
     async def end(self) -> None:
         claim = self.claim()
-        task = await steps.load(self.redis, claim.task_id)
+        task = await loading.load(self.redis, claim.task_id)
         if not task.phase:
             return await super().end()
         if self.dice.random() < 0.3:
@@ -105,12 +105,12 @@ class PreparedSequence(Sequence):
     async def cut_out(self) -> None:
         """A phase from its request to its end, which may break off at each step."""
         claim = self.claim()
-        task = await steps.load(self.redis, claim.task_id)
+        task = await loading.load(self.redis, claim.task_id)
         if not task.phase:
             return
         if task.request is None:
             await self.send_one(claim)
-            task = await steps.load(self.redis, claim.task_id)
+            task = await loading.load(self.redis, claim.task_id)
         if task.request is None or not task.phase or self.dice.random() < 0.1:
             return
         if task.status is not S.STORING:
@@ -123,7 +123,7 @@ class PreparedSequence(Sequence):
 
     async def reuse(self) -> None:
         claim = self.claim()
-        task = await steps.load(self.redis, claim.task_id)
+        task = await loading.load(self.redis, claim.task_id)
         if task.reuse_of and task.request is None:
             if self.dice.random() < 0.2:
                 return await steps.give_up_reuse(self.redis, claim.task_id, claim.token, task)
@@ -132,7 +132,7 @@ class PreparedSequence(Sequence):
 
     async def wait(self) -> None:
         claim = self.claim()
-        task = await steps.load(self.redis, claim.task_id)
+        task = await loading.load(self.redis, claim.task_id)
         if task.status is S.PREPARING and not task.posting_at and not task.reuse_of:
             await prepare(self.redis, task, claim.token)
 
@@ -153,7 +153,7 @@ class PreparedSequence(Sequence):
 
 async def finish(redis: Redis, claim: leases.Claim) -> bool:
     """One step of an image that is left, where it is one of a preparation; False: of the model's run."""
-    task = await steps.load(redis, claim.task_id)
+    task = await loading.load(redis, claim.task_id)
     if task.request is not None and task.phase:
         await steps.move(redis, task.image_id, claim.token, S.STORING)
         await end_phase(redis, task, claim.token)

@@ -13,9 +13,9 @@ from image2model.access.accounts import Allowance
 from image2model.access.keys import Budget
 from image2model.domain import FalRequest, ImageError, ImageStatus
 from image2model.errors import NoBudgetLeft, NotFound, Problem, StaleFence
-from image2model.generation import costs, steps
+from image2model.generation import costs, loading, steps
 from image2model.generation.costs import Booking, Outcome
-from image2model.generation.steps import Task
+from image2model.generation.loading import Task
 from image2model.jobs import records
 from image2model.operations import housekeeping
 from image2model.queue import circuits, leases, permits, reconciliation
@@ -122,7 +122,7 @@ class Sequence:
         await self.send_one(self.claim())
 
     async def send_one(self, claim: leases.Claim) -> None:
-        task = await steps.load(self.redis, claim.task_id)
+        task = await loading.load(self.redis, claim.task_id)
         if task.request or task.posting_at or task.reuse_of:
             return
         self.number += 1
@@ -138,7 +138,7 @@ class Sequence:
 
     async def mark(self) -> None:
         claim = self.claim()
-        if (await steps.load(self.redis, claim.task_id)).attempt_token:
+        if (await loading.load(self.redis, claim.task_id)).attempt_token:
             await steps.mark_posting(Replicas(self.redis), claim.task_id, claim.token)
 
     def attempt_of(self, image_id: str) -> str:
@@ -162,7 +162,7 @@ class Sequence:
 
     async def book(self) -> None:
         claim = self.claim()
-        task = await steps.load(self.redis, claim.task_id)
+        task = await loading.load(self.redis, claim.task_id)
         await self._take_money(task)
 
     async def _take_money(self, task: Task) -> None:
@@ -211,7 +211,7 @@ class Sequence:
 
     async def again(self) -> None:
         claim = self.claim()
-        task = await steps.load(self.redis, claim.task_id)
+        task = await loading.load(self.redis, claim.task_id)
         used = task.status is S.STORING or bool(task.posting_at and task.request is None)
         if task.request is not None and not used:
             return
@@ -292,7 +292,7 @@ class Sequence:
 
     async def not_sent(self) -> None:
         claim = self.claim()
-        task = await steps.load(self.redis, claim.task_id)
+        task = await loading.load(self.redis, claim.task_id)
         if task.attempt_token:
             await steps.not_sent(self.redis, claim.task_id, task.attempt_token)
 

@@ -51,12 +51,19 @@ class Replicated:
         self._server(primary, *_DURABLE)
         self._server(copy, *_DURABLE, "--replicaof", "127.0.0.1", str(primary), *replica)
         wait_until(lambda: self._copies(primary) == ["online"], timeout=20)
+        if not replica:  # it confirms no write before its append-only file has all that it has copied
+            wait_until(lambda: self._has_on_disk(primary), timeout=20)
         config = self._folder / "sentinel.conf"
         config.write_text(_SENTINEL.format(port=sentinel, primary=primary))
         self._spawn(sentinel, str(config), "--sentinel")
         wait_until(
             lambda: self._about(sentinel, "sentinel").get("master0", {}).get("slaves") == 1, timeout=20
         )
+
+    def primary(self) -> int:
+        """The port of the server that Sentinel names; 0 while there is none."""
+        named = self._about(self._ports[2], "sentinel").get("master0", {}).get("address", "")
+        return int(str(named).rpartition(":")[2] or 0)
 
     def kill_primary(self) -> None:
         """As a crash would."""
@@ -98,6 +105,12 @@ class Replicated:
     def _copies(self, port: int) -> list[str]:
         about = self._about(port, "replication")
         return [copy["state"] for name, copy in about.items() if re.fullmatch(r"slave\d", name)]
+
+    def _has_on_disk(self, port: int) -> bool:
+        """Whether the replica confirms a write to this primary."""
+        with Redis(port=port, socket_timeout=2) as client:
+            client.set("i2m:in-step", 1, ex=60)
+            return bool(client.execute_command("WAITAOF", 0, 1, 1000) == [1, 1])
 
     def _about(self, port: int, section: str) -> dict[str, Any]:
         try:

@@ -6,24 +6,23 @@ can measure other revisions with it.
 
 import asyncio
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.secrecy import Watch
+from tests.support.starts import Start, interpreter
 
 
 class ServiceProcess:
     """One process of the service, `worker` or `api`."""
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: dict[str, str], log: Path, start: Start = interpreter
+    ) -> None:
         self.log = log
         self.watch = Watch(environment, log)
         with log.open("ab") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *command], env=environment, stderr=out, stdout=out
-            )
+            self._process = start(command, environment, out, out)
 
     @property
     def pid(self) -> int:

@@ -106,12 +106,20 @@ class Stream:
 
 @asynccontextmanager
 async def opened(
-    address: Address, path: str, *, last_id: int | str | None = None, owner: str = "ann", method: str = "GET"
+    address: Address,
+    path: str,
+    *,
+    last_id: int | str | None = None,
+    owner: str = "ann",
+    method: str = "GET",
+    key: str = "",
 ) -> AsyncIterator[Stream]:
-    """Ask for a stream; the connection is closed at the end of the block."""
+    """Ask for a stream, with an API key if one is given; the connection is closed at the end of the block."""
     reader, writer = await asyncio.open_connection(address.host, address.port, limit=8 * 1024 * 1024)
     resume = "" if last_id is None else f"Last-Event-ID: {last_id}\r\n"
-    writer.write(f"{method} {path} HTTP/1.1\r\nHost: test\r\nX-Owner: {owner}\r\n{resume}\r\n".encode())
+    bearer = f"Authorization: Bearer {key}\r\n" if key else ""
+    head = f"{method} {path} HTTP/1.1\r\nHost: test\r\nX-Owner: {owner}\r\n{resume}{bearer}\r\n"
+    writer.write(head.encode())
     stream = Stream(reader, writer)
     try:
         await stream.begin()

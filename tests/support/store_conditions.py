@@ -96,7 +96,7 @@ def loading_store(folder: Path, port: int, *, keys: int = 20_000) -> Iterator[st
         wait_until(lambda: _answers(client))
         pipe = client.pipeline(transaction=False)
         for number in range(keys):
-            pipe.set(f"i2m:filler:{number}", "x" * 100, ex=3600)
+            pipe.set(f"filler:{number}", "x" * 100, ex=3600)
         pipe.execute()
         client.save()
     slow = ("--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024")

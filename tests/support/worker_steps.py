@@ -6,7 +6,7 @@ from image2model.domain import FalRequest, ImageError, ImageResult, ImageStatus,
 from image2model.generation import steps
 from image2model.queue import leases
 from image2model.storage.address import open_storage
-from image2model.storage.layout import result
+from image2model.storage.layout import ResultNames
 from image2model.store.durability import Replicas
 from image2model.store.keys import Queue
 from tests.support.jobs import book, take_permit
@@ -41,7 +41,7 @@ async def succeed(
 ) -> None:
     """It ends well: with a model of ours, or where `source_url` is given with FAL's."""
     await submit(redis, claim)
-    key = None if source_url else result(job_id, claim.task_id, "model", "glb")
+    key = None if source_url else ResultNames(job_id, claim.task_id, flat=True).key("model", "glb")
     if key:
         await open_storage(storage_url).put(key, MODEL, content_type="model/gltf-binary")
     file = ResultFile(kind="model", format="glb", size=len(MODEL), key=key, source_url=source_url)

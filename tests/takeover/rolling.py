@@ -18,7 +18,7 @@ from image2model.store import identity
 from image2model.store.connection import command
 from image2model.store.data_versions import LATEST
 from image2model.store.identity import Upgrade
-from image2model.store.keys import key
+from image2model.store.keys import TAG, key
 from tests.support.fleet import Fleet
 from tests.support.ports import free_port
 from tests.support.service_process import ServiceProcess
@@ -141,7 +141,7 @@ class Rolling:
             while (await self._upgrade()).identity.version < LATEST:
                 await asyncio.sleep(0.1)
         after = clock() - ended_at
-        if after < identity.READER_TTL_S:
+        if self._before < LATEST and after < identity.READER_TTL_S:
             self._broken.append(f"it switched {after:.1f} s after the last old process was told to end")
         return after
 
@@ -158,6 +158,7 @@ class Rolling:
             if job.counts.succeeded != job.job.total:
                 broken.append(f"job {job_id} ended as {job.counts}")
         broken += self._log_faults()
+        broken += [f"{name} has a tag" async for name in self._fleet.redis.scan_iter(f"{TAG}*", count=1000)]
         followers = [*self.clients.followers, *self.clients.owners]
         return Report(
             broken=broken,

@@ -7,6 +7,8 @@ import pytest
 
 from image2model.domain import Counts, WaitingFor
 from image2model.queue import fleet as fleet_store
+from image2model.store.connection import connect
+from image2model.store.keys import key
 from tests.support.circuits import open_circuits
 from tests.support.fleet import Fleet, fleet_on
 from tests.support.keys import keys_without_ttl
@@ -23,6 +25,16 @@ async def _workers(fleet: Fleet, count: int) -> None:
     await until(beating, timeout=30)
 
 
+async def _old_names(redis_url: str) -> None:
+    """Until an old worker has begun the store: a client that comes before would take it for a new one."""
+
+    async def begun() -> bool:
+        return bool(await redis.exists(key("workers").plain))
+
+    async with connect(redis_url) as redis:
+        await until(begun, timeout=30)
+
+
 async def _waiting(fleet: Fleet) -> bool:
     """Whether the one endpoint's circuit is open, and pictures wait for it."""
     return [state.model for state in await open_circuits(fleet.redis) if state.waiting] == [BAD]
@@ -36,6 +48,7 @@ async def test_pictures_that_wait_for_an_endpoint_are_left_alone_by_older_worker
     async with fleet_on(redis_url, tmp_path) as fleet:
         fleet.emulator.fault("endpoint_403", rate=1, endpoint=BAD)
         first = fleet.start_worker(**old)
+        await _old_names(redis_url)
         await _workers(fleet, 1)
         first.send(signal.SIGSTOP)  # so that it is not the one that asks FAL
         fleet.start_paced_worker(6, 6)

@@ -4,16 +4,19 @@ from pathlib import Path
 
 import pytest
 
+from image2model.store.data_versions import LATEST
 from tests.support.fleet import fleet_on
 from tests.support.keys import keys_without_ttl
-from tests.takeover.revision import OLD, VERSION_4
+from tests.takeover.revision import OLD, PLAIN, VERSION_4
 from tests.takeover.rolling import rolling_on
 
 
 @pytest.mark.long
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
-    ("revision", "version"), [(OLD, 1), (VERSION_4, 4)], ids=["the first release", "the release before"]
+    ("revision", "version"),
+    [(OLD, 1), (VERSION_4, 4), (PLAIN, LATEST)],
+    ids=["the first release", "the release before", "without tags"],
 )
 async def test_rolling_restart_loses_and_repeats_nothing(
     revision: str, version: int, redis_url: str, tmp_path: Path

@@ -129,8 +129,9 @@ async def taken_over(redis_url: str, folder: Path, *, remembered: bool) -> Async
     async with AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(running_emulator(Config(latency=0.2, grid=2, texture=8)))
         receiver = await stack.enter_async_context(receiving(answering("200 OK")))
+        async with connect(redis_url) as empty:
+            head = await fixture.load(empty, folder / "files", emulator.url, receiver.url)
         redis = await stack.enter_async_context(connect(redis_url))
-        head = await fixture.load(redis, folder / "files", emulator.url, receiver.url)
         if remembered:
             await _remember(emulator, head, head.fal)
         taken = Taken(redis, head, emulator, receiver)

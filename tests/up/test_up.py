@@ -17,6 +17,7 @@ from image2model.cli.process import MAX_OPEN_FILES
 from image2model.up.lock import FolderLock
 from image2model.up.store import socket_path, store_folder
 from tests.support.processes import is_gone
+from tests.support.sketches import picture
 from tests.support.wait import wait_until
 from tests.up.conftest import Up
 
@@ -132,6 +133,34 @@ def test_killed_watchdog_is_replaced_when_it_is_needed(up: Start) -> None:
     os.kill(worker, signal.SIGKILL)
     run.until("the worker has ended")
     wait_until(lambda: bool(run.pids("watchdog.py")) and bool(run.pids("image2model worker")))
+
+
+@pytest.mark.parametrize(
+    ("workers", "count"), [("2", 2), ("auto", max(1, min(8, (os.cpu_count() or 1) // 2)))]
+)
+def test_number_of_workers_is_a_setting(up: Start, workers: str, count: int) -> None:
+    run = up(I2M_WORKERS=workers).ready()
+    assert len(run.pids("image2model worker")) == count
+
+
+def test_worker_that_is_replaced_is_no_death(up: Start) -> None:
+    run = up(I2M_WORKER_MAX_IMAGES="1").ready()
+    (first,) = run.pids("image2model worker")
+    boundary = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n%b\r\n--x--\r\n'
+    request = urllib.request.Request(  # noqa: S310
+        f"{run.url}/api/v1/upload/batch",
+        boundary % picture(fmt="PNG"),
+        {"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        assert answer.status == 202
+    run.until("the worker has ended in good order; a new one starts")
+    wait_until(lambda: len(run.pids("image2model worker")) == 1)
+    assert run.pids("image2model worker") != [first]
+    text = _metrics(run)
+    assert "image2model_process_deaths_total{" not in text
+    assert 'image2model_images_total{model="tripo3d/tripo/v2.5/image-to-3d",status="succeeded"} 1.0' in text
+    assert run.end() == 0
 
 
 def test_second_up_on_one_folder_is_refused(up: Start) -> None:

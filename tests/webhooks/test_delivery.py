@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from image2model.store.keys import Queue
 from image2model.webhooks import deliveries
 from image2model.webhooks.deliveries import Delivery, DeliveryState, Payload
 from tests.support.fleet import Fleet
+from tests.support.ports import free_port
 from tests.support.raw_server import Exchange, never
+from tests.support.scraped import by_label
 from tests.support.webhook_receiver import Receiver, answering, certificate, receiving
 
 PRIVATE = {"I2M_WEBHOOK_ALLOW_PRIVATE": "1"}
@@ -109,6 +112,7 @@ async def test_worker_killed_within_an_attempt_it_is_made_again_under_the_same_i
 
 
 @pytest.mark.long
+@pytest.mark.also_on_cluster
 async def test_job_that_ends_again_is_told_again(fleet: Fleet) -> None:
     fleet.emulator.fault("422", count=1)
     async with receiving(answering("200 OK")) as receiver:
@@ -134,6 +138,22 @@ async def test_receiver_that_is_gone_is_called_once(fleet: Fleet) -> None:
 
 
 @pytest.mark.long
+async def test_calls_are_counted_by_how_they_ended(fleet: Fleet) -> None:
+    port = free_port("127.0.0.1")
+    fleet.start_worker(**PRIVATE, I2M_WORKER_METRICS_PORT=str(port))
+    async with receiving(answering("200 OK", "410 Gone", "503 No")) as receiver:
+        for state in (DeliveryState.DELIVERED, DeliveryState.FAILED):
+            await delivery_in(fleet, await fleet.submit(webhook_url=receiver.url), state)
+        await fleet.submit(webhook_url=receiver.url)
+        await until(lambda: set(calls_by_outcome(port)) == {"delivered", "given_up", "failed"})
+    assert set(calls_by_outcome(port).values()) == {1}
+
+
+def calls_by_outcome(port: int) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        return by_label(answer.read().decode(), "image2model_webhook_calls_total", "outcome")
+
+
 async def test_deleted_job_is_told_no_more(fleet: Fleet) -> None:
     async with receiving(answering("500 No")) as receiver:
         fleet.start_worker(**PRIVATE)

@@ -14,6 +14,7 @@ from image2model.jobs import records
 from image2model.queue import leases
 from image2model.store import job_reads
 from image2model.store.durability import Replicas
+from image2model.store.keys import key
 from image2model.webhooks import fal_callback
 from image2model.webhooks.fal_callback import _has_result
 from tests.support import jobs
@@ -47,6 +48,7 @@ async def tell(redis: Redis, image_id: str, attempt: str, *, generated: bool = T
 
 
 @pytest.mark.parametrize(("generated", "spent"), [(True, PRICE), (False, 0)])
+@pytest.mark.also_on_cluster
 async def test_result_of_a_superseded_attempt_is_booked_and_a_failure_is_not(
     redis: Redis, *, generated: bool, spent: int
 ) -> None:
@@ -91,7 +93,7 @@ async def test_success_is_not_booked_again(redis: Redis, version: str) -> None:
     await jobs.submit(redis, claim)
     await jobs.finish(redis, claim)
     if version == "8adfc9c":
-        await redis.hdel(f"i2m:image:{claim.task_id}", "booked")
+        await redis.hdel(key("image", claim.task_id), "booked")
     await tell(redis, claim.task_id, "a1")
     assert await used(redis) == Usage(0, PRICE, 0)
     assert (await job_reads.read_job(redis, job.job_id)).job.cost_micro == PRICE
@@ -114,7 +116,7 @@ async def test_word_that_is_addressed_to_another_key_of_the_store_is_nobodys(
     await tell(redis, claim.task_id, "a1")
     await records.cancel(redis, job_id, delete=True)
     await records.erase(redis, job_id)
-    await redis.set(f"i2m:image:{claim.task_id}:booked", "{}", px=60_000)
+    await redis.set(key("booked", claim.task_id), "{}", px=60_000)
     spent = await used(redis)
     await tell(redis, f"{claim.task_id}:booked", attempt)
     assert await used(redis) == spent

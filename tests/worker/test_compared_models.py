@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from redis.asyncio import Redis
 
 from image2model.domain import Counts, ImageStatus
 from image2model.operations import backup
@@ -26,6 +25,7 @@ from tests.support.ports import free_ports
 from tests.support.served_api import MakeService
 from tests.support.sketches import picture
 from tests.support.stage import Stage, stage_on
+from tests.worker.deleted_jobs import are_deleted, job_ids
 
 UPLOAD = "/api/v1/upload/batch"
 SEEDS = {
@@ -214,7 +214,7 @@ async def test_api_killed_between_creation_and_answer_gives_it_when_asked_again(
         jobs = await finished(stage.fleet, answer)
         assert [job.counts for job in jobs] == [Counts(succeeded=8)] * 3
         check_requests(stage.fleet, answer)
-        assert await _jobs(stage.fleet.redis) == {job.job_id for job in jobs}
+        assert await job_ids(stage.fleet.redis) == {job.job_id for job in jobs}
 
 
 @pytest.mark.long
@@ -231,21 +231,19 @@ async def test_comparison_without_a_key_that_nobody_heard_of_is_taken_back_as_a_
         restarting = asyncio.create_task(store.restart(signal.SIGKILL, 8))
         assert (await sending).status_code == 503
         await restarting
+        async with asyncio.timeout(40):
+            while not await are_deleted(stage.fleet.redis):
+                await asyncio.sleep(0.02)
     stage.fleet.start_worker()
     async with asyncio.timeout(40):
-        while await _jobs(stage.fleet.redis) or [found async for found in stage.fleet.storage.list()]:
+        while await job_ids(stage.fleet.redis) or [found async for found in stage.fleet.storage.list()]:
             await asyncio.sleep(0.05)
     assert stage.fleet.emulator.submissions() == []
-
-
-async def _jobs(redis: Redis) -> set[str]:
-    names = [name.decode() for name in await redis.keys("i2m:job:*")]
-    return {name.split(":")[2] for name in names}
 
 
 async def test_refusal_between_two_jobs_is_none(fleet: Fleet, http: httpx.AsyncClient) -> None:
     params = json.dumps({"fal-ai/triposr": {"nothing": 1}})
     answer = await http.post(UPLOAD, files=files(), data={**FORM, "params": params})
     assert answer.status_code == 422
-    assert await _jobs(fleet.redis) == set()
+    assert await job_ids(fleet.redis) == set()
     assert [found async for found in fleet.storage.list()] == []

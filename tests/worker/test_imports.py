@@ -21,11 +21,14 @@ print(sorted({unwanted!r} & sys.modules.keys()))
         # FAL's are loaded when FAL is called; the others are what libraries import if they are there
         (
             "image2model.api.server",
-            {"aiohttp", "fal_client", "rich", "pygments", "watchfiles", "cryptography.hazmat.bindings._rust"},
+            {
+                *("aiohttp", "fal_client", "arq", "image2model.api.openapi", "multiprocessing"),
+                *("rich", "pygments", "watchfiles", "greenlet", "cryptography.hazmat.bindings._rust"),
+            },
         ),
         (
             "image2model.worker.process",
-            {"starlette", "uvicorn", "rich", "pygments", "cryptography.hazmat.bindings._rust"},
+            {"starlette", "uvicorn", "rich", "pygments", "greenlet", "cryptography.hazmat.bindings._rust"},
         ),
         ("image2model.cli.commands.up", {"asyncio", "redis"}),
     ],

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from image2model.domain import Counts, ImageStatus
+from image2model.store.keys import key
 from tests.support.crashing_store import CrashingStore
 from tests.support.fleet import Fleet, at_fal
 from tests.support.gate import calls
@@ -17,6 +18,7 @@ from tests.support.ports import free_ports
 from tests.support.sketches import picture
 from tests.support.stage import Stage, stage_on
 from tests.support.store_conditions import COMMANDS
+from tests.worker.deleted_jobs import are_deleted
 
 UPLOAD = "/api/v1/upload/batch"
 
@@ -128,7 +130,7 @@ async def test_batch_that_was_stored_without_a_reply_is_not_lost(store: Crashing
     assert again.status_code == 202
     job = await stage.fleet.until_finished(again.json()["job_id"])
     assert [image.status for image in job.images] == [ImageStatus.SUCCEEDED] * 3
-    assert len(await stage.fleet.redis.keys("i2m:job:*:events")) == 1
+    assert len(await stage.fleet.redis.keys(key("job_events", "*"))) == 1
 
 
 @pytest.mark.long
@@ -145,9 +147,12 @@ async def test_batch_without_a_key_that_was_stored_without_a_reply_is_taken_back
         restarting = asyncio.create_task(store.restart(signal.SIGKILL, 8))
         assert (await first).status_code == 503
         await restarting
+    async with asyncio.timeout(40):
+        while not await are_deleted(stage.fleet.redis):
+            await asyncio.sleep(0.02)
     stage.start_worker()
     async with asyncio.timeout(40):
-        while await stage.fleet.redis.keys("i2m:job:*") or await _stored(stage):
+        while await stage.fleet.redis.keys(key("job", "*")) or await _stored(stage):
             await asyncio.sleep(0.05)
     assert stage.fleet.emulator.submissions() == []
 

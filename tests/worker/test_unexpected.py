@@ -132,6 +132,7 @@ async def test_loop_that_fails_once_is_started_again(fleet: Fleet) -> None:
     assert await worker.exit_code() == 0
 
 
+@pytest.mark.long
 async def test_loop_that_fails_for_good_ends_the_process_and_gives_back_its_images(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=20)
     worker = fleet.start_faulty_worker(FAULT_STEP="probe")

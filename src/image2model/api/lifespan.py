@@ -29,7 +29,8 @@ from image2model.http.write_probe import WriteProbe
 from image2model.jobs.accept import LostReplies
 from image2model.jobs.advisor import Advisor
 from image2model.jobs.thumbnails import Thumbnails
-from image2model.operations.health import FalProbe
+from image2model.operations.fal_probe import FalProbe
+from image2model.operations.metrics import LastWork
 from image2model.settings import Settings
 from image2model.storage.address import open_storage
 from image2model.storage.objects import ObjectStorage
@@ -105,6 +106,7 @@ class Process:
             signing=signing,
             hosts=hosts,
             fal_probe=FalProbe(self._settings.fal_key, hosts),
+            last_work=LastWork(redis),
             fal_callbacks=FalCallbacks(self._settings.fal_key, hosts),
             catalogue=catalogue,
             model_documents=ModelDocuments(self._settings.models),

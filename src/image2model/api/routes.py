@@ -4,13 +4,13 @@ The most frequent route comes first, and a literal segment comes before a parame
 written out, because each mount would cost every request a second lookup.
 """
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
 from image2model.access import http as access_http
 from image2model.access.state import state_of
-from image2model.api import openapi as api_openapi
 from image2model.api.state import ApiState
 from image2model.catalogue import http as catalogue_http
 from image2model.events.http import StreamGate
@@ -79,9 +79,17 @@ def routes() -> list[BaseRoute]:
         Route(f"{API}/health/ready", health.ready),
         Route(f"{API}/webhooks/fal", fal_callback.fal_webhook, methods=["POST"]),
         Route("/metrics", metrics.metrics),
-        Route(f"{API}/openapi.json", api_openapi.document),
+        Route(f"{API}/openapi.json", _openapi),
         *event_routes(_relay_of, _gate_of, prefix=API),
     ]
+
+
+async def _openapi(request: Request) -> Response:
+    """200 with the OpenAPI document, or 304."""
+    # most processes are never asked for it, and the descriptions of all operations are a megabyte
+    from image2model.api.openapi import document
+
+    return await document(request)
 
 
 def _relay_of(scope: Scope) -> EventRelay:

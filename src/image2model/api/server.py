@@ -43,9 +43,9 @@ def run(settings: Settings, page: Sequence[BaseRoute] = ()) -> int:
     """Serve until a signal and return the exit code 0. Call it from the main thread. `page`: further routes.
 
     The log event `ready` has the host and port (the system chooses a port of 0). Raises ConfigurationError if
-    the store or the address cannot be used.
+    the store, the address or the folder of logs cannot be used.
     """
-    logs.configure(level=settings.log_level, json=settings.log_format == "json", process="api")
+    logs.configure(settings, "api")
     for name in unknown_names():
         _log.warning(
             "unknown_setting", name=name, advice="There is no setting with this name. Check the spelling."

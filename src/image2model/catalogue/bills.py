@@ -3,12 +3,15 @@
 Statistics, and not money: what is booked stands in `generation.costs`. Losing one costs nothing.
 """
 
-from typing import Final
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, Literal
 
 import msgspec
 from redis.asyncio import Redis
 
-from image2model.store.connection import command
+from image2model.store.connection import StoreOutage, command
 from image2model.store.keys import key
 from image2model.store.scripts import Script
 
@@ -18,6 +21,8 @@ KEPT: Final = 50
 FEWEST: Final = 5
 """With fewer bookings of an endpoint nothing is said about it."""
 ALERT: Final = 0.10
+_GATHERED_S: Final = 2.0
+"""How long bookings are gathered: each writing rewrites the list of its endpoint."""
 _Pairs = list[tuple[int, int]]
 _pairs: Final = msgspec.msgpack.Decoder(_Pairs)
 
@@ -41,12 +46,47 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
         return abs(self.ratio) > ALERT
 
 
-async def note(redis: Redis, model: str, booked_micro: int, compared: tuple[int, int] | None) -> None:
-    """Note a booking. `compared`: what FAL billed and what the quote is, where both are known.
+class NotedBill(msgspec.Struct, frozen=True, array_like=True):
+    """One booking. `compared`: what FAL billed and what the quote was, False where either is not known."""
 
-    Raises StoreOutage.
-    """
-    await _NOTE.packed(redis, model, booked_micro, compared or False, KEPT)
+    model: str
+    booked_micro: int
+    compared: tuple[int, int] | Literal[False] = False
+
+
+async def note(redis: Redis, bills: Sequence[NotedBill]) -> None:
+    """Note bookings, the last one last. Raises StoreOutage."""
+    await _NOTE.packed(redis, bills, KEPT)
+
+
+class BillNotes:
+    """Gathers the bookings of a process, and writes them together. Belongs to one event loop."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._gathered: list[NotedBill] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    def add(self, bill: NotedBill) -> None:
+        """Write it within a few seconds."""
+        self._gathered.append(bill)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+
+    def close(self) -> None:
+        """Forget what is not written."""
+        if self._writing is not None:
+            self._writing.cancel()
+
+    async def _write(self) -> None:
+        try:
+            while self._gathered:
+                await asyncio.sleep(_GATHERED_S)
+                gathered, self._gathered = self._gathered, []
+                with suppress(StoreOutage):
+                    await note(self._redis, gathered)
+        finally:
+            self._writing = None
 
 
 async def drifts(redis: Redis) -> list[Drift]:

@@ -39,9 +39,16 @@ async def open_service() -> AsyncIterator[tuple[Settings, Redis, ObjectStorage]]
             [f"I2M_REDIS_URL is not set, and no `up` runs on {settings.data_dir}: set it, or start `up`"]
         )
     storage = await asyncio.to_thread(open_storage, settings.storage_url)
+    async with open_store(url) as redis:
+        yield settings, redis, storage
+
+
+@asynccontextmanager
+async def open_store(url: str) -> AsyncIterator[Redis]:
+    """The store at this URL. Raises ClickException, which says what is wrong with it."""
     try:
         async with connect(url) as redis:
-            yield settings, redis, storage
+            yield redis
     except RedisError as error:
         found = condition_of(error)
         message = f"{describe(found)}; {advice(found)}" if found else f"the store refused a command: {error}"

@@ -5,16 +5,19 @@ import resource
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Final
 
 MAX_OPEN_FILES: Final = 65_536
-_ABSENT: Final = ("rich", "pygments", "watchfiles")
-"""What structlog, httpx and uvicorn import if it is there, for consoles and reloading: 5 MiB. Our log's
-renderers get tracebacks as text."""
-_EMPTY: Final = "jwt"
-"""What redis-py imports for a way to sign in that is not ours. It brings `cryptography`: 10 MiB, and a
-twentieth of the start."""
+_ABSENT: Final = ("rich", "pygments", "greenlet")
+"""What structlog and httpx import if it is there, for consoles and for another kind of threads: 5 MiB. Our
+log's renderers get tracebacks as text."""
+_REPLACED: Final = {
+    "jwt": SimpleNamespace(),
+    "uvicorn.supervisors": SimpleNamespace(ChangeReload=None, Multiprocess=None),
+}
+"""What redis-py imports for a way to sign in that is not ours, and uvicorn to restart programs. The first
+brings `cryptography`, 10 MiB and a twentieth of the start, the second `multiprocessing` and `watchfiles`."""
 
 
 def raise_open_file_limit() -> None:
@@ -38,7 +41,7 @@ def lean_imports() -> Iterator[None]:
     """
     gc.disable()
     try:
-        with _replaced({**dict.fromkeys(_ABSENT), _EMPTY: ModuleType(_EMPTY)}):
+        with _replaced({**dict.fromkeys(_ABSENT), **_REPLACED}):
             yield
     finally:
         gc.freeze()
@@ -46,7 +49,7 @@ def lean_imports() -> Iterator[None]:
 
 
 @contextmanager
-def _replaced(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
+def _replaced(modules: Mapping[str, SimpleNamespace | None]) -> Iterator[None]:
     """Let imports find these modules, or (None) fail as if there were none. What is loaded already stays."""
     ours = {name: module for name, module in modules.items() if name not in sys.modules}
     sys.modules.update(ours)  # type: ignore[arg-type]  # None is what the import system takes for "none"

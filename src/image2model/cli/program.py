@@ -14,7 +14,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from image2model import __version__
-from image2model.errors import ConfigurationError, Image2ModelError
 
 # name: one line of help. The module is `commands.<name>`.
 COMMANDS: Final[dict[str, str]] = {
@@ -101,11 +100,21 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except ConfigurationError as error:
-        return _print_errors(error.problems, USAGE)
-    except (Image2ModelError, OSError) as error:
-        return _print_errors([str(error)], FAILED)
+    except Exception as error:  # noqa: BLE001 - an unexpected one is raised again
+        return _report(error)
     return outcome if isinstance(outcome, int) else DONE
+
+
+def _report(error: Exception) -> int:
+    """The exit code of an error that was to be expected, which is printed. Any other one is raised."""
+    # not at the top: a quarter of the time of `--help`, which raises none
+    from image2model.errors import ConfigurationError, Image2ModelError
+
+    if isinstance(error, ConfigurationError):
+        return _print_errors(error.problems, USAGE)
+    if isinstance(error, Image2ModelError | OSError):
+        return _print_errors([str(error)], FAILED)
+    raise error
 
 
 def _print_errors(lines: Sequence[str], code: int) -> int:

@@ -1,7 +1,7 @@
 """The generated pages as Markdown: one function for each page, made from the tables in the code."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import groupby
+from itertools import chain, groupby
 from types import MappingProxyType
 from typing import Final
 
@@ -9,13 +9,31 @@ from prometheus_client import Counter, Gauge, Histogram, Metric
 
 from image2model.api.openapi import OPERATIONS
 from image2model.api.openapi_responses import MEANINGS, problems, problems_of
+from image2model.catalogue.bills import Drift
 from image2model.errors import IMAGE_FAILURES
 from image2model.http.reference import Answer, Operation
-from image2model.operations.metrics import EndpointGauge, FleetGauges, QueueGauge, SpendGauge, StoreGauges
+from image2model.operations.gauges import (
+    AccountGauges,
+    EndpointGauge,
+    FleetGauges,
+    QueueGauge,
+    ServerGauges,
+    SpendGauge,
+    StorageGauges,
+    StoreGauges,
+    WorkGauges,
+)
 from image2model.queue.window import Window
+from image2model.queue.work import WorkState
 from image2model.settings import SETTINGS, Setting
 from image2model.store.condition import StoreCondition
+from image2model.store.server_load import ServerLoad
 from image2model.telemetry import metrics
+
+
+def _code_list(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
 
 _EXAMPLE = """```json
 {"type": "urn:image2model:problem:not_ready", "title": "Not ready", "status": 409,
@@ -32,15 +50,17 @@ LABELS: Final = {
     "signal": "the signal's name: `SIGSEGV`, `SIGKILL` …",
     "task": "where it happened: a queued task (`generate_model` …), a background loop of a process "
     "(`loop:heartbeat` …), `http` for a request",
-    "model": "FAL's endpoint id",
+    "model": "FAL's endpoint id; `other` for one that is not in the catalogue",
+    "code": "the code of [an error](errors.md)",
     "key": "the names of an owner's keys, separated by commas; `(no key)` for `I2M_ADMIN_KEY` and under "
     "`I2M_AUTH=none`; `(others)` for all but the 500 pairs of key and model that spent most",
     "operation": "the kind of call to FAL: a submission, an upload, a status …",
-    "outcome": "the result of the call",
+    "outcome": "the result of the call; of a generation `completed`, `failed` or `cancelled`; of a webhook's "
+    "call `delivered`, `failed` (it is called again) or `given_up`",
     "queue": "`model_generation`, `batch_processing`, `maintenance`, `picture_fetch`",
     "reason": "why the queue is paused: `account`, `fal`, or an operator",
     "worker": "the worker's name",
-    "state": ", ".join(f"`{condition.value}`" for condition in StoreCondition),
+    "state": f"of the store {_code_list(StoreCondition)}; of an unfinished image {_code_list(WorkState)}",
 }
 
 
@@ -114,14 +134,13 @@ def metrics_page() -> str:
     return page("Metrics", about, table(("Name", "Type", "Labels", "Meaning"), rows), "## Labels\n", labels)
 
 
-def _code_list(names: tuple[str, ...]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
-
-
 def all_metrics() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     """Every metric: name as scraped, type, labels and meaning."""
     labels = {one._name: one._labelnames for one in _collectors()}  # noqa: SLF001 - there is no public way to get the names
-    for metric in [*metrics.REGISTRY.collect(), *_fleet().collect(), *_store().collect()]:
+    gauges = chain.from_iterable(
+        one.collect() for one in (_work(), _fleet(), _account(), _storage(), _store(), _server())
+    )
+    for metric in [*metrics.REGISTRY.collect(), *gauges]:
         found = labels.get(metric.name) or _sampled(metric)
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         yield name, metric.type, tuple(found), metric.documentation
@@ -153,8 +172,26 @@ def _fleet() -> FleetGauges:
     )
 
 
+def _work() -> WorkGauges:
+    images = {state.value: 0 for state in WorkState}
+    return WorkGauges(images=images, webhooks_due=0, webhooks_later=0, dead_letters=0, read_at=0.0)
+
+
+def _account() -> AccountGauges:
+    drift = Drift(model="model", billed_micro=1, quoted_micro=1, bookings=1)
+    return AccountGauges(drifts=[drift], catalogue_updated_at=0.0, balance_usd=0.0, enough_for=0)
+
+
+def _storage() -> StorageGauges:
+    return StorageGauges(free=0, least=0)
+
+
 def _store() -> StoreGauges:
     return StoreGauges(state="writable", states=["writable"], writable=True)
+
+
+def _server() -> ServerGauges:
+    return ServerGauges(load=ServerLoad(memory=0, memory_limit=0, commands=0, replicas=0))
 
 
 def settings_page() -> str:

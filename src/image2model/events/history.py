@@ -5,7 +5,7 @@ counting. The streams are the truth: a lost notification loses no event. What a 
 completed from the rows by the scripts that read it (`event_body` in `events.lua`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -103,25 +103,23 @@ async def of_job(redis: Redis, job_id: str, after: int) -> list[Event]:
 
 
 async def page_of_job(redis: Redis, job_id: str, after: int, limit: int) -> list[Event]:
-    """The first `limit` kept events of a job with a version above `after`, oldest first.
+    """At least the first `limit` kept events of a job with a version above `after`, oldest first.
 
-    Raises StoreOutage.
+    Some more where the last of them came together with others. Raises StoreOutage.
     """
     found = await _JOB_HISTORY.packed(redis, job_id, after, limit)
-    return [decode(job_id, int(version), kind.decode(), body) for version, kind, body in found]
+    return [decode(job_id, version, kind.decode(), body) for version, kind, body in found]
 
 
 async def of_owner(
     redis: Redis, owner: str, after: int, limit: int = _BATCH
 ) -> list[tuple[int, Event | None]]:
-    """Up to `limit` events of all jobs of an owner after `after`, as (owner's sequence number, event).
+    """At least the first `limit` events of all jobs of an owner after `after`, as (sequence number, event).
 
     The event is None if its job has been erased since. Raises StoreOutage.
     """
     found = await _OWNER_HISTORY.packed(redis, owner, after, limit)
-    return [
-        (int(seq), _owner_event(job_id.decode(), int(version), rest)) for seq, job_id, version, *rest in found
-    ]
+    return [(seq, _owner_event(job_id.decode(), version, rest)) for seq, job_id, version, *rest in found]
 
 
 def _owner_event(job_id: str, version: int, rest: Sequence[bytes]) -> Event | None:
@@ -134,10 +132,10 @@ async def event_of_owner(redis: Redis, owner: str, seq: int) -> tuple[str, int] 
     None if the owner's history does not have the event. Raises StoreOutage.
     """
     found = await _OWNER_HISTORY.packed(redis, owner, seq - 1, 1)
-    if not found or int(found[0][0]) != seq:
+    if not found or found[0][0] != seq:
         return None
     _, job_id, version, *rest = found[0]
-    event = _owner_event(job_id.decode(), int(version), rest)
+    event = _owner_event(job_id.decode(), version, rest)
     return job_id.decode(), event.body.at if event else 0
 
 
@@ -146,7 +144,7 @@ async def bounds_of_job(redis: Redis, job_id: str) -> tuple[int, int]:
 
     Of a settled job the history is its last event.
     """
-    first, last = await _bounds(redis, key("job_events", job_id))
+    first, last = await _bounds(redis, key("job_events", job_id), _events_of_job)
     if last:
         return first, last
     settled = int(await command(redis, "HGET", key("job", job_id), "settled") or 0)
@@ -155,7 +153,7 @@ async def bounds_of_job(redis: Redis, job_id: str) -> tuple[int, int]:
 
 async def bounds_of_owner(redis: Redis, owner: str) -> tuple[int, int]:
     """The first and the last sequence number in an owner's history; (0, 0) if it is empty."""
-    return await _bounds(redis, key("owner_events", owner))
+    return await _bounds(redis, key("owner_events", owner), _events_of_owner)
 
 
 async def latest(
@@ -166,20 +164,35 @@ async def latest(
     for job_id in job_ids:
         pipe.hmget(key("job", job_id), ["version", "deleted"])
     for owner in owners:
-        pipe.get(key("owner_seq", owner))
+        pipe.xrevrange(key("owner_events", owner), count=1)
     replies = await pipe.execute() if job_ids or owners else []
-    rows, seqs = replies[: len(job_ids)], replies[len(job_ids) :]
+    rows, last = replies[: len(job_ids)], replies[len(job_ids) :]
     versions = [int(number) if number and gone != b"1" else None for number, gone in rows]
-    return versions, [int(seq or 0) for seq in seqs]
+    return versions, [_number(found[0][0]) if found else 0 for found in last]
 
 
-def _version(stream_id: bytes) -> int:
-    return int(stream_id.partition(b"-")[0])
-
-
-async def _bounds(redis: Redis, stream: str) -> tuple[int, int]:
+async def _bounds(redis: Redis, stream: str, count: Callable[[bytes, bytes], int]) -> tuple[int, int]:
+    """An entry's id is the number of its last event; `count` says how many it has."""
     pipe = redis.pipeline(transaction=True)
     pipe.xrange(stream, count=1)
     pipe.xrevrange(stream, count=1)
     first, last = await pipe.execute()
-    return (_version(first[0][0]), _version(last[0][0])) if first else (0, 0)
+    if not first:
+        return 0, 0
+    entry_id, fields = first[0]
+    name, value = next(iter(fields.items()))
+    return _number(entry_id) - count(name, value) + 1, _number(last[0][0])
+
+
+def _number(entry_id: bytes) -> int:
+    """See `number_of` in `events.lua`; a job's ids have the second part 0."""
+    first, _, second = entry_id.partition(b"-")
+    return int(first) + int(second)
+
+
+def _events_of_job(name: bytes, _: bytes) -> int:
+    return int(name) if name.isdigit() else 1
+
+
+def _events_of_owner(_: bytes, value: bytes) -> int:
+    return int(value.partition(b":")[2] or 1)

@@ -6,13 +6,15 @@ A file that ends early is an error, never a short file.
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
+from multidict import CIMultiDictProxy
 
 from image2model.errors import FalResultGone
 from image2model.fal.errors import FalAddressRefused, FalUnreachable
+from image2model.fal.exchange import Deadlines
 from image2model.fal.session import FalSession, network_faults
 from image2model.network.guard import GuardedSession, UrlRefused, refused
 
@@ -31,11 +33,12 @@ Address = Callable[[str], Awaitable[str]]
 class FalDownload:
     """An open file: `size` in bytes where the host gives it, `content_type`, and the bytes themselves."""
 
-    def __init__(self, response: aiohttp.ClientResponse, *, slow_start: float) -> None:
-        self._response = response
+    def __init__(self, reply: "_FileReply", url: str, *, slow_start: float) -> None:
+        self._part = reply.part
+        self._url = url
         self._slow_start = slow_start
-        self.size = None if response.headers.get("Content-Encoding") else response.content_length
-        self.content_type = response.headers.get("Content-Type")
+        self.size = None if reply.headers.get("Content-Encoding") else reply.content_length
+        self.content_type = reply.headers.get("Content-Type")
 
     async def chunks(self, on_data: Callable[[], None] = lambda: None) -> AsyncGenerator[bytes, None]:
         """The file in pieces of 64 KiB or more, the last one less. `on_data` is called whenever bytes come.
@@ -45,8 +48,8 @@ class FalDownload:
         received = 0
         pending = bytearray()
         began = time.monotonic()
-        with network_faults(str(self._response.url), shown_as=_shown(str(self._response.url))):
-            async for part in self._response.content.iter_any():
+        with network_faults(self._url, shown_as=_shown(self._url)):
+            while part := await self._part():
                 received += len(part)
                 on_data()
                 pending += part
@@ -84,6 +87,7 @@ class Downloads:
         self._address = address
         self._guarded = guarded
         self._slow_start = slow_start
+        self._deadlines = Deadlines(silence=read_deadline)
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=read_deadline)
 
     @asynccontextmanager
@@ -92,33 +96,31 @@ class Downloads:
         if self._address is not None:
             url = await self._address(url)
         for _ in range(_MAX_REDIRECTS):
-            async with self._get(url) as response:
-                if response.status not in (301, 302, 303, 307, 308):
-                    _check(response)
-                    yield FalDownload(response, slow_start=self._slow_start)
+            async with self._get(url) as reply:
+                if reply.status not in (301, 302, 303, 307, 308):
+                    _check(reply.status)
+                    yield FalDownload(reply, url, slow_start=self._slow_start)
                     return
-                url = _redirect_target(url, response.headers.get("Location", ""))
+                url = _redirect_target(url, reply.headers.get("Location", ""))
         raise FalUnreachable(f"the file's host answered with more than {_MAX_REDIRECTS} redirects")
 
     @asynccontextmanager
-    async def _get(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _get(self, url: str) -> AsyncIterator["_FileReply"]:
         """Each redirect is checked anew: FAL's own hosts by name, all others by the address guard."""
         if self._session.hosts.serves_media(url):
-            async with self._session.exchange(
-                "GET",
-                url,
-                headers=_HEADERS,
-                timeout=self._timeout,
-                read_bufsize=_READ_BUFFER,
-                shown_as=_shown(url),
-            ) as response:
-                yield response
+            exchange = await self._session.begin_get(
+                url, headers=_HEADERS, deadlines=self._deadlines, held=_READ_BUFFER, shown_as=_shown(url)
+            )
+            try:
+                yield exchange.reply
+            finally:
+                exchange.end()
         else:
-            async with self._from_other_host(url) as response:
-                yield response
+            async with self._from_other_host(url) as reply:
+                yield reply
 
     @asynccontextmanager
-    async def _from_other_host(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _from_other_host(self, url: str) -> AsyncIterator["_FileReply"]:
         request = self._guarded.request(
             "GET", url, headers=_HEADERS, timeout=self._timeout, read_bufsize=_READ_BUFFER
         )
@@ -128,9 +130,31 @@ class Downloads:
         except FalUnreachable as error:
             raise _refused_address(url, error.__cause__) or error from error.__cause__
         try:
-            yield response
+            yield _OtherHost(response)
         finally:
             await request.__aexit__(None, None, None)
+
+
+class _FileReply(Protocol):
+    """What a download needs of a reply. `part`: the next bytes, none at the end."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> CIMultiDictProxy[str]: ...
+    @property
+    def content_length(self) -> int | None: ...
+    async def part(self) -> bytes: ...
+
+
+class _OtherHost:
+    """The same, of a host other than FAL's."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.content_length = response.content_length
+        self.part = response.content.readany
 
 
 def _redirect_target(url: str, location: str) -> str:
@@ -156,8 +180,7 @@ def _shown(url: str) -> str:
         return "its URL"
 
 
-def _check(response: aiohttp.ClientResponse) -> None:
-    status = response.status
+def _check(status: int) -> None:
     if status == 200:
         return
     if status in (404, 410):

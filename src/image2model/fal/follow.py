@@ -6,19 +6,20 @@ request ended.
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
 from enum import StrEnum
 from typing import Final, Self
 
-import aiohttp
 import msgspec
 
 from image2model.domain import FalRequest
 from image2model.errors import FalResultGone
+from image2model.fal.connections import Exchange
 from image2model.fal.errors import FalUnreachable, message_of, reported_error
+from image2model.fal.exchange import Deadlines
 from image2model.fal.results import has_ended
-from image2model.fal.session import FalSession, Observer, network_faults, observed
+from image2model.fal.session import FalSession, Observer, network_faults, observed, outcome_of
 from image2model.fal.wire import CancelStatus, Status, decode
 
 _END_WORDS: Final = frozenset(
@@ -30,7 +31,7 @@ _END_WORDS: Final = frozenset(
     )
 )
 """Public clients of FAL report some of these, although FAL documents none."""
-_STREAM_BUFFER = 1 << 14  # aiohttp refuses lines of more than twice this
+_LONGEST_LINE: Final = 1 << 15
 
 
 class FalStatus(StrEnum):
@@ -101,27 +102,35 @@ class Follower:
         self._session = session
         self._observer = observer
         self._pace = pace
-        # One object for every stream: aiohttp reads it, never writes it.
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=pace.idle)
+        self._deadlines = Deadlines(silence=pace.idle)
 
     async def follow(self, request: FalRequest) -> AsyncGenerator[FalUpdate, None]:
         """Yields each change of state, COMPLETED last, and each denial. See `FalGateway.follow`."""
+        # One generator, and not one for each source inside another: each costs at every update.
+        state = _FollowState(self._pace)
+        stream = _EventStream(self._session, self._observer, request, state, self._deadlines)
         seen: FalUpdate | None = None
-        async with aclosing(self._updates(request)) as updates:
-            async for found in updates:
-                update = found
-                if update.status is FalStatus.ENDED:
-                    ended = await self._has_ended(request)
-                    if not ended and found is _MAYBE_ENDED:
-                        continue
-                    status = FalStatus.COMPLETED if ended else FalStatus.UNCLEAR
-                    update = msgspec.structs.replace(update, status=status)
-                if update == seen and update.status is not FalStatus.DENIED:
+        try:
+            while True:
+                update = await self._confirmed(request, await self._next(request, stream, state))
+                if update is None or (update == seen and update.status is not FalStatus.DENIED):
                     continue
                 seen = update
                 yield update
                 if update.status is FalStatus.COMPLETED:
                     return
+        finally:
+            stream.close("ok")
+
+    async def _confirmed(self, request: FalRequest, found: FalUpdate) -> FalUpdate | None:
+        """The same, unless it only sounds like an end: then what the result says of it, if anything."""
+        if found.status is not FalStatus.ENDED:
+            return found
+        ended = await self._has_ended(request)
+        if not ended and found is _MAYBE_ENDED:
+            return None
+        status = FalStatus.COMPLETED if ended else FalStatus.UNCLEAR
+        return msgspec.structs.replace(found, status=status)
 
     async def _has_ended(self, request: FalRequest) -> bool:
         """Whether FAL has a result, or an error in its place. Otherwise the next status decides again."""
@@ -132,64 +141,24 @@ class Follower:
             return False
         return has_ended(reply)
 
-    async def _updates(self, request: FalRequest) -> AsyncGenerator[FalUpdate, None]:
-        state = _FollowState(self._pace)
-        while True:
-            async with aclosing(self._streamed(request, state)) as updates:
-                async for update in updates:
-                    yield update
-            async with aclosing(self._polled(request, state)) as updates:
-                async for update in updates:
-                    yield update
-
-    async def _streamed(self, request: FalRequest, state: "_FollowState") -> AsyncGenerator[FalUpdate, None]:
-        url = f"{request.status_url}/stream"
-        state.quiet = False
-        with suppress(FalUnreachable, msgspec.DecodeError), observed(self._observer, "stream"):
-            async with aclosing(self._events(url, state)) as events:
-                async for update in events:
-                    state.reset()
-                    yield update
-            if state.quiet:
-                return
-            raise FalUnreachable(f"{url} ended before the request did")
-
-    async def _events(self, url: str, state: "_FollowState") -> AsyncGenerator[FalUpdate, None]:
-        async with self._session.exchange(
-            "GET",
-            url,
-            params={"logs": "0"},
-            headers={**self._session.key_headers(url), "Accept": "text/event-stream"},
-            timeout=self._timeout,
-            read_bufsize=_STREAM_BUFFER,
-        ) as response:
-            state.check(response.status, url)
-            unknown = False
-            with network_faults(url):
-                async for line in response.content:
-                    if line.startswith(b"data:"):
-                        update = _update(line[5:])
-                        unknown = update is None
-                        if update is not None:
-                            yield update
-                    if unknown and state.is_stale():
-                        raise FalUnreachable(f"{url} sends no status that is understood")
-                    state.quiet = state.silent_for() >= self._pace.quiet
-                    if state.quiet:
-                        return
-
-    async def _polled(self, request: FalRequest, state: "_FollowState") -> AsyncGenerator[FalUpdate, None]:
+    async def _next(self, request: FalRequest, stream: "_EventStream", state: "_FollowState") -> FalUpdate:
+        """The next update: of the stream, by polling for a while once it has ended, and of another stream."""
         clock = asyncio.get_running_loop().time
-        until = clock() + self._pace.stream_again
-        while clock() < until:
-            await asyncio.sleep(state.gap())
-            if update := await self._poll(request, state):
-                state.understood()
-                yield update
-                if state.quiet:
-                    return  # the stream has lost no event
-            elif state.take_stale():
-                yield _MAYBE_ENDED  # the result decides
+        while True:
+            if state.polls_until is None:
+                if (update := await stream.next()) is not None:
+                    return update
+                state.polls_until = clock() + self._pace.stream_again
+            while clock() < state.polls_until:
+                await asyncio.sleep(state.gap())
+                if update := await self._poll(request, state):
+                    state.understood()
+                    if state.quiet:
+                        state.polls_until = None  # the stream has lost no event
+                    return update
+                if state.take_stale():
+                    return _MAYBE_ENDED  # the result decides
+            state.polls_until = None
 
     async def _poll(self, request: FalRequest, state: "_FollowState") -> FalUpdate | None:
         try:
@@ -203,8 +172,108 @@ class Follower:
             return None
 
 
+class _EventStream:
+    """FAL's event stream of one request, opened by `next` where it is not open."""
+
+    def __init__(
+        self,
+        session: FalSession,
+        observer: Observer,
+        request: FalRequest,
+        state: "_FollowState",
+        deadlines: Deadlines,
+    ) -> None:
+        self._session = session
+        self._observer = observer
+        self._url = f"{request.status_url}/stream"
+        self._state = state
+        self._deadlines = deadlines
+        self._opened_at: float | None = None
+        self._exchange: Exchange | None = None
+        self._unread = b""
+        self._has_unknown = False
+
+    async def next(self) -> FalUpdate | None:
+        """The next status; None once it has ended. `state.quiet`: because it was silent for long.
+
+        Raises FalResultGone.
+        """
+        if self._opened_at is None:
+            self._opened_at = time.perf_counter()
+        try:
+            update = await self._read()
+        except (FalUnreachable, msgspec.DecodeError) as error:
+            self.close(outcome_of(error))
+            return None
+        except BaseException as error:
+            self.close(outcome_of(error))
+            raise
+        if update is None:
+            self.close("ok")
+        else:
+            self._state.reset()
+        return update
+
+    def close(self, outcome: str) -> None:
+        """Read it no more. `outcome`: how it ended, for the observer."""
+        opened_at, self._opened_at = self._opened_at, None
+        exchange, self._exchange = self._exchange, None
+        self._unread, self._has_unknown = b"", False
+        if exchange is not None:
+            exchange.end()
+        if opened_at is not None:
+            self._observer("stream", outcome, time.perf_counter() - opened_at)
+
+    async def _read(self) -> FalUpdate | None:
+        if self._exchange is None:
+            self._exchange = await self._open()
+        state = self._state
+        while True:
+            line, end, rest = self._unread.partition(b"\n")
+            if not end:
+                await self._read_more()
+                continue
+            self._unread = rest
+            update = _update(line[5:]) if line.startswith(b"data:") else None
+            if update is not None:
+                self._has_unknown = False
+                return update
+            self._has_unknown = self._has_unknown or line.startswith(b"data:")
+            if self._has_unknown and state.is_stale():
+                raise FalUnreachable(f"{self._url} sends no status that is understood")
+            state.quiet = state.is_quiet()
+            if state.quiet:
+                return None
+
+    async def _open(self) -> Exchange:
+        self._state.quiet = False
+        headers = {**self._session.key_headers(self._url), "Accept": "text/event-stream"}
+        exchange = await self._session.begin_get(
+            f"{self._url}?logs=0", headers=headers, deadlines=self._deadlines
+        )
+        try:
+            self._state.check(exchange.reply.status, self._url)
+        except BaseException:
+            exchange.end()
+            raise
+        return exchange
+
+    async def _read_more(self) -> None:
+        assert self._exchange is not None  # noqa: S101 - `_read` has opened it
+        if len(self._unread) > _LONGEST_LINE:
+            raise FalUnreachable(f"{self._url} sends a line of more than {_LONGEST_LINE} bytes")
+        with network_faults(self._url):
+            part = await self._exchange.reply.part()
+        if not part:
+            raise FalUnreachable(f"{self._url} ended before the request did")
+        self._unread += part
+
+
 class _FollowState:
-    """The state of following one request: the polling gap, and since when FAL denies knowing the request."""
+    """The state of following one request: the polling gap, and since when FAL denies knowing the request.
+
+    `polls_until`: for how long it is polled, by the loop's clock; None while its stream is read.
+    """
 
     def __init__(self, pace: FollowPace) -> None:
         self._pace = pace
@@ -212,6 +281,7 @@ class _FollowState:
         self._denied_at: float | None = None
         self._understood_at = asyncio.get_running_loop().time()
         self.quiet = False
+        self.polls_until: float | None = None
 
     def gap(self) -> float:
         """Seconds until the next poll: growing, jittered so that a thousand do not come at once."""
@@ -232,6 +302,10 @@ class _FollowState:
     def is_stale(self) -> bool:
         """Whether no status was understood for so long that the result should be fetched."""
         return self.silent_for() >= self._pace.settle
+
+    def is_quiet(self) -> bool:
+        """Whether no status came for so long that the stream may have lost one."""
+        return self.silent_for() >= self._pace.quiet
 
     def silent_for(self) -> float:
         """Seconds since a status was understood."""

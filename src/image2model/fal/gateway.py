@@ -14,10 +14,11 @@ from image2model.domain import FalRequest
 from image2model.fal.download import Downloads, FalDownload
 from image2model.fal.endpoints import DEFAULT_MODEL, Endpoint
 from image2model.fal.follow import CancelReply, FalUpdate, Follower, FollowPace, cancel
+from image2model.fal.health import FalHealth
 from image2model.fal.hosts import FalHosts
 from image2model.fal.models_api import ModelsApi
 from image2model.fal.paid_post import BeforeSend
-from image2model.fal.platform import FalHealth, Listed, Platform, probe
+from image2model.fal.platform import Listed, Platform, probe
 from image2model.fal.privacy import AddressSigner, FalPrivacy, PayloadDeletion
 from image2model.fal.results import FalResult, Results
 from image2model.fal.session import USER_AGENT, FalSession, Observer, decode_reply, no_observer, observed

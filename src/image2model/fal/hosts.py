@@ -49,20 +49,20 @@ class FalHosts(msgspec.Struct, frozen=True):
     def may_see_key(self, url: str) -> bool:
         """Whether FAL's key may be sent to this URL."""
         if self.base_url is not None:
-            return _origin(url) == _origin(self.base_url)
+            return origin_of(url) == origin_of(self.base_url)
         return _is_https_under(url, _KEY_DOMAINS)
 
     def serves_media(self, url: str) -> bool:
         """Whether results may be fetched from this URL, and clients redirected to it."""
-        if self.base_url is not None and _origin(url) == _origin(self.base_url):
+        if self.base_url is not None and origin_of(url) == origin_of(self.base_url):
             return True
         return _is_https_under(url, _MEDIA_DOMAINS)
 
     def has_access_lists(self, url: str) -> bool:
         """Whether the URL is on FAL's v3 CDN, whose files alone have access lists."""
-        if self.base_url is not None and _origin(url) == _origin(self.base_url):
+        if self.base_url is not None and origin_of(url) == origin_of(self.base_url):
             return True
-        return self.serves_media(url) and (_origin(url)[1] or "").startswith(_V3_CDN)
+        return self.serves_media(url) and (origin_of(url)[1] or "").startswith(_V3_CDN)
 
     def requests_url(self, endpoint_id: str) -> str:
         """`…/{owner}/{alias}/requests`: every call except the submit drops the endpoint's sub-path."""
@@ -81,13 +81,18 @@ class FalHosts(msgspec.Struct, frozen=True):
         )
 
 
-@lru_cache(1024)  # each URL is checked several times, the base at every call: 4 % of a worker's CPU
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def origin_of(url: str) -> tuple[str, str | None, int | None]:
     """Scheme, host and port; no host where readers could disagree on it, or where the URL has credentials."""
     if not _PLAIN.fullmatch(url) or "\\" in url:
         return "", None, None
+    return _origin_of("/".join(url.split("/", 3)[:3]))
+
+
+@lru_cache(256)  # there are few hosts, and several checks of each image's URLs
+def _origin_of(start: str) -> tuple[str, str | None, int | None]:
+    """The same, of the part of the URL up to its path."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(start)
         port = parts.port
     except ValueError:
         return "", None, None
@@ -97,7 +102,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _is_https_under(url: str, domains: tuple[str, ...]) -> bool:
-    scheme, host, port = _origin(url)
+    scheme, host, port = origin_of(url)
     if scheme != "https" or host is None or port != 443:
         return False
     return any(host == domain or host.endswith(f".{domain}") for domain in domains)

@@ -8,10 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Final
 
-import aiohttp
 import msgspec
-from aiohttp.http_exceptions import HttpProcessingError
-from yarl import URL
 
 from image2model.errors import (
     FalAccountFault,
@@ -21,7 +18,9 @@ from image2model.errors import (
     FalNotAccepted,
     FalRejected,
 )
+from image2model.fal.connections import HttpConnections
 from image2model.fal.errors import FalThrottled, blames_account, message_of
+from image2model.fal.exchange import Deadlines
 from image2model.fal.prices import billable_units
 from image2model.fal.wire import Submitted, decode
 
@@ -124,66 +123,39 @@ class NotReached(Exception):
 
 
 class PostSession:
-    """The connections for paid POSTs."""
+    """The connections for paid POSTs. `headers`: of each."""
 
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        # No limit: waiting for a free connection would use up the POST's deadline; permits bound the number.
+        self._connections = HttpConnections(headers, keep_s=_KEEPALIVE_SECONDS)
 
     async def send(
-        self, post: PaidPost, url: URL, body: bytes, headers: Mapping[str, str], connect_s: float
+        self, post: PaidPost, url: str, body: bytes, headers: Mapping[str, str], connect_s: float
     ) -> None:
         """Send it and let `post` judge the reply. The caller bounds the whole; `connect_s` the connecting.
 
         Raises NotReached before the first byte, FalError after it, and BeforeSendFailed.
         """
         try:
-            async with self._http().request(
+            exchange = await self._connections.begin(
                 "POST",
                 url,
-                data=body,
                 headers=headers,
-                timeout=aiohttp.ClientTimeout(total=None, connect=connect_s),
-                allow_redirects=False,
-            ) as response:
-                status, fields, reply = response.status, response.headers, await _whole(response)
-        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+                deadlines=Deadlines(connect=connect_s),
+                body=body,
+                before_send=post.prepare_send,
+            )
+            try:
+                reply = await exchange.reply.whole(_MAX_REPLY_BYTES)
+            finally:
+                exchange.end()
+        except OSError as error:
             why = f"{type(error).__name__} {error}"
             if post.sent:
                 raise post.no_reply(why) from error
             raise NotReached(why) from error
-        post.accept_reply(status, fields, reply)
+        post.accept_reply(exchange.reply.status, exchange.reply.headers, reply)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-
-    def _http(self) -> aiohttp.ClientSession:
-        # Made on the first use, because aiohttp needs a running loop. No limit: waiting for a free
-        # connection would use up the POST's deadline; permits bound the number.
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS, ttl_dns_cache=300)
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                request_class=PaidPostRequest,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
-
-
-class PaidPostRequest(aiohttp.ClientRequest):
-    """aiohttp calls `send` when the connection stands and nothing of the request has been written."""
-
-    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        """Call `before_send`, then send."""
-        await CURRENT.get().prepare_send()
-        return await super().send(conn)
-
-
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for part in response.content.iter_any():
-        body += part
-        if len(body) > _MAX_REPLY_BYTES:
-            raise aiohttp.ClientPayloadError("the reply is too large")
-    return bytes(body)
+        await self._connections.close()

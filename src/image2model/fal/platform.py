@@ -4,17 +4,16 @@ These calls cost nothing and change nothing.
 """
 
 from datetime import UTC, datetime
-from typing import Literal
-from uuid import uuid4
 
-import aiohttp
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from image2model.domain import FalRequest
 from image2model.errors import FalError
 from image2model.fal.endpoints import Endpoint
-from image2model.fal.errors import FalUnreachable, blames_account, message_of
+from image2model.fal.errors import FalUnreachable
+from image2model.fal.exchange import Deadlines
+from image2model.fal.health import FalHealth, health_of, probe_url
 from image2model.fal.results import FalResult, result_of
 from image2model.fal.session import FalSession, Reply, decode_reply
 from image2model.fal.wire import RequestPage
@@ -22,18 +21,7 @@ from image2model.fal.wire import RequestPage
 _MAX_PAGES = 50
 _NO_HEADERS = CIMultiDictProxy(CIMultiDict({"x-fal-request-id": "listed"}))
 """Marks a listed result as FAL's own answer, not an ingress's."""
-_TIMEOUT = aiohttp.ClientTimeout(total=5)
-
-
-class FalHealth(msgspec.Struct, frozen=True):
-    """`reason` is the cause when it is not ok.
-
-    `endpoint`: a 403 that says nothing about the account, so only an image of another endpoint can test that.
-    """
-
-    ok: bool
-    detail: str
-    reason: Literal["account", "endpoint", "unreachable"] | None = None
+_DEADLINES = Deadlines(total=5)
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -99,21 +87,12 @@ class Platform:
 
 
 async def probe(session: FalSession, endpoint_id: str) -> FalHealth:
-    """Look up a request that cannot exist: 404 means that FAL answers and accepts the key."""
-    url = session.hosts.request(endpoint_id, str(uuid4())).status_url
+    """Whether FAL answers and accepts the key."""
     try:
-        reply = await session.call("GET", url, timeout=_TIMEOUT)
+        reply = await session.call("GET", probe_url(session.hosts, endpoint_id), deadlines=_DEADLINES)
     except FalUnreachable as unreachable:
         return FalHealth(ok=False, detail=unreachable.message, reason="unreachable")
-    if reply.status == 404:
-        return FalHealth(ok=True, detail="FAL answers and accepts the key")
-    error = message_of(reply.body, reply.status)
-    if reply.status == 403 and not blames_account(error):
-        detail = f"FAL answers, and refuses {endpoint_id}: {error.message}"
-        return FalHealth(ok=False, detail=detail, reason="endpoint")
-    if reply.status in (401, 403):
-        return FalHealth(ok=False, detail=f"FAL refuses the key: {error.message}", reason="account")
-    return FalHealth(ok=False, detail=f"FAL answers {reply.status}: {error.message}", reason="unreachable")
+    return health_of(endpoint_id, reply.status, reply.body)
 
 
 def _holds(json_input: bytes, image_url: str) -> bool:

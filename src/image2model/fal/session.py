@@ -5,16 +5,15 @@ knows no metrics.
 """
 
 import asyncio
-import io
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import aiohttp
 import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDictProxy
 
 from image2model.errors import (
     FalAccountFault,
@@ -26,6 +25,7 @@ from image2model.errors import (
     FalResultGone,
     FalTransient,
 )
+from image2model.fal.connections import Exchange, HttpConnections, with_params
 from image2model.fal.errors import (
     FalAddressRefused,
     FalAdminRefused,
@@ -36,6 +36,7 @@ from image2model.fal.errors import (
     blames_account,
     message_of,
 )
+from image2model.fal.exchange import Deadlines
 from image2model.fal.hosts import FalHosts
 from image2model.fal.wire import decode
 
@@ -59,10 +60,13 @@ OUTCOMES: Final[tuple[tuple[type[BaseException], str], ...]] = (
 """The `outcome` of each error class; any other error is `error`, no error is `ok`.
 
 The follower closes a stream after COMPLETED, so GeneratorExit is a good end."""
-API_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
+API_DEADLINES: Final = Deadlines(total=30)
 MAX_REPLY_BYTES: Final = 32 << 20
 USER_AGENT: Final = "image2model"
-_LARGE = 1 << 16
+_HEADERS: Final = {"User-Agent": USER_AGENT, "Accept": "*/*"}
+_KEEP_S: Final = 30.0
+_CODINGS: Final = {"Accept-Encoding": "gzip, deflate"}
+_JSON: Final = {"Content-Type": "application/json"}
 _MAX_CAUSE: Final = 500
 _INGRESS = frozenset({502, 503, 504})
 
@@ -90,38 +94,32 @@ class FalSession:
 
     def __init__(self, key: str, hosts: FalHosts, *, max_connections: int) -> None:
         self.hosts = hosts
-        self._authorization = f"Key {key}"
+        self._key_header = {"Authorization": f"Key {key}"}
         self._max_connections = max_connections
-        self._http: aiohttp.ClientSession | None = None
+        self._connections: HttpConnections | None = None
 
     async def open(self) -> None:
-        """Make the session. Its connector keeps connections and DNS answers."""
-        connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=30, ttl_dns_cache=300)
-        self._http = aiohttp.ClientSession(
-            connector=connector,
-            headers={"User-Agent": USER_AGENT},
-            timeout=API_TIMEOUT,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        """Make room for connections, each of which is opened when it is needed."""
+        self._connections = HttpConnections(_HEADERS, keep_s=_KEEP_S, most=self._max_connections)
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
+        if self._connections is not None:
+            await self._connections.close()
+            self._connections = None
 
     @property
-    def http(self) -> aiohttp.ClientSession:
-        """The open session. Raises RuntimeError before `open` and after `close`."""
-        if self._http is None:
+    def connections(self) -> HttpConnections:
+        """Those of the open session. Raises RuntimeError before `open` and after `close`."""
+        if self._connections is None:
             raise RuntimeError("the FAL gateway is not open: use it as `async with FalGateway(…)`")
-        return self._http
+        return self._connections
 
-    def key_headers(self, url: str) -> dict[str, str]:
+    def key_headers(self, url: str) -> Mapping[str, str]:
         """The authorization for this URL. Raises FalUnreachable where the key must not go."""
         if not self.hosts.may_see_key(url):
             raise FalUnreachable(f"{url} is not on one of FAL's hosts: the key is not sent there")
-        return {"Authorization": self._authorization}
+        return self._key_header
 
     async def call(
         self,
@@ -133,7 +131,7 @@ class FalSession:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         keyed: bool = True,
-        timeout: aiohttp.ClientTimeout = API_TIMEOUT,  # noqa: ASYNC109 - aiohttp's own, shared objects
+        deadlines: Deadlines = API_DEADLINES,
         tries: int = 1,
     ) -> Reply:
         """One request and its whole reply, of any status. Raises FalUnreachable when there is none.
@@ -141,60 +139,53 @@ class FalSession:
         Use more `tries` only for calls that may be repeated: the other side may close an idle connection just
         when it is used.
         """
-        sent = CIMultiDict(headers or {})
+        sent = {**_CODINGS, **(headers or {})}
         if keyed:
             sent.update(self.key_headers(url))
         if json is not None:
             body = msgspec.json.encode(json)
-            sent["Content-Type"] = "application/json"
-        request = _Request(method, url, params, body, sent, timeout)
+            sent.update(_JSON)
         for _ in range(tries - 1):
             try:
-                return await self._once(request)
+                return await self._once(method, url, params, sent, body, deadlines)
             except FalUnreachable:
                 continue
-        return await self._once(request)
+        return await self._once(method, url, params, sent, body, deadlines)
 
-    async def _once(self, request: "_Request") -> Reply:
-        async with self.exchange(
-            request.method,
-            request.url,
-            params=request.params,
-            data=_streamed(request.body),
-            headers=request.headers,
-            timeout=request.timeout,
-        ) as response:
-            with network_faults(request.url):
-                whole = await _whole(response)
-            return Reply(request.url, response.status, response.headers, whole)
-
-    @asynccontextmanager
-    async def exchange(
+    async def _once(
         self,
         method: str,
         url: str,
-        *,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own, shared objects
+        params: Mapping[str, str] | None,
         headers: Mapping[str, str],
-        params: Mapping[str, str] | None = None,
-        data: bytes | io.BytesIO | None = None,
-        read_bufsize: int = 1 << 16,
-        shown_as: str | None = None,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An open response, no redirect followed; read it under `network_faults`. Raises FalUnreachable."""
-        with network_faults(url, shown_as=shown_as):
-            response = await self.http.request(
-                method,
-                url,
-                params=params,
-                data=data,
-                headers=headers,
-                timeout=timeout,
-                allow_redirects=False,
-                read_bufsize=read_bufsize,
+        body: bytes | None,
+        deadlines: Deadlines,
+    ) -> Reply:
+        with network_faults(url):
+            exchange = await self.connections.begin(
+                method, with_params(url, params or {}), headers=headers, deadlines=deadlines, body=body
             )
-        async with response:
-            yield response
+            try:
+                whole = await exchange.reply.whole(MAX_REPLY_BYTES)
+            finally:
+                exchange.end()
+        return Reply(url, exchange.reply.status, exchange.reply.headers, whole)
+
+    async def begin_get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        deadlines: Deadlines,
+        held: int = 1 << 16,
+        shown_as: str | None = None,
+    ) -> Exchange:
+        """Begin a GET: its reply, of any status, is read under `network_faults`, and then ended.
+
+        `held`: see HttpReply. Raises FalUnreachable.
+        """
+        with network_faults(url, shown_as=shown_as):
+            return await self.connections.begin("GET", url, headers=headers, deadlines=deadlines, held=held)
 
 
 def decode_reply(reply: Reply, shape: type[T]) -> T:
@@ -223,7 +214,8 @@ def error_of_reply(reply: Reply) -> FalError:
 def network_faults(url: str, *, shown_as: str | None = None) -> Iterator[None]:
     """Raise FalUnreachable for every network error. The block may hold network calls only.
 
-    `shown_as` replaces a secret URL in the message. aiohttp and yarl raise ValueError for an invalid URL.
+    `shown_as` replaces a secret URL in the message. ValueError is an invalid URL's; aiohttp's errors are of
+    hosts other than FAL's.
     """
     try:
         yield
@@ -242,39 +234,19 @@ def observed(observer: Observer, operation: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        outcome = next((name for kind, name in OUTCOMES if isinstance(error, kind)), "error")
+        outcome = outcome_of(error)
         raise
     finally:
         observer(operation, outcome, time.perf_counter() - started)
 
 
+def outcome_of(error: BaseException) -> str:
+    """The `outcome` of a call that raised this."""
+    return next((name for kind, name in OUTCOMES if isinstance(error, kind)), "error")
+
+
 def no_observer(_operation: str, _outcome: str, _seconds: float) -> None:
     """An observer that does nothing."""
-
-
-class _Request(msgspec.Struct, frozen=True):
-    method: str
-    url: str
-    params: Mapping[str, str] | None
-    body: bytes | None
-    headers: CIMultiDict[str]
-    timeout: aiohttp.ClientTimeout
-
-
-def _streamed(body: bytes | None) -> bytes | io.BytesIO | None:
-    # A large body in one piece would block the loop while it is copied to the socket's buffer.
-    return io.BytesIO(body) if body is not None and len(body) > _LARGE else body
-
-
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > MAX_REPLY_BYTES:
-            raise aiohttp.ClientPayloadError(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
-    return b"".join(parts)
 
 
 def _cause(error: Exception) -> str:

@@ -9,12 +9,12 @@ import re
 from collections.abc import Awaitable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 import structlog
 from fal_client.client import QUEUE_URL_FORMAT, USER_AGENT, AsyncClient, _fallback_url
-from yarl import URL
 
 from image2model.domain import FalRequest
 from image2model.errors import FalAmbiguous, FalError, FalNotAccepted
@@ -153,12 +153,15 @@ class SinglePost:
         backup = _fallback_url(httpx.URL(queue_url))
         self._urls = (queue_url, *(() if backup is None else (str(backup),)))
         self._connect_s = deadline if backup is None else min(deadline, _BACKUP_AFTER_S)
-        self._headers = {
-            "Authorization": f"Key {key}",
-            "User-Agent": USER_AGENT,
-            "Content-Type": "application/json",
-        }
-        self._session = PostSession()
+        self._session = PostSession(
+            {
+                "Authorization": f"Key {key}",
+                "User-Agent": USER_AGENT,
+                "Accept": "*/*",
+                "Accept-Encoding": "gzip, deflate",
+                "Content-Type": "application/json",
+            }
+        )
 
     async def request(
         self,
@@ -175,7 +178,7 @@ class SinglePost:
         if method != "POST" or not url.startswith(QUEUE_URL_FORMAT):
             raise FalNotAccepted(f"fal-client did not submit: {method} {url[:200]}")
         path = escaped(url[len(QUEUE_URL_FORMAT) :])
-        await self._post(post, path, msgspec.json.encode(json), {**self._headers, **headers})
+        await self._post(post, path, msgspec.json.encode(json), headers)
         return httpx.Response(200, content=_reply_for_fal_client(post), request=_SUBMIT)
 
     async def close(self) -> None:
@@ -185,11 +188,11 @@ class SinglePost:
     async def _post(self, post: PaidPost, path: str, body: bytes, headers: Mapping[str, str]) -> None:
         first: NotReached | None = None
         for base in self._urls:
-            url = URL(f"{base.rstrip('/')}/{path}", encoded=True)
+            url = f"{base.rstrip('/')}/{path}"
             try:
                 await self._session.send(post, url, body, headers, self._connect_s)
             except NotReached as error:
-                _log.warning("fal_queue_not_reached", host=url.host, reason=str(error))
+                _log.warning("fal_queue_not_reached", host=urlsplit(base).hostname, reason=str(error))
                 first = first or error
             else:
                 return

@@ -9,10 +9,9 @@ import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-import aiohttp
-
 from image2model.errors import FalAccountFault, FalError, FalTransient
 from image2model.fal.errors import FalUnreachable
+from image2model.fal.exchange import Deadlines
 from image2model.fal.session import FalSession, Reply, decode_reply
 from image2model.fal.wire import Uploaded, UploadSlot, UploadToken
 
@@ -67,7 +66,7 @@ class Uploader:
         }
         url = f"{self._session.hosts.cdn}/files/upload"
         return await self._session.call(
-            "POST", url, body=data, headers=headers, keyed=False, timeout=_timeout(data), tries=2
+            "POST", url, body=data, headers=headers, keyed=False, deadlines=_deadlines(data), tries=2
         )
 
     async def _to_storage(self, data: bytes, name: str, content_type: str) -> str:
@@ -78,7 +77,7 @@ class Uploader:
             body=data,
             headers={"Content-Type": content_type},
             keyed=False,
-            timeout=_timeout(data),
+            deadlines=_deadlines(data),
         )
         if reply.status >= 300:
             # A 403 of the storage is about the URL, not about the account.
@@ -122,8 +121,8 @@ class TokenCache:
         return decode_reply(reply, UploadToken)
 
 
-def _timeout(data: bytes) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=120 + len(data) / _SLOWEST, sock_connect=10, sock_read=60)
+def _deadlines(data: bytes) -> Deadlines:
+    return Deadlines(total=120 + len(data) / _SLOWEST, silence=60)
 
 
 def _header(token: UploadToken) -> str:

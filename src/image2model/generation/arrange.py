@@ -14,6 +14,7 @@ from image2model.domain import Preparation, PreparedPicture, ScaledPicture
 from image2model.errors import DiskFull
 from image2model.generation import phases
 from image2model.generation.context import GenerationContext
+from image2model.generation.loading import Task
 from image2model.generation.phases import Awaited
 from image2model.generation.pictures import (
     StoredPicture,
@@ -23,7 +24,6 @@ from image2model.generation.pictures import (
     originals_of,
     scaled_picture,
 )
-from image2model.generation.steps import Task
 from image2model.media.arrange_file import arrange_file
 from image2model.storage import layout
 from image2model.storage.errors import StorageError

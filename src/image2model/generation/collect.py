@@ -18,8 +18,8 @@ from image2model.fal.results import FalResult
 from image2model.generation import costs, steps
 from image2model.generation.context import GenerationContext
 from image2model.generation.fal_messages import explained, other_reports, stored_error
+from image2model.generation.loading import Task
 from image2model.generation.result_files import ResultFetcher
-from image2model.generation.steps import Task
 from image2model.generation.suspects import Suspect
 from image2model.queue.retry import full_jitter
 
@@ -31,7 +31,7 @@ async def collect(context: GenerationContext, task: Task, fence: str, request: F
     found = await paid_result(context, task, request)
     if found.model is None:
         raise await no_file(context, task, request, found, "model")
-    fetcher = ResultFetcher(context, task.job_id, task.image_id, Suspect.of(task, fence))
+    fetcher = ResultFetcher(context, task.result_names, Suspect.of(task, fence))
     await steps.succeed(context.redis, task.image_id, fence, await fetcher.fetch(found.files))
 
 

@@ -1,10 +1,12 @@
 """What the steps of a generation share in one worker process; opened once at its start."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from image2model.catalogue.bills import BillNotes
 from image2model.catalogue.live import LiveCatalogue
 from image2model.decoding.memory import DECODED_BYTES, ByteBudget
 from image2model.decoding.pool import DecoderPool
@@ -39,7 +41,8 @@ class GenerationContext(QueueContext):
     `preparing` keeps the queue of `hazard` short, so that an image that waits can still be stopped;
     `suspects` is their own queue, because one that hangs must not hold up healthy pictures.
     `submissions`, `abandoned` and `thumbnails` are background tasks: POSTs under way, superseded requests
-    that are followed to be booked, and thumbnails being stored.
+    that are followed to be booked, and thumbnails being stored. `on_image_end` is called for each image that
+    has ended here.
     """
 
     def __init__(self, settings: Settings, redis: Redis, storage: ObjectStorage, fal: FalGateway) -> None:
@@ -47,6 +50,7 @@ class GenerationContext(QueueContext):
         self.replicas = Replicas(redis)
         self.storage = storage
         self.catalogue = LiveCatalogue(redis)
+        self.bills = BillNotes(redis)
         self.hazard = Hazard(redis, DecoderProcess())
         self.decoders = DecoderPool()
         self.preparing = asyncio.Semaphore(THREADS + 1)
@@ -62,10 +66,12 @@ class GenerationContext(QueueContext):
         self.submissions: set[asyncio.Task[Any]] = set()
         self.abandoned: set[asyncio.Task[None]] = set()
         self.thumbnails: set[asyncio.Task[None]] = set()
+        self.on_image_end: Callable[[], None] = lambda: None
 
     def close(self) -> None:
         """Release threads and background work; what they still decode is of no use."""
         super().close()
+        self.bills.close()
         for thumbnail in self.thumbnails:
             thumbnail.cancel()
         self.hazard.close()

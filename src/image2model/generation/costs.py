@@ -6,7 +6,6 @@ back. Each request is booked once, whichever process books it and however often.
 
 import secrets
 from collections.abc import Iterable
-from contextlib import suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
@@ -14,14 +13,13 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
-from image2model.catalogue import bills
+from image2model.catalogue.bills import NotedBill
 from image2model.domain import FalRequest
 from image2model.fal.endpoints import Endpoint, Params
 from image2model.fal.prices import Bill, bill, plausible_units, table_bill
-from image2model.generation.steps import Task
+from image2model.generation.loading import Task
 from image2model.money import to_micro, to_usd
 from image2model.queue.retry import retry_until_stored
-from image2model.store.connection import StoreOutage
 from image2model.store.scripts import Script
 from image2model.telemetry import metrics
 
@@ -163,8 +161,7 @@ async def _book(
             "cost_mismatch", image_id=task.image_id, fal_request_id=request_id, booked_micro=charge.micro
         )
     if generated and booked.outcome is Outcome.BOOKED:
-        with suppress(StoreOutage):  # statistics only
-            await bills.note(context.redis, task.model, booked.micro, compared)
+        context.bills.add(NotedBill(task.model, booked.micro, compared or False))
 
 
 async def _priced(context: "GenerationContext", model: str, *, wait: bool) -> Endpoint:
@@ -195,7 +192,7 @@ async def book(redis: Redis, booking: Booking) -> Booked:
 def _count(booking: Booking, booked: Booked) -> None:
     usd = to_usd(booked.micro)
     metrics.FAL_COST.labels(booked.model).inc(usd)
-    _log.info(
+    _log.debug(  # the image's document, the account and the day's table have it
         "cost_booked",
         image_id=booking.image_id,
         fal_request_id=booking.request_id,

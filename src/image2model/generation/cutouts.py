@@ -20,9 +20,9 @@ from image2model.fal.files import FalFile
 from image2model.generation import phases
 from image2model.generation.collect import no_file, paid_result
 from image2model.generation.context import GenerationContext
+from image2model.generation.loading import Task
 from image2model.generation.phases import Advanced, cutout_index
 from image2model.generation.pictures import decoded
-from image2model.generation.steps import Task
 from image2model.media.preflight import Prepared, prepare
 from image2model.queue.retry import full_jitter
 from image2model.storage import layout

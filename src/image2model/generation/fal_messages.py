@@ -16,7 +16,7 @@ from image2model.errors import FalError, FalRejected, FalResultGone, FalTransien
 from image2model.fal.endpoints import Endpoint
 from image2model.fal.errors import FalCancelled, FalMessage
 from image2model.fal.results import FalResult, parse_output
-from image2model.generation.steps import Task
+from image2model.generation.loading import Task
 from image2model.queue.retry import retry_until_stored
 from image2model.store.connection import command
 from image2model.store.keys import key

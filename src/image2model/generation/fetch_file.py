@@ -19,8 +19,8 @@ from image2model.generation.context import GenerationContext
 from image2model.generation.suspects import Suspect
 from image2model.media.glb import Measured
 from image2model.media.model_probe import HEAD_BYTES, ModelProbe, NotAModel, media_type
-from image2model.storage import layout
 from image2model.storage.errors import StorageError
+from image2model.storage.layout import ResultNames
 from image2model.store.connection import StoreOutage
 from image2model.telemetry import tracing
 from image2model.telemetry.unexpected import report_unexpected
@@ -72,8 +72,7 @@ class Fetched(msgspec.Struct, frozen=True):
 
 async def fetch_file(
     context: GenerationContext,
-    job_id: str,
-    image_id: str,
+    names: ResultNames,
     file: FalFile,
     stopwatch: Stopwatch,
     suspect: Suspect | None,
@@ -89,7 +88,7 @@ async def fetch_file(
             stopwatch.host()
             async with aclosing(download.chunks(stopwatch.host)) as chunks:
                 fetching = _Fetching(context, file, download, stopwatch, suspect)
-                return await fetching.run(chunks, job_id, image_id)
+                return await fetching.run(chunks, names)
 
 
 class _Fetching:
@@ -110,7 +109,7 @@ class _Fetching:
         self._stopwatch = stopwatch
         self._probe: ModelProbe | None = None
 
-    async def run(self, chunks: AsyncIterator[bytes], job_id: str, image_id: str) -> Fetched:
+    async def run(self, chunks: AsyncIterator[bytes], names: ResultNames) -> Fetched:
         head = await _head(chunks)
         if not head:
             raise NotAModel("it is empty")
@@ -118,7 +117,7 @@ class _Fetching:
             self._probe = ModelProbe(head, self._download.size)
         if not self._context.settings.mirrors and self._context.fal.hosts.serves_media(self._file.url):
             return await self._linked(head, chunks)
-        return await self._stored(head, chunks, job_id, image_id)
+        return await self._stored(head, chunks, names)
 
     async def _linked(self, head: bytes, chunks: AsyncIterator[bytes]) -> Fetched:
         """FAL's own URL. The open download shows that it is there."""
@@ -137,9 +136,9 @@ class _Fetching:
                 return
         probe.end()
 
-    async def _stored(self, head: bytes, chunks: AsyncIterator[bytes], job_id: str, image_id: str) -> Fetched:
+    async def _stored(self, head: bytes, chunks: AsyncIterator[bytes], names: ResultNames) -> Fetched:
         file_format, _ = self._format()
-        key = layout.result(job_id, image_id, self._file.kind, file_format)
+        key = names.key(self._file.kind, file_format)
         await self._context.disk_space.check_result(self._download.size or 0)
         try:
             with tracing.span("store") as span:

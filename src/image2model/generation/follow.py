@@ -18,7 +18,7 @@ from image2model.fal.follow import CancelReply, FalStatus, FalUpdate
 from image2model.generation import costs, steps
 from image2model.generation.context import GenerationContext
 from image2model.generation.fal_messages import Callback, OtherReports, encoded, explained, other_reports
-from image2model.generation.steps import Task
+from image2model.generation.loading import Task
 from image2model.queue.retry import full_jitter, retry_until_stored
 from image2model.queue.running import RunningTask
 from image2model.store.connection import StoreOutage
@@ -149,6 +149,8 @@ class _Follower:
             await self._move(ImageStatus.GENERATING, "queue_position", "")
             self._time_generation()
         else:
+            # before the step, whose notification lets this worker pick the next image
+            self._running.left_fal = True
             await retry_until_stored(
                 lambda: self._move(ImageStatus.STORING, "queue_position", "", *self._message_fields(update))
             )

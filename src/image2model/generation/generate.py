@@ -27,16 +27,17 @@ from image2model.errors import (
 )
 from image2model.fal.errors import UNCONFIRMED, FalCancelled, FalThrottled, to_image_failure
 from image2model.fal.prices import is_free
-from image2model.generation import costs, steps
+from image2model.generation import costs, loading, steps
 from image2model.generation.arrange import CancelledMeanwhile, NotConfirmedYet, arrange_pictures
 from image2model.generation.collect import collect
 from image2model.generation.context import GenerationContext
 from image2model.generation.cutouts import collect_cutout, reuse_cutout
+from image2model.generation.fal_time import GenerationClock
 from image2model.generation.follow import follow
 from image2model.generation.limits import NoDiskSpace
+from image2model.generation.loading import Task
 from image2model.generation.phases import Advanced
 from image2model.generation.reuse import reuse_result
-from image2model.generation.steps import Task
 from image2model.generation.submit import submit
 from image2model.generation.unconfirmed import confirm_submission
 from image2model.queue import circuits
@@ -94,7 +95,8 @@ class ImageRun:
 
     async def run(self) -> str:
         """Returns the final status. Raises StaleFence and Retry."""
-        task = await steps.load(self._context.redis, self._image_id)
+        task = await loading.load(self._context.redis, self._image_id)
+        self._clock = GenerationClock(task)
         structlog.contextvars.bind_contextvars(image_id=task.image_id, job_id=task.job_id)
         with _run_span(task) as span:
             try:
@@ -166,7 +168,7 @@ class ImageRun:
             return await confirm_submission(self._context, task, self._fence)
         try:
             arranged = await arrange_pictures(self._context, task, self._fence)
-            return await submit(self._context, arranged, self._running)
+            request = await submit(self._context, arranged, self._running)
         except Paused as paused:
             raise Retry(defer=0) from paused
         except NoDiskSpace as full:
@@ -180,8 +182,11 @@ class ImageRun:
             metrics.UNCONFIRMED.inc()
             _log.warning("submission_reply_lost", reason=failure.message)
             await report_endpoint(self._context, task.image_id, task.model, fault_of_post(failure), failure)
-            marked = await steps.load(self._context.redis, self._image_id)
+            marked = await loading.load(self._context.redis, self._image_id)
+            self._clock = GenerationClock(marked)
             return await confirm_submission(self._context, marked, self._fence)
+        self._clock.accepted()
+        return request
 
     async def _wait_for_endpoint(self, task: Task, failure: FalEndpointFault) -> Exception:
         """The endpoint refuses, and FAL has nothing: the store parks the image when it is released."""
@@ -219,13 +224,18 @@ class ImageRun:
 
     async def _finish(self, task: Task, request: FalRequest) -> Advanced | None:
         """Follow the request to its end, and take what it made; what comes next where that was a cut-out."""
+        posts = self._context.posts
         if task.status is not ImageStatus.STORING:
+            await posts.give_way()
             await follow(self._context, task, self._running, request)
+            self._clock.ended()
         self._running.release_slot()
+        await posts.give_way()
         try:
-            if task.phase:
-                return await collect_cutout(self._context, task, self._fence, request)
-            await collect(self._context, task, self._fence, request)
+            with self._clock.counted(self._context.catalogue.current):
+                if task.phase:
+                    return await collect_cutout(self._context, task, self._fence, request)
+                await collect(self._context, task, self._fence, request)
         except FalRejected as refused:
             await self._count_result(task, refused)
             raise
@@ -306,6 +316,7 @@ class ImageRun:
     def _end(self, task: Task, status: ImageStatus) -> str:
         self._running.final = True
         metrics.IMAGES.labels(task.main_model, status.value).inc()
+        self._context.on_image_end()
         return status.value
 
 

@@ -11,7 +11,7 @@ from image2model.domain import ModelInput
 from image2model.errors import FalResultGone, FalTransient, ImageFailure
 from image2model.fal.errors import FalAddressRefused, FalUnreachable
 from image2model.generation.context import GenerationContext
-from image2model.generation.steps import Task
+from image2model.generation.loading import Task
 from image2model.media.model_probe import media_type
 from image2model.queue.probes import check_endpoint
 from image2model.storage.errors import ObjectMissing

@@ -15,7 +15,8 @@ from redis.asyncio import Redis
 from image2model.domain import ImageError, ImageStatus, Preparation, ScaledPicture
 from image2model.errors import StaleFence
 from image2model.generation import steps
-from image2model.generation.steps import Field, Task
+from image2model.generation.loading import Task
+from image2model.generation.steps import Field
 from image2model.queue.retry import retry_until_stored, until_stored
 from image2model.store.connection import command
 from image2model.store.keys import key

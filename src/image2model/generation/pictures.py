@@ -20,8 +20,8 @@ from image2model.errors import ImageFailure, UnknownModel
 from image2model.fal.endpoints import View
 from image2model.generation import steps
 from image2model.generation.context import GenerationContext
+from image2model.generation.loading import Task
 from image2model.generation.phases import cutout_index
-from image2model.generation.steps import Task
 from image2model.generation.suspects import Suspect
 from image2model.media.fitting import NO_LIMITS
 from image2model.media.preflight import Prepared, prepare
@@ -37,6 +37,8 @@ _log: Final = structlog.get_logger(__name__)
 
 _SENT_BYTES: Final = 1
 """What a pixel takes in the file that is sent: a photo as JPEG less, noise more."""
+_SMALL: Final = 256 << 10
+"""Bytes of a picture whose structure is read here, in less than the way into a thread and back takes."""
 _FIRST_GAP_S: Final = 1.0
 """Between the first two tries of a picture that ends its decoder process; each gap is twice the last."""
 
@@ -194,7 +196,9 @@ async def _decoded(
     limits: PictureLimits,
 ) -> Prepared:
     """`limits`: those within which `call` makes it fit while it decodes."""
-    size = await in_thread(decoding_bytes, data, limits)
+    size = (
+        decoding_bytes(data, limits) if len(data) <= _SMALL else await in_thread(decoding_bytes, data, limits)
+    )
     try:
         async with context.decoded_bytes.hold(size):
             if is_isolated(data):

@@ -16,11 +16,11 @@ from arq.worker import Retry
 from image2model.domain import ImageResult, MissingFile, ResultFile, ResultWarning
 from image2model.errors import StaleFence
 from image2model.fal.files import MODEL, FalFile
-from image2model.generation import steps, stored_results
+from image2model.generation import loading, stored_results
 from image2model.generation.context import GenerationContext
 from image2model.generation.fetch_file import Fetched
+from image2model.generation.loading import Task
 from image2model.generation.result_files import NotFetched, ResultFetcher, mesh_of, remarks
-from image2model.generation.steps import Task
 from image2model.generation.stored_results import Replaced
 from image2model.queue import reconciliation
 from image2model.queue.running import RunningTask
@@ -41,7 +41,7 @@ async def refresh_files(context: GenerationContext, running: RunningTask, image_
     Raises StoreOutage, and arq.Retry if the result has changed meanwhile.
     """
     try:
-        task = await steps.load(context.redis, image_id)
+        task = await loading.load(context.redis, image_id)
         text = await stored_results.result_text(context.redis, image_id)
         if not text or not (before := stored_results.result_from(text)).missing:
             return
@@ -69,7 +69,7 @@ async def _look_again(context: GenerationContext, running: RunningTask, image_id
 
 
 async def _refreshed(context: GenerationContext, task: Task, result: ImageResult) -> ImageResult:
-    fetcher = ResultFetcher(context, task.job_id, task.image_id)
+    fetcher = ResultFetcher(context, task.result_names)
     fetched = await asyncio.gather(*(fetcher.fetch_side_file(_source(file)) for file in result.missing))
     for missing, one in zip(result.missing, fetched, strict=True):
         if isinstance(one, NotFetched):

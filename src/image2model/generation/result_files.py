@@ -25,6 +25,7 @@ from image2model.generation.suspects import Suspect
 from image2model.media.model_probe import NotAModel
 from image2model.queue.retry import full_jitter
 from image2model.storage.errors import StorageError
+from image2model.storage.layout import ResultNames
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -56,13 +57,12 @@ class ResultFetcher:
     """Fetches the files of one image's result."""
 
     def __init__(
-        self, context: GenerationContext, job_id: str, image_id: str, suspect: Suspect | None = None
+        self, context: GenerationContext, names: ResultNames, suspect: Suspect | None = None
     ) -> None:
         self._suspect = suspect
         self._context = context
         self._patience = context.patience
-        self._job_id = job_id
-        self._image_id = image_id
+        self._names = names
 
     async def fetch(self, files: Sequence[FalFile]) -> ImageResult:
         """Fetch all of them; the first is the model.
@@ -109,7 +109,7 @@ class ResultFetcher:
                 reason, until = str(error), began + self._patience.model + 1
             if time.monotonic() >= until:
                 return NotFetched(file, WarningCode.FILE_MISSING, reason)
-            _log.warning("model_not_fetched_yet", image_id=self._image_id, reason=reason, tries=tries)
+            _log.warning("model_not_fetched_yet", image_id=self._names.image_id, reason=reason, tries=tries)
             await asyncio.sleep(full_jitter(tries, cap_s=self._patience.longest_pause))
         raise AssertionError("unreachable: the loop has no end")
 
@@ -163,9 +163,7 @@ class ResultFetcher:
         return one
 
     async def _fetch(self, file: FalFile, stopwatch: Stopwatch, memory: ByteBudget) -> Fetched:
-        return await fetch_file(
-            self._context, self._job_id, self._image_id, file, stopwatch, self._suspect, memory
-        )
+        return await fetch_file(self._context, self._names, file, stopwatch, self._suspect, memory)
 
 
 class _Silence:

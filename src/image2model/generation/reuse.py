@@ -11,8 +11,7 @@ from image2model.domain import ImageResult, ResultFile, ResultWarning, WarningCo
 from image2model.fal.files import MODEL
 from image2model.generation import phases, steps, stored_results
 from image2model.generation.context import GenerationContext
-from image2model.generation.steps import Task
-from image2model.storage import layout
+from image2model.generation.loading import Task
 from image2model.storage.errors import ObjectMissing
 from image2model.telemetry import tracing
 
@@ -55,7 +54,7 @@ async def _copied(context: GenerationContext, task: Task, result: ImageResult) -
 async def _copy(context: GenerationContext, task: Task, file: ResultFile) -> ResultFile:
     if file.key is None:
         return file  # it is at FAL, and needs no copy
-    key = layout.result(task.job_id, task.image_id, file.kind, file.format)
+    key = task.result_names.key(file.kind, file.format)
     with tracing.span("store", attributes={"image2model.reused": True}):
         await context.storage.copy(file.key, key)
     return msgspec.structs.replace(file, key=key)

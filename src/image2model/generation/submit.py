@@ -35,9 +35,10 @@ from image2model.fal.prices import is_free
 from image2model.generation import costs, fal_deletions, steps
 from image2model.generation.context import GenerationContext
 from image2model.generation.fal_deletions import kept_at_fal
+from image2model.generation.loading import Task
 from image2model.generation.parent_model import upload_model
 from image2model.generation.pictures import upload_pictures
-from image2model.generation.steps import Committed, Task
+from image2model.generation.steps import Committed
 from image2model.jobs import thumbnails
 from image2model.queue import window
 from image2model.queue.permits import Paused, PermitRequest
@@ -76,18 +77,19 @@ async def submit(context: GenerationContext, task: Task, running: RunningTask) -
     Raises FalError, ImageFailure, StaleFence, NoDiskSpace, Paused, EndpointRefused, and arq.Retry after a
     crash of the decoder.
     """
-    await context.disk_space.check()
-    sources = await _upload(context, task, running.token)
-    attempt_token = secrets.token_hex(12)
-    # each URL belongs to this attempt alone, so any of them finds a request whose reply was lost
-    permit = PermitRequest(task.image_id, running.token, attempt_token, sources.url)
-    await context.permits.take(permit, running)
-    await context.disk_space.check()  # the wait may have been long
-    body = await _payload(context, task, sources)
-    posting = asyncio.create_task(_post(context, task, running.token, attempt_token, body))
-    context.submissions.add(posting)
-    posting.add_done_callback(lambda _: _posted(context, posting))
-    request = await asyncio.shield(posting)
+    with context.posts.due():
+        await context.disk_space.check()
+        sources = await _upload(context, task, running.token)
+        attempt_token = secrets.token_hex(12)
+        # each URL belongs to this attempt alone, so any of them finds a request whose reply was lost
+        permit = PermitRequest(task.image_id, running.token, attempt_token, sources.url)
+        await context.permits.take(permit, running)
+        await context.disk_space.check()  # the wait may have been long
+        body = await _payload(context, task, sources)
+        posting = asyncio.create_task(_post(context, task, running.token, attempt_token, body))
+        context.submissions.add(posting)
+        posting.add_done_callback(lambda _: _posted(context, posting))
+        request = await asyncio.shield(posting)
     if sources.thumbnail is not None and _sends_first_picture(task):
         storing = asyncio.create_task(_store_thumbnail(context, task, sources.thumbnail))
         context.thumbnails.add(storing)
@@ -194,6 +196,7 @@ def _posted(context: GenerationContext, posting: "asyncio.Task[FalRequest]") -> 
 
 async def _store_thumbnail(context: GenerationContext, task: Task, webp: bytes) -> None:
     """Store what the preparation made. A failure harms nothing: the API makes a missing thumbnail anew."""
+    await context.posts.give_way()
     try:
         await thumbnails.keep(context.storage, task, webp)
     except StorageError as error:

@@ -1,9 +1,10 @@
 """Decodes and measures files from outside, which may end the process that does it.
 
-A healthy picture is decoded in a thread of the worker, marked in the store as being in a hazardous step. If
-the worker dies, the sweep knows which images were in one. They are suspects: from then on they run in a
-decoder process, one at a time; after more deaths, with nothing else beside them. The death of the decoder
-process harms only the call that it was at.
+A healthy picture is decoded in a thread of the worker. The steps that move it to `preparing` and to `storing`
+mark it in the store. If the worker dies, the sweep knows which images were prepared or measured. They are
+suspects: from then on they run in a decoder process, one at a time; after more deaths, with nothing else
+beside them. They mark each call, so that only one that was at it is blamed. The death of the decoder process
+harms only the call that it was at.
 """
 
 import asyncio
@@ -18,15 +19,15 @@ from redis.asyncio import Redis
 
 from image2model.decoding.process import LONGEST_S, DecoderDied, DecoderProcess
 from image2model.generation import steps
-from image2model.generation.steps import Task
+from image2model.generation.loading import Task
 from image2model.queue.leases import MAX_CRASHES
 
 _log: Final = structlog.get_logger(__name__)
 
 THREADS: Final = 2
 """Pictures decoded at once: 20 megapixels take 60 MB."""
-_MARKED: Final = THREADS + 1
-"""One more marks its step in the store while the others decode."""
+_ADMITTED: Final = THREADS + 1
+"""One more is there when a thread becomes free."""
 _DEATHS_BESIDE_OTHERS: Final = 3
 """After so many deaths of its worker a suspect runs alone."""
 
@@ -61,16 +62,15 @@ class Hazard:
         self._decoder = decoder
         self._longest_s = longest_s
         self._threads = _new_threads()
-        self._slots = asyncio.Semaphore(_MARKED)
+        self._slots = asyncio.Semaphore(_ADMITTED)
         self._child = asyncio.Lock()
         self._gate = _Gate()
 
     async def run(self, suspect: Suspect, call: Callable[[], T]) -> T:
         """The result of `call`, which must be picklable. Raises what it raises, StaleFence, DecoderDied."""
         if suspect.deaths == 0:
-            result = await self._in_thread(suspect, call)
-        else:
-            result = await self._in_child(suspect, call)
+            return await self._in_thread(call)
+        result = await self._in_child(suspect, call)
         await steps.leave_hazard(self._redis, suspect.image_id, suspect.fence)
         return result
 
@@ -103,9 +103,8 @@ class Hazard:
         self.close()
         await self._decoder.aclose()
 
-    async def _in_thread(self, suspect: Suspect, call: Callable[[], T]) -> T:
+    async def _in_thread(self, call: Callable[[], T]) -> T:
         async with self._gate.beside_others(), self._slots:
-            await steps.enter_hazard(self._redis, suspect.image_id, suspect.fence, alone=False)
             return await self._threaded(call)
 
     async def _threaded(self, call: Callable[[], T]) -> T:

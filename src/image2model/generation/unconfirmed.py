@@ -15,7 +15,7 @@ from image2model.errors import FalAmbiguous, FalError, NoBudgetLeft
 from image2model.fal.errors import to_image_failure
 from image2model.generation import steps
 from image2model.generation.context import GenerationContext
-from image2model.generation.steps import Task
+from image2model.generation.loading import Task
 from image2model.generation.submit import commit
 
 _log = structlog.get_logger(__name__)

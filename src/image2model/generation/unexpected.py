@@ -8,9 +8,9 @@ from typing import Final
 
 from image2model.domain import ImageError, ImageStatus
 from image2model.errors import StaleFence
-from image2model.generation import costs, steps
+from image2model.generation import costs, loading, steps
 from image2model.generation.context import GenerationContext
-from image2model.generation.steps import Task
+from image2model.generation.loading import Task
 from image2model.queue.retry import retry_until_stored
 from image2model.queue.running import RunningTask
 from image2model.store.connection import StoreOutage
@@ -48,7 +48,7 @@ async def fail_unexpected(context: GenerationContext, running: RunningTask, imag
 async def _loaded(context: GenerationContext, image_id: str) -> Task | None:
     """The image; None if its record cannot be read, which may be the fault itself."""
     try:
-        return await retry_until_stored(lambda: steps.load(context.redis, image_id))
+        return await retry_until_stored(lambda: loading.load(context.redis, image_id))
     except (StaleFence, StoreOutage):
         raise
     except Exception as error:  # noqa: BLE001 - reported; the image ends all the same

@@ -23,9 +23,10 @@ from image2model.jobs.batch_request import Submission
 from image2model.jobs.fetches import FetchTarget, NewFetch, new_fetch
 from image2model.jobs.idempotency import AcceptedResponse, Reservation
 from image2model.jobs.made import as_made
+from image2model.jobs.new_jobs import NewImage, NewJob
 from image2model.jobs.objects import ReceivedObject
 from image2model.jobs.originals import Originals, new_id
-from image2model.jobs.records import IdempotencyRecord, NewImage, NewJob
+from image2model.jobs.records import IdempotencyRecord
 from image2model.storage.errors import StorageError
 from image2model.storage.objects import ObjectStorage
 from image2model.store import job_reads

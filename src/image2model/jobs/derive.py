@@ -19,10 +19,10 @@ from image2model.fal.errors import FalAddressRefused
 from image2model.http.upload import ReceivedFile
 from image2model.jobs.batch_request import Submission, read_fields
 from image2model.jobs.digests import digest
+from image2model.jobs.new_jobs import NewImage
 from image2model.jobs.objects import ReceivedObject
 from image2model.jobs.originals import Originals
 from image2model.jobs.parent_models import choose_model
-from image2model.jobs.records import NewImage
 from image2model.jobs.step_request import StepRequest
 from image2model.settings import Settings
 from image2model.shielded import in_thread

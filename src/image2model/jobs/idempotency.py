@@ -1,7 +1,8 @@
 """Idempotency keys: reserved while a request is under way, then bound to its accepted response for a day.
 
 A key belongs to one owner. A creation binds it once its jobs are made; a refusal releases it.
-A request whose API process was killed keeps its key for at most `RESERVED_MS`.
+A request whose API process was killed keeps its key for at most `RESERVED_MS`. Then the key expires, or the
+next request with it settles what became of one that was admitted already.
 """
 
 import asyncio
@@ -15,10 +16,8 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
-from image2model.access.lookup import is_job_id
 from image2model.errors import IdempotencyInProgress, InvalidParameter
 from image2model.jobs import reservations
-from image2model.store import job_reads
 from image2model.store.connection import StoreOutage, command
 from image2model.store.keys import key
 from image2model.store.scripts import Script
@@ -61,9 +60,9 @@ _accepted: Final = msgspec.json.Decoder(AcceptedResponse)
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """A key that only this request may use."""
+    """A key that only this request may use. `key` is its owner, and the name that the client gave it."""
 
-    key: str
+    key: tuple[str, str]
     token: str
 
 
@@ -90,7 +89,7 @@ async def reserved(
         yield None
         return
     _check(name)
-    reservation = await _reserve(redis, key("idempotency", owner, name))
+    reservation = await _reserve(redis, (owner, name))
     if isinstance(reservation, AcceptedResponse):
         yield reservation
         return
@@ -107,31 +106,28 @@ def _check(name: str) -> None:
         raise InvalidParameter("`Idempotency-Key` must be 1 to 255 visible ASCII characters, without spaces.")
 
 
-async def _reserve(redis: Redis, full_key: str) -> Reservation | AcceptedResponse:
+async def _reserve(redis: Redis, of: tuple[str, str]) -> Reservation | AcceptedResponse:
     """A reservation, or what the key is bound to. Raises IdempotencyInProgress."""
+    found = await _reserved_or_bound(redis, of)
+    if isinstance(found, str) and await reservations.settle_repeated(redis, found):
+        found = await _reserved_or_bound(redis, of)
+    if isinstance(found, str):
+        problem = "A request with this Idempotency-Key is under way. Ask again in a moment."
+        raise IdempotencyInProgress.after(problem, _RETRY_SECONDS)
+    return found
+
+
+async def _reserved_or_bound(redis: Redis, of: tuple[str, str]) -> Reservation | AcceptedResponse | str:
+    """A reservation, or what the key is bound to, or the id by which another request holds it."""
+    full_key = key("idempotency", *of)
     token = _RESERVED + secrets.token_hex(16)
     if await command(redis, "SET", full_key, token, "NX", "PX", RESERVED_MS):
-        return Reservation(full_key, token)
+        return Reservation(of, token)
     reply: bytes | None = await command(redis, "GET", full_key)
     value = reply.decode() if reply else _RESERVED  # expired meanwhile: its holder is just ending
     if value == token:  # the first reply was lost, and the connection sent the command again
-        return Reservation(full_key, token)
-    if value.startswith(_RESERVED):
-        if bound := await _bound_by_now(redis, full_key, value.removeprefix(_RESERVED)):
-            return bound
-        problem = "A request with this Idempotency-Key is under way. Ask again in a moment."
-        raise IdempotencyInProgress.after(problem, _RETRY_SECONDS)
-    return _accepted.decode(value)
-
-
-async def _bound_by_now(redis: Redis, full_key: str, job_id: str) -> AcceptedResponse | None:
-    """What the key stands for, where the request that holds it has made its jobs and no more than that."""
-    if not is_job_id(job_id) or await job_reads.job_version(redis, job_id) is None:
-        return None
-    await reservations.end(redis, job_id, made=True)
-    reply: bytes | None = await command(redis, "GET", full_key)
-    value = reply.decode() if reply else _RESERVED
-    return None if value.startswith(_RESERVED) else _accepted.decode(value)
+        return Reservation(of, token)
+    return value.removeprefix(_RESERVED) if value.startswith(_RESERVED) else _accepted.decode(value)
 
 
 async def _renew(redis: Redis, reservation: Reservation) -> None:

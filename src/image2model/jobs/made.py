@@ -1,17 +1,13 @@
 """Jobs as they were when they were made: the first answer, and what an idempotency key repeats. Pure."""
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from image2model.domain import Counts, ImageStatus, StoredView
+from image2model.jobs.new_jobs import NewImage, NewJob
 from image2model.store.records import ImageRow, JobRow, JobSnapshot
 
-if TYPE_CHECKING:
-    from image2model.jobs.records import NewImage, NewJob
 
-
-def created_job(job: "NewJob", at: int) -> JobSnapshot:
+def created_job(job: NewJob, at: int) -> JobSnapshot:
     """A job that has just been made."""
     return JobSnapshot(
         job_id=job.job_id,
@@ -39,7 +35,7 @@ def created_job(job: "NewJob", at: int) -> JobSnapshot:
     )
 
 
-def _created_image(image: "NewImage", index: int, at: int) -> ImageRow:
+def _created_image(image: NewImage, index: int, at: int) -> ImageRow:
     return ImageRow(
         image_id=image.image_id,
         index=index,

@@ -10,8 +10,8 @@ from typing import Final
 
 from image2model.domain import Preparation, StoredView
 from image2model.http.upload import AddressedFile, ReceivedFile
+from image2model.jobs.new_jobs import NewImage
 from image2model.jobs.objects import GoodFile, ReceivedObject
-from image2model.jobs.records import NewImage
 from image2model.storage import layout
 from image2model.storage.objects import ObjectStorage
 

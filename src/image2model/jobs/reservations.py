@@ -11,6 +11,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.access.accounts import Refused
+from image2model.store import job_reads
 from image2model.store.connection import command
 from image2model.store.keys import key
 from image2model.store.scripts import Script
@@ -20,6 +21,8 @@ _END: Final = Script("jobs/end_reservation")
 _FORBID: Final = Script("jobs/forbid_job")
 SETTLED_AFTER_S: Final = 60.0
 """Longer than a living process takes for its second step: one that comes later is refused."""
+_REPEATED_AFTER_S: Final = 15.0
+"""The same where a client sends its request again. Longer than a command and its repetitions usually take."""
 _AT_ONCE: Final = -1
 
 
@@ -68,6 +71,22 @@ async def settle(redis: Redis, token: str) -> bool:
     made = await forbid(redis, token)
     await end(redis, token, made=made)
     return made
+
+
+async def settle_repeated(redis: Redis, token: str) -> bool:
+    """Settle the reservation of a request that came again: at once where its jobs exist, else after 15 s.
+
+    Returns whether it is settled; False too where there is none by this token. Raises StoreOutage.
+    """
+    reserved_at = await command(redis, "ZSCORE", key("reservations"), token)
+    if reserved_at is None:
+        return False
+    if await job_reads.job_version(redis, token) is None:
+        seconds, micros = await command(redis, "TIME")  # the store's clock, as in the reservation
+        if seconds + micros / 1e6 - reserved_at / 1000 < _REPEATED_AFTER_S:
+            return False
+    await settle(redis, token)
+    return True
 
 
 async def settle_abandoned(redis: Redis) -> int:

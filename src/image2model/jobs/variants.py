@@ -16,10 +16,10 @@ from image2model.errors import InvalidParameter
 from image2model.fal.endpoints import Endpoint, Json
 from image2model.http.upload.reader import VARIANTS
 from image2model.jobs.digests import variant_digest
+from image2model.jobs.new_jobs import NewImage
 
 if TYPE_CHECKING:
     from image2model.jobs.batch_request import BatchRequest
-    from image2model.jobs.records import NewImage
 
 MAX_VARIANTS: Final = 10
 _SEEDS: Final = 2**31
@@ -113,8 +113,8 @@ def numbered(digest: str, variant: Variant) -> str:
 
 
 def spread(
-    first: "NewImage", request: "BatchRequest", variants: Sequence[Variant], digests: Sequence[str]
-) -> Iterator["NewImage"]:
+    first: NewImage, request: "BatchRequest", variants: Sequence[Variant], digests: Sequence[str]
+) -> Iterator[NewImage]:
     """The images of an object's variants, which share its pictures; `first` is the image without variants."""
     if not variants:
         yield first
@@ -132,7 +132,7 @@ def spread(
         )
 
 
-def _view_of(first: "NewImage") -> StoredView:
+def _view_of(first: NewImage) -> StoredView:
     """The picture of an image, named so that another image can use it."""
     return StoredView(
         file_id=first.image_id,

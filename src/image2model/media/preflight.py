@@ -11,10 +11,11 @@ import msgspec
 from PIL import Image
 
 from image2model.domain import PictureLimits
+from image2model.media import png_pixels
 from image2model.media.fitting import NO_LIMITS, Size, fitted, resized, scaled_size, turned
 from image2model.media.picture import QUARTER_TURNS, PictureInfo
 from image2model.media.pixels import converted, decode_fitted, unreadable, upright
-from image2model.media.source import read_source
+from image2model.media.source import StrippedSource, read_source
 
 THUMBNAIL_SIDE: Final = 256
 _WEBP_QUALITY = 80
@@ -62,6 +63,9 @@ def prepare(data: bytes, *, max_pixels: int, limits: PictureLimits = NO_LIMITS) 
     Raises ImageFailure `image_unreadable` (not retryable) with the reason and what to do.
     """
     info, source = read_source(data, max_pixels=max_pixels)
+    if _may_go_as_it_is(info, source, limits) and png_pixels.is_whole(source.data):
+        size = info.width, info.height
+        return Prepared(source.data, info.content_type, info.suffix, *size, None, size)
     stored, whole = decode_fitted(source, limits)
     plain = converted(stored, source)
     is_plain = plain is stored and source.eight_bit_rgb and source.orientation == 1
@@ -74,6 +78,16 @@ def prepare(data: bytes, *, max_pixels: int, limits: PictureLimits = NO_LIMITS) 
     else:
         plain = resized(plain, fitted(whole, limits))
     return _encode(upright(plain, source.orientation), whole, limits, lossless=source.lossless)
+
+
+def _may_go_as_it_is(info: PictureInfo, source: StrippedSource, limits: PictureLimits) -> bool:
+    """Whether neither the file nor its thumbnail has to be made of its pixels, if they are all there."""
+    size = info.width, info.height
+    plain = source.eight_bit_rgb and source.orientation == 1 and not source.made_profile
+    colours = source.profile is None and source.hdr is None and source.lower is None
+    easy = info.width * info.height <= _EASY_PIXELS and fitted(size, limits) == size
+    fits = len(source.data) <= (limits.max_bytes or len(source.data))
+    return source.format == "png" and plain and colours and easy and fits
 
 
 def encoded(

@@ -1,6 +1,7 @@
 """The backup: one ZIP with every lasting key of the store, as records, and with the stored files.
 
-A job is read with its images and history in one transaction. Left out are keys of running processes (leases,
+A record has its key's plain name, whichever the store has. A job is read with its images and history in one
+transaction. Left out are keys of running processes (leases,
 queues, permits), jobs that are being deleted, and the store's id, because no two stores may share it.
 """
 
@@ -25,7 +26,7 @@ from image2model.storage.layout import Owner
 from image2model.storage.objects import ObjectStorage
 from image2model.storage.zip_stream import ZipStream
 from image2model.store.connection import command
-from image2model.store.keys import KEYS, PREFIX, Ttl
+from image2model.store.keys import KEYS, PLAIN_PREFIX, StoreKey, Ttl, every_key, key, read_key
 
 _LEFT_OUT: Final = frozenset(
     {"owner_active", "owner_turn", "owner_low_turn", "reuse_waiting", "leases", "store"}
@@ -33,7 +34,8 @@ _LEFT_OUT: Final = frozenset(
 _KEPT_THOUGH_SHORT: Final = frozenset({"idempotency", "spend"})
 _LASTING: Final = frozenset({Ttl.JOB, Ttl.OWNER, Ttl.FOREVER})
 _PAGE: Final = 200
-FORMAT: Final = 1
+FORMATS: Final = (1, 2)
+"""2 has results that are named as `layout.is_flat_result` says: earlier releases would leave them out."""
 MANIFEST: Final = "manifest.json"
 RECORDS: Final = "store.msgpack.gz"
 FILES: Final = "files/"
@@ -93,7 +95,7 @@ async def make(redis: Redis, storage: ObjectStorage | None, target: Path) -> Con
 
 def _pattern(template: str) -> re.Pattern[str]:
     """Ids contain no colon, except a client's own text at the end of a key."""
-    first, *rest = (PREFIX + template).split("{}")
+    first, *rest = (PLAIN_PREFIX + template).split("{}")
     ids = ["[^:]+"] * len(rest)
     if len(rest) > 1 and not rest[-1]:
         ids[-1] = ".+"
@@ -109,14 +111,15 @@ _KEPT: Final = {name: _pattern(template) for name, (template, ttl, _) in KEYS.it
 
 
 def kind_of(name: str) -> str | None:
-    """The row of the table of keys that this key belongs to; None if a backup does not keep it."""
+    """The row of the table of keys that this key belongs to, by its plain name; None if a backup does not
+    keep it."""
     return next((kind for kind, pattern in _KEPT.items() if pattern.fullmatch(name)), None)
 
 
 async def records(redis: Redis) -> AsyncIterator[Record]:
     """Read every lasting key. Raises StoreOutage."""
-    names = [name async for name in redis.scan_iter(match=f"{PREFIX}*", count=1000)]
-    kinds = {name: kind_of(name.decode()) for name in names}
+    names = [read_key(name) async for name in redis.scan_iter(match=every_key(), count=1000)]
+    kinds = {name: kind_of(name.plain) for name in names}
     jobs = [name for name, kind in kinds.items() if kind == "job"]
     for job in jobs:
         for record in await _of_job(redis, job):
@@ -127,16 +130,16 @@ async def records(redis: Redis) -> AsyncIterator[Record]:
             yield record
 
 
-async def _of_job(redis: Redis, job: bytes) -> list[Record]:
+async def _of_job(redis: Redis, job: StoreKey) -> list[Record]:
     """A job that is being deleted is left out, because a restored store would never finish the deletion."""
     ids, deleted = await command(redis, "HMGET", job, "image_ids", "deleted")
     if ids is None or deleted == b"1":
         return []
-    images = [PREFIX.encode() + KEYS["image"].template.format(one).encode() for one in ids.decode().split()]
-    return await _read(redis, [job, job + b":events", *images])
+    events = key("job_events", job.rpartition(":")[2])
+    return await _read(redis, [job, events, *(key("image", one) for one in ids.decode().split())])
 
 
-async def _read(redis: Redis, names: Iterable[bytes]) -> list[Record]:
+async def _read(redis: Redis, names: Iterable[StoreKey]) -> list[Record]:
     pipe = redis.pipeline(transaction=False)
     names = list(names)
     for name in names:
@@ -145,11 +148,11 @@ async def _read(redis: Redis, names: Iterable[bytes]) -> list[Record]:
     readable = [(name, kind) for name, kind in zip(names, types, strict=True) if kind in _READERS]
     pipe = redis.pipeline(transaction=True)
     for name, kind in readable:
-        pipe.pexpiretime(name.decode())
+        pipe.pexpiretime(name)
         _READERS[kind](pipe, name)
     replies = await pipe.execute() if readable else []
     return [
-        Record(name.decode(), kind, max(0, replies[2 * i]), _packed(replies[2 * i + 1]))
+        Record(name.plain, kind, max(0, replies[2 * i]), _packed(replies[2 * i + 1]))
         for i, (name, kind) in enumerate(readable)
         if replies[2 * i] != -2
     ]
@@ -190,6 +193,7 @@ class _BackupWriter:
         self._now_ms = int(time.time() * 1000)
         self._images: set[str] = set()
         self._pictures_of: set[str] = set()
+        self._format = FORMATS[0]
         self._records = self._jobs = self._files = self._bytes = 0
 
     async def write(self, redis: Redis, storage: ObjectStorage | None) -> Contents:
@@ -204,7 +208,7 @@ class _BackupWriter:
         if storage is not None:
             await self._store_files(storage)
         contents = Contents(
-            format=FORMAT,
+            format=self._format,
             made_at=self._now_ms,
             records=self._records,
             records_sha256=digest,
@@ -256,6 +260,8 @@ class _BackupWriter:
         self._file.write(self._zip.begin(FILES + key, modified_ms, reader.meta.size))
         async for chunk in reader.chunks(_PIECE):
             await in_thread(lambda piece: self._file.write(self._zip.feed(piece)), chunk)
+        if layout.is_flat_result(key):
+            self._format = FORMATS[-1]
         self._files += 1
         self._bytes += reader.meta.size
 

@@ -7,7 +7,6 @@ keeping a connection.
 
 import asyncio
 from dataclasses import dataclass
-from time import monotonic
 from typing import Final, Literal
 
 import msgspec
@@ -16,11 +15,10 @@ from starlette.responses import Response
 
 from image2model.access.state import state_of
 from image2model.errors import DiskFull
-from image2model.fal.endpoints import DEFAULT_MODEL
-from image2model.fal.hosts import FalHosts
 from image2model.http.bodies import json_response
 from image2model.http.write_probe import Check
 from image2model.jobs.state import JobsState
+from image2model.operations.fal_probe import FalProbe
 from image2model.queue import fleet, window
 from image2model.queue.circuits import EndpointState, Fault
 from image2model.queue.fleet import FleetState
@@ -31,7 +29,6 @@ from image2model.store.condition import StoreCondition, condition_of, describe
 from image2model.store.connection import StoreOutage
 from image2model.store.keys import Queue
 
-CACHE_SECONDS: Final = 15.0
 _DEADLINE_S: Final = 2.0
 _PAUSE_REASONS: Final = {
     "account": "FAL refuses the account: check the key and the balance. Pictures wait until then",
@@ -52,40 +49,6 @@ class Liveness(msgspec.Struct, frozen=True):
     """The answer of the liveness check."""
 
     status: Literal["live"] = "live"
-
-
-class FalProbe:
-    """Probes FAL and shares the result among all requests. `key` None: the check fails without a probe."""
-
-    def __init__(self, key: str | None, hosts: FalHosts) -> None:
-        self._key = key
-        self._hosts = hosts
-        self._probing = asyncio.Lock()
-        self._answer: Check | None = None
-        self._probed_at = 0.0
-
-    async def check(self) -> Check:
-        """The result, at most `CACHE_SECONDS` old. Never raises FalError."""
-        async with self._probing:
-            if self._answer is None or monotonic() - self._probed_at > CACHE_SECONDS:
-                self._answer = await self._probe()
-                self._probed_at = monotonic()
-            return self._answer
-
-    async def _probe(self) -> Check:
-        if self._key is None:
-            return Check(ok=False, detail="FAL_KEY is not set")
-        # Importing the FAL client's HTTP takes a third of a second, so the start does not wait for it.
-        from image2model.fal.platform import probe
-        from image2model.fal.session import FalSession
-
-        session = FalSession(self._key, self._hosts, max_connections=1)
-        await session.open()
-        try:
-            found = await probe(session, DEFAULT_MODEL)
-        finally:
-            await session.close()
-        return Check(found.ok, found.detail)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from image2model.errors import Image2ModelError
 from image2model.media.model_probe import media_type
 from image2model.operations.backup import (
     FILES,
-    FORMAT,
+    FORMATS,
     LENGTH_BYTES,
     MANIFEST,
     RECORDS,
@@ -36,7 +36,8 @@ from image2model.shielded import in_thread
 from image2model.storage import layout
 from image2model.storage.objects import ObjectStorage
 from image2model.store.connection import command
-from image2model.store.keys import FLEET_TTL_MS, KEYS, PREFIX, key
+from image2model.store.identity import settle_names
+from image2model.store.keys import FLEET_TTL_MS, KEYS, PLAIN_PREFIX, every_key, key, read_key
 from image2model.store.scripts import Script
 
 _FAIL_UNFINISHED: Final = Script("operations/fail_unfinished")
@@ -98,6 +99,7 @@ async def _restore(redis: Redis, storage: ObjectStorage, archive: zipfile.ZipFil
     await in_thread(_check_records, archive, contents)
     if await holds_data(redis):
         raise StoreNotEmpty("The store has jobs already. Restore into an empty store.")
+    await settle_names(redis)
     files = await _restore_files(storage, archive)
     names = await _restore_records(redis, archive, contents)
     await reset_accounts(redis, names["account"])
@@ -110,9 +112,9 @@ async def _restore(redis: Redis, storage: ObjectStorage, archive: zipfile.ZipFil
 
 def _contents(archive: zipfile.ZipFile) -> Contents:
     contents = _manifest.decode(archive.read(MANIFEST))
-    if contents.format != FORMAT:
+    if contents.format not in FORMATS:
         raise BackupUnusable(
-            f"This backup has format {contents.format}, but this version reads format {FORMAT}. "
+            f"This backup has format {contents.format}, but this version reads up to format {FORMATS[-1]}. "
             "Restore it with the version that made it."
         )
     return contents
@@ -186,8 +188,8 @@ async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
 
 async def holds_data(redis: Redis) -> bool:
     """Whether the store has jobs or traces of jobs. API keys and budgets do not count."""
-    async for name in redis.scan_iter(match=f"{PREFIX}*", count=1000):
-        kind = kind_of(name.decode())
+    async for name in redis.scan_iter(match=every_key(), count=1000):
+        kind = kind_of(read_key(name).plain)
         if kind is not None and kind not in _ALLOWED_KINDS:
             return True
     return False
@@ -202,14 +204,15 @@ async def write(redis: Redis, records: Sequence[Record], *, shift_ms: int) -> No
     for record in records:
         _write(pipe, record)
         if record.expires_at:
-            pipe.pexpireat(record.name, record.expires_at + shift_ms)
+            pipe.pexpireat(read_key(record.name), record.expires_at + shift_ms)
         if record.kind == "job":
+            pipe.hdel(record.name, "store")  # it names the store that was backed up
             _shift_expiry(pipe, record, shift_ms)
     await pipe.execute()
 
 
 def _write(pipe: Pipeline, record: Record) -> None:
-    name, value = record.name, bytes(record.value)
+    name, value = read_key(record.name), bytes(record.value)
     if record.type == "string":
         pipe.set(name, _text.decode(value))
     elif record.type == "set":
@@ -228,20 +231,20 @@ def _shift_expiry(pipe: Pipeline, record: Record, shift_ms: int) -> None:
     """Postpone the expiry that the job's own fields hold, if there is one."""
     ends = dict(_fields.decode(bytes(record.value))).get(b"expires_at")
     if ends:
-        pipe.hset(record.name, "expires_at", str(int(ends) + shift_ms))
+        pipe.hset(read_key(record.name), "expires_at", str(int(ends) + shift_ms))
 
 
 async def reset_accounts(redis: Redis, names: Sequence[str]) -> None:
-    """Reset what accounts count and reserve for images under way. `names` are the accounts' key names."""
+    """Reset what accounts count and reserve for images under way. `names` are the accounts' plain names."""
     pipe = redis.pipeline(transaction=False)
     for name in names:
-        pipe.hset(name, mapping={"unfinished": 0, "reserved": 0})
+        pipe.hset(read_key(name), mapping={"unfinished": 0, "reserved": 0})
     await pipe.execute()
 
 
 async def note_owners(redis: Redis, names: Sequence[str]) -> None:
     """Make the owners of these lists of jobs known again: no backup keeps their set."""
-    before, after = (PREFIX + KEYS["owner_jobs"].template).split("{}")
+    before, after = (PLAIN_PREFIX + KEYS["owner_jobs"].template).split("{}")
     if owners := [name.removeprefix(before).removesuffix(after) for name in names]:
         await command(redis, "SADD", key("owners"), *owners)
         await command(redis, "PEXPIRE", key("owners"), FLEET_TTL_MS)

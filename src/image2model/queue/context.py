@@ -6,7 +6,9 @@ from image2model.fal.gateway import FalGateway
 from image2model.queue import circuits
 from image2model.queue.activity import Activity
 from image2model.queue.permits import PermitQueue
+from image2model.queue.posts_first import PostsFirst
 from image2model.queue.running import RunningTasks
+from image2model.queue.waking import Waking
 from image2model.queue.window import FalConcurrency
 from image2model.settings import Settings
 
@@ -21,8 +23,11 @@ class QueueContext:
         self.fal = fal
         self.running = RunningTasks()
         self.activity = Activity(redis)
+        self.waking = Waking()
+        self.posts = PostsFirst()
         self.permits = PermitQueue(
             redis,
+            self.posts,
             max_permits=settings.max_concurrent,
             slots=settings.worker_concurrency,
             concurrency=FalConcurrency.of(settings),
@@ -33,3 +38,4 @@ class QueueContext:
     def close(self) -> None:
         """Stop requesting permits."""
         self.permits.close()
+        self.posts.close()

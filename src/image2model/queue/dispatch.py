@@ -9,6 +9,7 @@ the loop.
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -77,9 +78,11 @@ class LeasedWorker(Worker):
         self._lease_renewer = lease_renewer
         self._worker_id = worker_id
         self._slots = slots
-        self._started: set[str] = set()
+        self._started: dict[str, RunningTask] = {}
         self._picking = asyncio.Lock()
         self._poll_at = 0.0
+        self._sooner = asyncio.Event()
+        self._registered_until = 0.0
         super().__init__(
             functions,
             queue_name=arq_keys.queue_key(queue),
@@ -99,8 +102,29 @@ class LeasedWorker(Worker):
 
     async def _poll_iteration(self) -> None:
         self._reap()
-        if time.monotonic() >= self._poll_at:
+        rest_s = self._poll_at - time.monotonic()
+        if rest_s <= 0:
             await self.pick()
+        elif not self.tasks:
+            await self._rest(rest_s)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait until a poll is due, or comes sooner than it was. A hundred idle workers that looked four
+        times a second would take the cores from the one that has a picture."""
+        self._sooner.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._sooner.wait()
+
+    def _poll_after(self, seconds: float) -> None:
+        at = time.monotonic() + seconds
+        if at < self._poll_at:
+            self._sooner.set()
+        self._poll_at = at
+
+    def forget_registration(self) -> None:
+        """The store may list this worker as idle no more: the next pick registers it."""
+        self._registered_until = 0.0
 
     async def pick(self) -> None:
         """Claim and start tasks for the free slots. An outage of the store is only logged."""
@@ -111,13 +135,16 @@ class LeasedWorker(Worker):
                     pass
             except StoreOutage as error:
                 _log.warning("store_not_answering", queue=self._queue.value, error=str(error))
-                self._poll_at = 0.0
+                self._registered_until = 0.0
+                self._poll_after(0)
                 await asyncio.sleep(_LOOK_S)
 
     async def _pick_once(self) -> bool:
+        """Returns whether there may be more for this worker."""
         settings = self._context.settings
-        free = self._slots - len(self._started)
+        free = self._free_slots()
         reserve = self.max_jobs - self.job_counter if self._queue is Queue.GENERATION else 0
+        waiter = self._registering()
         picked = await leases.pick(
             self._context.redis,
             self._queue,
@@ -129,22 +156,43 @@ class LeasedWorker(Worker):
             look_ahead=look_ahead(settings.max_concurrent),
             own_look_ahead=look_ahead(self._slots),
             concurrency=FalConcurrency.of(settings),
+            waiter=waiter,
+            idle_poll_s=min(leases.IDLE_POLL_S * self._context.activity.share, leases.REGISTERED_S),
         )
-        self._poll_at = time.monotonic() + picked.wait_ms / 1000
+        self._poll_after(picked.wait_ms / 1000)
         for claim in picked.claims:
             self._start(claim)
-        return bool(picked.claims)
+        if picked.claims:
+            self._registered_until = 0.0
+        return bool(picked.claims) and picked.wait_ms == 0
+
+    def _free_slots(self) -> int:
+        """How many images this worker may start. One that has left FAL holds no slot, else the next ones
+        would wait for its result; but no more than twice as many run in all."""
+        before_end = sum(not task.left_fal for task in self._started.values())
+        return min(self._slots - before_end, 2 * self._slots - len(self._started))
+
+    def _registering(self) -> str:
+        """The id under which the next pick registers this worker as idle; empty where it need not."""
+        now = time.monotonic()
+        if self._context.waking.hears_all or now < self._registered_until:
+            return ""
+        # before the call: a script may wake this worker before the call's reply is here
+        self._registered_until = now + leases.REGISTERED_S
+        return self._worker_id
 
     def _start(self, claim: Claim) -> None:
         task = RunningTask(claim.task_id, claim.token, claim.score)
         self._context.running.add(task)
+        self._context.waking.note_task()
         self._lease_renewer.hold(self._queue, task)
         self.job_counter += 1
         if claim.score > arq_keys.FOLLOW_NOW:
-            self._started.add(claim.token)
+            self._started[claim.token] = task
         previous = self.tasks.get(claim.task_id)
         run = self.loop.create_task(self._run(task, claim, previous))
         self.tasks[claim.task_id] = run
+        self._sooner.set()
         run.add_done_callback(lambda _: self._ended(task))
 
     async def _run(self, task: RunningTask, claim: Claim, previous: "asyncio.Task[Any] | None") -> None:
@@ -184,7 +232,7 @@ class LeasedWorker(Worker):
 
     def _ended(self, task: RunningTask) -> None:
         self.job_counter -= 1
-        self._started.discard(task.token)
+        self._started.pop(task.token, None)
 
     def _reap(self) -> None:
         for task_id, run in list(self.tasks.items()):
@@ -217,6 +265,14 @@ class LeasedWorker(Worker):
                 pause = min(pause * 2, _LAST_PAUSE_S)
             else:
                 return
+
+    async def drain(self) -> None:
+        """Stop picking, and wait until all running tasks have ended by themselves."""
+        self.allow_pick_jobs = False
+        async with self._picking:
+            running = list(self.tasks.values())
+        if running:
+            await asyncio.wait(running)
 
     async def stop(self) -> None:
         """Stop picking, stop the running tasks, and wait until all of them are released."""

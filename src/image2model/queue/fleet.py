@@ -37,6 +37,14 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     started_at: int
 
 
+class Beat(msgspec.Struct, frozen=True, array_like=True):
+    """What a heartbeat finds: the ids of workers that have vanished without signing off since the last one of
+    anybody, and how many workers there are."""
+
+    lost: list[str]
+    workers: int
+
+
 class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
     """A worker that is alive, with the time of its last heartbeat in ms."""
 
@@ -65,6 +73,7 @@ class FleetState(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[EndpointState, ...] = ()
 
 
+_beat = msgspec.msgpack.Decoder(Beat)
 _fleet = msgspec.msgpack.Decoder(
     tuple[
         int, int, list[tuple[str, int, int, list[str]]], list[tuple[str, list[str]]], list[EndpointState], int
@@ -72,8 +81,8 @@ _fleet = msgspec.msgpack.Decoder(
 )
 
 
-async def heartbeat(redis: Redis, state: Heartbeat) -> list[str]:
-    """Store the heartbeat, and return the ids of workers that have vanished since without signing off.
+async def heartbeat(redis: Redis, state: Heartbeat) -> Beat:
+    """Store the heartbeat, and look at the fleet.
 
     Called every `HEARTBEAT_SECONDS`. The field `reads` distinguishes it from one of 8adfc9c (see `identity`).
     """
@@ -88,8 +97,9 @@ async def heartbeat(redis: Redis, state: Heartbeat) -> list[str]:
         "reads",
         LATEST,
     ]
-    lost = await _HEARTBEAT.packed(redis, state.worker_id, int(HEARTBEAT_TTL_SECONDS * 1000), fields)
-    return [worker_id.decode() for worker_id in lost]
+    return _beat.decode(
+        await _HEARTBEAT.packed(redis, state.worker_id, int(HEARTBEAT_TTL_SECONDS * 1000), fields)
+    )
 
 
 async def leave(redis: Redis, worker_id: str) -> None:

@@ -34,9 +34,13 @@ worker's own handling of unexpected errors."""
 
 _POLL_MS: Final = 250
 """Notifications start tasks at once; the poll is for one that was lost."""
-_IDLE_POLL_MS: Final = 5000
+IDLE_POLL_S: Final = 5.0
 """The same where nothing waits. Whatever queues or releases a task sends a notification, and a process that
 subscribes anew picks: this is for what nobody thought of."""
+REGISTERED_S: Final = 20.0
+"""After which an idle worker registers anew."""
+_REGISTERED_MS: Final = int(3 * REGISTERED_S * 1000)
+"""How long a registration counts: that of a worker which was killed is removed."""
 _SWEEP_S: Final = 0.5
 _calls: Final = itertools.count(1)
 """Numbers the calls of `pick` in this process: with its worker's id, which is unique, they name a lease."""
@@ -72,7 +76,7 @@ class Renewal(msgspec.Struct, frozen=True, array_like=True):
 
 class Picked(msgspec.Struct, frozen=True, array_like=True):
     """The tasks that this worker holds now, and after how long another pick may find some without a
-    notification, in ms."""
+    notification, in ms: 0 if there may be more for it right now."""
 
     claims: list[Claim]
     wait_ms: int
@@ -94,12 +98,16 @@ async def pick(
     look_ahead: int = 0,
     own_look_ahead: int = 0,
     concurrency: FalConcurrency = UNLIMITED,
+    waiter: str = "",
+    idle_poll_s: float = IDLE_POLL_S,
 ) -> Picked:
     """Claim up to `free` tasks to start, and up to `reserve` images that FAL has already.
 
     Over the fleet at most `max_permits` images are at FAL, fewer where FAL runs fewer (`concurrency`), and
     `look_ahead` more are being prepared, of which this worker takes at most `own_look_ahead`. Images that
-    come before some of those in the fair order are prepared besides, as many again at most.
+    come before some of those in the fair order are prepared besides, as many again at most. `waiter`: the
+    id of a worker that is registered in the same step, to be woken, if there is nothing for it.
+    `idle_poll_s`: the pause until the next pick then.
     """
     packed = await _PICK.packed(
         redis,
@@ -113,7 +121,9 @@ async def pick(
         own_look_ahead,
         concurrency,
         _POLL_MS,
-        _IDLE_POLL_MS,
+        int(idle_poll_s * 1000),
+        waiter,
+        _REGISTERED_MS,
     )
     return _picked.decode(packed)
 
@@ -196,7 +206,9 @@ class LeaseRenewer:
             self._renewed_at = started
 
     async def run(self) -> None:
-        """Renew every third of a lease, and sweep every half second while anything runs, until cancelled."""
+        """Renew every third of a lease until cancelled. While anything runs, one process of the fleet sweeps
+        every half second.
+        """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._renew_forever())
             group.create_task(self._sweep_forever())
@@ -231,19 +243,22 @@ class LeaseRenewer:
             await activity.pause(_SWEEP_S)
             try:
                 await self.renew_if_overdue()
-                if not await activity.is_idle():
+                if not await activity.is_idle() and await activity.take_turn():
                     await self._sweep()
             except StoreOutage as error:
                 _log.warning("leases_not_swept", error=str(error))
 
     async def _sweep(self) -> None:
-        redis = self._context.redis
-        for queue in self._held:
-            if count := await sweep(redis, queue, lease_s=self._lease_s):
-                _log.warning("leases_expired", queue=queue.value, count=count)
-        settings = self._context.settings
+        """All of it in one round trip."""
+        redis, settings = self._context.redis, self._context.settings
         concurrency = FalConcurrency.of(settings)
-        await window.learn(redis, concurrency)
-        await reconciliation.refresh_waiting(
-            redis, max_permits=settings.max_concurrent, concurrency=concurrency
+        counts = await asyncio.gather(
+            *(sweep(redis, queue, lease_s=self._lease_s) for queue in Queue),
+            window.learn(redis, concurrency),
+            reconciliation.refresh_waiting(
+                redis, max_permits=settings.max_concurrent, concurrency=concurrency
+            ),
         )
+        for queue, count in zip(Queue, counts, strict=False):
+            if count:
+                _log.warning("leases_expired", queue=queue.value, count=count)

@@ -17,6 +17,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from image2model.errors import StaleFence
+from image2model.queue.posts_first import PostsFirst
 from image2model.queue.running import RunningTask
 from image2model.queue.window import UNLIMITED, FalConcurrency
 from image2model.store.arq_keys import DUE_AT, START_NEXT
@@ -24,6 +25,8 @@ from image2model.store.scripts import Script
 
 _RETRY_S: Final = 0.25
 """For the notification that was lost."""
+_GATHERED_S: Final = 0.005
+"""After a request, before the next one: images that are ready, and permits that come free, come in waves."""
 _BATCH: Final = 256
 _LOOK_AHEAD: Final = 4
 
@@ -95,20 +98,24 @@ class _Waiting(msgspec.Struct, frozen=True, order=True, array_like=True):
 class PermitQueue:
     """Takes permits for all images of a process, many in one call, and with each permit one of its slots.
 
-    It belongs to one event loop. `notification` is set when a permit may have come free. No image asks before
-    a slot is free for it, and the first in the fair order ask first: so few slots keep the order too.
+    It belongs to one event loop. `notify` it when a permit may have come free. No image asks before a slot is
+    free for it, and the first in the fair order ask first: so few slots keep the order too. What waits while
+    no permit is free is not `due`.
     """
 
     def __init__(
         self,
         redis: Redis,
+        posts: PostsFirst,
         *,
         max_permits: int,
         slots: int = 100,
         concurrency: FalConcurrency = UNLIMITED,
     ) -> None:
-        self.notification = asyncio.Event()
         self._redis = redis
+        self._posts = posts
+        self._notified = asyncio.Event()
+        self._resting = 0
         self._max_permits = max_permits
         self._concurrency = concurrency
         self._free_slots = slots
@@ -124,7 +131,7 @@ class PermitQueue:
         reply: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         place = START_NEXT if running.score >= DUE_AT else running.score
         bisect.insort(self._waiting, _Waiting(place, next(self._numbers), permit_request, reply))
-        self.notification.set()
+        self.notify()
         if self._requester is None:
             self._requester = asyncio.create_task(self._request_until_empty())
         try:
@@ -141,6 +148,12 @@ class PermitQueue:
             raise EndpointRefused
         running.hold_slot(self._release_slot)
 
+    def notify(self) -> None:
+        """A permit may have come free: ask for those that wait."""
+        self._posts.add(self._resting)
+        self._resting = 0
+        self._notified.set()
+
     def close(self) -> None:
         """Stop requesting permits."""
         if self._requester is not None:
@@ -148,14 +161,16 @@ class PermitQueue:
 
     def _release_slot(self) -> None:
         self._free_slots += 1
-        self.notification.set()
+        self.notify()
 
     async def _request_until_empty(self) -> None:
         try:
             while self._drop_done():
-                self.notification.clear()
+                self._notified.clear()
                 batch = self._waiting[: min(_BATCH, self._free_slots)]
-                if not batch or not await self._request(batch):
+                has_all = bool(batch) and await self._request(batch)
+                await asyncio.sleep(_GATHERED_S)
+                if not has_all:
                     await self._wait_for_notification()
         finally:
             self._requester = None
@@ -186,8 +201,14 @@ class PermitQueue:
         return Permit.NONE_FREE not in permits
 
     async def _wait_for_notification(self) -> None:
+        if not self._notified.is_set():
+            self._resting = len(self._waiting)
+            self._posts.add(-self._resting)
         try:
             async with asyncio.timeout(_RETRY_S):
-                await self.notification.wait()
+                await self._notified.wait()
         except TimeoutError:
             return
+        finally:
+            self._posts.add(self._resting)
+            self._resting = 0

@@ -73,14 +73,17 @@ async def check_endpoint(context: QueueContext, image_id: str, model: str) -> No
 async def probe_forever(context: QueueContext) -> None:
     """While a circuit is open: let images probe their endpoints, and probe FAL itself for free.
 
-    Also ends what nobody has confirmed in time.
+    Also ends what nobody has confirmed in time. The process whose turn it is does it for the fleet, while
+    there is anything to do; those that work or know of an open circuit read the state of endpoints too.
     """
     while True:
         await context.activity.pause(_INTERVAL_S)
         try:
-            if await context.activity.is_idle() and not context.refused_endpoints:
+            has_turn = context.activity.has_turn
+            if has_turn or context.refused_endpoints or context.running:
+                await _maintain_endpoints(context)
+            if not has_turn:
                 continue
-            await _maintain_endpoints(context)
             await confirmations.expire(context.redis)
             if await circuits.claim_probe(context.redis):
                 await _probe(context)

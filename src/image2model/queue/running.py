@@ -13,7 +13,8 @@ _REPEAT_CANCEL_S: Final = 0.05
 class RunningTask:
     """One task of this process. `token` is its fence; `lost` is set once another worker may hold the task.
 
-    `final` is set once its image has ended: the store released the lease in the same step.
+    `final` is set once its image has ended: the store released the lease in the same step. `left_fal` is set
+    once FAL has ended its request: what is left is to take the result.
     """
 
     def __init__(self, task_id: str, token: str, score: float) -> None:
@@ -22,6 +23,7 @@ class RunningTask:
         self.score = score
         self.lost = False
         self.final = False
+        self.left_fal = False
         self.cancel_requested = False
         self.timed_out = False
         self._stopped = False
@@ -35,6 +37,7 @@ class RunningTask:
 
     def release_slot(self) -> None:
         """Give the slot back: FAL has ended, or the task has. Idempotent."""
+        self.left_fal = True
         release, self._release_slot = self._release_slot, None
         if release is not None:
             release()

@@ -16,6 +16,7 @@ from image2model.settings.parse import is_loopback
 from image2model.settings.table import SETTINGS, Setting
 
 _LEAST_RETENTION_S: Final = 86_400
+_LEAST_WORKER_MEMORY: Final = 256 << 20
 
 __all__ = ["SETTINGS", "Setting", "Settings", "load", "unknown_names"]
 
@@ -42,6 +43,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_concurrent: int
     fal_concurrency: tuple[int, dict[str, int]]
     worker_concurrency: int
+    workers: int
+    worker_max_images: int | None
+    worker_max_memory: int | None
     start_timeout: float
     task_timeout: float
     endpoint_patience: float
@@ -74,6 +78,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...]
     log_format: str
     log_level: str
+    log_stream: str
+    log_dir: Path | None
+    log_file_size: int
+    log_file_count: int
     otel_endpoint: str | None
 
     @property
@@ -129,6 +137,12 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         )
     if values["task_timeout"] < 1:
         problems.append("I2M_TASK_TIMEOUT: must be at least 1 s")
+    if (values["worker_max_memory"] or _LEAST_WORKER_MEMORY) < _LEAST_WORKER_MEMORY:
+        problems.append(
+            "I2M_WORKER_MAX_MEMORY: must be at least 256MiB, because a new worker takes half of it"
+        )
+    if values["log_stream"] == "none" and values["log_dir"] is None:
+        problems.append("I2M_LOG_STREAM: with none, I2M_LOG_DIR must be set, else there is no log at all")
     if values["lease_seconds"] < 1:
         problems.append("I2M_LEASE_SECONDS: must be at least 1 s")
     return problems + _privacy_problems(values)

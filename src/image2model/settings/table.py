@@ -30,10 +30,11 @@ _count = parse.whole(1)
 SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         "I2M_REDIS_URL",
-        parse.url("redis", "rediss", "unix", "redis+sentinel"),
+        parse.url("redis", "rediss", "unix", "redis+sentinel", "redis+cluster", "rediss+cluster"),
         None,
-        "The Redis or Valkey server: `redis://`, `rediss://`, `unix://` or "
-        "`redis+sentinel://h1:26379,h2:26379/mymaster`. `up` starts its own.",
+        "The Redis or Valkey server: `redis://`, `rediss://`, `unix://`, "
+        "`redis+sentinel://h1:26379,h2:26379/mymaster`, or a cluster by some of its nodes, "
+        "`redis+cluster://h1:6379,h2:6379` (`rediss+cluster://` with TLS). `up` starts its own.",
     ),
     Setting(
         "I2M_STORAGE_URL",
@@ -129,6 +130,27 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "100",
         "The most requests that one worker process starts. Requests that it takes over from another worker "
         "come on top.",
+    ),
+    Setting(
+        "I2M_WORKERS",
+        parse.workers,
+        "1",
+        "How many worker processes `up` runs; `auto`: one for two cores, at most 8. In containers: how many "
+        "containers of workers.",
+    ),
+    Setting(
+        "I2M_WORKER_MAX_IMAGES",
+        _count,
+        None,
+        "After how many images a worker process is replaced by a new one, for libraries that leak memory. "
+        "Whatever supervises it has to start the new one; `up` and containers do.",
+    ),
+    Setting(
+        "I2M_WORKER_MAX_MEMORY",
+        parse.size,
+        None,
+        "From how much memory a worker process is replaced by a new one, at the earliest a minute after its "
+        "start. At least 256 MiB.",
     ),
     Setting(
         "I2M_START_TIMEOUT",
@@ -290,6 +312,31 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "I2M_LOG_LEVEL", parse.choice("debug", "info", "warning", "error"), "info", "The lowest level to log."
+    ),
+    Setting(
+        "I2M_LOG_STREAM",
+        parse.choice("stderr", "stdout", "none"),
+        "stderr",
+        "Where the log of a process goes: `stderr`, `stdout`, or `none` for files alone.",
+    ),
+    Setting(
+        "I2M_LOG_DIR",
+        parse.path,
+        None,
+        "A folder for log files, in addition: each process writes JSON into one of its own, such as "
+        "`worker-2.log`. Without it there are none.",
+    ),
+    Setting(
+        "I2M_LOG_FILE_SIZE",
+        parse.size,
+        "20MiB",
+        "At how many bytes a log file is renamed to `….log.1`, and a new one begun.",
+    ),
+    Setting(
+        "I2M_LOG_FILE_COUNT",
+        parse.whole(2, 1000),
+        "5",
+        "How many log files of each process are kept, with the one that it writes.",
     ),
     Setting(
         "I2M_OTEL_ENDPOINT",

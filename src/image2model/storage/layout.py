@@ -14,6 +14,22 @@ class Owner(NamedTuple):
     image_id: str
 
 
+class ResultNames(NamedTuple):
+    """How the files of one image's result are named.
+
+    `flat`: all files of a job are in one directory: making one for each image costs as much as a file.
+    Earlier releases know only the other names: see `Layout.flat_results` in store/data_versions.py.
+    """
+
+    job_id: str
+    image_id: str
+    flat: bool
+
+    def key(self, kind: str, ext: str) -> str:
+        """One file: `kind` is `model`, `preview`, `base` …"""
+        return f"{RESULTS}/{self.job_id}/{self.image_id}{'.' if self.flat else '/'}{kind}.{ext}"
+
+
 def original(job_id: str, file_id: str, ext: str) -> str:
     """A picture as it was uploaded; `ext` without the dot. An image's first picture has the image's id."""
     return f"{ORIGINALS}/{job_id}/{file_id}.{ext}"
@@ -22,11 +38,6 @@ def original(job_id: str, file_id: str, ext: str) -> str:
 def parent_model(job_id: str, image_id: str, ext: str) -> str:
     """The copy of another image's model, which this image's run starts from."""
     return f"{ORIGINALS}/{job_id}/{image_id}-model.{ext}"
-
-
-def result(job_id: str, image_id: str, kind: str, ext: str) -> str:
-    """One file of an image's result: `kind` is `model`, `preview`, `base` …"""
-    return f"{RESULTS}/{job_id}/{image_id}/{kind}.{ext}"
 
 
 def thumbnail(job_id: str, image_id: str) -> str:
@@ -49,9 +60,9 @@ def job_prefixes(job_id: str) -> tuple[str, ...]:
     return tuple(f"{root}/{job_id}" for root in ROOTS)
 
 
-def image_prefix(job_id: str, image_id: str) -> str:
-    """The prefix of all files of one image's result."""
-    return f"{RESULTS}/{job_id}/{image_id}"
+def is_flat_result(key: str) -> bool:
+    """Whether it is a name that earlier releases do not know."""
+    return key.startswith(f"{RESULTS}/") and key.count("/") == 2
 
 
 def owner_of(key: str) -> Owner | None:
@@ -59,7 +70,8 @@ def owner_of(key: str) -> Owner | None:
     parts = key.split("/")
     root = parts[0]
     if root in (RESULTS, PREPARED) and len(parts) == 4:
-        return Owner(root, parts[1], parts[2])
-    if root in (ORIGINALS, THUMBNAILS) and len(parts) == 3:
-        return Owner(root, parts[1], parts[2].partition(".")[0])
+        return Owner(root, parts[1], parts[2])  # of results, those that are not flat
+    if root in (ORIGINALS, THUMBNAILS, RESULTS) and len(parts) == 3:
+        image_id, _, rest = parts[2].partition(".")
+        return Owner(root, parts[1], image_id) if root != RESULTS or "." in rest else None
     return None

@@ -2,19 +2,30 @@
 
 A job is one function and one id, as MessagePack `[function, id, enqueued_ms]`. ARQ's default, pickle, would
 let anyone who can write to Redis run code here. The score of a task in its queue is also its class: the
-constants below, in the order in which tasks are picked.
-Source: `arq/constants.py`, `arq/worker.py` and `arq/jobs.py` of arq 0.28.
+constants below, in the order in which tasks are picked. From data version 5 on, images have no key of JOB and
+IN_PROGRESS (`has_arq_keys` in `queue.lua`).
+Source: `arq/constants.py`, `arq/worker.py` and `arq/jobs.py` of arq 0.28. ARQ itself is not imported: every
+process that calls a script needs these names, and only a worker needs ARQ.
 """
 
 from typing import Any, Final
 
 import msgspec
-from arq import constants
 
-JOB: Final = constants.job_key_prefix
-IN_PROGRESS: Final = constants.in_progress_key_prefix
-RETRY: Final = constants.retry_key_prefix
-QUEUE: Final = "arq:queue:"
+from image2model.store.keys import TAG, StoreKey
+
+JOB: Final = "task:"
+IN_PROGRESS: Final = "in-progress:"
+RETRY: Final = "retry:"
+QUEUE: Final = "queue:"
+PLAIN: Final = {
+    JOB: "arq:job:",
+    IN_PROGRESS: "arq:in-progress:",
+    RETRY: "arq:retry:",
+    QUEUE: "arq:queue:",
+}
+"""What names begin with behind the tag, and without a tag: ARQ's own names, which nothing of ARQ that runs
+here reads."""
 
 FOLLOW_AT: Final = -10_000_000_000_000
 """Scores from here to 0 are this plus a time in ms: an image at FAL that is looked up again at that time."""
@@ -41,9 +52,36 @@ RUNNING: Final = 9_000_000_000_000_000
 """Score of a running task, which no pick sees."""
 
 
-def queue_key(queue: str) -> str:
-    """The sorted set that ARQ polls."""
-    return QUEUE + queue
+class ArqKey(StoreKey):
+    """One of ARQ's keys."""
+
+    __slots__ = ()
+
+    @property
+    def plain(self) -> str:
+        """The name that ARQ gives it."""
+        kind, _, rest = self.removeprefix(TAG).partition(":")
+        return PLAIN[kind + ":"] + rest
+
+
+def queue_key(queue: str) -> ArqKey:
+    """The sorted set of a queue's tasks."""
+    return ArqKey(TAG + QUEUE + queue)
+
+
+def task_keys(task_id: str) -> tuple[ArqKey, ...]:
+    """All of a task's keys, of which some may exist."""
+    return tuple(ArqKey(TAG + kind + task_id) for kind in (JOB, IN_PROGRESS, RETRY))
+
+
+def job_key(task_id: str) -> ArqKey:
+    """The function and the id of a task."""
+    return ArqKey(TAG + JOB + task_id)
+
+
+def in_progress_key(task_id: str) -> ArqKey:
+    """The token of the run that has claimed a task."""
+    return ArqKey(TAG + IN_PROGRESS + task_id)
 
 
 _job: Final = msgspec.msgpack.Decoder(tuple[str, str, int])

@@ -20,6 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from image2model.store.durability import NotCopied
+from image2model.store.naming import NamesChanging
 from image2model.store.scripts import Script
 
 
@@ -32,6 +33,7 @@ class StoreCondition(StrEnum):
     DISK = "disk"
     NO_REPLICAS = "no_replicas"
     LOADING = "loading"
+    RENAMING = "renaming"
     REFUSED = "refused"
     AWAY = "away"
 
@@ -53,6 +55,7 @@ _SENTENCES: Final = {
     StoreCondition.DISK: "the store cannot write to its disk and takes no writes",
     StoreCondition.NO_REPLICAS: "the store has too few replicas and takes no writes",
     StoreCondition.LOADING: "the store is loading its data",
+    StoreCondition.RENAMING: "the names of the store's keys are being changed",
     StoreCondition.REFUSED: "the store refuses our commands",
     StoreCondition.AWAY: "the store does not answer",
 }
@@ -62,6 +65,7 @@ _ADVICE: Final = {
     StoreCondition.DISK: "free space on the store's disk, or make its folder writable; see its log",
     StoreCondition.NO_REPLICAS: "start its replicas, or lower min-replicas-to-write",
     StoreCondition.LOADING: "wait until it has loaded",
+    StoreCondition.RENAMING: "run `image2model upgrade --tags` to its end",
     StoreCondition.REFUSED: "check its log, and the permissions of its user",
     StoreCondition.AWAY: "start it, or correct I2M_REDIS_URL",
 }
@@ -103,6 +107,8 @@ def _of_one(error: BaseException) -> StoreCondition | None:
         return StoreCondition.READ_ONLY
     if isinstance(error, BusyLoadingError):
         return StoreCondition.LOADING
+    if isinstance(error, NamesChanging):
+        return StoreCondition.RENAMING
     if isinstance(error, NotCopied):
         return StoreCondition.NO_REPLICAS
     if isinstance(error, ResponseError) and (code := _CODE.search(str(error))):

@@ -9,9 +9,10 @@ import asyncio
 import re
 import socket
 from collections.abc import Iterable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 from urllib.parse import unquote, urlsplit
 
+import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
 from redis.asyncio.client import PubSub
 from redis.asyncio.connection import AbstractConnection
@@ -19,6 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import (
     ClusterDownError,
+    InvalidResponse,
     MasterDownError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -30,6 +32,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from image2model.errors import ConfigurationError
+from image2model.store import cluster
+from image2model.store.naming import Naming, NamingConnection
 from image2model.store.run_id import RunIdConnection, StoreRun
 
 COMMAND_TIMEOUT_S: Final = 5.0
@@ -42,7 +46,7 @@ _KEEPALIVE: Final = {
 
 _PASSING: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, MasterDownError, TryAgainError)
 _PASSING_CODE: Final = re.compile(
-    r"(?:^|: -)(?:LOADING|READONLY|MISCONF|OOM|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOREPLICAS|BUSY)\b"
+    r"(?:^|: -)(?:LOADING|READONLY|MISCONF|OOM|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOREPLICAS|BUSY|ASK)\b"
 )
 """Error replies that pass by themselves, by their code: redis-py has no class for most. Before version 7
 the error of a script had the code behind the script's name and line: `ERR Error running script (...):
@@ -51,7 +55,8 @@ the error of a script had the code behind the script's name and line: `ERR Error
 
 class StoreOutage(RedisError):
     """The store is away, or refuses for now: a lost or refused connection, a timeout, no free connection, or
-    the replies LOADING, READONLY, MISCONF, OOM, CLUSTERDOWN, MASTERDOWN, TRYAGAIN, NOREPLICAS and BUSY.
+    the replies LOADING, READONLY, MISCONF, OOM, CLUSTERDOWN, MASTERDOWN, TRYAGAIN, NOREPLICAS, BUSY, ASK and
+    MOVED, which is a node's that no longer serves the keys.
 
     It is the only error of the store that may be retried without an end. Any other one is a bug.
     """
@@ -73,16 +78,18 @@ class StoreRefusal(StoreOutage, ResponseError):
 def connect(url: str, *, connections: int = 64, timeout_s: float = COMMAND_TIMEOUT_S) -> Redis:
     """A client with its own connection pool. It connects later.
 
-    Raises ConfigurationError for a Sentinel URL without a master's name.
+    Raises ConfigurationError for a Sentinel URL without a master's name, and for a cluster's with a database.
     """
     if urlsplit(url).scheme == "redis+sentinel":
         return _sentinel(url, timeout_s)
-    options = _options(timeout_s)
+    options, kind = _options(timeout_s), None
     if not url.startswith("unix:"):
         options |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT_S}
+    if urlsplit(url).scheme in cluster.SCHEMES:
+        url, kind = cluster.connection_kind(url, options)
     pool = _Pool.from_url(url, max_connections=connections, timeout=timeout_s, **options)
-    pool.connection_class = _raising_outages(pool.connection_class)
+    pool.connection_class = _raising_outages(kind or pool.connection_class)
     return Redis.from_pool(pool)
 
 
@@ -163,8 +170,21 @@ class _Pool(BlockingConnectionPool):
         return connection
 
 
-class _OutageRaising(RunIdConnection):
+class StoreConnection(NamingConnection, RunIdConnection):
     """Raises errors that pass as StoreOutage, for commands, pipelines and subscriptions."""
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """Of an open connection: for who sends and receives without redis-py's stream."""
+        writer = self._writer
+        assert writer is not None  # noqa: S101 - it is open
+        return cast("asyncio.Transport", writer.transport)
+
+    def new_reader(self, not_enough: object) -> hiredis.Reader:
+        """What reads its replies then; `not_enough` is what it returns while a reply is not whole."""
+        return hiredis.Reader(
+            protocolError=InvalidResponse, replyError=self._parser.parse_error, notEnoughData=not_enough
+        )
 
     async def connect(self) -> None:
         """Open it. Raises StoreOutage."""
@@ -216,6 +236,8 @@ class _OutageRaising(RunIdConnection):
         try:
             reply = await super().read_response(*args, **options)
         except RedisError as error:
+            if _is_moved(error):
+                await self.disconnect(nowait=True)  # another connection finds the node
             _reraise(error)
         if isinstance(reply, list):
             # the replies of a transaction include its errors
@@ -224,14 +246,23 @@ class _OutageRaising(RunIdConnection):
 
 
 def _raising_outages(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    """A class for one client's connections, which share its `run`."""
-    return type(kind.__name__, (_OutageRaising, kind), {"run": StoreRun()})
+    """A class for one client's connections, which share its `run` and its `naming`."""
+    naming = Naming(of_cluster=issubclass(kind, cluster.NodeConnection))
+    return type(kind.__name__, (StoreConnection, kind), {"run": StoreRun(), "naming": naming})
 
 
 def _reraise(error: RedisError) -> NoReturn:
     if (outage := _outage_of(error)) is None:
         raise error
     raise outage from error
+
+
+def error_in(reply: object) -> RedisError | None:
+    """What to raise for a reply of the server, as redis-py's parser made it; None where it is no error."""
+    if not isinstance(reply, RedisError) or (outage := _outage_of(reply)) is None:
+        return reply if isinstance(reply, RedisError) else None
+    outage.__cause__ = reply
+    return outage
 
 
 def _outage_of(error: RedisError) -> StoreOutage | None:
@@ -242,9 +273,19 @@ def _outage_of(error: RedisError) -> StoreOutage | None:
         return StoreUnreachable(str(error) or type(error).__name__)
     if isinstance(error, RedisTimeoutError):
         return StoreTimeout(str(error))
+    if _is_moved(error):
+        return StoreUnreachable(
+            f"another node of a cluster serves the keys ({error}); I2M_REDIS_URL finds it if it begins with "
+            "redis+cluster://"
+        )
     if isinstance(error, _PASSING) or (isinstance(error, ResponseError) and _PASSING_CODE.search(str(error))):
         return StoreRefusal(str(error))
     return None
+
+
+def _is_moved(error: RedisError) -> bool:
+    """Whether a node of a cluster says that another one serves the key."""
+    return isinstance(error, ResponseError) and str(error).startswith("MOVED ")
 
 
 class _Sentinelled(Redis):

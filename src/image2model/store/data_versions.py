@@ -17,8 +17,9 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """One data version. Readers accept rows that are longer or shorter; those of version 1 do not.
 
     `image_fields`, `job_fields`: the length of the rows in events. `own_channels`: whether the names of
-    pub/sub channels contain the store's id. `functions`: the ARQ functions that came with it, whose tasks
-    earlier workers drop.
+    pub/sub channels contain the store's id. `flat_results`: whether all results of a job that was made in it
+    are in one directory, which neither the clean-up nor the backup of earlier releases understands.
+    `functions`: the ARQ functions that came with it, whose tasks earlier workers drop.
     """
 
     version: int
@@ -26,7 +27,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     image_fields: int
     job_fields: int
     own_channels: bool
-    functions: frozenset[str]
+    flat_results: bool = False
+    functions: frozenset[str] = frozenset()
 
 
 LAYOUTS: Final = (
@@ -65,16 +67,29 @@ LAYOUTS: Final = (
     Layout(
         version=5,
         since="the revision after 61b56f0",
+        image_fields=30,
+        job_fields=14,
+        own_channels=True,
+    ),
+    Layout(
+        version=6,
+        since="the revision after f746417",
         image_fields=len(IMAGE_FIELDS),
         job_fields=len(JOB_FIELDS),
         own_channels=True,
-        functions=frozenset(),
+        flat_results=True,
     ),
 )
 """All versions, in order: version N is row N - 1."""
 
 LATEST: Final = LAYOUTS[-1].version
 """What this release reads, and writes once every process reads it."""
+
+
+def made_in(store_field: str) -> Layout:
+    """The layout of a job by its field `store`, which only one that was made in the newest version has."""
+    version = store_field.partition(":")[0]
+    return LAYOUTS[int(version) - 1] if version else LAYOUTS[0]
 
 
 def functions_since() -> dict[str, int]:

@@ -19,6 +19,7 @@ from image2model.errors import ConfigurationError
 from image2model.store.connection import StoreOutage, command
 from image2model.store.data_versions import LATEST, subscribed_channels
 from image2model.store.keys import Channels, key, own_channels
+from image2model.store.naming import BEYOND_PLAIN, ROOT, settle
 from image2model.store.scripts import Script
 
 _log: Final = structlog.get_logger(__name__)
@@ -32,6 +33,7 @@ READER_TTL_S: Final = 15.0
 have been seen before the version goes up: the TTL of a worker's heartbeat in 8adfc9c."""
 
 _NEGOTIATE: Final = Script("store/negotiate_version")
+_CLAIM_NAMES: Final = Script("store/claim_names", ROOT)
 
 
 class StoreIdentity(msgspec.Struct, frozen=True):
@@ -80,6 +82,7 @@ async def negotiate(
     `reader_ttl_s`: see READER_TTL_S.
     Raises StoreOutage, and ConfigurationError for a store that a newer release writes.
     """
+    await settle_names(redis)
     reader_ttl_ms = int(reader_ttl_s * 1000)
     version, store_id, workers, apis, behind = await _NEGOTIATE.packed(
         redis, secrets.token_hex(8), process, LATEST, reader_ttl_ms, force
@@ -93,6 +96,18 @@ async def negotiate(
     return Upgrade(
         identity=StoreIdentity(version, store_id.decode()), workers=workers, apis=apis, behind=behind
     )
+
+
+async def settle_names(redis: Redis) -> None:
+    """Know how the names of keys are spelled, before the first write to a store that may be new.
+
+    Raises StoreOutage.
+    """
+    await settle(redis, _claim_names)
+
+
+async def _claim_names(redis: Redis) -> bool:
+    return bool(await _CLAIM_NAMES.packed(redis, BEYOND_PLAIN))
 
 
 class StoreWatch:
@@ -131,7 +146,7 @@ class StoreWatch:
     async def _read(self) -> StoreIdentity | None:
         """What the store says, if it has an identity. Raises StoreOutage."""
         version, store_id = await command(self._redis, "HMGET", key("store"), "version", "id")
-        return None if version is None else StoreIdentity(int(version), store_id.decode())
+        return None if store_id is None else StoreIdentity(int(version), store_id.decode())
 
     async def run(self) -> None:
         """Refresh once a second, until cancelled."""

@@ -1,6 +1,7 @@
 """Every Redis key of ours with its TTL and its place. Nothing else spells a key.
 
-`scripts.library` gives the same names to the Lua scripts. ARQ's keys are in `arq_keys`.
+`scripts.library` gives the same names to the Lua scripts. ARQ's keys are in `arq_keys`. A name begins with
+its cell's hash tag; in a store that an earlier release made, names have none (`naming`).
 """
 
 from enum import StrEnum
@@ -8,7 +9,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-PREFIX: Final = "i2m:"
+TAG: Final = "{i2m}"
+"""What the names of keys begin with: the hash tag of the only cell, which is the home cell too."""
+PLAIN_PREFIX: Final = "i2m:"
+"""What the names of channels begin with, and of keys in a store that an earlier release made."""
 
 
 class Queue(StrEnum):
@@ -96,6 +100,9 @@ KEYS: Final[dict[str, Key]] = {
     "waiting_told": Key("waiting:told", Ttl.SHORT, Place.CELL),
     "workers": Key("workers", Ttl.FLEET, Place.HOME),
     "worker": Key("worker:{}", Ttl.SHORT, Place.HOME),
+    # of each queue: workers without tasks -> when they registered to be woken
+    "idle_workers": Key("workers:idle:{}", Ttl.SHORT, Place.EACH),
+    "upkeep": Key("upkeep", Ttl.SHORT, Place.HOME),  # a worker has just done it for all
     "losses": Key("workers:lost", Ttl.FLEET, Place.HOME),
     "circuit": Key("circuit", Ttl.FLEET, Place.HOME),
     "pause": Key("pause:{}", Ttl.FLEET, Place.EACH),
@@ -173,8 +180,12 @@ class Channels(msgspec.Struct, frozen=True):
 
     @property
     def ready(self) -> str:
-        """A queue has a task to start, or a permit came free."""
+        """A queue has a task to start, or a permit came free: for workers that have tasks."""
         return f"{self.prefix}ready"
+
+    def woken(self, worker_id: str) -> str:
+        """The same for one worker that has none, and registered in `idle_workers`."""
+        return f"{self.ready}:{worker_id}"
 
     @property
     def catalogue(self) -> str:
@@ -182,13 +193,13 @@ class Channels(msgspec.Struct, frozen=True):
         return f"{self.prefix}catalogue"
 
 
-SHARED_CHANNELS: Final = Channels(PREFIX)
+SHARED_CHANNELS: Final = Channels(PLAIN_PREFIX)
 """The channels of data version 1: every service on the same server receives them, whatever its database."""
 
 
 def own_channels(store_id: str) -> Channels:
     """The channels of one store alone, since data version 2."""
-    return Channels(f"{PREFIX}{store_id}:")
+    return Channels(f"{PLAIN_PREFIX}{store_id}:")
 
 
 METADATA_TOKEN_DIGITS: Final = 16
@@ -198,6 +209,33 @@ UNFINISHED_TTL_MS: Final = 30 * 86_400_000
 FLEET_TTL_MS: Final = 30 * 86_400_000
 
 
-def key(name: str, *ids: str) -> str:
+class StoreKey(str):
+    """A key's name with its tag. A connection to a store whose names have none sends `plain`."""
+
+    __slots__ = ()
+
+    @property
+    def plain(self) -> str:
+        """The same name without a tag."""
+        return PLAIN_PREFIX + self.removeprefix(TAG)
+
+
+def read_key(name: bytes | str) -> StoreKey:
+    """A name as a store spells it, with a tag or without."""
+    text = name if isinstance(name, str) else name.decode()
+    return StoreKey(text if text.startswith(TAG) else TAG + text.removeprefix(PLAIN_PREFIX))
+
+
+def every_key() -> StoreKey:
+    """A pattern for the names of all keys but ARQ's, which have it only where names have tags."""
+    return StoreKey(TAG + "*")
+
+
+FIRST_CELL: Final = StoreKey(TAG)
+"""The key that scripts declare: a cluster sends a script to the node of its slot, and all of the cell's keys
+lie in this slot. There is no such key."""
+
+
+def key(name: str, *ids: str) -> StoreKey:
     """The full key: `key("image", image_id)`."""
-    return PREFIX + KEYS[name].template.format(*ids)
+    return StoreKey(TAG + KEYS[name].template.format(*ids))

@@ -75,6 +75,8 @@ _MOVED_IMAGE: Final = (
     "reuse_main",
     "main_digest",
     "hazard",
+    "hazard_deaths",
+    "edition",
     "pickups",
     "fetches",
     "unit_micro",
@@ -94,9 +96,11 @@ _MOVED_JOB: Final = (
     "model",
     "finished_at",
     "cost_micro",
+    "store",
+    "owner_base",
 )
 _OWNER_HISTORY: Final = 20_000
-"""How many events of an owner are kept for `/events`."""
+"""How many entries of an owner's stream are kept for `/events`."""
 _SPEND_TTL_MS: Final = 400 * 86_400_000
 """How long the table of a day's spending is kept."""
 _GRACE_TTL_MS: Final = 86_400_000
@@ -133,19 +137,27 @@ def _lua_set(values: frozenset[ImageStatus]) -> str:
 def _key_functions() -> str:
     lines = ["local K = {}"]
     for name, kind in keys.KEYS.items():
-        parts = (keys.PREFIX + kind.template).split("{}")
+        parts = kind.template.split("{}")
         arguments = [f"a{i}" for i in range(len(parts) - 1)]
-        pieces = [_lua(parts[0])]
+        pieces = ["PREFIX", _lua(parts[0])]
         for argument, part in zip(arguments, parts[1:], strict=True):
             pieces += [argument, _lua(part)]
         lines.append(f"K.{name} = function({', '.join(arguments)}) return {' .. '.join(pieces)} end")
     return "\n".join(lines)
 
 
+def _arq_prefix(kind: str) -> str:
+    return f"IS_PLAIN and {_lua(arq_keys.PLAIN[kind])} or PREFIX .. {_lua(kind)}"
+
+
 def library() -> str:
     """The constants and functions that scripts are linked with."""
     legal = [f"[{_lua(f'{a}>{b}')}]=true" for a, moves in LEGAL_MOVES.items() for b in sorted(moves)]
     constants: dict[str, str] = {
+        # a script's only declared key is what the names of its cell begin with
+        "PREFIX": "KEYS[1]",
+        "PLAIN": _lua(keys.PLAIN_PREFIX),
+        "IS_PLAIN": f"PREFIX == {_lua(keys.PLAIN_PREFIX)}",
         "STATUSES": _lua_list(tuple(status.value for status in ImageStatus)),
         "COUNT_FIELDS": _lua_list(tuple(f"n_{status}" for status in ImageStatus)),
         "IMAGE_FIELDS": _lua_list(records.IMAGE_FIELDS),
@@ -164,10 +176,10 @@ def library() -> str:
         "MOVING": _lua_set(IMAGE_MOVING),
         "ADVANCING": _lua_set(IMAGE_ADVANCING),
         "AT_FAL": _lua_set(IMAGE_AT_FAL),
-        "ARQ_JOB": _lua(arq_keys.JOB),
-        "ARQ_IN_PROGRESS": _lua(arq_keys.IN_PROGRESS),
-        "ARQ_RETRY": _lua(arq_keys.RETRY),
-        "ARQ_QUEUE": _lua(arq_keys.QUEUE),
+        "ARQ_JOB": _arq_prefix(arq_keys.JOB),
+        "ARQ_IN_PROGRESS": _arq_prefix(arq_keys.IN_PROGRESS),
+        "ARQ_RETRY": _arq_prefix(arq_keys.RETRY),
+        "ARQ_QUEUE": _arq_prefix(arq_keys.QUEUE),
         "FOLLOW_AT": _lua(arq_keys.FOLLOW_AT),
         "FOLLOW_NOW": _lua(arq_keys.FOLLOW_NOW),
         "START_NEXT": _lua(arq_keys.START_NEXT),
@@ -184,7 +196,7 @@ def library() -> str:
         "BATCH": _lua(keys.Queue.BATCH.value),
         "MAINTENANCE": _lua(keys.Queue.MAINTENANCE.value),
         "FETCH": _lua(keys.Queue.FETCH.value),
-        "CHANNEL": _lua(keys.PREFIX),
+        "CHANNEL": _lua(keys.PLAIN_PREFIX),
         "OLD_NOTIFICATION": _lua(keys.SHARED_CHANNELS.notification("")),
         "OLD_CONTROL": _lua(keys.SHARED_CHANNELS.control),
         "LATEST": _lua(data_versions.LATEST),
@@ -212,11 +224,13 @@ def _source(package: str, name: str) -> str:
 class Script:
     """One Lua script, named `PACKAGE/NAME`: `image2model/PACKAGE/lua/NAME.lua`.
 
-    Each call is one round trip; the text is sent only when the server lacks it.
+    Each call is one round trip; the text is sent only when the server lacks it. `declared` is the key that it
+    declares, and whose slot all of its keys lie in.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, declared: str = keys.FIRST_CELL) -> None:
         self._name = name
+        self._declared = declared
         self._text: str | None = None
         self._sha = ""
 
@@ -231,9 +245,9 @@ class Script:
         """Run it. Raises StoreOutage."""
         text = self.load()
         try:
-            return await pipelining.call(redis, "EVALSHA", self._sha, 0, *args)
+            return await pipelining.call(redis, "EVALSHA", self._sha, 1, self._declared, *args)
         except NoScriptError:
-            return await pipelining.call(redis, "EVAL", text, 0, *args)
+            return await pipelining.call(redis, "EVAL", text, 1, self._declared, *args)
 
     async def packed(self, redis: Redis, *args: object) -> Any:
         """Run it with `args` as one msgpack list, which Lua unpacks. No bytes: its cmsgpack has no `bin`."""
@@ -248,7 +262,7 @@ class Script:
         packed, text = msgspec.msgpack.encode(args), self.load()
         for first in (("EVALSHA", self._sha), ("EVAL", text)):
             pipe = redis.pipeline(transaction=False)
-            pipe.execute_command(*first, 0, packed)
+            pipe.execute_command(*first, 1, self._declared, packed)
             pipe.execute_command(*then)
             done, after = await pipe.execute(raise_on_error=False)
             if not isinstance(done, NoScriptError):
@@ -258,7 +272,9 @@ class Script:
         return done, after
 
 
-_WRITING_BACK: Final = "local function run()\n{}\nend\nlocal reply = run()\nwrite_buffered()\nreturn reply\n"
+_ENDINGS: Final = {"append_event": "write_events", "buffer_hash": "write_buffered"}
+"""What a script that names the one calls when it has run, in this order."""
+_ENDED: Final = "local function run()\n{}\nend\nlocal reply = run()\n{}return reply\n"
 _COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
 _DECLARATION: Final = re.compile(r"^(?:local (?:function )?(\w+)|(K\.\w+))", re.MULTILINE)
 """Everything in the library is a declaration at the start of a line, and extends to the next one."""
@@ -270,7 +286,7 @@ def link(library: str, body: str) -> str:
     """The script's text: the parts of `library` that `body` names, directly or not, in the library's order.
     Without comments, which may contain any word.
 
-    One that buffers hashes writes them when `body` has returned (store/lua/buffer.lua).
+    One that emits events or buffers hashes writes them when `body` has returned (store/lua/buffer.lua).
     """
     parts, body = _parts(_COMMENT.sub("", library)), _COMMENT.sub("", body)
     needed: set[str] = set()
@@ -279,10 +295,10 @@ def link(library: str, body: str) -> str:
         found = _names(unread.pop()) & parts.keys() - needed
         needed |= found
         unread += [parts[name] for name in found]
-        if "buffer_hash" in found:
-            unread.append("write_buffered")
+        unread += [ending for cause, ending in _ENDINGS.items() if cause in found]
     linked = "".join([text for name, text in parts.items() if name in needed])
-    return linked + (_WRITING_BACK.format(body) if "buffer_hash" in needed else body)
+    endings = "".join([f"{ending}()\n" for cause, ending in _ENDINGS.items() if cause in needed])
+    return linked + (_ENDED.format(body, endings) if endings else body)
 
 
 def key_names(text: str) -> frozenset[str]:

@@ -13,6 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 REGISTRY: Final = CollectorRegistry(auto_describe=True)
 
 _FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_GENERATION: Final = (1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200, 1800)
 _LONG: Final = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 HTTP_REQUESTS: Final = Counter(
@@ -45,6 +46,13 @@ FAL_LATENCY: Final = Histogram(
     buckets=_FAST,
     registry=REGISTRY,
 )
+FAL_GENERATION: Final = Histogram(
+    "image2model_fal_generation_seconds",
+    "Time of a whole generation at FAL: from the reply to the submission to the end of the request.",
+    ["model", "outcome"],
+    buckets=_GENERATION,
+    registry=REGISTRY,
+)
 FAL_COST: Final = Counter(
     "image2model_fal_cost_usd", "Dollars that FAL charged, as booked.", ["model"], registry=REGISTRY
 )
@@ -66,6 +74,18 @@ FAL_DELETIONS: Final = Counter(
     "image2model_fal_deletions",
     "Tries to delete at FAL what it keeps of a request, under I2M_FAL_PRIVACY=private.",
     ["outcome"],
+    registry=REGISTRY,
+)
+WEBHOOK_CALLS: Final = Counter(
+    "image2model_webhook_calls",
+    "Calls of clients' webhooks.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+REFUSALS: Final = Counter(
+    "image2model_refusals",
+    "Requests that were answered with a problem, by its code.",
+    ["code"],
     registry=REGISTRY,
 )
 UNEXPECTED_ERRORS: Final = Counter(

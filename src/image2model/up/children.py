@@ -39,6 +39,10 @@ class Restarts:
         """It has been started."""
         self._began = time.monotonic()
 
+    def left(self) -> None:
+        """It has ended in good order, to be replaced at once."""
+        self.deaths, self._due = 0, 0.0
+
     def died(self) -> None:
         """It has ended unexpectedly."""
         now = time.monotonic()
@@ -84,11 +88,15 @@ class Child:
         return self._process.pid
 
     def ended(self) -> int | None:
-        """Its exit status (negative: a signal) once, when it has died; then it waits for its restart."""
+        """Its exit status (negative: a signal) once, when it has ended; then it waits for its restart, which
+        is due at once after an end in good order (0)."""
         if self._process is None or (status := self._process.poll()) is None:
             return None
         self._process = None
-        self._restarts.died()
+        if status == 0:
+            self._restarts.left()
+        else:
+            self._restarts.died()
         return status
 
     def terminate(self) -> None:

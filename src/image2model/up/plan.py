@@ -34,7 +34,7 @@ class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str | None = None
     port: int | None = None
-    workers: int = 1
+    workers: str | None = None
     emulator_port: int = 8001
     latency: str = "3s"
     concurrency: int = 1000
@@ -92,7 +92,7 @@ def make_plan(options: UpOptions, environment: Mapping[str, str] = os.environ) -
     return Plan(
         settings=settings,
         environment=_child_environment(settings, environment, emulator_port),
-        workers=options.workers,
+        workers=settings.workers,
         emulator_port=emulator_port,
         latency=options.latency,
         concurrency=options.concurrency,
@@ -106,7 +106,11 @@ def metrics_folder(data_dir: Path) -> Path:
 
 def _overrides(options: UpOptions, environment: Mapping[str, str]) -> dict[str, str]:
     host = options.host or environment.get("I2M_HOST", "").strip() or "127.0.0.1"
-    given = {"host": options.host, "port": None if options.port is None else str(options.port)}
+    given = {
+        "host": options.host,
+        "port": None if options.port is None else str(options.port),
+        "workers": options.workers,
+    }
     if not environment.get("I2M_AUTH", "").strip() and is_loopback(host):
         given["auth"] = "none"
     return {name: value for name, value in given.items() if value}

@@ -108,6 +108,9 @@ class Supervisor:
             self._guard.watch(child.spawn(), child.name)
 
     def _handle_death(self, child: Child, status: int) -> None:
+        if status == 0:
+            print_line(f"the {child.name} has ended in good order; a new one starts")
+            return
         hopeless = status == _WRONG_SETTINGS or child.deaths >= _HOPELESS_DEATHS
         if hopeless and not self._ready:
             raise StartError(

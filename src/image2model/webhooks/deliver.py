@@ -33,7 +33,7 @@ from image2model.store import secret
 from image2model.store.secret import WEBHOOK_PREFIX
 from image2model.telemetry import metrics
 from image2model.webhooks import deliveries
-from image2model.webhooks.deliveries import Attempt, DueDelivery
+from image2model.webhooks.deliveries import Attempt, Delivery, DeliveryState, DueDelivery
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -98,6 +98,7 @@ async def _deliver(context: DeliveryContext, due: DueDelivery) -> None:
         at=int(at * 1000), duration_ms=outcome.duration_ms, status=outcome.status, error=outcome.error
     )
     recorded = await deliveries.record_attempt(context.redis, delivery, attempt)
+    metrics.WEBHOOK_CALLS.labels(_counted_as(recorded, attempt)).inc()
     _log.info(
         "webhook_called",
         delivery_id=delivery.delivery_id,
@@ -106,6 +107,13 @@ async def _deliver(context: DeliveryContext, due: DueDelivery) -> None:
         error=outcome.error,
         state=recorded.state.value,
     )
+
+
+def _counted_as(recorded: Delivery, attempt: Attempt) -> str:
+    """`given_up` is the last of the failures in a row: a person has to replay the delivery."""
+    if attempt.error is None:
+        return "delivered"
+    return "given_up" if recorded.state is DeliveryState.FAILED else "failed"
 
 
 async def end_as_failed(context: DeliveryContext, _running: RunningTask, argument: str) -> None:

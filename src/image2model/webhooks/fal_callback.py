@@ -32,7 +32,7 @@ from image2model.errors import (
 from image2model.fal.errors import error_in_output, reported_error
 from image2model.fal.hosts import FalHosts
 from image2model.fal.wire import WebhookBody
-from image2model.generation import costs, fal_deletions, fal_messages, steps
+from image2model.generation import costs, fal_deletions, fal_messages, loading, steps
 from image2model.generation.costs import Booking, Outcome
 from image2model.generation.fal_deletions import KeptAtFal, kept_at_fal
 from image2model.generation.fal_messages import Callback
@@ -173,7 +173,7 @@ async def _is_followed(
 ) -> bool:
     """Whether a worker sees, or has seen, the end of this attempt. Stores the id if it was unknown."""
     try:
-        task = await steps.load(redis, image_id)
+        task = await loading.load(redis, image_id)
     except StaleFence:
         _log.info("webhook_unmatched", image_id=image_id)
         return False

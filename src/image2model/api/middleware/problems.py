@@ -22,7 +22,7 @@ from image2model.errors import Problem, StoreUnavailable
 from image2model.http import problems
 from image2model.storage.errors import StorageError
 from image2model.store.connection import StoreOutage
-from image2model.telemetry.metrics import UNEXPECTED_ERRORS
+from image2model.telemetry.metrics import REFUSALS, UNEXPECTED_ERRORS
 
 if TYPE_CHECKING:
     from image2model.api.state import ApiState
@@ -79,6 +79,7 @@ class ProblemAnswers:
             if isinstance(error, StoreOutage):
                 _forget_write_probe(scope)
             problem = _problem_of(error)
+            REFUSALS.labels(problem.code).inc()
             if answer.started:
                 raise
         if problem is not None:

@@ -22,7 +22,7 @@ def command(host: str | None, port: int | None) -> None:
     with lean_imports():
         from image2model.telemetry import logs
 
-        logs.configure(level=settings.log_level, json=settings.log_format == "json", process="api")
+        logs.configure(settings, "api")
         from image2model import web
         from image2model.api.server import run
 

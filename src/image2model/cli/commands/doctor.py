@@ -134,6 +134,14 @@ async def _store_and_workers(settings: Settings) -> list[Finding]:
     return findings
 
 
+_SAYS_NOTHING: Final = (
+    StoreCondition.LOADING,
+    StoreCondition.RENAMING,
+    StoreCondition.AWAY,
+    StoreCondition.REFUSED,
+)
+
+
 async def check_store(redis: Redis) -> list[Finding]:
     """Reachability and version, whether it accepts writes, then the settings that prevent losses."""
     try:
@@ -142,7 +150,7 @@ async def check_store(redis: Redis) -> list[Finding]:
     except RedisError as error:
         found = condition_of(error) or StoreCondition.REFUSED
         return [broken(_STORE, f"{describe(found)}: {error}", advice(found))]
-    if condition in (StoreCondition.LOADING, StoreCondition.AWAY, StoreCondition.REFUSED):
+    if condition in _SAYS_NOTHING:
         return [broken(_STORE, describe(condition), advice(condition))]
     findings = [ok(_STORE, _version(about)), *await _durability(redis)]
     if condition is not StoreCondition.WRITABLE:

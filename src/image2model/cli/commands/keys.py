@@ -18,12 +18,12 @@ from redis.asyncio import Redis
 from image2model.access import keys
 from image2model.access.keys import KeyDocument, KeyList, KeyRequest
 from image2model.cli.connection import client_settings, json_option, service_or_store_options
-from image2model.cli.operator import store_url
+from image2model.cli.operator import open_store, store_url
 from image2model.cli.output import print_json, print_table, table_of
 from image2model.client.transport import Call, Transport
 from image2model.errors import ConfigurationError
 from image2model.settings import load
-from image2model.store.connection import connect
+from image2model.store.identity import settle_names
 
 _PATH: Final = "/api/v1/admin/keys"
 _PATIENCE_SECONDS: Final = 10.0
@@ -157,7 +157,7 @@ class KeyAdmin(Protocol):
 
 @asynccontextmanager
 async def key_admin(url: str | None, key: str | None) -> AsyncIterator[KeyAdmin]:
-    """Over HTTP where `url` is given, else in the store. Raises ConfigurationError."""
+    """Over HTTP where `url` is given, else in the store. Raises ConfigurationError, ClickException."""
     if url is not None:
         settings = client_settings(url, key)
         async with Transport(settings.url, settings.api_key, patience=_PATIENCE_SECONDS) as transport:
@@ -168,7 +168,7 @@ async def key_admin(url: str | None, key: str | None) -> AsyncIterator[KeyAdmin]
         raise ConfigurationError(
             ["I2M_REDIS_URL: not set, and no `up` runs on I2M_DATA_DIR; set it, or use --url with a key"]
         )
-    async with connect(found) as redis:
+    async with open_store(found) as redis:
         yield _StoreKeyAdmin(redis)
 
 
@@ -177,6 +177,7 @@ class _StoreKeyAdmin:
         self._redis = redis
 
     async def create(self, options: KeyRequest) -> KeyDocument:
+        await settle_names(self._redis)
         return await keys.create(self._redis, options)
 
     async def listing(self) -> KeyList:

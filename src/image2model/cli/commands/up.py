@@ -9,7 +9,7 @@ from image2model.up.plan import UpOptions
 @click.command(short_help="Run the whole service on this machine.")
 @click.option("--host", help="Address of the API; default: I2M_HOST, or 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the API; default: I2M_PORT, or 8000.")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
+@click.option("--workers", help="Worker processes, 1 to 64 or `auto`; default: I2M_WORKERS, or 1.")
 @click.option(
     "--emulator-port",
     type=click.IntRange(0, 65535),
@@ -26,7 +26,12 @@ from image2model.up.plan import UpOptions
     help="Emulator: generations at once.",
 )
 def command(
-    host: str | None, port: int | None, workers: int, emulator_port: int, latency: str, concurrency: int
+    host: str | None,
+    port: int | None,
+    workers: str | None,
+    emulator_port: int,
+    latency: str,
+    concurrency: int,
 ) -> int:
     """Run the whole service on this machine.
 

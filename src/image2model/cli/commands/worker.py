@@ -30,14 +30,15 @@ def command(queues: tuple[str, ...]) -> None:
     """Run one worker process.
 
     One process keeps I2M_WORKER_CONCURRENCY generations in flight. On SIGTERM or Ctrl-C it releases
-    its images within I2M_SHUTDOWN_GRACE; another worker continues them.
+    its images within I2M_SHUTDOWN_GRACE; another worker continues them. With I2M_WORKER_MAX_IMAGES or
+    I2M_WORKER_MAX_MEMORY it ends by itself, with 0, for whatever supervises it to start a new one.
     """
     raise_open_file_limit()
     settings = load()
     with lean_imports():
         from image2model.telemetry import logs
 
-        logs.configure(level=settings.log_level, json=settings.log_format == "json", process="worker")
+        logs.configure(settings, "worker")
         from image2model.worker.process import run
 
     run(settings, queues)

@@ -14,7 +14,7 @@ local by = num(row[3]) > 0 and num(row[3]) or at + within
 release_permit(id)
 -- others with the same content must not wait for as long
 stop_leading(id, text(row[4]))
-call('DEL', ARQ_IN_PROGRESS .. id)
+if has_arq_keys(GENERATION) then call('DEL', ARQ_IN_PROGRESS .. id) end
 call('ZREM', K.leases(GENERATION), id)
 call('ZADD', ARQ_QUEUE .. GENERATION, AWAITING_CONFIRMATION, id)
 call('ZADD', K.confirmations(), by, id)

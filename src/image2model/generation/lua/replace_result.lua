@@ -10,6 +10,7 @@ if text(job[1]) == '1' or not job[3] then return -1 end
 if head[3] == after then return 1 end
 if head[3] ~= before then return 0 end
 local at = now_ms()
+buffer_image(id)
 keep_completion(head[2])
 call('HSET', image, 'result', after)
 emit_image(head[2], id, at)

@@ -10,6 +10,7 @@
 local id, token, used, start_timeout, error, unknown, endpoint = unpack(cmsgpack.unpack(ARGV[1]))
 if not holds_fence(id, token) then return 0 end
 local image, at = K.image(id), now_ms()
+buffer_image(id)
 if unknown and text(call('HGET', image, 'request_id')) ~= '' then return -3 end
 -- the next attempt has not begun: this call is a repetition whose first reply was lost
 if used and text(call('HGET', image, 'attempt_token')) == '' then return 1 end

@@ -68,15 +68,21 @@ class FilePipeline:
         self._bad.append(BadFile(part.index, part.filename, problem, part.place))
 
     async def put(self, part: FilePart) -> None:
-        """Accept a complete file as soon as few enough are in work: one, or `in_flight` while uploads leave
-        much of the memory free. Raises what an earlier file's sink raised."""
-        while self._tasks and not self._may_work_ahead():
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        """Accept a complete file as soon as fewer than `in_flight` are in work. Raises what an earlier file's
+        sink raised.
+
+        Where uploads hold much of the memory, returns when no file is in work any more: the next one arrives
+        when the memory of this one is free, and other uploads use the time.
+        """
+        while len(self._tasks) >= self._in_flight:
+            await self._one_ended()
         self._raise_failure()
         self._start(self._finish(part))
+        while self._tasks and not self._reservation.roomy:
+            await self._one_ended()
 
-    def _may_work_ahead(self) -> bool:
-        return len(self._tasks) < self._in_flight and self._reservation.roomy
+    async def _one_ended(self) -> None:
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

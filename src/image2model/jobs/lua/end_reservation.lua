@@ -5,11 +5,12 @@ local token, made = unpack(cmsgpack.unpack(ARGV[1]))
 local entry = close_reservation(token)
 if not entry then return 0 end
 local idem = entry[3]
-if idem and call('GET', idem[1]) == idem[4] then
+local name = idem and named_plainly(idem[1])
+if idem and call('GET', name) == idem[4] then
   if made then
-    call('SET', idem[1], idem[2], 'PX', idem[3])
+    call('SET', name, idem[2], 'PX', idem[3])
   else
-    call('DEL', idem[1])
+    call('DEL', name)
   end
 end
 return 1

@@ -3,8 +3,9 @@
 -- stream and at its owner's. A job with failed images keeps its history, which dead letters show.
 local older, limit = unpack(cmsgpack.unpack(ARGV[1]))
 
--- The fields that are empty, and those that served to make the model. What refreshes missing files needs them.
-local function settle_image(image_id)
+-- The fields that are empty, and those that served to make the model. What refreshes missing files needs them. Without a
+-- history nobody reads earlier editions.
+local function settle_image(image_id, has_history)
   local found, row = call('HGETALL', K.image(image_id)), {}
   for i = 1, #found, 2 do row[found[i]] = found[i + 1] end
   local gone = {}
@@ -12,7 +13,8 @@ local function settle_image(image_id)
     if row[name] and row[name] ~= '' then gone[#gone + 1] = name end
   end
   for name, value in pairs(row) do
-    if value == '' then gone[#gone + 1] = name end
+    local is_edition = not has_history and string.sub(name, 1, 7) == 'edition'
+    if value == '' or is_edition then gone[#gone + 1] = name end
   end
   if row.status == 'succeeded' and not lacks_files(row.result) then
     for _, name in ipairs(PASSING_FIELDS) do forget(name) end
@@ -27,14 +29,15 @@ end
 
 local function settle_job(job_id)
   local job = K.job(job_id)
-  local row = call('HMGET', job, 'owner', 'version', 'n_failed', 'ended_seq', 'finished_at')
+  local row = call('HMGET', job, 'owner', 'version', 'n_failed', 'ended_entry', 'finished_at')
   if text(row[5]) == '' then return end
-  for _, id in ipairs(image_ids(job_id)) do settle_image(id) end
-  if num(row[3]) > 0 or not row[4] then return end
+  local has_history = num(row[3]) > 0 or not row[4]
+  for _, id in ipairs(image_ids(job_id)) do settle_image(id, has_history) end
+  if has_history then return end
   -- a stream takes 4 KiB however few entries it has, so the last event is left to the rows
   call('HSET', job, 'settled', row[2])
   call('UNLINK', K.job_events(job_id))
-  call('XTRIM', K.owner_events(row[1]), 'MINID', row[4] .. '-0')
+  call('XTRIM', K.owner_events(row[1]), 'MINID', row[4])
   forget_completions(job_id)
 end
 

@@ -1,5 +1,6 @@
 -- Stores a worker's heartbeat. {worker_id, ttl_ms, {name, value, ...}}; a TTL of 0 takes the worker off the list.
--- Returns the workers without a heartbeat for two TTLs that did not sign off; each is counted once.
+-- Returns {lost, alive}: the workers without a heartbeat for two TTLs that did not sign off, each counted once, and how
+-- many there are.
 local id, ttl, fields = unpack(cmsgpack.unpack(ARGV[1]))
 local at = now_ms()
 -- before the first heartbeat is written: in a store without an id, a heartbeat means that 8adfc9c wrote it
@@ -7,7 +8,7 @@ store_identity()
 if ttl == 0 then
   call('ZREM', K.workers(), id)
   call('DEL', K.worker(id))
-  return {}
+  return cmsgpack.pack({{}, 0})
 end
 
 -- No worker could send a heartbeat for one TTL: the store was away, and each gets time to send one first.
@@ -25,4 +26,4 @@ call('HSET', K.worker(id), 'beat_at', at, unpack(fields))
 call('PEXPIRE', K.worker(id), ttl)
 call('ZADD', K.workers(), at, id)
 call('PEXPIRE', K.workers(), FLEET_TTL)
-return lost
+return cmsgpack.pack({lost, call('ZCARD', K.workers())})

@@ -1,16 +1,34 @@
 -- Claims what this worker may start, in one step: images at FAL first, then those that start next, then tasks that are
 -- due, then images in the fair order.
--- {queue, claim, free, reserve, lease_ms, max_permits, look_ahead, own_look_ahead, concurrency, poll_ms, idle_ms},
--- see `window_of`. `claim`: names this call alone, and begins the tokens of its leases; `free`: tasks it may start;
--- `reserve`: images at FAL that it may follow besides.
+-- {queue, claim, free, reserve, lease_ms, max_permits, look_ahead, own_look_ahead, concurrency, poll_ms, idle_ms,
+-- waiter, registered_ms}, see `window_of`. `claim`: names this call alone, and begins the tokens of its leases; `free`:
+-- tasks it may start; `reserve`: images at FAL that it may follow besides; `waiter`: the worker's id where it is woken if
+-- nothing is claimed now, for `registered_ms`, else ''.
 -- Returns {{{id, token, score, function, argument}, ...}, wait_ms}: the worker looks again after `wait_ms`, which is
--- `idle_ms` in a queue in which nothing waits, and the time to the next task that is due in the other queues.
-local queue, call_id, free, reserve, lease, max_permits, look_ahead, own_look_ahead, concurrency, poll, idle
-  = unpack(cmsgpack.unpack(ARGV[1]))
+-- `idle_ms` in a queue in which nothing waits, the time to the next task that is due in the other queues, and 0 if tasks
+-- were claimed and there may be more for it.
+local queue, call_id, free, reserve, lease, max_permits, look_ahead, own_look_ahead, concurrency, poll, idle,
+  waiter, registered = unpack(cmsgpack.unpack(ARGV[1]))
 local zset, picked = ARQ_QUEUE .. queue, {}
+local may_be_more = false
+
+-- In one step with the look into the queue, so that whoever queues a task finds the worker.
+local function register()
+  if #picked > 0 or waiter == '' then return end
+  local workers, at = K.idle_workers(queue), now_ms()
+  call('ZREMRANGEBYSCORE', workers, '-inf', at - registered)
+  call('ZADD', workers, at, waiter)
+  call('PEXPIRE', workers, registered)
+end
+
+local function reply(wait_ms)
+  register()
+  return cmsgpack.pack({picked, #picked > 0 and may_be_more and 0 or wait_ms})
+end
+
 -- most calls of a service that has nothing to do end here
 local first = call('ZRANGE', zset, 0, 0, 'WITHSCORES')
-if not first[1] or tonumber(first[2]) >= RUNNING then return cmsgpack.pack({picked, idle}) end
+if not first[1] or tonumber(first[2]) >= RUNNING then return reply(idle) end
 local at = now_ms()
 local trial = false
 local MAX_EXAMINED = 200
@@ -23,9 +41,28 @@ local place
 -- What is claimed, and what is being prepared, until it is written.
 local running, leased, prepared = {}, {}, {}
 
+local keeps_arq_keys
+
+-- Whether nobody else holds the task.
+local function lock(id, token)
+  if keeps_arq_keys == nil then keeps_arq_keys = has_arq_keys(queue) end
+  if keeps_arq_keys then return call('SET', ARQ_IN_PROGRESS .. id, token, 'NX', 'PX', lease) end
+  return text(call('HGET', K.image(id), 'fence')) == '' or not is_leased(id, at)
+end
+
+-- What the task is: a function and its argument.
+local function task_of(id)
+  if not keeps_arq_keys then return 'generate_model', id end
+  local job = call('GET', ARQ_JOB .. id)
+  if job then return unpack(cmsgpack.unpack(job)) end
+  if queue ~= GENERATION then return '', '' end
+  enqueue(queue, id, 'generate_model', id, RUNNING, at)
+  return 'generate_model', id
+end
+
 local function claim(id, score)
   local token = call_id .. ':' .. #picked
-  if not call('SET', ARQ_IN_PROGRESS .. id, token, 'NX', 'PX', lease) then return end
+  if not lock(id, token) then return end
   running[#running + 1] = RUNNING
   running[#running + 1] = id
   leased[#leased + 1] = at + lease
@@ -35,14 +72,7 @@ local function claim(id, score)
     call('HDEL', K.image(id), 'pickups', 'fetches')
     if text(call('HGET', K.image(id), 'hazard')) ~= '' then call('HSET', K.image(id), 'hazard', '') end
   end
-  local job = call('GET', ARQ_JOB .. id)
-  local fn, argument = '', ''
-  if job then
-    fn, argument = unpack(cmsgpack.unpack(job))
-  elseif queue == GENERATION then
-    fn, argument = 'generate_model', id
-    enqueue(queue, id, fn, argument, RUNNING, at)
-  end
+  local fn, argument = task_of(id)
   picked[#picked + 1] = {id, token, score, fn, argument}
   return token
 end
@@ -72,7 +102,9 @@ local function follow(id, score)
   buffer_image(id)
   if not check_unfinished(id) then return end
   local token = claim(id, score)
-  if token then call('HSET', K.image(id), 'fence', token) end
+  if not token then return end
+  call('HSET', K.image(id), 'fence', token)
+  if call('HGET', K.image(id), 'status') == 'storing' then call('HSET', K.image(id), 'hazard', hazard_of(id)) end
 end
 
 -- For images with the scores of those at FAL. One that FAL does not have any more has to start like any other.
@@ -130,14 +162,17 @@ local function start(id, score)
   prepared[#prepared + 1] = place or (score >= DUE_AT and DUE_TURN) or score
   prepared[#prepared + 1] = id
   note_model(id)
-  move(id, 'preparing', {'fence', token, 'started_at', at}, at)
+  move(id, 'preparing', {'fence', token, 'started_at', at, 'hazard', hazard_of(id)}, at)
 end
 
 local function take(from, to, limit, claim_one)
   if limit <= 0 then return 0 end
   local found = call('ZRANGEBYSCORE', zset, from, to, 'WITHSCORES', 'LIMIT', 0, limit)
+  local before = #picked
   for i = 1, #found, 2 do claim_one(found[i], tonumber(found[i + 1])) end
   write_claims()
+  -- another call may take what comes behind those that could not be claimed, or prepare images besides
+  may_be_more = may_be_more or #found / 2 == limit or #picked - before < #found / 2
   return #found / 2
 end
 
@@ -204,9 +239,10 @@ end
 
 if queue ~= GENERATION then
   local due = tonumber(first[2])
-  if due > at then return cmsgpack.pack({picked, math.min(due - at, idle)}) end
+  if due > at then return reply(math.min(due - at, idle)) end
   if not queue_paused(queue) then take('-inf', at, free, claim) end
-  return cmsgpack.pack({picked, poll})
+  if #picked >= free then wake_workers(queue) end
+  return reply(poll)
 end
 local first_score = tonumber(first[2])
 if first_score < FOLLOW_NOW then take(FOLLOW_AT, FOLLOW_AT + at, reserve, follow_sent) end
@@ -233,4 +269,9 @@ if trial or not paused then
     call('HSET', K.circuit(), 'trial', 1)
   end
 end
-return cmsgpack.pack({picked, poll})
+if free <= 0 then
+  -- this worker is full, and perhaps the only one that was notified
+  local rest = call('ZRANGE', zset, 0, 0, 'WITHSCORES')
+  if rest[2] and tonumber(rest[2]) < AWAITING_REUSE then wake_workers(queue) end
+end
+return reply(poll)

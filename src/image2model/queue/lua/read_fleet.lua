@@ -5,10 +5,19 @@
 local queues, sample = unpack(cmsgpack.unpack(ARGV[1]))
 local at = now_ms()
 
-local function oldest_of(zset, from, last, oldest)
-  for _, id in ipairs(call('ZRANGEBYSCORE', zset, from, last, 'LIMIT', 0, sample)) do
-    local job = call('GET', ARQ_JOB .. id)
-    if job then oldest = math.max(oldest, at - cmsgpack.unpack(job)[3]) end
+-- When the task was queued, or nothing where it is gone.
+local function queued_at(queue, id)
+  if not has_arq_keys(queue) then
+    local row = call('HMGET', K.image(id), 'enqueued_at', 'created_at')
+    return tonumber(row[1] or row[2])
+  end
+  local job = call('GET', ARQ_JOB .. id)
+  return job and cmsgpack.unpack(job)[3]
+end
+
+local function oldest_of(queue, from, last, oldest)
+  for _, id in ipairs(call('ZRANGEBYSCORE', ARQ_QUEUE .. queue, from, last, 'LIMIT', 0, sample)) do
+    oldest = math.max(oldest, at - (queued_at(queue, id) or at))
   end
   return oldest
 end
@@ -21,7 +30,7 @@ for i, queue in ipairs(queues) do
   -- the age shows whether the fleet keeps up; an endpoint's trouble is reported separately
   if queue == GENERATION then last = '(' .. AWAITING_ENDPOINT end
   local oldest = 0
-  if waiting > 0 then oldest = oldest_of(zset, LOW_PRIORITY, last, oldest_of(zset, '-inf', last, 0)) end
+  if waiting > 0 then oldest = oldest_of(queue, LOW_PRIORITY, last, oldest_of(queue, '-inf', last, 0)) end
   states[i] = {queue, waiting, oldest, call('HKEYS', K.pause(queue))}
 end
 for _, id in ipairs(call('ZRANGE', K.workers(), 0, -1)) do

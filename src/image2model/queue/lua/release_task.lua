@@ -4,13 +4,15 @@
 -- Returns 0 when another worker holds the task. A final image has left the queue already.
 local queue, id, token, finish, score, delay, most_ends = unpack(cmsgpack.unpack(ARGV[1]))
 local image, blocked_by = queue == GENERATION, nil
-local owner = call('GET', ARQ_IN_PROGRESS .. id)
+local keeps_arq_keys = has_arq_keys(queue)
+local owner = keeps_arq_keys and call('GET', ARQ_IN_PROGRESS .. id)
 if image and not holds_fence(id, token) then return 0 end
 if owner and owner ~= token then return 0 end
 if not owner and not image then return 0 end
 if delay then score = now_ms() + delay end
 if image then
   local at, released_early = now_ms(), not finish
+  buffer_image(id)
   if finish then
     -- the function returned, but the image is not final: it runs again
     local ends = count_unexpected(id, token)
@@ -37,7 +39,7 @@ end
 if finish then
   dequeue(queue, id)
 else
-  call('DEL', ARQ_IN_PROGRESS .. id)
+  if keeps_arq_keys then call('DEL', ARQ_IN_PROGRESS .. id) end
   call('ZREM', K.leases(queue), id)
   if blocked_by then
     await_endpoint(id, blocked_by, score, now_ms())

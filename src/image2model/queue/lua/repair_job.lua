@@ -13,7 +13,7 @@ for _, id in ipairs(image_ids(job_id)) do
     finished = false
     local score = tonumber(call('ZSCORE', ARQ_QUEUE .. GENERATION, id))
     local leased = call('ZSCORE', K.leases(GENERATION), id)
-    local known = call('EXISTS', ARQ_JOB .. id) == 1
+    local known = not has_arq_keys(GENERATION) or call('EXISTS', ARQ_JOB .. id) == 1
     local lost = not score or not known or (score >= RUNNING and not leased)
     if score == AWAITING_REUSE then
       local _, leads = leader_of(text(call('HGET', K.image(id), 'digest')), id)
@@ -30,7 +30,7 @@ for _, id in ipairs(image_ids(job_id)) do
       local fetch_id = fetch_of(id)
       lost = lost or fetch_id == '' or not call('ZSCORE', ARQ_QUEUE .. FETCH, fetch_task(fetch_id))
     end
-    if lost and call('EXISTS', ARQ_IN_PROGRESS .. id) == 0 then
+    if lost and not is_leased(id, at) then
       local new_score = sent(id) and FOLLOW_NOW or START_NEXT
       if new_score == START_NEXT then
         release_permit(id)
@@ -39,7 +39,7 @@ for _, id in ipairs(image_ids(job_id)) do
       enqueue_image(id, new_score, at)
       repairs = repairs + 1
     end
-    call('PEXPIRE', ARQ_JOB .. id, UNFINISHED_TTL)
+    if has_arq_keys(GENERATION) then call('PEXPIRE', ARQ_JOB .. id, UNFINISHED_TTL) end
     if score == AWAITING_FETCH then call('PEXPIRE', ARQ_JOB .. fetch_task(fetch_of(id)), UNFINISHED_TTL) end
   end
   -- counted as it is now: the repair may have moved it
@@ -59,6 +59,7 @@ if not counts_were_right and ids[1] then emit_image(job_id, ids[1], at) end
 if not finished then
   open_job(job_id, call('HGET', job, 'owner'), num(call('HGET', job, 'created_at')))
   expire_job(job_id, UNFINISHED_TTL)
+  expire_images(job_id, UNFINISHED_TTL)
 elseif text(call('HGET', job, 'finished_at')) == '' then
   close_job(job_id, at)
   repairs = repairs + 1

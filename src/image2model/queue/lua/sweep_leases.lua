@@ -25,10 +25,16 @@ local function suspect(id)
   return crashes >= most_crashes and not sent(id) and move(id, 'failed', {'error', WORKER_CRASHED}, at)
 end
 
+-- Whether there is something to run.
+local function is_known(id)
+  if has_arq_keys(queue) then return call('EXISTS', ARQ_JOB .. id) == 1 end
+  return UNFINISHED[text(call('HGET', K.image(id), 'status'))]
+end
+
 local expired = call('ZRANGEBYSCORE', K.leases(queue), '-inf', at, 'LIMIT', 0, 1000)
 for _, id in ipairs(expired) do
   call('ZREM', K.leases(queue), id)
-  call('DEL', ARQ_IN_PROGRESS .. id)
+  if has_arq_keys(queue) then call('DEL', ARQ_IN_PROGRESS .. id) end
   local score = at
   local failed = queue == GENERATION and suspect(id)
   if queue == GENERATION and not failed then
@@ -39,7 +45,7 @@ for _, id in ipairs(expired) do
       if call('HGET', K.image(id), 'status') == 'preparing' then move(id, 'queued', {}, at) end
     end
   end
-  if not failed and call('EXISTS', ARQ_JOB .. id) == 1 then
+  if not failed and is_known(id) then
     call('ZADD', ARQ_QUEUE .. queue, score, id)
   else
     call('ZREM', ARQ_QUEUE .. queue, id)

@@ -44,7 +44,7 @@ local function refusal(i)
 end
 
 local function write_intent(i)
-  call('HSET', K.image(ids[i]), 'attempt_token', requests[i][3], 'intent_url', requests[i][4])
+  call('HSET', K.image(ids[i]), 'attempt_token', requests[i][3], 'intent_url', requests[i][4], 'hazard', '')
   replies[i] = 1
 end
 
@@ -75,7 +75,7 @@ local function choose(new, taken)
   for _, place in ipairs(in_fair_order(new, free)) do
     if free <= 0 then break end
     local id = place[2]
-    local model = next(window.limits) and call('HGET', K.fal_models(), id)
+    local model = next(window.limits) and endpoint_of(id)
     local most = model and window.limits[model]
     local full = most and (counts[model] or 0) > most
     if not full and not blocking_endpoint(id) and not (only and only ~= id) then

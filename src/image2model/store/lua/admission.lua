@@ -3,8 +3,9 @@
 -- Needs accounts.lua.
 --
 -- A reservation has a token, the id of its first job, and counts in two hashes by it: `owner_reservations`, and
--- `address_reservations` where the images count for an address. `reservations` lists the tokens by time, and `reservation` holds what ends one: {owner,
--- address, {idem_key, idem_value, idem_ttl, pending value} or false, at, start tags}.
+-- `address_reservations` where the images count for an address. `reservations` lists the tokens by time, and `reservation`
+-- holds what ends one: {owner, address, {plain name of the idempotency key, idem_value, idem_ttl, pending value} or false,
+-- at, start tags}.
 
 -- The images and micro-dollars of a hash of reservations. One whose job is made is in the share already.
 local function reserved_in(hash)
@@ -54,6 +55,11 @@ local function affordable(image_id, micro, at)
   local left = budget_left(image_id, call('HGET', K.image(image_id), 'owner'), at, usage_of)
   return not left or micro <= left
 end
+
+-- What is kept names a key as stores with plain names do: `upgrade --tags` changes names, and no values.
+local function plain_name(name) return PLAIN .. string.sub(name, #PREFIX + 1) end
+
+local function named_plainly(name) return PREFIX .. string.sub(name, #PLAIN + 1) end
 
 -- What a reservation left, or nothing where it has ended.
 local function reservation_of(token)

@@ -44,8 +44,12 @@ local function read_fields(key, hash, names)
   for i, name in ipairs(unknown) do hash.values[name] = found[i] or false end
 end
 
+-- A field that is empty is the same as none, and is not written.
 local function set_field(hash, name, value)
-  if hash.values[name] == value then return end
+  local before = hash.values[name]
+  if before == nil and hash.new then before = false end
+  if before == value or (before == false and value == '') then return end
+  if before and before ~= '' and hash.before_change then hash.before_change(hash, name) end
   hash.values[name] = value
   hash.changed[name] = true
 end
@@ -113,7 +117,7 @@ local function buffer_hash(key, names)
   call = buffered_call
   local hash = buffered[key]
   if not hash then
-    hash = {values = {}, changed = {}, new = not names}
+    hash = {key = key, values = {}, changed = {}, new = not names}
     buffered[key] = hash
   end
   if names then read_fields(key, hash, names) end
@@ -122,13 +126,4 @@ end
 local function write_buffered()
   for key, hash in pairs(buffered) do write_hash(key, hash) end
   for key, ttl in pairs(expiring) do redis.call('PEXPIRE', key, ttl) end
-end
-
--- What a move of an image reads of it and of its job.
-local function buffer_image(image_id)
-  local image = K.image(image_id)
-  if buffered[image] then return end
-  buffer_hash(image, MOVED_IMAGE_FIELDS)
-  local job_id = call('HGET', image, 'job_id')
-  if job_id and not buffered[K.job(job_id)] then buffer_hash(K.job(job_id), MOVED_JOB_FIELDS) end
 end

@@ -24,9 +24,10 @@ end
 -- here is unique on its server, which all its databases share their channels on: two scripts never start in the same
 -- microsecond.
 local function make_store(id)
-  local apis, workers = old_listeners()
+  local apis, workers = 0, 0
+  if IS_PLAIN then apis, workers = old_listeners() end
   local version = LATEST
-  if call('EXISTS', K.workers()) == 1 or apis + workers > 0 then version = 1 end
+  if IS_PLAIN and (call('EXISTS', K.workers()) == 1 or apis + workers > 0) then version = 1 end
   if id == '' then id = string.sub(redis.sha1hex(table.concat(redis.call('TIME'), '.')), 1, 16) end
   call('HSET', K.store(), 'id', id, 'version', version)
   return {version, id}
@@ -37,10 +38,24 @@ local known_identity
 -- {version, id}. `id` is for a store that has none yet.
 local function store_identity(id)
   if not known_identity then
-    local found = call('HMGET', K.store(), 'version', 'id')
+    local found = call('HMGET', K.store(), 'version', 'id', 'tagged')
+    -- it was emptied, and a process that came meanwhile began it anew; the caller learns that in a second (naming.py)
+    if IS_PLAIN and found[3] then error(redis.error_reply('TRYAGAIN the keys of this store have tags')) end
     known_identity = found[1] and {tonumber(found[1]), found[2]} or make_store(id or '')
   end
   return known_identity
+end
+
+-- A job that was made in the newest version says so, and names the store, in its field `store`: the scripts of its images
+-- then need not read it elsewhere. No version follows it that this script could be in.
+local function identity_field()
+  local identity = store_identity()
+  return identity[1] == LATEST and LATEST .. ':' .. identity[2] or ''
+end
+
+local function adopt_identity(field)
+  local version, id = string.match(text(field), '^(%d+):(.+)$')
+  if not known_identity and tonumber(version) == LATEST then known_identity = {LATEST, id} end
 end
 
 -- The version that is written: 1 is that of 8adfc9c, whose processes read nothing newer.

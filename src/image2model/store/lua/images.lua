@@ -5,7 +5,16 @@ local function expire_job(job_id, ttl)
   call('PEXPIRE', K.job(job_id), ttl)
   call('PEXPIRE', K.job_events(job_id), ttl)
   call('PEXPIRE', K.deliveries(job_id), ttl)
+end
+
+local function expire_images(job_id, ttl)
   for _, id in ipairs(image_ids(job_id)) do call('PEXPIRE', K.image(id), ttl) end
+end
+
+-- Whether the images' TTL, which began as UNFINISHED_TTL and is renewed while the job runs, lasts for `ttl`. They are erased
+-- when the job expires, so a longer one does no harm.
+local function images_last(job_id, ttl, at)
+  return ttl < UNFINISHED_TTL / 2 and at - num(call('HGET', K.job(job_id), 'created_at')) < UNFINISHED_TTL / 2
 end
 
 local function open_job(job_id, owner, at)
@@ -29,6 +38,7 @@ local function close_job(job_id, at)
   local version = emit_complete(job_id, at)
   keep_owner_history(row[1])
   expire_job(job_id, ttl + GRACE_TTL)
+  if not images_last(job_id, ttl + GRACE_TTL, at) then expire_images(job_id, ttl + GRACE_TTL) end
   enqueue(BATCH, 'finish:' .. job_id .. ':' .. version, 'finish_batch', job_id, at, at)
 end
 
@@ -43,6 +53,7 @@ local function reopen_job(job_id, at)
   call('HDEL', job, 'settled')
   open_job(job_id, call('HGET', job, 'owner'), at)
   expire_job(job_id, UNFINISHED_TTL)
+  expire_images(job_id, UNFINISHED_TTL)
 end
 
 -- Dead letters: the images that have failed, by when. The oldest are removed once their hashes are gone.
@@ -52,6 +63,12 @@ local function add_dead_letter(image_id, at)
   end
   call('ZADD', K.dead(), at, image_id)
   call('PEXPIRE', K.dead(), FLEET_TTL)
+end
+
+-- The mark of a healthy image while it is prepared, until its permit, and while its result is stored: it decodes and
+-- measures then, and a mark of its own for each such step would be two calls more. A suspect marks its steps itself.
+local function hazard_of(image_id)
+  return num(call('HGET', K.image(image_id), 'hazard_deaths')) == 0 and 'shared' or ''
 end
 
 -- What a move reads of its image.
@@ -85,8 +102,10 @@ local function move(image_id, to, fields, at)
     change('status', to)
     -- I2M_TASK_TIMEOUT starts once, whichever worker follows the request
     if to == 'generating' and current('running_at') == '' then change('running_at', at) end
+    if to == 'storing' then change('hazard', hazard_of(image_id)) end
     if FINISHED[to] then
       change('finished_at', at)
+      if text(call('HGET', image, 'hazard')) ~= '' then change('hazard', '') end
       change('queue_position', '')
       change('fence', '')
       -- a success without a booking was free
@@ -114,9 +133,13 @@ local function move(image_id, to, fields, at)
     if to == 'cancelled' then leave_fetch(image_id) end
     local digest = current('digest')
     if digest ~= '' then
-      -- the newest success expires last, so it is the one to reuse
-      if to == 'succeeded' then call('SET', K.reuse(digest), image_id, 'PX', FLEET_TTL) end
-      if call('GET', K.reuse(digest)) == image_id then release_reuse_waiters(digest) end
+      local leader = call('GET', K.reuse(digest))
+      -- the newest success expires last, so it is the one to reuse; it has led since it was picked
+      if to == 'succeeded' and leader ~= image_id then
+        call('SET', K.reuse(digest), image_id, 'PX', FLEET_TTL)
+        leader = image_id
+      end
+      if leader == image_id then release_reuse_waiters(digest) end
     end
   end
   local counts = emit_image(job_id, image_id, at, row, from, to, ADVANCING[to] and '' or nil)

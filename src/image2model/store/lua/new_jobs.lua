@@ -16,7 +16,8 @@ local function make_job(owner, job, score, allowance, at)
   for i, image in ipairs(images) do ids[i] = image[1] end
   buffer_hash(K.job(job_id))
   call('HSET', K.job(job_id), 'owner', owner, 'total', #images, 'image_ids', table.concat(ids, ' '),
-    'created_at', at, 'updated_at', at, 'version', 0, 'n_queued', #images, unpack(fields))
+    'created_at', at, 'updated_at', at, 'version', 0, 'n_queued', #images, 'store', identity_field(),
+    'owner_base', data_version() < 5 and '' or owner_base(owner), unpack(fields))
   open_job(job_id, owner, at)
   for i, image in ipairs(images) do
     buffer_hash(K.image(image[1]))
@@ -29,6 +30,7 @@ local function make_job(owner, job, score, allowance, at)
   end
   for _, id in ipairs(ids) do emit_image(job_id, id, at) end
   expire_job(job_id, UNFINISHED_TTL)
+  expire_images(job_id, UNFINISHED_TTL)
 end
 
 -- Whether one of the jobs was forbidden after a creation whose reply was lost.

@@ -2,20 +2,55 @@
 
 local notified_queues = {}
 
--- Notifies the workers that a queue has a task to start, or a permit came free. Once in a script is enough: they look
--- after the whole script has run.
+-- How many idle workers learn of a task: the second takes it where the first was killed a moment ago, or hangs.
+local WOKEN = 2
+
+-- Wakes those that registered last. One that has ended receives nothing, and the next is woken in its place.
+local function wake_workers(queue)
+  local woken = 0
+  while woken < WOKEN do
+    local found = call('ZPOPMAX', K.idle_workers(queue))
+    if not found[1] then return end
+    woken = woken + call('PUBLISH', channel('ready') .. ':' .. found[1], queue)
+  end
+end
+
+-- Notifies the workers that a queue has a task to start, or a permit came free: all that have tasks, or a few where none
+-- has. Once in a script is enough: they look after it has run.
 local function notify_queue(queue)
-  if not notified_queues[queue] then call('PUBLISH', channel('ready'), queue) end
+  if notified_queues[queue] then return end
   notified_queues[queue] = true
+  if call('PUBLISH', channel('ready'), queue) == 0 then wake_workers(queue) end
+end
+
+-- The same for a new task. A worker that has just prepared an image does so again at once; while images are being
+-- prepared, another one may have more time for it.
+local function notify_of_task(queue)
+  if queue == GENERATION and not notified_queues[queue] and call('EXISTS', K.ahead()) == 1 then wake_workers(queue) end
+  notify_queue(queue)
+end
+
+-- Whether a task has ARQ's keys beside its place in the queue. From data version 5 on an image has none: its hash says
+-- what its task is and has the holder's token, and the lease set when that ends.
+local function has_arq_keys(queue) return queue ~= GENERATION or data_version() < 5 end
+
+-- Whether a worker holds the image.
+local function is_leased(image_id, at)
+  if has_arq_keys(GENERATION) then return call('EXISTS', ARQ_IN_PROGRESS .. image_id) == 1 end
+  return num(call('ZSCORE', K.leases(GENERATION), image_id)) > at
 end
 
 -- Queues a task: ARQ's job key, and its score in the queue. A function that workers of the data version may not know is
 -- postponed until all of them do, since a worker drops a task that it does not know.
 local function enqueue(queue, task_id, fn, arg, score, at)
-  call('SET', ARQ_JOB .. task_id, cmsgpack.pack({fn, arg, at}), 'PX', UNFINISHED_TTL)
+  if has_arq_keys(queue) then
+    call('SET', ARQ_JOB .. task_id, cmsgpack.pack({fn, arg, at}), 'PX', UNFINISHED_TTL)
+  elseif num(call('HGET', K.image(task_id), 'created_at')) ~= at then
+    call('HSET', K.image(task_id), 'enqueued_at', at)
+  end
   if FUNCTION_SINCE[fn] and data_version() < FUNCTION_SINCE[fn] then return postpone(queue, task_id, fn, score) end
   call('ZADD', ARQ_QUEUE .. queue, score, task_id)
-  notify_queue(queue)
+  notify_of_task(queue)
 end
 
 -- Images that wait for the window of their endpoint return to their places in the fair order: the first `count`.
@@ -47,30 +82,32 @@ local function dequeue(queue, task_id, moving)
   end
   call('ZREM', ARQ_QUEUE .. queue, task_id)
   call('ZREM', K.leases(queue), task_id)
-  call('DEL', ARQ_JOB .. task_id, ARQ_RETRY .. task_id, ARQ_IN_PROGRESS .. task_id)
+  if has_arq_keys(queue) then call('DEL', ARQ_JOB .. task_id, ARQ_RETRY .. task_id, ARQ_IN_PROGRESS .. task_id) end
 end
 
--- The image is no longer prepared and waiting for its permit.
+-- The image is no longer prepared and waiting for its permit. Returns whether it was.
 local function forget_prepared(image_id)
-  call('ZREM', K.ahead(), image_id)
   call('ZREM', K.prepared(), image_id)
   call('ZREM', K.asked(), image_id)
+  return call('ZREM', K.ahead(), image_id) == 1
 end
 
 -- Releases an image's share of the fleet's capacity: a look-ahead entry (it is being prepared) or a permit (FAL has it,
--- or is about to). What waits for its endpoint's window moves up. `left_fal`: a move from a status at FAL, which has
--- counted it there no more; the permit took its look-ahead entry.
+-- or is about to). What waits for its endpoint's window moves up. `left_fal`: a move from a status at FAL, or after one,
+-- which has counted it there no more; the permit took its look-ahead entry.
 local function release_permit(image_id, left_fal)
+  local held = call('ZREM', K.permits(), image_id) == 1
+  if held then notify_queue(GENERATION) end
   if not left_fal then
-    forget_prepared(image_id)
+    held = forget_prepared(image_id) or held
     call('ZREM', K.fal_running(), image_id)
     call('ZREM', K.fal_waiting(), image_id)
   end
-  if call('HDEL', K.fal_models(), image_id) == 1 then
+  if held then
+    if data_version() < 5 then call('HDEL', K.fal_models(), image_id) end
     local model = text(model_of(image_id))
     if call('SISMEMBER', K.window_models(), model) == 1 then release_window_waiters(model, 1) end
   end
-  if call('ZREM', K.permits(), image_id) == 1 then notify_queue(GENERATION) end
 end
 
 -- The virtual time of the fair order, of normal or low priority: the start tag of the last image that got a permit. The
@@ -211,8 +248,9 @@ local function release_reuse_waiters(digest)
   for _, id in ipairs(waiting) do
     if call('ZSCORE', ARQ_QUEUE .. GENERATION, id) then call('ZADD', ARQ_QUEUE .. GENERATION, START_NEXT, id) end
   end
+  if #waiting == 0 then return end
   call('DEL', K.reuse_waiting(digest))
-  if #waiting > 0 then notify_queue(GENERATION) end
+  notify_queue(GENERATION)
 end
 
 -- The image runs no more for this content: those that waited for it start next.

@@ -2,7 +2,7 @@
 -- a small look-ahead. Needs queue.lua. ARCHITECTURE.md, "The queue stays here", has the reasons.
 --
 -- `fal_running` and `fal_waiting` hold the images that FAL runs and that wait in its queue, by when that began;
--- `fal_models` names the endpoint of each image that is being prepared, posted, or at FAL; `fal_ended` says when an
+-- `fal_models` names, up to data version 4, the endpoint of each image that is prepared, posted, or at FAL; `fal_ended` says when an
 -- endpoint last ended one; `fal_endpoints` holds the limits of endpoints that have one of their own. `fal_window`:
 --   limit, since, source    how many FAL runs at once, since when, and how we know: `learned` or `header`
 --   ends                    ends since the limit was raised, or since FAL last ran nothing of ours
@@ -47,11 +47,28 @@ local function window_of(concurrency, max_permits, calm)
   return {limit = limit, target = math.min(max_permits, limit + window_look_ahead(limit)), limits = limits}
 end
 
+-- The endpoints of images that are prepared, posted, or at FAL, in their order; false where none is known.
+local function endpoints_of(ids)
+  if #ids == 0 then return {} end
+  if data_version() < 5 then return call('HMGET', K.fal_models(), unpack(ids)) end
+  local models, of_jobs = {}, {}
+  for i, id in ipairs(ids) do
+    local row = call('HMGET', K.image(id), 'job_id', 'phase_model')
+    local job_id = row[1]
+    if job_id and text(row[2]) == '' and of_jobs[job_id] == nil then
+      of_jobs[job_id] = call('HGET', K.job(job_id), 'model')
+    end
+    models[i] = text(row[2]) ~= '' and row[2] or of_jobs[job_id] or false
+  end
+  return models
+end
+
+local function endpoint_of(image_id) return endpoints_of({image_id})[1] end
+
 -- How many of these images are of each endpoint.
 local function count_models(ids)
   local counts = {}
-  if #ids == 0 then return counts end
-  for _, model in ipairs(call('HMGET', K.fal_models(), unpack(ids))) do
+  for _, model in ipairs(endpoints_of(ids)) do
     if model then counts[model] = (counts[model] or 0) + 1 end
   end
   return counts
@@ -80,7 +97,9 @@ end
 local WINDOW_FIELDS = {'limit', 'source', 'ends', 'round_at', 'peak', 'before_at', 'peak_before', 'full', 'over_at',
   'overtaken', 'overtaken_at', 'foreign_at', 'header_at'}
 
+-- Up to data version 4 a hash of its own names the endpoints.
 local function note_model(image_id)
+  if data_version() >= 5 then return end
   call('HSET', K.fal_models(), image_id, text(model_of(image_id)))
   call('PEXPIRE', K.fal_models(), FLEET_TTL)
 end
@@ -124,13 +143,19 @@ end
 -- Whether FAL would start this request if it could run more of the account: its endpoint has a runner, and runs fewer
 -- than its own limit.
 local function could_start(image_id, at)
-  local model = call('HGET', K.fal_models(), image_id)
+  local model = endpoint_of(image_id)
   if not model then return false end
   local most = tonumber(call('HGET', K.fal_endpoints(), model))
   if not most and num(call('ZSCORE', K.fal_ended(), model)) > at - WARM_FOR then return true end
   local runs = running_models()[model] or 0
   if most and runs >= most then return false end
   return runs > 0 or num(call('ZSCORE', K.fal_ended(), model)) > at - WARM_FOR
+end
+
+-- How many requests of ours may be before one in FAL's queue that was accepted at this time. Those that were accepted
+-- at nearly the same time may be queued in another order than we heard of.
+local function ours_before(accepted_at)
+  return call('ZCOUNT', K.fal_waiting(), '-inf', accepted_at + CONFIRM) - 1
 end
 
 -- The request of ours that FAL starts next, and when it was accepted; nothing if another program's is before it, or
@@ -140,7 +165,8 @@ local function next_to_start(at)
   for i = 1, #found, 2 do
     if could_start(found[i], at) then
       local position = tonumber(text(call('HGET', K.image(found[i]), 'queue_position')))
-      if position and position <= (i - 1) / 2 then return found[i], tonumber(found[i + 1]) end
+      local accepted_at = tonumber(found[i + 1])
+      if position and position <= ours_before(accepted_at) then return found[i], accepted_at end
       return nil
     end
   end
@@ -154,16 +180,16 @@ local function look_for_others(at)
   local running = call('ZCARD', K.fal_running())
   local unsure = call('ZCARD', K.permits()) - running - waiting + call('ZCOUNT', K.fal_running(), at - 2000, '+inf')
   for _, rank in ipairs({0, waiting - 1}) do
-    local id = call('ZRANGE', K.fal_waiting(), rank, rank)[1]
+    local id, accepted_at = unpack(call('ZRANGE', K.fal_waiting(), rank, rank, 'WITHSCORES'))
     local position = tonumber(text(call('HGET', K.image(id), 'queue_position')))
-    if position and position > rank + math.max(unsure, 0) then call('HSET', K.fal_window(), 'foreign_at', at) end
+    if position and position > ours_before(tonumber(accepted_at)) + math.max(unsure, 0) then call('HSET', K.fal_window(), 'foreign_at', at) end
   end
 end
 
 -- A request that was overtaken by one of another endpoint still waits: its own endpoint runs no more. Only a position
 -- proves that it waits: one whose status nobody can read may run.
 local function learn_endpoint_limit(image_id, limit)
-  local model = call('HGET', K.fal_models(), image_id)
+  local model = endpoint_of(image_id)
   if not model or not call('ZSCORE', K.fal_waiting(), image_id) then return end
   if text(call('HGET', K.image(image_id), 'queue_position')) == '' then return end
   local runs = running_models()[model] or 0
@@ -228,8 +254,10 @@ end
 local function note_waiting(image_id, from, at)
   if from == 'generating' then call('ZREM', K.fal_running(), image_id) end
   cached_running = nil
-  call('ZADD', K.fal_waiting(), 'NX', at, image_id)
-  call('PEXPIRE', K.fal_waiting(), FLEET_TTL)
+  -- of two or more the first has set the TTL
+  if call('ZADD', K.fal_waiting(), 'NX', at, image_id) == 1 and call('ZCARD', K.fal_waiting()) == 1 then
+    call('PEXPIRE', K.fal_waiting(), FLEET_TTL)
+  end
 end
 
 -- An older request of another endpoint still waits while this one starts. Whether that is its endpoint's limit shows
@@ -245,7 +273,7 @@ local function note_overtaken(image_id, oldest, at)
   end
   if #older == 0 then return end
   local model = model_of(image_id)
-  for i, other in ipairs(call('HMGET', K.fal_models(), unpack(older))) do
+  for i, other in ipairs(endpoints_of(older)) do
     if other and other ~= model then
       local job = text(call('HGET', K.image(older[i]), 'job_id'))
       if call('HGET', K.job(job), 'priority') ~= 'low' then
