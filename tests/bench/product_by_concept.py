@@ -115,6 +115,13 @@ async def progress(redis: Redis, job_id: str) -> Progress:
     return Progress(job.job.total, counts.unfinished, at_fal, counts.succeeded)
 
 
+async def finished_at(redis: Redis, job_id: str) -> float:
+    """When a finished job's last image ended, in seconds since the epoch."""
+    ended = (await job_reads.read_job(redis, job_id, images=False)).job.finished_at
+    assert ended is not None
+    return ended / 1000
+
+
 async def image_ids(redis: Redis, job_id: str) -> list[str]:
     """A job's images."""
     return [image.image_id for image in (await job_reads.read_job(redis, job_id)).images]

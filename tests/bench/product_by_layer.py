@@ -98,6 +98,13 @@ async def progress(redis: Redis, job_id: str) -> Progress:
     return Progress(job.job.total, counts.unfinished, at_fal, counts.succeeded)
 
 
+async def finished_at(redis: Redis, job_id: str) -> float:
+    """When a finished job's last image ended, in seconds since the epoch."""
+    ended = (await jobs.read(redis, job_id, images=False)).job.finished_at
+    assert ended is not None
+    return ended / 1000
+
+
 async def image_ids(redis: Redis, job_id: str) -> list[str]:
     """A job's images."""
     return [image.image_id for image in (await jobs.read(redis, job_id)).images]
