@@ -14,8 +14,8 @@ VERSION_3: Final = "84e7db3d6385dac3e060347f9145481c3f53f3f5"
 """The last revision that reads and writes data version 3."""
 VERSION_4: Final = "61b56f02bb205b2f542d5a88fa9a42fb943f2d1f"
 """The last revision that reads and writes data version 4."""
-PLAIN: Final = "a3caeffff8ebda860520d1c0affcd51446a727ba"
-"""The last revision whose names of keys have no tags. It writes the data version of today."""
+VERSION_5: Final = "d36eec3aeacf7d22e1e8cb48aae7241ff9e7aa63"
+"""The last revision that reads and writes data version 5, and the last whose names of keys have no tags."""
 _ROOT: Final = Path(__file__).parents[2]
 
 

@@ -19,13 +19,13 @@ from tests.support.keys import keys_without_ttl
 from tests.support.ports import free_port
 from tests.support.served_api import Service, batch
 from tests.support.servers import Address
-from tests.takeover.revision import PLAIN, VERSION_4, sources_of
+from tests.takeover.revision import VERSION_4, VERSION_5, sources_of
 
 _HOST = "127.0.0.1"
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("revision", [VERSION_4, PLAIN], ids=["the release before", "without tags"])
+@pytest.mark.parametrize("revision", [VERSION_4, VERSION_5], ids=["version 4", "version 5"])
 async def test_backup_of_an_earlier_release_is_restored(
     revision: str, redis_url: str, own_store: EmbeddedStore, tmp_path: Path
 ) -> None:

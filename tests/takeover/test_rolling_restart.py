@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from image2model.store.data_versions import LATEST
 from tests.support.fleet import fleet_on
 from tests.support.keys import keys_without_ttl
-from tests.takeover.revision import OLD, PLAIN, VERSION_4
+from tests.takeover.revision import OLD, VERSION_4, VERSION_5
 from tests.takeover.rolling import rolling_on
 
 
@@ -15,8 +14,8 @@ from tests.takeover.rolling import rolling_on
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("revision", "version"),
-    [(OLD, 1), (VERSION_4, 4), (PLAIN, LATEST)],
-    ids=["the first release", "the release before", "without tags"],
+    [(OLD, 1), (VERSION_4, 4), (VERSION_5, 5)],
+    ids=["the first release", "version 4", "the release before"],
 )
 async def test_rolling_restart_loses_and_repeats_nothing(
     revision: str, version: int, redis_url: str, tmp_path: Path

@@ -73,7 +73,7 @@ LAYOUTS: Final = (
     ),
     Layout(
         version=6,
-        since="the revision after f746417",
+        since="the revision after d36eec3",
         image_fields=len(IMAGE_FIELDS),
         job_fields=len(JOB_FIELDS),
         own_channels=True,
