@@ -92,9 +92,9 @@ async def test_an_old_end_is_shown_as_it_was_after_missing_files_were_fetched(
     assert after[-1].json["images"][0]["result"] != before[-1].json["images"][0]["result"]
 
 
-@pytest.mark.parametrize("version", [4, LATEST])
-async def test_history_of_both_forms_is_read(redis: Redis, address: Address, version: int) -> None:
-    """The version may go up while a job runs: its first events are as version 4 has them."""
+@pytest.mark.parametrize("version", [4, 5, LATEST])
+async def test_history_of_all_forms_is_read(redis: Redis, address: Address, version: int) -> None:
+    """The version may go up while a job runs: its first events are as the version before has them."""
     await negotiate(redis)
     await redis.hset(key("store"), "version", str(version))
     job_id = await create_job(redis, 2)

@@ -12,6 +12,7 @@ from image2model.jobs import records
 from image2model.operations.dead_letters import histories
 from image2model.operations.settling import HISTORY_S, settle_jobs
 from image2model.store import job_reads
+from image2model.store.data_versions import LATEST
 from image2model.store.identity import negotiate
 from image2model.store.keys import key
 from tests.events.conftest import api_process
@@ -67,11 +68,17 @@ async def test_clients_that_slept_come_out_right(redis: Redis, make_service: Mak
     assert events[0]["job"] == events[1]["job"]
 
 
+@pytest.mark.parametrize("version", [5, LATEST])
 async def test_a_late_resume_of_an_owner_is_told_that_events_are_missing(
-    redis: Redis, address: Address
+    redis: Redis, address: Address, version: int
 ) -> None:
+    await negotiate(redis)
+    await redis.hset(
+        key("store"), "version", str(version)
+    )  # 5 names a last entry by its number
     settled = await create_job(redis, 2)
     await run(redis)
+    await redis.hset(key("store"), "version", str(LATEST))
     await settle_jobs(redis, older_than_s=0)
     running = await create_job(redis)
     async with opened(address, EVENTS, last_id=3) as stream:

@@ -21,7 +21,7 @@ from tests.support.command import run_command
 from tests.support.gate import gate_to, nth
 from tests.support.jobs import create_job, make_job
 from tests.support.worker_steps import claim, fail
-from tests.takeover.revision import PLAIN, VERSION_4, sources_of
+from tests.takeover.revision import VERSION_4, VERSION_5, sources_of
 
 OLD_NEGOTIATION = """
 import asyncio, sys
@@ -87,7 +87,7 @@ async def test_store_of_the_first_release_is_known_by_what_it_left(redis_url: st
         assert await names(client) == {key(trace).plain, "i2m:lock:mine"}
 
 
-@pytest.mark.parametrize("revision", [VERSION_4, PLAIN])
+@pytest.mark.parametrize("revision", [VERSION_4, VERSION_5])
 async def test_earlier_release_refuses_a_store_whose_names_have_tags(
     revision: str, redis: Redis, redis_url: str, tmp_path: Path
 ) -> None:

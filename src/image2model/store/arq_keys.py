@@ -2,7 +2,7 @@
 
 A job is one function and one id, as MessagePack `[function, id, enqueued_ms]`. ARQ's default, pickle, would
 let anyone who can write to Redis run code here. The score of a task in its queue is also its class: the
-constants below, in the order in which tasks are picked. From data version 5 on, images have no key of JOB and
+constants below, in the order in which tasks are picked. From data version 6 on, images have no key of JOB and
 IN_PROGRESS (`has_arq_keys` in `queue.lua`).
 Source: `arq/constants.py`, `arq/worker.py` and `arq/jobs.py` of arq 0.28. ARQ itself is not imported: every
 process that calls a script needs these names, and only a worker needs ARQ.

@@ -8,14 +8,14 @@
 local id, attempt_token, token, fields, keep = unpack(cmsgpack.unpack(ARGV[1]))
 local image = K.image(id)
 
--- From data version 5 on, an image keeps of FAL's addresses what does not follow from the request's id: `requests_url`,
+-- From data version 6 on, an image keeps of FAL's addresses what does not follow from the request's id: `requests_url`,
 -- unless they are of another form.
 local function shortened()
   local request_id, status_url, response_url, cancel_url = fields[2], fields[4], fields[6], fields[8]
   local requests_url = string.sub(response_url, 1, -2 - #request_id)
   local follow = response_url == requests_url .. '/' .. request_id and status_url == response_url .. '/status'
     and cancel_url == response_url .. '/cancel'
-  if not follow or data_version() < 5 then return fields end
+  if not follow or data_version() < 6 then return fields end
   return {'request_id', request_id, 'requests_url', requests_url}
 end
 

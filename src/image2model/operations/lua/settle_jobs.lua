@@ -29,15 +29,17 @@ end
 
 local function settle_job(job_id)
   local job = K.job(job_id)
-  local row = call('HMGET', job, 'owner', 'version', 'n_failed', 'ended_entry', 'finished_at')
+  local row = call('HMGET', job, 'owner', 'version', 'n_failed', 'ended_entry', 'finished_at', 'ended_seq')
   if text(row[5]) == '' then return end
-  local has_history = num(row[3]) > 0 or not row[4]
+  -- which data version 5 names by its number
+  local ended_entry = row[4] or row[6] and row[6] .. '-0'
+  local has_history = num(row[3]) > 0 or not ended_entry
   for _, id in ipairs(image_ids(job_id)) do settle_image(id, has_history) end
   if has_history then return end
   -- a stream takes 4 KiB however few entries it has, so the last event is left to the rows
   call('HSET', job, 'settled', row[2])
   call('UNLINK', K.job_events(job_id))
-  call('XTRIM', K.owner_events(row[1]), 'MINID', row[4])
+  call('XTRIM', K.owner_events(row[1]), 'MINID', ended_entry)
   forget_completions(job_id)
 end
 

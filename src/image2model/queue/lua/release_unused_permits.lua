@@ -31,7 +31,7 @@ for _, id in ipairs(call('HKEYS', K.fal_models())) do
   if not call('ZSCORE', K.permits(), id) and not call('ZSCORE', K.ahead(), id) then call('HDEL', K.fal_models(), id) end
 end
 for _, id in ipairs(call('ZRANGE', K.permits(), 0, -1)) do
-  if data_version() < 5 and call('HEXISTS', K.fal_models(), id) == 0 then note_model(id) end
+  if data_version() < 6 and call('HEXISTS', K.fal_models(), id) == 0 then note_model(id) end
 end
 if freed > 0 then notify_queue(GENERATION) end
 return freed

@@ -40,8 +40,8 @@ local function image_ids(job_id)
   return ids
 end
 
--- The ids of an owner's stream: the sum of both parts is the event's number. Up to data version 4 the second part is 0 and
--- `owner_seq` counts; from 5 on the store counts it up, behind the first part that it finds.
+-- The ids of an owner's stream: the sum of both parts is the event's number. Up to data version 5 the second part is 0 and
+-- `owner_seq` counts; from 6 on the store counts it up, behind the first part that it finds.
 local function number_of(id)
   local first, second = string.match(id, '^(%d+)%-(%d+)$')
   return first + second
@@ -64,7 +64,8 @@ end
 
 -- From data version 5 on, a job's stream keeps of an event only what the rows cannot say. An entry has one field:
 --   image     the whole body, as up to version 4, of an image that came as an address
---   a number  so many events of images, one behind the other: {time, why the job waits, counts, the image's index, its
+--   changed   in version 5: {time, why the job waits, counts, the image's index, its CHANGING_FIELDS}
+--   a number  from version 6 on: so many events of images, one behind the other: {time, why the job waits, counts, the image's index, its
 --             edition, STATUSES' place, position in FAL's queue, which of its CHANGING_FIELDS it had}
 --   complete  {time}: the rows say the rest until they change, and then the job's hash does, see `keep_completion`
 -- Its id is the version of its last event. An edition of an image is what its fields say until one of them is overwritten:
@@ -76,7 +77,7 @@ EDITED.status, EDITED.queue_position = nil, nil
 
 -- Keeps the present edition of an image, once between two events: `name` is about to be overwritten.
 local function keep_edition(hash, name)
-  if hash.kept or not EDITED[name] or data_version() < 5 then return end
+  if hash.kept or not EDITED[name] or data_version() < 6 then return end
   hash.kept = true
   local values, edition = {}, num(hash.values.edition)
   for i, place in ipairs(CHANGING_FIELDS) do values[i] = text(hash.values[IMAGE_FIELDS[place]]) end
@@ -152,13 +153,15 @@ local function add_owner_entries(event, last_version, count)
   return call('XADD', K.owner_events(event.owner), first .. '-' .. second + count - 1, event.job_id, version)
 end
 
--- As up to data version 4: one entry for each event. Returns its id.
+-- As up to data version 5: one entry for each event. Returns its id.
 local function add_old_entries(event)
-  add_entry(K.job_events(event.job_id), math.max(1000, 40 * event.total), event.version,
-    {'k', event.kind, 'd', event.data})
+  local fields, place = {'k', event.kind, 'd', event.data}, {'j', event.job_id, 'v', event.version}
+  if data_version() == 5 then fields, place = {event.form, event.stored}, {event.job_id, event.version} end
+  add_entry(K.job_events(event.job_id), math.max(1000, 40 * event.total), event.version, fields)
   local seq = call('INCR', K.owner_seq(event.owner))
-  add_entry(K.owner_events(event.owner), OWNER_HISTORY, seq, {'j', event.job_id, 'v', event.version})
+  add_entry(K.owner_events(event.owner), OWNER_HISTORY, seq, place)
   if seq == 1 then keep_owner_history(event.owner) end
+  if event.kind == 'complete' and data_version() == 5 then call('HSET', K.job(event.job_id), 'ended_seq', seq) end
   return seq .. '-0'
 end
 
@@ -179,7 +182,7 @@ end
 -- Writes what the script has emitted. An owner's entry names the job and the version of its last event, and behind a colon
 -- how many events it stands for, if they are several.
 local function write_events()
-  local old, first = #emitted > 0 and data_version() < 5, 1
+  local old, first = #emitted > 0 and data_version() < 6, 1
   while first <= #emitted do
     local event, count = emitted[first], old and 1 or count_together(first)
     local id = old and add_old_entries(event) or add_entries(first, count)
@@ -199,8 +202,20 @@ local function event_row(row, lengths)
   return row
 end
 
+-- The values of CHANGING_FIELDS in an image's row, without the empty ones at the end.
+local function changing_values(row)
+  local values, last = {}, 0
+  for i, place in ipairs(CHANGING_FIELDS) do
+    values[i] = row[place]
+    if values[i] ~= '' then last = i end
+  end
+  for i = #values, last + 1, -1 do values[i] = nil end
+  return values
+end
+
 -- What is stored of an image's event: `row` is the image's.
 local function changed_event(image_id, at, waiting, counts, row)
+  if data_version() < 6 then return {at, waiting, counts, num(row[IMAGE_PLACES.index]), changing_values(row)} end
   local status, has = 0, 0
   for i, name in ipairs(STATUSES) do if name == row[IMAGE_PLACES.status] then status = i end end
   for i, place in ipairs(CHANGING_FIELDS) do if row[place] ~= '' then has = has + 2 ^ (i - 1) end end
@@ -297,6 +312,15 @@ local function changed_body(job_id, stored, rows)
   return cmsgpack.pack({at, waiting, counts, row})
 end
 
+-- The same of data version 5.
+local function old_changed_body(job_id, stored, rows)
+  local at, waiting, counts, index, values = unpack(stored)
+  rows[job_id] = rows[job_id] or image_ids(job_id)
+  local row = edition_of(rows[job_id][index + 1], 0, rows)
+  for i, place in ipairs(CHANGING_FIELDS) do row[place] = values[i] or '' end
+  return cmsgpack.pack({at, waiting, counts, row})
+end
+
 -- The events of one entry of a job's stream, {{version, kind, body}, ...}, packed as notifications are. `last` is the
 -- entry's id, `fields` its flat list; `rows` are the rows that were read already, by id.
 local function entry_events(job_id, last, fields, rows)
@@ -306,6 +330,9 @@ local function entry_events(job_id, last, fields, rows)
   if form == 'complete' then
     local kept = call('HGET', K.job(job_id), 'completion:' .. last)
     return {{last, 'complete', kept or cmsgpack.pack(completion_of(job_id, cmsgpack.unpack(stored)[1]))}}
+  end
+  if form == 'changed' then
+    return {{last, 'image', old_changed_body(job_id, cmsgpack.unpack(stored), rows)}}
   end
   local found, count = {cmsgpack.unpack(stored)}, tonumber(form)
   for i, one in ipairs(found) do found[i] = {last - count + i, 'image', changed_body(job_id, one, rows)} end

@@ -17,7 +17,7 @@ local function make_job(owner, job, score, allowance, at)
   buffer_hash(K.job(job_id))
   call('HSET', K.job(job_id), 'owner', owner, 'total', #images, 'image_ids', table.concat(ids, ' '),
     'created_at', at, 'updated_at', at, 'version', 0, 'n_queued', #images, 'store', identity_field(),
-    'owner_base', data_version() < 5 and '' or owner_base(owner), unpack(fields))
+    'owner_base', data_version() < 6 and '' or owner_base(owner), unpack(fields))
   open_job(job_id, owner, at)
   for i, image in ipairs(images) do
     buffer_hash(K.image(image[1]))

@@ -30,9 +30,9 @@ local function notify_of_task(queue)
   notify_queue(queue)
 end
 
--- Whether a task has ARQ's keys beside its place in the queue. From data version 5 on an image has none: its hash says
+-- Whether a task has ARQ's keys beside its place in the queue. From data version 6 on an image has none: its hash says
 -- what its task is and has the holder's token, and the lease set when that ends.
-local function has_arq_keys(queue) return queue ~= GENERATION or data_version() < 5 end
+local function has_arq_keys(queue) return queue ~= GENERATION or data_version() < 6 end
 
 -- Whether a worker holds the image.
 local function is_leased(image_id, at)
@@ -104,7 +104,7 @@ local function release_permit(image_id, left_fal)
     call('ZREM', K.fal_waiting(), image_id)
   end
   if held then
-    if data_version() < 5 then call('HDEL', K.fal_models(), image_id) end
+    if data_version() < 6 then call('HDEL', K.fal_models(), image_id) end
     local model = text(model_of(image_id))
     if call('SISMEMBER', K.window_models(), model) == 1 then release_window_waiters(model, 1) end
   end

@@ -2,7 +2,7 @@
 -- a small look-ahead. Needs queue.lua. ARCHITECTURE.md, "The queue stays here", has the reasons.
 --
 -- `fal_running` and `fal_waiting` hold the images that FAL runs and that wait in its queue, by when that began;
--- `fal_models` names, up to data version 4, the endpoint of each image that is prepared, posted, or at FAL; `fal_ended` says when an
+-- `fal_models` names, up to data version 5, the endpoint of each image that is prepared, posted, or at FAL; `fal_ended` says when an
 -- endpoint last ended one; `fal_endpoints` holds the limits of endpoints that have one of their own. `fal_window`:
 --   limit, since, source    how many FAL runs at once, since when, and how we know: `learned` or `header`
 --   ends                    ends since the limit was raised, or since FAL last ran nothing of ours
@@ -50,7 +50,7 @@ end
 -- The endpoints of images that are prepared, posted, or at FAL, in their order; false where none is known.
 local function endpoints_of(ids)
   if #ids == 0 then return {} end
-  if data_version() < 5 then return call('HMGET', K.fal_models(), unpack(ids)) end
+  if data_version() < 6 then return call('HMGET', K.fal_models(), unpack(ids)) end
   local models, of_jobs = {}, {}
   for i, id in ipairs(ids) do
     local row = call('HMGET', K.image(id), 'job_id', 'phase_model')
@@ -97,9 +97,9 @@ end
 local WINDOW_FIELDS = {'limit', 'source', 'ends', 'round_at', 'peak', 'before_at', 'peak_before', 'full', 'over_at',
   'overtaken', 'overtaken_at', 'foreign_at', 'header_at'}
 
--- Up to data version 4 a hash of its own names the endpoints.
+-- Up to data version 5 a hash of its own names the endpoints.
 local function note_model(image_id)
-  if data_version() >= 5 then return end
+  if data_version() >= 6 then return end
   call('HSET', K.fal_models(), image_id, text(model_of(image_id)))
   call('PEXPIRE', K.fal_models(), FLEET_TTL)
 end
