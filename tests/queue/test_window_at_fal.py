@@ -16,8 +16,8 @@ from tests.support.fleet import MODEL, Fleet
 from tests.support.wait import until
 
 OTHER = "fal-ai/trellis"
-# On a busy machine an end can be heard of later than the start that follows it. For that long FAL seems to run one
-# more, and one more then waits there until the next measurement.
+# On a busy machine an end can be heard of later than the start that follows it. For that long FAL seems to
+# run one more, and one more then waits there until the next measurement.
 LATE_ENDS = 1
 
 
