@@ -70,7 +70,7 @@ async def test_others_overtake_what_waits_for_a_full_endpoint(emulator: RunningE
 
 
 async def test_first_request_of_an_idle_endpoint_waits_for_a_runner() -> None:
-    async with running_emulator(Config(latency=30, cold_start=0.3)) as emulator:
+    async with running_emulator(Config(latency=30, cold_start=1.5)) as emulator:
         warm = await submit(emulator)
         await asyncio.wait_for(_until(emulator, warm, "IN_PROGRESS"), 5)
         cold = [await submit(emulator, OTHER) for _ in range(2)]

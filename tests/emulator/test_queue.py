@@ -177,7 +177,10 @@ async def test_latency_is_kept_for_a_thousand_at_once(emulator: RunningEmulator)
     await asyncio.gather(*(emulator.ended(one) for one in generations))
     late = sorted(generation.seconds - 5 for generation in generations)
 
-    assert (await emulator.ledger())["max_in_flight"] == 1000
+    ledger = await emulator.ledger()
+    # all of them, unless the machine is so busy that accepting them takes longer than the first one runs
+    first_end = min(line["finished_at"] for line in ledger["submissions"])
+    assert ledger["max_in_flight"] >= sum(line["started_at"] < first_end for line in ledger["submissions"])
     assert late[0] > -0.01
     assert late[500] < 0.05 + 3 * await plain
 

@@ -73,9 +73,7 @@ async def test_a_late_resume_of_an_owner_is_told_that_events_are_missing(
     redis: Redis, address: Address, version: int
 ) -> None:
     await negotiate(redis)
-    await redis.hset(
-        key("store"), "version", str(version)
-    )  # 5 names a last entry by its number
+    await redis.hset(key("store"), "version", str(version))  # 5 names a last entry by its number
     settled = await create_job(redis, 2)
     await run(redis)
     await redis.hset(key("store"), "version", str(LATEST))
