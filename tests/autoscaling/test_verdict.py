@@ -5,7 +5,7 @@ import pytest
 
 from tests.autoscaling.plot import plot
 from tests.autoscaling.record import Image, Reading, Record, Size
-from tests.autoscaling.verdict import EXPIRED, judge, worker_hours
+from tests.autoscaling.verdict import EXPIRED, fal_alone, judge, worker_hours
 
 MADE = Image(40_000.0, "succeeded", "", 0.5, 1)
 
@@ -56,6 +56,11 @@ def test_worker_hours_are_those_between_the_readings() -> None:
     hours, idle, filled = worker_hours(record())
     assert (hours, idle) == (6.0, 4.0)
     assert filled == pytest.approx(6 / 30)
+
+
+def test_wait_by_fal_alone_is_that_of_the_last_in_the_line() -> None:
+    ten_images = msgspec.structs.replace(record(), uploads=[(100.0, 5), (101.0, 5)])
+    assert fal_alone(ten_images) == 239.0, "four run at once, the next four, and two at 340 s"
 
 
 def test_picture_has_every_line() -> None:

@@ -3,6 +3,7 @@
 Who calls it: the command line and the tests. Pure: the same record gives the same verdict.
 """
 
+import heapq
 from collections import Counter
 from itertools import pairwise
 from statistics import median
@@ -58,6 +59,7 @@ def _figures(record: Record, lost: int, twice: int, expired: int) -> dict[str, s
         "uploads, images accepted": f"{len(record.uploads):,}, {len(record.images):,}",
         "lost, bought twice, expired": f"{lost}, {twice}, {expired}",
         "longest from 202 to FAL's submit": _of_the_day(max(waits), size.factor),
+        "longest by FAL's pace alone": f"{fal_alone(record) / 60:.0f} min of the day",
         "half of the images": f"at most {_of_the_day(median(waits), size.factor)}",
         "unfinished work, at most": f"{max(one.value or 0 for one in readings):,.0f} images of the day",
         "workers, least and most": f"{min(one.wanted for one in readings)}, "
@@ -71,6 +73,20 @@ def _figures(record: Record, lost: int, twice: int, expired: int) -> dict[str, s
         "machine": f"{record.machine}; load {min(one.load for one in readings):.1f} to "
         f"{max(one.load for one in readings):.1f}",
     }
+
+
+def fal_alone(record: Record) -> float:
+    """The longest wait, in seconds of the day, for the same uploads where nothing but FAL takes time: first
+    come, first served, by as many at once as FAL runs."""
+    size = record.size
+    free = [0.0] * size.shortened(size.concurrency)
+    longest = 0.0
+    for at, files in record.uploads:
+        for _ in range(files):
+            begins = max(at, free[0])
+            longest = max(longest, begins - at)
+            heapq.heapreplace(free, begins + size.latency)
+    return longest
 
 
 def worker_hours(record: Record) -> tuple[float, float, float]:
