@@ -6,7 +6,7 @@ shows nothing needs a reason here, or is a fault of the run.
 
 import math
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Final
 
@@ -46,10 +46,23 @@ def ask(prometheus: Prometheus, begun: float, ended: float, factor: float) -> li
         now = prometheus.query(one.of_range(seconds))
         drawn = one.of_range(seconds, max(math.ceil(step * _RATE_STEPS), 4))
         lines = [
-            Line(one.name_of(labels), [((at - begun) * factor / HOUR_S, value) for at, value in values])
+            Line(
+                one.name_of(labels),
+                [((at - begun) * factor / HOUR_S, value) for at, value in with_gaps(values, step)],
+            )
             for labels, values in prometheus.query_range(drawn, begun, ended, step)
         ]
         found.append(Shown(one, {one.name_of(labels): value for labels, value in now}, lines))
+    return found
+
+
+def with_gaps(values: Sequence[tuple[float, float]], step: float) -> list[tuple[float, float]]:
+    """The same with no number where Prometheus had no value: it leaves such steps out."""
+    found = list(values[:1])
+    for (before, _), one in pairwise(values):
+        if one[0] - before > 1.5 * step:
+            found.append((before + step, math.nan))
+        found.append(one)
     return found
 
 

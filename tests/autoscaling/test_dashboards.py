@@ -3,7 +3,7 @@
 import math
 
 from tests.autoscaling.charts import Line
-from tests.autoscaling.dashboards import NO_VALUE, Shown, faults, pictures, table
+from tests.autoscaling.dashboards import NO_VALUE, Shown, faults, pictures, table, with_gaps
 from tests.support.dashboards import Query, documents, queries
 
 FULL = Line("a | b", [(0.0, 1.0), (1.0, math.nan), (2.0, 3.0)])
@@ -15,6 +15,14 @@ def test_empty_panel_without_a_reason_is_a_fault() -> None:
     shown = Shown(Query("store", "Replicas", "up", "__auto"), {}, [FULL])
     assert faults([shown, empty, reasoned]) == ["the panel store: Memory is empty"]
     assert "no request was refused" in table([reasoned])
+
+
+def test_steps_that_were_left_out_are_a_gap() -> None:
+    values = [(0.0, 1.0), (2.0, 1.0), (8.0, 2.0), (10.0, 2.0)]
+    drawn = with_gaps(values, 2)
+    assert [at for at, _ in drawn] == [0, 2, 4, 8, 10]
+    assert [at for at, value in drawn if math.isnan(value)] == [4]
+    assert with_gaps([], 2) == []
 
 
 def test_reasons_are_of_panels_that_exist() -> None:
