@@ -134,6 +134,10 @@ chaos: $(DEV_DONE) ## thousands of pictures while everything breaks; the seed is
 soak: $(DEV_DONE) ## half an hour of an even load: does anything grow? soak.json and soak.svg (SOAK)
 	$(BIN)/python -m tests.soak $(SOAK)
 
+.PHONY: autoscaling
+autoscaling: $(DEV_DONE) ## a day of 10 to 3,000 images an hour with workers by KEDA's rules; autoscaling.json and .svg (AUTOSCALING)
+	$(BIN)/python -m tests.autoscaling $(AUTOSCALING)
+
 FUZZ_SECONDS ?= 600
 
 .PHONY: fuzz

@@ -1,4 +1,7 @@
-"""The dashboards' panels as Grafana asks for them. Who uses it: the tests of the dashboards."""
+"""The dashboards' panels as Grafana asks for them.
+
+Who uses it: the tests of the dashboards, and the autoscaled day.
+"""
 
 import json
 import re
@@ -20,9 +23,13 @@ class Query:
     expression: str
     legend: str
 
-    def of_range(self, seconds: int) -> str:
-        """The expression as Grafana sends it, for a range of so many seconds and all values of variables."""
-        text = self.expression.replace("$__range", f"{seconds}s").replace("$__rate_interval", f"{seconds}s")
+    def of_range(self, seconds: int, rate_seconds: int | None = None) -> str:
+        """The expression as Grafana sends it, for a range of so many seconds and all values of variables.
+
+        Rates are over `rate_seconds`, or else over the whole range too.
+        """
+        rate = f"{rate_seconds or seconds}s"
+        text = self.expression.replace("$__range", f"{seconds}s").replace("$__rate_interval", rate)
         return text.replace("$model", ".*")
 
     def name_of(self, labels: dict[str, str]) -> str:

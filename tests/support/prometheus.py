@@ -1,7 +1,7 @@
 """The real Prometheus with the shipped configuration, on loopback, scraping once a second.
 
-Who calls it: tests of the dashboards. It starts as in its container, by docker/prometheus/start.sh; only
-addresses and the interval differ.
+Who calls it: tests of the dashboards, and the autoscaled day. It starts as in its container, by
+docker/prometheus/start.sh; only addresses and the interval differ.
 """
 
 import shutil
@@ -32,6 +32,18 @@ class Prometheus:
         assert answer.status_code == 200, f"{expression}: {answer.text}"
         return [(one["metric"], float(one["value"][1])) for one in answer.json()["data"]["result"]]
 
+    def query_range(
+        self, expression: str, start: float, end: float, step: float
+    ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+        """The labels of each series, and its values, with their times, between two moments."""
+        params: dict[str, str | float] = {"query": expression, "start": start, "end": end, "step": step}
+        answer = self._http.get("/api/v1/query_range", params=params)
+        assert answer.status_code == 200, f"{expression}: {answer.text}"
+        return [
+            (one["metric"], [(float(at), float(value)) for at, value in one["values"]])
+            for one in answer.json()["data"]["result"]
+        ]
+
     def is_ready(self) -> bool:
         """Whether it answers."""
         try:
@@ -42,12 +54,15 @@ class Prometheus:
 
 @contextmanager
 def prometheus_of(
-    folder: Path, targets: Mapping[str, Sequence[str]], token: str = ""
+    folder: Path, targets: Mapping[str, Sequence[str]], token: str = "", interval: str = "1s"
 ) -> Iterator[Prometheus]:
-    """It scrapes these targets for the jobs of the shipped configuration, and evaluates the shipped rules."""
+    """It scrapes these targets for the jobs of the shipped configuration, and evaluates the shipped rules.
+
+    `interval`: of both.
+    """
     assert shutil.which("prometheus"), "the tests need prometheus: apt-get install prometheus"
     config, port = folder / "prometheus.yml", free_port("127.0.0.1")
-    config.write_text(yaml.safe_dump(_configuration(folder, targets)))
+    config.write_text(yaml.safe_dump(_configuration(folder, targets, interval)))
     command = [
         "sh",
         str(SHIPPED / "start.sh"),
@@ -69,9 +84,9 @@ def prometheus_of(
         process.wait(60)
 
 
-def _configuration(folder: Path, targets: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _configuration(folder: Path, targets: Mapping[str, Sequence[str]], interval: str) -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load((SHIPPED / "prometheus.yml").read_text())
-    document["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    document["global"] = {"scrape_interval": interval, "evaluation_interval": interval}
     document["rule_files"] = [str(SHIPPED / name) for name in document["rule_files"]]
     jobs = []
     for job in document["scrape_configs"]:
