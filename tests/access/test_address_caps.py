@@ -48,6 +48,7 @@ def status_from(address: str, caller: Caller, path: str, body: Body | None = Non
         connection.close()
 
 
+@pytest.mark.long
 async def test_thirty_uploads_at_once_with_two_keys_fill_the_address_exactly(
     make_service: Callable[..., Service], make_caller: MakeCaller, redis: Redis
 ) -> None:

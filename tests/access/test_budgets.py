@@ -28,6 +28,7 @@ async def used(redis: Redis, caller: Caller) -> Usage:
     return await accounts.usage(redis, caller.owner, Allowance(key="", max_queued=1, budget=None))
 
 
+@pytest.mark.long
 async def test_fifty_uploads_at_once_pay_for_exactly_ten_twenty_times(
     make_service: Callable[..., Service], make_caller: MakeCaller, redis: Redis
 ) -> None:

@@ -109,6 +109,7 @@ async def test_an_upload_under_way_at_the_other_process_makes_no_job(pair: Pair)
     assert pair.there.stored() == []
 
 
+@pytest.mark.long
 async def test_a_session_of_the_key_dies_at_the_other_process(pair: Pair) -> None:
     ann = pair.caller()
     jar = cookie(sign_in(pair.here, ann.key))

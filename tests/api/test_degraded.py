@@ -56,6 +56,7 @@ def _begins(service: Service, path: str, headers: dict[str, str]) -> bytes:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", REFUSING)
 async def test_everything_that_is_there_can_be_read(
     make_service: Callable[..., Service], own_store: EmbeddedStore, own_redis: Redis, name: str
@@ -98,6 +99,7 @@ async def test_everything_that_is_there_can_be_read(
     assert service.upload(batch(), **KEY).status == 202
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", REFUSING)
 async def test_writes_are_refused_in_words_and_leave_nothing_behind(
     make_service: Callable[..., Service], own_store: EmbeddedStore, own_redis: Redis, name: str
@@ -168,6 +170,7 @@ async def test_secrets_that_a_person_chose_are_not_free_to_guess(
         assert service.get("/metrics", authorization="Bearer guess").status == 429
 
 
+@pytest.mark.long
 def test_loading_store_is_unready_and_says_so(make_service: Callable[..., Service], tmp_path: Path) -> None:
     """A process cannot start then, so its store restarts."""
     (port,) = free_ports(1)

@@ -102,6 +102,7 @@ async def test_links_are_signed_with_the_secret_that_the_store_has_now(
         assert reading.get(link).status == 200
 
 
+@pytest.mark.long
 async def test_failover_to_a_replica_that_lags_is_believed(
     make_service: Callable[..., Service], tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 import msgspec
+import pytest
 from jsonschema import Draft202012Validator
 from redis.asyncio import Redis
 
@@ -105,6 +106,7 @@ async def test_list_of_a_process_that_starts_later_is_fal_s_at_once(
     assert make_service().get("models").body["source"] == "fal"
 
 
+@pytest.mark.long
 async def test_patterns_hide_and_keys_are_limited(make_keyed_service: MakeService, listing: Listing) -> None:
     await listing(ListedFal(*MINE))
     service = make_keyed_service(models="*,!fal-ai/b")
@@ -126,6 +128,7 @@ async def test_patterns_hide_and_keys_are_limited(make_keyed_service: MakeServic
     assert shop.upload(batch(model="fal-ai/a")).status == 202
 
 
+@pytest.mark.long
 async def test_list_of_five_hundred_is_answered_from_memory(service: Service, listing: Listing) -> None:
     fal = ListedFal(*(f"fal-ai/{number}" for number in range(500)))
     await listing(fal)

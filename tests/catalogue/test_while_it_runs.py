@@ -87,6 +87,7 @@ def drawn(seed: int = 1) -> Picture:
     return Picture.from_bytes(f"{seed}.png", picture(seed, (48, 32)))
 
 
+@pytest.mark.long
 async def test_new_endpoint_is_used_by_all_without_a_restart(world: World, tmp_path: Path) -> None:
     assert NEW not in {one.id for one in (await world.client.models()).models}
     world.add(NEW)

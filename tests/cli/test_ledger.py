@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CLOSED_UNDER_A_STATEMENT = """
 import sqlite3, sys, threading
 from pathlib import Path
@@ -29,6 +31,7 @@ with Ledger(Path(sys.argv[1])) as ledger:
 """
 
 
+@pytest.mark.long
 def test_ledger_is_not_closed_under_a_statement(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CLOSED_UNDER_A_STATEMENT, str(tmp_path / "ledger.db")],

@@ -53,6 +53,7 @@ def saved(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "models").rglob("*.glb"))
 
 
+@pytest.mark.long
 def test_lists_and_pictures_become_models_once(
     run: Run, tmp_path: Path, address: AddressOf, emulator: EmulatorProcess
 ) -> None:
@@ -78,6 +79,7 @@ def test_lists_and_pictures_become_models_once(
     assert not [path for path in tmp_path.rglob("*.db") if SECRET.encode() in path.read_bytes()]
 
 
+@pytest.mark.long
 def test_killed_run_is_picked_up(
     run: Run, tmp_path: Path, settings: dict[str, str], address: AddressOf, emulator: EmulatorProcess
 ) -> None:

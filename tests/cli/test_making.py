@@ -32,6 +32,7 @@ def pair(tmp_path: Path) -> None:
         draw(tmp_path / "photos" / f"{name}.png", name)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("pair")
 def test_variants_are_models_of_their_own_and_again_nothing(
     run: Run, tmp_path: Path, emulator: EmulatorProcess
@@ -59,6 +60,7 @@ def test_variants_are_models_of_their_own_and_again_nothing(
     assert "b.png (variant 3, seed " in run("status", job_id).stdout
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("pair")
 def test_variants_of_a_killed_run_are_not_bought_again(
     run: Run, tmp_path: Path, settings: dict[str, str], emulator: EmulatorProcess
@@ -77,6 +79,7 @@ def test_variants_of_a_killed_run_are_not_bought_again(
     assert len(models(tmp_path / "models")) == len(emulator.submissions()) == 8
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("pair")
 def test_one_variant_whose_job_has_gone_is_not_made_with_the_others_again(
     run: Run, tmp_path: Path, settings: dict[str, str], emulator: EmulatorProcess
@@ -97,6 +100,7 @@ def test_one_variant_whose_job_has_gone_is_not_made_with_the_others_again(
     assert len(emulator.submissions()) == 4
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("pair")
 def test_each_of_several_models_has_its_folder(run: Run, tmp_path: Path, emulator: EmulatorProcess) -> None:
     params = json.dumps({TRELLIS: {"mesh_simplify": 0.9}, TRIPO: {"texture": "no"}})
@@ -119,6 +123,7 @@ def test_each_of_several_models_has_its_folder(run: Run, tmp_path: Path, emulato
     assert len(emulator.submissions()) == 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("accepted", [True, False])
 def test_prepared_picture_waits_for_its_confirmation(
     accepted: bool, run: Run, tmp_path: Path, settings: dict[str, str], emulator: EmulatorProcess
@@ -165,6 +170,7 @@ def test_second_step_is_a_job_of_its_own(run: Run, tmp_path: Path, emulator: Emu
     assert wrong.stderr.startswith("image2model: ")
 
 
+@pytest.mark.long
 def test_picture_that_will_hardly_do_is_told_before_it_is_bought(
     run: Run, tmp_path: Path, emulator: EmulatorProcess
 ) -> None:

@@ -24,6 +24,7 @@ def photos(tmp_path: Path) -> None:
             draw(tmp_path / "photos" / f"object {number:02}" / f"{side}.png", f"{number} {side}")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("photos")
 def test_25_objects_of_4_views_are_25_requests_and_25_models_and_again_nothing(
     run: Run, tmp_path: Path, emulator: EmulatorProcess
@@ -51,6 +52,7 @@ def test_25_objects_of_4_views_are_25_requests_and_25_models_and_again_nothing(
     assert models(tmp_path / "other") == made
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("photos")
 def test_killed_in_the_middle_none_is_lost_and_none_sent_twice(
     run: Run, tmp_path: Path, settings: dict[str, str], emulator: EmulatorProcess
@@ -76,6 +78,7 @@ def test_killed_in_the_middle_none_is_lost_and_none_sent_twice(
     assert len(models(tmp_path / "models")) == 25
 
 
+@pytest.mark.long
 def test_sides_go_into_the_models_own_inputs_and_the_documents(
     run: Run, tmp_path: Path, emulator: EmulatorProcess
 ) -> None:
@@ -99,6 +102,7 @@ def test_sides_go_into_the_models_own_inputs_and_the_documents(
     assert "<dt>views</dt><dd>front, back, left, right</dd>" in (tmp_path / "r.html").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("names", "model", "words"),
     [
@@ -120,6 +124,7 @@ def test_object_that_the_model_does_not_take_is_told_and_nothing_bought(
     assert emulator.submissions() == []
 
 
+@pytest.mark.long
 def test_objects_that_the_model_does_not_take_are_named_and_the_others_are_made(
     run: Run, tmp_path: Path, emulator: EmulatorProcess
 ) -> None:
@@ -139,6 +144,7 @@ def test_objects_that_the_model_does_not_take_are_named_and_the_others_are_made(
     assert len(emulator.submissions()) == 2
 
 
+@pytest.mark.long
 def test_object_with_a_bad_picture_is_named_and_the_others_are_made(
     run: Run, tmp_path: Path, emulator: EmulatorProcess
 ) -> None:

@@ -46,6 +46,7 @@ def _picture(path: Path, seed: int) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_pictures_become_models_and_a_second_run_sends_nothing(run: Run, tmp_path: Path) -> None:
     for number in range(28):
         suffix = list(SIZES)[number % 3]
@@ -62,6 +63,7 @@ def test_pictures_become_models_and_a_second_run_sends_nothing(run: Run, tmp_pat
     assert "28 done before" in again.stdout
 
 
+@pytest.mark.long
 def test_bad_picture_among_good_ones_is_named(run: Run, tmp_path: Path) -> None:
     _picture(tmp_path / "photos" / "good.png", 1)
     whole = _picture(tmp_path / "whole.png", 2).read_bytes()
@@ -72,6 +74,7 @@ def test_bad_picture_among_good_ones_is_named(run: Run, tmp_path: Path) -> None:
     assert [model.name for model in (tmp_path / "models").glob("*.glb")] == ["good.glb"]
 
 
+@pytest.mark.long
 def test_verbs_of_a_job(run: Run, tmp_path: Path) -> None:
     _picture(tmp_path / "a.png", 1)
     lines = [json.loads(line) for line in run("submit", "a.png", "--json").stdout.splitlines()]
@@ -90,6 +93,7 @@ def test_verbs_of_a_job(run: Run, tmp_path: Path) -> None:
     assert unknown.stderr.startswith("image2model: ")
 
 
+@pytest.mark.long
 def test_doctor_finds_the_running_service_healthy(run: Run) -> None:
     done = run("doctor", "--json")
     findings = json.loads(done.stdout)
@@ -108,6 +112,7 @@ def test_doctor_finds_the_running_service_healthy(run: Run) -> None:
     assert not [one for one in findings if one["state"] == "broken"]
 
 
+@pytest.mark.long
 def test_contact_sheet_shows_pictures_models_and_errors(run: Run, tmp_path: Path) -> None:
     for number in range(3):
         _picture(tmp_path / "photos" / f"<b>{number}&.png", number)
@@ -124,6 +129,7 @@ def test_contact_sheet_shows_pictures_models_and_errors(run: Run, tmp_path: Path
     assert "http" not in re.sub(r"<style>.*?</style>|http-equiv", "", text, flags=re.DOTALL)
 
 
+@pytest.mark.long
 def test_quote_is_what_submit_then_costs_and_leaves_nothing(run: Run, tmp_path: Path) -> None:
     for number in range(3):
         _picture(tmp_path / "photos" / f"{number}.png", number)
@@ -143,6 +149,7 @@ def test_quote_is_what_submit_then_costs_and_leaves_nothing(run: Run, tmp_path: 
     assert (later["saved"], later["sent"], later["refused"]) == (3, 0, 1)
 
 
+@pytest.mark.long
 def test_own_data_goes_with_the_pictures_and_finds_their_job(run: Run, tmp_path: Path) -> None:
     _picture(tmp_path / "photos" / "chairs" / "a.png", 1)
     _picture(tmp_path / "photos" / "b.png", 2)

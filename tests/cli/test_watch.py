@@ -43,6 +43,7 @@ def bought(emulator: EmulatorProcess) -> int:
     return len(emulator.submissions())
 
 
+@pytest.mark.long
 async def test_pictures_that_appear_become_models_and_a_restart_sends_nothing(
     fleet: Fleet, make_service: MakeService, tmp_path: Path
 ) -> None:

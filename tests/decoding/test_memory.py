@@ -36,6 +36,7 @@ def taken(data: bytes, small: str) -> int:
     return int(found.stdout)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("format", "options"),
     [

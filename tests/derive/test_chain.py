@@ -39,6 +39,7 @@ def micro(usd: object) -> int:
     return round(usd * 1_000_000)
 
 
+@pytest.mark.long
 async def test_chain_of_three_sends_each_model_on_and_its_costs_add_up(world: World) -> None:
     await world.start_worker()
     ann = world.caller(budget="5.00/month")
@@ -106,6 +107,7 @@ async def test_budget_that_ends_in_the_middle_of_a_chain_refuses_the_next_step(w
     assert len(world.fleet.emulator.submissions()) == 2
 
 
+@pytest.mark.long
 async def test_equal_step_is_free_and_a_picture_of_its_own_is_another(world: World) -> None:
     await world.start_worker()
     ann = world.caller()
@@ -211,6 +213,7 @@ async def test_failed_step_is_retried_with_its_model_and_other_parameters(world:
     assert two["input_file_type"] == "glb"
 
 
+@pytest.mark.long
 async def test_step_that_waits_can_be_cancelled_for_nothing(world: World) -> None:
     await world.start_worker()
     ann = world.caller()
@@ -336,6 +339,7 @@ def accepted(world: World, count: int) -> Callable[[], Awaitable[bool]]:
     return condition
 
 
+@pytest.mark.long
 async def test_python_client_derives_with_and_without_a_picture(world: World) -> None:
     await world.start_worker()
     ann = world.caller()

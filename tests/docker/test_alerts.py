@@ -178,6 +178,7 @@ def test_every_alert_has_a_case_and_no_other() -> None:
     assert CASES.keys() == rules().keys()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("alert", CASES)
 def test_alert_fires_in_its_state_and_not_beside_it(tmp_path: Path, alert: str) -> None:
     promtool = shutil.which("promtool")

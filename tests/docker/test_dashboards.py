@@ -48,6 +48,7 @@ def type_check(folder: Path, dashboards: dict[str, Any]) -> "subprocess.Complete
     return subprocess.run([TSC, "-p", folder], capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.long
 def test_dashboards_have_grafanas_published_type(tmp_path: Path) -> None:
     checked = type_check(tmp_path, documents())
     assert checked.returncode == 0, checked.stdout

@@ -70,6 +70,7 @@ def shell(running: Running, tmp_path: Path) -> Shell:
     return Shell(running.url, tmp_path)
 
 
+@pytest.mark.long
 def test_the_curl_session_gives_what_readme_prints(shell: Shell) -> None:
     upload, stream, listing, download, kind = session()
     answered = shell.run(upload)

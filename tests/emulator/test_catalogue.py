@@ -205,6 +205,7 @@ async def test_wrong_changes_are_refused_in_words(
     assert len(await _ids(emulator)) == len(ENDPOINTS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 async def test_a_row_that_was_read_can_be_written(emulator: RunningEmulator, endpoint: str) -> None:
     path = f"/_emulator/endpoints/{endpoint}"

@@ -17,6 +17,7 @@ def _files(value: object) -> list[str]:
     return [url for item in value for url in _files(item)] if isinstance(value, list) else []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 async def test_result_has_the_endpoints_own_shape(emulator: RunningEmulator, endpoint: str) -> None:
     row = ENDPOINTS[endpoint]

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.emulator import RunningEmulator
 from tests.support.npm import run_script
 from tests.support.sketches import picture
 
 
+@pytest.mark.long
 async def test_upload_subscribe_and_cancel(emulator: RunningEmulator, tmp_path: Path) -> None:
     file = tmp_path / "chair.png"
     file.write_bytes(picture(1))

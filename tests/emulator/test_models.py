@@ -63,6 +63,7 @@ async def test_the_relief_rises_where_the_picture_is_bright(emulator: RunningEmu
     assert 0 <= min(heights) < max(heights) <= 0.25
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("endpoint", "field"),
     [(one.id, one.limit) for one in ENDPOINTS.values() if one.limit],

@@ -163,6 +163,7 @@ async def test_ledger_counts_submissions_tags_and_most_in_flight(emulator: Runni
     assert await emulator.ledger() == {"max_in_flight": 0, "submissions": []}
 
 
+@pytest.mark.long
 async def test_latency_is_kept_for_a_thousand_at_once(emulator: RunningEmulator) -> None:
     await emulator.settings(latency=5, concurrency=1000)
     async with aiohttp.ClientSession(emulator.url, headers=AUTHORIZATION) as session:

@@ -78,6 +78,7 @@ async def test_lost_pubsub_connection_is_made_up_for(redis: Redis, process: Proc
     assert [e.id for e in seen] == list(range(1, 28))
 
 
+@pytest.mark.long
 async def test_event_whose_notification_was_lost_is_delivered(redis: Redis, process: Process) -> None:
     job_id = await create_job(redis)
     async with opened(process.address, job_path(job_id)) as stream:

@@ -203,6 +203,7 @@ async def test_word_that_fal_does_not_have_is_passed_over() -> None:
 NESTED = b'{"status":"FAILED","error":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "said",
     [

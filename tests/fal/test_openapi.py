@@ -248,6 +248,7 @@ def test_a_document_that_describes_nothing_is_refused_in_words(bad: object) -> N
         derive("a/b", bad)
 
 
+@pytest.mark.long
 def test_a_document_of_any_size_takes_bounded_work() -> None:
     url: dict[str, Any] = {"type": "string"}
     wide = {f"p{index}": DEEP for index in range(5_000)}
@@ -357,6 +358,7 @@ KEYWORDS = (
 )
 
 
+@pytest.mark.long
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(KEYWORDS), json_values, max_size=6))
 def test_no_schema_raises_anything_else(schema: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ def digest_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+@pytest.mark.long
 @pytest.mark.also_on_cluster
 async def test_picture_is_fetched_and_becomes_a_model(world: World) -> None:
     url = world.pictures.put("/a/chair%20one.png", PNG)
@@ -59,6 +60,7 @@ async def test_picture_is_fetched_and_becomes_a_model(world: World) -> None:
     assert world.service.get(f"images/{job_id}/{image['image_id']}/thumbnail").status == 200
 
 
+@pytest.mark.long
 async def test_same_content_is_bought_once_whatever_its_address(world: World) -> None:
     one, two = world.pictures.put("/1.png", PNG), world.pictures.put("/2.png", PNG)
     job_id = world.accepted({"images": [{"url": one}, {"url": two}]})
@@ -90,6 +92,7 @@ async def test_variants_and_models_share_one_fetch(world: World) -> None:
     assert len(world.fleet.emulator.submissions()) == 4
 
 
+@pytest.mark.long
 async def test_object_of_several_views_waits_for_all(world: World) -> None:
     go = asyncio.Event()
     front = world.pictures.put("/front.png", PNG)
@@ -120,6 +123,7 @@ async def has(world: World, path: str) -> bool:
     return bool(world.pictures.requests(path))
 
 
+@pytest.mark.long
 async def test_pictures_are_prepared_after_the_fetch(world: World) -> None:
     one, two = world.pictures.put("/1.png", PNG), world.pictures.put("/2.png", PNG)
     body = {"images": [{"url": one}, {"url": two}], "remove_background": True, "crop": True}
@@ -147,6 +151,7 @@ BAD: dict[str, tuple[Answering, str]] = {
 }
 
 
+@pytest.mark.long
 async def test_bad_address_fails_its_image_alone(world: World) -> None:
     loop = world.pictures.put("/loop", answers.redirect("/loop"))
     good = world.pictures.put("/good.png", PNG)
@@ -183,6 +188,7 @@ async def test_good_answers_of_unusual_servers(world: World) -> None:
     assert [image.sha256 for image in job.images] == [digest_of(PNG), digest_of(OTHER), digest_of(OTHER)]
 
 
+@pytest.mark.long
 async def test_passing_failures_are_tried_again(world: World) -> None:
     broken = answers.cut(PNG[:500])
     pages = [
@@ -206,6 +212,7 @@ async def test_private_addresses_are_refused_at_each_hop(world: World) -> None:
     assert world.pictures.raw.requests == []
 
 
+@pytest.mark.long
 async def test_job_says_that_it_waits_for_its_pictures(world: World) -> None:
     go = asyncio.Event()
     job_id = world.accepted({"images": [{"url": world.pictures.put("/1.png", answers.held(PNG, go))}]})
@@ -238,6 +245,7 @@ async def closed(request: Exchange) -> bool:
     return request.writer.is_closing()
 
 
+@pytest.mark.long
 async def test_budget_is_reserved_before_the_fetch_and_released_with_the_failure(world: World) -> None:
     job_id = world.accepted({"images": [{"url": world.pictures.put("/1.png", answers.gone)}], "model": MODEL})
     reserved = int(await world.fleet.redis.hget(key("account", "local"), "reserved") or 0)

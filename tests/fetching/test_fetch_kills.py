@@ -57,6 +57,7 @@ async def test_killed_around_a_write(staged: tuple[Stage, World], window: str, t
     assert len(world.pictures.requests("/1.png")) == (2 if again else 1)
 
 
+@pytest.mark.long
 async def test_killed_while_the_picture_comes(staged: tuple[Stage, World]) -> None:
     _, world = staged
     go = asyncio.Event()
@@ -75,6 +76,7 @@ async def test_killed_while_the_picture_comes(staged: tuple[Stage, World]) -> No
     assert len(world.fleet.emulator.submissions()) == 1
 
 
+@pytest.mark.long
 async def test_killed_between_two_views(staged: tuple[Stage, World]) -> None:
     stage, world = staged
     hold = stage.store.hold(calls("fetching/note_fetched", b"\x01"), answer=True)

@@ -6,6 +6,7 @@ import gzip
 import zipfile
 from pathlib import Path
 
+import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import Counts
@@ -41,6 +42,7 @@ async def everything(redis: Redis) -> bytes:
     return found
 
 
+@pytest.mark.long
 async def test_signed_address_is_nowhere_afterwards(world: World, tmp_path: Path) -> None:
     pages: dict[str, tuple[answers.Answering | bytes, ...]] = {
         "/good.png": (PNG,),
@@ -96,6 +98,7 @@ def unpacked(path: Path) -> bytes:
     return b"".join(gzip.decompress(one) if one[:2] == b"\x1f\x8b" else one for one in parts)
 
 
+@pytest.mark.long
 async def test_events_and_webhook_have_no_address(world: World) -> None:
     urls = [world.pictures.put("/1.png", PNG), world.pictures.put("/2.png", answers.gone)]
     async with receiving(answering("200 OK")) as receiver:

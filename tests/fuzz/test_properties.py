@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ SHORT = settings(
 )
 
 
+@pytest.mark.long
 @SHORT
 @given(body=bodies, pieces=st.integers(1, 9))
 async def test_any_body_is_read_or_refused(body: bytes, pieces: int) -> None:

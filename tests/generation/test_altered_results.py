@@ -66,6 +66,7 @@ def model_at(url: str, **more: object) -> Callable[[Any], object]:
     return lambda result: {**result, "model_mesh": {"url": url, **more}}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "data", "mesh", "codes"),
     [
@@ -258,6 +259,7 @@ async def test_every_file_of_a_result_is_kept(fleet: Fleet, fal: AlteredFal) -> 
     assert await stored(fleet, image, "texture-3") == b"\x89PNG 2"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("alter", "code", "words"),
     [
@@ -319,6 +321,7 @@ async def test_preview_that_is_missing_under_redirect_is_told(fleet: Fleet, fal:
     assert warned(image) == [("file_missing", "preview")]
 
 
+@pytest.mark.long
 async def test_missing_model_under_redirect_is_no_success(fleet: Fleet, fal: AlteredFal) -> None:
     fal.result = lambda _: {"model_mesh": {"url": fal.serve("m.glb", whole(b'{"detail":"gone"}'))}}
     image = await run(fleet, fal, I2M_RESULTS="redirect")

@@ -80,6 +80,7 @@ async def drain(redis: Redis) -> None:
     pytest.fail(f"left: {await redis.zrange(QUEUE, 0, -1, withscores=True)}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 async def test_money_adds_up_where_pictures_are_prepared(redis: Redis, seed: int) -> None:
     sequence = PreparedSequence(redis, seed)
@@ -90,6 +91,7 @@ async def test_money_adds_up_where_pictures_are_prepared(redis: Redis, seed: int
     await check(redis, "ann", sequence.jobs, sum(sequence.booked.values()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(6))
 async def test_money_adds_up_and_no_image_is_lost(redis: Redis, seed: int) -> None:
     sequence = Sequence(redis, seed)

@@ -53,6 +53,7 @@ def refusal(units: float | None, *, ran: bool) -> Booking:
     return lambda context, task, request: costs.book_refusal(context, task, request, units, ran=ran)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("book", "micro", "uncertain"),
     [

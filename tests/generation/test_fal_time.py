@@ -3,6 +3,8 @@
 import signal
 import urllib.request
 
+import pytest
+
 from image2model.fal.endpoints import Catalogue
 from image2model.generation.fal_time import OTHER, label_of
 from tests.support.fleet import MODEL, Fleet, at_fal
@@ -34,6 +36,7 @@ async def test_generation_is_timed_by_endpoint(fleet: Fleet) -> None:
     assert scraped(text, f"{NAME}_bucket", model=MODEL, le="1800.0") == 4
 
 
+@pytest.mark.long
 async def test_second_worker_counts_from_the_submission_of_the_first(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=4.0)
     first, port = fleet.start_worker(), free_port("127.0.0.1")

@@ -19,6 +19,7 @@ from tests.support.wait import until
 S = ImageStatus
 
 
+@pytest.mark.long
 @pytest.mark.also_on_cluster
 async def test_pictures_become_models_of_their_own(fleet: Fleet) -> None:
     fleet.start_worker()
@@ -96,6 +97,7 @@ async def test_definite_failure_of_fals_is_tried_again(fleet: Fleet) -> None:
     assert len(fleet.submissions_of(job)) == 2
 
 
+@pytest.mark.long
 async def test_attempts_are_bounded(fleet: Fleet) -> None:
     fleet.emulator.fault("500", rate=1)
     fleet.start_worker(I2M_MAX_ATTEMPTS="2")

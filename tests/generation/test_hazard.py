@@ -116,6 +116,7 @@ async def test_call_that_hangs_ends_its_process_though_no_worker_does() -> None:
     await decoder.aclose()
 
 
+@pytest.mark.long
 async def test_call_that_nobody_waits_for_takes_its_process_along(decoder: DecoderProcess) -> None:
     pid = await decoder.run(own_pid)
     call = asyncio.create_task(decoder.run(partial(time.sleep, 600)))
@@ -145,6 +146,7 @@ async def test_who_is_no_suspect_runs_here(hazard: Hazard, redis: Redis) -> None
     assert await hazard.run(suspect, own_pid) == os.getpid()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("deaths", [1, 2, 3, 9])
 async def test_suspect_runs_elsewhere_and_is_cleared(hazard: Hazard, redis: Redis, deaths: int) -> None:
     suspect = await a_suspect(redis, deaths)
@@ -153,6 +155,7 @@ async def test_suspect_runs_elsewhere_and_is_cleared(hazard: Hazard, redis: Redi
     assert (await loading.load(redis, suspect.image_id)).hazard_deaths == 0
 
 
+@pytest.mark.long
 async def test_store_knows_a_suspects_step_while_it_lasts(
     hazard: Hazard, redis: Redis, tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ async def test_picture_is_sent_as_large_as_the_model_takes(
     )
 
 
+@pytest.mark.long
 async def test_file_of_too_many_bytes_is_sent_with_fewer(fleet: Fleet) -> None:
     noisy = np.random.default_rng(2).integers(0, 256, (1800, 1800, 3), np.uint8)
     out = io.BytesIO()

@@ -178,6 +178,7 @@ async def test_view_that_ends_its_decoder_fails_its_object_alone(fleet: Fleet) -
     assert sorted(sent(fleet, job)) == ["o0", "o1", "o2"]
 
 
+@pytest.mark.long
 async def test_views_and_a_plain_picture_of_one_job_are_three_requests(fleet: Fleet) -> None:
     client = await client_of(fleet)
     fleet.start_worker()

@@ -100,6 +100,7 @@ async def test_killed_at_a_step_of_the_model(stage: Stage, step: str) -> None:
     await is_bought_once(stage, job_id)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", BETWEEN)
 async def test_killed_between_the_two(stage: Stage, step: str) -> None:
     job_id = await killed_at(stage, BETWEEN[step](stage, 1))

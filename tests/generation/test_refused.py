@@ -33,6 +33,7 @@ async def test_worker_that_stops_while_fal_refuses_leaves_nothing_in_doubt(stage
     await _sent_once(stage, job_id)
 
 
+@pytest.mark.long
 async def test_refusal_is_not_forgotten_while_the_store_is_away(stage: Stage) -> None:
     stage.fleet.emulator.fault("429", count=1)
     hold = stage.window("accepted, before the reply")

@@ -111,6 +111,7 @@ async def test_waiting_for_a_place_is_not_held_against_a_file(desk: Desk) -> Non
     assert (await desk.take(*sides)).warnings == ()
 
 
+@pytest.mark.long
 async def test_hosts_that_hang_hold_up_no_model(desk: Desk) -> None:
     desk.context.patience = msgspec.structs.replace(QUICK, silence=3)
     hanging = desk.file("preview", silent(), "p.png")

@@ -45,6 +45,7 @@ async def test_killed_before_the_mark_is_submitted_once(stage: Stage) -> None:
     assert job.images[0].attempt == 1
 
 
+@pytest.mark.long
 async def test_killed_between_mark_and_post_waits_for_a_retry(stage: Stage) -> None:
     job_id = await killed_in(stage, "between mark and POST")
     worker = stage.start_worker(I2M_UNCONFIRMED_GRACE="12")
@@ -67,6 +68,7 @@ async def test_killed_between_mark_and_post_goes_on_by_itself_where_it_may(stage
     assert len(stage.fleet.submissions_of(job)) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("window", ACCEPTED)
 async def test_killed_before_the_commit_is_found_by_the_lookup(stage: Stage, window: str) -> None:
     job_id = await killed_in(stage, window)

@@ -11,6 +11,7 @@ from tests.support.gate import calls
 from tests.support.stage import Stage
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("obeyed", [True, False])
 async def test_request_that_came_too_late_is_booked_if_fal_finishes_it(stage: Stage, *, obeyed: bool) -> None:
     fleet, emulator = stage.fleet, stage.fleet.emulator

@@ -40,6 +40,7 @@ async def test_lagging_listing_is_asked_again(fleet: Fleet) -> None:
     assert len(fleet.submissions_of(job)) == 1
 
 
+@pytest.mark.long
 async def test_submit_that_nobody_lists_fails_once_and_is_not_sent_again(fleet: Fleet) -> None:
     fleet.emulator.fault("nginx_502", count=1)
     fleet.start_worker(I2M_UNCONFIRMED_GRACE="2")
@@ -52,6 +53,7 @@ async def test_submit_that_nobody_lists_fails_once_and_is_not_sent_again(fleet: 
     assert len(fleet.submissions_of(job)) == 1
 
 
+@pytest.mark.long
 async def test_operator_may_ask_for_a_new_submit(fleet: Fleet) -> None:
     fleet.emulator.fault("nginx_502", count=1)
     fleet.start_worker(I2M_UNCONFIRMED_GRACE="2", I2M_ON_UNCONFIRMED="resubmit")

@@ -32,6 +32,7 @@ def test_files_and_fields_arrive_whole_and_in_order(edge: Edge) -> None:
     assert edge.budget.held == 0
 
 
+@pytest.mark.long
 def test_25_files_at_the_size_limit_are_taken(edge: Edge) -> None:
     exact = JPEG + bytes(10 * (1 << 20) - len(JPEG))
     body = Body()
@@ -104,6 +105,7 @@ def tricky() -> tuple[bytes, dict[int, bytes]]:
     return bytes(body.text("no_cache", "true")), files
 
 
+@pytest.mark.long
 async def test_a_body_split_in_two_at_every_offset_reads_the_same() -> None:
     body, files = tricky()
     for cut in range(1, len(body)):
@@ -131,6 +133,7 @@ async def test_random_splits_and_an_epilogue_read_the_same() -> None:
         assert stored == files, seed
 
 
+@pytest.mark.long
 async def test_the_loop_stays_free_while_large_files_are_hashed() -> None:
     large = noise_png(9 << 20)
     body = bytes(Body().file("a.png", large).file("b.png", large).file("c.png", large))

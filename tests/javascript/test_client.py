@@ -10,6 +10,7 @@ from tests.support.javascript import run_client
 from tests.support.service import Service, model_of, problem
 
 
+@pytest.mark.long
 async def test_upload_sends_pictures_and_objects_with_what_is_said_of_them(
     service: Service, tmp_path: Path
 ) -> None:

@@ -127,6 +127,7 @@ async def test_archive_that_cannot_be_completed_is_visibly_broken(service: Servi
     assert (answer.status, answer.code) == (503, "store_unavailable")
 
 
+@pytest.mark.long
 async def test_memory_is_flat_however_large_the_models(service: Service, redis: Redis) -> None:
     job_id = await finished(service, redis, batch(8), size=16 << 20)
     connection = http.client.HTTPConnection(service.address.host, service.address.port, timeout=30)

@@ -241,6 +241,7 @@ def test_quote_says_what_can_be_said_without_fetching(service: Service) -> None:
     assert service.stored() == []
 
 
+@pytest.mark.long
 def test_body_of_more_than_64_mib_is_refused(make_service: MakeService) -> None:
     service = make_service(max_file_bytes="60MiB")
     answer = service.send(

@@ -181,6 +181,7 @@ WRONG: Final[dict[str, tuple[Callable[[], Body], str]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WRONG)
 async def test_wrong_form_is_refused_with_advice(service: Service, redis: Redis, name: str) -> None:
     make, words = WRONG[name]

@@ -75,6 +75,7 @@ NAMING: Final = {
 MODELS: Final = sorted({model for model, _ in TABLE})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("model", MODELS)
 async def test_each_way_with_each_count(

@@ -42,6 +42,7 @@ def told(image: dict[str, Any]) -> list[tuple[str, str]]:
     return [(one["code"], one["file"]) for one in image["warnings"]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WORDS)
 def test_file_of_several_pictures_says_which_one_is_used(service: Service, name: str) -> None:
     body = Body().file(f"many.{name}", several(name)).file("one.png", picture("png", SMALL))
@@ -60,6 +61,7 @@ def test_file_of_several_pictures_says_which_one_is_used(service: Service, name:
     assert ("several_frames", f"many.{name}") in told(quoted.items("images")[0])
 
 
+@pytest.mark.long
 def test_views_of_an_object_have_their_own(make_service: MakeService) -> None:
     service = make_service(models="*")
     body = Body().text("model", "fal-ai/hunyuan3d/v2/multi-view").text("max_cost_usd", "1")

@@ -94,6 +94,7 @@ BAD: dict[str, tuple[bytes, str, int, str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BAD)
 def test_refused_batch_is_answered_and_leaves_nothing(
     service: Service, valkey: EmbeddedStore, name: str

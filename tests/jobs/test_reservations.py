@@ -181,6 +181,7 @@ async def test_repetition_of_each_step_changes_nothing(redis: Redis) -> None:
     assert await used(redis) == Usage(3, 0, 3 * PRICE, 3)
 
 
+@pytest.mark.long
 @pytest.mark.also_on_cluster
 async def test_reconciler_settles_what_dead_processes_left(fleet: Fleet, redis_url: str) -> None:
     job = three_images()

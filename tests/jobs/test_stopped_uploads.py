@@ -77,6 +77,7 @@ async def started(fleet: Fleet) -> tuple[ServiceProcess, int]:
     return await fleet.start_api(port, I2M_SHUTDOWN_GRACE=GRACE), port
 
 
+@pytest.mark.long
 async def test_upload_that_a_stop_cuts_off_leaves_no_picture(fleet: Fleet, tmp_path: Path) -> None:
     api, port = await started(fleet)
     upload = HalfSent(port, tmp_path)

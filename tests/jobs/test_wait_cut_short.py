@@ -6,6 +6,7 @@ The job was accepted, so the answer is its document in any case.
 import asyncio
 import signal
 
+import pytest
 from redis.asyncio import Redis
 
 from image2model.access import keys
@@ -60,6 +61,7 @@ async def test_a_revoked_key_learns_nothing_that_came_after_its_request(
     assert request.result().json()["status"] == "queued"
 
 
+@pytest.mark.long
 async def test_an_outage_of_the_store_does_not_take_the_answer(
     make_service: MakeService, own_store: EmbeddedStore
 ) -> None:

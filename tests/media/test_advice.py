@@ -139,11 +139,13 @@ def codes(image: Image.Image) -> set[PictureWarningCode | None]:
     return {None if one is None else one.code for one in found}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", GOOD)
 def test_good_picture_gets_no_warning(name: str) -> None:
     assert codes(GOOD[name]()) == {None}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BAD)
 def test_bad_picture_gets_the_warning_that_it_earns(name: str) -> None:
     code, make = BAD[name]

@@ -177,6 +177,7 @@ def distance(left: Image.Image, right: Image.Image) -> tuple[float, int]:
     return float(apart.mean()), int(apart.max())
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_fal_gets_the_colours_that_a_browser_shows() -> None:
     cases: Mapping[str, bytes] = dict([*colour_cases(), *transparent_cases()])

@@ -57,6 +57,7 @@ def test_no_rounding_goes_over_a_limit(side: int, pixels: int | None) -> None:
         assert pixels is None or width * height <= pixels
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("size", [(2000, 1500), (2003, 1501), (4000, 3000)])
 def test_reduced_jpeg_is_as_good_as_one_reduced_afterwards(size: tuple[int, int], progressive: bool) -> None:

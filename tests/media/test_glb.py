@@ -177,6 +177,7 @@ def test_damaged_model_raises_nothing_else() -> None:
         assert measure(reader).truncated in (True, False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("nodes", "parts"), [(3000, 3000), (100_001, 1)])
 def test_small_file_that_draws_billions_is_not_measured(nodes: int, parts: int) -> None:
     """A mesh may be shown by any number of nodes: 130 KB drew 9 million parts, 10 GB of corners."""

@@ -189,6 +189,7 @@ def test_only_the_first_frame_is_used() -> None:
     assert getattr(first, "n_frames", 1) == 1
 
 
+@pytest.mark.long
 def test_large_opaque_png_becomes_a_jpeg_only_if_it_must_change() -> None:
     large = (2100, 2000)
     assert made(picture("png", large)).content_type == "image/png"
@@ -246,6 +247,7 @@ def test_small_picture_costs_little() -> None:
         assert min(costs) < 0.004
 
 
+@pytest.mark.long
 def test_python_holds_no_second_copy_of_the_pixels() -> None:
     data = picture("jpeg", (2000, 1500), orientation=6)
     tracemalloc.start()
@@ -265,6 +267,7 @@ def _long_png(width: int, height: int, mode: str, *, orientation: int = 1) -> by
     return out.getvalue()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["P", "RGB", "L", "1", "RGBA", "LA", "I;16"])
 @pytest.mark.parametrize(
     ("width", "height", "orientation"), [(66_000, 64, 1), (64, 66_000, 1), (66_000, 64, 6), (5_000_000, 2, 1)]

@@ -114,6 +114,7 @@ async def _reconciled(redis: Redis) -> bool:
     return bool(workers) and not waiting
 
 
+@pytest.mark.long
 async def test_earlier_release_finds_all_results_or_refuses_the_backup(
     fleet: Fleet, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from redis.asyncio import Redis
 
 from image2model.domain import ImageStatus
@@ -97,6 +98,7 @@ def test_store_that_was_never_read_has_no_known_work(
     assert scraped(metrics(service), "image2model_unfinished_images") is None
 
 
+@pytest.mark.long
 def test_disk_and_the_stores_memory_are_shown(service: Service) -> None:
     text = metrics(service)
     assert scraped(text, "image2model_storage_least_free_bytes") == MIN_FREE_BYTES

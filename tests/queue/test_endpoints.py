@@ -18,6 +18,7 @@ def waits_for_endpoint(job: JobSnapshot) -> bool:
     return job.job.waiting_for is WaitingFor.ENDPOINT
 
 
+@pytest.mark.long
 async def test_refused_endpoint_holds_up_nobody_and_comes_back_by_itself(fleet: Fleet) -> None:
     fleet.emulator.fault("endpoint_403", rate=1, endpoint=BAD)
     fleet.start_paced_worker(0.3, 1, I2M_MAX_CONCURRENT="4", I2M_START_TIMEOUT="1")

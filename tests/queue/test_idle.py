@@ -47,6 +47,7 @@ async def idle(redis: Redis) -> None:
     await until(nothing, timeout=30)
 
 
+@pytest.mark.long
 async def test_idle_service_asks_the_store_little(fleet: Fleet) -> None:
     (port,) = free_ports(1)
     await fleet.start_api(port)
@@ -62,6 +63,7 @@ async def test_idle_service_asks_the_store_little(fleet: Fleet) -> None:
         rates.append((await executed(fleet.redis) - before) / (time.monotonic() - began))
 
 
+@pytest.mark.long
 async def test_picture_starts_at_once_in_an_idle_fleet(fleet: Fleet) -> None:
     """Far within the five seconds after which an idle worker looks by itself."""
     for _ in range(2):
@@ -74,6 +76,7 @@ async def test_picture_starts_at_once_in_an_idle_fleet(fleet: Fleet) -> None:
     assert image.started_at - job.job.created_at < 4000
 
 
+@pytest.mark.long
 async def test_task_of_a_worker_that_died_at_once_is_taken_over(fleet: Fleet) -> None:
     """Both were idle, so nobody had swept for long."""
     fleet.emulator.settings(latency=20)

@@ -9,6 +9,7 @@ from image2model.store.keys import Queue
 from tests.support.fleet import Fleet
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["locked", "401"])
 async def test_fault_of_the_account_pauses_and_resumes_by_itself(fleet: Fleet, kind: str) -> None:
     fleet.emulator.fault(kind, rate=1)

@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import pytest
+
 from image2model.queue.posts_first import LONGEST_S, PostsFirst
 from tests.support.fleet import Fleet
 
@@ -80,6 +82,7 @@ async def test_image_without_a_free_permit_is_not_due() -> None:
         posts.add(1)
 
 
+@pytest.mark.long
 async def test_image_whose_result_is_stored_holds_no_slot(fleet: Fleet) -> None:
     """The others are started meanwhile, one after the other."""
     fleet.emulator.settings(latency=0.1, slow_transfer=60)

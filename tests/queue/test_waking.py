@@ -133,6 +133,7 @@ async def resting(fleet: Fleet, count: int) -> None:
     await until(rest, timeout=60)
 
 
+@pytest.mark.long
 async def test_workers_leave_the_common_channel_and_the_one_with_a_task_joins_it(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=2)
     for _ in range(3):
@@ -149,6 +150,7 @@ async def test_workers_leave_the_common_channel_and_the_one_with_a_task_joins_it
     await resting(fleet, 3)
 
 
+@pytest.mark.long
 async def test_worker_outlives_the_loss_of_its_connection_again_and_again(fleet: Fleet) -> None:
     """While it rests and while it has a task, more often than a loop is restarted after errors."""
     fleet.emulator.settings(latency=2)

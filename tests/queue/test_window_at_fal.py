@@ -148,6 +148,7 @@ async def _watch(fleet: Fleet, limits: set[int]) -> None:
         await asyncio.sleep(0.1)
 
 
+@pytest.mark.long
 async def test_limit_that_rises_and_falls_is_followed_within_ten_ends(fleet: Fleet) -> None:
     concurrency(fleet, 2)
     fleet.emulator.settings(latency=3.0)

@@ -11,6 +11,8 @@ from http.client import HTTPConnection, HTTPResponse
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import pytest
+
 from image2model.api.openapi import openapi
 from tests.reference.test_examples import validator
 from tests.support.multipart_body import CONTENT_TYPE, Body
@@ -110,6 +112,7 @@ def _events(stream: str) -> Iterator[tuple[str, str]]:
             yield fields["event"], fields["data"]
 
 
+@pytest.mark.long
 def test_a_job_from_upload_to_deletion(running: Running) -> None:
     client = Checked(running.url)
     pictures = [(name, picture(fmt="JPEG", seed=seed)) for seed, name in enumerate(("a.jpg", "b.jpg"), 7300)]

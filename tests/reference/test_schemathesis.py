@@ -27,6 +27,7 @@ FAL = "/api/v1/webhooks/fal"
 pytestmark = pytest.mark.timeout(120 + 4 * SECONDS)
 
 
+@pytest.mark.long
 def test_no_answer_is_a_5xx_or_outside_its_schema(running: Running, tmp_path: Path) -> None:
     owner = Visitor(running.url)
     document = with_real_ids(owner.document(), (JOB, IMAGE), owner.finished_job)
@@ -66,6 +67,7 @@ def explored(keyed: Keyed, who: Visitor, folder: Path, leave_out: tuple[str, ...
     return list(run.exchanges)
 
 
+@pytest.mark.long
 def test_an_admin_meets_no_5xx_and_no_answer_outside_its_schema(keyed: Keyed, tmp_path: Path) -> None:
     """With the key of the settings: the runs pause queues and revoke keys, and that one cannot be revoked."""
     calls = explored(keyed, keyed.admin, tmp_path, ENDLESS)
@@ -73,12 +75,14 @@ def test_an_admin_meets_no_5xx_and_no_answer_outside_its_schema(keyed: Keyed, tm
     assert ("GET", 200) in {(call.method, call.status) for call in calls if "/admin/" in call.path}
 
 
+@pytest.mark.long
 def test_a_user_meets_no_5xx_and_gets_nothing_of_the_admins(keyed: Keyed, tmp_path: Path) -> None:
     calls = explored(keyed, keyed.user(), tmp_path, ENDLESS)
     assert {call.status for call in calls if "/admin/" in call.path} <= {403, 405}
     assert {call.status for call in calls} >= {200, 202, 204, 307}
 
 
+@pytest.mark.long
 def test_nobody_gets_anything_without_a_key(keyed: Keyed, tmp_path: Path) -> None:
     calls = explored(keyed, keyed.nobody, tmp_path)
     closed = [call for call in calls if not OPEN.fullmatch(call.path)]

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.results.answers import BILLS, REPLIES
 from tests.results.conduct import Run
 from tests.results.transfers import TRANSFERS
@@ -12,6 +14,7 @@ UNALTERED = (Alteration("unaltered"),)
 BY_NAME = {one.name: one for part in (TRANSFERS, REPLIES, BILLS) for one in part}
 
 
+@pytest.mark.long
 async def test_what_breaks_a_promise_is_noticed(redis_url: str, tmp_path: Path) -> None:
     """The proxy alters answers of which the oracle is told nothing: to it, the service has gone wrong."""
     met = ["model_404", "units_more", "result_500", "model_is_obj", "preview_404"]

@@ -22,6 +22,7 @@ TABLES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("results", "table"), TABLES)
 async def test_no_altered_result_loses_a_model_or_its_cost(
     redis_url: str, tmp_path: Path, results: str, table: Sequence[Case]

@@ -85,6 +85,7 @@ def invocations(text: str) -> list[list[str]]:
     return [shlex.split(one, comments=True) for one in found]
 
 
+@pytest.mark.long
 @each_page
 def test_commands_and_their_options(page: Path) -> None:
     for words_of_call in invocations(page.read_text(encoding="utf-8")):

@@ -69,6 +69,7 @@ async def test_signed_url_gives_the_file_under_its_name(
     assert status in (401, 403, 404)  # 404 by moto, which verifies nothing
 
 
+@pytest.mark.long
 async def test_copy_keeps_bytes_and_misses_what_is_missing(remote: str) -> None:
     storage = open_storage(remote)
     await storage.put("a/b", b"x", content_type=GLB)

@@ -166,6 +166,7 @@ async def test_deleting_what_is_not_there_deletes_the_rest(storage: ObjectStorag
     assert await keys(storage) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "key",
     [

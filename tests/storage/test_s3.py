@@ -35,6 +35,7 @@ async def test_aborted_stream_leaves_no_upload_open(bucket: str, s3_endpoint: st
         assert "<Upload>" not in await answer.text()
 
 
+@pytest.mark.long
 async def test_many_objects_are_listed_and_deleted(bucket: str) -> None:
     storage = open_storage(bucket)
     few = asyncio.Semaphore(50)  # this S3 answers a thousand at once too late on a busy machine

@@ -148,6 +148,7 @@ def test_only_listed_scripts_cross() -> None:
     assert more == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("concept", CROSSINGS)
 def test_list_names_no_crossing_that_is_gone(concept: str) -> None:
     crossing = CROSSINGS[concept]

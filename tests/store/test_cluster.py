@@ -34,6 +34,7 @@ async def _service(fleet: Fleet, folder: Path) -> Service:
     return Service(Address("127.0.0.1", port), folder / "files")
 
 
+@pytest.mark.long
 async def test_batch_is_made_and_all_of_it_lies_on_one_node(nodes: ClusterNodes, tmp_path: Path) -> None:
     async with fleet_on(nodes.url, tmp_path) as fleet:
         service = await _service(fleet, tmp_path)
@@ -51,6 +52,7 @@ async def test_batch_is_made_and_all_of_it_lies_on_one_node(nodes: ClusterNodes,
         assert await keys_without_ttl(fleet.redis) == []
 
 
+@pytest.mark.long
 async def test_keys_move_to_another_node_while_pictures_are_made(nodes: ClusterNodes, tmp_path: Path) -> None:
     async with fleet_on(nodes.url, tmp_path) as fleet:
         fleet.emulator.settings(latency=1.5)
@@ -98,6 +100,7 @@ async def test_one_server_s_url_of_a_cluster_s_node_is_refused_with_advice(nodes
             await command(redis, "HGETALL", key("store"))
 
 
+@pytest.mark.long
 async def test_data_of_an_earlier_release_is_not_taken_for_an_empty_store(nodes: ClusterNodes) -> None:
     nodes.ask(nodes.root, "HSET", ROOT, "version", 5)
     async with connect(nodes.url) as redis:

@@ -121,6 +121,7 @@ async def test_sentinels_that_are_away_are_an_outage() -> None:
                 await _command(redis)
 
 
+@pytest.mark.long
 async def test_silent_server_is_an_outage(own_store: EmbeddedStore) -> None:
     assert own_store.pid is not None
     async with connect(own_store.url, timeout_s=0.5) as redis:

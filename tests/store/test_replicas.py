@@ -20,6 +20,7 @@ def pair(tmp_path: Path) -> Iterator[Replicated]:
         yield found
 
 
+@pytest.mark.long
 async def test_mark_is_refused_while_the_replica_hangs(pair: Replicated) -> None:
     pair.start()
     async with connect(pair.primary_url) as redis:

@@ -35,6 +35,7 @@ METRICS = "the-token-of-the-metrics"
 FAL = "fal-key-id:fal-key-secret-text"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["json", "console"])
 async def test_no_log_line_holds_a_key_a_cookie_or_a_file_token(
     valkey: EmbeddedStore, redis: Redis, tmp_path: Path, form: str
@@ -203,6 +204,7 @@ def test_of_discretion():
 """
 
 
+@pytest.mark.long
 def test_a_test_whose_own_process_logs_a_secret_fails(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(SOME_TESTS)
     plugins = ("no:cacheprovider", "no:schemathesis", "tests.support.secrecy_hook")

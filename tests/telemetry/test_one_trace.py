@@ -39,6 +39,7 @@ def children(collector: OtlpReceiver, parent: ReceivedSpan) -> dict[str, Receive
     return {span.name: span for span in collector.spans() if span.parent_id == parent.span_id}
 
 
+@pytest.mark.long
 async def test_one_trace_leads_from_the_upload_to_the_model(
     fleet: Fleet, collector: OtlpReceiver, ann: Ann, port: int
 ) -> None:
@@ -96,6 +97,7 @@ async def test_failed_run_names_its_error_and_the_trace_is_in_the_log(
     assert json.loads(request)["span_id"] == upload.span_id
 
 
+@pytest.mark.long
 async def test_no_key_cookie_token_or_query_is_in_a_trace(
     fleet: Fleet, collector: OtlpReceiver, ann: Ann, port: int
 ) -> None:

@@ -64,6 +64,7 @@ def test_commands_of_the_client_may(tmp_path: Path) -> None:
     assert checked(tmp_path).returncode == 0
 
 
+@pytest.mark.long
 def test_the_source_has_none() -> None:
     done = checked(ROOT / "src")
     assert done.stdout == ""

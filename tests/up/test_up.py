@@ -106,6 +106,7 @@ def test_signals_to_the_whole_group_and_again_are_no_different(up: Start) -> Non
     _assert_nothing_left(run, pids, 0.5)
 
 
+@pytest.mark.long
 def test_killed_up_leaves_nothing_and_the_next_one_starts_at_once(up: Start) -> None:
     run = up().ready()
     pids = run.pids()
@@ -115,6 +116,7 @@ def test_killed_up_leaves_nothing_and_the_next_one_starts_at_once(up: Start) -> 
     assert next_run.readiness() == 200
 
 
+@pytest.mark.long
 def test_killed_up_is_gone_within_five_seconds(up: Start) -> None:
     run = up().ready()
     pids = run.pids()
@@ -135,6 +137,7 @@ def test_killed_watchdog_is_replaced_when_it_is_needed(up: Start) -> None:
     wait_until(lambda: bool(run.pids("watchdog.py")) and bool(run.pids("image2model worker")))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("workers", "count"), [("2", 2), ("auto", max(1, min(8, (os.cpu_count() or 1) // 2)))]
 )
@@ -171,6 +174,7 @@ def test_second_up_on_one_folder_is_refused(up: Start) -> None:
     assert run.readiness() == 200
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["api", "worker"])
 def test_child_that_dies_is_started_again(name: str, up: Start) -> None:
     run = up().ready()
@@ -194,6 +198,7 @@ def test_store_that_dies_comes_back_with_its_data(up: Start) -> None:
         assert client.get("kept") == b"yes"
 
 
+@pytest.mark.long
 def test_store_that_is_killed_again_and_again_is_started_again(up: Start) -> None:
     run = up().ready()
     for _ in range(4):
@@ -204,6 +209,7 @@ def test_store_that_is_killed_again_and_again_is_started_again(up: Start) -> Non
     assert run.end(signal.SIGTERM) == 0
 
 
+@pytest.mark.long
 def test_store_that_cannot_start_again_ends_up_with_its_log_named(up: Start) -> None:
     run = up().ready()
     pids = run.pids()
@@ -216,6 +222,7 @@ def test_store_that_cannot_start_again_ends_up_with_its_log_named(up: Start) -> 
     _assert_nothing_left(run, pids, 0.5)
 
 
+@pytest.mark.long
 def test_store_that_takes_no_writes_is_told_in_words_and_so_is_its_end(up: Start, data_dir: Path) -> None:
     run = up().ready()
     with Redis(unix_socket_path=str(socket_path(store_folder(data_dir)))) as store:
@@ -263,6 +270,7 @@ def _errors(run: Up) -> str:
     return run.log.read_text()
 
 
+@pytest.mark.long
 def test_host_of_a_network_needs_a_key_first(up: Start) -> None:
     everywhere = ("--host", "0.0.0.0", "--port", "0")  # noqa: S104 - what the test is about
     refused = up(*everywhere)

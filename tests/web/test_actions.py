@@ -13,6 +13,7 @@ from tests.web.conftest import Service, drop, generate, picture_of, settled
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.mark.long
 async def test_a_failed_picture_says_why_and_runs_again(page: Page, service: Service) -> None:
     service.fault("422", 1)
     await generate(page, ["odd.png", "even.png"], seed=600)
@@ -25,6 +26,7 @@ async def test_a_failed_picture_says_why_and_runs_again(page: Page, service: Ser
     await settled(page, "succeeded", 2)
 
 
+@pytest.mark.long
 async def test_retry_failed_runs_all_failures_of_a_batch(page: Page, service: Service) -> None:
     service.fault("422", 2)
     await generate(page, ["one.png", "two.png"], seed=610)
@@ -34,6 +36,7 @@ async def test_retry_failed_runs_all_failures_of_a_batch(page: Page, service: Se
     await expect(page.get_by_role("button", name="Retry failed")).to_be_hidden()
 
 
+@pytest.mark.long
 async def test_cancel_stops_a_batch(page: Page, service: Service) -> None:
     service.runners(0)
     await generate(page, ["slow-1.png", "slow-2.png"], seed=620)
@@ -46,6 +49,7 @@ async def test_cancel_stops_a_batch(page: Page, service: Service) -> None:
     await expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_hidden()
 
 
+@pytest.mark.long
 async def test_the_zip_holds_all_models(page: Page) -> None:
     await generate(page, ["left.png", "right.png"], seed=630)
     await settled(page, "succeeded", 2)
@@ -56,6 +60,7 @@ async def test_the_zip_holds_all_models(page: Page) -> None:
     assert {"left.glb", "right.glb", "manifest.json"} <= {name.rpartition("/")[2] for name in names}
 
 
+@pytest.mark.long
 async def test_a_deleted_batch_can_be_taken_back_and_is_gone_for_good_otherwise(page: Page) -> None:
     await generate(page, ["here.png"], seed=640)
     await settled(page, "succeeded", 1)
@@ -71,6 +76,7 @@ async def test_a_deleted_batch_can_be_taken_back_and_is_gone_for_good_otherwise(
     await expect(page.locator(".batch")).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_filters_show_only_what_is_asked_for(page: Page, service: Service) -> None:
     service.fault("422", 1)
     await generate(page, ["apple.png", "pear.png"], seed=650)
@@ -98,6 +104,7 @@ async def _upload(page: Page, name: str, metadata: dict[str, object], image: dic
     assert answer.status == 202, await answer.text()
 
 
+@pytest.mark.long
 async def test_metadata_is_shown_found_and_kept_by_another_try(page: Page) -> None:
     await _upload(page, "chair.png", {"order": 1001, "__proto__": "<i>text</i>"}, {"sku": "A-1"})
     await _upload(page, "lamp.png", {"order": 1002}, {"sku": "B-2"})
@@ -122,6 +129,7 @@ async def test_metadata_is_shown_found_and_kept_by_another_try(page: Page) -> No
     await expect(page.locator(".toast")).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_metadata_finds_a_batch_that_is_further_back_than_the_page(page: Page) -> None:
     await _upload(page, "deep.png", {}, {"sku": "deep"})
     for _ in range(51):
@@ -132,6 +140,7 @@ async def test_metadata_finds_a_batch_that_is_further_back_than_the_page(page: P
     await expect(page.locator(".card:visible .card-name")).to_have_text("deep.png")
 
 
+@pytest.mark.long
 async def test_another_try_with_other_parameters_becomes_a_batch_of_its_own(page: Page) -> None:
     await generate(page, ["again.png"], seed=710)
     await settled(page, "succeeded", 1)
@@ -143,6 +152,7 @@ async def test_another_try_with_other_parameters_becomes_a_batch_of_its_own(page
     await expect(page.locator(".batch-facts").first).to_contain_text("$0.20")
 
 
+@pytest.mark.long
 async def test_what_is_missing_beside_a_model_is_told_and_fetched_again(page: Page, service: Service) -> None:
     service.fault("preview_missing", 1)
     await generate(page, ["lacking.png"], seed=1600)
@@ -163,6 +173,7 @@ async def test_what_is_missing_beside_a_model_is_told_and_fetched_again(page: Pa
     await settled(page, "succeeded", 1)
 
 
+@pytest.mark.long
 async def test_uploads_are_off_while_the_store_takes_no_writes(page: Page, service: Service) -> None:
     await generate(page, ["before.png"], seed=1700)
     await settled(page, "succeeded", 1)

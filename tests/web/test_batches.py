@@ -11,6 +11,7 @@ from tests.web.conftest import Service, drop, generate, open_page, picture_of, s
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.mark.long
 async def test_thirty_dropped_pictures_become_two_batches_and_thirty_models(
     page: Page, service: Service
 ) -> None:
@@ -35,6 +36,7 @@ async def test_thirty_dropped_pictures_become_two_batches_and_thirty_models(
     await picture_of(page, "done")
 
 
+@pytest.mark.long
 async def test_a_reload_in_the_middle_of_an_upload_sends_it_once(
     context: BrowserContext, service: Service
 ) -> None:
@@ -63,6 +65,7 @@ async def test_a_reload_in_the_middle_of_an_upload_sends_it_once(
     assert service.submissions() - before == 2
 
 
+@pytest.mark.long
 async def test_the_page_catches_up_after_the_api_was_killed(page: Page, service: Service) -> None:
     service.latency(4)
     await generate(page, ["cup-1.png", "cup-2.png", "cup-3.png"], seed=300)
@@ -74,6 +77,7 @@ async def test_the_page_catches_up_after_the_api_was_killed(page: Page, service:
     await expect(page.locator("#health")).not_to_have_attribute("data-state", "offline")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("service")
 async def test_a_batch_from_elsewhere_appears_by_itself(context: BrowserContext, page: Page) -> None:
     other = await open_page(context)
@@ -82,6 +86,7 @@ async def test_a_batch_from_elsewhere_appears_by_itself(context: BrowserContext,
     await settled(other, "succeeded", 1)
 
 
+@pytest.mark.long
 async def test_a_bad_file_is_named_and_the_good_ones_run(page: Page) -> None:
     await page.set_input_files(
         "#files",
@@ -109,6 +114,7 @@ async def test_files_that_are_left_out_are_named_and_many_are_counted(page: Page
     await expect(page.locator("#staged li")).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_a_chosen_folder_is_in_the_order_of_its_names(page: Page, tmp_path: Path) -> None:
     for number in (10, 9, 2, 1, 30, 4):  # made in an order that no disk would sort
         (tmp_path / f"part-{number}.webp").write_bytes(_webp())
@@ -119,6 +125,7 @@ async def test_a_chosen_folder_is_in_the_order_of_its_names(page: Page, tmp_path
     assert titles == [f"part-{number}.webp" for number in (1, 2, 4, 9, 10, 30)]
 
 
+@pytest.mark.long
 async def test_parameters_change_the_price_and_are_sent(page: Page) -> None:
     await drop(page, ["vase.png"], seed=500)
     await page.click("#params-box summary")

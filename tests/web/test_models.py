@@ -18,6 +18,7 @@ def _send(method: str, url: str, body: bytes | None = None, key: str = "") -> by
         return bytes(answer.read())
 
 
+@pytest.mark.long
 async def test_new_model_is_on_the_page_without_a_reload_and_makes_models(
     page: Page, service: Service
 ) -> None:

@@ -41,6 +41,7 @@ async def _job(page: Page) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.long
 async def test_two_objects_of_four_views_become_two_models(page: Page, service: Service) -> None:
     before = service.submissions()
     await page.select_option("#model", SIDES)
@@ -77,6 +78,7 @@ async def test_two_objects_of_four_views_become_two_models(page: Page, service: 
     await picture_of(page, "objects-viewer")
 
 
+@pytest.mark.long
 async def test_pictures_dropped_onto_a_picture_become_one_object_with_it(
     page: Page, service: Service
 ) -> None:
@@ -100,6 +102,7 @@ async def test_pictures_dropped_onto_a_picture_become_one_object_with_it(
     assert [len(one["views"]) for one in (await _job(page))["images"]] == [7, 1]
 
 
+@pytest.mark.long
 async def test_a_picture_that_is_here_is_dragged_onto_another(page: Page) -> None:
     await page.select_option("#model", LIST)
     await drop(page, ["cup_front.png", "cup_back.png", "jug_front.png"], seed=3200)
@@ -114,6 +117,7 @@ async def test_a_picture_that_is_here_is_dragged_onto_another(page: Page) -> Non
     assert [await one.input_value() for one in await jug.locator("select").all()] == ["front", "back"]
 
 
+@pytest.mark.long
 async def test_a_selection_is_grouped_and_ungrouped_by_the_keyboard(page: Page, service: Service) -> None:
     before = service.submissions()
     await page.select_option("#model", LIST)
@@ -147,6 +151,7 @@ async def test_a_selection_is_grouped_and_ungrouped_by_the_keyboard(page: Page, 
     assert service.submissions() == before
 
 
+@pytest.mark.long
 async def test_two_objects_of_one_name_stay_two(page: Page) -> None:
     await page.select_option("#model", LIST)
     for seed in (3400, 3410):
@@ -161,6 +166,7 @@ async def test_two_objects_of_one_name_stay_two(page: Page) -> None:
     await settled(page, "succeeded", 2)
 
 
+@pytest.mark.long
 async def test_a_side_that_is_changed_goes_round_and_is_sent(page: Page) -> None:
     await page.select_option("#model", SIDES)
     await drop(page, ["stool_front.png", "stool_back.png"], seed=3500)
@@ -177,6 +183,7 @@ async def test_a_side_that_is_changed_goes_round_and_is_sent(page: Page) -> None
     ]
 
 
+@pytest.mark.long
 async def test_what_a_model_does_not_take_is_said_and_not_sent(page: Page, service: Service) -> None:
     before = service.submissions()
     send, said = page.locator("#send"), page.locator("#staged-fault")
@@ -208,6 +215,7 @@ async def test_what_a_model_does_not_take_is_said_and_not_sent(page: Page, servi
     assert service.submissions() == before
 
 
+@pytest.mark.long
 async def test_an_object_that_is_generated_again_keeps_its_views(page: Page, service: Service) -> None:
     before = service.submissions()
     await page.select_option("#model", SIDES)
@@ -223,6 +231,7 @@ async def test_an_object_that_is_generated_again_keeps_its_views(page: Page, ser
     assert service.submissions() - before == 1  # the same views: nothing is bought again
 
 
+@pytest.mark.long
 async def test_folders_are_objects_when_a_person_wants_it(page: Page, tmp_path: Path) -> None:
     await page.select_option("#model", LIST)
     for name in ("bench", "table"):
@@ -256,6 +265,7 @@ async def test_twenty_five_objects_of_four_views_are_bought_once(page: Page, ser
     await expect(page.locator(".card-state", has_text="reused, free")).to_have_count(25)
 
 
+@pytest.mark.long
 async def test_a_batch_that_an_earlier_page_kept_is_sent(page: Page, service: Service) -> None:
     before = service.submissions()
     await page.evaluate(
@@ -283,6 +293,7 @@ async def test_a_batch_that_an_earlier_page_kept_is_sent(page: Page, service: Se
     assert service.submissions() - before == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 1440), ("dark", 390), ("light", 390)])
 async def test_objects_fit_in_every_theme_and_on_a_phone(page: Page, theme: str, width: int) -> None:
     await page.set_viewport_size({"width": width, "height": 900})

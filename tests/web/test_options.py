@@ -42,6 +42,7 @@ async def _option(page: Page, label: str) -> None:
     await page.get_by_label(label).check()
 
 
+@pytest.mark.long
 async def test_three_models_times_four_variants_of_two_pictures_stand_side_by_side(
     page: Page, service: Service
 ) -> None:
@@ -101,6 +102,7 @@ async def test_three_models_times_four_variants_of_two_pictures_stand_side_by_si
     await expect(page.locator(".comparison")).to_be_hidden()
 
 
+@pytest.mark.long
 async def test_parameters_of_a_comparison_are_the_first_models(page: Page) -> None:
     await page.select_option("#model", MODELS[0])
     await page.select_option("#compare", MODELS[1])
@@ -117,6 +119,7 @@ async def test_parameters_of_a_comparison_are_the_first_models(page: Page) -> No
     assert len({one["comparison_id"] for one in jobs}) == 1
 
 
+@pytest.mark.long
 async def test_prepared_pictures_are_shown_and_wait_for_a_word(page: Page, service: Service) -> None:
     before = service.submissions()
     await drop(page, ["good.png", "bad.png"], seed=5200)
@@ -150,6 +153,7 @@ async def test_prepared_pictures_are_shown_and_wait_for_a_word(page: Page, servi
     assert service.submissions() - before == 3  # two cut-outs, one model
 
 
+@pytest.mark.long
 async def test_all_prepared_pictures_are_used_at_once(page: Page, service: Service) -> None:
     before = service.submissions()
     await drop(page, ["a.png", "b.png", "c.png"], seed=5300)
@@ -165,6 +169,7 @@ async def test_all_prepared_pictures_are_used_at_once(page: Page, service: Servi
     assert service.submissions() - before == 3
 
 
+@pytest.mark.long
 async def test_a_finished_model_takes_a_next_step(page: Page, service: Service) -> None:
     before = service.submissions()
     await generate(page, ["teapot.png"], seed=5400)
@@ -188,6 +193,7 @@ async def test_a_finished_model_takes_a_next_step(page: Page, service: Service) 
     await picture_of(page, "next-step-done")
 
 
+@pytest.mark.long
 async def test_variants_without_a_seed_are_told_before_the_money(page: Page) -> None:
     models = (await _get(page, "/models"))["models"]
     without = next(
@@ -208,6 +214,7 @@ async def test_variants_without_a_seed_are_told_before_the_money(page: Page) -> 
     await expect(page.locator(".price-warning")).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_a_picture_that_will_hardly_work_is_told_and_can_be_sent(page: Page) -> None:
     grey = io.BytesIO()
     Image.new("RGB", (1600, 1200), (127, 127, 127)).save(grey, "PNG")

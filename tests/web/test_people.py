@@ -24,6 +24,7 @@ async def _violations(page: Page) -> list[str]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_nothing(page: Page, service: Service, scheme: str) -> None:
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
@@ -42,6 +43,7 @@ async def test_axe_finds_nothing(page: Page, service: Service, scheme: str) -> N
     await picture_of(page, f"dialog-{scheme}")
 
 
+@pytest.mark.long
 async def test_the_keyboard_reaches_and_opens_every_card(page: Page) -> None:
     await generate(page, [f"key-{number}.png" for number in range(7)], seed=820)
     await settled(page, "succeeded", 7)
@@ -62,6 +64,7 @@ async def test_the_keyboard_reaches_and_opens_every_card(page: Page) -> None:
     await expect(page.locator("#announcer")).to_contain_text("done")
 
 
+@pytest.mark.long
 async def test_a_picture_that_is_done_before_its_upload_is_answered_is_announced(page: Page) -> None:
     """And before the page has drawn anything since it was sent, as on a busy machine."""
     heard = asyncio.Event()
@@ -90,6 +93,7 @@ async def test_a_picture_that_is_done_before_its_upload_is_answered_is_announced
     await expect(page.locator("#announcer")).to_have_text("1 model done.")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1440, 900)])
 async def test_it_fits_the_screen(page: Page, width: int, height: int) -> None:
     await page.set_viewport_size({"width": width, "height": height})
@@ -109,6 +113,7 @@ async def _no_overflow(page: Page) -> None:
     assert await page.evaluate(f"{side} ? {side}.scrollWidth - {side}.clientWidth : 0") <= 0
 
 
+@pytest.mark.long
 async def test_the_theme_that_was_chosen_stays(page: Page) -> None:
     await page.click("#theme")
     await page.click("#theme")
@@ -117,6 +122,7 @@ async def test_the_theme_that_was_chosen_stays(page: Page) -> None:
     assert await page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
 
 
+@pytest.mark.long
 async def test_it_is_there_at_once_and_stays_small(context: BrowserContext, service: Service) -> None:
     """In shares of what an empty answer of the same server takes, for machines differ."""
     await sign_in(context, service.new_key())

@@ -9,6 +9,7 @@ from tests.web.conftest import ADMIN_KEY, Service, generate, open_page, picture_
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.mark.long
 async def test_signing_in_shows_what_is_ones_own_and_signing_out_hides_it(
     context: BrowserContext, service: Service
 ) -> None:
@@ -34,6 +35,7 @@ async def test_signing_in_shows_what_is_ones_own_and_signing_out_hides_it(
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
+@pytest.mark.long
 async def test_an_administrator_sees_that_fal_refuses_the_admin_key(
     context: BrowserContext, service: Service
 ) -> None:
@@ -54,6 +56,7 @@ async def test_an_administrator_sees_that_fal_refuses_the_admin_key(
             store.delete(state, key("fal_deletions"))
 
 
+@pytest.mark.long
 async def test_an_administrator_pauses_replays_and_makes_keys(
     context: BrowserContext, service: Service
 ) -> None:

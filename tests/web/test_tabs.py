@@ -43,6 +43,7 @@ async def test_twenty_tabs_are_live_by_one_connection(browser: Browser, service:
         assert await streams_of(service) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["worker", "elected"])
 async def test_connection_that_ends_is_replaced_and_nothing_is_missed(
     browser: Browser, service: Service, way: str
@@ -64,6 +65,7 @@ async def test_connection_that_ends_is_replaced_and_nothing_is_missed(
         assert await streams_of(service) == 1
 
 
+@pytest.mark.long
 async def test_tab_without_either_has_a_connection_while_it_is_seen(
     browser: Browser, service: Service
 ) -> None:
@@ -93,6 +95,7 @@ async def test_all_tabs_notice_that_somebody_signed_out_and_in(
             await settled(page, "succeeded", 1)
 
 
+@pytest.mark.long
 async def test_all_tabs_notice_that_their_key_was_revoked(browser: Browser, service: Service) -> None:
     async with watched_context(browser, service.url) as context:
         key_id, key = service.new_named_key()
@@ -103,6 +106,7 @@ async def test_all_tabs_notice_that_their_key_was_revoked(browser: Browser, serv
             await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
+@pytest.mark.long
 async def test_tab_that_comes_later_knows_what_the_others_know(browser: Browser, service: Service) -> None:
     async with tabs(browser, service, "worker", 1) as (page,):
         service.latency(1)

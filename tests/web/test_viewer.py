@@ -11,6 +11,7 @@ from tests.web.conftest import generate, picture_of, settled
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.draws]
 
 
+@pytest.mark.long
 async def test_the_viewer_is_loaded_with_the_first_model_and_shows_it(page: Page) -> None:
     await page.emulate_media(reduced_motion="reduce")
     asked: list[str] = []

@@ -77,6 +77,7 @@ async def test_end_of_a_job_is_told_once_signed_and_whole(fleet: Fleet, tmp_path
     assert "abc" not in delivery.url
 
 
+@pytest.mark.long
 async def test_worker_killed_between_attempts_the_next_one_delivers(fleet: Fleet) -> None:
     async with receiving(answering("503 No", "200 OK")) as receiver:
         first = fleet.start_worker(**PRIVATE)
@@ -154,6 +155,7 @@ def calls_by_outcome(port: int) -> dict[str, float]:
         return by_label(answer.read().decode(), "image2model_webhook_calls_total", "outcome")
 
 
+@pytest.mark.long
 async def test_deleted_job_is_told_no_more(fleet: Fleet) -> None:
     async with receiving(answering("500 No")) as receiver:
         fleet.start_worker(**PRIVATE)

@@ -12,6 +12,7 @@ from tests.support.stage import Stage
 S = ImageStatus
 
 
+@pytest.mark.long
 async def test_killed_workers_images_are_followed_by_another(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=6)
     first = fleet.start_worker(I2M_WORKER_CONCURRENCY="10")
@@ -65,6 +66,7 @@ async def test_dead_workers_images_overtake_the_backlog(fleet: Fleet) -> None:
     second.send(signal.SIGTERM)
 
 
+@pytest.mark.long
 async def test_killed_while_submitting_buys_nothing_twice(fleet: Fleet) -> None:
     fleet.emulator.settings(latency=1)
     job_id = await fleet.submit(60)
@@ -82,6 +84,7 @@ async def test_killed_while_submitting_buys_nothing_twice(fleet: Fleet) -> None:
     assert set(failed_codes(job)) <= {"submission_unconfirmed"}
 
 
+@pytest.mark.long
 async def test_sigterm_gives_everything_back_at_once_and_uses_no_attempt(fleet: Fleet) -> None:
     fals_time = 5
     fleet.emulator.settings(latency=fals_time)

@@ -25,6 +25,7 @@ async def supervised(fleet: Fleet, **settings: str) -> list[ServiceProcess]:
         return started
 
 
+@pytest.mark.long
 async def test_batch_goes_through_replacements_once_and_whole(fleet: Fleet) -> None:
     job_id = await fleet.submit(30)
     running = asyncio.create_task(supervised(fleet, I2M_WORKER_MAX_IMAGES="4", I2M_WORKER_CONCURRENCY="3"))
@@ -41,6 +42,7 @@ async def test_batch_goes_through_replacements_once_and_whole(fleet: Fleet) -> N
     assert (await workers.read(fleet.redis)).workers_lost == 0
 
 
+@pytest.mark.long
 async def test_image_that_fal_has_for_long_is_handed_over(fleet: Fleet) -> None:
     """It is not waited for longer than a stop may take."""
     fleet.emulator.settings(latency=8.0)

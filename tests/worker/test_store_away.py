@@ -44,6 +44,7 @@ async def _moves_within(fleet: Fleet, job_id: str, seconds: float) -> None:
     await fleet.until(job_id, lambda job: job.counts.succeeded > before, timeout=seconds)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "away"), [(signal.SIGKILL, 4.0), (signal.SIGTERM, 0.5)])
 async def test_workers_outlive_the_store_and_resume_at_once(
     store: CrashingStore, stage: Stage, number: signal.Signals, away: float
@@ -82,6 +83,7 @@ async def test_workers_wait_while_the_store_refuses_to_write(stage: Stage, condi
     assert await worker.exit_code() == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("refusal", ["replica", "too few replicas", "away"])
 async def test_api_refuses_in_time_and_says_when_to_ask_again(
     store: CrashingStore, stage: Stage, refusal: str

@@ -26,6 +26,7 @@ def reported(*workers: ServiceProcess) -> list[dict[str, Any]]:
     return [entry for entry in entries if entry["event"] == "unexpected_error"]
 
 
+@pytest.mark.long
 async def test_picture_that_raises_what_nobody_expected_ends_with_a_reason(fleet: Fleet) -> None:
     worker = fleet.start_faulty_worker(FAULT_STEP="prepare")
     spoilt = picture(1, (48, 32)) + SPOILT
