@@ -41,6 +41,9 @@ _FLAGS = [
     *("--no-sandbox", "--disable-background-networking", "--disable-component-update"),
     *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
 ]
+# Messages stay long enough for the slowest machine; what is tested of their end sets its own.
+_MESSAGES_STAY = """addEventListener('DOMContentLoaded', () => {
+  const toasts = document.getElementById('toasts'); if (toasts) toasts.dataset.lifeMs = '600000'; });"""
 _HARMLESS = ("GL Driver Message", "rAF timed out", "Failed to load resource", "net::ERR")
 
 
@@ -183,6 +186,7 @@ async def watched_context(
             base_url=url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
         )
     made.set_default_timeout(PATIENCE_MS)
+    await made.add_init_script(_MESSAGES_STAY)
     faults: list[str] = []
     made.on("request", lambda request: _watch(request.url, url, faults))
     made.on("console", lambda said: _hear(said, faults))

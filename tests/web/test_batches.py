@@ -114,6 +114,26 @@ async def test_files_that_are_left_out_are_named_and_many_are_counted(page: Page
     await expect(page.locator("#staged li")).to_have_count(0)
 
 
+async def test_a_message_goes_by_itself_but_not_under_the_pointer(page: Page) -> None:
+    note = FilePayload(name="note.txt", mimeType="text/plain", buffer=b"hello")
+    await page.set_input_files("#files", [note])
+    message = page.locator(".toast")
+    await message.hover()
+    await page.evaluate(
+        """() => { const toasts = document.getElementById('toasts');
+        toasts.dataset.lifeMs = '1';
+        window.gone = 0;
+        new MutationObserver((changes) => {
+          for (const change of changes) window.gone += change.removedNodes.length;
+        }).observe(toasts, { childList: true }); }"""
+    )
+    await page.set_input_files("#files", [note])
+    await until(page, "window.gone === 1")  # the second one
+    await expect(message).to_have_count(1)
+    await page.mouse.move(0, 0)
+    await expect(message).to_have_count(0)
+
+
 @pytest.mark.long
 async def test_a_chosen_folder_is_in_the_order_of_its_names(page: Page, tmp_path: Path) -> None:
     for number in (10, 9, 2, 1, 30, 4):  # made in an order that no disk would sort

@@ -4,7 +4,6 @@ import { BASE, client } from './api.js';
 import * as jobs from './jobs.js';
 import { failed, toast } from './toasts.js';
 
-const UNDO_MS = 7000;
 const leaving = new Map();
 
 async function run(act) {
@@ -35,7 +34,6 @@ export function remove(job) {
   job.hidden = true;
   jobs.changed({ job, list: true });
   const end = toast(`Batch of ${job.total} deleted.`, {
-    life: UNDO_MS,
     undo: { label: 'Undo', run: () => back(job) },
     ended: () => erase(job),
   });

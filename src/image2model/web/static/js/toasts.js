@@ -2,13 +2,12 @@
 
 import { byId, element } from './dom.js';
 
-const LIFE_MS = 6000;
-
 // Returns a function that takes the message away. `undo`: `{label, run}`; `ended` is called when the message
-// goes without it.
-export function toast(text, { undo = null, ended = null, life = LIFE_MS } = {}) {
+// goes without it. It stays for `data-life-ms` of its place, and while the pointer or the focus is on it.
+export function toast(text, { undo = null, ended = null } = {}) {
   const message = element('div', { class: 'toast' }, element('p', {}, text));
   let open = true;
+  let timer = 0;
   const close = () => {
     if (!open) return false;
     open = false;
@@ -19,8 +18,14 @@ export function toast(text, { undo = null, ended = null, life = LIFE_MS } = {}) 
   const end = () => close() && ended?.();
   const act = () => close() && undo?.run();
   message.append(element('button', { type: 'button', on: { click: undo ? act : end } }, undo?.label || 'Close'));
-  box().append(message);
-  const timer = setTimeout(end, life);
+  const place = box();
+  const wait = () => {
+    clearTimeout(timer);
+    if (open && !message.matches(':hover, :focus-within')) timer = setTimeout(end, Number(place.dataset.lifeMs));
+  };
+  for (const event of ['pointerenter', 'pointerleave', 'focusin', 'focusout']) message.addEventListener(event, () => setTimeout(wait));
+  place.append(message);
+  wait();
   return end;
 }
 
