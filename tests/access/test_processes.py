@@ -155,4 +155,4 @@ async def _was_let_in(redis: Redis, who: Caller) -> None:
     async def used() -> bool:
         return bool(await redis.hget(key("api_key", digest(who.key)), "last_used_at"))
 
-    await until(used, timeout=5)
+    await until(used)

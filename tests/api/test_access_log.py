@@ -54,7 +54,7 @@ class World:
         )
 
     def ask(self, path: str, method: str = "GET") -> int:
-        connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=10)
+        connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=60)
         connection.request(method, path)
         answer = connection.getresponse()
         answer.read()

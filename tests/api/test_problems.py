@@ -101,7 +101,7 @@ def address(log: LogCapture) -> Iterator[Address]:
 def ask(
     address: Address, path: str, method: str = "GET", headers: dict[str, str] | None = None
 ) -> tuple[http.client.HTTPResponse, bytes]:
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=10)
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=60)
     try:
         connection.request(method, path, headers=headers or {})
         answer = connection.getresponse()
@@ -164,7 +164,7 @@ def test_a_fault_of_ours_is_logged_with_its_cause_and_the_request(
 
 
 def test_an_answer_that_breaks_in_the_middle_is_cut_and_not_ended(address: Address) -> None:
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=10)
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=60)
     connection.request("GET", "/half")
     answer = connection.getresponse()
     with pytest.raises(http.client.IncompleteRead) as cut:

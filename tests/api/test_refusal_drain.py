@@ -28,7 +28,7 @@ def answering(status: int) -> Callable[[Scope, Receive, Send], object]:
 
 
 def post(address: Address, size: int) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=10)
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=60)
     connection.request("POST", "/", bytes(size))
     answer = connection.getresponse()
     answer.read()
@@ -54,7 +54,7 @@ def test_draining_ends_after_its_time() -> None:
         answer = raw.recv(4096)
         assert b" 401 " in answer
         assert b"connection: close" in answer.lower()
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 20
 
 
 def test_who_asks_first_is_refused_at_once_and_sends_nothing() -> None:
@@ -75,7 +75,7 @@ def test_draining_ends_at_the_body_limit() -> None:
 
 
 def test_a_connection_serves_another_request_after_a_refusal(edge: Edge) -> None:
-    connection = http.client.HTTPConnection(edge.address.host, edge.address.port, timeout=10)
+    connection = http.client.HTTPConnection(edge.address.host, edge.address.port, timeout=60)
     headers = {"Content-Type": CONTENT_TYPE}
     connection.request("POST", "/upload", bytes(Body().text("colour", "x").file("a", bytes(MIB))), headers)
     refused = connection.getresponse()

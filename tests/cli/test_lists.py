@@ -91,7 +91,7 @@ def test_killed_run_is_picked_up(
     assert first.stdout is not None
     assert any(json.loads(line)["type"] == "outcome" for line in iter(first.stdout.readline, ""))
     first.kill()
-    first.communicate(timeout=10)
+    first.communicate(timeout=60)
     done = run("submit", "list.txt", "--variants", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(saved(tmp_path)) == len(emulator.submissions()) == 12

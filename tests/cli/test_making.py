@@ -73,7 +73,7 @@ def test_variants_of_a_killed_run_are_not_bought_again(
     assert first.stdout is not None
     assert any(json.loads(line)["type"] == "outcome" for line in iter(first.stdout.readline, ""))
     first.kill()
-    first.communicate(timeout=10)
+    first.communicate(timeout=60)
     done = run("submit", *own)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(models(tmp_path / "models")) == len(emulator.submissions()) == 8

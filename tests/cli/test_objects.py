@@ -304,7 +304,7 @@ def test_interrupted_run_of_objects_is_picked_up(
     assert any(json.loads(line)["type"] == "image" for line in lines)
     wait_until(lambda: len(service.uploads) == 1)
     first.send_signal(number)
-    first.communicate(timeout=10)
+    first.communicate(timeout=60)
     service.running = True
     assert cli("submit", "--views", photos).returncode == 0
     assert len(service.uploads) == 1

@@ -69,7 +69,7 @@ def test_killed_in_the_middle_none_is_lost_and_none_sent_twice(
         if outcomes == 3:
             break
     first.kill()
-    first.communicate(timeout=10)
+    first.communicate(timeout=60)
     assert outcomes == 3
     assert len(models(tmp_path / "models")) < 25
     done = run("submit", *own)

@@ -182,7 +182,7 @@ def test_interrupted_run_is_picked_up(
     wait_until(lambda: len(service.uploads) == 1)
     wait_until(lambda: _job_is_written_down(tmp_path))
     first.send_signal(number)
-    _, words = first.communicate(timeout=10)
+    _, words = first.communicate(timeout=60)
     assert first.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
     assert ("run the same command again" in words) is (number == signal.SIGINT)
     service.running = True

@@ -115,7 +115,7 @@ async def test_picture_that_is_gone_is_not_tried_again(
             gone.path.unlink()
             batches.send([gone])
             (task,) = batches._tasks
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 60)
             await batches.stop()
     assert len(board.notes) == 1
 
@@ -128,5 +128,5 @@ async def test_error_that_nobody_expected_ends_the_watch(tmp_path: Path) -> None
             batches = WatchBatches(client, ledger, options, tmp_path / "out", Notes(), at_once=2)
             batches.send([found(tmp_path, "one")])
             with pytest.raises(ArithmeticError, match="unheard of"):
-                await asyncio.wait_for(batches.failed, 10)
+                await asyncio.wait_for(batches.failed, 60)
             await batches.stop()

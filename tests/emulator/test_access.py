@@ -51,7 +51,7 @@ async def test_upload_expires(emulator: RunningEmulator, name: str) -> None:
     headers = {name: preference(expiration_duration_seconds=1), "X-Fal-File-Name": "a.png"}
     url = (await emulator.http.post("/files/upload", content=b"x", headers=headers)).json()["access_url"]
     assert (await emulator.http.get(url)).status_code == 200
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await emulator.http.get(url)).status_code != 404:
             await asyncio.sleep(0.05)
     assert (await held(emulator))["files"] == []
@@ -148,7 +148,7 @@ async def test_late_preview_comes_later(emulator: RunningEmulator) -> None:
     _, output = await finished(emulator, "preview_late=1")
     url = output["rendered_image"]["url"]
     assert (await emulator.http.get(url)).status_code == 404
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await emulator.http.get(url)).status_code != 200:
             await asyncio.sleep(0.05)
 

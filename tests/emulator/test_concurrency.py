@@ -72,13 +72,13 @@ async def test_others_overtake_what_waits_for_a_full_endpoint(emulator: RunningE
 async def test_first_request_of_an_idle_endpoint_waits_for_a_runner() -> None:
     async with running_emulator(Config(latency=30, cold_start=1.5)) as emulator:
         warm = await submit(emulator)
-        await asyncio.wait_for(_until(emulator, warm, "IN_PROGRESS"), 5)
+        await asyncio.wait_for(_until(emulator, warm, "IN_PROGRESS"), 60)
         cold = [await submit(emulator, OTHER) for _ in range(2)]
         later = await submit(emulator)
 
         assert await places(emulator, [*cold, later]) == [0, 1, "IN_PROGRESS"]
         for one in cold:
-            await asyncio.wait_for(_until(emulator, one, "IN_PROGRESS"), 5)
+            await asyncio.wait_for(_until(emulator, one, "IN_PROGRESS"), 60)
         first, *_, last = (await emulator.ledger())["submissions"]
         assert first["accepted_at"] < first["started_at"]
         assert last["accepted_at"] <= last["started_at"]
@@ -101,7 +101,7 @@ async def test_another_programs_requests_take_their_turn_and_are_in_no_ledger(
     ledger = await emulator.ledger()
     assert (len(ledger["submissions"]), ledger["max_in_flight"]) == (2, 2)
     await emulator.http.put(mine[0]["cancel_url"])
-    await asyncio.wait_for(_until(emulator, mine[1], "IN_PROGRESS"), 5)
+    await asyncio.wait_for(_until(emulator, mine[1], "IN_PROGRESS"), 60)
     left = (await emulator.http.get("/_emulator/background")).json()
     assert left == {"running": 1, "waiting": 0, "ended": 2}
     await emulator.http.delete("/_emulator/background")
@@ -112,7 +112,7 @@ async def test_another_program_sends_regularly_until_it_is_stopped(emulator: Run
     await concurrency(emulator, account=1)
     await submit(emulator)
     await background(emulator, rate=200, latency="30s")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await emulator.http.get("/_emulator/background")).json()["waiting"] < 5:
             await asyncio.sleep(0.01)
     await emulator.http.delete("/_emulator/background")

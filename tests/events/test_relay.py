@@ -131,7 +131,7 @@ async def test_everything_is_released_when_the_last_client_has_left(redis: Redis
             notifications.notification("ann").encode(),
         }
     await asyncio.to_thread(wait_until, lambda: SSE_SUBSCRIBERS._value.get() == before)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         idle = {notifications.notification("").encode(), notifications.catalogue.encode()}
         while await _channels(redis) != idle:
             await asyncio.sleep(0.01)
@@ -154,7 +154,7 @@ async def test_close_streams_ends_all_in_good_order(redis: Redis, process: Proce
         began = time.monotonic()
         loop.call_soon_threadsafe(process.relay.close_streams)
         assert (await a.rest(), await b.rest()) == ([], [])
-        assert time.monotonic() - began < 8  # nothing waits for a comment (15 s) or a send timeout (10 s)
+        assert time.monotonic() - began < 9.5  # nothing waits for a comment (15 s) or a send timeout (10 s)
     async with opened(process.address, EVENTS) as refused:
         assert refused.status == 503
 

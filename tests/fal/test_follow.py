@@ -82,7 +82,7 @@ async def followed(
     pace = msgspec.structs.replace(FAST, idle=silent, quiet=quiet, settle=settle)
     async with raw_server(script) as server, FalGateway(KEY, FalHosts.at(server.url), pace=pace) as gateway:
         request = gateway.hosts.request(MODEL, "r")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             updates = [update async for update in gateway.follow(request)]
         return updates, [one.request_line.split()[1] for one in server.requests]
 
@@ -279,4 +279,4 @@ async def test_follower_that_is_closed_closes_its_connection() -> None:
     async with raw_server(watching) as server, FalGateway(KEY, FalHosts.at(server.url), pace=FAST) as gateway:
         async with aclosing(gateway.follow(gateway.hosts.request(MODEL, "r"))) as updates:
             await anext(updates)
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), 60)

@@ -150,7 +150,7 @@ async def test_cancelled_in_the_middle_of_the_post_it_is_not_sent_again() -> Non
     marks: list[str] = []
     async with raw_server(never) as server, gateway_at(server.url, 30) as gateway:
         submit = asyncio.create_task(noted(marks, gateway))
-        await asyncio.wait_for(server.arrived.wait(), 5)
+        await asyncio.wait_for(server.arrived.wait(), 60)
         submit.cancel()
         with pytest.raises(asyncio.CancelledError):
             await submit

@@ -103,7 +103,7 @@ async def test_suspects_that_hang_hold_up_no_healthy_picture(fleet: Fleet) -> No
     for image in (await fleet.job(job_id)).images[: len(suspects)]:
         await fleet.redis.hset(key("image", image.image_id), "hazard_deaths", "1")
     fleet.start_faulty_worker(FAULT_STEP="prepare", FAULT_KIND="hang")
-    job = await fleet.until(job_id, lambda job: job.counts.succeeded == 6, timeout=LONGEST_S / 3)
+    job = await fleet.until(job_id, lambda job: job.counts.succeeded == 6, timeout=0.9 * LONGEST_S)
     assert job.counts.preparing == len(suspects)
 
 

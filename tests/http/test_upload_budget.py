@@ -82,7 +82,7 @@ async def test_uploads_that_each_need_most_of_it_all_finish(seed: int) -> None:
     given_up = draw.sample(tasks, 5)
     for task in given_up:
         task.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await asyncio.gather(*tasks, return_exceptions=True)
     assert finished >= 15
     assert budget.held == 0

@@ -24,4 +24,4 @@ async def test_uploads_at_a_store_that_hangs_share_one_answer(monkeypatch: pytes
             )
             took = time.monotonic() - began
     assert all(isinstance(answer, StoreUnavailable) for answer in answers)
-    assert took < 4
+    assert took < 8  # one after the other would take 10 s

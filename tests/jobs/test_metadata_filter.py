@@ -154,6 +154,11 @@ async def test_filter_over_thousands_of_jobs_is_quick(
         made_now = await asyncio.gather(*jobs)
         if start == 0:
             first = made_now[0]
+    plain = []
+    for _ in range(5):
+        began = perf_counter()
+        service.get("jobs")
+        plain.append(perf_counter() - began)
     for query in ("metadata.sku=A-0", "metadata.shop=berlin&metadata.sku=A-0", "metadata.sku=none"):
         took = []
         for _ in range(5):
@@ -161,5 +166,5 @@ async def test_filter_over_thousands_of_jobs_is_quick(
             answer = listed(service, f"?{query}")
             took.append(perf_counter() - began)
             assert answer == ([first.job_id] if "A-0" in query else [], None), query
-        assert min(took) < 0.02, (query, took)
+        assert min(took) < 3 * min(plain), (query, took, plain)
     assert 0 < await redis.pttl(key("owner_metadata", "local")) <= FLEET_TTL_MS

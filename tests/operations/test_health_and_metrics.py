@@ -121,4 +121,4 @@ def test_process_says_where_it_listens_and_ends_cleanly_with_a_stream_open(
         assert client.stdout.readline()
         process.send_signal(number)
         assert process.wait(10) == 0
-        client.communicate(timeout=10)
+        client.communicate(timeout=60)

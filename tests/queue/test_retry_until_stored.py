@@ -44,21 +44,21 @@ def _ended(job: JobSnapshot) -> bool:
 
 async def test_result_that_is_stored_becomes_a_success(stage: Stage) -> None:
     job_id = await _asked_once(stage, "generation/step", b"succeeded")
-    job = await stage.fleet.until(job_id, _ended, timeout=8)
+    job = await stage.fleet.until(job_id, _ended)
     assert job.counts == Counts(succeeded=1)
 
 
 @pytest.mark.long
 async def test_end_of_a_generation_is_noted(stage: Stage) -> None:
     job_id = await _asked_once(stage, "generation/step", b"storing")
-    await stage.fleet.until(job_id, lambda job: job.counts.storing == 1, timeout=8)
+    await stage.fleet.until(job_id, lambda job: job.counts.storing == 1)
 
 
 @pytest.mark.long
 async def test_failure_keeps_fals_words(stage: Stage) -> None:
     stage.fleet.emulator.fault("422", count=1)
     job_id = await _asked_once(stage, "generation/step", b"failed")
-    job = await stage.fleet.until(job_id, _ended, timeout=8)
+    job = await stage.fleet.until(job_id, _ended)
     assert [image.error and image.error.code for image in job.images] == ["rejected_by_model"]
 
 
@@ -66,4 +66,4 @@ async def test_failure_keeps_fals_words(stage: Stage) -> None:
 async def test_failed_attempt_is_followed_by_another(stage: Stage) -> None:
     stage.fleet.emulator.fault("500", count=1)
     job_id = await _asked_once(stage, "generation/try_again")
-    await stage.fleet.until(job_id, lambda job: job.images[0].attempt == 2, timeout=8)
+    await stage.fleet.until(job_id, lambda job: job.images[0].attempt == 2)

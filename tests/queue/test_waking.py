@@ -135,7 +135,7 @@ async def resting(fleet: Fleet, count: int) -> None:
 
 @pytest.mark.long
 async def test_workers_leave_the_common_channel_and_the_one_with_a_task_joins_it(fleet: Fleet) -> None:
-    fleet.emulator.settings(latency=2)
+    fleet.emulator.settings(latency=10)
     for _ in range(3):
         fleet.start_worker()
     await resting(fleet, 3)
@@ -145,7 +145,7 @@ async def test_workers_leave_the_common_channel_and_the_one_with_a_task_joins_it
     async def one_listens() -> bool:
         return bool(dict(await fleet.redis.pubsub_numsub(ready))[ready.encode()] == 1)
 
-    await until(one_listens, timeout=2)
+    await until(one_listens, timeout=9)  # before the image ends
     await fleet.until_finished(job_id)
     await resting(fleet, 3)
 

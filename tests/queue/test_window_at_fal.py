@@ -191,4 +191,4 @@ async def test_pictures_take_no_longer_than_with_everything_handed_over(at_once:
     everything = await measure(60, at_once, 6 * at_once / 60, known="1000")
     run = await measure(60, at_once, 6 * at_once / 60)
     assert at_once <= run.limit <= at_once + LATE_ENDS
-    assert run.took / everything.took <= 1.15
+    assert run.took / everything.took <= 1.3

@@ -189,7 +189,7 @@ async def main():
         print("full", [path.name for path in root.rglob("*") if "#" in path.name])
     await storage.delete_prefix("full")
     print(sorted(str(path.relative_to(root)) for path in root.rglob("*")))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:  # a write that was given up still closes its file
             try:
                 await storage.put("works/again", bytes(1 << 20), content_type="image/png")

@@ -17,7 +17,7 @@ GLB = "model/gltf-binary"
 async def test_keys_are_below_the_prefix(bucket: str) -> None:
     await open_storage(bucket).put("a/b", b"x", content_type=GLB)
     assert [found.key async for found in open_storage(bucket).list()] == ["a/b"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         whole = open_storage(f"s3://{urlsplit(bucket).netloc}")
         assert [found.key async for found in whole.list()] == ["pre fix/a/b"]
 
@@ -69,5 +69,5 @@ async def test_silent_storage_ends_at_the_deadline(monkeypatch: pytest.MonkeyPat
             anext(aiter(storage.list())),
         ):
             with pytest.raises(StorageError, match="did not answer in time"):
-                await asyncio.wait_for(call, 5)
+                await asyncio.wait_for(call, 60)
         released.set()

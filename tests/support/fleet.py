@@ -196,7 +196,7 @@ class Fleet:
         return await job_reads.read_job(self.redis, job_id)
 
     async def until(
-        self, job_id: str, condition: Callable[[JobSnapshot], bool], timeout: float = 30
+        self, job_id: str, condition: Callable[[JobSnapshot], bool], timeout: float = 90
     ) -> JobSnapshot:
         """Wait for a state of the job."""
         snapshot = await self.job(job_id)
@@ -218,7 +218,7 @@ class Fleet:
         lease = await self.redis.zscore(key("leases", Queue.GENERATION), image_id)
         return f"score={score} lease={lease} {row}"
 
-    async def until_finished(self, job_id: str, timeout: float = 30) -> JobSnapshot:
+    async def until_finished(self, job_id: str, timeout: float = 90) -> JobSnapshot:
         """Wait for the job's end."""
         return await self.until(job_id, lambda snapshot: not snapshot.counts.unfinished, timeout)
 

@@ -111,7 +111,7 @@ def running(program: Path, main: Path, address: Address) -> Iterator[Nginx]:
 
 def _answers(address: Address) -> bool:
     """Whether reads and writes get through: the names of replicas are looked up after the start."""
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=5)
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=60)
     try:
         for method in ("GET", "POST"):
             connection.request(method, "/api/v1/health/live")

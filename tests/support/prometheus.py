@@ -75,7 +75,7 @@ def prometheus_of(
             [*command, f"--web.listen-address=127.0.0.1:{port}"], env=environment, stdout=log, stderr=log
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             prometheus = Prometheus(client)
             wait_until(prometheus.is_ready, timeout=60)
             yield prometheus

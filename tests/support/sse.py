@@ -51,7 +51,7 @@ class Stream:
         self.status = int(head[0].split()[1])
         self.headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head[1:] if line)}
 
-    async def next(self, within: float = 10.0) -> Message | None:
+    async def next(self, within: float = 60.0) -> Message | None:
         """The next event; None when the stream has ended in good order. A cut raises IncompleteReadError."""
         async with asyncio.timeout(within):
             while True:
@@ -68,7 +68,7 @@ class Stream:
         """The next `count` events."""
         return [message async for message in self._some(count)]
 
-    async def rest(self, within: float = 10.0) -> list[Message]:
+    async def rest(self, within: float = 60.0) -> list[Message]:
         """All events to the end of the stream."""
         found = []
         while message := await self.next(within):

@@ -19,7 +19,7 @@ from tests.support import command as program
 from tests.support.processes import children_of, command_of
 from tests.support.secrecy import Watch
 
-READY_SECONDS: Final = 20.0
+READY_SECONDS: Final = 60.0
 
 
 class Up:
@@ -69,7 +69,7 @@ class Up:
     def readiness(self) -> int:
         """The status of `health/ready`; 0 while nothing answers."""
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/health/ready", timeout=5) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"{self.url}/api/v1/health/ready", timeout=60) as answer:  # noqa: S310
                 return int(answer.status)
         except OSError:
             return 0

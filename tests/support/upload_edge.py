@@ -155,7 +155,7 @@ def noise_png(size: int) -> bytes:
     return out.getvalue()
 
 
-def eventually(condition: Callable[[], bool], what: str, within: float = 10.0) -> None:
+def eventually(condition: Callable[[], bool], what: str, within: float = 60.0) -> None:
     """Wait until a condition of another thread or process holds."""
     deadline = time.monotonic() + within
     while not condition():

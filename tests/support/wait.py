@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 
-def wait_until(condition: Callable[[], bool], *, timeout: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], *, timeout: float = 60.0) -> None:
     """Poll `condition` every 10 ms until it holds; AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -16,7 +16,7 @@ def wait_until(condition: Callable[[], bool], *, timeout: float = 10.0) -> None:
         time.sleep(0.01)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, timeout: float = 20.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], *, timeout: float = 60.0) -> None:
     """The same for a condition that is awaited."""
     async with asyncio.timeout(timeout):
         while not await condition():

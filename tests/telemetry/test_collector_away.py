@@ -35,7 +35,7 @@ async def test_uploads_and_generations_go_on_and_a_stop_is_prompt(
         began = time.monotonic()
         process.send(signal.SIGTERM)
         assert await process.exit_code() == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 9  # the exporter's own deadline is 10 s
         assert process.log.read_text().count('"traces_not_delivered"') <= 1
 
 
@@ -43,7 +43,7 @@ async def test_an_operator_hears_of_it_once(fleet: Fleet, ann: Ann, port: int) -
     settings = {"I2M_OTEL_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_TIMEOUT": "0.3", **SOON}
     api = await fleet.start_api(port, I2M_AUTH="keys", I2M_ADMIN_KEY=ADMIN_KEY, **settings)
     began = time.monotonic()
-    while time.monotonic() - began < 15 and '"traces_not_delivered"' not in api.log.read_text():
+    while time.monotonic() - began < 60 and '"traces_not_delivered"' not in api.log.read_text():
         assert (await ann.http.get("/jobs")).status_code == 200
     for _ in range(200):
         await ann.http.get("/jobs")

@@ -95,7 +95,7 @@ def test_server_ends_when_its_parent_is_killed(data_dir: Path) -> None:
     pid = int(parent.stdout.readline())
     os.kill(parent.pid, signal.SIGKILL)
     parent.communicate()
-    wait_until(lambda: is_gone(pid), timeout=3)
+    wait_until(lambda: is_gone(pid), timeout=20)
     store = EmbeddedStore(data_dir)
     store.start(patience=1)
     store.stop()

@@ -46,7 +46,7 @@ def test_whole_service_comes_up_and_says_what_it_is(up: Start, data_dir: Path) -
     assert str(data_dir) in said
     assert "no FAL_KEY is set, nothing is paid for" in said
     assert "I2M_AUTH=none" in said
-    with urllib.request.urlopen(f"{run.url}/metrics", timeout=5) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{run.url}/metrics", timeout=60) as answer:  # noqa: S310
         assert b"image2model_" in answer.read()
 
 
@@ -77,7 +77,7 @@ def test_signal_stops_everything_the_store_last(number: int, up: Start) -> None:
 
 
 def _metrics(run: Up) -> str:
-    with urllib.request.urlopen(f"{run.url}/metrics", timeout=5) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{run.url}/metrics", timeout=60) as answer:  # noqa: S310
         return str(answer.read().decode())
 
 
@@ -92,7 +92,7 @@ def test_end_of_a_process_by_a_signal_is_counted_and_named(up: Start) -> None:
         'image2model_process_deaths_total{process="worker",signal="SIGSEGV"} 1.0',
         'image2model_process_deaths_total{process="store",signal="SIGKILL"} 1.0',
     ]
-    wait_until(lambda: set(told) <= set(_metrics(run).splitlines()), timeout=10)
+    wait_until(lambda: set(told) <= set(_metrics(run).splitlines()))
     assert run.end(signal.SIGTERM) == 0
 
 
@@ -155,7 +155,7 @@ def test_worker_that_is_replaced_is_no_death(up: Start) -> None:
         boundary % picture(fmt="PNG"),
         {"Content-Type": "multipart/form-data; boundary=x"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
         assert answer.status == 202
     run.until("the worker has ended in good order; a new one starts")
     wait_until(lambda: len(run.pids("image2model worker")) == 1)
@@ -279,4 +279,4 @@ def test_host_of_a_network_needs_a_key_first(up: Start) -> None:
     run = up(*everywhere, I2M_ADMIN_KEY="a-long-random-text-of-mine").ready()
     assert "I2M_AUTH=none" not in "\n".join(run.seen)
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(f"{run.url}/api/v1/session", timeout=5)  # noqa: S310
+        urllib.request.urlopen(f"{run.url}/api/v1/session", timeout=60)  # noqa: S310

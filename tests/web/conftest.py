@@ -35,7 +35,7 @@ from tests.support.up_process import Up
 
 ADMIN_KEY = "an-admin-key-for-the-tests-of-the-page"
 ARTIFACTS = Path(__file__).parent.parent / "artifacts"
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 _FLAGS = [
     *("--no-sandbox", "--disable-background-networking", "--disable-component-update"),

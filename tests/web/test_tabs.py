@@ -148,7 +148,7 @@ async def _close(session: CDPSession, target: str) -> None:
 
 async def streams_of(service: Service) -> int:
     """How many event streams the service serves, once those of closed tabs have ended."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (count := service.streams()) > 1:
             await asyncio.sleep(0.05)
     return count

@@ -151,7 +151,7 @@ async def test_calls_are_counted_by_how_they_ended(fleet: Fleet) -> None:
 
 
 def calls_by_outcome(port: int) -> dict[str, float]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         return by_label(answer.read().decode(), "image2model_webhook_calls_total", "outcome")
 
 

@@ -63,10 +63,10 @@ async def test_image_that_fal_has_for_long_is_handed_over(fleet: Fleet) -> None:
 
 async def test_memory_counts_once_the_process_has_run_for_a_while() -> None:
     settings = msgspec.structs.replace(load({}), worker_max_memory=1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert (await Recycling(settings, least_run_s=0).due())["memory"] > 1
     began = time.monotonic()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await Recycling(settings, least_run_s=0.5).due()
     assert time.monotonic() - began >= 0.5
     assert memory_bytes() > 10_000_000
